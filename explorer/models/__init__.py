@@ -1,0 +1,15 @@
+"""The model core: names in, models out. Knows nothing of data sets, training or notebooks."""
+
+from explorer._lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, {
+    "factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "contract": ("FeatureInfo", "Stage", "VisionModel"),
+    "config": ("ModelConfig",),
+    "features": ("FeatureNet",),
+    "weights": ("LoadReport", "WeightsError"),
+    "backbones.resnet": ("ResNet",),
+    "backbones.vgg": ("VGG",),
+    "backbones.efficientnet": ("EfficientNet",),
+    "backbones.vit": ("VisionTransformer",),
+})

@@ -1,0 +1,36 @@
+"""Public names that are imported on first use (PEP 562), so that `import explorer` stays instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` for a package.
+
+    package: its `__name__`; modules: submodule -> the names it gives.
+    Asking for a name that is in no list raises AttributeError, with the nearest name where one is near.
+    """
+    origin = {name: module for module, names in modules.items() for name in names}
+
+    def __getattr__(name: str) -> object:
+        if name in origin:
+            value = getattr(importlib.import_module(f"{package}.{origin[name]}"), name)
+            setattr(sys.modules[package], name, value)  # next time without this function
+            return value
+        if not name.startswith("_"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, origin, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}.{hint}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *origin})
+
+    return __getattr__, __dir__, sorted(origin)

@@ -1,0 +1,157 @@
+"""The table of contents: every backbone explorer knows, by family. Pure Python, no torch.
+
+A family here is an idea with a paper and a year, as a course would teach it; several ideas may share one
+file of code (`module`), where they differ only in the block they stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`."""
+
+    name: str
+    title: str
+    year: int
+    paper: str
+    url: str
+    module: str
+    idea: str
+    names: tuple[str, ...]
+    task: str = "classification"
+
+
+def _family(name: str, *, title: str, year: int, paper: str, arxiv: str, module: str, idea: str, names: str) -> Family:
+    return Family(name=name, title=title, year=year, paper=paper, url=f"https://arxiv.org/abs/{arxiv}", module=module,
+                  idea=idea, names=tuple(names.split()))
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (
+    _family(
+        "vgg", title="VGG", year=2014, arxiv="1409.1556", module="vgg",
+        paper="Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition",
+        idea="Nothing but 3 x 3 convolutions, stacked deep, with the map halved five times.",
+        names="vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
+    ),
+    _family(
+        "resnet", title="ResNet", year=2015, arxiv="1512.03385", module="resnet",
+        paper="He et al., Deep Residual Learning for Image Recognition",
+        idea="Each block adds a correction to its input, so gradients reach the first layer of even 152.",
+        names="resnet18 resnet26 resnet34 resnet50 resnet101 resnet152 resnet200 resnet50_gn",
+    ),
+    _family(
+        "wide_resnet", title="Wide ResNet", year=2016, arxiv="1605.07146", module="resnet",
+        paper="Zagoruyko and Komodakis, Wide Residual Networks",
+        idea="Fewer layers, twice as many channels in each: as accurate, and faster on a GPU.",
+        names="wide_resnet50_2 wide_resnet101_2",
+    ),
+    _family(
+        "resnext", title="ResNeXt", year=2016, arxiv="1611.05431", module="resnet",
+        paper="Xie et al., Aggregated Residual Transformations for Deep Neural Networks",
+        idea="The middle convolution is split into 32 or 64 groups: many small paths beside each other.",
+        names="""resnext50_32x4d resnext50d_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d
+                 resnext101_64x4d""",
+    ),
+    _family(
+        "seresnet", title="SE-ResNet", year=2017, arxiv="1709.01507", module="resnet",
+        paper="Hu et al., Squeeze-and-Excitation Networks",
+        idea="After each block, the network weighs its own channels, photo by photo.",
+        names="""seresnet18 seresnet34 seresnet50 seresnet50t seresnet101 seresnet152 seresnet152d seresnet200d seresnet269d
+                 seresnext26d_32x4d seresnext26t_32x4d seresnext50_32x4d seresnext101_32x4d seresnext101_32x8d
+                 seresnext101_64x4d seresnext101d_32x8d senet154""",
+    ),
+    _family(
+        "resnet_d", title="ResNet-C, D, S and T", year=2018, arxiv="1812.01187", module="resnet",
+        paper="He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks",
+        idea="Three small convolutions replace the large first one, and shortcuts average before they halve.",
+        names="""resnet10t resnet14t resnet18d resnet26d resnet26t resnet34d resnet50c resnet50d resnet50s resnet50t
+                 resnet101c resnet101d resnet101s resnet152c resnet152d resnet152s resnet200d""",
+    ),
+    _family(
+        "ecaresnet", title="ECA-ResNet", year=2019, arxiv="1910.03151", module="resnet",
+        paper="Wang et al., ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
+        idea="Channel attention for a handful of parameters: each channel looks only at its neighbours.",
+        names="""ecaresnet26t ecaresnet50d ecaresnet50t ecaresnetlight ecaresnet101d ecaresnet200d ecaresnet269d
+                 ecaresnext26t_32x4d ecaresnext50t_32x4d""",
+    ),
+    _family(
+        "resnet_aa", title="Anti-aliased ResNet", year=2019, arxiv="1904.11486", module="resnet",
+        paper="Zhang, Making Convolutional Networks Shift-Invariant Again",
+        idea="Blur before every halving, so that a photo moved by one pixel keeps its label.",
+        names="""resnetblur18 resnetblur50 resnetblur50d resnetblur101d resnetaa34d resnetaa50 resnetaa50d resnetaa101d
+                 seresnetaa50d seresnextaa101d_32x8d seresnextaa201d_32x8d""",
+    ),
+    _family(
+        "resnet_rs", title="ResNet-RS", year=2021, arxiv="2103.07579", module="resnet",
+        paper="Bello et al., Revisiting ResNets: Improved Training and Scaling Strategies",
+        idea="The old network with new training and sensible scaling reaches EfficientNet's accuracy.",
+        names="resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420",
+    ),
+    _family(
+        "mobilenetv2", title="MobileNetV2", year=2018, arxiv="1801.04381", module="efficientnet",
+        paper="Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+        idea="Widen, filter each channel by itself, narrow again: a residual block turned inside out.",
+        names="""mobilenetv2_035 mobilenetv2_050 mobilenetv2_075 mobilenetv2_100 mobilenetv2_140 mobilenetv2_110d
+                 mobilenetv2_120d""",
+    ),
+    _family(
+        "mnasnet", title="MnasNet", year=2018, arxiv="1807.11626", module="efficientnet",
+        paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile",
+        idea="A search, paid by accuracy and by milliseconds on a real phone, chose the blocks.",
+        names="mnasnet_050 mnasnet_075 mnasnet_100 mnasnet_140 mnasnet_small semnasnet_050 semnasnet_075 semnasnet_100 semnasnet_140",
+    ),
+    _family(
+        "efficientnet", title="EfficientNet", year=2019, arxiv="1905.11946", module="efficientnet",
+        paper="Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+        idea="Depth, width and resolution grow together by one fixed rule, from a small searched network.",
+        names="""efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5
+                 efficientnet_b6 efficientnet_b7 efficientnet_b8 tf_efficientnet_b0 tf_efficientnet_b1
+                 tf_efficientnet_b2 tf_efficientnet_b3 tf_efficientnet_b4 tf_efficientnet_b5 tf_efficientnet_b6
+                 tf_efficientnet_b7 tf_efficientnet_b8""",
+    ),
+    _family(
+        "efficientnet_lite", title="EfficientNet-Lite", year=2020, arxiv="1905.11946", module="efficientnet",
+        paper="Tan and Le, EfficientNet; the Lite variants are Google's release for phones of 2020",
+        idea="EfficientNet without channel attention and with ReLU6: all that a phone's integer chip can run.",
+        names="""efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4
+                 tf_efficientnet_lite0 tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3
+                 tf_efficientnet_lite4""",
+    ),
+    _family(
+        "vit", title="Vision Transformer", year=2020, arxiv="2010.11929", module="vit",
+        paper="Dosovitskiy et al., An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+        idea="Cut the photo into patches, read them as words, and let every patch attend to every other.",
+        names="""vit_tiny_patch16_224 vit_tiny_patch16_384 vit_small_patch32_224 vit_small_patch32_384
+                 vit_small_patch16_224 vit_small_patch16_384 vit_small_patch8_224 vit_base_patch32_224
+                 vit_base_patch32_384 vit_base_patch16_224 vit_base_patch16_384 vit_base_patch8_224
+                 vit_large_patch32_224 vit_large_patch32_384 vit_large_patch16_224 vit_large_patch16_384
+                 vit_large_patch14_224""",
+    ),
+    _family(
+        "vit_gap", title="Vision Transformer with average pooling", year=2022, arxiv="2205.01580", module="vit",
+        paper="Beyer et al., Better plain ViT baselines for ImageNet-1k",
+        idea="The mean of all patches replaces the class token: simpler, and no worse.",
+        names="""vit_base_patch16_gap_224 vit_medium_patch16_gap_240 vit_medium_patch16_gap_256
+                 vit_medium_patch16_gap_384 vit_betwixt_patch16_gap_256""",
+    ),
+    _family(
+        "dinov2", title="DINOv2", year=2023, arxiv="2304.07193", module="vit",
+        paper="Oquab et al., DINOv2: Learning Robust Visual Features without Supervision",
+        idea="A transformer that learnt without labels, by agreeing with itself about crops of one photo.",
+        names="""vit_small_patch14_dinov2 vit_base_patch14_dinov2 vit_large_patch14_dinov2 vit_giant_patch14_dinov2""",
+    ),
+    _family(
+        "vit_registers", title="Vision Transformer with registers", year=2023, arxiv="2309.16588", module="vit",
+        paper="Darcet et al., Vision Transformers Need Registers",
+        idea="A few spare tokens to scribble on keep the patch features clean.",
+        names="""vit_small_patch14_reg4_dinov2 vit_base_patch14_reg4_dinov2 vit_large_patch14_reg4_dinov2
+                 vit_giant_patch14_reg4_dinov2 vit_medium_patch16_reg4_gap_256 vit_base_patch16_reg4_gap_256
+                 vit_betwixt_patch16_reg1_gap_256 vit_betwixt_patch16_reg4_gap_256
+                 vit_betwixt_patch16_reg4_gap_384""",
+    ),
+)}
+
+FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.names}

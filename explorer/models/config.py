@@ -1,0 +1,78 @@
+"""`ModelConfig`: the facts that belong to a set of weights. Pure Python, no torch.
+
+Preprocessing is part of the weights: the same photo, normalised with another mean, loses points of
+accuracy without any error. So input size, mean, std, crop and interpolation live in one record with the
+weights' origin, labels and licence, and everything that prepares a photo reads that record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a set of weights expects, and where it comes from.
+
+    input_size:    (C, H, W) in pixels that the weights were trained or fine-tuned for
+    mean, std:     per channel, for pixel values in 0..1
+    interpolation: "bilinear" or "bicubic": how the photo is resized
+    crop_pct:      the crop's side as a share of the resized short side
+    crop_mode:     "center", "squash" (ignore the aspect ratio) or "border" (pad)
+    num_classes:   size of the trained classifier; 0 where there is none
+    labels:        class names in index order, or None for the standard names of that many classes
+    """
+
+    architecture: str = ""
+    tag: str = ""
+    input_size: tuple[int, int, int] = (3, 224, 224)
+    test_input_size: tuple[int, int, int] | None = None
+    min_input_size: tuple[int, int, int] | None = None
+    fixed_input_size: bool = False
+    interpolation: str = "bilinear"
+    crop_pct: float = 0.875
+    test_crop_pct: float | None = None
+    crop_mode: str = "center"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    num_classes: int = 1000
+    pool_size: tuple[int, int] | None = None
+    first_conv: str = ""
+    classifier: str = ""
+    labels: tuple[str, ...] | None = None
+    license: str = ""
+    hf_hub_id: str = ""
+    hf_hub_filename: str = ""
+    url: str = ""
+    origin_url: str = ""
+    paper_ids: str = ""
+    notes: str = ""
+    top1: float | None = None
+    top5: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The full name, e.g. "resnet50.a1_in1k"."""
+        return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
+
+    def with_(self, **changes: Any) -> ModelConfig:
+        """A copy with some fields changed; unknown fields raise TypeError."""
+        return replace(self, **changes)
+
+    def as_timm(self) -> dict[str, Any]:
+        """The same facts as timm's `pretrained_cfg` dict: empty fields are left out."""
+        always = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std", "num_classes",
+                  "fixed_input_size", "first_conv", "classifier", "architecture", "pool_size")
+        facts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in facts.items() if k in always or v not in (None, "", ())}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> ModelConfig:
+        """Build from a plain dict (JSON lists become tuples); keys we have no use for are ignored."""
+        known = {f.name for f in fields(cls)}
+        tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in known}
+        return cls(**tidy)

@@ -1,0 +1,248 @@
+"""The contract: what every backbone in explorer can do, whatever family it comes from.
+
+A backbone is a `VisionModel`: a stem, a few named stages and a head.
+
+    photo [B, 3, H, W] -> stage map -> stage map -> ... -> features -> pooled vector -> logits [B, num_classes]
+
+A family writes one generator, `forward_stages`, that yields each stage's map on the way and returns the final
+features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net decoders,
+feature pyramids) reads that generator and the table `stages`, and so works for every family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from explorer.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stop on the way through a backbone.
+
+    name:      what people call it, e.g. "layer1" or "stem"
+    module:    dotted path of the module whose output it is, e.g. "act1"
+    channels:  C of its map [B, C, H/reduction, W/reduction]
+    reduction: how many input pixels one step on the map covers (the total stride)
+    """
+
+    name: str
+    module: str
+    channels: int
+    reduction: int
+
+
+class FeatureInfo(Sequence):
+    """The stages of a model as timm describes them: a list of dicts with three columns to ask for.
+
+    >>> model.feature_info.channels()
+    [64, 256, 512, 1024, 2048]
+    """
+
+    def __init__(self, stages: Sequence[Stage], out_indices: Sequence[int] | None = None):
+        self.stages = tuple(stages)
+        self.out_indices = tuple(range(len(self.stages)) if out_indices is None else out_indices)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        stage = self.stages[index]
+        return {"num_chs": stage.channels, "reduction": stage.reduction, "module": stage.module}
+
+    def _column(self, field: str, index: int | Sequence[int] | None):
+        if isinstance(index, int):
+            return getattr(self.stages[index], field)
+        chosen = self.out_indices if index is None else index
+        return [getattr(self.stages[i], field) for i in chosen]
+
+    def channels(self, index: int | Sequence[int] | None = None):
+        """Channels of the selected stages (all `out_indices` without an index)."""
+        return self._column("channels", index)
+
+    def reduction(self, index: int | Sequence[int] | None = None):
+        """Total stride of the selected stages, in input pixels."""
+        return self._column("reduction", index)
+
+    def module_name(self, index: int | Sequence[int] | None = None):
+        """Dotted module path of the selected stages."""
+        return self._column("module", index)
+
+    def get_dicts(self, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The selected stages as dicts, restricted to `keys` where given."""
+        return [{k: v for k, v in self[i].items() if keys is None or k in keys} for i in self.out_indices]
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{s.name} {s.channels}ch /{s.reduction}" for s in self.stages)
+        return f"FeatureInfo({rows})"
+
+
+class VisionModel(nn.Module):
+    """Base class of every backbone.
+
+    A family sets, in its `__init__`:
+        stages          tuple[Stage, ...], in network order
+        num_classes     size of the logits; 0 means "no classifier": forward gives pooled features
+        num_features    channels of `forward_features`' result
+        in_chans        channels of the photo, 3 for RGB
+    and writes `forward_stages`, `forward_head`, `get_classifier` and `reset_classifier`.
+    """
+
+    stages: tuple[Stage, ...]
+    num_classes: int
+    num_features: int
+    in_chans: int
+
+    #: True where each stage halves the map, as feature pyramids and U-Nets need.
+    pyramid: bool = True
+    #: False where the network has no strides that could be traded for dilation.
+    supports_output_stride: bool = False
+    #: True where the network is built for one image size (`img_size`).
+    fixed_image_size: bool = False
+
+    #: Preprocessing, labels and origin of the weights; set by `create_model`.
+    config: ModelConfig = ModelConfig()
+    #: What was loaded, adapted and skipped; None for random weights.
+    load_report: Any = None
+
+    # --- what a family writes -------------------------------------------------------------------------
+
+    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
+        """Yield every stage's map [B, C, H/r, W/r] in network order; return what `forward_features` returns.
+
+        The generator is lazy: a consumer that needs three of five stages stops it after the third,
+        and the rest of the network never runs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward_stages")
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Features -> logits [B, num_classes], or the vector before the classifier with `pre_logits`."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward_head")
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer, the one that `reset_classifier` replaces."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_classifier")
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put a fresh classifier on the backbone, on the same device and with the same dtype.
+
+        num_classes 0 removes it; global_pool None keeps the pooling.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define reset_classifier")
+
+    # --- what follows from it -------------------------------------------------------------------------
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Everything before the head: a map [B, C, H/r, W/r], or tokens [B, N, C] for transformers."""
+        walk = self.forward_stages(x)
+        while True:
+            try:
+                next(walk)
+            except StopIteration as end:  # a generator hands its `return` value over in here
+                return end.value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        *,
+        stop_early: bool = False,
+        intermediates_only: bool = False,
+    ):
+        """One pass that keeps the maps of the stages on the way.
+
+        indices: which stages, in the order wanted; an int n means the last n; None means all.
+        Returns (features, [maps]), or just [maps] with `intermediates_only`. With `stop_early` and
+        `intermediates_only` the network stops behind the deepest stage that was asked for.
+        """
+        wanted = resolve_indices(indices, len(self.stages))
+        maps, features = {}, None
+        last = max(wanted)
+        walk = self.forward_stages(x)
+        for index in range(len(self.stages)):
+            feature_map = next(walk)
+            if index in wanted:
+                maps[index] = feature_map
+            if index == last and stop_early and intermediates_only:
+                walk.close()
+                break
+        else:
+            features = _finish(walk)
+        kept = [maps[i] for i in wanted]
+        return kept if intermediates_only else (features, kept)
+
+    @property
+    def feature_info(self) -> FeatureInfo:
+        return FeatureInfo(self.stages)
+
+    @property
+    def default_out_indices(self) -> tuple[int, ...]:
+        """The stages that `features_only` gives when nobody says which."""
+        count = len(self.stages)
+        return tuple(range(count)) if self.pyramid else tuple(range(max(0, count - 3), count))
+
+    @property
+    def head_hidden_size(self) -> int:
+        """Length of the vector in front of the classifier."""
+        return self.num_features
+
+    @property
+    def pretrained_cfg(self) -> dict[str, Any]:
+        """The configuration as timm's dict, for code written for timm."""
+        return self.config.as_timm()
+
+    default_cfg = pretrained_cfg
+
+
+def _finish(walk: Iterator[Tensor]) -> Tensor:
+    """The value that a `forward_stages` generator returns once all its stages are out."""
+    try:
+        next(walk)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("forward_stages yielded more maps than the model has stages")
+
+
+def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[int, ...]:
+    """Stage indices as non-negative numbers, in the order asked for.
+
+    None means all `count` stages, an int n the last n, negative numbers count from the end.
+    Raises IndexError with the valid range.
+    """
+    if indices is None:
+        return tuple(range(count))
+    if isinstance(indices, int) and not isinstance(indices, bool):
+        if not 1 <= indices <= count:
+            raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to {count}.")
+        return tuple(range(count - indices, count))
+    chosen = []
+    for index in indices:
+        if not -count <= index < count:
+            raise IndexError(
+                f"Stage index {index} is outside this model's {count} stages: use {-count} to {count - 1}."
+            )
+        chosen.append(int(index) % count)
+    if not chosen:
+        raise IndexError(f"No stage was asked for: out_indices is empty. Use numbers from 0 to {count - 1}.")
+    return tuple(chosen)
+
+
+def parameter_place(module: nn.Module) -> dict[str, Any]:
+    """Device and dtype of a module's parameters, as keyword arguments for a new layer beside them."""
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            return {"device": parameter.device, "dtype": parameter.dtype}
+    return {"device": torch.get_default_device(), "dtype": torch.get_default_dtype()}
+
+
+__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "parameter_place", "resolve_indices"]

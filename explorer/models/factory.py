@@ -1,0 +1,242 @@
+"""Names in, models out: `list_models`, `is_model`, `create_model`.
+
+Listing needs no torch; a family's file is imported when one of its models is created.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.models import weights
+from explorer.models.catalog import FAMILIES, FAMILY_OF
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+# --- names ------------------------------------------------------------------------------------------------
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts "resnet18" before "resnet101"."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text.lower())]
+
+
+def list_models(
+    filter: str | Sequence[str] = "",
+    *,
+    pretrained: bool = False,
+    exclude_filters: str | Sequence[str] = (),
+    family: str = "",
+    task: str = "",
+) -> list[str]:
+    """Names that `create_model` knows, in natural order.
+
+    filter:          a wildcard pattern such as `"*resne*t*"`, or a list of them (any may match)
+    pretrained:      only names with published weights, one entry for each set: "resnet50.a1_in1k"
+    exclude_filters: patterns whose matches are left out
+    family, task:    only that family (see `list_families`) or task; an unknown one raises ValueError
+    """
+    families = _choose_families(family, task)
+    names = [name for chosen in families for name in chosen.names]
+    if pretrained:
+        names = [f"{name}.{tag}" if tag else name for name in names for tag in weights.tags(name)]
+    included, excluded = _patterns(filter), _patterns(exclude_filters)
+    kept = [name for name in names if not included or _matches(name, included)]
+    return sorted((name for name in kept if not _matches(name, excluded)), key=natural_key)
+
+
+def list_pretrained(filter: str | Sequence[str] = "", **options: Any) -> list[str]:
+    """`list_models(filter, pretrained=True, ...)`."""
+    return list_models(filter, pretrained=True, **options)
+
+
+def list_families(task: str = "") -> list[str]:
+    """The families, by year of their paper."""
+    return [family.name for family in sorted(_choose_families("", task), key=lambda f: (f.year, f.name))]
+
+
+def is_model(name: str) -> bool:
+    """Whether `create_model` knows the name; a tag, where there is one, must exist too."""
+    architecture, tag = split_name(name)
+    return architecture in FAMILY_OF and (not tag or tag in weights.tags(architecture))
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """("resnet50", "a1_in1k") of "resnet50.a1_in1k"."""
+    architecture, _, tag = name.partition(".")
+    return architecture, tag
+
+
+def _choose_families(family: str, task: str):
+    if family and family not in FAMILIES:
+        raise ValueError(f"Unknown family {family!r}.{_nearest(family, FAMILIES)} Known: {', '.join(FAMILIES)}.")
+    tasks = {known.task for known in FAMILIES.values()}
+    if task and task not in tasks:
+        raise ValueError(f"Unknown task {task!r}. Known: {', '.join(sorted(tasks))}.")
+    return [f for f in FAMILIES.values() if family in ("", f.name) and task in ("", f.task)]
+
+
+def _patterns(filters: str | Iterable[str]) -> list[str]:
+    return [p for p in ([filters] if isinstance(filters, str) else filters) if p]
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    # "resnet50" finds all of its tags too, as "resnet50.*" would.
+    return any(fnmatchcase(name, p) or ("." not in p and fnmatchcase(name.partition(".")[0], p)) for p in patterns)
+
+
+def _nearest(word: str, known: Iterable[str], count: int = 3) -> str:
+    near = difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def family_module(architecture: str):
+    """The Python module that holds a known architecture, e.g. `explorer.models.backbones.resnet`."""
+    return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
+
+
+def check_name(name: str) -> tuple[str, str]:
+    """(architecture, tag) of a known name.
+
+    Raises ValueError with the nearest names for an unknown one, TypeError where it is no string.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"A model's name is a string such as 'resnet50', not {type(name).__name__}.")
+    architecture, tag = split_name(name.strip())
+    if architecture not in FAMILY_OF:
+        hint = _nearest(architecture.lower(), FAMILY_OF)
+        raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
+    if tag and tag not in weights.tags(architecture):
+        known = weights.tags(architecture)
+        hint = _nearest(tag, known)
+        raise ValueError(f"Unknown tag {tag!r} of {architecture!r}.{hint} Known: {', '.join(known) or 'none'}.")
+    return architecture, tag
+
+
+# --- models -----------------------------------------------------------------------------------------------
+
+
+def create_model(
+    name: str,
+    pretrained: bool = False,
+    *,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None,
+    output_stride: int | None = None,
+    global_pool: str | None = None,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    img_size: int | tuple[int, int] | None = None,
+    checkpoint_path: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A model by name, with random or with trained weights.
+
+    name:            "resnet50", or with a tag "resnet50.a1_in1k"; see `list_models`
+    pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
+    num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
+                     Another number than the weights' own puts a fresh classifier on top
+    in_chans:        channels of the photo; trained filters are adapted
+    features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
+    output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
+    global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
+    img_size:        transformers: the side of the photo in pixels, where not the default
+    checkpoint_path: your own .safetensors or .pth file, adapted exactly as published weights are
+    options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
+
+    Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
+    Raises ValueError for an unknown name, with the nearest ones.
+    """
+    architecture, tag = check_name(name)
+    if pretrained and checkpoint_path is not None:
+        raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
+    if out_indices is not None and not features_only:
+        raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
+    config = weights.config_for(architecture, tag)
+    wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
+                  drop_path_rate=drop_path_rate, img_size=img_size, **options)
+
+    if pretrained or checkpoint_path is not None:
+        model = _create_trained(architecture, config, wanted, checkpoint_path, cache_dir)
+        if num_classes is not None and num_classes != model.num_classes:
+            model.load_report.skipped.append(
+                f"the classifier of {model.num_classes} classes; the new one of {num_classes} is untrained"
+                if num_classes else f"the classifier of {model.num_classes} classes: not asked for"
+            )
+            model.reset_classifier(num_classes)
+    else:
+        classes = config.num_classes if num_classes is None else num_classes
+        model = _build(architecture, num_classes=classes, **wanted)
+        model.config = config
+    if features_only:
+        from explorer.models.features import FeatureNet
+
+        model = FeatureNet(model, out_indices)
+    if device is not None or dtype is not None:
+        model = model.to(device=device, dtype=dtype)
+    return model
+
+
+def _build(architecture: str, **wanted: Any):
+    """The family's class with the variant's row and what the user wants on top."""
+    module = family_module(architecture)
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if not module.MODEL.supports_output_stride:
+        stride = given.pop("output_stride", 32)
+        if stride != 32:
+            raise ValueError(
+                f"{architecture} can't trade stride for dilation: output_stride={stride} is not possible. "
+                "Families that can: resnet and its relatives, efficientnet."
+            )
+    if "img_size" in given and not module.MODEL.fixed_image_size:
+        del given["img_size"]  # a convolutional network takes any size
+    try:
+        return module.MODEL(**{**module.VARIANTS[architecture], **given})
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in given:
+            raise
+        raise TypeError(f"{architecture} has no option {unknown[1]!r}. Its options: {_options(module.MODEL)}.") from None
+
+
+def _options(model_class: type) -> str:
+    import inspect
+
+    return ", ".join(name for name in inspect.signature(model_class).parameters if name not in ("self", "kwargs"))
+
+
+def _create_trained(architecture, config, wanted, checkpoint_path, cache_dir):
+    """Build without random numbers on the `meta` device, then give the model the trained tensors."""
+    import torch
+
+    if checkpoint_path is not None:
+        state, origin = weights.read_state_dict(checkpoint_path), f"the file {Path(checkpoint_path).name}"
+    else:
+        state, origin = weights.fetch(config, cache_dir)
+    with torch.device("meta"):
+        probe = _build(architecture, num_classes=config.num_classes, **wanted)
+    if checkpoint_path is not None:
+        state = weights.recognise(architecture, state, set(probe.state_dict()))
+    # the classifier that the tensors themselves have, which may differ from the published one
+    head = state.get(f"{config.classifier}.weight")
+    classes = 0 if head is None else head.shape[0]
+    if classes != probe.num_classes:
+        probe.reset_classifier(classes)
+    probe.config = config.with_(num_classes=classes)
+    report = weights.LoadReport(source=origin, name=config.name)
+    weights.load_into(probe, state, report)
+    probe.load_report = report
+    return probe

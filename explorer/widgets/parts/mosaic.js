@@ -1,0 +1,386 @@
+// A grid of feature maps on one canvas. Python sends one byte a value (255: not finite) and the lowest and
+// highest value of each channel; colours, order, scale and readings are worked out here.
+
+// 17 evenly spaced colours each; the browser blends between them. The first two are matplotlib's (CC0).
+const COLOURS = {
+  viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  magma: "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
+  grey: "000000 ffffff",
+  coolwarm: "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
+};
+const NAMES = {
+  sort: ["Order", { channel: "by channel number", strength: "strongest first" }],
+  scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
+  colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red, zero in the middle" }],
+};
+const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 320;
+
+const clamp = (x, lo, hi) => Math.min(hi, Math.max(lo, x));
+const show = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
+
+function make(tag, className, parent, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  parent?.append(node);
+  return node;
+}
+
+// 256 opaque colours as the little-endian words of an ImageData
+function colourTable(name) {
+  const stops = COLOURS[name].split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  return Uint32Array.from({ length: 256 }, (_, i) => {
+    const x = (i / 255) * (stops.length - 1), k = Math.min(Math.floor(x), stops.length - 2);
+    const [r, g, b] = stops[k].map((v, j) => Math.round(v + (x - k) * (stops[k + 1][j] - v)));
+    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  });
+}
+
+// DataViews -> typed arrays; copied where the buffer does not start on a multiple of four
+const typed = (view, Kind) => new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+
+function unpack(sent) {
+  if (!sent?.count) return null;
+  const maps = { ...sent, data: typed(sent.data, Uint8Array), channels: typed(sent.channels, Int32Array) };
+  for (const key of ["lo", "hi", "strength"]) maps[key] = typed(sent[key], Float32Array);
+  maps.area = maps.width * maps.height;
+  const lows = maps.lo.filter(isFinite), highs = maps.hi.filter(isFinite);
+  maps.least = lows.reduce((a, b) => Math.min(a, b), Infinity);
+  maps.most = highs.reduce((a, b) => Math.max(a, b), -Infinity);
+  return maps;
+}
+
+function render({ model, el }) {
+  const undo = [];                                       // what the clean-up has to take back
+  const on = (target, type, act) => {
+    target.addEventListener(type, act);
+    undo.push(() => target.removeEventListener(type, act));
+  };
+  const root = make("div", "vx-mosaic", el);
+  root.dataset.lmSuppressShortcuts = "true";             // or JupyterLab takes the arrow keys
+  const head = make("div", "vx-mosaic-head", root);
+  const title = make("strong", "vx-mosaic-title", head);
+  const note = make("span", "vx-mosaic-note", head);
+  const menus = make("div", "vx-mosaic-menus", root);
+  const body = make("div", "vx-mosaic-body", root);
+  const box = make("div", "vx-mosaic-box", body);
+  const sheet = make("div", "vx-mosaic-sheet", box);
+  const canvas = make("canvas", "vx-mosaic-canvas", sheet);
+  const hover = make("div", "vx-mosaic-mark vx-mosaic-hover", sheet);
+  const mark = make("div", "vx-mosaic-mark vx-mosaic-cursor", sheet);   // also the listbox's one live option
+  const side = make("section", "vx-mosaic-side", body);
+  const foot = make("div", "vx-mosaic-foot", root);
+  const bar = makeBar(foot);
+  const reading = make("div", "vx-mosaic-reading", root);
+  const empty = make("div", "vx-mosaic-empty", root);
+
+  sheet.setAttribute("role", "listbox");
+  sheet.tabIndex = 0;
+  mark.setAttribute("role", "option");
+  mark.id = `vx-mosaic-${Math.random().toString(36).slice(2)}`;
+  sheet.setAttribute("aria-activedescendant", mark.id);
+  reading.setAttribute("role", "status");
+  reading.title = "Channels, rows and columns are counted from 0, as in Python";
+
+  const sideHead = make("div", "vx-mosaic-side-head", side);
+  const sideTitle = make("strong", "", sideHead);
+  const previous = button(sideHead, "‹", "Previous channel"), next = button(sideHead, "›", "Next channel");
+  const shut = button(sideHead, "×", "Close the enlarged channel");
+  const big = make("canvas", "vx-mosaic-big", side);
+  big.setAttribute("role", "img");
+  const sideBar = makeBar(side);
+  const facts = make("div", "vx-mosaic-facts", side);
+
+  let maps = null, order = [], place = null;             // order: positions on the sheet -> index into maps
+  let cursor = 0, atlas = null, table = null, painted = 0, queued = 0;
+
+  const choose = (key, value) => {
+    model.set(key, value);                               // shown here at once; Python hears of it by message
+    try { model.send({ kind: "choose", key, value }); } catch (error) { console.warn("explorer: no kernel", error); }
+  };
+
+  function button(parent, text, label) {
+    const node = make("button", "vx-mosaic-button", parent, text);
+    node.type = "button";
+    node.title = label;
+    node.setAttribute("aria-label", label);
+    return node;
+  }
+  function makeBar(parent) {
+    const node = make("div", "vx-mosaic-bar", parent);
+    const low = make("span", "", node), strip = make("canvas", "", node), high = make("span", "", node);
+    Object.assign(strip, { width: 256, height: 1 });
+    strip.setAttribute("aria-hidden", "true");
+    return { node, low, strip, high, words: make("span", "vx-mosaic-words", node) };
+  }
+  function fillBar({ strip, low, high, words }, from, to, text) {
+    const row = new ImageData(256, 1);
+    new Uint32Array(row.data.buffer).set(table);
+    strip.getContext("2d").putImageData(row, 0, 0);
+    [low.textContent, high.textContent, words.textContent] = [from, to, text];
+  }
+
+  // --- colours --------------------------------------------------------------------------------
+  const diverging = () => model.get("colormap") === "coolwarm";
+  function limits(i) {                                   // the values at the two ends of the colour table
+    const shared = model.get("scale") === "shared";
+    const lo = shared ? maps.least : maps.lo[i], hi = shared ? maps.most : maps.hi[i];
+    const far = Math.max(Math.abs(lo), Math.abs(hi));
+    return diverging() ? [-far, far] : [lo, hi];
+  }
+  function colourChannel(i, out, start, stride) {
+    const [lo, hi] = limits(i), flat = !(hi / 2 - lo / 2 > 0);   // halves: hi - lo may overflow
+    const words = new Uint32Array(256).fill(MAGENTA);
+    for (let q = 0; q <= LEVELS; q++) {
+      const half = (maps.lo[i] / 2) * (1 - q / LEVELS) + (maps.hi[i] / 2) * (q / LEVELS);
+      const x = flat ? (diverging() ? 0.5 : 0) : (half - lo / 2) / (hi / 2 - lo / 2);
+      words[q] = table[clamp(Math.round(x * 255), 0, 255) || 0];
+    }
+    let from = i * maps.area;
+    for (let y = 0; y < maps.height; y++, start += stride)
+      for (let x = 0; x < maps.width; x++) out[start + x] = words[maps.data[from++]];
+  }
+  function drawAtlas() {                                 // every channel once, pixel for pixel
+    const across = clamp(Math.floor(4096 / maps.width), 1, maps.count);
+    const picture = new ImageData(across * maps.width, Math.ceil(maps.count / across) * maps.height);
+    const out = new Uint32Array(picture.data.buffer);
+    for (let i = 0; i < maps.count; i++)
+      colourChannel(i, out, Math.floor(i / across) * maps.height * picture.width + (i % across) * maps.width, picture.width);
+    atlas = { canvas: document.createElement("canvas"), across };
+    Object.assign(atlas.canvas, { width: picture.width, height: picture.height });
+    atlas.canvas.getContext("2d").putImageData(picture, 0, 0);
+  }
+
+  // --- the sheet ------------------------------------------------------------------------------
+  function arrange() {                                   // the largest pictures that fit without scrolling
+    const width = Math.floor(box.clientWidth);
+    const ratio = clamp(maps.height / maps.width, 0.2, 5);
+    const least = maps.area === 1 ? 14 : clamp(maps.width, 28, 48), largest = maps.area === 1 ? 32 : 128;
+    for (let w = largest; ; w--) {
+      // a whole number of screen pixels a value, where there is room for it
+      const wide = w >= maps.width ? w - (w % maps.width) : w;
+      const high = Math.max(1, Math.round(wide * ratio)), columns = Math.max(1, Math.floor((width + GAP) / (wide + GAP)));
+      const rows = Math.ceil(maps.count / columns);
+      if (w <= least || rows * (high + GAP) <= ROOM) {
+        return { wide, high, columns: Math.min(columns, maps.count), rows };
+      }
+    }
+  }
+  const cell = (position) => [(position % place.columns) * (place.wide + GAP), Math.floor(position / place.columns) * (place.high + GAP)];
+  function put(node, position) {
+    node.hidden = !(position >= 0);
+    if (node.hidden) return;
+    const [x, y] = cell(position);
+    Object.assign(node.style, { left: `${x}px`, top: `${y}px`, width: `${place.wide}px`, height: `${place.high}px` });
+  }
+  function drawSheet() {
+    place = arrange();
+    const width = place.columns * (place.wide + GAP) - GAP, height = place.rows * (place.high + GAP) - GAP;
+    const dots = window.devicePixelRatio || 1;
+    Object.assign(canvas, { width: Math.round(width * dots), height: Math.round(height * dots) });
+    for (const node of [canvas, sheet]) Object.assign(node.style, { width: `${width}px`, height: `${height}px` });
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = place.wide * dots < maps.width;   // average when shrinking, sharp when growing
+    pen.imageSmoothingQuality = "high";
+    order.forEach((i, position) => {
+      const [x, y] = cell(position), right = Math.round((x + place.wide) * dots), low = Math.round((y + place.high) * dots);
+      const left = Math.round(x * dots), top = Math.round(y * dots);
+      pen.drawImage(atlas.canvas, (i % atlas.across) * maps.width, Math.floor(i / atlas.across) * maps.height,
+        maps.width, maps.height, left, top, right - left, low - top);
+    });
+    root.dataset.painted = String(++painted);
+    put(hover, -1);
+    drawMark();
+  }
+  function drawMark() {
+    put(mark, order.indexOf(cursor));
+    mark.setAttribute("aria-posinset", String(order.indexOf(cursor) + 1));
+    mark.setAttribute("aria-setsize", String(maps.count));
+    mark.setAttribute("aria-selected", String(maps.channels[cursor] === model.get("selected")));
+    mark.setAttribute("aria-label", describe(cursor));
+  }
+
+  // --- words ----------------------------------------------------------------------------------
+  const value = (i, pixel) => {
+    const q = maps.data[i * maps.area + pixel];
+    return q === NOT_FINITE ? "not finite" : show((maps.lo[i] / 2 * (1 - q / LEVELS) + maps.hi[i] / 2 * (q / LEVELS)) * 2);
+  };
+  const span = (k, full) => {                            // what one pixel stands for, where it is a mean
+    const from = k * maps.step, to = Math.min(from + maps.step, full) - 1;
+    return from === to ? `${from}` : `${from} to ${to}`;
+  };
+  const where = (pixel) => {
+    const row = span(Math.floor(pixel / maps.width), maps.full[0]), column = span(pixel % maps.width, maps.full[1]);
+    return maps.step > 1 ? `rows ${row}, columns ${column}` : `row ${row}, column ${column}`;
+  };
+  const reads = (i, pixel) => `${maps.step > 1 ? "mean" : "value"} ${value(i, pixel)} at ${where(pixel)}`;
+  const about = (i) => (isNaN(maps.lo[i]) ? "no finite value"
+    : `range ${show(maps.lo[i])} to ${show(maps.hi[i])}; mean |a| ${show(maps.strength[i])}`);
+  const describe = (i, pixel) =>
+    `channel ${maps.channels[i]}: ${pixel === undefined ? "" : reads(i, pixel) + "; "}${about(i)}`;
+  function say(text, aloud) {
+    reading.setAttribute("aria-live", aloud ? "polite" : "off");     // a moving mouse is not read out
+    reading.textContent = text;
+  }
+  const hint = () => say(maps ? "Point at a picture to read its values. Click it, or use the arrow keys and Enter, to enlarge it." : "", false);
+
+  // --- the enlarged channel -------------------------------------------------------------------
+  function drawSide() {
+    const wanted = model.get("selected"), i = maps ? maps.channels.indexOf(wanted) : -1;
+    root.dataset.selected = String(wanted);
+    side.hidden = i < 0;
+    if (i < 0) return;
+    cursor = i;
+    const grow = Math.max(1, Math.floor(Math.min(ZOOM / maps.width, ZOOM / maps.height)));
+    Object.assign(big, { width: maps.width, height: maps.height });
+    Object.assign(big.style, { width: `${maps.width * grow}px`, height: `${maps.height * grow}px` });
+    const picture = new ImageData(maps.width, maps.height);
+    colourChannel(i, new Uint32Array(picture.data.buffer), 0, maps.width);
+    big.getContext("2d").putImageData(picture, 0, 0);
+    big.setAttribute("aria-label", describe(i));
+    const [lo, hi] = limits(i);
+    sideTitle.textContent = `Channel ${wanted}`;
+    fillBar(sideBar, show(lo), show(hi), "");
+    sideBar.node.hidden = isNaN(lo);
+    facts.textContent = about(i);
+  }
+  function enlarge(i) { choose("selected", i < 0 ? -1 : maps.channels[i]); }
+  function step(by) {
+    const position = clamp(order.indexOf(cursor) + by, 0, maps.count - 1);
+    moveTo(order[position]);
+  }
+  function moveTo(i) {
+    cursor = i;
+    if (!side.hidden) enlarge(i);                        // the enlarged picture goes along
+    drawMark();
+    const [, y] = cell(order.indexOf(i));
+    if (y < box.scrollTop) box.scrollTop = y;
+    else if (y + place.high > box.scrollTop + box.clientHeight) box.scrollTop = y + place.high - box.clientHeight;
+    say(describe(i), true);
+  }
+
+  // --- putting it together ----------------------------------------------------------------------
+  function guarded(act) {
+    return (...given) => {
+      try { return act(...given); } catch (error) {
+        console.error("explorer: the feature maps could not be drawn", error);
+        empty.textContent = `These feature maps could not be drawn (${error.message}).`;
+        empty.hidden = false;
+      }
+    };
+  }
+  const redraw = guarded(() => {                         // order, scale or colours have changed
+    if (!maps) return;
+    table = colourTable(model.get("colormap"));
+    order = Array.from({ length: maps.count }, (_, i) => i);
+    if (model.get("sort") === "strength") order.sort((a, b) => maps.strength[b] - maps.strength[a] || a - b);
+    const own = model.get("scale") === "own", [lo, hi] = limits(0);
+    if (own) fillBar(bar, diverging() ? "-m" : "min", diverging() ? "+m" : "max", diverging()
+      ? "each channel from -m to +m, where m is its largest absolute value"
+      : "each channel from its own minimum to its own maximum");
+    else fillBar(bar, show(lo), show(hi), diverging() ? "shared by all channels, 0 in the middle" : "shared by all channels");
+    drawAtlas();
+    if (box.clientWidth > 0) drawSheet();                // hidden in a closed tab: the observer calls again
+    drawSide();
+  });
+  const load = guarded(() => {
+    const sent = model.get("_maps") || {};
+    maps = unpack(sent);
+    for (const node of [menus, body, foot, reading]) node.hidden = !maps;
+    head.hidden = !maps;
+    empty.hidden = Boolean(maps);
+    empty.textContent = sent.message || "No feature maps yet.";
+    Object.assign(root.dataset, { channels: maps ? maps.count : 0, height: maps ? maps.full[0] : 0, width: maps ? maps.full[1] : 0 });
+    if (!maps) return drawSide();
+    title.textContent = maps.title;
+    note.textContent = maps.note;
+    sheet.setAttribute("aria-label", `Feature maps${maps.title ? " of " + maps.title : ""}: ${maps.note}. Arrow keys move, Enter enlarges.`);
+    cursor = clamp(cursor, 0, maps.count - 1);
+    hint();
+    redraw();
+  });
+
+  const cellAt = (event) => {
+    const [x, y] = [event.offsetX, event.offsetY];
+    const column = Math.floor(x / (place.wide + GAP)), row = Math.floor(y / (place.high + GAP));
+    const position = row * place.columns + column;
+    if (x < 0 || y < 0 || column >= place.columns || position >= maps.count) return null;
+    const pixel = (at, size, values) => clamp(Math.floor((at / size) * values), 0, values - 1);
+    return { position, i: order[position],
+      pixel: pixel(y % (place.high + GAP), place.high, maps.height) * maps.width + pixel(x % (place.wide + GAP), place.wide, maps.width) };
+  };
+  on(canvas, "mousemove", (event) => {
+    const at = cellAt(event);
+    put(hover, at ? at.position : -1);
+    at ? say(describe(at.i, at.pixel), false) : hint();
+  });
+  on(canvas, "mouseleave", () => { put(hover, -1); hint(); });
+  on(canvas, "click", (event) => {
+    const at = cellAt(event);
+    if (!at) return;
+    cursor = at.i;
+    enlarge(at.i);
+    moveTo(at.i);
+    sheet.focus({ preventScroll: true });
+  });
+  on(big, "mousemove", (event) => {
+    const i = maps.channels.indexOf(model.get("selected"));
+    const x = clamp(Math.floor((event.offsetX / big.clientWidth) * maps.width), 0, maps.width - 1);
+    const y = clamp(Math.floor((event.offsetY / big.clientHeight) * maps.height), 0, maps.height - 1);
+    facts.textContent = reads(i, y * maps.width + x);
+  });
+  on(big, "mouseleave", () => { facts.textContent = about(maps.channels.indexOf(model.get("selected"))); });
+  on(previous, "click", () => step(-1));
+  on(next, "click", () => step(1));
+  const closeSide = () => { enlarge(-1); sheet.focus({ preventScroll: true }); };
+  on(shut, "click", closeSide);
+
+  on(root, "keydown", (event) => {
+    event.stopPropagation();
+    if (!maps || !place || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+    const onSheet = event.target === sheet, far = maps.count;
+    const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -place.columns, ArrowDown: place.columns, Home: -far, End: far };
+    if (event.key === "Escape" && !side.hidden) closeSide();
+    else if ((onSheet || (side.contains(event.target) && /^Arrow(Left|Right)$/.test(event.key))) && event.key in moves) {
+      const at = order.indexOf(cursor) + moves[event.key];
+      // up and down stay in their column; at the edge they stay where they are
+      if (!/Up|Down/.test(event.key) || (at >= 0 && at < maps.count)) step(moves[event.key]);
+    } else if (onSheet && (event.key === "Enter" || event.key === " ")) { enlarge(cursor); moveTo(cursor); }
+    else return;
+    event.preventDefault();
+  });
+  on(sheet, "focus", () => { if (maps && place) say(describe(cursor), true); });
+
+  for (const [key, [label, choices]] of Object.entries(NAMES)) {
+    const field = make("label", "vx-mosaic-field", menus, label + " ");
+    const select = make("select", `vx-mosaic-${key}`, field);
+    for (const [choice, words] of Object.entries(choices)) make("option", "", select, words).value = choice;
+    const follow = () => { select.value = model.get(key); redraw(); };
+    select.value = model.get(key);
+    on(select, "change", () => choose(key, select.value));
+    model.on(`change:${key}`, follow);
+    undo.push(() => model.off(`change:${key}`, follow));
+  }
+  const follow = guarded(() => { drawSide(); if (maps && place) drawMark(); });
+  model.on("change:selected", follow);
+  model.on("change:_maps", load);
+  undo.push(() => { model.off("change:selected", follow); model.off("change:_maps", load); });
+
+  const observer = new ResizeObserver(() => {
+    if (queued) return;
+    queued = requestAnimationFrame(guarded(() => { queued = 0; if (maps && box.clientWidth > 0) drawSheet(); }));
+  });
+  observer.observe(box);
+  load();
+  return () => {
+    observer.disconnect();
+    cancelAnimationFrame(queued);
+    undo.forEach((act) => act());
+    root.remove();
+  };
+}
+
+export default {
+  initialize({ model }) { model.send({ kind: "ready" }); },
+  render,
+};

@@ -1,0 +1,155 @@
+"""Every backbone against timm: names, keys, shapes, feature tables and configurations for all of them,
+numbers for every code path."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import explorer.models as ours
+from explorer.data import resolve_data_config
+from explorer.models import weights
+from explorer.models.catalog import FAMILIES, FAMILY_OF
+from explorer.models.factory import family_module
+from tests.models.oracle import relative_error, same_weights
+
+timm = pytest.importorskip("timm")
+
+TOLERANCE = 1e-5
+NAMES = list(FAMILY_OF)
+
+
+def build_on_meta(library, name, **options):
+    with torch.device("meta"):
+        return library.create_model(name, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_and_shapes_equal_timms(name):
+    mine, theirs = build_on_meta(ours, name), build_on_meta(timm, name)
+    shapes = {key: tuple(value.shape) for key, value in mine.state_dict().items()}
+    assert shapes == {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
+    assert mine.num_features == theirs.num_features
+    assert mine.head_hidden_size == theirs.head_hidden_size
+    assert mine.num_classes == theirs.num_classes
+    # trainable tensors in the same order: an optimizer state saved by timm fits
+    assert [k for k, _ in mine.named_parameters()] == [k for k, _ in theirs.named_parameters()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_feature_table_and_default_out_indices_equal_timms(name):
+    mine = build_on_meta(ours, name, features_only=True).feature_info
+    theirs = build_on_meta(timm, name, features_only=True).feature_info
+    assert mine.channels() == theirs.channels()
+    assert mine.reduction() == theirs.reduction()
+    assert mine.module_name() == theirs.module_name()
+    assert mine.out_indices == tuple(theirs.out_indices)
+    table = [(row["num_chs"], row["reduction"], row["module"]) for row in build_on_meta(ours, name).feature_info]
+    assert table == [(r["num_chs"], r["reduction"], r["module"]) for r in build_on_meta(timm, name).feature_info]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_data_config_equals_timms_for_every_tag(name):
+    assert timm.is_model(name)
+    full_names = sorted(n for n in timm.list_models(f"{name}*", pretrained=True) if n.partition(".")[0] == name)
+    assert sorted(f"{name}.{tag}" for tag in weights.tags(name)) == full_names
+    for full in full_names or [name]:
+        theirs = timm.get_pretrained_cfg(full)
+        mine = weights.config_for(*ours.factory.split_name(full))
+        for test_size in (False, True):
+            assert resolve_data_config({}, pretrained_cfg=mine.as_timm(), use_test_size=test_size) == \
+                timm.data.resolve_data_config({}, pretrained_cfg=theirs.to_dict(), use_test_size=test_size)
+        assert mine.num_classes == theirs.num_classes
+        assert mine.hf_hub_id == (theirs.hf_hub_id or "")
+    assert weights.config_for(name).tag == (timm.get_pretrained_cfg(name).tag or "")
+
+
+@pytest.mark.parametrize("module", sorted({family.module for family in FAMILIES.values()}))
+def test_catalog_and_variant_table_hold_the_same_names(module):
+    listed = {name for family in FAMILIES.values() if family.module == module for name in family.names}
+    assert listed == set(family_module(next(iter(listed))).VARIANTS)
+
+
+# One name (and options) for every code path of a family file, at the smallest size it takes.
+PATHS = [
+    ("resnet18", 33, {}),                                     # basic block, plain stem; odd size
+    ("resnet26", 64, {}),                                     # bottleneck
+    ("resnet10t", 64, {}),                                    # tiered stem, averaging shortcut
+    ("resnet14t", 65, {}),                                    # ... bottleneck, odd size (ceil_mode)
+    ("resnet50c", 32, {}), ("resnet50s", 32, {}),
+    ("resnet50_gn", 64, {}),                                  # GroupNorm
+    ("wide_resnet50_2", 32, {}), ("resnext50_32x4d", 32, {}),
+    ("seresnet18", 64, {}), ("seresnext26d_32x4d", 64, {}), ("seresnet50t", 32, {}),
+    ("senet154", 32, {}),                                     # 3 x 3 shortcut, reduced first convolution
+    ("ecaresnet26t", 64, {}), ("ecaresnetlight", 32, {}),
+    ("resnetblur18", 64, {}), ("resnetblur50", 64, {}), ("resnetaa34d", 64, {}), ("resnetaa50", 64, {}),
+    ("seresnetaa50d", 64, {}), ("resnetrs50", 64, {}),
+    ("resnet18", 64, {"output_stride": 16}), ("resnet26", 64, {"output_stride": 8}),
+    ("resnet26d", 64, {"output_stride": 8}), ("senet154", 32, {"output_stride": 16}),
+    ("resnetblur50", 64, {"output_stride": 16}), ("resnetaa50", 64, {"output_stride": 8}),
+    ("resnet18", 64, {"global_pool": "catavgmax"}), ("resnet18", 64, {"global_pool": "avgmax"}),
+    ("resnet18", 64, {"global_pool": "max"}),
+    ("vgg11", 224, {}), ("vgg11_bn", 64, {}), ("vgg11", 256, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "options"), PATHS, ids=lambda value: str(value).replace(" ", ""))
+def test_numbers_equal_timms_on_every_code_path(name, size, options):
+    mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)
+    same_weights(mine, theirs)
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        features = mine.forward_features(x)
+        assert relative_error(features, theirs.forward_features(x)) < TOLERANCE
+        assert relative_error(mine(x), theirs(x)) < TOLERANCE
+        assert relative_error(
+            mine.forward_head(features, pre_logits=True), theirs.forward_head(features, pre_logits=True)
+        ) < TOLERANCE
+        check_maps(mine, theirs, x)
+        check_new_classifier(mine, theirs, x)
+
+
+def check_maps(mine, theirs, x):
+    """features_only and forward_intermediates, for all stages."""
+    final, maps = mine.forward_intermediates(x)
+    assert relative_error(final, theirs.forward_features(x)) < TOLERANCE
+    assert [(m.shape[1], ) for m in maps] == [(s.channels, ) for s in mine.stages]
+    wanted = _timm_maps(theirs, x)
+    assert len(maps) == len(wanted)
+    for own, other in zip(maps, wanted):
+        assert relative_error(own, other) < TOLERANCE
+
+
+def _timm_maps(model, x):
+    """All stages' maps by timm's own wrapper, around the weights of `model`."""
+    indices = tuple(range(len(model.feature_info)))
+    if hasattr(model, "patch_embed"):
+        return model.forward_intermediates(x, indices=indices, intermediates_only=True)
+    outputs, hooks = {}, []
+    for i, row in enumerate(model.feature_info):
+        def keep(_module, _inputs, output, i=i):
+            outputs[i] = output.clone()  # a later in-place activation would change it
+        hooks.append(model.get_submodule(row["module"]).register_forward_hook(keep))
+    model(x)
+    [hook.remove() for hook in hooks]
+    return [outputs[i] for i in indices]
+
+
+def check_new_classifier(mine, theirs, x):
+    mine.reset_classifier(7), theirs.reset_classifier(7)
+    same_weights(mine, theirs, seed=2)
+    assert mine.num_classes == 7 and mine(x).shape == (2, 7)
+    assert relative_error(mine(x), theirs(x)) < TOLERANCE
+    mine.reset_classifier(0), theirs.reset_classifier(0)
+    assert mine.num_classes == 0
+    assert relative_error(mine(x), theirs(x)) < TOLERANCE
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("resnet26d", 32), ("vgg11", 32)])
+@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
+def test_numbers_equal_timms_with_other_inputs_and_outputs(name, size, options):
+    mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)
+    same_weights(mine, theirs)
+    x = torch.randn(2, options.get("in_chans", 3), size, size, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert relative_error(mine(x), theirs(x)) < TOLERANCE
