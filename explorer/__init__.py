@@ -1,0 +1,28 @@
+"""explorer: see what a vision model does.
+
+    import explorer
+    explorer.Dashboard()                                        # the app, in a notebook
+    explorer.look("tf_efficientnet_lite0", "cat.jpg")           # one photo, one pass, everything to see
+    explorer.create_model("resnet50", num_classes=5)            # a model to train
+
+Every name below is imported on first use: `import explorer` loads no torch.
+"""
+
+from explorer._lazy import lazy_names
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, {
+    # looking
+    "data.images": ("ImageError", "load_image"),
+    "data.samples": ("sample_photos",),
+    "inspection.look": ("Look", "Prediction", "look"),
+    "inspection.predict": ("PredictionTable", "predict"),
+    "inspection.modules": ("ModuleNode", "module_tree"),
+    # models
+    "models.factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "models.contract": ("VisionModel",),
+    "models.weights": ("WeightsError",),
+    # the app
+    "widgets.dashboard": ("Dashboard",),
+})

@@ -6,7 +6,9 @@ file of code (`module`), where they differ only in the block they stack.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -155,3 +157,8 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
 )}
 
 FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.names}
+
+
+def family_module(architecture: str) -> ModuleType:
+    """The file that builds a known architecture, e.g. `explorer.models.backbones.resnet`; imported now, with torch."""
+    return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")

@@ -6,7 +6,6 @@ Listing needs no torch; a family's file is imported when one of its models is cr
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.models import weights
-from explorer.models.catalog import FAMILIES, FAMILY_OF
+from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 
 if TYPE_CHECKING:
     import torch
@@ -96,11 +95,6 @@ def _matches(name: str, patterns: list[str]) -> bool:
 def _nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     near = difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-
-
-def family_module(architecture: str):
-    """The Python module that holds a known architecture, e.g. `explorer.models.backbones.resnet`."""
-    return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
 
 
 def check_name(name: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.models.catalog import family_module
 from explorer.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -329,8 +330,6 @@ def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -
     name: the architecture; source: "timm", "torchvision" or another that the family's file lists in `KEY_MAPS`.
     Raises ValueError for a source that the family does not know.
     """
-    from explorer.models.factory import family_module
-
     if source == "timm":  # our keys are timm's
         return dict(state_dict)
     maps = getattr(family_module(name), "KEY_MAPS", {})
@@ -341,8 +340,6 @@ def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -
 
 def recognise(name: str, state: dict[str, Tensor], expected: set[str]) -> dict[str, Tensor]:
     """The state dict with our keys, whoever wrote it: the family's key map under which most names fit."""
-    from explorer.models.factory import family_module
-
     best = state
     for source in getattr(family_module(name), "KEY_MAPS", {}):
         try:

@@ -9,8 +9,7 @@ import torch
 import explorer.models as ours
 from explorer.data import resolve_data_config
 from explorer.models import weights
-from explorer.models.catalog import FAMILIES, FAMILY_OF
-from explorer.models.factory import family_module
+from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 from tests.models.oracle import relative_error, same_weights
 
 timm = pytest.importorskip("timm")

@@ -349,7 +349,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ecaresnet200d": dict(depths=(3, 24, 36, 3), attn="eca", **_D),
     "ecaresnet269d": dict(depths=(3, 30, 48, 8), attn="eca", **_D),
     "ecaresnext26t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="eca", **_T),
-    "ecaresnext50t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="eca", **_T),
+    "ecaresnext50t_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, attn="eca", **_T),
 
     "resnetblur18": dict(block=BasicBlock, depths=(2, 2, 2, 2), aa="blur"),
     "resnetblur50": dict(depths=(3, 4, 6, 3), aa="blur"),

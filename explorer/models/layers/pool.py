@@ -90,8 +90,7 @@ class BlurPool2d(nn.Module):
         if filt_size < 2:
             raise ValueError(f"filt_size is {filt_size}: a blur needs 2 or more.")
         self.channels, self.filt_size, self.stride, self.pad_mode = channels, filt_size, stride, pad_mode
-        total = stride - 1 + filt_size - 1
-        self.padding = [(total + 1) // 2, total // 2] * 2 if total % 2 else [total // 2] * 4
+        self.padding = [(stride - 1 + filt_size - 1) // 2] * 4
 
     def forward(self, x: Tensor) -> Tensor:
         # Binomial weights, e.g. [1, 2, 1] / 4, made on the fly: nothing to store in a checkpoint.
