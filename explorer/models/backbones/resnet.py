@@ -31,11 +31,11 @@ def conv(in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilatio
     return nn.Conv2d(in_chans, out_chans, kernel, stride, padding, dilation, groups, bias=False)
 
 
-def anti_alias(kind: str, channels: int, enabled: bool = True) -> nn.Module:
-    """What halves the map in place of a strided convolution: "avg", "blur", or nothing."""
-    if not kind or not enabled:
+def anti_alias(kind: str, channels: int, stride: int) -> nn.Module:
+    """What shrinks the map in place of a strided convolution: "avg" or "blur"; nothing without a kind."""
+    if not kind:
         return nn.Identity()
-    return nn.AvgPool2d(2) if kind == "avg" else BlurPool2d(channels)
+    return nn.AvgPool2d(stride) if kind == "avg" else BlurPool2d(channels, stride=stride)
 
 
 class BasicBlock(nn.Module):
@@ -52,7 +52,7 @@ class BasicBlock(nn.Module):
         self.conv1 = conv(in_chans, first, 3, stride=1 if blur else stride, dilation=first_dilation)
         self.bn1 = norm(first)
         self.act1 = act()
-        self.aa = anti_alias(aa, first, blur and stride == 2)
+        self.aa = anti_alias(aa if blur else "", first, stride)
         self.conv2 = conv(first, width, 3, dilation=dilation)
         self.bn2 = norm(width)
         self.se = attn(width)
@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
         self.conv2 = conv(first, middle, 3, stride=1 if blur else stride, dilation=first_dilation, groups=cardinality)
         self.bn2 = norm(middle)
         self.act2 = act()
-        self.aa = anti_alias(aa, middle, blur and stride == 2)
+        self.aa = anti_alias(aa if blur else "", middle, stride)
         self.conv3 = conv(middle, out, 1)
         self.bn3 = norm(out)
         self.se = attn(out)
