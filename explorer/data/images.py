@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps
 
-# Pillow warns from here on (256 MiB of pixels), and a warning silenced in one thread is silenced in all of them.
+# Pillow warns from here on (256 MiB of pixels), and a warning silenced in one thread is silenced in all.
 MAX_PIXELS = 89_478_485
 # What is read at most from a stream that cannot seek (a socket, a pipe): no photo is larger.
 MAX_STREAM_BYTES = 512 * 1024 * 1024
@@ -312,15 +312,14 @@ def _from_array(array: Any, max_pixels: int, kind: str) -> Image.Image:
         )
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    # Pillow may share memory with an array it is given; a copy keeps the source apart from the result.
-    return Image.fromarray(np.array(pixels, order="C"))
+    return Image.fromarray(pixels)  # may share the array's memory: the way to RGB makes the copy
 
 
 def _scale(values: Any, low: float, high: float) -> Any:
     """Map low..high to 0..255, rounded, clipped: uint8 of the same shape."""
     import numpy as np
 
-    scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
+    scaled = (values.astype(np.float64) - low) * 255 / ((high - low) or 1)  # one flat colour has no span
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
@@ -336,7 +335,7 @@ def _finite_range(values: Any, name: str) -> tuple[float, float]:
 
 def _upright(image: Image.Image) -> Image.Image:
     """A copy, turned as its camera said (EXIF orientation)."""
-    image.load()  # before the orientation is read: a TIFF turns itself while loading
+    image.load()  # before the orientation is read: some formats turn themselves while loading
     try:
         upright = ImageOps.exif_transpose(image)
     except Exception:

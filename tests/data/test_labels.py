@@ -25,7 +25,8 @@ def test_the_words_that_were_made_clearer_are_the_ones_torchvision_has():
     from torchvision.models import ResNet50_Weights
 
     published = ResNet50_Weights.IMAGENET1K_V2.meta["categories"]
-    assert [published[index].split()[0].lower() for index in CLEARER] == ["crane", "crane", "cardigan", "cardigan"]
+    words = [published[index].split()[0].lower() for index in CLEARER]
+    assert words == ["crane", "crane", "cardigan", "cardigan"]
 
 
 def test_no_two_imagenet_labels_are_equal_even_in_lower_case():
@@ -50,7 +51,8 @@ def test_a_negative_number_of_classes_is_refused():
 
 
 def test_importing_the_data_room_and_its_labels_imports_no_torch():
-    code = ("import sys, explorer.data as d; d.imagenet_labels(); d.sample_photos(); d.load_image; d.crop_box; "
-            "d.resolve_data_config({'img_size': 32}); print({'torch', 'torchvision', 'numpy'} & set(sys.modules))")
+    code = ("import sys, explorer.data as d; d.imagenet_labels(); d.sample_photos(); d.load_image; "
+            "d.crop_box((9, 9), d.resolve_data_config({'img_size': 32})); "
+            "print({'torch', 'torchvision', 'numpy'} & set(sys.modules))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
