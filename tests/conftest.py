@@ -1,10 +1,52 @@
-"""What all tests share."""
+"""What all tests share: a quiet environment, private Jupyter folders, and the rule on skipped tests."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
+
+from tests import skips
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # Before torch is imported: tests run small models, on which a second thread only waits.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test may wait for a hub that a classroom can't reach either.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Kernels and servers that tests start get this interpreter, not a kernel once installed for the user ...
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+# ... and this checkout, from whatever folder they run in.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture(scope="session")
+def jupyter_env(tmp_path_factory) -> dict[str, str]:
+    """An environment whose Jupyter knows nothing of this user: no settings, workspaces, kernels or history."""
+    base = tmp_path_factory.mktemp("jupyter")
+    env = dict(os.environ)
+    for variable, name in {
+        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
+    }.items():
+        (base / name).mkdir(mode=0o700)
+        env[variable] = str(base / name)
+    return env
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if skips.rule_applies(os.environ) and (unexpected := skips.unexpected(session)):
+        session.config.stash[skips.UNEXPECTED] = unexpected
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    if unexpected := config.stash.get(skips.UNEXPECTED, None):
+        terminalreporter.section("skipped, and not in tests/allowed_skips.txt: a failure in CI", red=True)
+        for line in unexpected:
+            terminalreporter.line(line)

@@ -16,6 +16,8 @@ class SamplePhoto:
 
     imagenet_indices: the ImageNet-1k classes that are a right answer; empty where there is none
     source: the web page of the photo, or the package that it was taken from
+
+    Stands for its path wherever a path is taken: `load_image(sample_photos()[0])`.
     """
 
     name: str
@@ -25,6 +27,9 @@ class SamplePhoto:
     licence: str
     source: str
     imagenet_indices: tuple[int, ...]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
 def assets_dir() -> Path:

@@ -93,6 +93,12 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420",
     ),
     _family(
+        "mobilenetv1", title="MobileNet", year=2017, arxiv="1704.04861", module="efficientnet",
+        paper="Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+        idea="A convolution in two cheap steps: filter each channel by itself, then mix the channels.",
+        names="mobilenetv1_100 mobilenetv1_100h mobilenetv1_125",
+    ),
+    _family(
         "mobilenetv2", title="MobileNetV2", year=2018, arxiv="1801.04381", module="efficientnet",
         paper="Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks",
         idea="Widen, filter each channel by itself, narrow again: a residual block turned inside out.",
@@ -104,6 +110,18 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         paper="Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile",
         idea="A search, paid by accuracy and by milliseconds on a real phone, chose the blocks.",
         names="mnasnet_050 mnasnet_075 mnasnet_100 mnasnet_140 mnasnet_small semnasnet_050 semnasnet_075 semnasnet_100 semnasnet_140",
+    ),
+    _family(
+        "fbnet", title="FBNet", year=2018, arxiv="1812.03443", module="efficientnet",
+        paper="Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search",
+        idea="All candidate blocks train at once, and gradients decide which of them stay.",
+        names="fbnetc_100",
+    ),
+    _family(
+        "single_path_nas", title="Single-Path NAS", year=2019, arxiv="1904.02877", module="efficientnet",
+        paper="Stamoulis et al., Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours",
+        idea="One large kernel holds all smaller ones, so that the search for a network takes only hours.",
+        names="spnasnet_100",
     ),
     _family(
         "efficientnet", title="EfficientNet", year=2019, arxiv="1905.11946", module="efficientnet",
@@ -121,6 +139,19 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="""efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 efficientnet_lite3 efficientnet_lite4
                  tf_efficientnet_lite0 tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3
                  tf_efficientnet_lite4""",
+    ),
+    _family(
+        "efficientnet_edge", title="EfficientNet-EdgeTPU", year=2020, arxiv="2003.02838", module="efficientnet",
+        paper="Gupta and Akin, Accelerator-aware Neural Network Design using AutoML",
+        idea="A chip made for full convolutions likes them better than the cheaper depthwise ones: fuse them.",
+        names="""efficientnet_es efficientnet_em efficientnet_el tf_efficientnet_es tf_efficientnet_em
+                 tf_efficientnet_el""",
+    ),
+    _family(
+        "tinynet", title="TinyNet", year=2020, arxiv="2010.14819", module="efficientnet",
+        paper="Han et al., Model Rubik's Cube: Twisting Resolution, Depth and Width for TinyNets",
+        idea="EfficientNet's rule run backwards: for a smaller network, keep the pixels and give up width.",
+        names="tinynet_a tinynet_b tinynet_c tinynet_d tinynet_e",
     ),
     _family(
         "vit", title="Vision Transformer", year=2020, arxiv="2010.11929", module="vit",

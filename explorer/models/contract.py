@@ -151,6 +151,13 @@ class VisionModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
 
+    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
+        """The rest of `forward_head`: what it gives with `pre_logits` -> logits [B, num_classes].
+
+        So one pass yields both. A family whose classifier is more than the layer on that vector overrides this.
+        """
+        return self.get_classifier()(pre_logits)
+
     def forward_intermediates(
         self,
         x: Tensor,

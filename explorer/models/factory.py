@@ -175,6 +175,9 @@ def create_model(
         classes = config.num_classes if num_classes is None else num_classes
         model = _build(architecture, num_classes=classes, **wanted)
         model.config = config
+    if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
     if features_only:
         from explorer.models.features import FeatureNet
 

@@ -89,6 +89,38 @@ PATHS = [
     ("resnet18", 64, {"global_pool": "catavgmax"}), ("resnet18", 64, {"global_pool": "avgmax"}),
     ("resnet18", 64, {"global_pool": "max"}),
     ("vgg11", 224, {}), ("vgg11_bn", 64, {}), ("vgg11", 256, {}),
+    ("mobilenetv1_100", 65, {}), ("mobilenetv1_100h", 64, {}),  # no shortcuts; without and with a head convolution
+    ("mobilenetv2_035", 65, {}), ("mobilenetv2_110d", 64, {}), ("mobilenetv2_140", 32, {}),
+    ("mnasnet_050", 64, {}), ("mnasnet_small", 65, {}),       # some stages with squeeze-and-excitation
+    ("semnasnet_050", 64, {}),
+    ("fbnetc_100", 64, {}), ("spnasnet_100", 65, {}),         # several rows in a stage
+    ("efficientnet_b0", 64, {}), ("efficientnet_b0", 65, {}),
+    ("tf_efficientnet_b0", 64, {}), ("tf_efficientnet_b0", 65, {}),  # "same" padding, even and odd
+    ("efficientnet_b1", 32, {}),                              # a first stage of two blocks
+    ("efficientnet_lite0", 64, {}), ("tf_efficientnet_lite0", 64, {}), ("tf_efficientnet_lite0", 65, {}),
+    ("efficientnet_es", 65, {}), ("tf_efficientnet_es", 64, {}),  # full convolutions in the block
+    ("tinynet_e", 64, {}),
+    ("efficientnet_b0", 64, {"output_stride": 16}), ("efficientnet_b0", 65, {"output_stride": 8}),
+    ("tf_efficientnet_lite0", 65, {"output_stride": 16}), ("tf_efficientnet_b0", 64, {"output_stride": 8}),
+    ("mobilenetv1_100", 64, {"output_stride": 8}), ("efficientnet_es", 64, {"output_stride": 8}),
+    ("fbnetc_100", 64, {"output_stride": 8}), ("mobilenetv2_035", 64, {"output_stride": 8}),
+    ("mobilenetv2_050", 64, {"global_pool": "catavgmax"}),
+    ("vit_tiny_patch16_224", 224, {}),                        # class token
+    ("vit_tiny_patch16_224", 32, {"img_size": 32, "depth": 2, "global_pool": "avg"}),
+    ("vit_tiny_patch16_224", 32, {"img_size": 32, "depth": 2, "global_pool": "max"}),
+    ("vit_tiny_patch16_224", 32, {"img_size": 32, "depth": 2, "global_pool": "avgmax"}),
+    ("vit_tiny_patch16_224", 48, {"img_size": 32, "depth": 2, "dynamic_img_size": True}),
+    ("vit_tiny_patch16_224", 37, {"img_size": 37, "depth": 2, "patch_size": (8, 16)}),  # pixels left over
+    ("vit_tiny_patch16_224", 32, {"img_size": 32, "depth": 2, "reg_tokens": 3, "qk_norm": True, "pre_norm": True,
+                                  "init_values": 0.1, "fc_norm": True, "proj_bias": False, "qkv_bias": False}),
+    ("vit_tiny_patch16_224", 32, {"img_size": 32, "depth": 2, "reg_tokens": 2, "no_embed_class": True,
+                                  "final_norm": False, "pool_include_prefix": True, "global_pool": "avg"}),
+    ("vit_base_patch16_gap_224", 32, {"img_size": 32, "depth": 2, "embed_dim": 64}),
+    ("vit_medium_patch16_gap_240", 32, {"img_size": 32, "depth": 2, "embed_dim": 64}),  # no bias, LayerScale
+    ("vit_small_patch14_dinov2", 28, {"img_size": 28, "depth": 2}),
+    ("vit_giant_patch14_dinov2", 28, {"img_size": 28, "depth": 2, "embed_dim": 48, "num_heads": 2}),  # SwiGLU
+    ("vit_small_patch14_reg4_dinov2", 28, {"img_size": 28, "depth": 2}),
+    ("vit_medium_patch16_reg4_gap_256", 32, {"img_size": 32, "depth": 2, "embed_dim": 64}),
 ]
 
 
@@ -144,7 +176,10 @@ def check_new_classifier(mine, theirs, x):
     assert relative_error(mine(x), theirs(x)) < TOLERANCE
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("resnet26d", 32), ("vgg11", 32)])
+@pytest.mark.parametrize(("name", "size"), [
+    ("resnet18", 32), ("resnet26d", 32), ("vgg11", 32), ("efficientnet_b0", 32), ("tf_efficientnet_lite0", 32),
+    ("vit_tiny_patch16_224", 224),
+])
 @pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
 def test_numbers_equal_timms_with_other_inputs_and_outputs(name, size, options):
     mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)

@@ -1,23 +1,23 @@
 """EfficientNet and the mobile networks it grew from: one block, stacked by a small table.
 
-The block is turned inside out. A ResNet block is wide at its ends and narrow in the middle; here the ends are
-narrow and the middle wide, because the middle filters every channel by itself (a depthwise convolution), which costs
-next to nothing. MobileNetV2 found the block, MnasNet let a search choose kernel sizes and depths for a real phone,
-and EfficientNet scales the searched network: depth, width and photo size grow together by one fixed rule.
+The block is a ResNet block turned inside out: narrow at its ends and wide in the middle, because the middle
+filters every channel by itself (a depthwise convolution), which costs next to nothing. MobileNetV2 found the
+block, MnasNet let a search choose its kernels and repeats by the milliseconds of a real phone, and
+EfficientNet scales the searched network: depth, width and photo size grow together by one fixed rule.
 
-MobileNetV2: Sandler et al., 2018, https://arxiv.org/abs/1801.04381 (its depthwise predecessor:
-Howard et al., 2017, https://arxiv.org/abs/1704.04861); MnasNet: Tan et al., 2018, https://arxiv.org/abs/1807.11626;
-EfficientNet: Tan and Le, 2019, https://arxiv.org/abs/1905.11946; the other relatives: `explorer/models/catalog.py`.
-Parameter names are timm's.
+Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
+https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946;
+for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,17 +29,25 @@ from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.pool import create_classifier
 
+# --- blocks -----------------------------------------------------------------------------------------------
+#
+# All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays.
+#     expand     how many times wider than its ends the middle is
+#     conv       makes a convolution that keeps the map's size at stride 1
+#     norm       makes a BatchNorm, followed by the activation unless apply_act=False
+#     attend     makes the channel attention: attend(channels, in_chans)
+
 
 class SqueezeExcite(nn.Module):
     """Weigh the channels, photo by photo: [B, C, H, W] -> the same shape.
 
-    The same idea as `layers.SEModule`, with the parameter names that these checkpoints carry.
+    What `layers.SEModule` does, with the parameter names that these checkpoints carry.
     """
 
-    def __init__(self, channels: int, reduced: int, *, act: str):
+    def __init__(self, channels: int, reduced: int, *, act_layer: str):
         super().__init__()
         self.conv_reduce = nn.Conv2d(channels, reduced, 1)
-        self.act1 = create_act(act, inplace=True)
+        self.act1 = create_act(act_layer, inplace=True)
         self.conv_expand = nn.Conv2d(reduced, channels, 1)
         self.gate = nn.Sigmoid()
 
@@ -49,37 +57,464 @@ class SqueezeExcite(nn.Module):
         return x * self.gate(weights)
 
 
-class MobileBlock(nn.Module):
-    """What the blocks below share: a branch, and a shortcut around it where the shapes allow one.
+def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
+    """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
 
-    [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
+    Its small layer is a share of the block's narrow input, not of the wide middle: six times cheaper.
+    """
+    return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
 
-    kernel, dilation: of the one convolution that looks at neighbours
-    expand:           how many times wider the middle is
-    se:               channels inside squeeze-and-excitation, as a share of `in_chans`; 0 for none
-    norm, act:        make a BatchNorm with its activation; name of the activation
-    padding:          "" (symmetric) or "same" (TensorFlow's)
+
+class DepthwiseSeparableConv(nn.Module):
+    """Filter each channel by itself, then mix the channels: a convolution in two cheap steps.
+
+    linear: no activation behind the mixing, so that a narrow map loses nothing (MobileNetV2, section 3.2).
     """
 
-    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: float, se: float,
-                 norm: Callable[..., nn.Module], act: str, padding: str, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
+                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
+                 linear: bool = True, shortcut: bool = True):
         super().__init__()
-        self.has_shortcut = stride == 1 and in_chans == out_chans
-        self.build(in_chans, out_chans, make_divisible(in_chans * expand), norm=norm,
-                   conv=partial(create_conv2d, padding=padding),
-                   spatial=dict(stride=stride, dilation=dilation, kernel_size=kernel),
-                   # Reduced from the narrow input, not from the wide middle: cheap, and what the papers' code does.
-                   attend=lambda chans: SqueezeExcite(chans, round(in_chans * se), act=act) if se else nn.Identity())
+        if expand != 1:
+            raise ValueError(f"A separable block can't widen, but expand is {expand}: use 1 or another block.")
+        self.conv_dw = conv(in_chans, in_chans, kernel, stride=stride, dilation=dilation, groups=in_chans)
+        self.bn1 = norm(in_chans)
+        self.se = attend(in_chans, in_chans)
+        self.conv_pw = conv(in_chans, out_chans, 1)
+        self.bn2 = norm(out_chans, apply_act=not linear)
+        self.has_shortcut = shortcut and stride == 1 and in_chans == out_chans
         self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
 
-    def build(self, in_chans: int, out_chans: int, middle: int, *, norm, conv, spatial: dict[str, int], attend) -> None:
-        """Make the layers of the branch."""
-        raise NotImplementedError(f"{type(self).__name__} must define build")
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        x = self.se(self.bn1(self.conv_dw(x)))
+        x = self.bn2(self.conv_pw(x))
+        return shortcut + self.drop_path(x) if self.has_shortcut else x
 
-    def branch(self, x: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define branch")
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel by itself, narrow again: MobileNetV2's block, EfficientNet's "MBConv"."""
+
+    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
+                 conv: Callable, norm: Callable, attend: Callable, drop_path: float):
+        super().__init__()
+        middle = in_chans * expand
+        self.conv_pw = conv(in_chans, middle, 1)
+        self.bn1 = norm(middle)
+        self.conv_dw = conv(middle, middle, kernel, stride=stride, dilation=dilation, groups=middle)
+        self.bn2 = norm(middle)
+        self.se = attend(middle, in_chans)
+        self.conv_pwl = conv(middle, out_chans, 1)  # "l" for linear: no activation follows
+        self.bn3 = norm(out_chans, apply_act=False)
+        self.has_shortcut = stride == 1 and in_chans == out_chans
+        self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.has_shortcut:
-            return self.branch(x)
-        return x + self.drop_path(self.branch(x))
+        shortcut = x
+        x = self.bn1(self.conv_pw(x))         # [B, in, H, W] -> [B, in * expand, H, W]
+        x = self.se(self.bn2(self.conv_dw(x)))
+        x = self.bn3(self.conv_pwl(x))        # [B, in * expand, H/s, W/s] -> [B, out, H/s, W/s]
+        return shortcut + self.drop_path(x) if self.has_shortcut else x
+
+
+class EdgeResidual(nn.Module):
+    """Widen and filter in one full convolution, then narrow: the fused block of EfficientNet-EdgeTPU.
+
+    More arithmetic than the depthwise pair, and still faster on chips that are built for full convolutions.
+    """
+
+    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
+                 conv: Callable, norm: Callable, attend: Callable, drop_path: float):
+        super().__init__()
+        middle = min(in_chans, out_chans) * expand  # the narrower end counts: the first stage narrows
+        self.conv_exp = conv(in_chans, middle, kernel, stride=stride, dilation=dilation)
+        self.bn1 = norm(middle)
+        self.se = attend(middle, in_chans)
+        self.conv_pwl = conv(middle, out_chans, 1)
+        self.bn2 = norm(out_chans, apply_act=False)
+        self.has_shortcut = stride == 1 and in_chans == out_chans
+        self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        x = self.se(self.bn1(self.conv_exp(x)))
+        x = self.bn2(self.conv_pwl(x))
+        return shortcut + self.drop_path(x) if self.has_shortcut else x
+
+
+BLOCKS: dict[str, Callable[..., nn.Module]] = {
+    "separable": DepthwiseSeparableConv,
+    "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
+    "inverted": InvertedResidual,
+    "edge": EdgeResidual,
+}
+
+
+# --- architectures: one line a stage ----------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """Some equal blocks in a row; the stride is the first block's, the others have 1."""
+
+    block: str
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+    repeats: int
+    se: float = 0.0
+
+
+Architecture = Sequence[Sequence[Row]]  # stages of rows; nearly every stage is one row
+
+EFFICIENTNET: Architecture = (  # Table 1 of the paper
+    [Row("separable", 3, 1, 1, 16, 1, se=0.25)],
+    [Row("inverted", 3, 2, 6, 24, 2, se=0.25)],
+    [Row("inverted", 5, 2, 6, 40, 2, se=0.25)],
+    [Row("inverted", 3, 2, 6, 80, 3, se=0.25)],
+    [Row("inverted", 5, 1, 6, 112, 3, se=0.25)],
+    [Row("inverted", 5, 2, 6, 192, 4, se=0.25)],
+    [Row("inverted", 3, 1, 6, 320, 1, se=0.25)],
+)
+EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage] for stage in EFFICIENTNET]
+
+EFFICIENTNET_EDGE: Architecture = (
+    [Row("edge", 3, 1, 4, 24, 1)],
+    [Row("edge", 3, 2, 8, 32, 2)],
+    [Row("edge", 3, 2, 8, 48, 4)],
+    [Row("inverted", 5, 2, 8, 96, 5)],
+    [Row("inverted", 5, 1, 8, 144, 4)],
+    [Row("inverted", 5, 2, 8, 192, 2)],
+)
+
+MOBILENETV1: Architecture = (
+    [Row("separable_v1", 3, 1, 1, 64, 1)],
+    [Row("separable_v1", 3, 2, 1, 128, 2)],
+    [Row("separable_v1", 3, 2, 1, 256, 2)],
+    [Row("separable_v1", 3, 2, 1, 512, 6)],
+    [Row("separable_v1", 3, 2, 1, 1024, 2)],
+)
+
+MOBILENETV2: Architecture = (
+    [Row("separable", 3, 1, 1, 16, 1)],
+    [Row("inverted", 3, 2, 6, 24, 2)],
+    [Row("inverted", 3, 2, 6, 32, 3)],
+    [Row("inverted", 3, 2, 6, 64, 4)],
+    [Row("inverted", 3, 1, 6, 96, 3)],
+    [Row("inverted", 3, 2, 6, 160, 3)],
+    [Row("inverted", 3, 1, 6, 320, 1)],
+)
+
+MNASNET_A1: Architecture = (  # with squeeze-and-excitation where the search found it worth its time
+    [Row("separable", 3, 1, 1, 16, 1)],
+    [Row("inverted", 3, 2, 6, 24, 2)],
+    [Row("inverted", 5, 2, 3, 40, 3, se=0.25)],
+    [Row("inverted", 3, 2, 6, 80, 4)],
+    [Row("inverted", 3, 1, 6, 112, 2, se=0.25)],
+    [Row("inverted", 5, 2, 6, 160, 3, se=0.25)],
+    [Row("inverted", 3, 1, 6, 320, 1)],
+)
+
+MNASNET_B1: Architecture = (  # a search without squeeze-and-excitation
+    [Row("separable", 3, 1, 1, 16, 1)],
+    [Row("inverted", 3, 2, 3, 24, 3)],
+    [Row("inverted", 5, 2, 3, 40, 3)],
+    [Row("inverted", 5, 2, 6, 80, 3)],
+    [Row("inverted", 3, 1, 6, 96, 2)],
+    [Row("inverted", 5, 2, 6, 192, 4)],
+    [Row("inverted", 3, 1, 6, 320, 1)],
+)
+
+MNASNET_SMALL: Architecture = (
+    [Row("separable", 3, 1, 1, 8, 1)],
+    [Row("inverted", 3, 2, 3, 16, 1)],
+    [Row("inverted", 3, 2, 6, 16, 2)],
+    [Row("inverted", 5, 2, 6, 32, 4, se=0.25)],
+    [Row("inverted", 3, 1, 6, 32, 3, se=0.25)],
+    [Row("inverted", 5, 2, 6, 88, 3, se=0.25)],
+    [Row("inverted", 3, 1, 6, 144, 1)],
+)
+
+# Searches that chose each block by itself, so that some stages take several rows.
+FBNET_C: Architecture = (
+    [Row("inverted", 3, 1, 1, 16, 1)],
+    [Row("inverted", 3, 2, 6, 24, 1), Row("inverted", 3, 1, 1, 24, 2)],
+    [Row("inverted", 5, 2, 6, 32, 1), Row("inverted", 5, 1, 3, 32, 1), Row("inverted", 5, 1, 6, 32, 1),
+     Row("inverted", 3, 1, 6, 32, 1)],
+    [Row("inverted", 5, 2, 6, 64, 1), Row("inverted", 5, 1, 3, 64, 1), Row("inverted", 5, 1, 6, 64, 2)],
+    [Row("inverted", 5, 1, 6, 112, 3), Row("inverted", 5, 1, 3, 112, 1)],
+    [Row("inverted", 5, 2, 6, 184, 4)],
+    [Row("inverted", 3, 1, 6, 352, 1)],
+)
+
+SINGLE_PATH_NAS: Architecture = (
+    [Row("separable", 3, 1, 1, 16, 1)],
+    [Row("inverted", 3, 2, 3, 24, 3)],
+    [Row("inverted", 5, 2, 6, 40, 1), Row("inverted", 3, 1, 3, 40, 3)],
+    [Row("inverted", 5, 2, 6, 80, 1), Row("inverted", 3, 1, 3, 80, 3)],
+    [Row("inverted", 5, 1, 6, 96, 1), Row("inverted", 5, 1, 3, 96, 3)],
+    [Row("inverted", 5, 2, 6, 192, 4)],
+    [Row("inverted", 3, 1, 6, 320, 1)],
+)
+
+
+def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool,
+          rounding: Callable[[float], int]) -> list[list[Row]]:
+    """The architecture with `width` times the channels (in steps of 8) and `depth` times the repeats.
+
+    keep_ends: the first and the last stage keep their depth.
+    """
+    ends = (0, len(architecture) - 1) if keep_ends else ()
+    scaled = []
+    for i, rows in enumerate(architecture):
+        times = 1.0 if i in ends else depth
+        scaled.append([
+            row._replace(channels=make_divisible(row.channels * width), repeats=rounding(row.repeats * times))
+            for row in rows
+        ])
+    return scaled
+
+
+# --- the model --------------------------------------------------------------------------------------------
+
+
+class EfficientNet(VisionModel):
+    """Photo [B, in_chans, H, W] -> logits [B, num_classes].
+
+    architecture:   stages of rows, before scaling
+    stem, head:     channels of the first and last convolution, before scaling; head 0: no last convolution
+    width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats gets whole
+    keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and last stage)
+    padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps: BatchNorm's epsilon
+    act_layer:      activation of the blocks and of squeeze-and-excitation
+    drop_path_rate: grows linearly from 0 at the first block to nearly this at the last
+    output_stride:  32, 16 or 8: later stages dilate instead of halving
+    """
+
+    supports_output_stride = True
+
+    def __init__(
+        self,
+        *,
+        architecture: Architecture = EFFICIENTNET,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        output_stride: int = 32,
+        stem: int = 32,
+        head: int = 1280,
+        width: float = 1.0,
+        depth: float = 1.0,
+        rounding: Callable[[float], int] = math.ceil,
+        keep: Collection[str] = (),
+        act_layer: str = "silu",
+        padding: str = "",
+        norm_eps: float = 1e-5,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        if output_stride not in (8, 16, 32):
+            raise ValueError(f"output_stride is {output_stride}: EfficientNets offer 8, 16 and 32.")
+        if unknown := set(keep) - {"stem", "head", "ends"}:
+            raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", "head" and "ends".')
+        if unknown := {row.block for rows in architecture for row in rows} - set(BLOCKS):
+            raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
+        self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
+        conv = partial(create_conv2d, padding=padding)
+        norm = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
+        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding)
+
+        chans = stem if "stem" in keep else make_divisible(stem * width)
+        self.conv_stem = conv(in_chans, chans, 3, stride=2)
+        self.bn1 = norm(chans)
+
+        stages, blocks = [], []
+        stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
+        for i, rows in enumerate(plan):
+            stage = []
+            for row in rows:
+                attend = partial(create_attention, ratio=row.se, act_layer=act_layer)
+                for j in range(row.repeats):
+                    stride, own_dilation = (row.stride if j == 0 else 1), dilation
+                    if stride_so_far * stride > output_stride:
+                        # the block that would have halved still sees neighbours; those behind it look further
+                        dilation, stride = dilation * stride, 1
+                    stride_so_far *= stride
+                    stage.append(BLOCKS[row.block](
+                        chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
+                        expand=row.expand, conv=conv, norm=norm, attend=attend,
+                        drop_path=drop_path_rate * count / total,
+                    ))
+                    chans, count = row.channels, count + 1
+            blocks.append(nn.Sequential(*stage))
+            # A map worth showing is the last of its size: the stage before each halving, and the last one.
+            if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
+                stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
+        self.blocks = nn.Sequential(*blocks)
+        self.stages = tuple(stages)
+
+        self.num_features = chans
+        if head:
+            self.num_features = head if "head" in keep else make_divisible(head * width)
+        self.conv_head = conv(chans, self.num_features, 1) if head else nn.Identity()
+        self.bn2 = norm(self.num_features) if head else nn.Identity()
+        self.global_pool, self.classifier = create_classifier(self.num_features, num_classes, global_pool)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Normal weights scaled by the fan-out, which for a depthwise filter is its own channel's only."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                bound = 1 / math.sqrt(module.out_features)
+                nn.init.uniform_(module.weight, -bound, bound)
+                nn.init.zeros_(module.bias)
+
+    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
+        x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        shown = {stage.module for stage in self.stages}
+        for i, blocks in enumerate(self.blocks):
+            x = blocks(x)
+            if f"blocks.{i}" in shown:
+                yield x  # five maps: [B, C1, H/2, W/2], [B, C2, H/4, W/4] ... [B, C5, H/32, W/32]
+        return self.bn2(self.conv_head(x))  # [B, num_features, H/32, W/32]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
+        x = F.dropout(x, self.drop_rate, self.training)
+        return x if pre_logits else self.classifier(x)
+
+    def get_classifier(self) -> nn.Module:
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        pool = self.global_pool.pool_type if global_pool is None else global_pool
+        self.global_pool, self.classifier = create_classifier(
+            self.num_features, num_classes, pool, **parameter_place(self)
+        )
+        self.num_classes = num_classes
+
+
+MODEL = EfficientNet
+
+_TF = dict(padding="same", norm_eps=1e-3)  # what weights trained with TensorFlow expect
+_V1 = dict(architecture=MOBILENETV1, act_layer="relu6")
+_V2 = dict(architecture=MOBILENETV2, act_layer="relu6", keep=("head",))
+_V2_DEEP = dict(architecture=MOBILENETV2, act_layer="relu6", keep=("stem", "head", "ends"))
+_A1 = dict(architecture=MNASNET_A1, act_layer="relu", keep=("head",))
+_B1 = dict(architecture=MNASNET_B1, act_layer="relu", keep=("head",))
+_LITE = dict(architecture=EFFICIENTNET_LITE, act_layer="relu6", keep=("stem", "head", "ends"))
+_EDGE = dict(architecture=EFFICIENTNET_EDGE, act_layer="relu")
+_TINY = dict(keep=("stem", "head"), rounding=round)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "mobilenetv1_100": dict(_V1, head=0),
+    "mobilenetv1_100h": dict(_V1, head=1024),
+    "mobilenetv1_125": dict(_V1, head=0, width=1.25),
+
+    "mobilenetv2_035": dict(_V2, width=0.35),
+    "mobilenetv2_050": dict(_V2, width=0.5),
+    "mobilenetv2_075": dict(_V2, width=0.75),
+    "mobilenetv2_100": dict(_V2),
+    "mobilenetv2_140": dict(_V2, width=1.4, keep=()),  # the head grows with the width, but never shrinks
+    "mobilenetv2_110d": dict(_V2_DEEP, width=1.1, depth=1.2),
+    "mobilenetv2_120d": dict(_V2_DEEP, width=1.2, depth=1.4),
+
+    "mnasnet_050": dict(_B1, width=0.5),
+    "mnasnet_075": dict(_B1, width=0.75),
+    "mnasnet_100": dict(_B1),
+    "mnasnet_140": dict(_B1, width=1.4),
+    "mnasnet_small": dict(architecture=MNASNET_SMALL, act_layer="relu", stem=8),
+    "semnasnet_050": dict(_A1, width=0.5),
+    "semnasnet_075": dict(_A1, width=0.75),
+    "semnasnet_100": dict(_A1),
+    "semnasnet_140": dict(_A1, width=1.4),
+
+    "fbnetc_100": dict(architecture=FBNET_C, act_layer="relu", stem=16, head=1984),
+    "spnasnet_100": dict(architecture=SINGLE_PATH_NAS, act_layer="relu"),
+
+    "efficientnet_b0": dict(width=1.0, depth=1.0),
+    "efficientnet_b1": dict(width=1.0, depth=1.1),
+    "efficientnet_b2": dict(width=1.1, depth=1.2),
+    "efficientnet_b3": dict(width=1.2, depth=1.4),
+    "efficientnet_b4": dict(width=1.4, depth=1.8),
+    "efficientnet_b5": dict(width=1.6, depth=2.2),
+    "efficientnet_b6": dict(width=1.8, depth=2.6),
+    "efficientnet_b7": dict(width=2.0, depth=3.1),
+    "efficientnet_b8": dict(width=2.2, depth=3.6),
+    "tf_efficientnet_b0": dict(width=1.0, depth=1.0, **_TF),
+    "tf_efficientnet_b1": dict(width=1.0, depth=1.1, **_TF),
+    "tf_efficientnet_b2": dict(width=1.1, depth=1.2, **_TF),
+    "tf_efficientnet_b3": dict(width=1.2, depth=1.4, **_TF),
+    "tf_efficientnet_b4": dict(width=1.4, depth=1.8, **_TF),
+    "tf_efficientnet_b5": dict(width=1.6, depth=2.2, **_TF),
+    "tf_efficientnet_b6": dict(width=1.8, depth=2.6, **_TF),
+    "tf_efficientnet_b7": dict(width=2.0, depth=3.1, **_TF),
+    "tf_efficientnet_b8": dict(width=2.2, depth=3.6, **_TF),
+
+    "efficientnet_lite0": dict(_LITE, width=1.0, depth=1.0),
+    "efficientnet_lite1": dict(_LITE, width=1.0, depth=1.1),
+    "efficientnet_lite2": dict(_LITE, width=1.1, depth=1.2),
+    "efficientnet_lite3": dict(_LITE, width=1.2, depth=1.4),
+    "efficientnet_lite4": dict(_LITE, width=1.4, depth=1.8),
+    "tf_efficientnet_lite0": dict(_LITE, width=1.0, depth=1.0, **_TF),
+    "tf_efficientnet_lite1": dict(_LITE, width=1.0, depth=1.1, **_TF),
+    "tf_efficientnet_lite2": dict(_LITE, width=1.1, depth=1.2, **_TF),
+    "tf_efficientnet_lite3": dict(_LITE, width=1.2, depth=1.4, **_TF),
+    "tf_efficientnet_lite4": dict(_LITE, width=1.4, depth=1.8, **_TF),
+
+    "efficientnet_es": dict(_EDGE, width=1.0, depth=1.0),
+    "efficientnet_em": dict(_EDGE, width=1.0, depth=1.1),
+    "efficientnet_el": dict(_EDGE, width=1.2, depth=1.4),
+    "tf_efficientnet_es": dict(_EDGE, width=1.0, depth=1.0, **_TF),
+    "tf_efficientnet_em": dict(_EDGE, width=1.0, depth=1.1, **_TF),
+    "tf_efficientnet_el": dict(_EDGE, width=1.2, depth=1.4, **_TF),
+
+    "tinynet_a": dict(_TINY, width=1.0, depth=1.2),
+    "tinynet_b": dict(_TINY, width=0.75, depth=1.1),
+    "tinynet_c": dict(_TINY, width=0.54, depth=0.85),
+    "tinynet_d": dict(_TINY, width=0.54, depth=0.695),
+    "tinynet_e": dict(_TINY, width=0.51, depth=0.6),
+}
+
+
+def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The keys of the package efficientnet-lite-pytorch, which counts all blocks in one row.
+
+    Raises ValueError for a key that such a file does not have.
+    """
+    ends = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
+            "_fc": "classifier"}
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+                "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    with torch.device("meta"):
+        model = EfficientNet(**VARIANTS[name])
+    places = [  # by flat index: where the block is, and how its layers are called
+        (f"blocks.{s}.{b}", inverted if isinstance(block, InvertedResidual) else separable)
+        for s, stage in enumerate(model.blocks) for b, block in enumerate(stage)
+    ]
+    mapped = {}
+    for key, value in state.items():
+        try:
+            if key.startswith("_blocks."):
+                _, index, layer, kind = key.split(".")
+                place, layers = places[int(index)]
+                mapped[f"{place}.{layers[layer]}.{kind}"] = value
+            else:
+                layer, kind = key.split(".")
+                mapped[f"{ends[layer]}.{kind}"] = value
+        except (KeyError, IndexError, ValueError):
+            raise ValueError(
+                f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. Check that "
+                "the name and the weights belong together."
+            ) from None
+    return mapped
+
+
+KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch}

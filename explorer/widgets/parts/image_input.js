@@ -90,7 +90,7 @@ function render({ model, el }) {
   const file = make("input", "vx-input-file", choose);
   Object.assign(file, { type: "file", accept: "image/*" });
   const camera = make("button", "vx-input-button vx-input-camera", zone, "Use camera");
-  make("span", "vx-input-hint", zone, "or drop one here, or click here and paste");
+  make("span", "vx-input-hint", zone, "or drop one here, or click here and paste (Ctrl+V)");
   const live = make("div", "vx-input-live", zone);
   const video = make("video", "vx-input-video", live);
   const shoot = make("button", "vx-input-button vx-input-shoot", live, "Take the picture");

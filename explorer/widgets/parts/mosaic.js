@@ -11,9 +11,9 @@ const COLOURS = {
 const NAMES = {
   sort: ["Order", { channel: "by channel number", strength: "strongest first" }],
   scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
-  colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red, zero in the middle" }],
+  colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red around zero" }],
 };
-const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 320;
+const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
 
 const clamp = (x, lo, hi) => Math.min(hi, Math.max(lo, x));
 const show = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
@@ -122,8 +122,9 @@ function render({ model, el }) {
 
   // --- colours --------------------------------------------------------------------------------
   const diverging = () => model.get("colormap") === "coolwarm";
+  const own = () => model.get("scale") === "own" && maps.area > 1;     // one value has no range of its own
   function limits(i) {                                   // the values at the two ends of the colour table
-    const shared = model.get("scale") === "shared";
+    const shared = !own();
     const lo = shared ? maps.least : maps.lo[i], hi = shared ? maps.most : maps.hi[i];
     const far = Math.max(Math.abs(lo), Math.abs(hi));
     return diverging() ? [-far, far] : [lo, hi];
@@ -274,11 +275,11 @@ function render({ model, el }) {
     table = colourTable(model.get("colormap"));
     order = Array.from({ length: maps.count }, (_, i) => i);
     if (model.get("sort") === "strength") order.sort((a, b) => maps.strength[b] - maps.strength[a] || a - b);
-    const own = model.get("scale") === "own", [lo, hi] = limits(0);
-    if (own) fillBar(bar, diverging() ? "-m" : "min", diverging() ? "+m" : "max", diverging()
+    const [lo, hi] = limits(0);
+    if (own()) fillBar(bar, diverging() ? "-m" : "min", diverging() ? "+m" : "max", diverging()
       ? "each channel from -m to +m, where m is its largest absolute value"
       : "each channel from its own minimum to its own maximum");
-    else fillBar(bar, show(lo), show(hi), diverging() ? "shared by all channels, 0 in the middle" : "shared by all channels");
+    else fillBar(bar, show(lo), show(hi), (maps.area > 1 ? "shared by all channels" : "one value a channel, one scale for all") + (diverging() ? ", 0 in the middle" : ""));
     drawAtlas();
     if (box.clientWidth > 0) drawSheet();                // hidden in a closed tab: the observer calls again
     drawSide();

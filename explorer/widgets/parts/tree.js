@@ -48,7 +48,7 @@ function render({ model, el }) {
   const bar = make("div", "vx-tree-tools", root);
   const field = make("label", "vx-tree-find", bar, "Find a module ");
   const find = make("input", "vx-tree-query", field);
-  Object.assign(find, { type: "search", placeholder: "name or kind, e.g. conv2", spellcheck: false, autocomplete: "off" });
+  Object.assign(find, { type: "search", placeholder: "layer4.1 or Conv2d", spellcheck: false, autocomplete: "off" });
   const found = make("span", "vx-tree-found", bar);
   const widen = make("button", "vx-tree-button vx-tree-expand", bar, "Expand all");
   const fold = make("button", "vx-tree-button vx-tree-collapse", bar, "Collapse all");
@@ -199,23 +199,30 @@ function render({ model, el }) {
   }
 
   // --- the search ---------------------------------------------------------------------------------
+  // "layer4" finds layer4 and not the hundred modules inside it: the match has to reach the node's own name
+  const named = ({ path, name }, query) => {
+    const at = path.toLowerCase().lastIndexOf(query);
+    return at >= 0 && at + query.length >= path.length - name.length;
+  };
   function search() {
     const query = find.value.trim().toLowerCase();
-    hits = query ? tree.nodes.filter((n) => n.index && (n.path.toLowerCase().includes(query) || n.kind.toLowerCase().includes(query))).map((n) => n.index) : [];
+    hits = query ? tree.nodes.filter((node) => named(node, query) || node.kind.toLowerCase().includes(query)).map((node) => node.index) : [];
     go(0);
     if (!query) found.textContent = "";
     else if (!hits.length) found.textContent = "no module matches";
   }
   function go(to) {
-    grid.querySelector(".vx-tree-hit")?.classList.remove("vx-tree-hit");
+    for (const node of grid.querySelectorAll(".vx-tree-hit, .vx-tree-match")) node.classList.remove("vx-tree-hit", "vx-tree-match");
     if (!hits.length) { close([]); return; }
     hit = (to + hits.length) % hits.length;
     const keep = new Set();
     for (let at = hits[hit]; at >= 0; at = tree.nodes[at].parent) keep.add(at);
     close(keep);
     opened.push(...reveal(hits[hit], false));
-    made.get(hits[hit]).classList.add("vx-tree-hit");
-    found.textContent = `${hit + 1} of ${exact(hits.length)} ${hits.length === 1 ? "match" : "matches"}`;
+    const row = made.get(hits[hit]), byName = named(tree.nodes[hits[hit]], find.value.trim().toLowerCase());
+    row.classList.add("vx-tree-hit");
+    row.querySelector(byName ? ".vx-tree-label" : ".vx-tree-kind").classList.add("vx-tree-match");
+    found.textContent = `match ${exact(hit + 1)} of ${exact(hits.length)}`;
   }
   function close(keep) {                                // what only the search had opened folds again
     const wanted = new Set(keep);

@@ -1,0 +1,335 @@
+"""One photo, one forward pass, one `Look`: all that a person may want to see of it.
+
+    seen = look("tf_efficientnet_lite0", "cat.jpg")
+    seen.predictions[0]          # Prediction(label='tabby', index=281, probability=0.61, logit=9.3)
+    seen.stages["stage3"]        # that stage's feature maps [C, H, W]
+    seen.mosaic("stage3")        # the same as a picture
+
+Everything that draws or compares reads the `Look`; nothing runs the model a second time for what it holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.data.images import load_image
+from explorer.data.labels import labels_for
+from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
+from explorer.inspection import draw
+from explorer.models.config import ModelConfig
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.factory import create_model
+
+
+STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class with what the model thinks of it.
+
+    label: its name; index: its place among the logits; probability: softmax, 0..1; logit: the raw score
+    """
+
+    label: str
+    index: int
+    probability: float
+    logit: float
+
+
+@dataclass(eq=False, repr=False)
+class Look:
+    """What one forward pass over one photo showed. All tensors are float32 on the CPU.
+
+    model_name:  e.g. "resnet50.a1_in1k"; without the tag where no weights were loaded
+    predictions: the likeliest classes, best first; empty for a model without classifier
+    stages:      name -> feature maps [C, H, W], in network order
+    embedding:   the vector in front of the classifier, [D]
+    logits:      one raw score a class, [K]
+    input:       what went into the network: the normalised photo [C, H, W]
+    image:       the photo as it was opened, upright RGB
+    seen:        the part of it that the network saw, resized and cropped
+    labels:      the names of all K classes
+    config:      the preprocessing: keyword arguments of `explorer.data.create_transform`
+    timing:      seconds for "preprocess" and "forward"; the "device"; on a CPU also torch's "threads"
+    notes:       sentences that a reader of the predictions must know, e.g. that the weights are random
+    """
+
+    model_name: str
+    predictions: list[Prediction]
+    stages: dict[str, Tensor]
+    embedding: Tensor
+    logits: Tensor
+    input: Tensor
+    image: Image.Image
+    seen: Image.Image
+    labels: tuple[str, ...]
+    config: dict[str, Any]
+    timing: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """How the photo became the input, step by step (worked out when first asked for)."""
+        return preprocessing_steps(self.image, self.config)
+
+    def mosaic(
+        self,
+        stage: str,
+        *,
+        sort: str = "channel",
+        scale: str = "own",
+        colormap: str = "viridis",
+        limit: int | None = None,
+        cell: int | None = None,
+    ) -> Image.Image:
+        """The feature maps of one stage as one picture; see `explorer.inspection.draw.mosaic` for the options."""
+        return draw.mosaic(self._stage(stage), sort=sort, scale=scale, colormap=colormap, limit=limit, cell=cell)
+
+    def _stage(self, name: str) -> Tensor:
+        if name not in self.stages:
+            raise ValueError(f"{self.model_name} has no stage {name!r}. Its stages: {', '.join(self.stages)}.")
+        return self.stages[name]
+
+    def __repr__(self) -> str:
+        best = self.predictions[0] if self.predictions else None
+        top = f"top-1 {best.label!r} {percent(best.probability)}" if best else "no classifier"
+        return f"Look({self.model_name!r}, {top}, {len(self.stages)} stages)"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _repr_html_(self) -> str:
+        """The photo, the predictions and every stage as plain HTML: no script, and right in light and dark."""
+        height, width = self.input.shape[-2:]
+        photo = picture_html(draw.thumbnail(self.seen, 224), f"What the network saw, {width} x {height} pixels",
+                             format="JPEG")
+        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        facts = f"{escape(self.model_name)}, {_milliseconds(self.timing['forward'])} on {escape(self.timing['device'])}"
+        names = list(self.stages)
+        step = -(-len(names) // STAGES_SHOWN)
+        shown = names[::-1][::step][::-1]  # the last one always
+        stages = "".join(_stage_html(name, self.stages[name]) for name in shown)
+        if step > 1:
+            stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
+        return (
+            f"<div><p style='margin:.3em 0'><b>{facts}</b></p>{notes}"
+            f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}"
+            f"{predictions_html(self.predictions)}</div>"
+            f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
+        )
+
+
+def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
+    """Show one photo to a model and keep what happened on the way.
+
+    model: an explorer model, or a name such as "tf_efficientnet_lite0", created with its trained weights
+    image: anything `load_image` takes
+    topk:  how many predictions, at most as many as there are classes
+
+    The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its weights
+    have; its training flags are put back afterwards. Calls from several threads take turns.
+    Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model that
+    reads neither one nor three channels, or does not pool.
+    """
+    check_topk(topk)
+    model = as_model(model)
+    photo = load_image(image)
+
+    started = time.perf_counter()
+    config = resolve_data_config({}, model=model)
+    seen, tensor = prepare(photo, create_transform(**config))
+    prepared = time.perf_counter()
+    with evaluating(model):
+        entered = time.perf_counter()
+        maps, embedding, logits = _walk(model, tensor)
+        finished = time.perf_counter()
+
+    # Copied outside the inference mode they become ordinary tensors, which may be trained on.
+    stages = {name: _own_copy(feature_map) for name, feature_map in maps.items()}
+    embedding, logits = _own_copy(embedding), _own_copy(logits)
+    labels = labels_of(model)
+    timing = {"preprocess": prepared - started, "forward": finished - entered, "device": _device_name(model)}
+    if timing["device"] == "cpu":
+        timing["threads"] = torch.get_num_threads()
+    return Look(
+        model_name=model_name(model), predictions=top_predictions(logits, labels, topk), stages=stages,
+        embedding=embedding, logits=logits, input=tensor, image=photo, seen=seen, labels=labels,
+        config=config, timing=timing, notes=notes_on(model),
+    )
+
+
+def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """One pass over a photo [C, H, W]: ({stage: [C, H, W]}, embedding [D], logits [K]), on the model's device."""
+    with torch.inference_mode():
+        walk = model.forward_stages(tensor[None].to(**parameter_place(model)))
+        # The next layer may work in place, on this very memory: so each map is copied before that layer runs.
+        maps = {stage.name: next(walk)[0].clone() for stage in model.stages}
+        try:
+            next(walk)
+        except StopIteration as end:  # a generator hands its `return` value over in here
+            features = end.value
+        else:
+            raise RuntimeError("forward_stages yielded more maps than the model has stages")
+        embedding = model.forward_head(features, pre_logits=True)
+        logits = model.forward_classifier(embedding)[0] if model.num_classes else embedding.new_empty(0)
+        embedding = embedding[0]
+        if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
+            embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
+        logits = logits.cpu()  # waits until the device has finished, so that the clock is right
+    if logits.ndim > 1:
+        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one score a class: "
+                         "create it with a global_pool, e.g. \"avg\".")
+    return maps, embedding, logits
+
+
+def _own_copy(tensor: Tensor) -> Tensor:
+    return tensor.to(device="cpu", dtype=torch.float32, copy=True)
+
+
+# --- what `predict` and the other ways of looking need too -------------------------------------------------
+
+
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_locks_guard = threading.Lock()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the `with` block; then every module has its own training flag again.
+
+    One thread at a time for each model, or one's end would switch the other back to training in mid-pass.
+    """
+    with _locks_guard:
+        lock = _locks.setdefault(model, threading.RLock())
+    with lock:
+        training = [module for module in model.modules() if module.training]
+        for module in training:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+def as_model(model: VisionModel | str) -> VisionModel:
+    """The model itself, or a new one with trained weights by its name, ready to predict.
+
+    Raises TypeError for anything else, ValueError for a model without weights or an unknown name.
+    """
+    if isinstance(model, str):
+        return create_model(model, pretrained=True).eval()
+    if not isinstance(model, VisionModel):
+        raise TypeError(
+            f"Expected a model made by explorer.create_model or a name such as 'resnet50', not {type(model).__name__}."
+        )
+    if parameter_place(model)["device"].type == "meta":
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
+                         "torch.device('meta'), or load weights into it.")
+    return model
+
+
+def model_name(model: nn.Module) -> str:
+    """What to call a model: the full name of the weights it has, else its architecture."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, ModelConfig) or not config.architecture:
+        return type(model).__name__
+    return config.name if model.load_report is not None else config.architecture
+
+
+def labels_of(model: VisionModel) -> tuple[str, ...]:
+    """One name for each of the model's classes: those of its weights, or the standard ones for that many."""
+    labels = model.config.labels
+    return labels if labels and len(labels) == model.num_classes else labels_for(model.num_classes)
+
+
+def notes_on(model: VisionModel) -> tuple[str, ...]:
+    """What a reader of the predictions must know about the weights."""
+    if model.load_report is None:
+        return ("No weights were loaded into this model: unless it was trained here, its predictions mean nothing.",)
+    return tuple(f"Not loaded: {text}." for text in model.load_report.skipped)
+
+
+def check_topk(topk: int) -> None:
+    if isinstance(topk, bool) or not isinstance(topk, int) or topk < 1:
+        raise ValueError(f"topk is {topk!r}: expected how many predictions to give, a number from 1.")
+
+
+def prepare(photo: Image.Image, transform: Any) -> tuple[Image.Image, Tensor]:
+    """(what the network sees as a picture, the same as its input [C, H, W])."""
+    value: Any = photo
+    for step in transform.transforms:
+        if isinstance(value, Image.Image):
+            photo = value
+        value = step(value)
+    return photo, value
+
+
+def top_predictions(logits: Tensor, labels: Sequence[str], topk: int) -> list[Prediction]:
+    """The best `topk` of logits [K], best first; fewer where there are fewer classes."""
+    logits = logits.float()
+    probabilities = logits.softmax(0)
+    best = logits.topk(min(topk, len(logits)))
+    return [Prediction(labels[i], i, float(probabilities[i]), score)
+            for score, i in zip(best.values.tolist(), best.indices.tolist())]
+
+
+def _device_name(model: nn.Module) -> str:
+    return str(parameter_place(model)["device"])
+
+
+# --- HTML ----------------------------------------------------------------------------------------------------
+
+
+def percent(share: float) -> str:
+    """0.6132 -> "61.3 %"."""
+    return f"{100 * share:.1f} %" if share == share else "not a number"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
+def picture_html(image: Image.Image, caption: str, *, format: str = "PNG", style: str = "") -> str:
+    """A picture with its caption, which is also what a screen reader says."""
+    text = escape(caption)
+    return (f"<figure style='margin:0'><img alt='{text}' style='max-width:100%;{style}' "
+            f"src='{draw.data_uri(image, format=format)}'>"
+            f"<figcaption style='font-size:.85em'>{text}</figcaption></figure>")
+
+
+def predictions_html(predictions: Sequence[Prediction]) -> str:
+    """A table with a bar for each prediction; the numbers are text."""
+    if not predictions:
+        return "<p>This model has no classifier: it gives features, not predictions.</p>"
+    cell = "text-align:left;padding:2px 8px"
+    rows = "".join(
+        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
+        f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"
+        f"width:{100 * p.probability if p.probability == p.probability else 0:.1f}%'></div></td>"
+        f"<td style='{cell};text-align:right'>{percent(p.probability)}</td>"
+        f"<td style='{cell};text-align:right'>{p.logit:.2f}</td></tr>"
+        for p in predictions
+    )
+    head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("class", "", "probability", "logit"))
+    return f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _stage_html(name: str, maps: Tensor, *, limit: int = 48, cell: int = 28) -> str:
+    channels, height, width = maps.shape
+    shown = f"{channels} channels" if channels <= limit else f"the {limit} strongest of {channels} channels"
+    picture = draw.palette_mosaic(maps, columns=8, limit=limit, cell=cell)
+    return picture_html(picture, f"{name}: {shown}, {height} x {width}", style="image-rendering:pixelated")

@@ -1,0 +1,262 @@
+"""Predictions for one photo or for many: a list or a folder becomes a table, a few photos in memory at a time.
+
+    predict("tf_efficientnet_lite0", "holiday/")         # a PredictionTable, which shows itself in a notebook
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer.data.images import ImageError, load_image
+from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.inspection import draw
+from explorer.inspection.look import (
+    Prediction,
+    as_model,
+    check_topk,
+    evaluating,
+    labels_of,
+    model_name,
+    notes_on,
+    percent,
+    prepare,
+    top_predictions,
+)
+from explorer.models.contract import VisionModel, parameter_place
+
+PICTURE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga .ico .qoi"
+    .split()
+)
+ROWS_SHOWN = 50  # in a notebook; the table itself has all
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One photo of a table.
+
+    name:        its file name (within the folder), or "image 3" for a picture that has none
+    predictions: best first; empty if the picture could not be opened
+    error:       why it could not be opened, in one sentence, else ""
+    """
+
+    name: str
+    predictions: list[Prediction]
+    error: str = ""
+    thumbnail: str = field(default="", repr=False, compare=False)  # a data URI, for the first rows
+
+
+@dataclass(repr=False)
+class PredictionTable:
+    """The predictions for several photos, in the order of the photos. Iterates over its rows.
+
+    ignored: how many files of the folder are no pictures;  notes: as in `Look`
+    """
+
+    model_name: str
+    rows: list[PredictionRow] = field(default_factory=list)
+    ignored: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[PredictionRow]:
+        return iter(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+    @property
+    def errors(self) -> list[PredictionRow]:
+        """The rows of the pictures that could not be opened."""
+        return [row for row in self.rows if row.error]
+
+    def to_json(self) -> str:
+        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; NaN becomes null."""
+        rows = [{"name": row.name, "predictions": [_finite(asdict(p)) for p in row.predictions],
+                 "error": row.error or None} for row in self.rows]
+        return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write one line a prediction (name, rank, label, index, probability, logit, error), and one line an error."""
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
+            for row in self.rows:
+                for rank, p in enumerate(row.predictions, start=1):
+                    writer.writerow([row.name, rank, p.label, p.index, p.probability, p.logit, ""])
+                if row.error:
+                    writer.writerow([row.name, "", "", "", "", "", row.error])
+
+    def __repr__(self) -> str:
+        return f"PredictionTable({self.model_name!r}, {self._summary()})"
+
+    def _summary(self) -> str:
+        parts = [_count(len(self.rows), "photo")]
+        if self.errors:
+            parts.append(f"{len(self.errors)} could not be opened")
+        if self.ignored:
+            parts.append(f"{_count(self.ignored, 'other file')} ignored")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        width = min(40, max((len(row.name) for row in self.rows), default=0))
+        lines = [f"{self.model_name}: {self._summary()}", *self.notes]
+        for row in self.rows:
+            best = ", ".join(f"{p.label} {percent(p.probability)}" for p in row.predictions)
+            lines.append(f"{row.name:<{width}}  {best or row.error}")
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _repr_html_(self) -> str:
+        """A plain HTML table, without script, of the first rows."""
+        cell = "text-align:left;padding:4px 8px;vertical-align:middle"
+        body = []
+        for row in self.rows[:ROWS_SHOWN]:
+            picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
+            if row.error:
+                answer = f"⚠ {escape(row.error)}"
+            else:
+                best, *others = row.predictions
+                answer = f"<b>{escape(best.label)}</b> {percent(best.probability)}"
+                if others:
+                    rest = ", ".join(f"{escape(p.label)} {percent(p.probability)}" for p in others)
+                    answer += f"<br><span style='font-size:.85em'>{rest}</span>"
+            body.append(f"<tr><td style='{cell}'>{picture}</td><th scope='row' style='{cell};font-weight:normal'>"
+                        f"{escape(row.name)}</th><td style='{cell}'>{answer}</td></tr>")
+        left_out = len(self.rows) - len(body)
+        more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
+        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: {escape(self._summary())}</p>{notes}"
+                f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
+
+
+def predict(
+    model: VisionModel | str, images: Any, *, topk: int = 5, batch_size: int = 32
+) -> list[Prediction] | PredictionTable:
+    """Classify one photo, or many.
+
+    model:      an explorer model with a classifier, or a name, created with its trained weights
+    images:     anything `load_image` takes -> list of the `topk` best predictions;
+                a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched with its
+                subfolders for picture files, in natural order; a picture that can't be opened becomes a row that says why
+    batch_size: photos that go through the network together; only so many are in memory at a time
+
+    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for a model
+    without classifier.
+    """
+    check_topk(topk)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, a number from 1.")
+    model = as_model(model)
+    if not model.num_classes:
+        raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
+                         "Its features are in look(model, image).embedding.")
+    config = resolve_data_config({}, model=model)
+    transform, labels = create_transform(**config), labels_of(model)
+
+    folder = _folder(images)
+    if folder is None and not _is_many(images):
+        _, tensor = prepare(load_image(images), transform)
+        return top_predictions(_logits(model, [tensor])[0], labels, topk)
+
+    table = PredictionTable(model_name(model), notes=notes_on(model))
+    if folder is not None:
+        files, table.ignored = find_pictures(folder)
+        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
+    else:
+        named = ((_name(image, number), image) for number, image in enumerate(images, start=1))
+    for group in _groups(named, batch_size):
+        rows, tensors = [], []
+        for name, image in group:
+            try:
+                photo = load_image(image)
+                _, tensor = prepare(photo, transform)
+            except ImageError as error:
+                rows.append(PredictionRow(name, [], str(error)))
+                continue
+            shown = len(table) + len(rows) < ROWS_SHOWN
+            small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if shown else ""
+            rows.append(PredictionRow(name, [], thumbnail=small))
+            tensors.append(tensor)
+        answers = iter(_logits(model, tensors) if tensors else ())
+        for row in rows:
+            if not row.error:
+                row.predictions.extend(top_predictions(next(answers), labels, topk))
+        table.rows += rows
+    return table
+
+
+def find_pictures(folder: Path) -> tuple[list[Path], int]:
+    """(the picture files in a folder and its subfolders in natural order, how many other files there are).
+
+    Files and folders whose name begins with a dot are neither.
+    """
+    files = [file for file in folder.rglob("*")
+             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
+    return sorted(pictures, key=lambda file: _natural(file.relative_to(folder).as_posix())), len(files) - len(pictures)
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts "photo2" before "photo10"."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+def _folder(images: Any) -> Path | None:
+    if not isinstance(images, (str, os.PathLike)) or "\0" in os.fsdecode(images):
+        return None
+    try:
+        path = Path(images).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long, or `~nobody`: load_image has the right words for it
+        return None
+
+
+def _is_many(images: Any) -> bool:
+    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture each."""
+    one = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, Tensor)
+    return isinstance(images, Iterable) and not isinstance(images, one) and not hasattr(images, "read") \
+        and not hasattr(images, "__array__")
+
+
+def _name(image: Any, number: int) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+
+
+def _groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    items = iter(items)
+    while group := list(itertools.islice(items, size)):
+        yield group
+
+
+def _logits(model: VisionModel, tensors: list[Tensor]) -> Tensor:
+    """Photos [C, H, W] -> logits [B, K], float32 on the CPU."""
+    batch = torch.stack(tensors).to(**parameter_place(model))
+    with evaluating(model), torch.inference_mode():
+        return model(batch).float().cpu()
+
+
+def _finite(facts: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

@@ -1,0 +1,486 @@
+"""Vision Transformer: a photo read like a sentence.
+
+The photo is cut into patches, and each becomes a word (a token). In every block, attention lets each token gather
+what it needs from all others, however far away, and a small network thinks about it. There is no built-in
+idea of "near": a learnt position, added to each token, says where its patch was.
+
+A class token, without a patch of its own, collects what the classifier needs; later work takes the mean of
+all patches instead (GAP), learns without labels (DINOv2, CLIP), or adds registers, spare tokens to scribble on.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020, https://arxiv.org/abs/2010.11929;
+for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
+from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.transformer import (
+    Attention, LayerScale, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked, resample_abs_pos_embed, resample_patch_embed,
+)
+from explorer.models.weights import WeightsError
+
+POOLS = ("token", "avg", "max", "avgmax", "")
+
+
+class Block(nn.Module):
+    """Attention, then an MLP, each a correction added to its input: [B, N, C] -> [B, N, C].
+
+    The norms sit inside the branches ("pre-norm"), so the sum itself runs untouched from first block to last.
+    """
+
+    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool, proj_bias: bool,
+                 init_values: float | None, proj_drop: float, attn_drop: float, drop_path: float, act_layer, norm_layer, mlp_layer):
+        super().__init__()
+
+        def scale() -> nn.Module:
+            return LayerScale(dim, init_values) if init_values else nn.Identity()
+
+        self.norm1 = norm_layer(dim)
+        self.attn = Attention(dim, num_heads, qkv_bias=qkv_bias, qk_norm=qk_norm, proj_bias=proj_bias,
+                              attn_drop=attn_drop, proj_drop=proj_drop, norm_layer=norm_layer)
+        self.ls1 = scale()
+        self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
+        self.norm2 = norm_layer(dim)
+        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop)
+        self.ls2 = scale()
+        self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path1(self.ls1(self.attn(self.norm1(x))))
+        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
+
+
+class VisionTransformer(VisionModel):
+    """Photo [B, in_chans, H, W] -> logits [B, num_classes].
+
+    img_size:         side of the photo in pixels, or (height, width); the model is built for that size
+    patch_size:       side of a patch in pixels, or (height, width)
+    embed_dim, depth, num_heads: numbers in a token, blocks, and heads of attention in each
+    mlp_ratio:        how many times wider than a token the MLP's middle is
+    global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches, "" (logits for every token)
+    class_token, reg_tokens: whether there is a class token, and how many registers behind it
+    no_embed_class:   only patches get a position; otherwise class token and registers have one too
+    pre_norm:         a norm in front of the blocks (CLIP);  qk_norm: one on queries and keys
+    final_norm, fc_norm: whether the tokens are normalised at the end, and whether only behind the pooling; the
+                      latter by default wherever patches are pooled
+    init_values:      start of the learnt factors on every branch (LayerScale); None: no such factors
+    dynamic_img_size: take any photo whose sides are multiples of the patch, resizing the positions on the fly
+    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier,
+                      behind the positions, in the branches, of attention weights, and of whole branches
+
+    Tokens come in this order: class token, registers, patches row by row; the first `num_prefix_tokens` are no patches.
+    """
+
+    pyramid = False
+    fixed_image_size = True
+
+    def __init__(
+        self,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int | tuple[int, int] = 16,
+        *,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        global_pool: str = "token",
+        embed_dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        qk_norm: bool = False,
+        proj_bias: bool = True,
+        init_values: float | None = None,
+        class_token: bool = True,
+        reg_tokens: int = 0,
+        no_embed_class: bool = False,
+        pre_norm: bool = False,
+        final_norm: bool = True,
+        fc_norm: bool | None = None,
+        pool_include_prefix: bool = False,
+        dynamic_img_size: bool = False,
+        drop_rate: float = 0.0,
+        pos_drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        act_layer: Any = nn.GELU,
+        norm_layer: Any = partial(nn.LayerNorm, eps=1e-6),
+        mlp_layer: Any = Mlp,
+    ):
+        super().__init__()
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.num_features = self.embed_dim = embed_dim
+        self.has_class_token, self.num_reg_tokens = class_token, reg_tokens
+        self.num_prefix_tokens = int(class_token) + reg_tokens
+        self.no_embed_class, self.pool_include_prefix = no_embed_class, pool_include_prefix
+        self.global_pool = self._check_pool(global_pool)
+        self.fixed_image_size = not dynamic_img_size
+
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim, bias=not pre_norm,
+                                      dynamic_img_size=dynamic_img_size)
+        self.num_prefix_positions = 0 if no_embed_class else self.num_prefix_tokens
+        positions = self.num_prefix_positions + self.patch_embed.num_patches
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, positions, embed_dim))
+        self.pos_drop = nn.Dropout(pos_drop_rate)
+        self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
+        self.blocks = nn.Sequential(*(
+            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm, proj_bias=proj_bias,
+                  init_values=init_values, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=rate,
+                  act_layer=act_layer, norm_layer=norm_layer, mlp_layer=mlp_layer)
+            for rate in drop_path_rates(drop_path_rate, (depth,))[0]
+        ))
+        if fc_norm is None:
+            fc_norm = global_pool in ("avg", "max", "avgmax")
+        self.norm = norm_layer(embed_dim) if final_norm and not fc_norm else nn.Identity()
+        self.fc_norm = norm_layer(embed_dim) if final_norm and fc_norm else nn.Identity()
+        self.head_drop = nn.Dropout(drop_rate)
+        self.head = self._new_head()
+        reduction = max(self.patch_embed.patch_size)
+        self.stages = tuple(Stage(f"block{i}", f"blocks.{i}", embed_dim, reduction) for i in range(depth))
+        self.init_weights()
+
+    def _check_pool(self, global_pool: str) -> str:
+        if global_pool not in POOLS:
+            raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, POOLS))}.")
+        if global_pool == "token" and not self.has_class_token:
+            raise ValueError('This model has no class token, so global_pool="token" finds none: use "avg", "max" or "avgmax".')
+        return global_pool
+
+    def _new_head(self) -> nn.Module:
+        if self.num_classes < 0:
+            raise ValueError(f"num_classes is {self.num_classes}: give 0 (no classifier) or more.")
+        if not self.num_classes:
+            return nn.Identity()
+        return nn.Linear(self.embed_dim, self.num_classes, **parameter_place(self))
+
+    def init_weights(self) -> None:
+        """Small normal weights, as the paper's own code: 0.02 for layers and positions, nearly 0 for extra tokens."""
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        for token in (self.cls_token, self.reg_token):
+            if token is not None:
+                nn.init.normal_(token, std=1e-6)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                init_linear(module)
+        patches = self.patch_embed.proj
+        nn.init.trunc_normal_(patches.weight, std=patches.weight[0].numel() ** -0.5)
+        if patches.bias is not None:
+            nn.init.zeros_(patches.bias)
+
+    # --- forward ------------------------------------------------------------------------------------------
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Photo [B, in_chans, H, W] -> tokens [B, prefix + N, C] with their positions: what the first block reads."""
+        grid = self.patch_embed.grid(*x.shape[-2:])
+        x = self.patch_embed(x)  # [B, N, C]
+        prefix = [t.expand(x.shape[0], -1, -1) for t in (self.cls_token, self.reg_token) if t is not None]
+        if self.no_embed_class:
+            x = torch.cat((*prefix, x + self.positions(grid)), dim=1)
+        else:
+            x = torch.cat((*prefix, x), dim=1) + self.positions(grid)
+        return self.norm_pre(self.pos_drop(x))
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position embeddings for a grid of patches, resized where the model was built for another one."""
+        if grid == self.patch_embed.grid_size:
+            return self.pos_embed
+        return resample_abs_pos_embed(self.pos_embed, grid, old_size=self.patch_embed.grid_size,
+                                      num_prefix_tokens=self.num_prefix_positions)
+
+    def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The patch tokens of [B, prefix + N, C] as a map [B, C, H/p, W/p]."""
+        return tokens[:, self.num_prefix_tokens:].transpose(1, 2).unflatten(2, grid)
+
+    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
+        grid = self.patch_embed.grid(*x.shape[-2:])
+        tokens = self.embed(x)
+        for block in self.blocks:
+            tokens = block(tokens)
+            yield self.to_map(tokens, grid)  # block0 ... [B, C, H/p, W/p]
+        return self.norm(tokens)  # [B, prefix + N, C]
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        *,
+        return_prefix_tokens: bool = False,
+        norm: bool = False,
+        output_fmt: str = "NCHW",
+        stop_early: bool = False,
+        intermediates_only: bool = False,
+    ):
+        """One pass that keeps what the blocks in `indices` give; see `VisionModel.forward_intermediates`.
+
+        return_prefix_tokens: pairs (patches, class token and registers [B, prefix, C]) in place of patches
+        norm:                 each through the model's last norm, as the last block's output is
+        output_fmt:           "NCHW", maps [B, C, H/p, W/p], or "NLC", tokens [B, N, C]
+        """
+        if output_fmt not in ("NCHW", "NLC"):
+            raise ValueError(f"Unknown output_fmt {output_fmt!r}. Use 'NCHW' for maps or 'NLC' for tokens.")
+        wanted = resolve_indices(indices, len(self.stages))
+        grid = self.patch_embed.grid(*x.shape[-2:])
+        tokens, kept = self.embed(x), {}
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if index in wanted:
+                found = self.norm(tokens) if norm else tokens
+                patches = self.to_map(found, grid) if output_fmt == "NCHW" else found[:, self.num_prefix_tokens:]
+                kept[index] = (patches, found[:, :self.num_prefix_tokens]) if return_prefix_tokens else patches
+            if stop_early and intermediates_only and index == max(wanted):
+                break
+        intermediates = [kept[index] for index in wanted]
+        return intermediates if intermediates_only else (self.norm(tokens), intermediates)
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, prefix + N, C] -> one vector [B, C] for each photo; all tokens with global_pool ""."""
+        if not self.global_pool:
+            return tokens
+        if self.global_pool == "token":
+            return tokens[:, 0]
+        if not self.pool_include_prefix:
+            tokens = tokens[:, self.num_prefix_tokens:]
+        if self.global_pool == "avg":
+            return tokens.mean(dim=1)
+        if self.global_pool == "max":
+            return tokens.amax(dim=1)
+        return 0.5 * (tokens.amax(dim=1) + tokens.mean(dim=1))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        x = self.head_drop(self.fc_norm(self.pool(x)))  # [B, C]
+        return x if pre_logits else self.head(x)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A fresh classifier, and another pooling where `global_pool` is given.
+
+        The norms stay where they are, so that trained weights keep their meaning.
+        """
+        if global_pool is not None:
+            self.global_pool = self._check_pool(global_pool)
+        self.num_classes = num_classes
+        self.head = self._new_head()
+        if num_classes:
+            init_linear(self.head)
+
+    # --- weights that were trained with other options ----------------------------------------------------------
+
+    def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
+        """Trained tensors with our names -> tensors that fit this model's image size, patch size and extra tokens.
+
+        What was changed is added to `report.adapted`, what was left out to `report.skipped`.
+        """
+        state = dict(state)
+        if state.pop("mask_token", None) is not None:
+            report.skipped.append("mask_token: used only while DINOv2 learns")
+        patches, size = state.get("patch_embed.proj.weight"), self.patch_embed.patch_size
+        if patches is not None and patches.ndim == 4 and tuple(patches.shape[-2:]) != size:
+            state["patch_embed.proj.weight"] = resample_patch_embed(patches, size)
+            report.adapted.append(f"patch_embed: from patches of {_by(patches.shape[-2:])} pixels to {_by(size)}")
+        if "pos_embed" in state and state["pos_embed"].ndim == 3:
+            self._adapt_positions(state, report)
+        for old, new in (("norm", "fc_norm"), ("fc_norm", "norm")):
+            weight = getattr(getattr(self, new), "weight", None)
+            if weight is not None and f"{old}.weight" in state and f"{new}.weight" not in state:
+                for part in [key for key in state if key.startswith(f"{old}.")]:
+                    state[new + part.removeprefix(old)] = state.pop(part)
+                place = "behind" if new == "fc_norm" else "in front of"
+                report.adapted.append(f"{old}: used as {new}, {place} the pooling")
+        return state
+
+    def _adapt_positions(self, state: dict[str, Tensor], report: Any) -> None:
+        """Positions for our grid of patches, and for those extra tokens that have one here; changes `state`."""
+        positions, grid = state["pos_embed"], self.patch_embed.grid_size
+        trained = {name: state[name].shape[1] for name in ("cls_token", "reg_token") if name in state}
+        own = {"cls_token": int(self.has_class_token), "reg_token": self.num_reg_tokens}
+        if "cls_token" in trained and not self.has_class_token:
+            del state["cls_token"]
+            report.skipped.append("cls_token: this model has no class token")
+        if positions.shape == self.pos_embed.shape:
+            prefix = self.num_prefix_positions
+        else:
+            prefix = _prefix_positions(positions.shape[1], trained, self.patch_embed.num_patches)
+
+        patches = positions[:, prefix:]
+        side = math.isqrt(patches.shape[1])
+        is_square = side * side == patches.shape[1]
+        if patches.shape[1] == self.patch_embed.num_patches:  # as many patches: taken for the same grid
+            if is_square and grid != (side, side):
+                report.adapted.append(f"pos_embed: read as a grid of {_by(grid)} patches, though {side} x {side} fits too")
+        elif is_square:
+            patches = resample_abs_pos_embed(patches, grid, num_prefix_tokens=0)
+            report.adapted.append(f"pos_embed: from a grid of {side} x {side} patches to {_by(grid)}")
+        else:
+            raise WeightsError(
+                f"The position embeddings of these weights ({positions.shape[1]}) form no square, so their grid of patches "
+                "is unknown. Load them with the img_size that they were trained for."
+            )
+        if prefix == self.num_prefix_positions:
+            state["pos_embed"] = torch.cat((positions[:, :prefix], patches), dim=1)
+            return
+
+        # Each extra token's own position; a token that was trained without one gets zeros, which changes nothing.
+        padded = torch.cat((positions[:, :prefix], positions.new_zeros(1, sum(trained.values()) - prefix, positions.shape[2])), 1)
+        parts = {name: part for name, part in zip(trained, padded.split(list(trained.values()), dim=1)) if own[name]}
+        if not self.no_embed_class:
+            state["pos_embed"] = torch.cat((*parts.values(), patches), dim=1)
+            return
+        state["pos_embed"] = patches
+        for name, part in parts.items():
+            if part.any():  # a position that is always added is a part of the token itself
+                state[name] = state[name] + part
+                report.adapted.append(f"{name}: its position embedding was added to it")
+
+
+def init_linear(layer: nn.Linear) -> None:
+    """Truncated normal weights of standard deviation 0.02, biases 0."""
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _by(size: Sequence[int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _prefix_positions(length: int, tokens: dict[str, int], num_patches: int) -> int:
+    """How many of `length` positions belong to the extra `tokens` of a checkpoint.
+
+    Either all of them have positions, or only the class token (DINOv2's own files), or none: whichever leaves
+    as many patches as the model has, or else a square.
+    """
+    choices = [n for n in (sum(tokens.values()), tokens.get("cls_token", 0), 0) if n < length]
+    for fits in (lambda rest: rest == num_patches, lambda rest: math.isqrt(rest) ** 2 == rest):
+        for count in choices:
+            if fits(length - count):
+                return count
+    return choices[0]
+
+
+MODEL = VisionTransformer
+
+
+# --- variants -----------------------------------------------------------------------------------------------
+
+_TINY = dict(embed_dim=192, num_heads=3)
+_WEE = dict(embed_dim=256, depth=14, num_heads=4, mlp_ratio=5)
+_LITTLE = dict(embed_dim=320, depth=14, num_heads=5, mlp_ratio=5.6)
+_SMALL = dict(embed_dim=384, num_heads=6)
+_MEDIUM = dict(embed_dim=512, num_heads=8)
+_BETWIXT = dict(embed_dim=640, num_heads=10)
+_BASE = dict(embed_dim=768, num_heads=12)
+_PLUS = dict(embed_dim=896, num_heads=14)
+_LARGE = dict(embed_dim=1024, depth=24, num_heads=16)
+_SO400M = dict(embed_dim=1152, depth=27, num_heads=16, mlp_ratio=3.7362)
+_HUGE = dict(embed_dim=1280, depth=32, num_heads=16)
+_GIANT = dict(embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11)
+_GIGANTIC = dict(embed_dim=1664, depth=48, num_heads=16, mlp_ratio=64 / 13)
+
+_GAP = dict(class_token=False, global_pool="avg", fc_norm=False)
+_SCALED_GAP = dict(_GAP, qkv_bias=False, init_values=1e-6)
+_DINO = dict(init_values=1e-5)
+_SWIGLU = dict(embed_dim=1536, depth=40, num_heads=24, mlp_ratio=2 * 8 / 3, mlp_layer=SwiGLUPacked, act_layer="silu")
+_REG4 = dict(reg_tokens=4, no_embed_class=True)
+_REG1 = dict(reg_tokens=1, no_embed_class=True)
+_POOLED = dict(class_token=False, global_pool="avg")
+_CLIP = dict(pre_norm=True, norm_layer=nn.LayerNorm)
+_QUICK = dict(_CLIP, act_layer=QuickGELU)
+
+
+def _row(size: dict[str, Any], patch_size: int, img_size: int, *more: dict[str, Any], **options: Any) -> dict[str, Any]:
+    merged = {**size, "patch_size": patch_size, "img_size": img_size}
+    for part in more:
+        merged |= part
+    return merged | options
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": _row(_TINY, 16, 224),
+    "vit_tiny_patch16_384": _row(_TINY, 16, 384),
+    "vit_small_patch32_224": _row(_SMALL, 32, 224),
+    "vit_small_patch32_384": _row(_SMALL, 32, 384),
+    "vit_small_patch16_224": _row(_SMALL, 16, 224),
+    "vit_small_patch16_384": _row(_SMALL, 16, 384),
+    "vit_small_patch8_224": _row(_SMALL, 8, 224),
+    "vit_base_patch32_224": _row(_BASE, 32, 224),
+    "vit_base_patch32_384": _row(_BASE, 32, 384),
+    "vit_base_patch16_224": _row(_BASE, 16, 224),
+    "vit_base_patch16_384": _row(_BASE, 16, 384),
+    "vit_base_patch8_224": _row(_BASE, 8, 224),
+    "vit_large_patch32_224": _row(_LARGE, 32, 224),
+    "vit_large_patch32_384": _row(_LARGE, 32, 384),
+    "vit_large_patch16_224": _row(_LARGE, 16, 224),
+    "vit_large_patch16_384": _row(_LARGE, 16, 384),
+    "vit_large_patch14_224": _row(_LARGE, 14, 224),
+
+    "vit_base_patch16_gap_224": _row(_BASE, 16, 224, _GAP, num_heads=16),
+    "vit_medium_patch16_gap_240": _row(_MEDIUM, 16, 240, _SCALED_GAP),
+    "vit_medium_patch16_gap_256": _row(_MEDIUM, 16, 256, _SCALED_GAP),
+    "vit_medium_patch16_gap_384": _row(_MEDIUM, 16, 384, _SCALED_GAP),
+    "vit_betwixt_patch16_gap_256": _row(_BETWIXT, 16, 256, _SCALED_GAP),
+
+    "vit_small_patch14_dinov2": _row(_SMALL, 14, 518, _DINO),
+    "vit_base_patch14_dinov2": _row(_BASE, 14, 518, _DINO),
+    "vit_large_patch14_dinov2": _row(_LARGE, 14, 518, _DINO),
+    "vit_giant_patch14_dinov2": _row(_SWIGLU, 14, 518, _DINO),
+
+    "vit_small_patch14_reg4_dinov2": _row(_SMALL, 14, 518, _DINO, _REG4),
+    "vit_base_patch14_reg4_dinov2": _row(_BASE, 14, 518, _DINO, _REG4),
+    "vit_large_patch14_reg4_dinov2": _row(_LARGE, 14, 518, _DINO, _REG4),
+    "vit_giant_patch14_reg4_dinov2": _row(_SWIGLU, 14, 518, _DINO, _REG4),
+    "vit_medium_patch16_reg4_gap_256": _row(_MEDIUM, 16, 256, _DINO, _REG4, _POOLED),
+    "vit_base_patch16_reg4_gap_256": _row(_BASE, 16, 256, _REG4, _POOLED),
+    "vit_betwixt_patch16_reg1_gap_256": _row(_BETWIXT, 16, 256, _DINO, _REG1, _POOLED),
+    "vit_betwixt_patch16_reg4_gap_256": _row(_BETWIXT, 16, 256, _DINO, _REG4, _POOLED),
+    "vit_betwixt_patch16_reg4_gap_384": _row(_BETWIXT, 16, 384, _DINO, _REG4, _POOLED),
+}
+
+
+# --- names in other people's files ----------------------------------------------------------------------------
+
+
+def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """torchvision's names of the same layers."""
+    inside = (("ln_1.", "norm1."), ("ln_2.", "norm2."), ("self_attention.in_proj_", "attn.qkv."),
+              ("self_attention.out_proj.", "attn.proj."), ("mlp.0.", "mlp.fc1."), ("mlp.3.", "mlp.fc2."),
+              ("mlp.linear_1.", "mlp.fc1."), ("mlp.linear_2.", "mlp.fc2."))
+    outside = (("class_token", "cls_token"), ("conv_proj.", "patch_embed.proj."), ("encoder.pos_embedding", "pos_embed"),
+               ("encoder.ln.", "norm."), ("heads.head.", "head."))
+    block = "encoder.layers.encoder_layer_"
+    mapped = {}
+    for key, value in state.items():
+        number, _, rest = key.removeprefix(block).partition(".")
+        start, names, rest = (f"blocks.{number}.", inside, rest) if key.startswith(block) else ("", outside, key)
+        for theirs, ours in names:
+            if rest.startswith(theirs):
+                rest = ours + rest.removeprefix(theirs)
+                break
+        mapped[start + rest] = value
+    return mapped
+
+
+def _from_dinov2(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The names in DINOv2's own files."""
+    pairs = (("register_tokens", "reg_token"), (".mlp.w12.", ".mlp.fc1."), (".mlp.w3.", ".mlp.fc2."))
+    mapped = {}
+    for key, value in state.items():
+        for theirs, ours in pairs:
+            key = key.replace(theirs, ours)
+        mapped[key] = value
+    return mapped
+
+
+KEY_MAPS = {"torchvision": _from_torchvision, "dinov2": _from_dinov2}

@@ -1,0 +1,47 @@
+"""Feature maps: one stage at a time, every channel a small picture."""
+
+from __future__ import annotations
+
+import ipywidgets as W
+
+from explorer.widgets.panels.base import Panel
+from explorer.widgets.parts.mosaic import FeatureMosaic
+from explorer.widgets.session import Session
+
+
+class StagesPanel(Panel):
+    title = "Feature maps"
+    draw_on = ("look",)
+
+    def __init__(self, session: Session):
+        self.stage = W.ToggleButtons(options=[], tooltips=[])
+        self.stage.add_class("vx-stages")
+        self.mosaic = FeatureMosaic()
+        self._shown: tuple | None = None
+        super().__init__(session, [self.stage, self.mosaic])
+        self.on_choice(self.stage)
+
+    def draw(self) -> None:
+        look = self.session.look
+        if look is None:
+            self.mosaic.clear("Choose a photo: the feature maps of each stage appear here.")
+            return
+        names = list(look.stages)
+        if tuple(names) != self.stage.options:
+            self._offer(names)
+        name = self.stage.value
+        if self._shown == (id(look), name):
+            return
+        self._shown = (id(look), name)
+        maps = look.stages[name]
+        self.mosaic.show(maps.numpy(), title=f"{name} of {look.model_name}")
+
+    def _offer(self, names: list[str]) -> None:
+        """Other buttons for another model; the same depth stays chosen, so that two models can be compared."""
+        depth = self.stage.index or 0
+        share = depth / max(1, len(self.stage.options) - 1)
+        look = self.session.look
+        with self.stage.hold_trait_notifications():
+            self.stage.options = names
+            self.stage.tooltips = [" × ".join(map(str, look.stages[n].shape)) for n in names]
+            self.stage.value = names[round(share * (len(names) - 1))]

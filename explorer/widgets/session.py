@@ -1,0 +1,290 @@
+"""Session: the one state that all panels of a dashboard watch.
+
+    a wish (another model, another photo) -> worker: load, look -> published: model, image, look, tree -> panels redraw
+
+Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one wins. Only
+the worker publishes results, always as a whole, so that no panel ever shows one model's predictions
+beside another's feature maps. What went wrong becomes a sentence in `error`, and what was there stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import traitlets as t
+
+from explorer.widgets.worker import Ticket, Worker
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from explorer.inspection.look import Look
+    from explorer.models.contract import VisionModel
+
+log = logging.getLogger(__name__)
+
+
+class ExplorerError(RuntimeError):
+    """Something that a user asked for could not be done; the message says what to do."""
+
+
+class _Result(t.TraitType):
+    """Any value. Unlike traitlets' Any, setting None passes through `@validate` too."""
+
+    default_value = None
+    info_text = "a result"
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return value
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants to see: a model (by name or built) and a photo (as it came, or opened)."""
+
+    model: Any = None
+    pretrained: bool = True
+    image: Any = None
+    image_name: str = ""
+
+
+class Session(t.HasTraits):
+    """The state of one dashboard. Reading gives what is on the screen; setting `model` or `image` asks for another.
+
+        dash.session.model = "resnet18"          # a name, or a model that you built
+        dash.session.image = "my photo.jpg"      # anything that explorer.load_image takes
+        dash.wait()                              # until it is there; raises ExplorerError if it could not be done
+        dash.session.look.predictions
+
+    A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
+    """
+
+    model = _Result(help="the model on the screen; set a name or a model to change it")
+    image = _Result(help="the photo on the screen, a PIL image; set anything load_image takes")
+    look = _Result(help="the Look that all panels draw; set by explorer only")
+    tree = _Result(help="the model's ModuleNode; set by explorer only")
+    model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
+    image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
+    busy = t.Unicode("", help="what is being done now, empty when nothing is")
+    error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
+
+    def __init__(self, *, labels: tuple[str, ...] | None = None, input_size: tuple[int, int, int] | None = None):
+        super().__init__()
+        self.labels, self.input_size = labels, input_size
+        self.worker = Worker()
+        #: Held while results are published and while a panel redraws, so that the two never mix.
+        self.lock = threading.RLock()
+        self._publishing = threading.local()
+        self._wish = Wish()
+        self._cause: BaseException | None = None
+
+    # --- wishes: any thread ---------------------------------------------------------------------------
+
+    def open_model(self, model: str | VisionModel, *, pretrained: bool = True) -> None:
+        """Ask for a model: a name (with its trained weights, or random ones) or one that you built.
+
+        Raises ValueError or TypeError for something that can't be a model; returns at once otherwise.
+        """
+        self._ask(model=check_model(model), pretrained=pretrained)
+
+    def open_image(self, source: Any, name: str = "") -> None:
+        """Ask for a photo, as it came: it is opened by the worker, and a broken one becomes a sentence in `error`."""
+        self._ask(image=source, image_name=name or _name_of(source))
+
+    def wait(self, timeout: float | None = 120) -> None:
+        """Block until the newest wish is fulfilled.
+
+        Raises ExplorerError if it could not be, TimeoutError after `timeout` seconds.
+        """
+        if not self.worker.wait(timeout):
+            raise TimeoutError(f"Still busy after {timeout} seconds: {self.busy or 'working'}")
+        if self.error:
+            raise ExplorerError(self.error) from self._cause
+
+    def _ask(self, **changes: Any) -> None:
+        with self.lock:
+            self._wish = replace(self._wish, **changes)
+        self.worker.submit(self._fulfil)
+
+    # `session.model = ...` and `session.image = ...` in a cell are wishes too.
+
+    @t.validate("model")
+    def _wish_model(self, proposal):
+        if self._may_publish:
+            return proposal["value"]
+        try:
+            self.open_model(proposal["value"])
+        except (ValueError, TypeError) as error:
+            raise t.TraitError(str(error)) from error
+        return self.model
+
+    @t.validate("image")
+    def _wish_image(self, proposal):
+        if self._may_publish:
+            return proposal["value"]
+        from explorer.data.images import ImageError, load_image
+
+        try:
+            picture = load_image(proposal["value"])
+        except ImageError as error:
+            raise t.TraitError(str(error)) from error
+        self.open_image(picture, _name_of(proposal["value"]))
+        return self.image
+
+    @t.validate("look", "tree", "model_name", "image_name", "busy", "error")
+    def _only_explorer(self, proposal):
+        if not self._may_publish:
+            name = proposal["trait"].name
+            raise t.TraitError(f"session.{name} is a result. Set session.model or session.image to change it.")
+        return proposal["value"]
+
+    # --- results: the worker's thread -----------------------------------------------------------------
+
+    @property
+    def _may_publish(self) -> bool:
+        return getattr(self._publishing, "on", False)
+
+    def _publish(self, **values: Any) -> None:
+        """Set traits as results; panels that watch them redraw before this returns."""
+        with self.lock:
+            self._publishing.on = True
+            try:
+                for name, value in values.items():
+                    setattr(self, name, value)
+            finally:
+                self._publishing.on = False
+
+    def _fulfil(self, ticket: Ticket) -> None:
+        """Work towards the newest wish; a half that fails keeps what is on the screen, and says why."""
+        with self.lock:
+            wish = self._wish
+        problems: list[Exception] = []
+        try:
+            model = self._attempt(lambda: self._open_model(wish), self.model, problems)
+            self._remember(wish, model=model)
+            if ticket.stale:
+                return
+            image = self._attempt(lambda: self._open_image(wish), self.image, problems)
+            name = self.image_name if image is self.image else wish.image_name
+            self._remember(wish, image=image, image_name=name)
+            if ticket.stale:
+                return
+            results = self._attempt(lambda: self._look(model, image), {}, problems)
+            if ticket.stale:
+                return
+            if results:
+                self._attempt(lambda: self._publish(image_name=name, **results), None, problems)
+        finally:
+            if problems or not ticket.stale:
+                self._cause = problems[0] if problems else None
+                self._publish(error=" ".join(_sentence(problem, wish) for problem in problems))
+            self._publish(busy="")
+
+    def _attempt(self, step, otherwise: Any, problems: list[Exception]) -> Any:
+        try:
+            return step()
+        except Exception as error:
+            log.warning("a wish could not be fulfilled", exc_info=error)
+            problems.append(error)
+            return otherwise
+
+    def _remember(self, wish: Wish, **opened: Any) -> None:
+        """Put what is open now into the wish, so that a later one does not open it again (or fail again)."""
+        with self.lock:
+            now = self._wish
+            unchanged = now.model is wish.model if "model" in opened else now.image is wish.image
+            if unchanged:
+                self._wish = replace(now, **opened)
+
+    def _open_model(self, wish: Wish) -> Any:
+        if not isinstance(wish.model, str):
+            model = wish.model
+        else:
+            from explorer.models.factory import create_model
+
+            what = "the weights of " if wish.pretrained else ""
+            self._publish(busy=f"opening {what}{wish.model}")
+            model = create_model(wish.model, pretrained=wish.pretrained).eval()
+        if model is not None and model is not self.model:
+            changes = {"labels": self.labels, "input_size": self.input_size}
+            changes = {key: value for key, value in changes.items() if value is not None}
+            if changes:
+                model.config = model.config.with_(**changes)
+        return model
+
+    def _open_image(self, wish: Wish) -> Image.Image | None:
+        if wish.image is None or wish.image is self.image:
+            return wish.image
+        from explorer.data.images import load_image
+
+        self._publish(busy=f"opening {wish.image_name or 'the photo'}")
+        return load_image(wish.image)
+
+    def _look(self, model: Any, image: Any) -> dict[str, Any]:
+        """The results for a model and a photo, `look` last: whoever watches it finds the others in place."""
+        if model is self.model and image is self.image:
+            return {}
+        results = {"model": model, "model_name": _label_of(model), "image": image}
+        if model is not None and model is not self.model:
+            from explorer.inspection.modules import module_tree
+
+            self._publish(busy=f"measuring the modules of {_label_of(model)}")
+            results["tree"] = module_tree(model)
+        if model is not None and image is not None:
+            from explorer.inspection.look import look
+
+            self._publish(busy=f"looking with {_label_of(model)}")
+            results["look"] = look(model, image)
+        return results
+
+    def close(self) -> None:
+        """End the worker and let go of the model, the photo and every observer. May be called twice."""
+        self.worker.close()
+        self.unobserve_all()
+        self._wish, self._cause = Wish(), None
+        self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", busy="")
+
+
+def check_model(model: Any) -> Any:
+    """A known name or a VisionModel, as it is. Raises ValueError or TypeError with the fix."""
+    if isinstance(model, str):
+        from explorer.models.factory import check_name
+
+        check_name(model)
+        return model.strip()
+    from explorer.models.contract import VisionModel
+
+    if not isinstance(model, VisionModel):
+        raise TypeError(
+            f"A model is a name such as 'resnet50' or a model from explorer.create_model(), not {type(model).__name__}."
+        )
+    return model
+
+
+def _label_of(model: Any) -> str:
+    """What to call a model on the screen; nothing where there is none."""
+    from explorer.inspection.look import model_name
+
+    return "" if model is None else model_name(model)
+
+
+def _name_of(source: Any) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(source).name
+    return Path(getattr(source, "filename", "") or getattr(source, "name", "") or "photo").name
+
+
+def _sentence(error: Exception, wish: Wish) -> str:
+    """What went wrong, for a person; the traceback is in the log."""
+    from explorer.data.images import ImageError
+    from explorer.models.weights import WeightsError
+
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        return f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model."
+    if isinstance(error, (ImageError, WeightsError, ValueError, TypeError)):
+        return str(error)
+    return f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; the log has the details."

@@ -1,0 +1,432 @@
+"""The command line: what a person types, sees and gets as an exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from explorer import cli
+from explorer.data.samples import assets_dir
+
+PHOTOS = assets_dir() / "photos"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*words: str, **options) -> subprocess.CompletedProcess:
+    """The command in a process of its own, as from a shell."""
+    return subprocess.run([sys.executable, "-m", "explorer", *words], capture_output=True, text=True, **options)
+
+
+# --- words that are wrong ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["lst"], "there is no command 'lst', but there is 'list'"),
+    (["dance"], "there is no command 'dance'; there are tour, list, predict"),
+    (["predict"], "the following arguments are required: PHOTO"),
+    (["predict", "a.jpg", "--topk", "0"], "'0' is not a number from 1 up"),
+    (["predict", "a.jpg", "--model", "resnet5O"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    (["predict", "a.jpg", "--checkpoint", "no.pth"], "There is no weight file at 'no.pth'"),
+    (["list", "--family", "resnett"], "Unknown family 'resnett'. Did you mean 'resnet'"),
+    (["tour", "--port", "http"], "'http' is not a port"),
+    (["tour", "--port", "70000"], "'70000' is not a port"),
+    (["tour", "somewhere"], "unrecognized arguments: somewhere"),
+    (["list", "--tpyo"], "unrecognized arguments: --tpyo"),
+])
+def test_a_wrong_word_gives_one_sentence_and_exit_code_2(words, sentence, capsys):
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("vision-explorer: ") and sentence in err
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(capsys):
+    for words in (["--debug", "list", "--family", "x"], ["list", "--family", "x", "--debug"]):
+        assert cli.main(words) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unforeseen_error_is_a_sentence_too(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "run_list", lambda args: {}["lost\nkey"])
+    assert cli.main(["list"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "KeyError" in err and "--debug" in err
+
+
+def test_no_command_shows_the_help(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {command} " in out for command in ("tour", "list", "predict"))
+
+
+def test_the_version_is_the_packages():
+    import explorer
+
+    assert run("--version").stdout == f"vision-explorer {explorer.__version__}\n"
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run_list", interrupted)
+    assert cli.main(["list"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+# --- list ------------------------------------------------------------------------------------------------------
+
+
+def test_piped_names_are_plain_lines_in_natural_order():
+    done = run("list", "resnet1*", "--exclude", "*t", "--exclude", "*[cds]")
+    assert (done.returncode, done.stdout.split()) == (0, ["resnet18", "resnet101", "resnet152"])
+
+
+def test_several_patterns_and_a_family_are_understood(capsys):
+    assert cli.main(["list", "vgg11", "vgg13*", "resnet18", "--family", "vgg"]) == 0
+    assert capsys.readouterr().out.split() == ["vgg11", "vgg13", "vgg13_bn"]
+
+
+def test_a_terminal_gets_aligned_columns_with_parameters_year_and_family(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert cli.main(["list", "vgg16", "resnet18"]) == 0
+    assert capsys.readouterr().out == (
+        "name      parameters  year  family\n"
+        "resnet18      11.7 M  2015  resnet\n"
+        "vgg16        138.4 M  2014  vgg\n"
+    )
+
+
+def test_the_list_as_json_has_the_same_facts(capsys):
+    assert cli.main(["list", "vgg16", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == \
+        [{"name": "vgg16", "parameters": 138_357_544, "year": 2014, "family": "vgg"}]
+
+
+def test_pretrained_names_carry_their_tags(capsys):
+    assert cli.main(["list", "resnet18", "--pretrained"]) == 0
+    names = capsys.readouterr().out.split()
+    assert "resnet18.a1_in1k" in names and all(name.startswith("resnet18.") for name in names)
+
+
+def test_here_lists_what_works_without_a_network(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # whatever this user has downloaded
+    assert cli.main(["list", "--here"]) == 0
+    assert capsys.readouterr().out.split() == [f"tf_efficientnet_lite{n}" for n in range(3)]
+
+
+@pytest.mark.parametrize(("words", "hint"), [
+    (["resnet5"], "near it are resnet50"), (["zzz"], "patterns need wildcards"), (["*zzz*"], "No model matches."),
+])
+def test_no_match_is_said_on_stderr_with_exit_code_1(words, hint, capsys):
+    assert cli.main(["list", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and hint in err
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    command = subprocess.Popen([sys.executable, "-m", "explorer", "list", "--json"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    command.stdout.read(10)
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    command.wait()
+
+
+# --- predict ---------------------------------------------------------------------------------------------------
+
+
+def test_a_photo_gets_a_table_of_its_best_classes(capsys):
+    assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), "--topk", "3"]) == 0
+    head, best, *rest = capsys.readouterr().out.splitlines()
+    assert head.split() == ["photo", "class", "probability"] and len(rest) == 2
+    assert "daisy.jpg" in best and best.split()[1] == "daisy" and 80 < float(best.split()[2]) < 100
+
+
+def test_the_numbers_are_those_of_the_library(capsys):
+    import explorer
+
+    photo = PHOTOS / "school_bus.jpg"
+    assert cli.main(["predict", str(photo), "--model", "tf_efficientnet_lite1", "--topk", "2", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["model"] == "tf_efficientnet_lite1.in1k" and answer["notes"] == []
+    expected = explorer.predict("tf_efficientnet_lite1", photo, topk=2)
+    said = answer["photos"][0]["predictions"]
+    assert [p["index"] for p in said] == [p.index for p in expected] and said[0]["label"] == "school bus"
+    assert [p["probability"] for p in said] == pytest.approx([p.probability for p in expected], rel=1e-5)
+
+
+def test_a_broken_photo_is_named_the_others_go_on_and_the_exit_code_is_1(tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes((PHOTOS / "daisy.jpg").read_bytes()[:2000])
+    photos = [str(broken), str(PHOTOS / "pizza.jpg"), str(tmp_path / "missing.jpg")]
+    assert cli.main(["predict", *photos]) == 1
+    out, err = capsys.readouterr()
+    assert "pizza" in out and "broken" not in out
+    first, second = err.splitlines()
+    assert "broken.jpg" in first and "missing.jpg" in second
+
+    assert cli.main(["predict", *photos, "--json"]) == 1
+    out, err = capsys.readouterr()
+    rows = json.loads(out)["photos"]
+    assert [bool(row["error"]) for row in rows] == [True, False, True] and err == ""
+
+
+def test_a_folder_stands_for_the_pictures_in_it(tmp_path, capsys):
+    for name in ("photo10.jpg", "photo2.jpg"):
+        (tmp_path / name).write_bytes((PHOTOS / "daisy.jpg").read_bytes())
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert cli.main(["predict", str(tmp_path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["photos"]
+    assert [Path(row["name"]).name for row in rows] == ["photo2.jpg", "photo10.jpg"]
+
+
+def test_a_folder_without_pictures_is_said(tmp_path, capsys):
+    assert cli.main(["predict", str(tmp_path)]) == 1
+    assert "holds no picture" in capsys.readouterr().err
+
+
+def test_own_weights_are_used(tmp_path, capsys):
+    import torch
+
+    import explorer
+
+    torch.manual_seed(0)
+    model = explorer.create_model("mobilenetv2_035", num_classes=4)
+    torch.save(model.state_dict(), tmp_path / "mine.pth")
+    photo = PHOTOS / "cat_tabby.jpg"
+    assert cli.main(["predict", str(photo), "--model", "mobilenetv2_035", "--checkpoint", str(tmp_path / "mine.pth"),
+                     "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["photos"][0]["predictions"]
+    expected = explorer.predict(model, photo)
+    assert [p["logit"] for p in said] == pytest.approx([p.logit for p in expected], rel=1e-4, abs=1e-6) and len(said) == 4
+
+
+def test_weights_that_are_not_here_are_one_sentence_without_a_network(tmp_path):
+    done = run("predict", str(PHOTOS / "daisy.jpg"), "--model", "resnet18",
+               env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)})
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "tf_efficientnet_lite0" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such file names")
+def test_control_characters_in_a_file_name_never_reach_the_terminal(tmp_path):
+    photo = tmp_path / "evil\x1b[2J\nname\u202e.jpg"
+    photo.write_bytes((PHOTOS / "daisy.jpg").read_bytes())
+    done = run("predict", str(photo), str(photo) + "missing")
+    assert done.returncode == 1
+    shown = done.stdout + done.stderr
+    assert "\x1b" not in shown and "\u202e" not in shown and len(done.stderr.splitlines()) == 1
+    assert "evil\\x1b[2J\\nname\\u202e.jpg" in done.stdout
+
+
+def test_a_console_that_knows_few_characters_gets_escapes(tmp_path):
+    photo = tmp_path / "猫.jpg"
+    photo.write_bytes((PHOTOS / "daisy.jpg").read_bytes())
+    done = run("predict", str(photo), env={**os.environ, "PYTHONIOENCODING": "cp1252:strict"})
+    assert done.returncode == 0 and "\\u732b.jpg" in done.stdout
+
+
+def test_printable_keeps_ordinary_letters_of_every_language():
+    assert cli.printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
+    assert cli.printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
+
+
+# --- tour: the notebooks -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """What explorer brings along."""
+    folder = tmp_path / "shipped"
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / ".ipynb_checkpoints" / "tour-checkpoint.ipynb").write_text("old")
+    (folder / "tour.ipynb").write_text("tour 1")
+    (folder / "extra").mkdir()
+    (folder / "extra" / "more.ipynb").write_text("more 1")
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*")
+            if path.is_file() and path.name != cli.RECORD}
+
+
+def test_the_notebooks_are_copied_without_checkpoints(shipped, tmp_path):
+    (tmp_path / "mine").mkdir()
+    assert cli.copy_notebooks(shipped, tmp_path / "mine") == []
+    assert files_of(tmp_path / "mine") == {"tour.ipynb": "tour 1", "extra/more.ipynb": "more 1"}
+
+
+def test_an_untouched_notebook_is_replaced_by_a_newer_version(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    cli.copy_notebooks(shipped, mine)
+    (shipped / "tour.ipynb").write_text("tour 2")
+    assert cli.copy_notebooks(shipped, mine) == []
+    assert files_of(mine)["tour.ipynb"] == "tour 2"
+
+
+def test_a_changed_notebook_is_kept_and_the_newer_version_put_beside_it_once(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    cli.copy_notebooks(shipped, mine)
+    (mine / "tour.ipynb").write_text("tour 1 and my notes")
+    (shipped / "tour.ipynb").write_text("tour 2")
+    beside = f"tour-{cli.__version__}.ipynb"
+    for _ in range(2):  # the second time finds it there
+        [sentence] = cli.copy_notebooks(shipped, mine)
+        assert "changed tour.ipynb" in sentence and beside in sentence
+        assert files_of(mine) == {"tour.ipynb": "tour 1 and my notes", beside: "tour 2", "extra/more.ipynb": "more 1"}
+
+
+def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tour.ipynb").write_text("mine")
+    (mine / f"tour-{cli.__version__}.ipynb").write_text("mine too")
+    cli.copy_notebooks(shipped, mine)
+    files = files_of(mine)
+    assert (files["tour.ipynb"], files[f"tour-{cli.__version__}.ipynb"], files[f"tour-{cli.__version__}-2.ipynb"]) == \
+        ("mine", "mine too", "tour 1")
+
+
+def test_without_a_newer_version_a_changed_notebook_gets_no_neighbour(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    cli.copy_notebooks(shipped, mine)
+    (mine / "tour.ipynb").write_text("tour 1 and my notes")
+    assert "start afresh" in cli.copy_notebooks(shipped, mine)[0]
+    assert set(files_of(mine)) == {"tour.ipynb", "extra/more.ipynb"}
+
+
+@pytest.mark.parametrize("record", ["", "[1]", "{broken", '{"tour.ipynb": 3}'])
+def test_a_lost_record_never_costs_a_notebook(shipped, tmp_path, record):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tour.ipynb").write_text("mine")
+    (mine / cli.RECORD).write_text(record)
+    cli.copy_notebooks(shipped, mine)
+    assert files_of(mine)["tour.ipynb"] == "mine"
+
+
+def test_the_folder_is_here_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.tour_folder(None) == tmp_path / cli.TOUR_FOLDER
+
+
+def test_the_folder_is_at_home_where_this_one_can_not_be_written(tmp_path, monkeypatch):
+    here, home = tmp_path / "here", tmp_path / "home"
+    here.mkdir()
+    home.mkdir()
+    (here / cli.TOUR_FOLDER).write_text("a file in the way: root may write everywhere, so permissions stop nobody")
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(Path, "home", lambda: home)
+    assert cli.tour_folder(None) == home / cli.TOUR_FOLDER
+
+
+def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cli.CommandError, match="Can't write in .*--to FOLDER"):
+        cli.tour_folder(tmp_path / "file" / "tour")
+
+
+# --- tour: JupyterLab ----------------------------------------------------------------------------------------------
+
+
+def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(cli, "copy_notebooks", lambda source, folder: [])
+    monkeypatch.setattr(cli, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    assert cli.main(["tour", "--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]) == 0
+    [command] = commands
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-2:] == ["--ip=0.0.0.0", "--collaborative"]
+    assert {"--no-browser", "--ServerApp.port=8899", f"--ServerApp.root_dir={tmp_path}"} <= set(command)
+
+
+def test_a_missing_jupyterlab_is_said_with_the_cure(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["tour", "--to", str(tmp_path)]) == 2
+    assert "-m pip install jupyterlab" in capsys.readouterr().err
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def start_tour(tmp_path, jupyter_env):
+    """Start the real thing; gives (process, URL). Whatever a test leaves running is ended."""
+    started = []
+
+    def start(*words: str, port: int) -> tuple[subprocess.Popen, str]:
+        log = (tmp_path / "log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "explorer", "tour", "--to", str(tmp_path / "tour"), "--no-browser", "--port", str(port),
+             "--", "--IdentityProvider.token=", *words], env=jupyter_env, stdout=log, stderr=subprocess.STDOUT)
+        started.append(process)
+        return process, f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert answer.status == 200
+                return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(f"{url} never answered:\n{log.read_text()}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to one process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_the_tour_opens_in_jupyterlab_and_ctrl_c_ends_both(start_tour, tmp_path, name):
+    process, url = start_tour(port=free_port())
+    wait_for(url + "/api/contents/tour.ipynb?content=0", process, tmp_path / "log")
+    with urllib.request.urlopen(url + "/", timeout=30) as answer:  # where a browser would be sent
+        assert answer.url.endswith("/lab/tree/tour.ipynb")
+    process.send_signal(getattr(signal, name))
+    assert process.wait(30) == 0
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, timeout=5)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_port_that_is_taken_is_an_error_in_words(start_tour, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process, _ = start_tour(port=taken.getsockname()[1])
+        assert process.wait(60) == 2
+    assert "vision-explorer: JupyterLab ended with an error" in (tmp_path / "log").read_text()
+
+
+def test_a_closed_output_is_survived():
+    """Some launchers close the streams; then there is nobody to tell."""
+    stream = io.StringIO()  # has no reconfigure()
+    before, sys.stdout = sys.stdout, stream
+    try:
+        assert cli.main(["list", "vgg11"]) == 0
+    finally:
+        sys.stdout = before
+    assert stream.getvalue() == "vgg11\n"

@@ -1,0 +1,157 @@
+"""The session: wishes in, results out, what is on the screen stays when something goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+import traitlets
+
+import explorer
+from explorer.widgets.session import ExplorerError, Session
+
+PHOTOS = explorer.sample_photos()
+LITE0 = "tf_efficientnet_lite0"
+
+
+@pytest.fixture
+def session():
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def looking(session):
+    """A session that shows lite0 on the first photo."""
+    session.open_model(LITE0)
+    session.open_image(PHOTOS[0], PHOTOS[0].title)
+    session.wait()
+    return session
+
+
+def test_a_name_and_a_photo_become_a_look(looking):
+    assert looking.model.config.architecture == LITE0
+    assert looking.look.image.size == looking.image.size == (451, 300)
+    assert looking.look.predictions[0].index in PHOTOS[0].imagenet_indices
+    assert looking.image_name == PHOTOS[0].title
+    assert looking.tree.params == sum(p.numel() for p in looking.model.parameters())
+    assert looking.busy == "" and looking.error == ""
+
+
+def test_setting_the_model_from_a_cell_looks_at_the_same_photo_again(looking):
+    before = looking.look
+    looking.model = "tf_efficientnet_lite1"
+    looking.wait()
+    assert looking.look is not before
+    assert looking.model_name == looking.look.model_name == "tf_efficientnet_lite1.in1k"
+    assert looking.look.image.size == (451, 300)
+
+
+def test_a_model_that_the_user_built_is_taken_as_it_is(looking):
+    mine = explorer.create_model("resnet10t", num_classes=4)
+    looking.model = mine
+    looking.wait()
+    assert looking.model is mine
+    assert len(looking.look.predictions) == 4
+
+
+def test_an_unknown_name_raises_at_once_and_changes_nothing(looking):
+    before = looking.look
+    with pytest.raises(traitlets.TraitError, match="Did you mean 'resnet50'"):
+        looking.model = "resnet5O"
+    looking.wait()
+    assert looking.look is before
+
+
+def test_an_unreadable_photo_from_a_cell_raises_at_once_and_changes_nothing(looking):
+    before = looking.look
+    with pytest.raises(traitlets.TraitError):
+        looking.image = b"this is no picture"
+    looking.wait()
+    assert looking.look is before
+
+
+def test_an_unreadable_upload_becomes_a_sentence_and_the_next_wish_works(looking):
+    before = looking.look
+    looking.open_image(b"\x89PNG broken", "<b>evil</b>.png")
+    with pytest.raises(ExplorerError):
+        looking.wait()
+    assert looking.look is before and "Traceback" not in looking.error
+    looking.open_image(PHOTOS[8], "espresso")
+    looking.wait()
+    assert looking.error == "" and looking.look is not before
+
+
+def test_weights_that_are_not_here_become_a_sentence_never_random_numbers(looking):
+    before = looking.look
+    looking.open_model("resnet18")  # tests run with the hub's client offline
+    with pytest.raises(ExplorerError, match="pretrained=False for random weights"):
+        looking.wait()
+    assert looking.look is before and looking.model_name == "tf_efficientnet_lite0.in1k"
+
+
+def test_random_weights_come_only_when_asked_for(looking):
+    looking.open_model("resnet10t", pretrained=False)
+    looking.wait()
+    assert looking.model.load_report is None
+    assert "predictions mean nothing" in " ".join(looking.look.notes)
+
+
+def test_the_newest_of_many_wishes_wins(looking):
+    for photo in PHOTOS:
+        looking.open_image(photo, photo.title)
+    looking.wait()
+    assert looking.image_name == PHOTOS[-1].title
+    assert looking.look.image.size == looking.image.size
+
+
+def test_wishes_from_many_threads_end_in_one_consistent_state(looking):
+    threads = [threading.Thread(target=looking.open_image, args=(p, p.title)) for p in PHOTOS]
+    threads += [threading.Thread(target=looking.open_model, args=(n,)) for n in (LITE0, "tf_efficientnet_lite1") * 3]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    looking.wait()
+    assert looking.look.model_name == looking.model_name
+    assert looking.look.image is looking.image or looking.look.image.tobytes() == looking.image.tobytes()
+
+
+def test_results_can_not_be_set_by_hand(looking):
+    with pytest.raises(traitlets.TraitError, match="is a result"):
+        looking.look = None
+
+
+def test_a_failing_observer_becomes_a_sentence(looking):
+    def broken(change):
+        raise ZeroDivisionError("a panel failed")
+
+    looking.observe(broken, "look")
+    looking.open_image(PHOTOS[1], "cat")
+    with pytest.raises(ExplorerError, match="ZeroDivisionError"):
+        looking.wait()
+    looking.unobserve(broken, "look")
+
+
+def test_own_labels_replace_the_models():
+    session = Session(labels=("cat", "dog"))
+    session.open_model(explorer.create_model("resnet10t", num_classes=2))
+    session.open_image(PHOTOS[0])
+    session.wait()
+    assert {p.label for p in session.look.predictions} == {"cat", "dog"}
+    session.close()
+
+
+def test_close_frees_the_model():
+    session = Session()
+    model = explorer.create_model("resnet10t", num_classes=2)
+    alive = weakref.ref(model)
+    session.open_model(model)
+    session.open_image(PHOTOS[0])
+    session.wait()
+    session.close()
+    session.close()
+    del model
+    gc.collect()
+    assert alive() is None
