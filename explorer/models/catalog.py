@@ -161,7 +161,9 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
                  vit_small_patch16_224 vit_small_patch16_384 vit_small_patch8_224 vit_base_patch32_224
                  vit_base_patch32_384 vit_base_patch16_224 vit_base_patch16_384 vit_base_patch8_224
                  vit_large_patch32_224 vit_large_patch32_384 vit_large_patch16_224 vit_large_patch16_384
-                 vit_large_patch14_224""",
+                 vit_large_patch14_224 vit_huge_patch14_224 vit_giant_patch14_224 vit_gigantic_patch14_224
+                 vit_base_patch16_224_miil vit_base_patch16_plus_240 vit_base_patch32_plus_256
+                 vit_small_patch16_36x1_224""",
     ),
     _family(
         "vit_gap", title="Vision Transformer with average pooling", year=2022, arxiv="2205.01580", module="vit",
@@ -183,7 +185,50 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="""vit_small_patch14_reg4_dinov2 vit_base_patch14_reg4_dinov2 vit_large_patch14_reg4_dinov2
                  vit_giant_patch14_reg4_dinov2 vit_medium_patch16_reg4_gap_256 vit_base_patch16_reg4_gap_256
                  vit_betwixt_patch16_reg1_gap_256 vit_betwixt_patch16_reg4_gap_256
-                 vit_betwixt_patch16_reg4_gap_384""",
+                 vit_betwixt_patch16_reg4_gap_384 vit_wee_patch16_reg1_gap_256 vit_little_patch16_reg1_gap_256
+                 vit_little_patch16_reg4_gap_256 vit_medium_patch16_reg1_gap_256 vit_mediumd_patch16_reg4_gap_256
+                 vit_mediumd_patch16_reg4_gap_384 vit_so150m_patch16_reg4_gap_256 vit_so150m_patch16_reg4_gap_384
+                 vit_so150m2_patch16_reg1_gap_256 vit_so150m2_patch16_reg1_gap_384 vit_so150m2_patch16_reg1_gap_448""",
+    ),
+    _family(
+        "vit_clip", title="CLIP's image encoder", year=2021, arxiv="2103.00020", module="vit",
+        paper="Radford et al., Learning Transferable Visual Models From Natural Language Supervision",
+        idea="Trained to find the caption that belongs to a photo; so it knows far more than a list of classes.",
+        names="""vit_xsmall_patch16_clip_224 vit_medium_patch32_clip_224 vit_medium_patch16_clip_224
+                 vit_betwixt_patch32_clip_224 vit_base_patch32_clip_224 vit_base_patch32_clip_256
+                 vit_base_patch32_clip_384 vit_base_patch32_clip_448 vit_base_patch16_clip_224
+                 vit_base_patch16_clip_384 vit_base_patch16_plus_clip_240 vit_large_patch14_clip_224
+                 vit_large_patch14_clip_336 vit_huge_patch14_clip_224 vit_huge_patch14_clip_336
+                 vit_huge_patch14_clip_378 vit_giant_patch14_clip_224 vit_gigantic_patch14_clip_224
+                 vit_gigantic_patch14_clip_378 vit_base_patch32_clip_quickgelu_224
+                 vit_base_patch16_clip_quickgelu_224 vit_large_patch14_clip_quickgelu_224
+                 vit_large_patch14_clip_quickgelu_336 vit_huge_patch14_clip_quickgelu_224
+                 vit_huge_patch14_clip_quickgelu_378 vit_gigantic_patch14_clip_quickgelu_224""",
+    ),
+    _family(
+        "eva_vit", title="EVA on a plain ViT", year=2022, arxiv="2211.07636", module="vit",
+        paper="Fang et al., EVA: Exploring the Limits of Masked Visual Representation Learning at Scale",
+        idea="Hide most of a photo and learn to guess CLIP's features of the hidden patches.",
+        names="eva_large_patch14_196 eva_large_patch14_336",
+    ),
+    _family(
+        "flexivit", title="FlexiViT", year=2022, arxiv="2212.08013", module="vit",
+        paper="Beyer et al., FlexiViT: One Model for All Patch Sizes",
+        idea="Patches of a random size at every step of training: one network for fast and for careful looks.",
+        names="flexivit_small flexivit_base flexivit_large",
+    ),
+    _family(
+        "vit_siglip", title="SigLIP's image encoder", year=2023, arxiv="2303.15343", module="vit",
+        paper="Zhai et al., Sigmoid Loss for Language Image Pre-Training",
+        idea="CLIP with one yes-or-no question for each pair of photo and caption, so any batch size will do.",
+        names="""vit_base_patch32_siglip_gap_256 vit_base_patch16_siglip_gap_224 vit_base_patch16_siglip_gap_256
+                 vit_base_patch16_siglip_gap_384 vit_base_patch16_siglip_gap_512 vit_large_patch16_siglip_gap_256
+                 vit_large_patch16_siglip_gap_384 vit_large_patch16_siglip_gap_512 vit_so400m_patch14_siglip_gap_224
+                 vit_so400m_patch14_siglip_gap_378 vit_so400m_patch14_siglip_gap_384
+                 vit_so400m_patch14_siglip_gap_448 vit_so400m_patch14_siglip_gap_896
+                 vit_so400m_patch16_siglip_gap_256 vit_so400m_patch16_siglip_gap_384
+                 vit_so400m_patch16_siglip_gap_512 vit_giantopt_patch16_siglip_gap_256
+                 vit_giantopt_patch16_siglip_gap_384""",
     ),
 )}
 

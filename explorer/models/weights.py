@@ -387,7 +387,12 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
         report.adapted.append(f"{first}: from {before} to {own[first].shape[1]} input channels")
     adapt = getattr(model, "adapt_state_dict", None)  # e.g. position embeddings for another image size
     if adapt is not None:
-        state = adapt(state, report)
+        try:
+            state = adapt(state, report)
+        except ValueError as error:
+            raise WeightsError(
+                f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
+            ) from error
     missing = sorted(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
     unknown = sorted(k for k in state if k not in own)
     wrong = [f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"

@@ -99,6 +99,7 @@ PATHS = [
     ("efficientnet_b1", 32, {}),                              # a first stage of two blocks
     ("efficientnet_lite0", 64, {}), ("tf_efficientnet_lite0", 64, {}), ("tf_efficientnet_lite0", 65, {}),
     ("efficientnet_es", 65, {}), ("tf_efficientnet_es", 64, {}),  # full convolutions in the block
+    ("efficientnet_em", 64, {}),                              # ... a first stage of two blocks without shortcut
     ("tinynet_e", 64, {}),
     ("efficientnet_b0", 64, {"output_stride": 16}), ("efficientnet_b0", 65, {"output_stride": 8}),
     ("tf_efficientnet_lite0", 65, {"output_stride": 16}), ("tf_efficientnet_b0", 64, {"output_stride": 8}),
@@ -121,6 +122,10 @@ PATHS = [
     ("vit_giant_patch14_dinov2", 28, {"img_size": 28, "depth": 2, "embed_dim": 48, "num_heads": 2}),  # SwiGLU
     ("vit_small_patch14_reg4_dinov2", 28, {"img_size": 28, "depth": 2}),
     ("vit_medium_patch16_reg4_gap_256", 32, {"img_size": 32, "depth": 2, "embed_dim": 64}),
+    ("vit_base_patch16_clip_quickgelu_224", 32, {"img_size": 32, "depth": 2}),
+    ("vit_so150m2_patch16_reg1_gap_256", 32, {"img_size": 32, "depth": 2}),
+    ("vit_so400m_patch16_siglip_gap_256", 32, {"img_size": 32, "depth": 1}),
+    ("flexivit_small", 32, {"img_size": 32, "depth": 2}),
 ]
 
 

@@ -20,11 +20,10 @@ TOLERANCE = 1e-5
 NAME = "vit_tiny_patch16_224"
 
 
-def small(name: str = NAME, seed: int | None = 0, **options):
-    """A two-block model in evaluation mode, for photos of 32 x 32 where no size is given; seed None: fresh weights."""
+def small(name: str = NAME, **options):
+    """Two random blocks in evaluation mode, for photos of 32 x 32 unless told otherwise."""
     model = ours.create_model(name, **{"img_size": 32, "depth": 2, **options}).eval()
-    if seed is not None:
-        randomise(model, seed)
+    randomise(model)
     return model
 
 
@@ -51,7 +50,8 @@ def test_a_subclass_with_its_own_head_works_as_in_the_article():
             super().__init__(**kwargs)
             self.head = torch.nn.Linear(self.head.in_features, num_classes)
 
-    model = CustomModel(img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, num_classes=100).eval()
+    model = CustomModel(img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, num_classes=100)
+    model.eval()
     with torch.no_grad():
         assert model(photo(224, count=1)).shape == (1, 100)
 
@@ -99,14 +99,17 @@ def test_fresh_weights_are_small_and_biases_zero():
 
 
 def test_drop_path_rates_equal_timms_and_evaluation_drops_nothing():
-    options = dict(img_size=32, depth=4, drop_path_rate=0.3, drop_rate=0.2, pos_drop_rate=0.1, proj_drop_rate=0.1,
-                   attn_drop_rate=0.1)
+    options = dict(img_size=32, depth=4, drop_path_rate=0.3, drop_rate=0.2, pos_drop_rate=0.1,
+                   proj_drop_rate=0.1, attn_drop_rate=0.1)
     mine, theirs = ours.create_model(NAME, **options), timm.create_model(NAME, **options)
-    for own, other in zip(mine.blocks, theirs.blocks):
-        for branch in ("drop_path1", "drop_path2"):
-            assert getattr(getattr(own, branch), "drop_prob", 0) == pytest.approx(getattr(getattr(other, branch), "drop_prob", 0))
+
+    def rates(model):
+        return [getattr(branch, "drop_prob", 0) for b in model.blocks for branch in (b.drop_path1, b.drop_path2)]
+
+    assert rates(mine) == pytest.approx(rates(theirs)) and rates(mine)[-1] == pytest.approx(0.3)
     assert (mine.head_drop.p, mine.pos_drop.p) == (theirs.head_drop.p, theirs.pos_drop.p)
-    assert (mine.blocks[0].attn.attn_drop.p, mine.blocks[0].mlp.drop1.p, mine.blocks[0].attn.proj_drop.p) == (0.1, 0.1, 0.1)
+    first = mine.blocks[0]
+    assert (first.attn.attn_drop.p, first.mlp.drop1.p, first.attn.proj_drop.p) == (0.1, 0.1, 0.1)
     x = photo()
     with torch.no_grad():
         assert not torch.equal(mine(x), mine(x))
@@ -123,7 +126,9 @@ def test_without_pooling_every_token_gets_logits_as_in_timm():
         assert relative_error(mine(photo()), theirs(photo())) < TOLERANCE
 
 
-@pytest.mark.parametrize(("name", "pools"), [(NAME, ("avg", "max", "token", "")), ("vit_medium_patch16_reg4_gap_256", ("avgmax", ""))])
+@pytest.mark.parametrize(("name", "pools"), [
+    (NAME, ("avg", "max", "token", "")), ("vit_medium_patch16_reg4_gap_256", ("avgmax", "")),
+])
 def test_reset_classifier_switches_the_pooling_as_timm_does(name, pools):
     mine, theirs = (library.create_model(name, img_size=32, depth=1) for library in (ours, timm))
     for pool in pools:
@@ -167,7 +172,8 @@ def test_a_refused_pooling_leaves_the_classifier_as_it_was():
 
 
 def test_a_photo_of_another_size_is_refused_with_both_ways_out():
-    with pytest.raises(ValueError, match=r"32 x 32 pixels; got 48 x 32.*img_size=\(48, 32\) or dynamic_img_size=True"):
+    message = r"32 x 32 pixels; got 48 x 32.*img_size=\(48, 32\) or dynamic_img_size=True"
+    with pytest.raises(ValueError, match=message):
         small()(photo(48, 32))
 
 
@@ -213,7 +219,8 @@ def test_another_image_size_is_the_size_that_photos_are_prepared_for():
 def test_resampled_positions_equal_timms(new, prefix):
     positions = torch.randn(1, prefix + 14 * 14, 8, generator=torch.Generator().manual_seed(3))
     theirs = timm.layers.resample_abs_pos_embed(positions, list(new), num_prefix_tokens=prefix)
-    assert relative_error(resample_abs_pos_embed(positions, new, num_prefix_tokens=prefix), theirs) < TOLERANCE
+    mine = resample_abs_pos_embed(positions, new, num_prefix_tokens=prefix)
+    assert relative_error(mine, theirs) < TOLERANCE
 
 
 def test_positions_keep_their_dtype_and_a_wrong_grid_is_refused():
@@ -227,10 +234,11 @@ def test_positions_keep_their_dtype_and_a_wrong_grid_is_refused():
 def test_resampled_patch_filters_equal_timms(new):
     filters = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     theirs = timm.layers.resample_patch_embed(filters, list(new))
-    assert relative_error(resample_patch_embed(filters, new), theirs) < 1e-4  # the pseudo-inverse is ill-conditioned
+    # the pseudo-inverse is ill-conditioned, so not TOLERANCE
+    assert relative_error(resample_patch_embed(filters, new), theirs) < 1e-4
 
 
-# --- looking inside ------------------------------------------------------------------------------------------
+# --- looking inside ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("qk_norm", [False, True])
@@ -296,16 +304,18 @@ def test_an_unknown_output_format_is_refused():
         small().forward_intermediates(photo(), output_fmt="NHWC")
 
 
-# --- trained weights, other options ------------------------------------------------------------------------------
+# --- trained weights, other options -----------------------------------------------------------------------
 
 
 def timm_from_file(path, **options):
     """timm's model with the weights of a file, adapted by timm's own filter."""
-    model = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, depth=2, **options)
-    return model.eval()
+    overlay = {"file": str(path)}
+    return timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay, depth=2, **options).eval()
 
 
-@pytest.mark.parametrize("options", [{"img_size": 48}, {"img_size": (32, 80)}, {"img_size": 32, "patch_size": 8}], ids=str)
+@pytest.mark.parametrize("options", [
+    {"img_size": 48}, {"img_size": (32, 80)}, {"img_size": 32, "patch_size": 8},
+], ids=str)
 def test_weights_for_another_size_are_adapted_as_timm_does(saved, options):
     path = saved(small(img_size=224))
     mine = ours.create_model(NAME, checkpoint_path=path, depth=2, **options).eval()
@@ -315,7 +325,8 @@ def test_weights_for_another_size_are_adapted_as_timm_does(saved, options):
     with torch.no_grad():
         assert relative_error(mine(x), theirs(x)) < 1e-4
     assert any(line.startswith("pos_embed: from a grid of 14 x 14") for line in mine.load_report.adapted)
-    assert any(line.startswith("patch_embed") for line in mine.load_report.adapted) == ("patch_size" in options)
+    told = [line for line in mine.load_report.adapted if line.startswith("patch_embed")]
+    assert bool(told) == ("patch_size" in options)
 
 
 def test_weights_of_the_same_options_are_taken_as_they_are(saved):
@@ -343,15 +354,16 @@ def test_as_many_patches_on_another_grid_are_mentioned(saved):
 @pytest.mark.parametrize(("trained", "wanted"), [(False, True), (True, False)])
 def test_positions_of_extra_tokens_move_without_changing_a_number(saved, trained, wanted):
     source = small(reg_tokens=2, no_embed_class=trained)
-    mine = ours.create_model(NAME, checkpoint_path=saved(source), img_size=32, depth=2, reg_tokens=2, no_embed_class=wanted)
+    options = dict(img_size=32, depth=2, reg_tokens=2, no_embed_class=wanted)
+    mine = ours.create_model(NAME, checkpoint_path=saved(source), **options)
     with torch.no_grad():
         assert relative_error(mine.eval()(photo()), source(photo())) < TOLERANCE
 
 
 def test_a_model_without_class_token_leaves_the_trained_one_out(saved):
     source = small()
-    mine = ours.create_model(NAME, checkpoint_path=saved(source), img_size=32, depth=2, class_token=False, global_pool="avg",
-                             fc_norm=False)
+    options = dict(img_size=32, depth=2, class_token=False, global_pool="avg", fc_norm=False)
+    mine = ours.create_model(NAME, checkpoint_path=saved(source), **options)
     assert mine.load_report.skipped == ["cls_token: this model has no class token"]
     assert torch.equal(mine.pos_embed, source.pos_embed[:, 1:])
 
@@ -385,7 +397,9 @@ def test_torchvision_weights_give_torchvisions_numbers(saved):
         assert relative_error(mine(photo()), theirs(photo())) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2", "vit_giant_patch14_reg4_dinov2"])
+@pytest.mark.parametrize("name", [
+    "vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2", "vit_giant_patch14_reg4_dinov2",
+])
 def test_files_with_dinov2s_own_names_load(saved, name):
     options = {"img_size": 28, "depth": 2, "embed_dim": 96}
     source = small(name, **options)
@@ -413,11 +427,11 @@ def test_one_channel_photos_and_another_size_together(saved):
 
 
 def test_the_conversion_table_is_open_to_users():
-    converted = weights.convert(NAME, {"encoder.ln.weight": torch.ones(3), "heads.head.bias": torch.ones(2)}, "torchvision")
-    assert sorted(converted) == ["head.bias", "norm.weight"]
+    theirs = {"encoder.ln.weight": torch.ones(3), "heads.head.bias": torch.ones(2)}
+    assert sorted(weights.convert(NAME, theirs, "torchvision")) == ["head.bias", "norm.weight"]
 
 
-# --- tools of torch ----------------------------------------------------------------------------------------------
+# --- tools of torch ---------------------------------------------------------------------------------------
 
 
 def test_it_compiles_into_one_graph():

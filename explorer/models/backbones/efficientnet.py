@@ -31,7 +31,8 @@ from explorer.models.layers.pool import create_classifier
 
 # --- blocks -----------------------------------------------------------------------------------------------
 #
-# All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays.
+# All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays
+# (unless shortcut=False).
 #     expand     how many times wider than its ends the middle is
 #     conv       makes a convolution that keeps the map's size at stride 1
 #     norm       makes a BatchNorm, followed by the activation unless apply_act=False
@@ -76,7 +77,7 @@ class DepthwiseSeparableConv(nn.Module):
                  linear: bool = True, shortcut: bool = True):
         super().__init__()
         if expand != 1:
-            raise ValueError(f"A separable block can't widen, but expand is {expand}: use 1 or another block.")
+            raise ValueError(f"A separable block can't widen: expand is {expand}. Use 1, or another block.")
         self.conv_dw = conv(in_chans, in_chans, kernel, stride=stride, dilation=dilation, groups=in_chans)
         self.bn1 = norm(in_chans)
         self.se = attend(in_chans, in_chans)
@@ -124,7 +125,8 @@ class EdgeResidual(nn.Module):
     """
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float):
+                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
+                 shortcut: bool = True):
         super().__init__()
         middle = min(in_chans, out_chans) * expand  # the narrower end counts: the first stage narrows
         self.conv_exp = conv(in_chans, middle, kernel, stride=stride, dilation=dilation)
@@ -132,7 +134,7 @@ class EdgeResidual(nn.Module):
         self.se = attend(middle, in_chans)
         self.conv_pwl = conv(middle, out_chans, 1)
         self.bn2 = norm(out_chans, apply_act=False)
-        self.has_shortcut = stride == 1 and in_chans == out_chans
+        self.has_shortcut = shortcut and stride == 1 and in_chans == out_chans
         self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,6 +149,7 @@ BLOCKS: dict[str, Callable[..., nn.Module]] = {
     "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
     "inverted": InvertedResidual,
     "edge": EdgeResidual,
+    "edge_plain": partial(EdgeResidual, shortcut=False),
 }
 
 
@@ -179,7 +182,7 @@ EFFICIENTNET: Architecture = (  # Table 1 of the paper
 EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage] for stage in EFFICIENTNET]
 
 EFFICIENTNET_EDGE: Architecture = (
-    [Row("edge", 3, 1, 4, 24, 1)],
+    [Row("edge_plain", 3, 1, 4, 24, 1)],
     [Row("edge", 3, 2, 8, 32, 2)],
     [Row("edge", 3, 2, 8, 48, 4)],
     [Row("inverted", 5, 2, 8, 96, 5)],

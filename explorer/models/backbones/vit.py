@@ -1,11 +1,11 @@
 """Vision Transformer: a photo read like a sentence.
 
-The photo is cut into patches, and each becomes a word (a token). In every block, attention lets each token gather
-what it needs from all others, however far away, and a small network thinks about it. There is no built-in
+The photo is cut into patches, and each becomes a word (a token). In every block, attention lets each token
+gather what it needs from all others, however far away, and a small network works on it. There is no built-in
 idea of "near": a learnt position, added to each token, says where its patch was.
 
-A class token, without a patch of its own, collects what the classifier needs; later work takes the mean of
-all patches instead (GAP), learns without labels (DINOv2, CLIP), or adds registers, spare tokens to scribble on.
+A class token, without a patch of its own, collects what the classifier needs; later work takes the mean of all
+patches instead (GAP), learns without labels (DINOv2, CLIP), or adds registers, spare tokens to scribble on.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020, https://arxiv.org/abs/2010.11929;
 for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import (
-    Attention, LayerScale, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked, resample_abs_pos_embed, resample_patch_embed,
+    Attention, LayerScale, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked, resample_abs_pos_embed,
+    resample_patch_embed,
 )
-from explorer.models.weights import WeightsError
 
 POOLS = ("token", "avg", "max", "avgmax", "")
 
@@ -37,8 +37,9 @@ class Block(nn.Module):
     The norms sit inside the branches ("pre-norm"), so the sum itself runs untouched from first block to last.
     """
 
-    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool, proj_bias: bool,
-                 init_values: float | None, proj_drop: float, attn_drop: float, drop_path: float, act_layer, norm_layer, mlp_layer):
+    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool,
+                 proj_bias: bool, init_values: float | None, proj_drop: float, attn_drop: float,
+                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any):
         super().__init__()
 
         def scale() -> nn.Module:
@@ -66,18 +67,20 @@ class VisionTransformer(VisionModel):
     patch_size:       side of a patch in pixels, or (height, width)
     embed_dim, depth, num_heads: numbers in a token, blocks, and heads of attention in each
     mlp_ratio:        how many times wider than a token the MLP's middle is
-    global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches, "" (logits for every token)
+    global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches, "" (logits for all tokens)
     class_token, reg_tokens: whether there is a class token, and how many registers behind it
     no_embed_class:   only patches get a position; otherwise class token and registers have one too
     pre_norm:         a norm in front of the blocks (CLIP);  qk_norm: one on queries and keys
-    final_norm, fc_norm: whether the tokens are normalised at the end, and whether only behind the pooling; the
-                      latter by default wherever patches are pooled
+    final_norm:       whether the tokens are normalised at the end
+    fc_norm:          whether that norm sits behind the pooling; by default where patches are pooled
+    pool_include_prefix: whether class token and registers are pooled too
     init_values:      start of the learnt factors on every branch (LayerScale); None: no such factors
     dynamic_img_size: take any photo whose sides are multiples of the patch, resizing the positions on the fly
-    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier,
-                      behind the positions, in the branches, of attention weights, and of whole branches
+    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the
+                      classifier, behind the positions, in the branches, of attention weights, of whole branches
 
-    Tokens come in this order: class token, registers, patches row by row; the first `num_prefix_tokens` are no patches.
+    Tokens come in this order: class token, registers, patches row by row; so the first `num_prefix_tokens`
+    are no patches.
     """
 
     pyramid = False
@@ -125,8 +128,8 @@ class VisionTransformer(VisionModel):
         self.global_pool = self._check_pool(global_pool)
         self.fixed_image_size = not dynamic_img_size
 
-        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim, bias=not pre_norm,
-                                      dynamic_img_size=dynamic_img_size)
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim,
+                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size)
         self.num_prefix_positions = 0 if no_embed_class else self.num_prefix_tokens
         positions = self.num_prefix_positions + self.patch_embed.num_patches
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
@@ -135,9 +138,10 @@ class VisionTransformer(VisionModel):
         self.pos_drop = nn.Dropout(pos_drop_rate)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
         self.blocks = nn.Sequential(*(
-            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm, proj_bias=proj_bias,
-                  init_values=init_values, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=rate,
-                  act_layer=act_layer, norm_layer=norm_layer, mlp_layer=mlp_layer)
+            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm,
+                  proj_bias=proj_bias, init_values=init_values, proj_drop=proj_drop_rate,
+                  attn_drop=attn_drop_rate, drop_path=rate, act_layer=act_layer, norm_layer=norm_layer,
+                  mlp_layer=mlp_layer)
             for rate in drop_path_rates(drop_path_rate, (depth,))[0]
         ))
         if fc_norm is None:
@@ -154,7 +158,9 @@ class VisionTransformer(VisionModel):
         if global_pool not in POOLS:
             raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, POOLS))}.")
         if global_pool == "token" and not self.has_class_token:
-            raise ValueError('This model has no class token, so global_pool="token" finds none: use "avg", "max" or "avgmax".')
+            raise ValueError(
+                'This model has no class token, so global_pool="token" finds none: use "avg", "max" or "avgmax".'
+            )
         return global_pool
 
     def _new_head(self) -> nn.Module:
@@ -165,7 +171,7 @@ class VisionTransformer(VisionModel):
         return nn.Linear(self.embed_dim, self.num_classes, **parameter_place(self))
 
     def init_weights(self) -> None:
-        """Small normal weights, as the paper's own code: 0.02 for layers and positions, nearly 0 for extra tokens."""
+        """Small normal weights as in the paper's own code; extra tokens start at almost nothing."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for token in (self.cls_token, self.reg_token):
             if token is not None:
@@ -181,7 +187,7 @@ class VisionTransformer(VisionModel):
     # --- forward ------------------------------------------------------------------------------------------
 
     def embed(self, x: Tensor) -> Tensor:
-        """Photo [B, in_chans, H, W] -> tokens [B, prefix + N, C] with their positions: what the first block reads."""
+        """Photo [B, in_chans, H, W] -> tokens with positions [B, prefix + N, C]: what the first block reads."""
         grid = self.patch_embed.grid(*x.shape[-2:])
         x = self.patch_embed(x)  # [B, N, C]
         prefix = [t.expand(x.shape[0], -1, -1) for t in (self.cls_token, self.reg_token) if t is not None]
@@ -236,8 +242,10 @@ class VisionTransformer(VisionModel):
             tokens = block(tokens)
             if index in wanted:
                 found = self.norm(tokens) if norm else tokens
-                patches = self.to_map(found, grid) if output_fmt == "NCHW" else found[:, self.num_prefix_tokens:]
-                kept[index] = (patches, found[:, :self.num_prefix_tokens]) if return_prefix_tokens else patches
+                prefix, patches = found[:, :self.num_prefix_tokens], found[:, self.num_prefix_tokens:]
+                if output_fmt == "NCHW":
+                    patches = self.to_map(found, grid)
+                kept[index] = (patches, prefix) if return_prefix_tokens else patches
             if stop_early and intermediates_only and index == max(wanted):
                 break
         intermediates = [kept[index] for index in wanted]
@@ -276,12 +284,13 @@ class VisionTransformer(VisionModel):
         if num_classes:
             init_linear(self.head)
 
-    # --- weights that were trained with other options ----------------------------------------------------------
+    # --- weights that were trained with other options ---------------------------------------------------------
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained tensors with our names -> tensors that fit this model's image size, patch size and extra tokens.
+        """Trained tensors with our names -> those that fit this model's image size, patch size and extra tokens.
 
         What was changed is added to `report.adapted`, what was left out to `report.skipped`.
+        Raises ValueError where nobody can know how to.
         """
         state = dict(state)
         if state.pop("mask_token", None) is not None:
@@ -289,7 +298,8 @@ class VisionTransformer(VisionModel):
         patches, size = state.get("patch_embed.proj.weight"), self.patch_embed.patch_size
         if patches is not None and patches.ndim == 4 and tuple(patches.shape[-2:]) != size:
             state["patch_embed.proj.weight"] = resample_patch_embed(patches, size)
-            report.adapted.append(f"patch_embed: from patches of {_by(patches.shape[-2:])} pixels to {_by(size)}")
+            trained = _by(patches.shape[-2:])
+            report.adapted.append(f"patch_embed: from patches of {trained} pixels to {_by(size)}")
         if "pos_embed" in state and state["pos_embed"].ndim == 3:
             self._adapt_positions(state, report)
         for old, new in (("norm", "fc_norm"), ("fc_norm", "norm")):
@@ -319,22 +329,25 @@ class VisionTransformer(VisionModel):
         is_square = side * side == patches.shape[1]
         if patches.shape[1] == self.patch_embed.num_patches:  # as many patches: taken for the same grid
             if is_square and grid != (side, side):
-                report.adapted.append(f"pos_embed: read as a grid of {_by(grid)} patches, though {side} x {side} fits too")
+                report.adapted.append(
+                    f"pos_embed: read as a grid of {_by(grid)} patches, though {side} x {side} fits too"
+                )
         elif is_square:
             patches = resample_abs_pos_embed(patches, grid, num_prefix_tokens=0)
             report.adapted.append(f"pos_embed: from a grid of {side} x {side} patches to {_by(grid)}")
         else:
-            raise WeightsError(
-                f"The position embeddings of these weights ({positions.shape[1]}) form no square, so their grid of patches "
-                "is unknown. Load them with the img_size that they were trained for."
+            raise ValueError(
+                f"their position embeddings ({positions.shape[1]}) form no square, so the grid of patches is "
+                "unknown. Load them with the img_size that they were trained for."
             )
         if prefix == self.num_prefix_positions:
             state["pos_embed"] = torch.cat((positions[:, :prefix], patches), dim=1)
             return
 
-        # Each extra token's own position; a token that was trained without one gets zeros, which changes nothing.
-        padded = torch.cat((positions[:, :prefix], positions.new_zeros(1, sum(trained.values()) - prefix, positions.shape[2])), 1)
-        parts = {name: part for name, part in zip(trained, padded.split(list(trained.values()), dim=1)) if own[name]}
+        # Each extra token's own position; one that was trained without gets zeros, which changes nothing.
+        zeros = positions.new_zeros(1, sum(trained.values()) - prefix, positions.shape[2])
+        each = torch.cat((positions[:, :prefix], zeros), dim=1).split(list(trained.values()), dim=1)
+        parts = {name: part for name, part in zip(trained, each) if own[name]}
         if not self.no_embed_class:
             state["pos_embed"] = torch.cat((*parts.values(), patches), dim=1)
             return
@@ -386,21 +399,27 @@ _PLUS = dict(embed_dim=896, num_heads=14)
 _LARGE = dict(embed_dim=1024, depth=24, num_heads=16)
 _SO400M = dict(embed_dim=1152, depth=27, num_heads=16, mlp_ratio=3.7362)
 _HUGE = dict(embed_dim=1280, depth=32, num_heads=16)
+_SO150M = dict(embed_dim=896, depth=18, num_heads=14, mlp_ratio=18 / 7)
+_SO150M2 = dict(embed_dim=832, depth=21, num_heads=13, mlp_ratio=34 / 13)
 _GIANT = dict(embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11)
+_GIANTOPT = dict(embed_dim=1536, depth=40, num_heads=16)
 _GIGANTIC = dict(embed_dim=1664, depth=48, num_heads=16, mlp_ratio=64 / 13)
 
 _GAP = dict(class_token=False, global_pool="avg", fc_norm=False)
 _SCALED_GAP = dict(_GAP, qkv_bias=False, init_values=1e-6)
 _DINO = dict(init_values=1e-5)
-_SWIGLU = dict(embed_dim=1536, depth=40, num_heads=24, mlp_ratio=2 * 8 / 3, mlp_layer=SwiGLUPacked, act_layer="silu")
+_SWIGLU = dict(embed_dim=1536, depth=40, num_heads=24, mlp_ratio=16 / 3, mlp_layer=SwiGLUPacked,
+               act_layer="silu")
 _REG4 = dict(reg_tokens=4, no_embed_class=True)
 _REG1 = dict(reg_tokens=1, no_embed_class=True)
 _POOLED = dict(class_token=False, global_pool="avg")
 _CLIP = dict(pre_norm=True, norm_layer=nn.LayerNorm)
 _QUICK = dict(_CLIP, act_layer=QuickGELU)
+_GELU_TANH = dict(_GAP, act_layer=partial(nn.GELU, approximate="tanh"))
 
 
-def _row(size: dict[str, Any], patch_size: int, img_size: int, *more: dict[str, Any], **options: Any) -> dict[str, Any]:
+def _row(size: dict, patch_size: int, img_size: int, *more: dict, **options: Any) -> dict[str, Any]:
+    """A variant's options; what stands further right wins."""
     merged = {**size, "patch_size": patch_size, "img_size": img_size}
     for part in more:
         merged |= part
@@ -425,6 +444,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_large_patch16_224": _row(_LARGE, 16, 224),
     "vit_large_patch16_384": _row(_LARGE, 16, 384),
     "vit_large_patch14_224": _row(_LARGE, 14, 224),
+    "vit_huge_patch14_224": _row(_HUGE, 14, 224),
+    "vit_giant_patch14_224": _row(_GIANT, 14, 224),
+    "vit_gigantic_patch14_224": _row(_GIGANTIC, 14, 224),
+    "vit_base_patch16_224_miil": _row(_BASE, 16, 224, qkv_bias=False),
+    "vit_base_patch16_plus_240": _row(_PLUS, 16, 240, init_values=1e-5),
+    "vit_base_patch32_plus_256": _row(_PLUS, 32, 256, init_values=1e-5),
+    "vit_small_patch16_36x1_224": _row(_SMALL, 16, 224, depth=36, init_values=1e-5),
 
     "vit_base_patch16_gap_224": _row(_BASE, 16, 224, _GAP, num_heads=16),
     "vit_medium_patch16_gap_240": _row(_MEDIUM, 16, 240, _SCALED_GAP),
@@ -446,10 +472,74 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_betwixt_patch16_reg1_gap_256": _row(_BETWIXT, 16, 256, _DINO, _REG1, _POOLED),
     "vit_betwixt_patch16_reg4_gap_256": _row(_BETWIXT, 16, 256, _DINO, _REG4, _POOLED),
     "vit_betwixt_patch16_reg4_gap_384": _row(_BETWIXT, 16, 384, _DINO, _REG4, _POOLED),
+    "vit_wee_patch16_reg1_gap_256": _row(_WEE, 16, 256, _DINO, _REG1, _POOLED),
+    "vit_little_patch16_reg1_gap_256": _row(_LITTLE, 16, 256, _DINO, _REG1, _POOLED),
+    "vit_little_patch16_reg4_gap_256": _row(_LITTLE, 16, 256, _DINO, _REG4, _POOLED),
+    "vit_medium_patch16_reg1_gap_256": _row(_MEDIUM, 16, 256, _DINO, _REG1, _POOLED),
+    "vit_mediumd_patch16_reg4_gap_256": _row(_MEDIUM, 16, 256, _DINO, _REG4, _POOLED, depth=20),
+    "vit_mediumd_patch16_reg4_gap_384": _row(_MEDIUM, 16, 384, _DINO, _REG4, _POOLED, depth=20),
+    "vit_so150m_patch16_reg4_gap_256": _row(_SO150M, 16, 256, _GAP, reg_tokens=4),
+    "vit_so150m_patch16_reg4_gap_384": _row(_SO150M, 16, 384, _GAP, reg_tokens=4),
+    "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+    "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+    "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+
+    "vit_xsmall_patch16_clip_224": _row(dict(embed_dim=256, depth=10, num_heads=4), 16, 224, _CLIP),
+    "vit_medium_patch32_clip_224": _row(_MEDIUM, 32, 224, _CLIP),
+    "vit_medium_patch16_clip_224": _row(_MEDIUM, 16, 224, _CLIP),
+    "vit_betwixt_patch32_clip_224": _row(_BETWIXT, 32, 224, _CLIP),
+    "vit_base_patch32_clip_224": _row(_BASE, 32, 224, _CLIP),
+    "vit_base_patch32_clip_256": _row(_BASE, 32, 256, _CLIP),
+    "vit_base_patch32_clip_384": _row(_BASE, 32, 384, _CLIP),
+    "vit_base_patch32_clip_448": _row(_BASE, 32, 448, _CLIP),
+    "vit_base_patch16_clip_224": _row(_BASE, 16, 224, _CLIP),
+    "vit_base_patch16_clip_384": _row(_BASE, 16, 384, _CLIP),
+    "vit_base_patch16_plus_clip_240": _row(_PLUS, 16, 240, _CLIP),
+    "vit_large_patch14_clip_224": _row(_LARGE, 14, 224, _CLIP),
+    "vit_large_patch14_clip_336": _row(_LARGE, 14, 336, _CLIP),
+    "vit_huge_patch14_clip_224": _row(_HUGE, 14, 224, _CLIP),
+    "vit_huge_patch14_clip_336": _row(_HUGE, 14, 336, _CLIP),
+    "vit_huge_patch14_clip_378": _row(_HUGE, 14, 378, _CLIP),
+    "vit_giant_patch14_clip_224": _row(_GIANT, 14, 224, _CLIP),
+    "vit_gigantic_patch14_clip_224": _row(_GIGANTIC, 14, 224, _CLIP),
+    "vit_gigantic_patch14_clip_378": _row(_GIGANTIC, 14, 378, _CLIP),
+    "vit_base_patch32_clip_quickgelu_224": _row(_BASE, 32, 224, _QUICK),
+    "vit_base_patch16_clip_quickgelu_224": _row(_BASE, 16, 224, _QUICK),
+    "vit_large_patch14_clip_quickgelu_224": _row(_LARGE, 14, 224, _QUICK),
+    "vit_large_patch14_clip_quickgelu_336": _row(_LARGE, 14, 336, _QUICK),
+    "vit_huge_patch14_clip_quickgelu_224": _row(_HUGE, 14, 224, _QUICK),
+    "vit_huge_patch14_clip_quickgelu_378": _row(_HUGE, 14, 378, _QUICK),
+    "vit_gigantic_patch14_clip_quickgelu_224": _row(_GIGANTIC, 14, 224, _QUICK),
+
+    "eva_large_patch14_196": _row(_LARGE, 14, 196, global_pool="avg"),
+    "eva_large_patch14_336": _row(_LARGE, 14, 336, global_pool="avg"),
+
+    "flexivit_small": _row(_SMALL, 16, 240, no_embed_class=True),
+    "flexivit_base": _row(_BASE, 16, 240, no_embed_class=True),
+    "flexivit_large": _row(_LARGE, 16, 240, no_embed_class=True),
+
+    "vit_base_patch32_siglip_gap_256": _row(_BASE, 32, 256, _GELU_TANH),
+    "vit_base_patch16_siglip_gap_224": _row(_BASE, 16, 224, _GAP),
+    "vit_base_patch16_siglip_gap_256": _row(_BASE, 16, 256, _GAP),
+    "vit_base_patch16_siglip_gap_384": _row(_BASE, 16, 384, _GAP),
+    "vit_base_patch16_siglip_gap_512": _row(_BASE, 16, 512, _GAP),
+    "vit_large_patch16_siglip_gap_256": _row(_LARGE, 16, 256, _GAP),
+    "vit_large_patch16_siglip_gap_384": _row(_LARGE, 16, 384, _GAP),
+    "vit_large_patch16_siglip_gap_512": _row(_LARGE, 16, 512, _GELU_TANH),
+    "vit_so400m_patch14_siglip_gap_224": _row(_SO400M, 14, 224, _GAP),
+    "vit_so400m_patch14_siglip_gap_378": _row(_SO400M, 14, 378, _GAP),
+    "vit_so400m_patch14_siglip_gap_384": _row(_SO400M, 14, 384, _GAP),
+    "vit_so400m_patch14_siglip_gap_448": _row(_SO400M, 14, 448, _GAP),
+    "vit_so400m_patch14_siglip_gap_896": _row(_SO400M, 14, 896, _GAP),
+    "vit_so400m_patch16_siglip_gap_256": _row(_SO400M, 16, 256, _GELU_TANH),
+    "vit_so400m_patch16_siglip_gap_384": _row(_SO400M, 16, 384, _GELU_TANH),
+    "vit_so400m_patch16_siglip_gap_512": _row(_SO400M, 16, 512, _GELU_TANH),
+    "vit_giantopt_patch16_siglip_gap_256": _row(_GIANTOPT, 16, 256, _GELU_TANH),
+    "vit_giantopt_patch16_siglip_gap_384": _row(_GIANTOPT, 16, 384, _GELU_TANH),
 }
 
 
-# --- names in other people's files ----------------------------------------------------------------------------
+# --- names in other people's files ------------------------------------------------------------------------
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -457,13 +547,15 @@ def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     inside = (("ln_1.", "norm1."), ("ln_2.", "norm2."), ("self_attention.in_proj_", "attn.qkv."),
               ("self_attention.out_proj.", "attn.proj."), ("mlp.0.", "mlp.fc1."), ("mlp.3.", "mlp.fc2."),
               ("mlp.linear_1.", "mlp.fc1."), ("mlp.linear_2.", "mlp.fc2."))
-    outside = (("class_token", "cls_token"), ("conv_proj.", "patch_embed.proj."), ("encoder.pos_embedding", "pos_embed"),
-               ("encoder.ln.", "norm."), ("heads.head.", "head."))
+    outside = (("class_token", "cls_token"), ("conv_proj.", "patch_embed.proj."),
+               ("encoder.pos_embedding", "pos_embed"), ("encoder.ln.", "norm."), ("heads.head.", "head."))
     block = "encoder.layers.encoder_layer_"
     mapped = {}
     for key, value in state.items():
-        number, _, rest = key.removeprefix(block).partition(".")
-        start, names, rest = (f"blocks.{number}.", inside, rest) if key.startswith(block) else ("", outside, key)
+        start, names, rest = "", outside, key
+        if key.startswith(block):
+            number, _, rest = key.removeprefix(block).partition(".")
+            start, names = f"blocks.{number}.", inside
         for theirs, ours in names:
             if rest.startswith(theirs):
                 rest = ours + rest.removeprefix(theirs)

@@ -13,5 +13,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "drop": ("DropPath", "drop_path"),
     "pool": ("BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
     "channel_attention": ("EcaModule", "SEModule", "create_attn"),
-    "transformer": ("Attention", "LayerScale", "Mlp", "PatchEmbed", "resample_abs_pos_embed"),
+    "transformer": (
+        "Attention", "LayerScale", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",
+        "resample_patch_embed",
+    ),
 })

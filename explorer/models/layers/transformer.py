@@ -23,7 +23,7 @@ def to_pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 
 class PatchEmbed(nn.Module):
-    """Cut the photo into patches and turn each into a token: [B, in_chans, H, W] -> [B, H/p * W/p, embed_dim].
+    """Cut the photo into patches, each a token: [B, in_chans, H, W] -> [B, H/p * W/p, embed_dim].
 
     One convolution whose stride is its kernel does both. Tokens come row by row, from the top left.
     Raises ValueError for a photo of another size than `img_size`; with `dynamic_img_size`, for one whose
@@ -56,8 +56,9 @@ class PatchEmbed(nn.Module):
         if not self.dynamic_img_size:
             if (height, width) != self.img_size:
                 raise ValueError(
-                    f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
-                    f"Resize the photo, or create the model with img_size=({height}, {width}) or dynamic_img_size=True."
+                    f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x "
+                    f"{width}. Resize the photo, or create the model with img_size=({height}, {width}) or "
+                    "dynamic_img_size=True."
                 )
         elif height % ph or width % pw:
             near = (max(1, round(height / ph)) * ph, max(1, round(width / pw)) * pw)
@@ -84,7 +85,7 @@ def resample_abs_pos_embed(
     """Position embeddings [1, prefix + N, C] for another grid of patches, resized as if they were a picture.
 
     new_size, old_size: rows and columns of patches; the old grid is a square where it is not given.
-    The first `num_prefix_tokens` belong to no patch and stay. Raises ValueError where the old grid doesn't fit.
+    The first `num_prefix_tokens` belong to no patch and stay. Raises ValueError where the old grid can't be.
     """
     prefix, patches = posemb[:, :num_prefix_tokens], posemb[:, num_prefix_tokens:]
     count = patches.shape[1]
@@ -93,8 +94,8 @@ def resample_abs_pos_embed(
         old_size = (side, side)
     if old_size[0] * old_size[1] != count:
         raise ValueError(
-            f"{count} position embeddings don't form a grid of {old_size[0]} x {old_size[1]} patches: give old_size="
-            " (rows, columns), or another num_prefix_tokens."
+            f"{count} position embeddings don't form a grid of {old_size[0]} x {old_size[1]} patches: give "
+            "old_size=(rows, columns), or another num_prefix_tokens."
         )
     if tuple(new_size) == tuple(old_size):
         return posemb
@@ -109,8 +110,8 @@ def resample_patch_embed(
 ) -> Tensor:
     """Patch filters [C, in, h, w] for patches of another size: [C, in, *new_size].
 
-    A resized filter on a resized patch should answer what the old filter answers on the old patch. The filters
-    that come closest are given by the pseudo-inverse of the resizing, which is a linear map.
+    A resized filter on a resized patch should answer what the old filter answers on the old patch. The
+    filters that come closest are given by the pseudo-inverse of the resizing, which is a linear map.
     Beyer et al., "FlexiViT: One Model for All Patch Sizes", 2023, section 3.4.
     """
     old_size = tuple(weight.shape[-2:])
@@ -148,10 +149,10 @@ class Attention(nn.Module):
         proj_drop: float = 0.0,
         norm_layer: Any = nn.LayerNorm,
     ):
-        """qk_norm: normalise queries and keys, which keeps very large models stable; attn_drop: dropout of weights."""
+        """qk_norm: normalise queries and keys, which keeps very large models stable; attn_drop: of weights."""
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: choose a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
         self.num_heads, self.head_dim = num_heads, dim // num_heads
         self.scale = self.head_dim**-0.5
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
