@@ -8,9 +8,15 @@
 Every name below is imported on first use: `import explorer` loads no torch.
 """
 
+import logging
+
 from explorer._lazy import lazy_names
 
 __version__ = "0.1.0"
+
+# A library stays quiet until the application asks: without this, Python would print a background thread's
+# tracebacks into the notebook.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
     # looking

@@ -9,8 +9,6 @@ import pytest
 
 from tests import skips
 
-pytest_plugins = ["pytester"]
-
 ROOT = Path(__file__).resolve().parent.parent
 
 # Before torch is imported: tests run small models, on which a second thread only waits.

@@ -252,12 +252,14 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg_bytes(image: Image.Image) -> bytes:
+    """The photo as the content of a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
 def data_uri(image: Image.Image, *, format: str = "PNG") -> str:
     """The picture as an address that an HTML page can hold. format: "PNG", or "JPEG" for photos."""
-    if format == "JPEG":
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=85)
-        content = buffer.getvalue()
-    else:
-        content = png_bytes(image)
+    content = jpeg_bytes(image) if format == "JPEG" else png_bytes(image)
     return f"data:image/{format.lower()};base64,{base64.b64encode(content).decode('ascii')}"

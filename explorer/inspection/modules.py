@@ -358,12 +358,11 @@ def _shape_text(shape: Shape, most: int = 4) -> str:
     if isinstance(shape, tuple):
         return " × ".join(map(str, shape)) if shape else "one number"
     if isinstance(shape, dict):
-        parts = [f"{key}: {_shape_text(value)}" for key, value in shape.items()]
+        parts = [f"{key}: {text}" for key, value in shape.items() if (text := _shape_text(value))]
     elif isinstance(shape, list):
-        parts = [_shape_text(value) for value in shape]
+        parts = [text for value in shape if (text := _shape_text(value))]
     else:
         return ""
-    parts = [part for part in parts if part]
     return "; ".join(parts[:most]) + ("; …" if len(parts) > most else "")
 
 

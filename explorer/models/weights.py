@@ -254,6 +254,8 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
     from huggingface_hub import errors
 
     repo, revision = hub_reference(config.hf_hub_id)
+    if not huggingface_hub.constants.HF_HUB_OFFLINE and not reachable(huggingface_hub.constants.ENDPOINT):
+        raise WeightsError(_offline_message(config, "no connection to the hub"))
     for filename in hub_filenames(config):
         try:
             return Path(
@@ -281,6 +283,27 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
                 raise WeightsError(_offline_message(config, "no connection to the hub")) from error
             raise
     raise WeightsError(f"The hub repository {repo!r} holds none of {', '.join(hub_filenames(config))}.")
+
+
+def reachable(url: str, timeout: float = 5.0) -> bool:
+    """Whether a server answers at all, within `timeout` seconds.
+
+    Asked before the hub's client is, which tries for half a minute before it gives up: too long for a class that
+    is offline. Behind a proxy only the client can tell, so the answer is yes.
+    """
+    import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    parts = urlsplit(url)
+    if parts.scheme in getproxies():
+        return True
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname, port), timeout=timeout).close()
+    except OSError:
+        return False
+    return True
 
 
 def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Tensor]:

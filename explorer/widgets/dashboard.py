@@ -10,7 +10,6 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.export import page_html, snapshot_html
-from explorer.widgets.panels.base import GROW
 from explorer.widgets.panels.images import ImagesPanel
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker import PickerPanel
@@ -95,11 +94,13 @@ class Dashboard(W.VBox):
 
     def close(self) -> None:
         """End the background thread, free the model and remove every widget. May be called twice."""
-        if self._closed:
+        if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
         self.session.close()
         _close_all(self)
+        self.layout.close()
+        super().close()
 
     def __repr__(self) -> str:
         return f"Dashboard({self.session.model_name or 'no model yet'}, {self.session.image_name or 'no photo yet'})"
@@ -126,13 +127,11 @@ class Dashboard(W.VBox):
 
 
 def _close_all(box: W.Box) -> None:
-    """Close a box and everything in it, the innermost first."""
+    """Close everything in a box, the innermost first; ipywidgets keeps layouts and styles alive otherwise."""
     for child in box.children:
         if isinstance(child, W.Box):
             _close_all(child)
-        else:
-            child.close()
-    if isinstance(box, Dashboard):
-        W.VBox.close(box)
-    else:
-        box.close()
+        child.close()
+        for helper in (getattr(child, "layout", None), getattr(child, "style", None)):
+            if isinstance(helper, W.Widget):
+                helper.close()

@@ -287,4 +287,4 @@ def _sentence(error: Exception, wish: Wish) -> str:
         return f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model."
     if isinstance(error, (ImageError, WeightsError, ValueError, TypeError)):
         return str(error)
-    return f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; the log has the details."
+    return f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; dash.wait() in a cell shows the details."

@@ -102,9 +102,10 @@ def test_the_mosaic_shows_every_channel_where_its_number_says():
 
 
 def test_sorting_by_strength_puts_the_highest_mean_absolute_activation_first():
-    values = np.stack([np.eye(4) * k for k in (1, -9, 4)])  # only the corner that is not zero tells the order
+    values = np.stack([np.eye(4) * k for k in (1, -9, 4)])
     picture = draw.mosaic(values, columns=3, gap=0, sort="strength", scale="shared", colormap="grey")
-    assert np.asarray(picture)[0, ::4, 0].tolist() == [0, 255, round((1 + 9) / (4 + 9) * 253) / 253 * 255 // 1]
+    corners = np.asarray(picture)[0, ::4, 0]  # -9, 4, 1 on a scale from -9 to 4
+    assert np.abs(corners - np.array([0, 255, 10 / 13 * 255])).max() <= 1.5
 
 
 def test_a_limit_keeps_the_strongest_channels_in_channel_order():

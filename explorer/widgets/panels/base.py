@@ -8,9 +8,6 @@ import ipywidgets as W
 
 from explorer.widgets.session import Session
 
-GROW = "1 1 320px"  # a column takes what is there, and wraps onto its own row below 320 px
-
-
 class Panel(W.VBox):
     """A part of the dashboard that draws one side of the session, and asks it for changes.
 
@@ -47,8 +44,6 @@ class Panel(W.VBox):
                 self.session.unobserve(self._redraw, list(self.draw_on))
             except ValueError:
                 pass  # the session let go of its observers first
-        for child in self.children:
-            child.close()
         super().close()
 
 

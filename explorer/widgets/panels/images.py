@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.parts.image_input import ImageInput
 from explorer.widgets.session import Session
 
@@ -56,11 +57,12 @@ class ImagesPanel(Panel):
 
     def __init__(self, session: Session, images: Any = None):
         self.photos = gallery(images)
+        self.gallery = PhotoGallery()
         self.input = ImageInput()
         self.note = W.HTML()
-        super().__init__(session, [self.input, self.note])
-        self.input.show_gallery(self._thumbnails())
-        self.input.on_pick(self._pick)
+        self.gallery.show(self._thumbnails())
+        super().__init__(session, [self.gallery, self.note, self.input])
+        self.gallery.on_pick(self._pick)
         self.input.on_image(lambda name, data: session.open_image(data, name))
 
     def _thumbnails(self) -> list[tuple[str, bytes]]:
@@ -84,4 +86,4 @@ class ImagesPanel(Panel):
     def draw(self) -> None:
         titles = [title for title, _ in self.photos]
         name = self.session.image_name
-        self.input.mark(titles.index(name) if name in titles else -1)
+        self.gallery.mark(titles.index(name) if name in titles else -1)

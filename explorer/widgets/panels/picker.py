@@ -121,7 +121,7 @@ class PickerPanel(Panel):
         found = find_entries(self.search.value, family=self.family.value, here=self.here.value, sort=self.sort.value)
         keep = self.models.value
         width = max((len(e.name) for e in found), default=0)
-        with self.session.lock, self.models.hold_trait_notifications():
+        with self.session.lock:
             self.models.options = [(list_line(e, width), e.name) for e in found]
             names = {e.name for e in found}
             self.models.value = keep if keep in names else (found[0].name if found else None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 
 import ipywidgets as W
 
 from explorer.inspection import draw
 from explorer.inspection.look import Look, Prediction, percent, top_predictions
-from explorer.widgets.panels.base import GROW, Panel, labelled
+from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.session import Session
 
 
@@ -33,10 +32,9 @@ def steps_html(look: Look) -> str:
         low, high = step.value_range
         facts = f"{size}, values {low:.3g} to {high:.3g}"
         if step.image is not None:
-            png = draw.png_bytes(draw.thumbnail(step.image, 96))
-            source = base64.b64encode(png).decode()
+            source = draw.data_uri(draw.thumbnail(step.image, 128), format="JPEG")
             figures.append(
-                f'<figure><img alt="" src="data:image/png;base64,{source}"><figcaption><b>{escape(step.name)}</b>: '
+                f'<figure><img alt="" src="{source}"><figcaption><b>{escape(step.name)}</b>: '
                 f"{escape(step.sentence)}<br>{facts}</figcaption></figure>"
             )
         else:

@@ -18,16 +18,19 @@ class StagesPanel(Panel):
         self.stage.add_class("vx-stages")
         self.mosaic = FeatureMosaic()
         self._shown: tuple | None = None
+        self._offering = False
         super().__init__(session, [self.stage, self.mosaic])
         self.on_choice(self.stage)
 
     def draw(self) -> None:
         look = self.session.look
+        if self._offering:
+            return  # the buttons are being exchanged
         if look is None:
             self.mosaic.clear("Choose a photo: the feature maps of each stage appear here.")
             return
         names = list(look.stages)
-        if tuple(names) != self.stage.options:
+        if tuple(names) != tuple(self.stage.options):
             self._offer(names)
         name = self.stage.value
         if self._shown == (id(look), name):
@@ -41,7 +44,10 @@ class StagesPanel(Panel):
         depth = self.stage.index or 0
         share = depth / max(1, len(self.stage.options) - 1)
         look = self.session.look
-        with self.stage.hold_trait_notifications():
+        self._offering = True
+        try:
             self.stage.options = names
             self.stage.tooltips = [" × ".join(map(str, look.stages[n].shape)) for n in names]
             self.stage.value = names[round(share * (len(names) - 1))]
+        finally:
+            self._offering = False

@@ -1,0 +1,99 @@
+// A row of small photos: click or Enter picks one, arrow keys move between them.
+
+function pictures(items) {
+  const view = items.data;
+  const urls = [];
+  let start = 0;
+  for (const size of items.sizes || []) {
+    urls.push(URL.createObjectURL(new Blob([new Uint8Array(view.buffer, view.byteOffset + start, size)])));
+    start += size;
+  }
+  return urls;
+}
+
+function render({ model, el }) {
+  const root = document.createElement("div");
+  root.className = "vx-gallery";
+  root.dataset.lmSuppressShortcuts = "true";     // or an arrow key moves the notebook's selection
+  root.setAttribute("role", "listbox");
+  root.setAttribute("aria-label", "Photos");
+  el.append(root);
+  let urls = [];
+
+  const options = () => [...root.children];
+  function focusOn(index) {
+    const all = options();
+    const to = all[Math.max(0, Math.min(all.length - 1, index))];
+    all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
+    to?.focus();
+  }
+  const pick = (index) => model.send({ kind: "pick", index });
+
+  function draw() {
+    urls.forEach((url) => URL.revokeObjectURL(url));
+    const items = model.get("_items") || {};
+    urls = pictures(items);
+    root.replaceChildren(...urls.map((url, index) => {
+      const option = document.createElement("div");
+      const image = document.createElement("img");
+      option.className = "vx-gallery-photo";
+      option.setAttribute("role", "option");
+      option.setAttribute("aria-label", items.titles[index]);
+      option.title = items.titles[index];
+      image.src = url;
+      image.alt = "";
+      image.draggable = false;
+      option.append(image);
+      return option;
+    }));
+    root.dataset.photos = String(urls.length);
+    mark();
+  }
+  function mark() {
+    const selected = model.get("selected");
+    const all = options();
+    const reachable = all[selected] ? selected : 0;
+    all.forEach((option, index) => {
+      option.setAttribute("aria-selected", String(index === selected));
+      option.tabIndex = index === reachable ? 0 : -1;
+    });
+    const one = all[selected];
+    if (one) {                                   // into view within the row, without moving the page
+      if (one.offsetTop < root.scrollTop) root.scrollTop = one.offsetTop;
+      const below = one.offsetTop + one.offsetHeight - root.clientHeight;
+      if (below > root.scrollTop) root.scrollTop = below;
+    }
+    root.dataset.selected = String(selected);
+  }
+
+  const indexOf = (event) => options().indexOf(event.target.closest(".vx-gallery-photo"));
+  const onClick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); pick(index); } };
+  const onKey = (event) => {
+    const index = indexOf(event);
+    if (index < 0) return;
+    const width = options().filter((one) => one.offsetTop === options()[0].offsetTop).length;
+    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + width, ArrowUp: index - width,
+                 Home: 0, End: options().length - 1 }[event.key];
+    event.stopPropagation();
+    if (to !== undefined) { event.preventDefault(); focusOn(to); }
+    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(index); }
+  };
+  root.addEventListener("click", onClick);
+  root.addEventListener("keydown", onKey);
+  model.on("change:_items", draw);
+  model.on("change:selected", mark);
+  draw();
+  return () => {
+    root.removeEventListener("click", onClick);
+    root.removeEventListener("keydown", onKey);
+    model.off("change:_items", draw);
+    model.off("change:selected", mark);
+    urls.forEach((url) => URL.revokeObjectURL(url));
+    root.remove();
+  };
+}
+
+export default {
+  initialize({ model }) { model.send({ kind: "ready" }); },
+  render,
+};

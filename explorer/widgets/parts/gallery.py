@@ -1,0 +1,69 @@
+"""A row of small photos to choose from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import traitlets as t
+
+from .base import ExplorerPart
+
+log = logging.getLogger(__name__)
+_HERE = Path(__file__).parent
+
+
+class PhotoGallery(ExplorerPart):
+    """Thumbnails; a click (or Enter) picks one. ``selected`` is the marked one, -1 for none.
+
+    The pictures travel once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
+    """
+
+    _esm = _HERE / "gallery.js"
+    _css = _HERE / "gallery.css"
+
+    selected = t.Int(-1, min=-1, help="number of the marked photo, -1 for none").tag(sync=True)
+
+    _items = t.Dict().tag(sync=True, echo_update=False)
+
+    def __init__(self, **kwargs):
+        self._callbacks: list = []
+        super().__init__(**kwargs)
+
+    def show(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Show ``items``: (title, the bytes of a small JPEG or PNG) of each photo."""
+        with self._lock:
+            if not self._closed:
+                self._items = {
+                    "titles": [str(title) for title, _ in items],
+                    "sizes": [len(data) for _, data in items],
+                    "data": b"".join(data for _, data in items),
+                }
+
+    def mark(self, index: int) -> None:
+        """Mark the photo that is on the screen; -1 marks none. Nothing is picked by this."""
+        with self._lock:
+            if not self._closed:
+                self.selected = index
+
+    def on_pick(self, callback) -> None:
+        """Call ``callback(index)`` for each pick, in whichever thread the kernel handles messages in."""
+        self._callbacks.append(callback)
+
+    def _on_message(self, kind, content, buffers) -> None:
+        if kind != "pick":
+            return super()._on_message(kind, content, buffers)
+        index = content.get("index")
+        if not isinstance(index, int) or not 0 <= index < len(self._items.get("titles", ())):
+            log.warning("%r: there is no photo %r to pick", self, index)
+            return
+        for callback in list(self._callbacks):
+            callback(index)
+
+    def _release(self) -> None:
+        self._callbacks.clear()
+        self._items = {}
+
+    def __repr__(self) -> str:
+        return f"PhotoGallery({len(self._items.get('titles', ()))} photos)"

@@ -1,0 +1,157 @@
+"""Drive JupyterLab as a reader does: real mouse and keyboard, and waits that hold on to facts, not to seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What the waits ask is the running application itself, which `--expose-app-in-browser` puts at window.jupyterapp.
+# A panel is found by its path: `shell.currentWidget` is null while a dialog or the launcher has the focus.
+_FIND = """
+  const app = window.jupyterapp;
+  const find = (path) => [...app.shell.widgets('main')].find(w => w.context?.path === path);
+"""
+
+_OPEN = "async (path) => {" + _FIND + """
+  await app.restored;
+  await app.commands.execute('docmanager:open', {path, factory: 'Notebook'});
+  const panel = find(path);
+  await panel.revealed;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  const kernel = panel.sessionContext.session?.kernel;
+  if (!kernel) throw new Error('no kernel');
+  await kernel.info;
+  app.shell.activateById(panel.id);      // the launcher may have opened on top meanwhile
+  return kernel.id;
+}"""
+
+_RUN_ALL = "async ([path, wait]) => {" + _FIND + """
+  const panel = find(path);
+  app.shell.activateById(panel.id);
+  const done = app.commands.execute('notebook:run-all-cells');   // resolves when the last cell is done
+  if (!wait) return [];
+  await done;
+  const bad = [];
+  panel.content.widgets.forEach((cell, i) => {
+    if (cell.model.type !== 'code') return;
+    for (let k = 0; k < cell.model.outputs.length; k++) {
+      const output = cell.model.outputs.get(k).toJSON();
+      if (output.output_type === 'error') bad.push(`cell ${i}: ${output.ename}: ${output.evalue}`);
+    }
+  });
+  return bad;
+}"""
+
+_RUN_CODE = "async ([path, code]) => {" + _FIND + """
+  const kernel = find(path).sessionContext.session.kernel;
+  const future = kernel.requestExecute({code, store_history: false});
+  let text = '';
+  future.onIOPub = (message) => { if (message.header.msg_type === 'stream') text += message.content.text; };
+  const reply = await future.done;
+  if (reply.content.status !== 'ok') throw new Error(`${reply.content.ename}: ${reply.content.evalue}`);
+  return text;
+}"""
+
+_SAVE = "async (path) => {" + _FIND + " await find(path).context.save(); }"
+
+
+class Lab:
+    """One page of JupyterLab over a folder of notebooks."""
+
+    def __init__(self, page, url: str, root: Path, settings_dir: Path):
+        self.page, self.url, self.root, self.settings_dir = page, url, root, settings_dir
+        self.kernel_id: str | None = None
+        self.path = ""
+
+    def start(self) -> None:
+        """Load JupyterLab in a workspace of its own, so that no tab of the test before is restored."""
+        # letters and digits only: a dot in the name gives a "Path Not Found" dialog
+        self.page.goto(f"{self.url}/lab/workspaces/t{uuid.uuid4().hex[:8]}?reset")
+        self.page.wait_for_function("() => window.jupyterapp !== undefined")
+
+    def open(self, notebook: Path) -> str:
+        """Copy a notebook into the server's folder, open it and wait for its kernel, whose id it gives."""
+        target = self.root / notebook.name
+        if notebook.resolve() != target.resolve():
+            shutil.copy(notebook, target)
+        self.path = notebook.name
+        self.start()
+        return self.attach()
+
+    def open_cells(self, *sources: str, name: str = "test.ipynb") -> str:
+        """Open a notebook of these code cells."""
+        import nbformat
+
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        nbformat.write(notebook, self.root / name)
+        return self.open(self.root / name)
+
+    def reload(self) -> str:
+        """Reload the page and come back to the same kernel, which runs on. Save first, or the page asks."""
+        self.page.reload()
+        self.page.wait_for_function("() => window.jupyterapp !== undefined")
+        return self.attach()
+
+    def attach(self) -> str:
+        """Open the notebook in the page at hand and wait for its kernel."""
+        self.kernel_id = self.page.evaluate(_OPEN, self.path)
+        self.page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for()
+        return self.kernel_id
+
+    def run_all(self, wait: bool = True) -> None:
+        """Run every cell; fails with the cell's number and message if one ends in an error."""
+        bad = self.page.evaluate(_RUN_ALL, [self.path, wait])
+        assert bad == [], "; ".join(bad)
+
+    def run_code(self, code: str) -> str:
+        """Run code in the notebook's kernel without a cell; what it prints. For asking after a click what Python knows."""
+        return self.page.evaluate(_RUN_CODE, [self.path, code])
+
+    @property
+    def outputs(self):
+        """All outputs. Search in here: `page.get_by_text` also finds the cells' source code."""
+        return self.page.locator(".jp-NotebookPanel:visible .jp-Cell-outputArea")
+
+    def cell(self, index: int):
+        return self.page.locator(f".jp-NotebookPanel:visible .jp-Cell[data-windowed-list-index='{index}']")
+
+    def save(self) -> dict[str, Any]:
+        """Save as the menu does; what is then on the disk."""
+        self.page.evaluate(_SAVE, self.path)
+        return json.loads((self.root / self.path).read_text(encoding="utf-8"))
+
+    @contextlib.contextmanager
+    def setting(self, plugin: str, key: str, value: Any) -> Iterator[None]:
+        """Change a setting for the pages opened inside the block; settings live on the server, hence the way back.
+
+        lab.setting("@jupyterlab/apputils-extension:themes", "theme", "JupyterLab Dark")
+        """
+        file = self.settings_dir / (plugin.replace(":", "/") + ".jupyterlab-settings")
+        before = file.read_text(encoding="utf-8") if file.exists() else None
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({**json.loads(before or "{}"), key: value}), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.write_text(before, encoding="utf-8") if before is not None else file.unlink()
+
+    def dark(self):
+        """The dark theme, for the pages opened inside the block."""
+        return self.setting("@jupyterlab/apputils-extension:themes", "theme", "JupyterLab Dark")
+
+    def close(self) -> None:
+        """Shut the kernels down over REST: quicker and surer than through the menus."""
+        with urllib.request.urlopen(self.url + "/api/sessions") as answer:
+            sessions = json.load(answer)
+        for session in sessions:
+            request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
+            urllib.request.urlopen(request).close()
