@@ -179,6 +179,7 @@ def jupyter_command(folder: Path, args: argparse.Namespace) -> list[str]:
         # A classroom may have no internet: no look for news or updates. Ctrl-C means it: no question back.
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--ServerApp.answer_yes=True",
+        "--Application.log_level=WARN",  # the address is still shown
     ]
     if args.no_browser:
         command.append("--no-browser")
@@ -265,6 +266,9 @@ def _run_until_ctrl_c(command: list[str], folder: Path) -> int:
     """Run a server until it ends or a person ends it; the server never outlives this process."""
     # Kernels of this very Python, not of a kernel that was once installed for the user.
     environment = {"JUPYTER_PREFER_ENV_PATH": "1", **os.environ}
+    home = Path(__file__).resolve().parent.parent
+    if (home / "pyproject.toml").is_file():  # a checkout, perhaps not installed: kernels start in another folder
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
     server = subprocess.Popen(command, cwd=folder, env=environment)
 
     def end(*_: Any) -> NoReturn:

@@ -1,7 +1,7 @@
 """Looking into a model: one photo's `look`, `predict` for many, the `module_tree`.
 
-Every name is imported on first use. `look` and `predict` are functions and files at once; here the names mean the
-functions, whichever was imported first (the file is `from explorer.inspection.look import ...`).
+Every name is imported on first use. `look` and `predict` are functions and files at once; here the names mean
+the functions, whichever was imported first (the file is `from explorer.inspection.look import ...`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     mosaic(maps, colormap="magma").save("layer1.png")     # maps [C, H, W]: one small picture a channel
 
-A matplotlib figure with an axis for every channel takes seconds; this takes milliseconds, because all channels are
-quantised and laid out in one array operation each.
+A matplotlib figure with an axis for every channel takes seconds; this takes milliseconds, because all channels
+are quantised and laid out in one array operation each.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ NOT_FINITE = 255             # NaN or infinite
 GAP_COLOUR = (128, 128, 128)          # seen on white and on black pages alike
 NOT_FINITE_COLOUR = (255, 0, 255)     # in none of the colour maps
 
-# 17 colours of each of matplotlib's maps with straight lines between them: nowhere more than 8 of 255 away from it,
-# and the same colours as the mosaic in the dashboard.
+# 17 colours of each of matplotlib's maps with straight lines between them: nowhere more than 8 of 255 away
+# from it, and the same colours as the mosaic in the dashboard.
 _ANCHORS = {
-    "viridis": "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b "
-               "addc30 d8e219 fde725",
-    "magma": "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 "
-             "fec488 fde2a3 fcfdbf",
+    "viridis": "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c "
+               "1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+    "magma": "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 "
+             "d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
     "grey": "000000 ffffff",
-    "coolwarm": "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac f7b093 f4987a eb7d62 "
-                "dd5f4b ca3b37 b40426",
+    "coolwarm": "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc "
+                "ecd3c5 f5c4ac f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
 }
 COLORMAPS = tuple(_ANCHORS)
 
@@ -43,7 +43,8 @@ COLORMAPS = tuple(_ANCHORS)
 @cache
 def colormap(name: str) -> np.ndarray:
     """The colours from low to high: uint8 [256, 3]. Raises ValueError for an unknown name."""
-    anchors = np.array([list(bytes.fromhex(text)) for text in _ANCHORS[_known("colormap", name, COLORMAPS)].split()])
+    colours = _ANCHORS[_known("colormap", name, COLORMAPS)].split()
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in colours])
     at = np.linspace(0, 255, len(anchors))
     channels = [np.interp(np.arange(256), at, anchors[:, i]) for i in range(3)]
     table = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
@@ -129,8 +130,8 @@ def mosaic(
 
     maps:     a numpy array or a tensor of real numbers
     columns:  channels in a row; None: about as many as there are rows
-    cell:     how many pixels the longer side of one channel should have; the channel is enlarged or averaged by a
-              whole factor, so this is met nearly. None: one pixel a value
+    cell:     how many pixels the longer side of one channel should have; the channel is enlarged or averaged
+              by a whole factor, so this is met nearly. None: one pixel a value
     sort:     "channel", or "strength": the highest mean absolute activation first
     scale:    "own" or "shared", see `normalise`
     colormap: "viridis", "magma", "grey", or "coolwarm" (centred on zero)
@@ -138,9 +139,9 @@ def mosaic(
     limit:    show only that many, the strongest
     Values that are not finite are magenta. Raises ValueError for another shape or an unknown word.
     """
-    picture = palette_mosaic(maps, columns=columns, cell=cell, sort=sort, scale=scale, colormap=colormap, gap=gap,
-                             limit=limit)
-    return picture.convert("RGB")
+    return palette_mosaic(
+        maps, columns=columns, cell=cell, sort=sort, scale=scale, colormap=colormap, gap=gap, limit=limit
+    ).convert("RGB")
 
 
 def palette_mosaic(
@@ -154,12 +155,12 @@ def palette_mosaic(
     gap: int = 1,
     limit: int | None = None,
 ) -> Image.Image:
-    """`mosaic` with one byte a pixel and a colour table (Pillow's mode "P"): a third of the work for a PNG."""
+    """`mosaic` with one byte a pixel and a colour table (Pillow's mode "P"): a smaller PNG, made faster."""
     _known("sort", sort, SORTS)
     table = _palette(colormap)
     maps = _as_maps(maps)
     if gap < 0 or (columns is not None and columns < 1):
-        raise ValueError(f"gap={gap}, columns={columns}: expected a gap of 0 or more and at least one column.")
+        raise ValueError(f"gap={gap}, columns={columns}: expected a gap from 0 and at least one column.")
     chosen = strongest(maps, limit)
     if len(chosen) < len(maps):
         maps = maps[chosen]
@@ -188,7 +189,7 @@ def _tile(codes: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
 
 
 def _shrink(maps: np.ndarray, cell: int) -> np.ndarray:
-    """Means of square blocks, so that no side is longer than `cell`; what is left at an edge is a smaller block."""
+    """Means of square blocks, so that no side is longer than `cell`; at the edges blocks may be smaller."""
     if cell < 1:
         raise ValueError(f"cell is {cell}: expected the pixels of one channel's side, 1 or more.")
     height, width = maps.shape[1:]
@@ -234,7 +235,8 @@ def _as_maps(maps: Any) -> np.ndarray:
 
 def _known(what: str, word: str, words: tuple[str, ...]) -> str:
     if word not in words:
-        raise ValueError(f"Unknown {what} {word!r}: expected {', '.join(map(repr, words[:-1]))} or {words[-1]!r}.")
+        *others, last = map(repr, words)
+        raise ValueError(f"Unknown {what} {word!r}: expected {', '.join(others)} or {last}.")
     return word
 
 

@@ -95,13 +95,12 @@ class Look:
         limit: int | None = None,
         cell: int | None = None,
     ) -> Image.Image:
-        """The feature maps of one stage as one picture; see `explorer.inspection.draw.mosaic` for the options."""
-        return draw.mosaic(self._stage(stage), sort=sort, scale=scale, colormap=colormap, limit=limit, cell=cell)
-
-    def _stage(self, name: str) -> Tensor:
-        if name not in self.stages:
-            raise ValueError(f"{self.model_name} has no stage {name!r}. Its stages: {', '.join(self.stages)}.")
-        return self.stages[name]
+        """The feature maps of one stage as one picture; `explorer.inspection.draw.mosaic` tells the options."""
+        if stage not in self.stages:
+            known = ", ".join(self.stages)
+            raise ValueError(f"{self.model_name} has no stage {stage!r}. Its stages: {known}.")
+        maps = self.stages[stage]
+        return draw.mosaic(maps, sort=sort, scale=scale, colormap=colormap, limit=limit, cell=cell)
 
     def __repr__(self) -> str:
         best = self.predictions[0] if self.predictions else None
@@ -112,12 +111,12 @@ class Look:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
-        """The photo, the predictions and every stage as plain HTML: no script, and right in light and dark."""
+        """The photo, the predictions and the stages as plain HTML: no script, and right in light and dark."""
         height, width = self.input.shape[-2:]
-        photo = picture_html(draw.thumbnail(self.seen, 224), f"What the network saw, {width} x {height} pixels",
-                             format="JPEG")
+        caption = f"What the network saw, {width} x {height} pixels"
+        photo = picture_html(draw.thumbnail(self.seen, 224), caption, format="JPEG")
         notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
-        facts = f"{escape(self.model_name)}, {_milliseconds(self.timing['forward'])} on {escape(self.timing['device'])}"
+        facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
         step = -(-len(names) // STAGES_SHOWN)
         shown = names[::-1][::step][::-1]  # the last one always
@@ -125,7 +124,7 @@ class Look:
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
         return (
-            f"<div><p style='margin:.3em 0'><b>{facts}</b></p>{notes}"
+            f"<div><p style='margin:.3em 0'><b>{escape(facts)}</b></p>{notes}"
             f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}"
             f"{predictions_html(self.predictions)}</div>"
             f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
@@ -139,10 +138,10 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
     image: anything `load_image` takes
     topk:  how many predictions, at most as many as there are classes
 
-    The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its weights
-    have; its training flags are put back afterwards. Calls from several threads take turns.
-    Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model that
-    reads neither one nor three channels, or does not pool.
+    The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its
+    weights have; its training flags are put back afterwards. Calls from several threads take turns.
+    Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model
+    that reads neither one nor three channels, or that has a classifier but does not pool.
     """
     check_topk(topk)
     model = as_model(model)
@@ -172,7 +171,7 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
 
 
 def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """One pass over a photo [C, H, W]: ({stage: [C, H, W]}, embedding [D], logits [K]), on the model's device."""
+    """One pass over a photo [C, H, W]: ({stage: [C, H, W]}, embedding [D], logits [K])."""
     with torch.inference_mode():
         walk = model.forward_stages(tensor[None].to(**parameter_place(model)))
         # The next layer may work in place, on this very memory: so each map is copied before that layer runs.
@@ -190,8 +189,8 @@ def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor
             embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
         logits = logits.cpu()  # waits until the device has finished, so that the clock is right
     if logits.ndim > 1:
-        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one score a class: "
-                         "create it with a global_pool, e.g. \"avg\".")
+        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one score a "
+                         'class: create it with a global_pool, e.g. "avg".')
     return maps, embedding, logits
 
 
@@ -234,11 +233,12 @@ def as_model(model: VisionModel | str) -> VisionModel:
         return create_model(model, pretrained=True).eval()
     if not isinstance(model, VisionModel):
         raise TypeError(
-            f"Expected a model made by explorer.create_model or a name such as 'resnet50', not {type(model).__name__}."
+            f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
+            f"not {type(model).__name__}."
         )
     if parameter_place(model)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
-                         "torch.device('meta'), or load weights into it.")
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
     return model
 
 
@@ -259,7 +259,8 @@ def labels_of(model: VisionModel) -> tuple[str, ...]:
 def notes_on(model: VisionModel) -> tuple[str, ...]:
     """What a reader of the predictions must know about the weights."""
     if model.load_report is None:
-        return ("No weights were loaded into this model: unless it was trained here, its predictions mean nothing.",)
+        return ("No weights were loaded into this model: unless it was trained here, "
+                "its predictions mean nothing.",)
     return tuple(f"Not loaded: {text}." for text in model.load_report.skipped)
 
 
@@ -291,16 +292,12 @@ def _device_name(model: nn.Module) -> str:
     return str(parameter_place(model)["device"])
 
 
-# --- HTML ----------------------------------------------------------------------------------------------------
+# --- HTML ---------------------------------------------------------------------------------------------
 
 
 def percent(share: float) -> str:
     """0.6132 -> "61.3 %"."""
     return f"{100 * share:.1f} %" if share == share else "not a number"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms"
 
 
 def picture_html(image: Image.Image, caption: str, *, format: str = "PNG", style: str = "") -> str:
@@ -324,8 +321,10 @@ def predictions_html(predictions: Sequence[Prediction]) -> str:
         f"<td style='{cell};text-align:right'>{p.logit:.2f}</td></tr>"
         for p in predictions
     )
-    head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("class", "", "probability", "logit"))
-    return f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    titles = ("class", "", "probability", "logit")
+    head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in titles)
+    return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>")
 
 
 def _stage_html(name: str, maps: Tensor, *, limit: int = 48, cell: int = 28) -> str:

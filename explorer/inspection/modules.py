@@ -1,8 +1,9 @@
 """The modules of a model as a tree: parameters, output shapes and FLOPs of each.
 
-Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no content: nothing
-is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that shares the model's structure
-but none of its weights; the model itself is not touched, and may train or predict in another thread meanwhile.
+Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no content:
+nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has the model's
+structure but none of its weights; the model itself is not touched, and may train or predict in another thread
+meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
 
-Shape = Any  # a tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none
+# A tuple of sizes; a list or dict of shapes where a module returns several tensors; None where it returns none.
+Shape = Any
 
 FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
 
@@ -41,9 +43,9 @@ class ModuleNode:
     kind:         the class, e.g. "Conv2d"
     params:       numbers in its parameters and those of all modules below it; what is shared counts once
     trainable:    how many of them are not frozen
-    output_shape: the shape of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns several
+    output_shape: of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns several
                   tensors; None where it returned none, was never called, or nothing was measured
-    flops:        floating-point operations of it and all modules below it for this input, 2 for a multiply-add;
+    flops:        floating-point operations of it and all modules below it for this input, 2 a multiply-add;
                   convolutions, matrix products and attention only. None where nothing was measured
     children:     the modules in it, in the order in which they were defined
     own_flops:    the part of `flops` that it does itself, not in one of its children
@@ -74,7 +76,7 @@ class ModuleNode:
             yield from child.walk()
 
     def find(self, path: str) -> ModuleNode:
-        """The node at a dotted path below this one. Raises ValueError, with the nearest path, where there is none."""
+        """The node at a dotted path below this one. Raises ValueError, with the nearest path, for another."""
         node = self
         for name in path.split(".") if path else ():
             below = {child.name: child for child in node.children}
@@ -93,12 +95,13 @@ class ModuleNode:
         return _shape_text(self.output_shape)
 
     def rows(self) -> list[list]:
-        """[name, parent's index, kind, params, trainable, shape, flops] of each node, parents first; the top has -1."""
+        """[name, parent's row, kind, params, trainable, shape, flops] a node; parents first, the top's parent is -1."""
         rows: list[list] = []
 
         def add(node: ModuleNode, parent: int) -> None:
             index = len(rows)
-            rows.append([node.name, parent, node.kind, node.params, node.trainable, node.shape_text, node.flops])
+            rows.append([node.name, parent, node.kind, node.params, node.trainable, node.shape_text,
+                         node.flops])
             for child in node.children:
                 add(child, index)
 
@@ -106,7 +109,7 @@ class ModuleNode:
         return rows
 
     def text(self, depth: int = 2) -> str:
-        """The tree as aligned lines, `depth` levels below the top; "+12" says that 12 modules are below it."""
+        """The tree as aligned lines, `depth` levels below the top; "+12": 12 more modules are below this one."""
         lines = [("module", "kind", "params", "share", "output", "FLOPs")]
 
         def add(node: ModuleNode, level: int) -> None:
@@ -137,7 +140,8 @@ class ModuleNode:
         if self.flops is None:
             return f"{facts}. For shapes and FLOPs give input_size=(channels, height, width)."
         if self.input_shape:
-            facts += f"; {_short(self.flops)} FLOPs for an input of {_shape_text(self.input_shape)} ({FLOPS_MEAN})"
+            facts += f"; {_short(self.flops)} FLOPs for an input of {_shape_text(self.input_shape)}"
+            facts += f" ({FLOPS_MEAN})"
         if self.measured_on not in ("", "meta"):
             facts += f"; measured on {self.measured_on}, because it can't run without its weights"
         return f"{facts}."
@@ -147,19 +151,20 @@ class ModuleNode:
 
     def _repr_html_(self) -> str:
         """A tree to open and close, in plain HTML without script."""
-        return f"<div>{_node_html(self, opened=True)}<p style='font-size:.85em'>{escape(self._facts())}</p></div>"
+        facts = f"<p style='font-size:.85em'>{escape(self._facts())}</p>"
+        return f"<div>{_node_html(self, opened=True)}{facts}</div>"
 
 
 def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None = None) -> ModuleNode:
     """The tree of a model's modules, with parameters, output shapes and FLOPs.
 
     model:      any PyTorch module; or a name that `create_model` knows, for which no weights are loaded
-    input_size: the side in pixels, (height, width), (channels, height, width) or with the batch in front; by default
-                what the model's weights expect. A module that says nothing about its input gets a tree without
-                shapes and FLOPs
+    input_size: the side in pixels, (height, width), (channels, height, width) or with the batch in front; by
+                default what the model's weights expect. A module that says nothing about its input gets a tree
+                without shapes and FLOPs
 
-    FLOPs are counted as torch.utils.flop_counter does, 2 for a multiply-add; convolutions, matrix products and
-    attention only. Raises ValueError where the model can't run on such an input.
+    FLOPs are counted as torch.utils.flop_counter does: 2 for a multiply-add; convolutions, matrix products
+    and attention only. Raises ValueError where the model can't run on such an input.
     """
     if isinstance(model, str):
         with torch.device("meta"):
@@ -167,7 +172,7 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
     if not isinstance(model, nn.Module):
         raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
     if any(is_lazy(p) for p in model.parameters()):
-        raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch first.")
+        raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
     shape = _input_shape(model, input_size)
     measured = _Measured() if shape is None else _measure(model, shape)
 
@@ -209,12 +214,12 @@ class _Measured:
 def _measure(model: nn.Module, shape: tuple[int, ...]) -> _Measured:
     """Run the model on meta; where that fails, on its own device."""
     place = parameter_place(model)
-    # Outside the caller's modes: only then do composed operations come apart into those that have a FLOP formula.
+    # Outside the caller's modes: only then do composed operations come apart into those with a FLOP formula.
     with torch.inference_mode(False), torch.no_grad():
         try:
             twin = _meta_twin(model)
             return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
-        except Exception as on_meta:  # a model is anybody's code: .item(), a constant on the CPU, an attribute to copy ...
+        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, something not to be copied
             if place["device"].type == "meta":
                 raise _cannot_run(model, shape, on_meta) from on_meta
             try:
@@ -231,7 +236,7 @@ def _cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> V
 
 
 def _meta_twin(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose tensors are on meta and which has none of the hooks; no weight is copied."""
+    """A copy in evaluation mode with all tensors on meta and without the hooks; no weight is copied."""
     memo: dict[int, Any] = {}  # what deepcopy believes that it has copied already
     for module in model.modules():
         for key, value in vars(module).items():
@@ -317,7 +322,7 @@ class _FlopCounter(TorchDispatchMode):
         return out
 
 
-# --- the tree ------------------------------------------------------------------------------------------------
+# --- the tree -----------------------------------------------------------------------------------------
 
 
 def _build(

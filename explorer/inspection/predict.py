@@ -1,4 +1,4 @@
-"""Predictions for one photo or for many: a list or a folder becomes a table, a few photos in memory at a time.
+"""Predictions for one photo or many: a list or a folder becomes a table, a few photos in memory at a time.
 
     predict("tf_efficientnet_lite0", "holiday/")         # a PredictionTable, which shows itself in a notebook
 """
@@ -39,8 +39,8 @@ from explorer.inspection.look import (
 from explorer.models.contract import VisionModel, parameter_place
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga .ico .qoi"
-    .split()
+    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga .ico "
+    ".qoi".split()
 )
 ROWS_SHOWN = 50  # in a notebook; the table itself has all
 
@@ -87,13 +87,13 @@ class PredictionTable:
         return [row for row in self.rows if row.error]
 
     def to_json(self) -> str:
-        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; NaN becomes null."""
+        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; null for NaN."""
         rows = [{"name": row.name, "predictions": [_finite(asdict(p)) for p in row.predictions],
                  "error": row.error or None} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write one line a prediction (name, rank, label, index, probability, logit, error), and one line an error."""
+        """Write a line for each prediction (name, rank, label, index, probability, logit) and for each error."""
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
@@ -139,12 +139,13 @@ class PredictionTable:
                 if others:
                     rest = ", ".join(f"{escape(p.label)} {percent(p.probability)}" for p in others)
                     answer += f"<br><span style='font-size:.85em'>{rest}</span>"
-            body.append(f"<tr><td style='{cell}'>{picture}</td><th scope='row' style='{cell};font-weight:normal'>"
-                        f"{escape(row.name)}</th><td style='{cell}'>{answer}</td></tr>")
+            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(row.name)}</th>"
+            body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
         left_out = len(self.rows) - len(body)
         more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
         notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: {escape(self._summary())}</p>{notes}"
+        title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
+        return (f"<div><p style='margin:.3em 0'>{title}</p>{notes}"
                 f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
 
 
@@ -155,16 +156,17 @@ def predict(
 
     model:      an explorer model with a classifier, or a name, created with its trained weights
     images:     anything `load_image` takes -> list of the `topk` best predictions;
-                a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched with its
-                subfolders for picture files, in natural order; a picture that can't be opened becomes a row that says why
+                a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched
+                with its subfolders for picture files, in natural order; a picture that can't be opened becomes
+                a row that says why
     batch_size: photos that go through the network together; only so many are in memory at a time
 
-    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for a model
-    without classifier.
+    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for a
+    model without classifier.
     """
     check_topk(topk)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, a number from 1.")
+        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
     model = as_model(model)
     if not model.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
@@ -212,7 +214,8 @@ def find_pictures(folder: Path) -> tuple[list[Path], int]:
     files = [file for file in folder.rglob("*")
              if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
-    return sorted(pictures, key=lambda file: _natural(file.relative_to(folder).as_posix())), len(files) - len(pictures)
+    pictures.sort(key=lambda file: _natural(file.relative_to(folder).as_posix()))
+    return pictures, len(files) - len(pictures)
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
@@ -231,7 +234,7 @@ def _folder(images: Any) -> Path | None:
 
 
 def _is_many(images: Any) -> bool:
-    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture each."""
+    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture."""
     one = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, Tensor)
     return isinstance(images, Iterable) and not isinstance(images, one) and not hasattr(images, "read") \
         and not hasattr(images, "__array__")

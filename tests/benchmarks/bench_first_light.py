@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_first_light.py
 
-Both sides run in turn, in the same process or as processes of the same kind, so that whatever else the computer does
-hits both; medians and their ratio are printed. See README.md beside this file for what is compared.
+Both sides run in turn, in the same process or as processes of the same kind, so that whatever else the computer
+does hits both; medians and their ratio are printed. README.md beside this file says what is compared.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def listing(repeats: int) -> dict[str, float]:
     }, repeats)
 
 
-# --- looking: predictions, every stage's maps drawn, the table of modules -------------------------------------
+# --- looking: predictions, every stage's maps drawn, the table of modules ------------------------------
 
 
 def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -100,7 +100,7 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
         maps, handles = [], []
         for info in theirs.feature_info:
             module = theirs.get_submodule(info["module"])
-            handles.append(module.register_forward_hook(lambda module, args, output: maps.append(output[0].clone())))
+            handles.append(module.register_forward_hook(lambda module, _, output: maps.append(output[0].clone())))
         with Image.open(photo) as image, torch.inference_mode():
             logits = theirs(transform(image.convert("RGB"))[None])[0]
         probabilities, indices = logits.softmax(0).topk(5)
@@ -109,7 +109,8 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
         start = clock("timm", "predictions and maps", start)
         for stage in maps:
             strongest = stage.abs().mean((1, 2)).topk(min(CHANNELS, len(stage))).indices.sort().values
-            figure, axes = pyplot.subplots(-(-len(strongest) // COLUMNS), COLUMNS, figsize=(9, 9), squeeze=False)
+            rows = -(-len(strongest) // COLUMNS)
+            figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(9, 9), squeeze=False)
             for axis in axes.flat:
                 axis.axis("off")
             for axis, channel in zip(axes.flat, strongest.tolist()):
@@ -124,8 +125,8 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
     total = interleaved({"explorer": with_explorer, "timm": with_timm}, repeats)
     if answers["explorer"] != answers["timm"]:
         raise SystemExit(f"{name}: the two sides disagree about the photo: {answers}")
-    medians = {side: {part: statistics.median(values[1:]) for part, values in of.items()} for side, of in parts.items()}
-    return total, medians
+    return total, {side: {part: statistics.median(seconds[1:]) for part, seconds in clocks.items()}
+                   for side, clocks in parts.items()}
 
 
 def main() -> None:
@@ -138,7 +139,7 @@ def main() -> None:
         raise SystemExit(f"The other side is not installed: pip install {' '.join(missing)}")
     sys.path.insert(0, str(ROOT))
 
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, medians of {options.repeats}, in turn\n")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, medians of {options.repeats} rounds\n")
     print(f"{'':48} {'explorer':>9} {'others':>9} {'ratio':>7}")
 
     def show(what: str, ours: float, theirs: float) -> None:

@@ -146,14 +146,15 @@ def test_tensors_of_any_real_type_are_drawn(dtype):
     assert draw.mosaic(tensor).tobytes() == draw.mosaic(tensor.detach().double().numpy()).tobytes()
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((4, 4)), np.zeros((1, 3, 4, 4)), np.zeros((0, 4, 4)), np.zeros((1, 2, 2), complex)])
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4)), np.zeros((1, 3, 4, 4)), np.zeros((0, 4, 4)),
+                                   np.zeros((1, 2, 2), complex)])
 def test_another_shape_or_type_is_refused_with_a_sentence(wrong):
     with pytest.raises(ValueError, match="Expected"):
         draw.mosaic(wrong)
 
 
-@pytest.mark.parametrize("option", [dict(sort="size"), dict(scale="log"), dict(gap=-1), dict(columns=0), dict(limit=0),
-                                    dict(cell=0)])
+@pytest.mark.parametrize("option", [dict(sort="size"), dict(scale="log"), dict(gap=-1), dict(columns=0),
+                                    dict(limit=0), dict(cell=0)])
 def test_unknown_options_are_refused(option):
     with pytest.raises(ValueError, match=str(list(option.values())[0])):
         draw.mosaic(maps(2, 3, 3), **option)

@@ -54,8 +54,9 @@ def test_logits_predictions_and_embedding_equal_timms(pair, photo):
     probabilities = likelihoods / likelihoods.sum()
     order = sorted(range(1000), key=lambda i: -logits[i])[:7]
     assert [p.index for p in seen.predictions] == order
-    assert [p.probability for p in seen.predictions] == pytest.approx([float(probabilities[i]) for i in order], rel=1e-3)
-    assert [p.logit for p in seen.predictions] == pytest.approx([float(logits[i]) for i in order], rel=1e-4)
+    shown = seen.predictions
+    assert [p.probability for p in shown] == pytest.approx([float(probabilities[i]) for i in order], rel=1e-3)
+    assert [p.logit for p in shown] == pytest.approx([float(logits[i]) for i in order], rel=1e-4)
     assert [p.label for p in seen.predictions] == [seen.labels[i] for i in order]
 
 
@@ -159,7 +160,8 @@ def test_a_model_in_training_mode_is_looked_at_in_evaluation_mode(photo):
     randomise(model)
     statistics = {k: v.clone() for k, v in model.state_dict().items()}
     while_training = look(model.train(), photo)
-    assert all(torch.equal(v, statistics[k]) for k, v in model.state_dict().items())  # BatchNorm has not learnt
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, statistics[key])  # BatchNorm has not learnt
     assert torch.equal(while_training.logits, look(model.eval(), photo).logits)
 
 
@@ -167,7 +169,8 @@ def test_random_numbers_gradients_and_threads_are_left_alone(small_model, photo)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     look(small_model.train(), photo)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == threads and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    assert torch.get_num_threads() == threads
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     assert all(p.grad is None for p in small_model.parameters())
 
 
@@ -369,7 +372,7 @@ def test_the_html_holds_photo_predictions_and_stages_and_no_script(small_model, 
     html = seen._repr_html_()
     page = Page(html)
     assert not page.open
-    assert page.tags <= {"div", "p", "b", "figure", "img", "figcaption", "table", "thead", "tbody", "tr", "th", "td"}
+    assert page.tags <= set("div p b figure img figcaption table thead tbody tr th td".split())
     for prediction in seen.predictions:
         assert prediction.label in page.text and f"{100 * prediction.probability:.1f} %" in page.text
     assert html.count("<img alt=") == html.count("<img") == 1 + len(seen.stages)
@@ -427,9 +430,10 @@ def test_importing_the_room_imports_no_torch():
     import subprocess
     import sys
 
-    subprocess.run([sys.executable, "-c", "import sys, explorer.inspection; assert 'torch' not in sys.modules"],
-                   check=True, timeout=120)
+    check = "import sys, explorer.inspection; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
 
 
 def test_a_prediction_says_all_in_its_repr():
-    assert repr(Prediction("cat", 3, 0.5, 1.25)) == "Prediction(label='cat', index=3, probability=0.5, logit=1.25)"
+    words = "Prediction(label='cat', index=3, probability=0.5, logit=1.25)"
+    assert repr(Prediction("cat", 3, 0.5, 1.25)) == words

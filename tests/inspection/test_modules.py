@@ -14,12 +14,12 @@ import explorer
 from explorer.inspection.modules import ModuleNode, module_tree
 from tests.inspection.test_look import Page
 
-FAMILIES = ["resnet18", "seresnext50_32x4d", "vgg11_bn", "efficientnet_b0", "tf_efficientnet_lite0", "vit_tiny_patch16_224",
-            "vit_small_patch14_reg4_dinov2"]
+FAMILIES = ["resnet18", "seresnext50_32x4d", "vgg11_bn", "efficientnet_b0", "tf_efficientnet_lite0",
+            "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"]
 
 
-def observed(model: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """What a real forward pass gives out: path -> shape."""
+def observed(model: nn.Module, x: torch.Tensor) -> tuple[dict[str, tuple[int, ...] | None], int]:
+    """What a real forward pass shows: (path -> shape, all FLOPs)."""
     shapes, handles = {}, []
     for path, module in model.named_modules():
         def keep(_, args, output, path=path):
@@ -89,8 +89,10 @@ def test_the_batch_multiplies_the_flops_and_leads_the_shapes():
     assert five.flops == 5 * one.flops
 
 
-@pytest.mark.parametrize("size, expected", [(64, (1, 3, 64, 64)), ((64, 96), (1, 3, 64, 96)), ((3, 64, 96), (1, 3, 64, 96)),
-                                            ((2, 3, 64, 96), (2, 3, 64, 96)), (None, (1, 3, 224, 224))])
+@pytest.mark.parametrize("size, expected", [
+    (64, (1, 3, 64, 64)), ((64, 96), (1, 3, 64, 96)), ((3, 64, 96), (1, 3, 64, 96)),
+    ((2, 3, 64, 96), (2, 3, 64, 96)), (None, (1, 3, 224, 224)),
+])
 def test_the_input_may_be_given_in_every_usual_way(size, expected):
     assert module_tree("resnet18", size).input_shape == expected
 
@@ -249,7 +251,8 @@ class Many(nn.Module):
 
 def test_several_outputs_have_several_shapes():
     tree = module_tree(Many(), (3, 4, 5))
-    assert tree.output_shape == {"boxes": (1, 1, 4, 5), "more": [(1, 3, 4, 5), [(1, 3, 4, 5), None]], "name": None}
+    more = [(1, 3, 4, 5), [(1, 3, 4, 5), None]]
+    assert tree.output_shape == {"boxes": (1, 1, 4, 5), "more": more, "name": None}
     assert tree.shape_text == "boxes: 1 × 1 × 4 × 5; more: 1 × 3 × 4 × 5; 1 × 3 × 4 × 5"
 
 
@@ -305,12 +308,14 @@ def test_rows_are_what_the_tree_view_takes():
 
     tree = module_tree("vit_tiny_patch16_224")
     rows, nodes = tree.rows(), list(tree.walk())
-    assert rows[0] == ["vit_tiny_patch16_224", -1, "VisionTransformer", tree.params, tree.params, "1 × 1000", tree.flops]
+    assert rows[0] == ["vit_tiny_patch16_224", -1, "VisionTransformer", tree.params, tree.params, "1 × 1000",
+                       tree.flops]
     paths = []
     for (name, parent, kind, params, trainable, shape, flops), node in zip(rows, nodes, strict=True):
         above = paths[parent] if parent > 0 else ""
         paths.append("" if parent < 0 else f"{above}.{name}".strip("."))
-        assert (paths[-1], kind, params, trainable, flops) == (node.path, node.kind, node.params, node.trainable, node.flops)
+        assert (paths[-1], kind, shape, flops) == (node.path, node.kind, node.shape_text, node.flops)
+        assert (params, trainable) == (node.params, node.trainable)
     view = ModuleTree()
     view.show(rows)
     view.selected = "blocks.3.attn.qkv"

@@ -47,8 +47,9 @@ def test_one_photo_gives_the_predictions_of_a_look(small_model, photo):
 def test_one_photo_may_be_anything_that_load_image_takes(small_model, photo, tmp_path, kind):
     path = tmp_path / "photo.png"
     photo.save(path)
-    given = {"PIL": photo, "array": np.asarray(photo), "tensor": torch.from_numpy(np.array(photo)).permute(2, 0, 1),
-             "path": path, "bytes": path.read_bytes(), "file": io.BytesIO(path.read_bytes())}[kind]
+    tensor = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
+    given = {"PIL": photo, "array": np.asarray(photo), "tensor": tensor, "path": path,
+             "bytes": path.read_bytes(), "file": io.BytesIO(path.read_bytes())}[kind]
     assert predict(small_model, given, topk=1) == look(small_model, photo, topk=1).predictions
 
 
@@ -59,7 +60,8 @@ def test_a_list_gives_each_photo_its_own_predictions_whatever_the_batch(small_mo
     for row, photo in zip(table, photos):
         expected = look(small_model, photo, topk=2).predictions
         assert [p.index for p in row.predictions] == [p.index for p in expected]
-        assert [p.probability for p in row.predictions] == pytest.approx([p.probability for p in expected], rel=1e-4)
+        for shown, wanted in zip(row.predictions, expected, strict=True):
+            assert shown.probability == pytest.approx(wanted.probability, rel=1e-4)
 
 
 def test_photos_are_read_only_when_their_batch_comes(small_model, photos):
@@ -170,7 +172,7 @@ def test_csv_has_a_line_for_each_prediction_and_each_error(small_model, folder, 
 def test_the_html_names_every_photo_and_every_error_and_has_no_script(small_model, folder):
     table = predict(small_model, folder, topk=2)
     page = Page(table._repr_html_())
-    assert not page.open and page.tags <= {"div", "p", "b", "span", "br", "table", "tbody", "tr", "th", "td", "img"}
+    assert not page.open and page.tags <= set("div p b span br table tbody tr th td img".split())
     for row in table:
         assert row.name in page.text
         assert row.error in page.text
@@ -198,7 +200,8 @@ def test_a_long_table_shows_its_beginning_and_holds_all(small_model):
 
 def test_the_text_is_short_in_a_notebook_and_whole_in_print(small_model, folder):
     table = predict(small_model, folder, topk=2)
-    assert repr(table) == "PredictionTable('resnet18', 4 photos, 1 could not be opened, 2 other files ignored)"
+    facts = "4 photos, 1 could not be opened, 2 other files ignored"
+    assert repr(table) == f"PredictionTable('resnet18', {facts})"
     lines = str(table).splitlines()
     assert len(lines) == 2 + 4 and "mean nothing" in lines[1]
     assert lines[2].startswith("photo2.PNG ") and table[0].predictions[1].label in lines[2]

@@ -15,13 +15,13 @@ class Panel(W.VBox):
     whenever one changes, `draw` runs, in the thread that published and under the session's lock.
     """
 
-    title = ""
+    title = ""  # shown above the panel; empty where a tab says it
     draw_on: tuple[str, ...] = ()
 
     def __init__(self, session: Session, children=()):
         self.session = session
-        self.heading = W.HTML(f"<h3>{escape(self.title)}</h3>")
-        super().__init__([self.heading, *children])
+        heading = [W.HTML(f"<h3>{escape(self.title)}</h3>")] if self.title else []
+        super().__init__([*heading, *children])
         self.add_class("vx-panel")
         if self.draw_on:
             session.observe(self._redraw, list(self.draw_on))

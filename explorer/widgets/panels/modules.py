@@ -10,7 +10,6 @@ from explorer.widgets.session import Session
 
 
 class ModulesPanel(Panel):
-    title = "Modules"
     draw_on = ("tree",)
 
     def __init__(self, session: Session):

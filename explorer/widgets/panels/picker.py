@@ -58,9 +58,9 @@ def millions(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:.1f} M"
 
 
-def list_line(e: Entry, width: int) -> str:
-    """Name, parameters and year in columns; no-break spaces, since a list box swallows the others."""
-    return f"{e.name:<{width}}  {millions(e.parameters):>8}  {e.family.year}".replace(" ", "\u00a0")
+def list_line(e: Entry) -> str:
+    """Year, parameters and name in columns; no-break spaces, since a list box swallows the others."""
+    return f"{e.family.year}  {millions(e.parameters):>8}  {e.name}".replace(" ", "\u00a0")
 
 
 def card_html(e: Entry) -> str:
@@ -71,7 +71,7 @@ def card_html(e: Entry) -> str:
             ("parameters", millions(e.parameters) or "not known"),
             ("photo size", f"{size} pixels, crop {c.crop_pct:.3g}, {escape(c.interpolation)}")]
     if c.top1 is not None:
-        rows.append(("ImageNet top-1", f"{c.top1:.1f} % (published)"))
+        rows.append(("accuracy", f"{c.top1:.1f} % top-1 on ImageNet (published)"))
     if weights.tags(e.name):
         licence = f", {escape(c.license)}" if c.license else ""
         rows.append(("weights", f"{escape(c.name)}{licence}: {'on this computer' if e.here else 'to be downloaded'}"))
@@ -87,7 +87,7 @@ class PickerPanel(Panel):
     draw_on = ("model_name", "busy")
 
     def __init__(self, session: Session):
-        wide = W.Layout(width="100%")
+        wide = W.Layout(width="auto")
         self.search = W.Text(placeholder="resnet, *lite*, vit_*_224 …", description="Search", layout=wide,
                              continuous_update=True)
         families = [("all families", "")] + [
@@ -120,9 +120,8 @@ class PickerPanel(Panel):
     def _filter(self, _change=None) -> None:
         found = find_entries(self.search.value, family=self.family.value, here=self.here.value, sort=self.sort.value)
         keep = self.models.value
-        width = max((len(e.name) for e in found), default=0)
         with self.session.lock:
-            self.models.options = [(list_line(e, width), e.name) for e in found]
+            self.models.options = [(list_line(e), e.name) for e in found]
             names = {e.name for e in found}
             self.models.value = keep if keep in names else (found[0].name if found else None)
         self.count.value = (f'<span class="vx-soft">{len(found)} of {len(FAMILY_OF)} models</span>' if found else

@@ -10,7 +10,6 @@ from explorer.widgets.session import Session
 
 
 class StagesPanel(Panel):
-    title = "Feature maps"
     draw_on = ("look",)
 
     def __init__(self, session: Session):

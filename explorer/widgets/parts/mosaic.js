@@ -16,7 +16,7 @@ const NAMES = {
 const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
 
 const clamp = (x, lo, hi) => Math.min(hi, Math.max(lo, x));
-const show = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
+const show = (x) => (!isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
 
 function make(tag, className, parent, text) {
   const node = document.createElement(tag);
@@ -91,8 +91,9 @@ function render({ model, el }) {
   const sideBar = makeBar(side);
   const facts = make("div", "vx-mosaic-facts", side);
 
+  const pickers = {};                                    // the three menus, by the trait they set
   let maps = null, order = [], place = null;             // order: positions on the sheet -> index into maps
-  let cursor = 0, atlas = null, table = null, painted = 0, queued = 0;
+  let cursor = 0, atlas = null, table = null, painted = 0, queued = 0, drawn = "";
 
   const choose = (key, value) => {
     model.set(key, value);                               // shown here at once; Python hears of it by message
@@ -174,7 +175,9 @@ function render({ model, el }) {
     const [x, y] = cell(position);
     Object.assign(node.style, { left: `${x}px`, top: `${y}px`, width: `${place.wide}px`, height: `${place.high}px` });
   }
+  const fits = () => `${box.clientWidth} ${window.devicePixelRatio}`;  // what a drawing depends on
   function drawSheet() {
+    drawn = fits();
     place = arrange();
     const width = place.columns * (place.wide + GAP) - GAP, height = place.rows * (place.high + GAP) - GAP;
     const dots = window.devicePixelRatio || 1;
@@ -192,6 +195,12 @@ function render({ model, el }) {
     root.dataset.painted = String(++painted);
     put(hover, -1);
     drawMark();
+    if (!side.hidden) keepInView();
+  }
+  function keepInView() {                                // scrolls the box, never the notebook
+    const [, y] = cell(order.indexOf(cursor));
+    if (y < box.scrollTop) box.scrollTop = y;
+    else if (y + place.high > box.scrollTop + box.clientHeight) box.scrollTop = y + place.high - box.clientHeight + 6;
   }
   function drawMark() {
     put(mark, order.indexOf(cursor));
@@ -230,6 +239,7 @@ function render({ model, el }) {
     const wanted = model.get("selected"), i = maps ? maps.channels.indexOf(wanted) : -1;
     root.dataset.selected = String(wanted);
     side.hidden = i < 0;
+    if (i < 0 && maps && wanted >= 0) say(`Channel ${wanted} is not among those shown.`, true);
     if (i < 0) return;
     cursor = i;
     const grow = Math.max(1, Math.floor(Math.min(ZOOM / maps.width, ZOOM / maps.height)));
@@ -245,7 +255,11 @@ function render({ model, el }) {
     sideBar.node.hidden = isNaN(lo);
     facts.textContent = about(i);
   }
-  function enlarge(i) { choose("selected", i < 0 ? -1 : maps.channels[i]); }
+  function enlarge(i) {
+    const closed = side.hidden;
+    choose("selected", i < 0 ? -1 : maps.channels[i]);
+    if (closed && !side.hidden) side.scrollIntoView({ block: "nearest" });   // on a narrow page it is below the sheet
+  }
   function step(by) {
     const position = clamp(order.indexOf(cursor) + by, 0, maps.count - 1);
     moveTo(order[position]);
@@ -254,9 +268,7 @@ function render({ model, el }) {
     cursor = i;
     if (!side.hidden) enlarge(i);                        // the enlarged picture goes along
     drawMark();
-    const [, y] = cell(order.indexOf(i));
-    if (y < box.scrollTop) box.scrollTop = y;
-    else if (y + place.high > box.scrollTop + box.clientHeight) box.scrollTop = y + place.high - box.clientHeight;
+    keepInView();
     say(describe(i), true);
   }
 
@@ -281,8 +293,10 @@ function render({ model, el }) {
       : "each channel from its own minimum to its own maximum");
     else fillBar(bar, show(lo), show(hi), (maps.area > 1 ? "shared by all channels" : "one value a channel, one scale for all") + (diverging() ? ", 0 in the middle" : ""));
     drawAtlas();
-    if (box.clientWidth > 0) drawSheet();                // hidden in a closed tab: the observer calls again
     drawSide();
+    drawn = "";
+    if (box.clientWidth > 0) drawSheet();                // hidden in a closed tab: the observer calls again
+    pickers.scale.disabled = maps.area === 1;
   });
   const load = guarded(() => {
     const sent = model.get("_maps") || {};
@@ -354,7 +368,7 @@ function render({ model, el }) {
 
   for (const [key, [label, choices]] of Object.entries(NAMES)) {
     const field = make("label", "vx-mosaic-field", menus, label + " ");
-    const select = make("select", `vx-mosaic-${key}`, field);
+    const select = pickers[key] = make("select", `vx-mosaic-${key}`, field);
     for (const [choice, words] of Object.entries(choices)) make("option", "", select, words).value = choice;
     const follow = () => { select.value = model.get(key); redraw(); };
     select.value = model.get(key);
@@ -369,7 +383,7 @@ function render({ model, el }) {
 
   const observer = new ResizeObserver(() => {
     if (queued) return;
-    queued = requestAnimationFrame(guarded(() => { queued = 0; if (maps && box.clientWidth > 0) drawSheet(); }));
+    queued = requestAnimationFrame(guarded(() => { queued = 0; if (maps && box.clientWidth > 0 && drawn !== fits()) drawSheet(); }));
   });
   observer.observe(box);
   load();

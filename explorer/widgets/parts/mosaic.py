@@ -187,11 +187,12 @@ def _block_means(maps: np.ndarray, step: int) -> np.ndarray:
 
 def _note(count: int, given: int, total: int, size: str, step: int, not_finite: int) -> str:
     if count < given == total:
-        text = f"showing the {count} strongest of {total} channels, {size} values each"
+        text = f"showing the {count} strongest of {total} channels"
     elif count < total:
-        text = f"showing {count} of {total} channels, {size} values each"
+        text = f"showing {count} of {total} channels"
     else:
-        text = f"{count} channel{'s' * (count != 1)}, {size} values each"
+        text = f"{count} channel{'s' * (count != 1)}"
+    text += ", one value each" if size == "1 × 1" else f", {size} values each"
     if step > 1:
         text += f"; each pixel is the mean of {step} × {step} values"
     if not_finite:

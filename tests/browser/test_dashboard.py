@@ -1,0 +1,199 @@
+"""The dashboard as a reader uses it: real clicks, keys and files in a real JupyterLab."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import explorer
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = {photo.name: photo for photo in explorer.sample_photos()}
+
+
+@pytest.fixture
+def expect():
+    return pytest.importorskip("playwright.sync_api").expect
+
+
+@pytest.fixture
+def dashboard(lab, expect):
+    """A notebook with a dashboard of its own, ready with the first photo."""
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(first_prediction(view)).to_be_visible(timeout=60_000)
+    return view
+
+
+def first_prediction(view):
+    return view.locator(".vx-predictions li .vx-name").first
+
+
+def upload(view, file: Path) -> None:
+    view.locator("input.vx-input-file").set_input_files(file)
+
+
+def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
+    """Run all, another architecture, an own photo, a tree node, an enlarged map, a broken file; no console error."""
+    lab.open(ROOT / "notebooks" / "tour.ipynb")
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard").first
+    expect(first_prediction(view)).to_have_text("espresso")
+    expect(view.locator(".vx-status")).to_contain_text("tf_efficientnet_lite0.in1k")
+
+    # another architecture
+    view.get_by_label("Search", exact=True).fill("*lite1")
+    models = view.locator(".vx-models select")
+    expect(models.locator("option")).to_have_count(2)
+    models.select_option(index=1)
+    expect(view.locator(".vx-card")).to_contain_text("tf_efficientnet_lite1")
+    view.get_by_role("button", name="Open with trained weights").click()
+    expect(view.locator(".vx-status")).to_contain_text("tf_efficientnet_lite1.in1k")
+    expect(view.locator(".vx-mosaic-title")).to_contain_text("tf_efficientnet_lite1.in1k")
+
+    # an own photo
+    upload(view, PHOTOS["school_bus"].path)
+    expect(first_prediction(view)).to_have_text("school bus")
+
+    # a node of the module tree
+    view.get_by_role("tab", name="Modules").click()
+    tree = view.locator(".vx-tree")
+    row = tree.locator(".vx-tree-row[data-path='blocks']")
+    expect(row).to_be_visible()
+    row.locator(".vx-tree-twisty").click()
+    inner = tree.locator(".vx-tree-row[data-path='blocks.0']")
+    expect(inner).to_be_visible()
+    inner.click()
+    expect(tree).to_have_attribute("data-selected", "blocks.0")
+    expect(tree.locator(".vx-tree-code")).to_have_text('model.get_submodule("blocks.0")')
+
+    # an enlarged feature map
+    view.get_by_role("tab", name="Feature maps").click()
+    mosaic = view.locator(".vx-mosaic")
+    expect(mosaic).to_have_attribute("data-channels", "16")
+    mosaic.locator(".vx-mosaic-canvas").click(position={"x": 30, "y": 30})
+    expect(mosaic).to_have_attribute("data-selected", "0")
+    expect(mosaic.locator(".vx-mosaic-big")).to_be_visible()
+    view.get_by_role("button", name="blocks.6").click()
+    expect(mosaic).to_have_attribute("data-channels", "320")
+
+    # a broken file: a sentence, and what was there stays
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"no picture" * 20)
+    upload(view, broken)
+    expect(view.locator(".vx-input-note")).to_contain_text("'broken.png' is not a picture")
+    expect(first_prediction(view)).to_have_text("school bus")
+    assert lab.run_code("print(dash.session.look.predictions[0].label)") == "school bus\n"
+    assert lab.page.js_errors == []
+
+
+def test_a_click_on_a_bundled_photo_and_the_keyboard_choose_it(lab, dashboard, expect):
+    gallery = dashboard.locator(".vx-gallery")
+    expect(gallery).to_have_attribute("data-photos", str(len(PHOTOS)))
+    gallery.get_by_role("option", name="Espresso").click()
+    expect(first_prediction(dashboard)).to_have_text("espresso")
+    lab.page.keyboard.press("ArrowLeft")      # moves the focus, chooses nothing
+    expect(first_prediction(dashboard)).to_have_text("espresso")
+    lab.page.keyboard.press("Enter")
+    expect(first_prediction(dashboard)).to_have_text("cheeseburger")
+    expect(gallery.get_by_role("option", name="Burger")).to_have_attribute("aria-selected", "true")
+    assert lab.page.js_errors == []
+
+
+def test_a_cell_changes_what_is_on_the_screen(lab, dashboard, expect):
+    lab.run_code(f"dash.session.image = {str(PHOTOS['pizza'].path)!r}")
+    expect(first_prediction(dashboard)).to_have_text("pizza")
+    lab.run_code("dash.session.model = 'tf_efficientnet_lite2'")
+    expect(dashboard.locator(".vx-status")).to_contain_text("tf_efficientnet_lite2.in1k")
+    assert lab.page.js_errors == []
+
+
+def test_weights_that_are_out_of_reach_become_a_sentence_and_random_ones_say_so(lab, dashboard, expect):
+    dashboard.get_by_label("Search", exact=True).fill("resnet10t")
+    dashboard.get_by_role("button", name="Download trained weights and open").click()
+    alert = dashboard.get_by_role("alert")
+    expect(alert).to_contain_text("not on this computer")
+    expect(dashboard.locator(".vx-status")).to_contain_text("tf_efficientnet_lite0.in1k")
+    dashboard.get_by_role("button", name="Open with random weights").click()
+    expect(dashboard.locator(".vx-status")).to_contain_text("random weights")
+    expect(dashboard.locator(".vx-note").first).to_contain_text("mean nothing")
+    expect(alert).to_have_count(0)
+    assert lab.page.js_errors == []
+
+
+def test_names_that_are_html_stay_text(lab, expect, tmp_path):
+    evil = "<img src=x onerror=window.hacked=1>"
+    lab.open_cells(
+        "import explorer, torch\n"
+        f"labels = [{evil!r}, '<script>window.hacked=2</script>']\n"
+        "dash = explorer.Dashboard(explorer.create_model('resnet10t', num_classes=2), labels=labels)\n"
+        "dash",
+    )
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    names = view.locator(".vx-predictions .vx-name")
+    expect(names).to_have_count(2)
+    assert set(names.all_inner_texts()) == {evil, "<script>window.hacked=2</script>"}
+    hostile = tmp_path / "<b onclick=alert(1)>cat.jpg"
+    hostile.write_bytes(PHOTOS["cat_tabby"].path.read_bytes())
+    upload(view, hostile)
+    expect(view.locator(".vx-input-note")).to_contain_text("<b onclick=alert(1)>cat.jpg")
+    lab.run_code("dash.wait()")
+    assert lab.page.evaluate("() => window.hacked === undefined")
+    assert lab.page.js_errors == []
+
+
+def test_the_dark_theme_reaches_every_panel(lab, expect):
+    with lab.dark():
+        lab.open_cells("import explorer\nexplorer.Dashboard()")
+        lab.run_all()
+        view = lab.page.locator(".vx-dashboard")
+        expect(first_prediction(view)).to_be_visible(timeout=60_000)
+        for selector in (".vx-dashboard", ".vx-predictions .vx-name", ".vx-mosaic-title", ".vx-input-zone", ".vx-card"):
+            ink = view.page.locator(selector).first.evaluate(
+                "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+            assert min(ink) > 140, (selector, ink)  # light letters on dark
+        back = view.evaluate("el => getComputedStyle(el).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        assert max(back) < 80, back
+
+
+@pytest.mark.parametrize("width", [700, 1280])
+def test_nothing_is_cut_off_in_a_narrow_or_wide_window(lab, dashboard, width):
+    lab.page.set_viewport_size({"width": width, "height": 900})
+    lab.page.wait_for_function(
+        "() => { const el = document.querySelector('.vx-dashboard'); return el.scrollWidth <= el.clientWidth + 1; }")
+    outside = dashboard.evaluate("""el => {
+        const right = el.getBoundingClientRect().right;
+        return [...el.querySelectorAll('button, select, input, canvas, img, summary')]
+          .filter(n => n.offsetParent && n.getBoundingClientRect().right > right + 1 && !n.closest('.vx-mosaic-box'))
+          .map(n => n.outerHTML.slice(0, 80));
+    }""")
+    assert outside == []
+
+
+def test_a_new_photo_travels_in_little_traffic(lab, expect):
+    received = []
+    lab.page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(first_prediction(view)).to_be_visible(timeout=60_000)
+    lab.run_code("dash.wait()")
+    received.clear()
+    view.locator(".vx-gallery").get_by_role("option", name="Espresso").click()
+    expect(first_prediction(view)).to_have_text("espresso")
+    lab.run_code("dash.wait()")
+    # one stage of 16 x 112 x 112 bytes, the crop as a JPEG, bars and steps: no base64 floods, no whole network
+    assert sum(received) < 600_000, sum(received)
+
+
+def test_the_snapshot_is_plain_html_and_png(lab, dashboard, expect):
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash.wait()\ndash.snapshot()", name="snap.ipynb")
+    lab.run_all()
+    saved = lab.save()
+    html = "".join(saved["cells"][0]["outputs"][-1]["data"]["text/html"])
+    assert "data:image/png;base64," in html and "<script" not in html
+    assert re.search(r"tiger cat|Egyptian cat|tabby", html)
