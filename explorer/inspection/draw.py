@@ -2,8 +2,8 @@
 
     mosaic(maps, colormap="magma").save("layer1.png")     # maps [C, H, W]: one small picture a channel
 
-A matplotlib figure with an axis for every channel takes seconds; this takes milliseconds, because all channels
-are quantised and laid out in one array operation each.
+A matplotlib figure with an axis for every channel takes seconds; this takes milliseconds, because all
+channels are quantised and laid out in one array operation each.
 """
 
 from __future__ import annotations

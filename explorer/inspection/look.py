@@ -95,7 +95,7 @@ class Look:
         limit: int | None = None,
         cell: int | None = None,
     ) -> Image.Image:
-        """The feature maps of one stage as one picture; `explorer.inspection.draw.mosaic` tells the options."""
+        """The feature maps of one stage as one picture; the options are those of `draw.mosaic`."""
         if stage not in self.stages:
             known = ", ".join(self.stages)
             raise ValueError(f"{self.model_name} has no stage {stage!r}. Its stages: {known}.")
@@ -189,8 +189,8 @@ def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor
             embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
         logits = logits.cpu()  # waits until the device has finished, so that the clock is right
     if logits.ndim > 1:
-        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one score a "
-                         'class: create it with a global_pool, e.g. "avg".')
+        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one "
+                         'score a class: create it with a global_pool, e.g. "avg".')
     return maps, embedding, logits
 
 

@@ -1,9 +1,9 @@
 """The modules of a model as a tree: parameters, output shapes and FLOPs of each.
 
-Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no content:
-nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has the model's
-structure but none of its weights; the model itself is not touched, and may train or predict in another thread
-meanwhile.
+Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
+content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has
+the model's structure but none of its weights; the model itself is not touched, and may train or predict in another
+thread meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
 
-# A tuple of sizes; a list or dict of shapes where a module returns several tensors; None where it returns none.
+# A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
 Shape = Any
 
 FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
@@ -43,8 +43,8 @@ class ModuleNode:
     kind:         the class, e.g. "Conv2d"
     params:       numbers in its parameters and those of all modules below it; what is shared counts once
     trainable:    how many of them are not frozen
-    output_shape: of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns several
-                  tensors; None where it returned none, was never called, or nothing was measured
+    output_shape: of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns
+                  several tensors; None where it returned none, was never called, or nothing was measured
     flops:        floating-point operations of it and all modules below it for this input, 2 a multiply-add;
                   convolutions, matrix products and attention only. None where nothing was measured
     children:     the modules in it, in the order in which they were defined
@@ -95,7 +95,7 @@ class ModuleNode:
         return _shape_text(self.output_shape)
 
     def rows(self) -> list[list]:
-        """[name, parent's row, kind, params, trainable, shape, flops] a node; parents first, the top's parent is -1."""
+        """[name, parent's row, kind, params, trainable, shape, flops] a node, parents first; the top's is -1."""
         rows: list[list] = []
 
         def add(node: ModuleNode, parent: int) -> None:
@@ -109,7 +109,7 @@ class ModuleNode:
         return rows
 
     def text(self, depth: int = 2) -> str:
-        """The tree as aligned lines, `depth` levels below the top; "+12": 12 more modules are below this one."""
+        """The tree as aligned lines, `depth` levels below the top; "+12": 12 more modules are below it."""
         lines = [("module", "kind", "params", "share", "output", "FLOPs")]
 
         def add(node: ModuleNode, level: int) -> None:
@@ -160,8 +160,8 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
 
     model:      any PyTorch module; or a name that `create_model` knows, for which no weights are loaded
     input_size: the side in pixels, (height, width), (channels, height, width) or with the batch in front; by
-                default what the model's weights expect. A module that says nothing about its input gets a tree
-                without shapes and FLOPs
+                default what the model's weights expect. A module that says nothing about its input gets a
+                tree without shapes and FLOPs
 
     FLOPs are counted as torch.utils.flop_counter does: 2 for a multiply-add; convolutions, matrix products
     and attention only. Raises ValueError where the model can't run on such an input.
@@ -219,7 +219,7 @@ def _measure(model: nn.Module, shape: tuple[int, ...]) -> _Measured:
         try:
             twin = _meta_twin(model)
             return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
-        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, something not to be copied
+        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, a lock in it
             if place["device"].type == "meta":
                 raise _cannot_run(model, shape, on_meta) from on_meta
             try:

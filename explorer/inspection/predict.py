@@ -39,8 +39,8 @@ from explorer.inspection.look import (
 from explorer.models.contract import VisionModel, parameter_place
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga .ico "
-    ".qoi".split()
+    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga "
+    ".ico .qoi".split()
 )
 ROWS_SHOWN = 50  # in a notebook; the table itself has all
 
@@ -93,7 +93,7 @@ class PredictionTable:
         return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a line for each prediction (name, rank, label, index, probability, logit) and for each error."""
+        """Write a line a prediction (name, rank, label, index, probability, logit, error) and a line an error."""
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
@@ -157,12 +157,12 @@ def predict(
     model:      an explorer model with a classifier, or a name, created with its trained weights
     images:     anything `load_image` takes -> list of the `topk` best predictions;
                 a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched
-                with its subfolders for picture files, in natural order; a picture that can't be opened becomes
-                a row that says why
+                with its subfolders for picture files, in natural order; a picture that can't be opened
+                becomes a row that says why
     batch_size: photos that go through the network together; only so many are in memory at a time
 
-    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for a
-    model without classifier.
+    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
+    a model without classifier.
     """
     check_topk(topk)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:

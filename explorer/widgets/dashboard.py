@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.export import page_html, snapshot_html
-from explorer.widgets.panels.images import ImagesPanel
+from explorer.widgets.panels.images import ImagesPanel, gallery
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
@@ -40,11 +40,11 @@ class Dashboard(W.VBox):
 
     def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,
                  labels: Sequence[str] | None = None, input_size: Sequence[int] | None = None):
-        model = check_model(model)
+        model, photos = check_model(model), gallery(images)  # refused before anything is built
         self.session = Session(labels=tuple(labels) if labels is not None else None,
                                input_size=tuple(input_size) if input_size is not None else None)
         self.picker = PickerPanel(self.session)
-        self.images = ImagesPanel(self.session, images)
+        self.images = ImagesPanel(self.session, photos)
         self.predictions = PredictionsPanel(self.session)
         self.stages = StagesPanel(self.session)
         self.modules = ModulesPanel(self.session)

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_first_light.py
 
-Both sides run in turn, in the same process or as processes of the same kind, so that whatever else the computer
-does hits both; medians and their ratio are printed. README.md beside this file says what is compared.
+Both sides run in turn, in the same process or as processes of the same kind, so that whatever else the
+computer does hits both; medians and their ratio are printed. README.md beside this file says what is compared.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
         maps, handles = [], []
         for info in theirs.feature_info:
             module = theirs.get_submodule(info["module"])
-            handles.append(module.register_forward_hook(lambda module, _, output: maps.append(output[0].clone())))
+            def keep(module, args, output):
+                maps.append(output[0].clone())
+
+            handles.append(module.register_forward_hook(keep))
         with Image.open(photo) as image, torch.inference_mode():
             logits = theirs(transform(image.convert("RGB"))[None])[0]
         probabilities, indices = logits.softmax(0).topk(5)
@@ -139,7 +142,7 @@ def main() -> None:
         raise SystemExit(f"The other side is not installed: pip install {' '.join(missing)}")
     sys.path.insert(0, str(ROOT))
 
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, medians of {options.repeats} rounds\n")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, medians of {options.repeats}\n")
     print(f"{'':48} {'explorer':>9} {'others':>9} {'ratio':>7}")
 
     def show(what: str, ours: float, theirs: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from html import escape
 
 import ipywidgets as W
@@ -40,10 +41,8 @@ class Panel(W.VBox):
 
     def close(self) -> None:
         if self.draw_on:
-            try:
+            with contextlib.suppress(ValueError):  # the session let go of its observers first
                 self.session.unobserve(self._redraw, list(self.draw_on))
-            except ValueError:
-                pass  # the session let go of its observers first
         super().close()
 
 

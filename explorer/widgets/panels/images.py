@@ -19,7 +19,7 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 MAX_THUMBNAILS = 60  # about 4 kB each, sent once
 
 
-def gallery(images: Any = None) -> list[tuple[str, Any]]:
+def gallery(images: Any) -> list[tuple[str, Any]]:
     """(title, source) of each photo in the gallery: the bundled ones, or those the user gave.
 
     images: None, a folder, one source, or a list of sources as `load_image` takes them.
@@ -55,8 +55,9 @@ class ImagesPanel(Panel):
     title = "Photo"
     draw_on = ("image_name",)
 
-    def __init__(self, session: Session, images: Any = None):
-        self.photos = gallery(images)
+    def __init__(self, session: Session, photos: list[tuple[str, Any]]):
+        """photos: (title, source) of each, as `gallery` gives them."""
+        self.photos = photos
         self.gallery = PhotoGallery()
         self.input = ImageInput()
         self.note = W.HTML()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import ipywidgets as W
 
 from explorer.inspection import draw
-from explorer.inspection.look import Look, Prediction, percent, top_predictions
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.session import Session
+
+if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen before that
+    from explorer.inspection.look import Look, Prediction
 
 
 def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
     """The likeliest classes as a list with bars; names are untrusted text."""
+    from explorer.inspection.look import percent
+
     rows = []
     for p in predictions:
         value = percent(p.probability) + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
@@ -73,6 +78,8 @@ class PredictionsPanel(Panel):
         self.body.layout.display = "" if look else "none"
         if look is None:
             return
+        from explorer.inspection.look import top_predictions
+
         self.photo.value = draw.jpeg_bytes(look.seen)
         height, width = look.input.shape[-2:]
         self.caption.value = f'<span class="vx-soft">What the network sees: {width} × {height} pixels</span>'

@@ -251,8 +251,11 @@ function render({ model, el }) {
     const now = performance.now();
     typed = now - last < 700 ? typed + letter : letter;
     last = now;
-    const list = rows(), from = list.indexOf(made.get(focused)) + (typed.length === 1 ? 1 : 0);
-    const row = [...list.slice(from), ...list.slice(0, from)].find((r) => tree.nodes[r.dataset.index].name.toLowerCase().startsWith(typed));
+    const list = rows(), at = list.indexOf(made.get(focused));
+    const nextFrom = (from, start) => [...list.slice(from), ...list.slice(0, from)]
+      .find((row) => tree.nodes[row.dataset.index].name.toLowerCase().startsWith(start));
+    let row = typed.length > 1 && nextFrom(at, typed);
+    if (!row) row = nextFrom(at + 1, typed = letter);    // the same letter again goes on to the next
     if (row) focusOn(Number(row.dataset.index));
   }
   on(root, "keydown", (event) => event.stopPropagation());

@@ -1,0 +1,160 @@
+"""The dashboard without a browser: what it shows, what it says, what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import re
+import weakref
+
+import ipywidgets as W
+import pytest
+from ipywidgets.widgets import widget as registry
+
+import explorer
+from explorer.widgets.session import ExplorerError
+
+PHOTOS = explorer.sample_photos()
+
+
+@pytest.fixture
+def dash():
+    dash = explorer.Dashboard()
+    dash.wait()
+    yield dash
+    dash.close()
+
+
+def test_it_opens_with_trained_weights_and_the_first_photo(dash):
+    assert repr(dash) == "Dashboard(tf_efficientnet_lite0.in1k, Chelsea the cat)"
+    assert "weights from the package" in dash.status.value and "one pass" in dash.status.value
+    assert dash.predictions.bars.value.count("<li>") == 5
+    assert dash.images.gallery.selected == 0
+    assert dash.picker.models.value == "tf_efficientnet_lite0"
+    assert dash.modules.tree.selected is None and "modules" in repr(dash.modules.tree)
+
+
+def test_it_needs_few_widgets():
+    before = len(registry._instances)
+    dash = explorer.Dashboard()
+    dash.wait()
+    assert len(registry._instances) - before < 150  # each costs a notebook about a millisecond and 4 kB
+    dash.close()
+
+
+def test_close_leaves_no_widget_no_thread_and_no_model():
+    before = set(registry._instances)
+    model = explorer.create_model("resnet10t", num_classes=3)
+    dash = explorer.Dashboard(model, images=[PHOTOS[0]])
+    dash.wait()
+    session, thread, alive = weakref.ref(dash.session), dash.session.worker._thread, weakref.ref(model)
+    dash.close()
+    dash.close()
+    assert set(registry._instances) == before
+    assert not thread.is_alive()
+    del model, dash
+    gc.collect()
+    assert alive() is None and session() is None
+
+
+def test_more_predictions_and_logits_need_no_second_pass(dash):
+    look = dash.session.look
+    dash.predictions.topk.value = 10
+    dash.predictions.logits.value = True
+    assert dash.predictions.bars.value.count("<li>") == 10
+    assert "logit" in dash.predictions.bars.value
+    assert dash.session.look is look
+
+
+def test_stage_buttons_follow_the_model_and_keep_the_depth(dash):
+    dash.stages.stage.value = "blocks.6"
+    dash.session.open_model("resnet10t", pretrained=False)
+    dash.wait()
+    assert tuple(dash.stages.stage.options) == ("stem", "layer1", "layer2", "layer3", "layer4")
+    assert dash.stages.stage.value == "layer4"
+    assert "layer4 of resnet10t" in repr(dash.stages.mosaic)
+
+
+def test_a_model_opened_from_a_cell_is_selected_in_the_list(dash):
+    dash.session.model = "tf_efficientnet_lite2"
+    dash.wait()
+    assert dash.picker.models.value == "tf_efficientnet_lite2"
+
+
+def test_what_goes_wrong_is_a_sentence_above_and_wait_raises_it(dash):
+    dash.images.input._on_message("image", {"name": "<i>x</i>.png"}, [b"nothing"])
+    with pytest.raises(ExplorerError):
+        dash.wait()
+    assert 'role="alert"' in dash.message.value and "Traceback" not in dash.message.value
+    assert dash.predictions.bars.value.count("<li>") == 5
+
+
+def test_a_wrong_name_is_refused_before_anything_is_built():
+    before = len(registry._instances)
+    with pytest.raises(ValueError, match="Did you mean"):
+        explorer.Dashboard("efficentnet_b0")
+    with pytest.raises(TypeError, match="name such as"):
+        explorer.Dashboard(42)
+    assert len(registry._instances) == before
+
+
+def test_the_gallery_takes_a_folder_and_names_what_is_broken(tmp_path):
+    (tmp_path / "good.jpg").write_bytes(PHOTOS[8].path.read_bytes())
+    (tmp_path / "bad <b>.jpg").write_bytes(b"not a picture")
+    (tmp_path / "notes.txt").write_text("no picture, and not shown")
+    dash = explorer.Dashboard(images=tmp_path)
+    dash.wait()
+    assert [title for title, _ in dash.images.photos] == ["good"]
+    assert "bad &lt;b&gt;.jpg" in dash.images.note.value
+    assert dash.session.look.predictions[0].index in PHOTOS[8].imagenet_indices
+    dash.close()
+
+
+def test_an_empty_folder_is_refused_with_a_sentence(tmp_path):
+    before = len(registry._instances)
+    with pytest.raises(ValueError, match="holds no pictures"):
+        explorer.Dashboard(images=tmp_path)
+    assert len(registry._instances) == before
+
+
+def test_two_dashboards_do_not_meet():
+    one, two = explorer.Dashboard(), explorer.Dashboard(images=[PHOTOS[8]])
+    one.wait(), two.wait()
+    assert one.session.look.predictions[0].label != two.session.look.predictions[0].label
+    two.close()
+    one.load(PHOTOS[21])
+    one.wait()
+    assert one.session.look.predictions[0].label == "pizza"
+    one.close()
+
+
+def test_snapshot_and_page_are_plain_and_escaped(tmp_path):
+    model = explorer.create_model("resnet10t", num_classes=2)
+    dash = explorer.Dashboard(model, images=[PHOTOS[0]], labels=["<script>alert(1)</script>", "dog"])
+    dash.wait()
+    page = dash.export_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    for html in (dash.snapshot().data, page):
+        assert "<script" not in html and "&lt;script&gt;" in html
+        assert "data:image/png;base64," in html
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)  # nothing to fetch
+    dash.close()
+
+
+def test_large_pictures_travel_as_binary_buffers(sent):
+    dash = explorer.Dashboard()
+    dash.wait()
+    for kind, data, _buffers in sent:
+        for value in data.get("state", {}).values():
+            assert not isinstance(value, str) or len(value) < 60_000, kind
+    assert any(len(memoryview(b)) > 20_000 for _, _, buffers in sent for b in buffers)
+    dash.close()
+
+
+def test_every_control_has_a_label(dash):
+    def controls(box):
+        for child in box.children:
+            if isinstance(child, W.Box):
+                yield from controls(child)
+            elif isinstance(child, (W.Text, W.Dropdown, W.Checkbox, W.Button)):
+                yield child
+
+    assert all(control.description for control in controls(dash))

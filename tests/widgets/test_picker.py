@@ -1,0 +1,47 @@
+"""The picker's list and card."""
+
+from __future__ import annotations
+
+import pytest
+
+from explorer.models.catalog import FAMILY_OF
+from explorer.widgets.panels.picker import card_html, entry, find_entries, list_line
+
+
+def names(*args, **options):
+    return [e.name for e in find_entries(*args, **options)]
+
+
+def test_a_plain_word_is_found_anywhere_and_a_pattern_is_a_pattern():
+    assert "tf_efficientnet_lite0" in names("lite") and "resnet50" not in names("lite")
+    assert names("resnet5?") == ["resnet50"]
+    assert names("RESNET50D*") == ["resnet50d"]
+    assert names("no such model") == []
+
+
+def test_filters_combine():
+    found = find_entries("50", family="resnet_d")
+    assert {e.name for e in found} == {"resnet50c", "resnet50d", "resnet50s", "resnet50t"}
+
+
+def test_only_models_whose_weights_are_on_this_computer():
+    assert {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"} <= set(names(here=True))
+    assert len(names(here=True)) < len(FAMILY_OF)
+
+
+def test_sorting_by_year_and_size():
+    years = [e.family.year for e in find_entries(sort="year")]
+    sizes = [e.parameters for e in find_entries(sort="parameters")]
+    assert years == sorted(years) and sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vit_small_patch14_dinov2", "resnet50s", "tf_efficientnet_lite0"])
+def test_a_card_says_where_the_weights_are(name):
+    html = card_html(entry(name))
+    assert name in html
+    assert any(words in html for words in ("on this computer", "to be downloaded", "none published"))
+
+
+def test_the_list_lines_up():
+    lines = [list_line(e) for e in find_entries()]
+    assert len({line.index("M") for line in lines}) == 1
