@@ -1,8 +1,8 @@
 """The modules of a model as a tree: parameters, output shapes and FLOPs of each.
 
 Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
-content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has
-the model's structure but none of its weights; the model itself is not touched, and may train or predict in another
+content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin with the
+model's structure and none of its weights; the model itself is not touched, and may train or predict in another
 thread meanwhile.
 """
 
@@ -95,7 +95,7 @@ class ModuleNode:
         return _shape_text(self.output_shape)
 
     def rows(self) -> list[list]:
-        """[name, parent's row, kind, params, trainable, shape, flops] a node, parents first; the top's is -1."""
+        """[name, parent's row, kind, params, trainable, shape, flops] a node; the top's parent is -1."""
         rows: list[list] = []
 
         def add(node: ModuleNode, parent: int) -> None:

@@ -93,7 +93,7 @@ class PredictionTable:
         return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a line a prediction (name, rank, label, index, probability, logit, error) and a line an error."""
+        """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error."""
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])

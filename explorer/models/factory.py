@@ -155,6 +155,7 @@ def create_model(
     Raises ValueError for an unknown name, with the nearest ones.
     """
     architecture, tag = check_name(name)
+    checkpoint_path = checkpoint_path or None  # "" is timm's "none"
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     if out_indices is not None and not features_only:
@@ -164,13 +165,7 @@ def create_model(
                   drop_path_rate=drop_path_rate, img_size=img_size, **options)
 
     if pretrained or checkpoint_path is not None:
-        model = _create_trained(architecture, config, wanted, checkpoint_path, cache_dir)
-        if num_classes is not None and num_classes != model.num_classes:
-            model.load_report.skipped.append(
-                f"the classifier of {model.num_classes} classes; the new one of {num_classes} is untrained"
-                if num_classes else f"the classifier of {model.num_classes} classes: not asked for"
-            )
-            model.reset_classifier(num_classes)
+        model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
     else:
         classes = config.num_classes if num_classes is None else num_classes
         model = _build(architecture, num_classes=classes, **wanted)
@@ -215,8 +210,12 @@ def _options(model_class: type) -> str:
     return ", ".join(name for name in inspect.signature(model_class).parameters if name not in ("self", "kwargs"))
 
 
-def _create_trained(architecture, config, wanted, checkpoint_path, cache_dir):
-    """Build without random numbers on the `meta` device, then give the model the trained tensors."""
+def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir):
+    """Build without random numbers on the `meta` device, then give the model the trained tensors.
+
+    Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
+    body is loaded without it, and a fresh one goes on top.
+    """
     import torch
 
     if checkpoint_path is not None:
@@ -224,16 +223,27 @@ def _create_trained(architecture, config, wanted, checkpoint_path, cache_dir):
     else:
         state, origin = weights.fetch(config, cache_dir)
     with torch.device("meta"):
-        probe = _build(architecture, num_classes=config.num_classes, **wanted)
+        model = _build(architecture, num_classes=0, **wanted)
     if checkpoint_path is not None:
-        state = weights.recognise(architecture, state, set(probe.state_dict()))
-    # the classifier that the tensors themselves have, which may differ from the published one
-    head = state.get(f"{config.classifier}.weight")
-    classes = 0 if head is None else head.shape[0]
-    if classes != probe.num_classes:
-        probe.reset_classifier(classes)
-    probe.config = config.with_(num_classes=classes)
+        state = weights.recognise(architecture, state, set(model.state_dict()))
     report = weights.LoadReport(source=origin, name=config.name)
-    weights.load_into(probe, state, report)
-    probe.load_report = report
-    return probe
+
+    # the classifier that the tensors themselves have, which may differ from the published one
+    head = f"{config.classifier}."
+    trained = state[f"{head}weight"].shape[0] if f"{head}weight" in state else 0
+    classes = trained if num_classes is None else num_classes
+    if classes != trained:
+        state = {key: value for key, value in state.items() if not key.startswith(head)}
+        found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
+        report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
+    elif not trained and config.num_classes and num_classes is None:
+        report.skipped.append("the classifier: the weights have none, so the model gives pooled features")
+    elif trained:
+        model.reset_classifier(trained)  # still on `meta`: room for the trained one
+
+    model.config = config.with_(num_classes=trained)
+    weights.load_into(model, state, report)
+    if classes != trained:
+        model.reset_classifier(classes)
+    model.load_report = report
+    return model

@@ -160,7 +160,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     import torch
 
-    path = Path(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise WeightsError(f"'{path}' is a folder. Give the path of the weight file in it.")
     if not path.is_file():
         raise WeightsError(f"There is no weight file at '{path}'. Check the path.")
     try:
@@ -189,12 +191,13 @@ def unpack_checkpoint(content: Any, name: str = "the file") -> dict[str, Tensor]
                 break
     if not isinstance(content, Mapping):
         raise WeightsError(f"'{name}' holds a {type(content).__name__}, not a table of tensors by name.")
-    state = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    # "n_averaged": torch's AveragedModel counts its steps beside the weights
+    state = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor) and k != "n_averaged"}
     if not state:
         raise WeightsError(f"'{name}' holds no tensors. Save `model.state_dict()` and try again.")
-    for prefix in ("module.", "_orig_mod."):  # left by DataParallel and torch.compile
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    # Left by DataParallel and torch.compile, in any order. Only a prefix that every name has is a wrapper's.
+    while prefix := next((p for p in ("module.", "_orig_mod.") if all(key.startswith(p) for key in state)), ""):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 
@@ -227,22 +230,35 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dic
         return state, f"the package {packaged.package}"
     if config.hf_hub_id:
         path = in_cache(config, cache_dir) or download(config, cache_dir)
-        return read_state_dict(path), f"the hub, {config.hf_hub_id}"
+        try:
+            return read_state_dict(path), f"the hub, {config.hf_hub_id}"
+        except WeightsError as error:  # the cache would give the same file for ever
+            raise WeightsError(f"{error} To download it afresh, delete '{path}'.") from error
     if config.url:
         return download_url(config.url, cache_dir), config.url
-    raise WeightsError(
-        f"No weights are published for {config.name!r}. Use pretrained=False for random weights, give your own file "
-        f"with checkpoint_path=, or choose one of: {', '.join(names_here())}."
+    raise WeightsError(f"No weights are published for {config.name!r}. {_ways_out()}")
+
+
+def _ways_out() -> str:
+    """What to do without a download."""
+    here = ", ".join(name.partition(".")[0] for name in names_here())
+    return (
+        f"Use a model whose weights are installed ({here or 'none is'}), give a file with checkpoint_path=, or take "
+        "random weights with pretrained=False."
     )
 
 
 def _offline_message(config: ModelConfig, reason: str) -> str:
-    here = ", ".join(name.partition(".")[0] for name in names_here())
     return (
         f"The weights of {config.name!r} are not on this computer and could not be downloaded ({reason}). "
-        f"Connect to the internet once and try again: they are then kept. Without a network, use a model whose weights "
-        f"are installed ({here}), give a file with checkpoint_path=, or pretrained=False for random weights."
+        f"Connect to the internet once and try again: they are then kept. Without a network: {_ways_out()}"
     )
+
+
+def _first_line(error: Exception) -> str:
+    """The gist of an exception, for a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120].rstrip(".") if lines else type(error).__name__
 
 
 def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
@@ -254,15 +270,16 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
     from huggingface_hub import errors
 
     repo, revision = hub_reference(config.hf_hub_id)
-    if not huggingface_hub.constants.HF_HUB_OFFLINE and not reachable(huggingface_hub.constants.ENDPOINT):
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise WeightsError(_offline_message(config, "HF_HUB_OFFLINE is set"))
+    if not reachable(huggingface_hub.constants.ENDPOINT):
         raise WeightsError(_offline_message(config, "no connection to the hub"))
     for filename in hub_filenames(config):
         try:
-            return Path(
-                huggingface_hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir)
-            )
-        except errors.LocalEntryNotFoundError as error:
-            # the hub's client says so both for "offline mode" and for "no connection"
+            path = Path(huggingface_hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir))
+            check_download(path)
+            return path
+        except errors.LocalEntryNotFoundError as error:  # the client's word for "no connection"
             raise WeightsError(_offline_message(config, "no connection to the hub")) from error
         except errors.EntryNotFoundError:
             continue
@@ -276,13 +293,36 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
                 f"The hub has no public repository {repo!r} for {config.name!r}. Choose another tag, or give the "
                 "file with checkpoint_path=."
             ) from error
-        except OSError as error:  # connection errors of every HTTP client derive from it, and a full disk too
-            raise WeightsError(_offline_message(config, str(error).splitlines()[0][:120])) from error
+        except OSError as error:  # another answer of the hub, a download that broke off, a full disk
+            raise WeightsError(
+                f"The weights of {config.name!r} could not be downloaded: {_first_line(error)}. Try again; if that "
+                f"does not help: {_ways_out()}"
+            ) from error
         except Exception as error:
-            if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
-                raise WeightsError(_offline_message(config, "no connection to the hub")) from error
+            # whichever HTTP client the hub's own uses (requests, httpx, ...); its errors need not be OSErrors
+            if type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3")):
+                raise WeightsError(_offline_message(config, _first_line(error))) from error
             raise
-    raise WeightsError(f"The hub repository {repo!r} holds none of {', '.join(hub_filenames(config))}.")
+    raise WeightsError(
+        f"The hub repository {repo!r} holds none of {', '.join(hub_filenames(config))}. Choose another tag, or give "
+        "the file with checkpoint_path=."
+    )
+
+
+def check_download(path: Path) -> None:
+    """Raise WeightsError, and forget the file, unless it has the SHA-256 that the hub calls it by.
+
+    The cache keeps a large file under its checksum, and a link with the file's own name. Small files, and systems
+    without links, have no such checksum: nothing is checked then beyond the size, by the client.
+    """
+    blob = path.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        try:
+            check_sha256(path, blob.name)
+        except WeightsError:
+            path.unlink()
+            blob.unlink(missing_ok=True)
+            raise
 
 
 def reachable(url: str, timeout: float = 5.0) -> bool:
@@ -307,24 +347,36 @@ def reachable(url: str, timeout: float = 5.0) -> bool:
 
 
 def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Tensor]:
-    """Download a PyTorch file and read its tensors; a checksum in the file's name (`-1234abcd.pth`) is checked."""
-    from urllib.error import URLError
+    """Download a PyTorch file and read its tensors; a checksum in the file's name (`-1234abcd.pth`) is checked.
+
+    Raises WeightsError where it can't be had or is damaged; a damaged download is not kept.
+    """
+    from http.client import HTTPException
+    from urllib.parse import urlsplit
 
     import torch
 
-    target = Path(cache_dir or torch.hub.get_dir(), "checkpoints" if cache_dir is None else "", Path(url).name)
+    folder = Path(torch.hub.get_dir(), "checkpoints") if cache_dir is None else Path(cache_dir)
+    target = folder / Path(urlsplit(url).path).name
     checksum = re.search(r"-([0-9a-f]{8,64})\.", target.name)
-    if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(target), checksum[1] if checksum else None, progress=False)
-        except URLError as error:
-            raise WeightsError(f"{url} can't be reached ({error.reason}). Connect to the internet once.") from error
-        except RuntimeError as error:  # torch's word for a wrong checksum
-            raise WeightsError(f"The download of {target.name} is damaged: {error}. Try again.") from error
-    elif checksum:
-        check_sha256(target, checksum[1])
-    return read_state_dict(target)
+    if target.is_file():
+        if checksum:
+            check_sha256(target, checksum[1])
+        return read_state_dict(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(target), checksum[1] if checksum else None, progress=False)
+    except RuntimeError as error:  # torch's word for a wrong checksum
+        raise WeightsError(f"The download of {target.name} is damaged: {error}. Try again.") from error
+    except (OSError, HTTPException) as error:
+        raise WeightsError(
+            f"{url} can't be downloaded ({_first_line(error)}). Connect to the internet once and try again."
+        ) from error
+    try:
+        return read_state_dict(target)
+    except WeightsError:  # e.g. broken off half-way, or the error page of a server
+        target.unlink()
+        raise
 
 
 # --- adapting and loading ------------------------------------------------------------------------------
@@ -401,6 +453,8 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
 
     Strict: a missing, unknown or misshapen tensor raises WeightsError with the first few names.
     """
+    import torch
+
     config = model.config
     own = model.state_dict()
     first = f"{config.first_conv}.weight" if config.first_conv else ""
@@ -411,7 +465,8 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
     adapt = getattr(model, "adapt_state_dict", None)  # e.g. position embeddings for another image size
     if adapt is not None:
         try:
-            state = adapt(state, report)
+            with torch.device("cpu"):  # where the tensors of the file are, whatever the caller's default is
+                state = adapt(state, report)
         except ValueError as error:
             raise WeightsError(
                 f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
@@ -431,13 +486,17 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
 
 
 def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
-    """Make the tensors of `state` the model's own, without a copy of random weights in between."""
+    """Make the tensors of `state` the model's own, without a copy of random weights in between.
+
+    They go to torch's default device, as the parameters of a new model do.
+    """
     import torch
 
-    ready = {}
+    ready, place = {}, torch.get_default_device()
     for name, target in model.state_dict().items():
         value = state.get(name)
         if value is None:  # old checkpoints lack BatchNorm's counter
             value = torch.zeros(target.shape, dtype=target.dtype)
-        ready[name] = value.to(dtype=target.dtype).contiguous()
+        # detach: a file may hold frozen parameters, and a new model's learn
+        ready[name] = value.detach().to(device=place, dtype=target.dtype).contiguous()
     model.load_state_dict(ready, strict=True, assign=True)

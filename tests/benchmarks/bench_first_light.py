@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_first_light.py
 
 Both sides run in turn, in the same process or as processes of the same kind, so that whatever else the
-computer does hits both; medians and their ratio are printed. README.md beside this file says what is compared.
+computer does hits both; medians and their ratio are printed. README.md beside this says what is compared.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
         maps, handles = [], []
         for info in theirs.feature_info:
             module = theirs.get_submodule(info["module"])
+
             def keep(module, args, output):
                 maps.append(output[0].clone())
 

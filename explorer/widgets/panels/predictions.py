@@ -44,8 +44,8 @@ def steps_html(look: Look) -> str:
             )
         else:
             rest.append(f"<li><b>{escape(step.name)}</b>: {escape(step.sentence)}; {facts}</li>")
-    return (f'<details><summary>How the photo was prepared</summary><div class="vx-strip">{"".join(figures)}</div>'
-            f'<ol class="vx-steps">{"".join(rest)}</ol></details>')
+    return (f'<div class="vx-strip">{"".join(figures)}</div>'
+            f'<ol class="vx-steps" start="{len(figures) + 1}">{"".join(rest)}</ol>')
 
 
 class PredictionsPanel(Panel):
@@ -61,7 +61,8 @@ class PredictionsPanel(Panel):
         self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5,
                              layout=W.Layout(width="130px"))
         self.logits = W.Checkbox(description="logits", indent=False, layout=W.Layout(width="auto"))
-        controls = W.HBox([self.topk, self.logits])
+        self.prepared = W.Checkbox(description="how the photo was prepared", indent=False, layout=W.Layout(width="auto"))
+        controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
         left = W.VBox([self.photo, self.caption], layout=W.Layout(flex="0 1 auto"))
         right = W.VBox([self.notes, self.bars, controls], layout=W.Layout(flex="1 1 260px", min_width="0"))
@@ -71,6 +72,7 @@ class PredictionsPanel(Panel):
         super().__init__(session, [self.empty, self.body])
         self.on_choice(self.topk)
         self.on_choice(self.logits)
+        self.on_choice(self.prepared)
 
     def draw(self) -> None:
         look = self.session.look
@@ -88,4 +90,4 @@ class PredictionsPanel(Panel):
             self.bars.value = bars_html(top_predictions(look.logits, look.labels, self.topk.value), logits=self.logits.value)
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
-        self.steps.value = steps_html(look)
+        self.steps.value = steps_html(look) if self.prepared.value else ""
