@@ -76,15 +76,16 @@ def _sentence(error: Exception) -> str:
         return f"The Python package {error.name!r} is missing. Install explorer again with pip."
     if isinstance(error, (CommandError, ValueError, TypeError, OSError, RuntimeError)) and text:
         return text
-    return f"Unexpected {type(error).__name__}: {text or 'no message'}. Run it again with --debug and report what it shows."
+    kind = type(error).__name__
+    return f"Unexpected {kind}: {text or 'no message'}. Run it again with --debug and report what it shows."
 
 
 def printable(text: str) -> str:
-    """The text with control characters, line breaks and broken bytes spelt out: a file name may hold any of them."""
+    """The text with control characters, line breaks and broken bytes spelt out: file names may hold them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-# --- arguments ------------------------------------------------------------------------------------------------
+# --- arguments ----------------------------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,30 +105,33 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
 
     tour = commands.add_parser("tour", parents=[every], help="open the guided tour in JupyterLab",
-                               description="Copy the notebooks to a folder of yours and open the tour in JupyterLab. "
-                               "What stands behind -- goes to JupyterLab as it is.")
+                               description="Copy the notebooks to a folder of yours and open the tour in "
+                               "JupyterLab. What stands behind -- goes to JupyterLab as it is.")
     tour.add_argument("--to", type=Path, metavar="FOLDER",
-                      help=f"where to (default: {TOUR_FOLDER} in this folder, or in your home where this one is read-only)")
-    tour.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+                      help=f"where to (default: {TOUR_FOLDER} here, or at home where this is read-only)")
+    tour.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     tour.add_argument("--port", type=_port, help="port of the server (default: the first free one from 8888)")
     tour.set_defaults(run=run_tour, jupyter=[])
 
     names = commands.add_parser("list", parents=[every], help="list model names",
-                                description="List the names that `predict --model` and explorer.create_model take.")
+                                description="List the names that `predict` and explorer.create_model take.")
     names.add_argument("patterns", nargs="*", metavar="PATTERN", help="such as '*resne*t*' (in quotes)")
     names.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="leave these out")
     names.add_argument("--family", default="", help="only this family, such as resnet")
-    names.add_argument("--pretrained", action="store_true", help="every set of published weights, as name.tag")
+    names.add_argument("--pretrained", action="store_true", help="every set of weights, as name.tag")
     names.add_argument("--here", action="store_true", help="only names whose weights are on this computer")
     names.add_argument("--json", action="store_true", help="as JSON")
     names.set_defaults(run=run_list)
 
     predict = commands.add_parser("predict", parents=[every], help="say what is on photos",
-                                  description="Say what is on photos. Exit code 1 if one of them could not be read.")
+                                  description="Say what is on photos. Exit code 1 if one can't be read.")
     predict.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file, or a folder of them")
-    predict.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"see `list` (default: {DEFAULT_MODEL})")
-    predict.add_argument("--checkpoint", type=Path, metavar="FILE", help="your own weights instead of the published ones")
-    predict.add_argument("--topk", type=_count, default=5, metavar="K", help="predictions for each photo (default: 5)")
+    predict.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME",
+                         help=f"see `list` (default: {DEFAULT_MODEL})")
+    predict.add_argument("--checkpoint", type=Path, metavar="FILE",
+                         help="your own weights instead of the published ones")
+    predict.add_argument("--topk", type=_count, default=5, metavar="K",
+                         help="predictions for each photo (default: 5)")
     predict.add_argument("--json", action="store_true", help="as JSON")
     predict.set_defaults(run=run_predict)
 
@@ -158,24 +162,27 @@ def _port(text: str) -> int:
     return int(text)
 
 
-# --- tour -----------------------------------------------------------------------------------------------------
+# --- tour ---------------------------------------------------------------------------------------------------
 
 
 def run_tour(args: argparse.Namespace) -> int:
     from explorer.data.samples import notebooks_dir
 
     if importlib.util.find_spec("jupyterlab") is None:
-        raise CommandError(f"JupyterLab is missing. Install it with `{Path(sys.executable).name} -m pip install jupyterlab`.")
+        python = Path(sys.executable).name
+        raise CommandError(f"JupyterLab is missing. Install it with `{python} -m pip install jupyterlab`.")
     folder = tour_folder(args.to)
     for sentence in copy_notebooks(notebooks_dir(), folder):
         print(printable(sentence))
-    print(f"The notebooks are in {printable(str(folder))}. JupyterLab opens {TOUR}; Ctrl-C ends it.", flush=True)
+    where = printable(str(folder))
+    print(f"The notebooks are in {where}. JupyterLab opens {TOUR}; Ctrl-C ends it.", flush=True)
     return _run_until_ctrl_c(jupyter_command(folder, args), folder)
 
 
 def jupyter_command(folder: Path, args: argparse.Namespace) -> list[str]:
     command = [
-        sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{TOUR}",
+        sys.executable, "-m", "jupyterlab",
+        f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{TOUR}",
         # A classroom may have no internet: no look for news or updates. Ctrl-C means it: no question back.
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--ServerApp.answer_yes=True",
@@ -187,14 +194,17 @@ def jupyter_command(folder: Path, args: argparse.Namespace) -> list[str]:
         # This port or none: a person who names one has told others, or a firewall, about it.
         command += [f"--ServerApp.port={args.port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in args.jupyter:
-        # JupyterLab refuses root unless told. Containers have nobody else, and the server answers on this computer only.
+        # JupyterLab refuses root unless told. Containers have nobody else, and the server answers only on
+        # this computer.
         command.append("--allow-root")
     return command + list(args.jupyter)
 
 
 def tour_folder(wanted: Path | None) -> Path:
     """The folder to copy to, made where it is not there. Raises CommandError where nothing may be written."""
-    candidates = [wanted.expanduser()] if wanted is not None else [Path.cwd() / TOUR_FOLDER, Path.home() / TOUR_FOLDER]
+    candidates = [Path.cwd() / TOUR_FOLDER, Path.home() / TOUR_FOLDER]
+    if wanted is not None:
+        candidates = [wanted.expanduser()]
     for folder in candidates:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +215,7 @@ def tour_folder(wanted: Path | None) -> Path:
             reason = error.strerror or type(error).__name__
             continue
         return folder.resolve()
-    raise CommandError(f"Can't write in {candidates[-1]} ({reason}). Name a folder of yours with --to FOLDER.")
+    raise CommandError(f"Can't write in {candidates[-1]} ({reason}). Name another folder with --to FOLDER.")
 
 
 def copy_notebooks(source: Path, folder: Path) -> list[str]:
@@ -229,10 +239,10 @@ def copy_notebooks(source: Path, folder: Path) -> list[str]:
                 shutil.copyfile(path, target)
             record[name] = shipped
         elif record.get(name) == shipped:
-            sentences.append(f"You have changed {name}: it stays as it is. (To start afresh, rename or delete it.)")
+            sentences.append(f"You have changed {name}: it is kept. Rename or delete it to start afresh.")
         else:
             beside = _write_beside(path, target, shipped)
-            sentences.append(f"You have changed {name}: it stays as it is; explorer's new version is {beside.name} beside it.")
+            sentences.append(f"You have changed {name}: it is kept. The new version is {beside.name} beside it.")
     record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return sentences
 
@@ -267,7 +277,7 @@ def _run_until_ctrl_c(command: list[str], folder: Path) -> int:
     # Kernels of this very Python, not of a kernel that was once installed for the user.
     environment = {"JUPYTER_PREFER_ENV_PATH": "1", **os.environ}
     home = Path(__file__).resolve().parent.parent
-    if (home / "pyproject.toml").is_file():  # a checkout, perhaps not installed: kernels start in another folder
+    if (home / "pyproject.toml").is_file():  # a checkout, perhaps not installed; kernels start elsewhere
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
     server = subprocess.Popen(command, cwd=folder, env=environment)
 
@@ -300,7 +310,7 @@ def _end(server: subprocess.Popen) -> None:
             server.kill()
 
 
-# --- list -----------------------------------------------------------------------------------------------------
+# --- list ---------------------------------------------------------------------------------------------------
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -308,7 +318,8 @@ def run_list(args: argparse.Namespace) -> int:
     from explorer.models.catalog import FAMILY_OF
     from explorer.models.factory import list_models, split_name
 
-    names = list_models(args.patterns, pretrained=args.pretrained, exclude_filters=args.exclude, family=args.family)
+    names = list_models(args.patterns, pretrained=args.pretrained, exclude_filters=args.exclude,
+                        family=args.family)
     if args.here:
         names = [name for name in names if weights.is_here(*split_name(name))]
     rows = []
@@ -353,7 +364,7 @@ def print_columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] | set[
         print("  ".join(cells).rstrip())
 
 
-# --- predict --------------------------------------------------------------------------------------------------
+# --- predict ------------------------------------------------------------------------------------------------
 
 
 def run_predict(args: argparse.Namespace) -> int:
@@ -369,8 +380,8 @@ def run_predict(args: argparse.Namespace) -> int:
         if not found:
             empty.append(PredictionRow(str(given), [], f"The folder '{given}' holds no picture."))
 
-    model = create_model(args.model, pretrained=args.checkpoint is None, checkpoint_path=args.checkpoint).eval()
-    table = predict(model, photos, topk=args.topk)
+    model = create_model(args.model, pretrained=args.checkpoint is None, checkpoint_path=args.checkpoint)
+    table = predict(model.eval(), photos, topk=args.topk)
     table.rows += empty
     if args.json:
         answer = {"model": table.model_name, "notes": table.notes, "photos": json.loads(table.to_json())}

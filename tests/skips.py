@@ -1,6 +1,6 @@
-"""The rule on skipped tests: on a person's computer a skip is fine, in CI it fails the run unless it was expected.
+"""The rule on skipped tests: fine on a person's computer; in CI they fail the run unless they were expected.
 
-Expected skips stand in `allowed_skips.txt`, one a line: a pattern for the test's id, two spaces or more, the reason.
+Expected skips stand in `allowed_skips.txt`, one a line: a pattern for the test's id, two spaces, the reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def read_allowed(text: str) -> list[str]:
             continue
         pattern, _, reason = line.partition("  ")
         if not reason.strip():
-            raise ValueError(f"{ALLOWED.name}:{number}: {pattern!r} has no reason. Write it behind two spaces.")
+            where = f"{ALLOWED.name}:{number}"
+            raise ValueError(f"{where}: {pattern!r} has no reason. Write it behind two spaces.")
         patterns.append(pattern)
     return patterns
 
@@ -37,7 +38,8 @@ def read_allowed(text: str) -> list[str]:
 def not_allowed(skipped: Iterable[tuple[str, str]], patterns: Iterable[str]) -> list[str]:
     """Of (test id, reason) pairs those that no pattern expects, as lines to print."""
     patterns = list(patterns)
-    return [f"{test}: {reason}" for test, reason in skipped if not any(fnmatchcase(test, p) for p in patterns)]
+    return [f"{test}: {reason}" for test, reason in skipped
+            if not any(fnmatchcase(test, pattern) for pattern in patterns)]
 
 
 def unexpected(session: pytest.Session) -> list[str]:

@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run(*words: str, **options) -> subprocess.CompletedProcess:
     """The command in a process of its own, as from a shell."""
-    return subprocess.run([sys.executable, "-m", "explorer", *words], capture_output=True, text=True, **options)
+    command = [sys.executable, "-m", "explorer", *words]
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-# --- words that are wrong ------------------------------------------------------------------------------------
+# --- words that are wrong -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
@@ -84,7 +85,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-# --- list ------------------------------------------------------------------------------------------------------
+# --- list ---------------------------------------------------------------------------------------------------
 
 
 def test_piped_names_are_plain_lines_in_natural_order():
@@ -120,13 +121,16 @@ def test_pretrained_names_carry_their_tags(capsys):
 
 
 def test_here_lists_what_works_without_a_network(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # whatever this user has downloaded
+    # not what this user may have downloaded
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert cli.main(["list", "--here"]) == 0
     assert capsys.readouterr().out.split() == [f"tf_efficientnet_lite{n}" for n in range(3)]
 
 
 @pytest.mark.parametrize(("words", "hint"), [
-    (["resnet5"], "near it are resnet50"), (["zzz"], "patterns need wildcards"), (["*zzz*"], "No model matches."),
+    (["resnet5"], "near it are resnet50"),
+    (["zzz"], "patterns need wildcards"),
+    (["*zzz*"], "No model matches."),
 ])
 def test_no_match_is_said_on_stderr_with_exit_code_1(words, hint, capsys):
     assert cli.main(["list", *words]) == 1
@@ -143,7 +147,7 @@ def test_a_reader_that_stops_early_is_no_error():
     command.wait()
 
 
-# --- predict ---------------------------------------------------------------------------------------------------
+# --- predict ------------------------------------------------------------------------------------------------
 
 
 def test_a_photo_gets_a_table_of_its_best_classes(capsys):
@@ -205,11 +209,12 @@ def test_own_weights_are_used(tmp_path, capsys):
     model = explorer.create_model("mobilenetv2_035", num_classes=4)
     torch.save(model.state_dict(), tmp_path / "mine.pth")
     photo = PHOTOS / "cat_tabby.jpg"
-    assert cli.main(["predict", str(photo), "--model", "mobilenetv2_035", "--checkpoint", str(tmp_path / "mine.pth"),
-                     "--json"]) == 0
+    words = ["--model", "mobilenetv2_035", "--checkpoint", str(tmp_path / "mine.pth"), "--json"]
+    assert cli.main(["predict", str(photo), *words]) == 0
     said = json.loads(capsys.readouterr().out)["photos"][0]["predictions"]
     expected = explorer.predict(model, photo)
-    assert [p["logit"] for p in said] == pytest.approx([p.logit for p in expected], rel=1e-4, abs=1e-6) and len(said) == 4
+    assert len(said) == 4
+    assert [p["logit"] for p in said] == pytest.approx([p.logit for p in expected], rel=1e-4, abs=1e-6)
 
 
 def test_weights_that_are_not_here_are_one_sentence_without_a_network(tmp_path):
@@ -242,7 +247,7 @@ def test_printable_keeps_ordinary_letters_of_every_language():
     assert cli.printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
 
 
-# --- tour: the notebooks -----------------------------------------------------------------------------------------
+# --- tour: the notebooks ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -287,7 +292,8 @@ def test_a_changed_notebook_is_kept_and_the_newer_version_put_beside_it_once(shi
     for _ in range(2):  # the second time finds it there
         [sentence] = cli.copy_notebooks(shipped, mine)
         assert "changed tour.ipynb" in sentence and beside in sentence
-        assert files_of(mine) == {"tour.ipynb": "tour 1 and my notes", beside: "tour 2", "extra/more.ipynb": "more 1"}
+        assert files_of(mine) == \
+            {"tour.ipynb": "tour 1 and my notes", beside: "tour 2", "extra/more.ipynb": "more 1"}
 
 
 def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path):
@@ -296,9 +302,9 @@ def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path
     (mine / "tour.ipynb").write_text("mine")
     (mine / f"tour-{cli.__version__}.ipynb").write_text("mine too")
     cli.copy_notebooks(shipped, mine)
-    files = files_of(mine)
-    assert (files["tour.ipynb"], files[f"tour-{cli.__version__}.ipynb"], files[f"tour-{cli.__version__}-2.ipynb"]) == \
-        ("mine", "mine too", "tour 1")
+    files, beside = files_of(mine), f"tour-{cli.__version__}"
+    kept = [files[f"{name}.ipynb"] for name in ("tour", beside, beside + "-2")]
+    assert kept == ["mine", "mine too", "tour 1"]
 
 
 def test_without_a_newer_version_a_changed_notebook_gets_no_neighbour(shipped, tmp_path):
@@ -329,7 +335,7 @@ def test_the_folder_is_at_home_where_this_one_can_not_be_written(tmp_path, monke
     here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()
     home.mkdir()
-    (here / cli.TOUR_FOLDER).write_text("a file in the way: root may write everywhere, so permissions stop nobody")
+    (here / cli.TOUR_FOLDER).write_text("a file in the way: permissions would not stop root")
     monkeypatch.chdir(here)
     monkeypatch.setattr(Path, "home", lambda: home)
     assert cli.tour_folder(None) == home / cli.TOUR_FOLDER
@@ -341,16 +347,18 @@ def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
         cli.tour_folder(tmp_path / "file" / "tour")
 
 
-# --- tour: JupyterLab ----------------------------------------------------------------------------------------------
+# --- tour: JupyterLab ---------------------------------------------------------------------------------------
 
 
 def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(cli, "copy_notebooks", lambda source, folder: [])
     monkeypatch.setattr(cli, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
-    assert cli.main(["tour", "--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]) == 0
+    words = ["--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]
+    assert cli.main(["tour", *words]) == 0
     [command] = commands
-    assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-2:] == ["--ip=0.0.0.0", "--collaborative"]
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[-2:] == ["--ip=0.0.0.0", "--collaborative"]
     assert {"--no-browser", "--ServerApp.port=8899", f"--ServerApp.root_dir={tmp_path}"} <= set(command)
 
 
@@ -373,9 +381,9 @@ def start_tour(tmp_path, jupyter_env):
 
     def start(*words: str, port: int) -> tuple[subprocess.Popen, str]:
         log = (tmp_path / "log").open("w")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "explorer", "tour", "--to", str(tmp_path / "tour"), "--no-browser", "--port", str(port),
-             "--", "--IdentityProvider.token=", *words], env=jupyter_env, stdout=log, stderr=subprocess.STDOUT)
+        command = [sys.executable, "-m", "explorer", "tour", "--to", str(tmp_path / "tour"), "--no-browser",
+                   "--port", str(port), "--", "--IdentityProvider.token=", *words]
+        process = subprocess.Popen(command, env=jupyter_env, stdout=log, stderr=subprocess.STDOUT)
         started.append(process)
         return process, f"http://127.0.0.1:{port}"
 

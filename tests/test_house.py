@@ -1,8 +1,8 @@
-"""The house stands: imports only point down, the porch stays light, and nothing of this computer is in the files.
+"""The house stands: imports only point down, the porch stays light, no file tells of this computer.
 
-The rooms, top floor first, are listed in `FLOORS`. A module may import from its own floor and from those below.
-What counts as an import is everything that can run: at the top of a file, inside a function, inside `try`. Only
-imports under `if TYPE_CHECKING:` never run; they are checked for naming something that exists, nothing else.
+The rooms, top floor first, are listed in `FLOORS`. A module may import from its own floor and those below.
+What counts as an import is everything that can run: at the top of a file, inside a function, inside `try`.
+Only imports under `if TYPE_CHECKING:` never run; they must name something that exists, nothing else.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
     "timm": ("explorer.models.adapters",),
-    "matplotlib.pyplot": (),  # its global figures leak memory and are not safe in threads: use matplotlib.figure
-    "importlib.import_module": ("explorer._lazy", "explorer.models.catalog"),  # this test can't see where these lead
+    # its global figures leak memory and are not safe in threads: use matplotlib.figure
+    "matplotlib.pyplot": (),
+    # with a name that is made up at run time: this test can't see where it leads
+    "importlib.import_module": ("explorer._lazy", "explorer.models.catalog"),
 }
 
 
-# --- the checker: a tree of files in, sentences out -----------------------------------------------------------
+# --- the checker: a tree of files in, sentences out ---------------------------------------------------------
 
 
 @dataclass
@@ -107,10 +109,11 @@ def _targets(node: ast.AST, module: Module) -> list[str]:
             package = module.name.split(".") if module.is_package else module.name.split(".")[:-1]
             base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
         return [f"{base}.{alias.name}" for alias in node.names]
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__"):
-        first = node.args[0] if node.args else None
-        known = isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith(".")
-        return [first.value] if known else ["importlib.import_module"]
+    importers = ("importlib.import_module", "import_module", "__import__")
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in importers:
+        first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        known = isinstance(first, str) and not first.startswith(".")
+        return [first] if known else ["importlib.import_module"]
     return []
 
 
@@ -161,7 +164,8 @@ def floor_of(name: str, floors: Sequence[Sequence[str]]) -> int | None:
 
 
 def homeless(modules: Mapping[str, Module], floors) -> list[str]:
-    return [f"{name} lives on no floor: add it to FLOORS." for name in modules if floor_of(name, floors) is None]
+    return [f"{name} lives on no floor: add it to FLOORS."
+            for name in modules if floor_of(name, floors) is None]
 
 
 def missing(modules: Mapping[str, Module]) -> list[str]:
@@ -188,7 +192,7 @@ def upward(modules: Mapping[str, Module], floors, strangers=()) -> list[str]:
         for pair in strangers:
             for one, other in (pair, pair[::-1]):
                 if _under(module.name, one) and _under(target, other):
-                    problems.append(f"{module.name}:{line} imports {target}: {one} and {other} are strangers.")
+                    problems.append(f"{module.name}:{line} imports {target}: {one}, {other} are strangers.")
     return problems
 
 
@@ -228,7 +232,7 @@ def trespassing(modules: Mapping[str, Module], reserved: Mapping[str, Sequence[s
             if _under(target, library) and not any(_under(module.name, room) for room in rooms)]
 
 
-# --- explorer itself ------------------------------------------------------------------------------------------
+# --- explorer itself ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +242,8 @@ def house() -> dict[str, Module]:
 
 def test_the_checker_sees_the_house(house):
     """A checker that reads nothing would be content with everything."""
-    assert ("explorer.models.weights", "explorer.models.catalog") in {(m.name, t) for m, t, _ in arrows(house)}
+    pairs = {(module.name, target) for module, target, _ in arrows(house)}
+    assert ("explorer.models.weights", "explorer.models.catalog") in pairs
     assert house["explorer"].offers["create_model"] == "explorer.models.factory"
 
 
@@ -268,13 +273,14 @@ def test_burdening_libraries_stay_in_their_rooms(house):
 
 def loaded_after(code: str) -> set[str]:
     """Top-level modules in a fresh interpreter after `code`."""
-    run = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], cwd=ROOT, text=True,
-                         capture_output=True, check=True)
+    code += "\nimport sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
     return {name.partition(".")[0] for name in run.stdout.split()}
 
 
 def test_importing_explorer_loads_no_heavy_library():
-    heavy = {"torch", "torchvision", "numpy", "PIL", "ipywidgets", "anywidget", "matplotlib", "huggingface_hub"}
+    heavy = {"torch", "torchvision", "numpy", "PIL", "ipywidgets", "anywidget", "matplotlib",
+             "huggingface_hub"}
     assert loaded_after("import explorer") & heavy == set()
 
 
@@ -287,7 +293,7 @@ def test_the_command_line_lists_models_without_torch():
     assert "torch" not in loaded_after("from explorer.cli import main; assert main(['list', 'resnet*']) == 0")
 
 
-# --- the checker finds what it should: small houses with one fault each ----------------------------------------
+# --- the checker finds what it should: small houses with one fault each -------------------------------------
 
 SMALL_FLOORS = (("house.roof",), ("house.room", "house.bath"), ("house.cellar",), ("house", "house._lazy"))
 
@@ -306,8 +312,9 @@ def build(tmp_path):
 
 
 def test_a_sound_house_passes(build):
-    small = build(roof="from house.room import door\nimport house.cellar", room="from . import cellar", cellar="import os")
-    assert [*upward(small, SMALL_FLOORS), *circles(small), *missing(small), *homeless(small, SMALL_FLOORS)] == []
+    small = build(roof="from house.room import door\nimport house.cellar", room="from . import cellar",
+                  cellar="import os")
+    assert upward(small, SMALL_FLOORS) + circles(small) + missing(small) + homeless(small, SMALL_FLOORS) == []
 
 
 @pytest.mark.parametrize("text", [
@@ -330,7 +337,8 @@ def test_an_arrow_that_points_up_is_found(build, text):
 
 @pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
 def test_an_import_for_type_hints_may_point_up_but_must_exist(build, condition):
-    small = build(roof="", cellar=f"if {condition}:\n    from house.roof import tile\n    from house.attic import box")
+    imports = f"if {condition}:\n    from house.roof import tile\n    from house.attic import box"
+    small = build(roof="", cellar=imports)
     assert upward(small, SMALL_FLOORS) == []
     assert [problem for problem in missing(small) if "house.attic.box" in problem]
 
@@ -347,7 +355,8 @@ def test_a_lazy_name_leads_to_the_module_behind_it(build, tmp_path):
 def test_a_lazy_name_of_no_module_is_found(build, tmp_path):
     build(_lazy="")
     (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'attic': ('box',)})")
-    assert missing(read_house(tmp_path / "house")) == ["house offers box from house.attic, which does not exist."]
+    [problem] = missing(read_house(tmp_path / "house"))
+    assert problem == "house offers box from house.attic, which does not exist."
 
 
 def test_importing_the_whole_house_is_found(build, tmp_path):
@@ -364,7 +373,8 @@ def test_strangers_on_one_floor_may_not_meet(build):
 
 @pytest.mark.parametrize("files", [
     {"room": "import house.bath", "bath": "import house.room"},
-    {"room": "from house import bath", "bath": "def late():\n    from house.cellar import x", "cellar": "from .room import y"},
+    {"room": "from house import bath", "bath": "def late():\n    from house.cellar import x",
+     "cellar": "from .room import y"},
 ])
 def test_a_circle_is_found_also_through_functions_and_third_modules(build, files):
     assert len(circles(build(**files))) == 1
@@ -376,8 +386,8 @@ def test_a_module_without_a_floor_is_found(build):
 
 def test_a_subpackage_lives_on_its_parents_floor_unless_it_has_its_own():
     floors = (("house.room.shelf",), ("house.room",), ("house",))
-    assert [floor_of(name, floors) for name in ("house.room.shelf.book", "house.room.chair", "house", "house.shed")] == \
-        [0, 1, 2, None]
+    modules = ("house.room.shelf.book", "house.room.chair", "house", "house.shed")
+    assert [floor_of(name, floors) for name in modules] == [0, 1, 2, None]
 
 
 @pytest.mark.parametrize("text", [
@@ -394,21 +404,23 @@ def test_an_import_whose_target_cannot_be_read_is_reserved(build):
     assert len(trespassing(small, {"importlib.import_module": ()})) == 1
 
 
-# --- nothing of this computer in the files ---------------------------------------------------------------------
+# --- nothing of this computer in the files ------------------------------------------------------------------
 
 # Put together here, so that this file itself may pass.
 REGISTRIES = [".".join(parts) for parts in (
     ("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs", "org"), ("deb", "debian", "org"),
     ("conda", "anaconda", "org"),
 )]
-CDNS = [".".join(parts) for parts in (("unpkg", "com"), ("cdn", "jsdelivr", "net"), ("esm", "sh"), ("cdnjs", "cloudflare", "com"))]
+CDNS = [".".join(parts) for parts in (
+    ("unpkg", "com"), ("cdn", "jsdelivr", "net"), ("esm", "sh"), ("cdnjs", "cloudflare", "com"),
+)]
 MACHINE_PATH = re.compile(r"(?<![\w.~/$}*-])/(?:" + "|".join(("work", "root", "tmp")) + r")(?![\w-])")
 
 
 def tracked_files() -> list[Path]:
     """What git tracks or would add; outside a clone (an unpacked archive) every file but caches."""
-    listing = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True,
-                             capture_output=True)
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     if listing.returncode == 0:
         names = [name for name in listing.stdout.split("\0") if name]
     else:
@@ -430,7 +442,8 @@ def signs_of_this_computer(text: str) -> list[str]:
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine():
-    problems = {str(path.relative_to(ROOT)): signs for path in tracked_files() if (signs := signs_of_this_computer(text_of(path)))}
+    problems = {str(path.relative_to(ROOT)): signs for path in tracked_files()
+                if (signs := signs_of_this_computer(text_of(path)))}
     assert problems == {}
 
 
@@ -442,7 +455,8 @@ def test_nothing_in_the_package_is_fetched_from_a_cdn():
 
 def test_signs_of_a_computer_are_found_and_look_alikes_are_not():
     work, tmp = "/" + "work", "/" + "tmp"
-    for text in (f"open('{work}/main/x')", f"cd {tmp}", f"({tmp}/x)", f'"{tmp}"', f"file://{REGISTRIES[0]}/x"):
+    for text in (f"open('{work}/x')", f"cd {tmp}", f"({tmp}/x)", f'"{tmp}"', f"file://{REGISTRIES[0]}/x"):
         assert signs_of_this_computer(text), text
-    for text in (f"https://example.com{work}/x", f"{tmp}late", f"a{tmp}/x", f"$HOME{tmp}/x", f"..{tmp}/x", f"{work}-force"):
+    for text in (f"https://example.com{work}/x", f"{tmp}late", f"a{tmp}/x", f"$HOME{tmp}/x", f"..{tmp}/x",
+                 f"{work}-force"):
         assert signs_of_this_computer(text) == [], text

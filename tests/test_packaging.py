@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def build(what: str, source: Path, folder: Path) -> Path:
     """Build the "wheel" or "sdist" of a source tree, as pip does, without a network."""
     code = f"import sys; from hatchling.build import build_{what}; print(build_{what}(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=source, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / done.stdout.split()[-1]
 
@@ -46,7 +47,8 @@ def run_installed(installed: Path, code: str, cwd: Path) -> str:
 
 
 def names(wheel: Path) -> set[str]:
-    return {name for name in zipfile.ZipFile(wheel).namelist() if not re.match(r"vision_explorer-[^/]+\.dist-info/", name)}
+    return {name for name in zipfile.ZipFile(wheel).namelist()
+            if not re.match(r"vision_explorer-[^/]+\.dist-info/", name)}
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel):
@@ -69,7 +71,9 @@ def test_an_installed_explorer_has_the_photos_and_the_notebooks(installed, tmp_p
     assert int(photos) == len(list((ROOT / "assets" / "photos").glob("*.jpg"))) > 20
 
 
-@pytest.mark.parametrize(("folder", "inside"), [("notebooks", "_notebooks"), ("assets/photos", "_assets/photos")])
+@pytest.mark.parametrize(("folder", "inside"), [
+    ("notebooks", "_notebooks"), ("assets/photos", "_assets/photos"),
+])
 def test_the_bundled_files_are_those_of_the_checkout(installed, folder, inside):
     ours = {p.name: p.read_bytes() for p in (ROOT / folder).iterdir() if p.is_file()}
     theirs = {p.name: p.read_bytes() for p in (installed / "explorer" / inside).iterdir() if p.is_file()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def run(pytester, monkeypatch):
         monkeypatch.setenv("CI", ci)
         package = pytester.mkpydir("tests")
         for name in ("conftest.py", "skips.py"):
-            (package / name).write_text(CONFTEST.with_name(name).read_text(encoding="utf-8"), encoding="utf-8")
+            shutil.copy(CONFTEST.with_name(name), package)
         (package / "allowed_skips.txt").write_text(allowed, encoding="utf-8")
         (package / "test_it.py").write_text(text, encoding="utf-8")
         pytester.makeini("[pytest]\ntestpaths = tests")

@@ -88,7 +88,7 @@ def _open(source: Any, max_pixels: int) -> Image.Image:
         _check_size(source.size, max_pixels, "The picture")
         return _upright(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(io.BytesIO(bytes(source)), "These bytes", max_pixels)
+        return _decode(io.BytesIO(bytes(source)), "The data", max_pixels)
     if isinstance(source, (str, os.PathLike)):
         return _open_path(os.fsdecode(source), max_pixels)
     if _is_instance(source, "torch", "Tensor"):

@@ -11,8 +11,9 @@ feature pyramids) reads that generator and the table `stages`, and so works for 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -224,14 +225,16 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
     """Stage indices as non-negative numbers, in the order asked for.
 
     None means all `count` stages, an int n the last n, negative numbers count from the end.
-    Raises IndexError with the valid range.
+    Raises IndexError with the valid range, TypeError for what are no whole numbers.
     """
     if indices is None:
         return tuple(range(count))
-    if isinstance(indices, int) and not isinstance(indices, bool):
+    if isinstance(indices, Integral) and not isinstance(indices, bool):
         if not 1 <= indices <= count:
             raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to {count}.")
-        return tuple(range(count - indices, count))
+        return tuple(range(count - int(indices), count))
+    if not isinstance(indices, Iterable) or not all(isinstance(index, Integral) for index in indices):
+        raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
     chosen = []
     for index in indices:
         if not -count <= index < count:

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def list_families(task: str = "") -> list[str]:
 
 def is_model(name: str) -> bool:
     """Whether `create_model` knows the name; a tag, where there is one, must exist too."""
-    architecture, tag = split_name(name)
+    architecture, tag = split_name(name) if isinstance(name, str) else ("", "")
     return architecture in FAMILY_OF and (not tag or tag in weights.tags(architecture))
 
 
@@ -155,12 +156,20 @@ def create_model(
     Raises ValueError for an unknown name, with the nearest ones.
     """
     architecture, tag = check_name(name)
+    for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
+        if value is not None:
+            _check_count(option, value, least)
+    for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
     config = weights.config_for(architecture, tag)
+    if features_only:  # no head, so no pooling that a head would need
+        num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
                   drop_path_rate=drop_path_rate, img_size=img_size, **options)
 
@@ -180,6 +189,14 @@ def create_model(
     if device is not None or dtype is not None:
         model = model.to(device=device, dtype=dtype)
     return model
+
+
+def _check_count(option: str, value: Any, least: int) -> None:
+    """Raise TypeError or ValueError unless `value` is a whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{option} is {value!r}: give a whole number, not a {type(value).__name__}.")
+    if value < least:
+        raise ValueError(f"{option} is {value}: give {least} or more.")
 
 
 def _build(architecture: str, **wanted: Any):

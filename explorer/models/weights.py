@@ -233,10 +233,11 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dic
         try:
             return read_state_dict(path), f"the hub, {config.hf_hub_id}"
         except WeightsError as error:  # the cache would give the same file for ever
-            raise WeightsError(f"{error} To download it afresh, delete '{path}'.") from error
+            raise WeightsError(f"{error} To download it afresh, delete '{path.resolve()}'.") from error
     if config.url:
         return download_url(config.url, cache_dir), config.url
-    raise WeightsError(f"No weights are published for {config.name!r}. {_ways_out()}")
+    name = config.name.removesuffix(".untrained")  # the table's word for a name without weights
+    raise WeightsError(f"No weights are published for {name!r}. {_ways_out()}")
 
 
 def _ways_out() -> str:
@@ -427,9 +428,10 @@ def recognise(name: str, state: dict[str, Tensor], expected: set[str]) -> dict[s
 
 
 def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
-    """First convolution [O, C, kh, kw] for another number of input channels, keeping the response to grey.
+    """First convolution [O, C, kh, kw] for another number of input channels.
 
-    Trained on RGB: one channel gets the sum of the three; more repeat R, G, B and shrink by 3 / in_chans.
+    Trained on RGB: one channel gets the sum of the three, which answers a grey photo exactly as before; more
+    repeat R, G, B and shrink by 3 / in_chans, which keeps the strength of the answer.
     Raises WeightsError for weights that were not trained on 3 channels.
     """
     import math

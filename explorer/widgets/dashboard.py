@@ -120,7 +120,8 @@ class Dashboard(W.VBox):
         if session.look is not None:
             timing = session.look.timing
             threads = f", {timing['threads']} threads" if "threads" in timing else ""
-            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {timing['forward'] * 1000:.0f} ms</span>")
+            milliseconds = f"{timing['forward'] * 1000:.0f} ms"
+            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {milliseconds}</span>")
         self.status.value = f'<div class="vx-status" role="status" aria-live="polite">{"".join(parts)}</div>'
 
     def _show_error(self, _change=None) -> None:

@@ -22,7 +22,6 @@ from explorer.widgets.worker import Ticket, Worker
 if TYPE_CHECKING:
     from PIL import Image
 
-    from explorer.inspection.look import Look
     from explorer.models.contract import VisionModel
 
 log = logging.getLogger(__name__)
@@ -287,4 +286,5 @@ def _sentence(error: Exception, wish: Wish) -> str:
         return f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model."
     if isinstance(error, (ImageError, WeightsError, ValueError, TypeError)):
         return str(error)
-    return f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; dash.wait() in a cell shows the details."
+    return (f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; dash.wait() in a "
+            "cell shows the details.")

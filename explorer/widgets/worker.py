@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,18 @@ class Ticket:
 
 
 class Worker:
-    """Runs jobs in its own daemon thread, newest first; the thread starts with the first job."""
+    """Runs jobs one at a time in a thread of its own, the newest first; the thread starts with the first job."""
 
     def __init__(self, name: str = "explorer-worker"):
-        self._name = name
+        # An executor's thread is waited for when Python ends. A daemon thread would be killed in mid-step, which
+        # torch answers by aborting the process.
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._change = threading.Condition()
         self._waiting: Callable[[Ticket], None] | None = None
         self._running: Ticket | None = None
+        self._busy = False
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._thread_id: int | None = None
 
     def submit(self, job: Callable[[Ticket], None]) -> None:
         """Run `job(ticket)` as soon as the present one ends; drops a job that still waits.
@@ -50,22 +54,16 @@ class Worker:
             self._waiting = job
             if self._running is not None:
                 self._running.give_up()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
-                self._thread.start()
-            self._change.notify_all()
-
-    @property
-    def idle(self) -> bool:
-        with self._change:
-            return self._waiting is None and self._running is None
+            if not self._busy:
+                self._busy = True
+                self._pool.submit(self._work)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing runs or waits; False if `timeout` seconds pass first."""
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("The worker can't wait for itself: call wait() from a notebook cell.")
+        if threading.get_ident() == self._thread_id:
+            raise RuntimeError("wait() was called by what it waits for: call it from a notebook cell.")
         with self._change:
-            return self._change.wait_for(lambda: self._waiting is None and self._running is None, timeout)
+            return self._change.wait_for(lambda: not self._busy, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Drop what waits, ask the running job to give up, and end the thread. May be called twice."""
@@ -73,24 +71,23 @@ class Worker:
             self._closed, self._waiting = True, None
             if self._running is not None:
                 self._running.give_up()
-            self._change.notify_all()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        self._pool.shutdown(wait=False)
+        if threading.get_ident() != self._thread_id:
+            self.wait(timeout)
 
-    def _loop(self) -> None:
+    def _work(self) -> None:
+        """Run waiting jobs until there is none."""
+        self._thread_id = threading.get_ident()
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._waiting is not None or self._closed)
-                if self._closed:
-                    return
                 job, self._waiting = self._waiting, None
-                self._running = ticket = Ticket()
+                self._running = ticket = Ticket() if job else None
+                if job is None:
+                    self._busy = False
+                    self._change.notify_all()
+                    return
             try:
                 job(ticket)
             except Exception:  # a job reports its own errors; this is the last net
                 log.exception("a background job failed")
-            finally:
-                del job  # or the last model would live as long as the thread waits
-                with self._change:
-                    self._running = None
-                    self._change.notify_all()
+            del job  # or the last model would live as long as the thread waits

@@ -1,4 +1,4 @@
-"""Fixtures for tests in a real JupyterLab in a real Chromium: one server and one browser a run, one page a test."""
+"""Tests in a real JupyterLab in a real Chromium: one server and one browser a run, one page a test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wait_http(url: str, process: subprocess.Popen, log: Path, seconds: float = 1
 
 @pytest.fixture(scope="session")
 def lab_server(browser, jupyter_env, tmp_path_factory):
-    """(URL, folder, settings folder) of a JupyterLab that belongs to this run. Its kernels are this interpreter's."""
+    """(URL, folder, settings folder) of this run's own JupyterLab. Its kernels are this interpreter's."""
     # `browser` comes first, so that no server starts where the tests are skipped
     root = tmp_path_factory.mktemp("notebooks")
     settings = Path(jupyter_env["JUPYTERLAB_SETTINGS_DIR"])
@@ -71,8 +71,9 @@ def lab_server(browser, jupyter_env, tmp_path_factory):
     port = int(os.environ.get("EXPLORER_LAB_PORT", 0)) or free_port()
     log = root.parent / "lab.log"
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-        "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=",
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+        "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=", "--ServerApp.password=",
         f"--ServerApp.root_dir={root}", "--expose-app-in-browser", "--ServerApp.terminals_enabled=False",
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--ServerApp.disable_check_xsrf=True",
@@ -95,10 +96,11 @@ def lab_server(browser, jupyter_env, tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     """One headless Chromium; skips where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install -e '.[test]'")
+    why = "playwright is missing: pip install -e '.[test]'"
+    playwright = pytest.importorskip("playwright.sync_api", reason=why)
     chromium = find_chromium()
     if chromium is None:
-        pytest.skip("Chromium is missing: install it (Debian: apt-get install chromium) or name it in EXPLORER_CHROMIUM")
+        pytest.skip("Chromium is missing: apt-get install chromium, or name one in EXPLORER_CHROMIUM")
     playwright.expect.set_options(timeout=20_000)  # the default of 5 s is short for two busy cores
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, headless=True, args=CHROMIUM_ARGS)
@@ -109,8 +111,8 @@ def browser():
 @pytest.fixture
 def page(browser, request, tmp_path):
     """A page that collects errors in `page.js_errors`, and leaves a picture where a test fails."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1, reduced_motion="reduce",
-                                  permissions=["camera"])
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1,
+                                  reduced_motion="reduce", permissions=["camera"])
     page = context.new_page()
     page.set_default_timeout(30_000)
     page.js_errors = errors = []

@@ -1,4 +1,4 @@
-"""Drive JupyterLab as a reader does: real mouse and keyboard, and waits that hold on to facts, not to seconds."""
+"""Drive JupyterLab as a reader does: real mouse and keyboard, and waits for facts, not for seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What the waits ask is the running application itself, which `--expose-app-in-browser` puts at window.jupyterapp.
+# The waits ask the running application itself, which `--expose-app-in-browser` puts at window.jupyterapp.
 # A panel is found by its path: `shell.currentWidget` is null while a dialog or the launcher has the focus.
 _FIND = """
   const app = window.jupyterapp;
@@ -91,7 +91,8 @@ class Lab:
 
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         notebook = nbformat.v4.new_notebook(cells=cells)
-        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        notebook.metadata["kernelspec"] = kernel
         nbformat.write(notebook, self.root / name)
         return self.open(self.root / name)
 
@@ -113,7 +114,7 @@ class Lab:
         assert bad == [], "; ".join(bad)
 
     def run_code(self, code: str) -> str:
-        """Run code in the notebook's kernel without a cell; what it prints. For asking after a click what Python knows."""
+        """Run code in the notebook's kernel without a cell; what it prints. Asks what a click did."""
         return self.page.evaluate(_RUN_CODE, [self.path, code])
 
     @property
@@ -131,7 +132,7 @@ class Lab:
 
     @contextlib.contextmanager
     def setting(self, plugin: str, key: str, value: Any) -> Iterator[None]:
-        """Change a setting for the pages opened inside the block; settings live on the server, hence the way back.
+        """Change a setting for the pages opened inside the block; it lives on the server, hence the way back.
 
         lab.setting("@jupyterlab/apputils-extension:themes", "theme", "JupyterLab Dark")
         """

@@ -46,10 +46,12 @@ def test_close_leaves_no_widget_no_thread_and_no_model():
     model = explorer.create_model("resnet10t", num_classes=3)
     dash = explorer.Dashboard(model, images=[PHOTOS[0]])
     dash.wait()
-    session, thread, alive = weakref.ref(dash.session), dash.session.worker._thread, weakref.ref(model)
+    session, alive = weakref.ref(dash.session), weakref.ref(model)
+    thread, = dash.session.worker._pool._threads
     dash.close()
     dash.close()
     assert set(registry._instances) == before
+    thread.join(5)
     assert not thread.is_alive()
     del model, dash
     gc.collect()

@@ -1,4 +1,4 @@
-"""What every anywidget view promises: keywords, handshake, reader's choices, closing. No browser, no kernel."""
+"""What every anywidget view promises: keywords, handshake, reader's choices, closing. No browser needed."""
 
 from __future__ import annotations
 

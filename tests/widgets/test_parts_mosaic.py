@@ -1,4 +1,4 @@
-"""The feature mosaic's wire protocol: what is sent gives the maps back, small, honest about what is left out."""
+"""The feature mosaic's wire protocol: what is sent gives the maps back, and says what was left out."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_selection_keeps_its_true_channel_numbers(mosaic, sent):
 
 
 def test_large_maps_are_averaged_in_blocks_and_say_so(mosaic, sent):
-    maps = random_maps(2, 225, 130)                                        # 3 x 3 blocks, the last column one wide
+    maps = random_maps(2, 225, 130)                       # 3 x 3 blocks, the last column one wide
     mosaic.show(maps)
     shown = last_maps(sent)
     assert (shown["height"], shown["width"], shown["step"], shown["full"]) == (75, 44, 3, [225, 130])

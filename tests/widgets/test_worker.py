@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,16 +59,38 @@ def test_wait_gives_up_after_its_timeout(worker):
     assert worker.wait(5)
 
 
+def test_a_job_can_not_wait_for_itself(worker):
+    errors = []
+
+    def job(ticket):
+        try:
+            worker.wait(5)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    worker.submit(job)
+    assert worker.wait(5)
+    assert "from a notebook cell" in errors[0]
+
+
 def test_close_ends_the_thread_and_may_be_called_twice():
-    worker = Worker()
-    worker.submit(lambda ticket: None)
+    worker, threads = Worker(), []
+    worker.submit(lambda ticket: threads.append(threading.current_thread()))
     worker.wait(5)
-    thread = worker._thread
     worker.close()
     worker.close()
-    assert not thread.is_alive()
+    threads[0].join(5)
+    assert not threads[0].is_alive()
     with pytest.raises(RuntimeError, match="closed"):
         worker.submit(lambda ticket: None)
+
+
+def test_python_ends_cleanly_in_the_middle_of_a_job():
+    code = ("import time\nfrom explorer.widgets.worker import Worker\n"
+            "def job(ticket):\n    import torch\n    torch.randn(200, 200).inverse()\n    print('whole')\n"
+            "Worker().submit(job)\ntime.sleep(0.2)\n")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "whole\n"), ended.stderr[-2000:]
 
 
 def test_the_worker_does_not_keep_a_finished_job_alive(worker):

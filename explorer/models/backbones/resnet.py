@@ -11,7 +11,8 @@ for the relatives see `explorer/models/catalog.py`. Parameter names are torchvis
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,22 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import BlurPool2d, create_classifier
 
 
-def conv(in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
+@dataclass(frozen=True)
+class Parts:
+    """What all blocks of one network share: how to make a norm, an activation and channel attention, and widths."""
+
+    norm: Callable[[int], nn.Module]
+    act: Callable[[], nn.Module]
+    attn: Callable[[int], nn.Module | None]
+    aa: str
+    cardinality: int
+    base_width: int
+    reduce_first: int
+
+
+def conv(
+    in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """A convolution without bias (a norm layer follows) that keeps the map's size at stride 1."""
     padding = (stride - 1 + dilation * (kernel - 1)) // 2
     return nn.Conv2d(in_chans, out_chans, kernel, stride, padding, dilation, groups, bias=False)
@@ -43,19 +59,20 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_chans: int, width: int, *, stride: int, dilation: int, first_dilation: int, shortcut: nn.Module | None,
-                 norm, act, aa: str, attn, drop_path: float, cardinality: int, base_width: int, reduce_first: int):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
+                 shortcut: nn.Module | None, drop_path: float):
         super().__init__()
-        if cardinality != 1 or base_width != 64:
+        if parts.cardinality != 1 or parts.base_width != 64:
             raise ValueError("BasicBlock has no groups: use Bottleneck for cardinality and base_width.")
-        first, blur = width // reduce_first, bool(aa) and (stride == 2 or first_dilation != dilation)
+        norm, act = parts.norm, parts.act
+        first, blur = width // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
         self.conv1 = conv(in_chans, first, 3, stride=1 if blur else stride, dilation=first_dilation)
         self.bn1 = norm(first)
         self.act1 = act()
-        self.aa = anti_alias(aa if blur else "", first, stride)
+        self.aa = anti_alias(parts.aa if blur else "", first, stride)
         self.conv2 = conv(first, width, 3, dilation=dilation)
         self.bn2 = norm(width)
-        self.se = attn(width)
+        self.se = parts.attn(width)
         self.act2 = act()
         self.downsample = shortcut
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -78,21 +95,23 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, *, stride: int, dilation: int, first_dilation: int, shortcut: nn.Module | None,
-                 norm, act, aa: str, attn, drop_path: float, cardinality: int, base_width: int, reduce_first: int):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
+                 shortcut: nn.Module | None, drop_path: float):
         super().__init__()
-        out, middle = width * self.expansion, width * base_width // 64 * cardinality
-        first, blur = middle // reduce_first, bool(aa) and (stride == 2 or first_dilation != dilation)
+        norm, act = parts.norm, parts.act
+        out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
+        first, blur = middle // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
         self.conv1 = conv(in_chans, first, 1)
         self.bn1 = norm(first)
         self.act1 = act()
-        self.conv2 = conv(first, middle, 3, stride=1 if blur else stride, dilation=first_dilation, groups=cardinality)
+        self.conv2 = conv(first, middle, 3, stride=1 if blur else stride, dilation=first_dilation,
+                          groups=parts.cardinality)
         self.bn2 = norm(middle)
         self.act2 = act()
-        self.aa = anti_alias(aa if blur else "", middle, stride)
+        self.aa = anti_alias(parts.aa if blur else "", middle, stride)
         self.conv3 = conv(middle, out, 1)
         self.bn3 = norm(out)
-        self.se = attn(out)
+        self.se = parts.attn(out)
         self.act3 = act()
         self.downsample = shortcut
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -118,7 +137,9 @@ class AvgPool2dSame(nn.Module):
         return F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, stride=1)
 
 
-def conv_shortcut(in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm) -> nn.Module:
+def conv_shortcut(
+    in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm
+) -> nn.Module:
     """The shortcut where shapes change, as the paper has it: one strided convolution."""
     if stride == 1 and dilation == 1:
         kernel = 1
@@ -127,7 +148,9 @@ def conv_shortcut(in_chans: int, out_chans: int, *, kernel: int, stride: int, di
     )
 
 
-def avg_shortcut(in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm) -> nn.Module:
+def avg_shortcut(
+    in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm
+) -> nn.Module:
     """ResNet-D's shortcut: average first, so that no pixel is skipped."""
     if dilation > 1:
         pool: nn.Module = AvgPool2dSame()
@@ -184,6 +207,8 @@ class ResNet(VisionModel):
             raise ValueError(f"output_stride is {output_stride}: ResNets offer 8, 16 and 32.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         act = partial(create_act, act_layer, inplace=True)
+        parts = Parts(norm=norm_layer, act=act, attn=partial(create_attn, attn, **(attn_options or {})), aa=aa,
+                      cardinality=cardinality, base_width=base_width, reduce_first=reduce_first)
 
         if stem:
             chans = stem_width * 2
@@ -218,12 +243,8 @@ class ResNet(VisionModel):
                     if stride != 1 or chans != out:
                         shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride, dilation=dilation,
                                                  first_dilation=before, norm=norm_layer)
-                blocks.append(block(
-                    chans, width, stride=stride if j == 0 else 1, dilation=dilation, first_dilation=first_dilation,
-                    shortcut=shortcut, norm=norm_layer, act=act, aa=aa,
-                    attn=partial(create_attn, attn, **(attn_options or {})), drop_path=rates[i][j],
-                    cardinality=cardinality, base_width=base_width, reduce_first=reduce_first,
-                ))
+                blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1, dilation=dilation,
+                                    first_dilation=first_dilation, shortcut=shortcut, drop_path=rates[i][j]))
                 chans = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
             stages.append(Stage(f"layer{i + 1}", f"layer{i + 1}", chans, stride_so_far))
@@ -321,7 +342,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se"),
     "seresnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4, attn="se"),
     "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se", **_D),
-    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S, down_kernel=3, reduce_first=2),
+    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S, down_kernel=3,
+                     reduce_first=2),
 
     "resnet10t": dict(block=BasicBlock, depths=(1, 1, 1, 1), **_T),
     "resnet14t": dict(depths=(1, 1, 1, 1), **_T),

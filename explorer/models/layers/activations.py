@@ -23,15 +23,17 @@ ACTIVATIONS = {
 def create_act(act: str | type[nn.Module] | None, *, inplace: bool = False) -> nn.Module:
     """An activation from its name or class; None or "" gives the identity.
 
-    Raises ValueError with the known names.
+    Raises ValueError with the known names, TypeError for what is neither.
     """
-    if not act:
+    if act is None or act == "":
         return nn.Identity()
     if isinstance(act, str):
         try:
             act = ACTIVATIONS[act.lower()]
         except KeyError:
             raise ValueError(f"Unknown activation {act!r}. Known: {', '.join(ACTIVATIONS)}.") from None
+    elif isinstance(act, nn.Module) or not callable(act):
+        raise TypeError(f"An activation is a name or a class, such as 'relu' or nn.ReLU; got {act!r}.")
     try:
         return act(inplace=inplace)
     except TypeError:  # GELU, Sigmoid and Tanh know no in-place form

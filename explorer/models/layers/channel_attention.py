@@ -55,6 +55,8 @@ class EcaModule(nn.Module):
         if kernel_size is None:  # the paper's rule: wider for more channels, always odd
             t = int(abs(math.log2(channels) + beta) / gamma)
             kernel_size = max(t if t % 2 else t + 1, 3)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}: a channel and its neighbours are an odd number.")
         self.conv = nn.Conv1d(1, 1, kernel_size, padding=(kernel_size - 1) // 2, bias=False)
         self.gate = nn.Sigmoid()
 
@@ -68,7 +70,10 @@ ATTENTION = {"se": SEModule, "eca": EcaModule}
 
 
 def create_attn(kind: str | type[nn.Module] | None, channels: int, **options) -> nn.Module | None:
-    """A channel-attention module by name ("se", "eca") or class; None stays None."""
+    """A channel-attention module by name ("se", "eca") or class; None or "" gives None.
+
+    Raises ValueError with the known names.
+    """
     if not kind:
         return None
     if isinstance(kind, str):

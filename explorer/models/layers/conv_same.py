@@ -49,7 +49,8 @@ def create_conv2d(
     if padding == "same":
         # At stride 1 an odd kernel needs the same padding on both sides: the plain convolution is exact.
         if stride == 1 and (kernel_size - 1) * dilation % 2 == 0:
-            return nn.Conv2d(in_channels, out_channels, kernel_size, padding=(kernel_size - 1) * dilation // 2, **options)
+            padding = (kernel_size - 1) * dilation // 2
+            return nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, **options)
         return Conv2dSame(in_channels, out_channels, kernel_size, **options)
     if padding in ("", None):
         padding = ((stride - 1) + dilation * (kernel_size - 1)) // 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from itertools import count
+
 from torch import Tensor, nn
 
 
@@ -26,6 +27,8 @@ class DropPath(nn.Module):
 
     def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True):
         super().__init__()
+        if not 0 <= drop_prob <= 1:
+            raise ValueError(f"drop_prob is {drop_prob}: it is a probability, so give 0 to 1.")
         self.drop_prob = drop_prob
         self.scale_by_keep = scale_by_keep
 
@@ -38,5 +41,6 @@ class DropPath(nn.Module):
 
 def drop_path_rates(rate: float, depths: tuple[int, ...]) -> list[list[float]]:
     """Rates that grow linearly from 0 at the first block to `rate` at the last, grouped by stage."""
-    flat = iter(torch.linspace(0, rate, sum(depths), device="cpu").tolist())
-    return [[next(flat) for _ in range(depth)] for depth in depths]
+    steps = max(sum(depths) - 1, 1)
+    index = count()
+    return [[rate * next(index) / steps for _ in range(depth)] for depth in depths]

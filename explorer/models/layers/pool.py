@@ -13,7 +13,7 @@ class SelectAdaptivePool2d(nn.Module):
     """Global pooling by name: [B, C, H, W] -> [B, C, 1, 1], or [B, C] with `flatten`.
 
     pool_type: "avg"; "max"; "avgmax", the mean of both; "catavgmax", both side by side (2C channels);
-    "" leaves the map as it is.
+    "" leaves the map as it is, [B, C * H * W] with `flatten`.
     """
 
     def __init__(self, pool_type: str = "avg", flatten: bool = False):
@@ -22,7 +22,7 @@ class SelectAdaptivePool2d(nn.Module):
         if pool_type not in POOL_TYPES:
             raise ValueError(f"Unknown pooling {pool_type!r}. Use one of {', '.join(map(repr, POOL_TYPES))}.")
         self.pool_type = pool_type
-        self.flatten = nn.Flatten(1) if flatten and pool_type else nn.Identity()
+        self.flatten = nn.Flatten(1) if flatten else nn.Identity()
 
     def feat_mult(self) -> int:
         """How many times as many channels come out as go in."""
@@ -52,7 +52,7 @@ def create_classifier(
     """
     if num_classes < 0:
         raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
-    pool = SelectAdaptivePool2d(pool_type, flatten=True)
+    pool = SelectAdaptivePool2d(pool_type, flatten=bool(pool_type))  # unpooled, the map stays a map
     if not num_classes:
         return pool, nn.Identity()
     if not pool.pool_type:

@@ -11,7 +11,7 @@ from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, Family
 from explorer.models.config import ModelConfig
 from explorer.models.factory import list_models, natural_key
-from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.base import Panel
 from explorer.widgets.session import Session
 
 SORTS = {"name": "name", "year": "year", "fewest parameters": "parameters"}
@@ -77,7 +77,8 @@ def card_html(e: Entry) -> str:
         rows.append(("weights", f"{escape(c.name)}{licence}: {'on this computer' if e.here else 'to be downloaded'}"))
     else:
         rows.append(("weights", "none published"))
-    rows.append(("paper", f'<a href="{escape(e.family.url)}" target="_blank" rel="noopener">{escape(e.family.paper)}</a>'))
+    link = f'<a href="{escape(e.family.url)}" target="_blank" rel="noopener">{escape(e.family.paper)}</a>'
+    rows.append(("paper", link))
     facts = "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in rows)
     return f'<div class="vx-card"><b>{escape(e.name)}</b><br>{escape(e.family.idea)}<dl>{facts}</dl></div>'
 

@@ -24,7 +24,7 @@ def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
         value = percent(p.probability) + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
         rows.append(
             f'<li><span class="vx-name">{escape(p.label)}</span><span class="vx-value">{value}</span>'
-            f'<span class="vx-track"><span class="vx-bar" style="display:block;width:{p.probability:.2%}"></span></span></li>'
+            f'<span class="vx-track"><span class="vx-bar" style="width:{p.probability:.2%}"></span></span></li>'
         )
     return f'<ol class="vx-predictions" aria-label="Predictions, most likely first">{"".join(rows)}</ol>'
 
@@ -61,7 +61,8 @@ class PredictionsPanel(Panel):
         self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5,
                              layout=W.Layout(width="130px"))
         self.logits = W.Checkbox(description="logits", indent=False, layout=W.Layout(width="auto"))
-        self.prepared = W.Checkbox(description="how the photo was prepared", indent=False, layout=W.Layout(width="auto"))
+        self.prepared = W.Checkbox(description="how the photo was prepared", indent=False,
+                                   layout=W.Layout(width="auto"))
         controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
         left = W.VBox([self.photo, self.caption], layout=W.Layout(flex="0 1 auto"))
@@ -87,7 +88,8 @@ class PredictionsPanel(Panel):
         self.caption.value = f'<span class="vx-soft">What the network sees: {width} × {height} pixels</span>'
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
-            self.bars.value = bars_html(top_predictions(look.logits, look.labels, self.topk.value), logits=self.logits.value)
+            best = top_predictions(look.logits, look.labels, self.topk.value)
+            self.bars.value = bars_html(best, logits=self.logits.value)
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
         self.steps.value = steps_html(look) if self.prepared.value else ""

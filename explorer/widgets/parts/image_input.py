@@ -1,7 +1,7 @@
 """A picture from the reader: chosen, dropped, pasted or taken with the camera.
 
-ipywidgets' FileUpload takes clicks only, and a file over about 10 MB ends the kernel's websocket without a word.
-Here the browser scales large photos down first, so every message stays small.
+ipywidgets' FileUpload takes clicks only, and a file over about 10 MB ends the kernel's websocket without a
+word. Here the browser scales large photos down first, so every message stays small.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _HERE = Path(__file__).parent
 class ImageInput(ExplorerPart):
     """Hands the bytes of one picture at a time to the callbacks given to ``on_image``.
 
-    A JPEG, PNG, WebP, GIF or BMP file of at most ``max_side`` pixels a side and 4 MB arrives untouched, so that
-    what a model says of it is exact; a larger one arrives as an upright JPEG, or PNG where it is transparent, with
-    ``max_side`` pixels on its longer side. Nothing is decoded here.
+    A JPEG, PNG, WebP, GIF or BMP file of at most ``max_side`` pixels a side and 4 MB arrives untouched, so
+    that what a model says of it is exact; a larger one arrives as an upright JPEG, or PNG where it is
+    transparent, with ``max_side`` pixels on its longer side. Nothing is decoded here.
     """
 
     _esm = _HERE / "image_input.js"
     _css = _HERE / "image_input.css"
 
-    max_side = t.Int(1024, min=16, help="longer side, in pixels, that a large picture is scaled to").tag(sync=True)
+    max_side = t.Int(1024, min=16, help="longer side, in pixels, of a picture scaled down").tag(sync=True)
 
     _said = t.Dict({"text": "", "error": False, "number": 0}).tag(sync=True, echo_update=False)
 
@@ -39,8 +39,8 @@ class ImageInput(ExplorerPart):
     def on_image(self, callback, remove: bool = False) -> None:
         """Call ``callback(name, data)`` for each picture: its file name (str) and the file's bytes.
 
-        It runs in whichever thread the kernel handles messages in, so it should hand the work on and return. An
-        exception in it is told to the reader in one sentence and written to the log.
+        It runs in whichever thread the kernel handles messages in, so it should hand the work on and return.
+        An exception in it is told to the reader in one sentence and written to the log.
         """
         if remove:
             self._callbacks.remove(callback)
@@ -48,7 +48,7 @@ class ImageInput(ExplorerPart):
             self._callbacks.append(callback)
 
     def say(self, text: str, *, error: bool = True) -> None:
-        """Tell the reader something under the input: what went wrong, or with ``error=False`` what went well."""
+        """Tell the reader, under the input, what went wrong, or with ``error=False`` what went well."""
         with self._lock:
             # the number makes the same sentence news again when it is said twice
             self._said = {"text": str(text), "error": bool(error), "number": self._said["number"] + 1}

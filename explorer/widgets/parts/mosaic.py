@@ -1,8 +1,8 @@
 """A stage's feature maps as a grid of small pictures, one a channel.
 
-The browser gets one byte a value and, for each channel, its lowest and highest value: enough to draw with any
-colour map and on any scale, and to read every value back to 1/508 of the channel's range, without asking Python
-again. 256 channels of 56 x 56 are 800 kB.
+The browser gets one byte a value and, for each channel, its lowest and highest value: enough to draw with
+any colour map and on any scale, and to read every value back to 1/508 of the channel's range, without asking
+Python again. 256 channels of 56 x 56 are 800 kB.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class FeatureMosaic(ExplorerPart):
     def show(self, maps, *, title: str = "", total: int | None = None, channels=None) -> None:
         """Draw ``maps``, a numpy array [C, H, W] of real numbers.
 
-        ``channels``: the true number of each map where ``maps`` is a selection (default 0..C-1), ``total``: how
-        many channels the stage has. Of more than about 1 MB the strongest channels are sent, in channel order
-        (strength = mean absolute activation); maps above 112 per side are averaged in blocks. ``note`` says so.
-        Raises ``ValueError`` for another shape or kind of array.
+        ``channels``: the true number of each map where ``maps`` is a selection (default 0..C-1), ``total``:
+        how many channels the stage has. Of more than about 1 MB the strongest channels are sent, in channel
+        order (strength = mean absolute activation); maps above 112 a side are averaged in blocks. ``note``
+        says so. Raises ``ValueError`` for another shape or kind of array.
         """
         message = pack(maps, title=title, total=total, channels=channels)
         self._put(message)

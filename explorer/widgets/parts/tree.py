@@ -41,10 +41,10 @@ class ModuleTree(ExplorerPart):
         """Show ``rows``, a list of ``[name, parent, kind, params, trainable, shape, flops]``.
 
         ``parent`` is the index of the parent's row, which comes earlier; -1 for the model itself (the first
-        row). ``params`` and ``trainable`` count parameters, of the module and all below it; ``shape`` is the output's
-        shape in words ("1 × 64 × 56 × 56") or ""; ``flops`` counts floating-point operations, or is None where
-        they are not known. Raises ``ValueError`` for rows that are no tree. A selection that the new tree does
-        not have is dropped.
+        row). ``params`` and ``trainable`` count parameters, of the module and all below it; ``shape`` is the
+        output's shape in words ("1 × 64 × 56 × 56") or ""; ``flops`` counts floating-point operations, or is
+        None where they are not known. Raises ``ValueError`` for rows that are no tree. A selection that the
+        new tree does not have is dropped.
         """
         rows = [_checked(row, index) for index, row in enumerate(rows)]
         paths: list[str] = []
@@ -84,7 +84,7 @@ def _checked(row, index: int) -> list:
         raise ValueError(f"Row {index} has {len(row)} fields; expected 7: {_FIELDS}.")
     name, parent, kind, params, trainable, shape, flops = row
     if not (-1 <= parent < index and (parent == -1) == (index == 0)):
-        raise ValueError(f"Row {index} ({name!r}) has the parent {parent}. The first row is the model itself and has "
-                         "the parent -1; every other row names the row of its parent, which comes before it.")
+        raise ValueError(f"Row {index} ({name!r}) has the parent {parent}. The first row is the model itself "
+                         "and has the parent -1; every other row names the row of its parent, above it.")
     return [str(name), int(parent), str(kind), int(params), int(trainable), str(shape),
             None if flops is None else int(flops)]
