@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+TOLERANCE = 1e-5  # relative, in float32
+
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
     """Give every parameter and BatchNorm statistic a random value that keeps activations finite.
@@ -41,3 +43,58 @@ def same_weights(ours: nn.Module, theirs: nn.Module, seed: int = 0) -> None:
     randomise(theirs, seed)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     ours.eval(), theirs.eval()
+
+
+def check_numbers(mine: nn.Module, theirs: nn.Module, size: int) -> None:
+    """With the same random weights, `mine` gives timm's numbers for photos of `size` pixels.
+
+    Logits, features, the vector before the classifier, every stage's map, and all of it behind a new classifier.
+    """
+    same_weights(mine, theirs)
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        features = mine.forward_features(x)
+        assert relative_error(features, theirs.forward_features(x)) < TOLERANCE
+        assert relative_error(mine(x), theirs(x)) < TOLERANCE
+        assert relative_error(
+            mine.forward_head(features, pre_logits=True), theirs.forward_head(features, pre_logits=True)
+        ) < TOLERANCE
+        check_maps(mine, theirs, x)
+        check_new_classifier(mine, theirs, x)
+
+
+def check_maps(mine: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
+    """forward_intermediates, for all stages."""
+    final, maps = mine.forward_intermediates(x)
+    assert relative_error(final, theirs.forward_features(x)) < TOLERANCE
+    assert [m.shape[1] for m in maps] == [s.channels for s in mine.stages]
+    wanted = timm_maps(theirs, x)
+    assert len(maps) == len(wanted)
+    for own, other in zip(maps, wanted):
+        assert relative_error(own, other) < TOLERANCE
+
+
+def timm_maps(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    """All stages' maps of a timm model, NCHW: read by hooks where its table names the modules that make them."""
+    indices = tuple(range(len(model.feature_info)))
+    if hasattr(model, "patch_embed"):
+        return model.forward_intermediates(x, indices=indices, intermediates_only=True)
+    outputs, hooks = {}, []
+    for i, row in enumerate(model.feature_info):
+        def keep(_module, _inputs, output, i=i):
+            outputs[i] = output.clone()  # a later in-place activation would change it
+        hooks.append(model.get_submodule(row["module"]).register_forward_hook(keep))
+    model(x)
+    [hook.remove() for hook in hooks]
+    return [outputs[i] for i in indices]
+
+
+def check_new_classifier(mine: nn.Module, theirs: nn.Module, x: torch.Tensor) -> None:
+    """After reset_classifier the numbers are still the same."""
+    mine.reset_classifier(7), theirs.reset_classifier(7)
+    same_weights(mine, theirs, seed=2)
+    assert mine.num_classes == 7 and mine(x).shape == (2, 7)
+    assert relative_error(mine(x), theirs(x)) < TOLERANCE
+    mine.reset_classifier(0), theirs.reset_classifier(0)
+    assert mine.num_classes == 0
+    assert relative_error(mine(x), theirs(x)) < TOLERANCE

@@ -10,11 +10,10 @@ import explorer.models as ours
 from explorer.data import resolve_data_config
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
-from tests.models.oracle import relative_error, same_weights
+from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights
 
 timm = pytest.importorskip("timm")
 
-TOLERANCE = 1e-5
 NAMES = list(FAMILY_OF)
 
 
@@ -131,54 +130,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("name", "size", "options"), PATHS, ids=lambda value: str(value).replace(" ", ""))
 def test_numbers_equal_timms_on_every_code_path(name, size, options):
-    mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)
-    same_weights(mine, theirs)
-    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        features = mine.forward_features(x)
-        assert relative_error(features, theirs.forward_features(x)) < TOLERANCE
-        assert relative_error(mine(x), theirs(x)) < TOLERANCE
-        assert relative_error(
-            mine.forward_head(features, pre_logits=True), theirs.forward_head(features, pre_logits=True)
-        ) < TOLERANCE
-        check_maps(mine, theirs, x)
-        check_new_classifier(mine, theirs, x)
-
-
-def check_maps(mine, theirs, x):
-    """features_only and forward_intermediates, for all stages."""
-    final, maps = mine.forward_intermediates(x)
-    assert relative_error(final, theirs.forward_features(x)) < TOLERANCE
-    assert [(m.shape[1], ) for m in maps] == [(s.channels, ) for s in mine.stages]
-    wanted = _timm_maps(theirs, x)
-    assert len(maps) == len(wanted)
-    for own, other in zip(maps, wanted):
-        assert relative_error(own, other) < TOLERANCE
-
-
-def _timm_maps(model, x):
-    """All stages' maps by timm's own wrapper, around the weights of `model`."""
-    indices = tuple(range(len(model.feature_info)))
-    if hasattr(model, "patch_embed"):
-        return model.forward_intermediates(x, indices=indices, intermediates_only=True)
-    outputs, hooks = {}, []
-    for i, row in enumerate(model.feature_info):
-        def keep(_module, _inputs, output, i=i):
-            outputs[i] = output.clone()  # a later in-place activation would change it
-        hooks.append(model.get_submodule(row["module"]).register_forward_hook(keep))
-    model(x)
-    [hook.remove() for hook in hooks]
-    return [outputs[i] for i in indices]
-
-
-def check_new_classifier(mine, theirs, x):
-    mine.reset_classifier(7), theirs.reset_classifier(7)
-    same_weights(mine, theirs, seed=2)
-    assert mine.num_classes == 7 and mine(x).shape == (2, 7)
-    assert relative_error(mine(x), theirs(x)) < TOLERANCE
-    mine.reset_classifier(0), theirs.reset_classifier(0)
-    assert mine.num_classes == 0
-    assert relative_error(mine(x), theirs(x)) < TOLERANCE
+    check_numbers(ours.create_model(name, **options), timm.create_model(name, **options), size)
 
 
 @pytest.mark.parametrize(("name", "size"), [
