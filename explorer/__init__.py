@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.modules": ("ModuleNode", "module_tree"),
     # models
     "models.factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "models.adapters": ("wrap",),
     "models.contract": ("VisionModel",),
     "models.weights": ("WeightsError",),
     # the app

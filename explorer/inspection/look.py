@@ -175,16 +175,18 @@ def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor
     with torch.inference_mode():
         walk = model.forward_stages(tensor[None].to(**parameter_place(model)))
         # The next layer may work in place, on this very memory: so each map is copied before that layer runs.
-        maps = {stage.name: next(walk)[0].clone() for stage in model.stages}
+        maps = {stage.name: next(walk)[0].clone() for stage in model.stage_table}
         try:
             next(walk)
         except StopIteration as end:  # a generator hands its `return` value over in here
             features = end.value
         else:
             raise RuntimeError("forward_stages yielded more maps than the model has stages")
-        embedding = model.forward_head(features, pre_logits=True)
-        logits = model.forward_classifier(embedding)[0] if model.num_classes else embedding.new_empty(0)
-        embedding = embedding[0]
+        if model.num_classes:
+            embedding, logits = (both[0] for both in model.forward_vector_and_logits(features))
+        else:
+            embedding = model.forward_head(features, pre_logits=True)[0]
+            logits = embedding.new_empty(0)
         if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
             embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
         logits = logits.cpu()  # waits until the device has finished, so that the clock is right

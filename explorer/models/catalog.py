@@ -13,7 +13,10 @@ from types import ModuleType
 
 @dataclass(frozen=True)
 class Family:
-    """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`."""
+    """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`.
+
+    oracle: whose names, keys and numbers ours are: "timm", "torchvision", or "paper" where neither has them.
+    """
 
     name: str
     title: str
@@ -24,19 +27,62 @@ class Family:
     idea: str
     names: tuple[str, ...]
     task: str = "classification"
+    oracle: str = "timm"
 
 
-def _family(name: str, *, title: str, year: int, paper: str, arxiv: str, module: str, idea: str, names: str) -> Family:
-    return Family(name=name, title=title, year=year, paper=paper, url=f"https://arxiv.org/abs/{arxiv}", module=module,
-                  idea=idea, names=tuple(names.split()))
+def _family(
+    name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str, names: str,
+    oracle: str = "timm",
+) -> Family:
+    """One row of the table: the paper by its number on arXiv, or by `url` where it is not there."""
+    return Family(name=name, title=title, year=year, paper=paper, url=url or f"https://arxiv.org/abs/{arxiv}",
+                  module=module, idea=idea, names=tuple(names.split()), oracle=oracle)
 
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
+    _family(
+        "lenet", title="LeNet-5", year=1998, module="lenet", oracle="paper",
+        url="http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf",
+        paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition",
+        idea="Small shared filters find a stroke wherever it is; learnt from pixels, they read cheques.",
+        names="lenet5",
+    ),
+    _family(
+        "alexnet", title="AlexNet", year=2012, module="alexnet", oracle="torchvision",
+        url="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+        paper="Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks",
+        idea="Five convolutions, ReLU, dropout and two graphics cards: the network that ended the argument.",
+        names="alexnet",
+    ),
+    _family(
+        "googlenet", title="GoogLeNet", year=2014, arxiv="1409.4842", module="googlenet", oracle="torchvision",
+        paper="Szegedy et al., Going Deeper with Convolutions",
+        idea="Each module looks at the same map through windows of several sizes at once.",
+        names="googlenet",
+    ),
+    _family(
+        "squeezenet", title="SqueezeNet", year=2016, arxiv="1602.07360", module="squeezenet", oracle="torchvision",
+        paper="Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
+        idea="Squeeze to few channels, expand again: as accurate as AlexNet in a fiftieth of its parameters.",
+        names="squeezenet1_0 squeezenet1_1",
+    ),
+    _family(
+        "shufflenet_v2", title="ShuffleNetV2", year=2018, arxiv="1807.11164", module="shufflenet", oracle="torchvision",
+        paper="Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design",
+        idea="Half of the channels pass by untouched, then all are shuffled: what a phone finds fast.",
+        names="shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0",
+    ),
     _family(
         "vgg", title="VGG", year=2014, arxiv="1409.1556", module="vgg",
         paper="Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition",
         idea="Nothing but 3 x 3 convolutions, stacked deep, with the map halved five times.",
         names="vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
+    ),
+    _family(
+        "inception_v3", title="Inception v3", year=2015, arxiv="1512.00567", module="inception_v3",
+        paper="Szegedy et al., Rethinking the Inception Architecture for Computer Vision",
+        idea="Filters of several sizes look beside each other, and large ones are taken apart into small ones.",
+        names="inception_v3",
     ),
     _family(
         "resnet", title="ResNet", year=2015, arxiv="1512.03385", module="resnet",
@@ -56,6 +102,19 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         idea="The middle convolution is split into 32 or 64 groups: many small paths beside each other.",
         names="""resnext50_32x4d resnext50d_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d
                  resnext101_64x4d""",
+    ),
+    _family(
+        "densenet", title="DenseNet", year=2016, arxiv="1608.06993", module="densenet",
+        paper="Huang et al., Densely Connected Convolutional Networks",
+        idea="Each layer reads the maps of all layers before it, and adds a few channels of its own.",
+        names="densenet121 densenet161 densenet169 densenet201 densenet264d densenetblur121d",
+    ),
+    _family(
+        "dla", title="DLA", year=2017, arxiv="1707.06484", module="dla",
+        paper="Yu et al., Deep Layer Aggregation",
+        idea="Layers are merged in pairs, and pairs of pairs, so that shallow and deep ones meet everywhere.",
+        names="""dla34 dla46_c dla46x_c dla60 dla60x dla60x_c dla60_res2net dla60_res2next dla102 dla102x dla102x2
+                 dla169""",
     ),
     _family(
         "seresnet", title="SE-ResNet", year=2017, arxiv="1709.01507", module="resnet",
@@ -124,6 +183,27 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="spnasnet_100",
     ),
     _family(
+        "darknet", title="DarkNet", year=2018, arxiv="1804.02767", module="cspnet",
+        paper="Redmon and Farhadi, YOLOv3: An Incremental Improvement",
+        idea="A lean residual network for a fast detector: two convolutions a block, strides in place of pools.",
+        names="darknet17 darknet21 darknet53 darknetaa53 sedarknet21",
+    ),
+    _family(
+        "cspnet", title="CSPNet", year=2019, arxiv="1911.11929", module="cspnet",
+        paper="Wang et al., CSPNet: A New Backbone that can Enhance Learning Capability of CNN",
+        idea="Half of the channels go through a stage's blocks, the other half passes by: half the work, no less accurate.",
+        names="""cspresnet50 cspresnet50d cspresnet50w cspresnext50 cspdarknet53 cs3darknet_s cs3darknet_m cs3darknet_l
+                 cs3darknet_x cs3darknet_focus_s cs3darknet_focus_m cs3darknet_focus_l cs3darknet_focus_x
+                 cs3sedarknet_l cs3sedarknet_x cs3sedarknet_xdw cs3edgenet_x cs3se_edgenet_x""",
+    ),
+    _family(
+        "vovnet", title="VoVNet", year=2019, arxiv="1904.09730", module="vovnet",
+        paper="Lee et al., An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object Detection",
+        idea="Layers in a row, whose maps are all put together once: DenseNet's wealth without its memory traffic.",
+        names="""vovnet39a vovnet57a ese_vovnet19b_slim_dw ese_vovnet19b_dw ese_vovnet19b_slim ese_vovnet39b
+                 ese_vovnet57b ese_vovnet99b eca_vovnet39b ese_vovnet39b_evos""",
+    ),
+    _family(
         "efficientnet", title="EfficientNet", year=2019, arxiv="1905.11946", module="efficientnet",
         paper="Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
         idea="Depth, width and resolution grow together by one fixed rule, from a small searched network.",
@@ -171,6 +251,43 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         idea="The mean of all patches replaces the class token: simpler, and no worse.",
         names="""vit_base_patch16_gap_224 vit_medium_patch16_gap_240 vit_medium_patch16_gap_256
                  vit_medium_patch16_gap_384 vit_betwixt_patch16_gap_256""",
+    ),
+    _family(
+        "deit", title="DeiT", year=2020, arxiv="2012.12877", module="deit",
+        paper="Touvron et al., Training data-efficient image transformers and distillation through attention",
+        idea="A transformer that needs no 300 million photos: strong augmentation, and a ResNet as its teacher.",
+        names="""deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 deit_base_patch16_384
+                 deit_tiny_distilled_patch16_224 deit_small_distilled_patch16_224 deit_base_distilled_patch16_224
+                 deit_base_distilled_patch16_384""",
+    ),
+    _family(
+        "deit3", title="DeiT III", year=2022, arxiv="2204.07118", module="deit",
+        paper="Touvron et al., DeiT III: Revenge of the ViT",
+        idea="Three simple augmentations and a careful recipe, and the plain transformer needs no teacher.",
+        names="""deit3_small_patch16_224 deit3_small_patch16_384 deit3_medium_patch16_224 deit3_base_patch16_224
+                 deit3_base_patch16_384 deit3_large_patch16_224 deit3_large_patch16_384 deit3_huge_patch14_224""",
+    ),
+    _family(
+        "swin", title="Swin Transformer", year=2021, arxiv="2103.14030", module="swin",
+        paper="Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+        idea="Attention only inside small windows, which move at every second block so that neighbours meet.",
+        names="""swin_tiny_patch4_window7_224 swin_small_patch4_window7_224 swin_base_patch4_window7_224
+                 swin_base_patch4_window12_384 swin_large_patch4_window7_224 swin_large_patch4_window12_384""",
+    ),
+    _family(
+        "swin_s3", title="AutoFormerV2 (S3)", year=2021, arxiv="2111.14725", module="swin",
+        paper="Chen et al., Searching the Search Space of Vision Transformer",
+        idea="A search chooses Swin's windows and depths, and first of all what it may choose from.",
+        names="swin_s3_tiny_224 swin_s3_small_224 swin_s3_base_224",
+    ),
+    _family(
+        "swinv2", title="Swin Transformer V2", year=2021, arxiv="2111.09883", module="swinv2",
+        paper="Liu et al., Swin Transformer V2: Scaling Up Capacity and Resolution",
+        idea="Patches compare their directions, and a small network tells what a distance means: windows may grow.",
+        names="""swinv2_tiny_window8_256 swinv2_tiny_window16_256 swinv2_small_window8_256 swinv2_small_window16_256
+                 swinv2_base_window8_256 swinv2_base_window16_256 swinv2_base_window12_192
+                 swinv2_base_window12to16_192to256 swinv2_base_window12to24_192to384 swinv2_large_window12_192
+                 swinv2_large_window12to16_192to256 swinv2_large_window12to24_192to384""",
     ),
     _family(
         "dinov2", title="DINOv2", year=2023, arxiv="2304.07193", module="vit",
@@ -230,9 +347,28 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
                  vit_so400m_patch16_siglip_gap_512 vit_giantopt_patch16_siglip_gap_256
                  vit_giantopt_patch16_siglip_gap_384""",
     ),
+    _family(
+        "convnext", title="ConvNeXt", year=2022, arxiv="2201.03545", module="convnext",
+        paper="Liu et al., A ConvNet for the 2020s",
+        idea="A ResNet that takes over a transformer's habits, one by one, until it is as accurate as one.",
+        names="""convnext_zepto_rms convnext_zepto_rms_ols convnext_atto convnext_atto_ols convnext_atto_rms
+                 convnext_femto convnext_femto_ols convnext_pico convnext_pico_ols convnext_nano convnext_nano_ols
+                 convnext_tiny convnext_tiny_hnf convnext_small convnext_base convnext_large convnext_large_mlp
+                 convnext_xlarge convnext_xxlarge""",
+    ),
+    _family(
+        "convnextv2", title="ConvNeXt V2", year=2023, arxiv="2301.00808", module="convnext",
+        paper="Woo et al., ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders",
+        idea="ConvNeXt learns to paint hidden patches, with a norm that keeps its channels from saying the same.",
+        names="""convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_small
+                 convnextv2_base convnextv2_large convnextv2_huge""",
+    ),
 )}
 
 FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.names}
+
+# Old names that published notebooks still use -> today's name, with the tag of the weights that were meant.
+ALIASES: dict[str, str] = {"adv_inception_v3": "inception_v3.tf_adv_in1k"}
 
 
 def family_module(architecture: str) -> ModuleType:

@@ -42,7 +42,7 @@ class ModelConfig:
     num_classes: int = 1000
     pool_size: tuple[int, int] | None = None
     first_conv: str = ""
-    classifier: str = ""
+    classifier: str | tuple[str, ...] = ""
     labels: tuple[str, ...] | None = None
     license: str = ""
     hf_hub_id: str = ""

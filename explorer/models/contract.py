@@ -89,7 +89,7 @@ class VisionModel(nn.Module):
     """Base class of every backbone.
 
     A family sets, in its `__init__`:
-        stages          tuple[Stage, ...], in network order
+        stages          tuple[Stage, ...], in network order (see `stage_table`)
         num_classes     size of the logits; 0 means "no classifier": forward gives pooled features
         num_features    channels of `forward_features`' result
         in_chans        channels of the photo, 3 for RGB
@@ -159,6 +159,14 @@ class VisionModel(nn.Module):
         """
         return self.get_classifier()(pre_logits)
 
+    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features -> (what `forward_head` gives with `pre_logits`, the logits), in one pass.
+
+        A family whose logits don't follow from that vector alone overrides this.
+        """
+        pre_logits = self.forward_head(x, pre_logits=True)
+        return pre_logits, self.forward_classifier(pre_logits)
+
     def forward_intermediates(
         self,
         x: Tensor,
@@ -173,11 +181,11 @@ class VisionModel(nn.Module):
         Returns (features, [maps]), or just [maps] with `intermediates_only`. With `stop_early` and
         `intermediates_only` the network stops behind the deepest stage that was asked for.
         """
-        wanted = resolve_indices(indices, len(self.stages))
+        wanted = resolve_indices(indices, len(self.stage_table))
         maps, features = {}, None
         last = max(wanted)
         walk = self.forward_stages(x)
-        for index in range(len(self.stages)):
+        for index in range(len(self.stage_table)):
             feature_map = next(walk)
             if index in wanted:
                 maps[index] = feature_map
@@ -190,13 +198,22 @@ class VisionModel(nn.Module):
         return kept if intermediates_only else (features, kept)
 
     @property
+    def stage_table(self) -> tuple[Stage, ...]:
+        """The stages, in network order; whoever reads them of any family reads them here.
+
+        Many checkpoints have modules called `stages`. Such a family keeps that name for the modules and
+        overrides this one.
+        """
+        return self.stages
+
+    @property
     def feature_info(self) -> FeatureInfo:
-        return FeatureInfo(self.stages)
+        return FeatureInfo(self.stage_table)
 
     @property
     def default_out_indices(self) -> tuple[int, ...]:
         """The stages that `features_only` gives when nobody says which."""
-        count = len(self.stages)
+        count = len(self.stage_table)
         return tuple(range(count)) if self.pyramid else tuple(range(max(0, count - 3), count))
 
     @property

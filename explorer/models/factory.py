@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from numbers import Integral
@@ -14,12 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.models import weights
-from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
+from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+
+#: Other people's models behind the same contract (see `explorer.models.adapters`), and other places for weights.
+LIBRARIES = ("torchvision", "timm")
+DOORS = ("torchvision/", "timm/", "hf-hub:", "local-dir:")
 
 # --- names ------------------------------------------------------------------------------------------------
 
@@ -44,9 +49,17 @@ def list_models(
     exclude_filters: patterns whose matches are left out
     family, task:    only that family (see `list_families`) or task; an unknown one raises ValueError
     """
+    library, _ = split_door(filter)
+    if library in LIBRARIES:
+        from explorer.models.adapters import list_library
+
+        found = [name for name in list_library(library) if fnmatchcase(name, filter)]
+        return sorted((name for name in found if not _matches(name, _patterns(exclude_filters))), key=natural_key)
     families = _choose_families(family, task)
     names = [name for chosen in families for name in chosen.names]
-    if pretrained:
+    if not pretrained:  # an old name has no weights that its present one does not list
+        names += [old for old in ALIASES if FAMILY_OF[split_name(old)[0]] in families]
+    else:
         names = [f"{name}.{tag}" if tag else name for name in names for tag in weights.tags(name)]
     included, excluded = _patterns(filter), _patterns(exclude_filters)
     kept = [name for name in names if not included or _matches(name, included)]
@@ -70,9 +83,18 @@ def is_model(name: str) -> bool:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """("resnet50", "a1_in1k") of "resnet50.a1_in1k"."""
-    architecture, _, tag = name.partition(".")
+    """("resnet50", "a1_in1k") of "resnet50.a1_in1k"; of an old name, those of the present one."""
+    architecture, _, tag = ALIASES.get(name, name).partition(".")
     return architecture, tag
+
+
+def split_door(name: Any) -> tuple[str, str]:
+    """("timm", "resnet50") of "timm/resnet50", ("hf-hub", "org/name") of "hf-hub:org/name"; ("", name) without a door."""
+    if isinstance(name, str):
+        for door in DOORS:
+            if name.strip().startswith(door):
+                return door[:-1], name.strip().removeprefix(door)
+    return "", name
 
 
 def _choose_families(family: str, task: str):
@@ -107,6 +129,11 @@ def check_name(name: str) -> tuple[str, str]:
         raise TypeError(f"A model's name is a string such as 'resnet50', not {type(name).__name__}.")
     architecture, tag = split_name(name.strip())
     if architecture not in FAMILY_OF:
+        if architecture in weights.known_to_timm():
+            raise ValueError(
+                f"{architecture!r} is known to timm, and not yet to explorer itself: pip install 'vision-explorer[timm]', "
+                f"then create_model('timm/{name.strip()}')."
+            )
         hint = _nearest(architecture.lower(), FAMILY_OF)
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
     if tag and tag not in weights.tags(architecture):
@@ -124,7 +151,7 @@ def create_model(
     pretrained: bool = False,
     *,
     num_classes: int | None = None,
-    in_chans: int = 3,
+    in_chans: int | None = None,
     features_only: bool = False,
     out_indices: int | Sequence[int] | None = None,
     output_stride: int | None = None,
@@ -140,11 +167,13 @@ def create_model(
 ) -> nn.Module:
     """A model by name, with random or with trained weights.
 
-    name:            "resnet50", or with a tag "resnet50.a1_in1k"; see `list_models`
+    name:            "resnet50", or with a tag "resnet50.a1_in1k"; see `list_models`. Also "torchvision/NAME",
+                     "timm/NAME" (needs timm), "hf-hub:org/name" and "local-dir:folder" (timm's config.json and weights)
     pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
     num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
                      Another number than the weights' own puts a fresh classifier on top
-    in_chans:        channels of the photo; trained filters are adapted
+    in_chans:        channels of the photo; None: what the architecture was made for, 3 for all but LeNet-5 (1).
+                     Trained filters are adapted
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
@@ -155,7 +184,25 @@ def create_model(
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
+    door, inside = split_door(name)
+    if door in LIBRARIES:
+        from explorer.models.adapters import create_from_library
+
+        model = create_from_library(
+            door, inside, pretrained, num_classes=num_classes, in_chans=3 if in_chans is None else in_chans,
+            cache_dir=cache_dir, checkpoint_path=checkpoint_path, output_stride=output_stride, global_pool=global_pool,
+            drop_rate=drop_rate, drop_path_rate=drop_path_rate, img_size=img_size, **options)
+        return _finish(model, features_only, out_indices, device, dtype)
+    config = None
+    if door:  # somebody's own configuration and weights, of an architecture that we know
+        config, found = weights.open_door(door, inside, cache_dir)
+        name = config.architecture
+        if door == "local-dir" and pretrained:
+            pretrained, checkpoint_path = False, found
     architecture, tag = check_name(name)
+    if name.strip() in ALIASES:
+        warnings.warn(f"{name!r} is an old name: the model is now called {architecture}.{tag}.", DeprecationWarning,
+                      stacklevel=2)
     for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
         if value is not None:
             _check_count(option, value, least)
@@ -167,7 +214,7 @@ def create_model(
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
-    config = weights.config_for(architecture, tag)
+    config = config or weights.config_for(architecture, tag)
     if features_only:  # no head, so no pooling that a head would need
         num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
@@ -182,6 +229,11 @@ def create_model(
     if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
+    return _finish(model, features_only, out_indices, device, dtype)
+
+
+def _finish(model, features_only, out_indices, device, dtype):
+    """What is done to every model at last, whichever door it came through."""
     if features_only:
         from explorer.models.features import FeatureNet
 
@@ -222,9 +274,16 @@ def _build(architecture: str, **wanted: Any):
 
 
 def _options(model_class: type) -> str:
+    """The options of a class, and of those above it that it hands the rest to."""
     import inspect
 
-    return ", ".join(name for name in inspect.signature(model_class).parameters if name not in ("self", "kwargs"))
+    names: dict[str, None] = {}  # keeps the order
+    for each in model_class.__mro__:
+        parameters = inspect.signature(each.__init__).parameters.values()
+        names |= {p.name: None for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            break
+    return ", ".join(names)
 
 
 def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir):
@@ -246,11 +305,12 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     report = weights.LoadReport(source=origin, name=config.name)
 
     # the classifier that the tensors themselves have, which may differ from the published one
-    head = f"{config.classifier}."
-    trained = state[f"{head}weight"].shape[0] if f"{head}weight" in state else 0
+    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier  # two after distillation
+    heads = tuple(f"{name}." for name in names)
+    trained = max(state[f"{head}weight"].shape[0] if f"{head}weight" in state else 0 for head in heads)
     classes = trained if num_classes is None else num_classes
     if classes != trained:
-        state = {key: value for key, value in state.items() if not key.startswith(head)}
+        state = {key: value for key, value in state.items() if not key.startswith(heads)}
         found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
         report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
     elif not trained and config.num_classes and num_classes is None:

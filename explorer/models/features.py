@@ -21,10 +21,10 @@ class FeatureNet(nn.Module):
         super().__init__()
         if out_indices is None:
             out_indices = model.default_out_indices
-        indices = resolve_indices(out_indices, len(model.stages))
+        indices = resolve_indices(out_indices, len(model.stage_table))
         model.reset_classifier(0)
         self.model = model
-        self.feature_info = FeatureInfo(model.stages, indices)
+        self.feature_info = FeatureInfo(model.stage_table, indices)
 
     @property
     def out_indices(self) -> tuple[int, ...]:

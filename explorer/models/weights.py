@@ -3,7 +3,8 @@
 Three places, asked in this order:
     a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer: no network needed
     the hub's cache    what was downloaded before
-    the hub            huggingface.co, safetensors first; the older pickle format only with `weights_only=True`
+    the hub            huggingface.co, safetensors first; the older pickle format only with `weights_only=True`.
+                       Weights that only torchvision has come from its own server
 
 The facts about every published set of weights are data (`weights.json`, rebuilt by
 `tests/tools/build_weights_table.py`), read without torch.
@@ -14,7 +15,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -69,6 +72,11 @@ def config_for(architecture: str, tag: str = "") -> ModelConfig:
     return ModelConfig.from_dict({**entry.get("common", {}), **known[tag], "architecture": architecture, "tag": tag})
 
 
+def known_to_timm() -> frozenset[str]:
+    """Architectures that timm has and explorer does not, as of the table's version of timm."""
+    return frozenset(_table().get("timm_only", ()))
+
+
 def parameter_count(architecture: str) -> int | None:
     """Number of parameters with the default classifier; None where the table does not know."""
     return _table()["models"].get(architecture, {}).get("params")
@@ -110,9 +118,13 @@ PACKAGED: dict[str, PackagedWeights] = {
 
 
 def in_cache(config: ModelConfig, cache_dir: str | Path | None = None) -> Path | None:
-    """The downloaded file of these weights in the hub's cache, or None. Asks no network."""
+    """The downloaded file of these weights in the hub's cache (torch's, where they are not on the hub), or None.
+
+    Asks no network.
+    """
     if not config.hf_hub_id:
-        return None
+        target = url_target(config.url, cache_dir) if config.url else None
+        return target if target is not None and target.is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
     repo, revision = hub_reference(config.hf_hub_id)
@@ -135,6 +147,44 @@ def is_here(architecture: str, tag: str = "") -> bool:
 def names_here() -> list[str]:
     """The full names whose weights came with installed packages."""
     return [name for name, packaged in PACKAGED.items() if packaged.path() is not None]
+
+
+# --- somebody's own configuration and weights ------------------------------------------------------------
+
+
+def open_door(door: str, inside: str, cache_dir: str | Path | None = None) -> tuple[ModelConfig, Path | None]:
+    """(configuration, weight file) of "local-dir:folder", or of "hf-hub:org/name" (its file is fetched later: None).
+
+    Both hold timm's `config.json`: architecture, number of classes, label names, `pretrained_cfg`.
+    Raises WeightsError where it is missing or does not say which architecture.
+    """
+    if door == "hf-hub":
+        config = ModelConfig(hf_hub_id=inside, architecture=inside)
+        return read_config(download(config, cache_dir, ("config.json",)), inside).with_(hf_hub_id=inside), None
+    folder = Path(inside).expanduser()
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"There is no config.json in '{folder}'. Give the folder of a saved model.")
+    names = ("model.safetensors", "pytorch_model.bin")
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise WeightsError(f"There are no weights in '{folder}': expected {' or '.join(names)}.")
+    return read_config(folder / "config.json", inside), found
+
+
+def read_config(path: Path, name: str) -> ModelConfig:
+    """timm's `config.json` as a ModelConfig. Raises WeightsError for anything else."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        own = facts.get("pretrained_cfg") or {}
+        architecture, labels = str(facts["architecture"]), facts.get("label_names")
+        config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": ""})
+        if isinstance(facts.get("num_classes"), int):
+            config = config.with_(num_classes=facts["num_classes"])
+        if isinstance(labels, list) and len(labels) == config.num_classes:
+            config = config.with_(labels=tuple(map(str, labels)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: {error}).") from error
+    return config
 
 
 # --- reading files safely ----------------------------------------------------------------------------
@@ -235,6 +285,8 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dic
         except WeightsError as error:  # the cache would give the same file for ever
             raise WeightsError(f"{error} To download it afresh, delete '{path.resolve()}'.") from error
     if config.url:
+        if in_cache(config, cache_dir) is None and not reachable(config.url):
+            raise WeightsError(_offline_message(config, f"no connection to {config.url}"))
         return download_url(config.url, cache_dir), config.url
     name = config.name.removesuffix(".untrained")  # the table's word for a name without weights
     raise WeightsError(f"No weights are published for {name!r}. {_ways_out()}")
@@ -262,8 +314,10 @@ def _first_line(error: Exception) -> str:
     return lines[0][:120].rstrip(".") if lines else type(error).__name__
 
 
-def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
+def download(config: ModelConfig, cache_dir: str | Path | None = None, filenames: tuple[str, ...] = ()) -> Path:
     """Download the weights of `config` from the hub into its cache; the path of the file.
+
+    filenames: other files to ask for, the first one that is there.
 
     Raises WeightsError: offline, no such repository, or neither of the files in it.
     """
@@ -275,7 +329,7 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
         raise WeightsError(_offline_message(config, "HF_HUB_OFFLINE is set"))
     if not reachable(huggingface_hub.constants.ENDPOINT):
         raise WeightsError(_offline_message(config, "no connection to the hub"))
-    for filename in hub_filenames(config):
+    for filename in filenames or hub_filenames(config):
         try:
             path = Path(huggingface_hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir))
             check_download(path)
@@ -305,7 +359,7 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None) -> Path:
                 raise WeightsError(_offline_message(config, _first_line(error))) from error
             raise
     raise WeightsError(
-        f"The hub repository {repo!r} holds none of {', '.join(hub_filenames(config))}. Choose another tag, or give "
+        f"The hub repository {repo!r} holds none of {', '.join(filenames or hub_filenames(config))}. Choose another tag, or give "
         "the file with checkpoint_path=."
     )
 
@@ -347,24 +401,37 @@ def reachable(url: str, timeout: float = 5.0) -> bool:
     return True
 
 
+def url_target(url: str, cache_dir: str | Path | None = None) -> Path:
+    """Where `download_url` keeps that file: `cache_dir`, or the folder that torch and torchvision use."""
+    from urllib.parse import urlsplit
+
+    if cache_dir is None:
+        ask_torch = getattr(sys.modules.get("torch.hub"), "get_dir", None)
+        if ask_torch is not None:
+            hub = ask_torch()
+        else:  # torch's own rule, for whoever only lists models and should not wait for torch
+            home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+            hub = Path(home, "hub").expanduser()
+        cache_dir = Path(hub, "checkpoints")
+    return Path(cache_dir, Path(urlsplit(url).path).name)
+
+
 def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Tensor]:
     """Download a PyTorch file and read its tensors; a checksum in the file's name (`-1234abcd.pth`) is checked.
 
     Raises WeightsError where it can't be had or is damaged; a damaged download is not kept.
     """
     from http.client import HTTPException
-    from urllib.parse import urlsplit
 
     import torch
 
-    folder = Path(torch.hub.get_dir(), "checkpoints") if cache_dir is None else Path(cache_dir)
-    target = folder / Path(urlsplit(url).path).name
+    target = url_target(url, cache_dir)
     checksum = re.search(r"-([0-9a-f]{8,64})\.", target.name)
     if target.is_file():
         if checksum:
             check_sha256(target, checksum[1])
         return read_state_dict(target)
-    folder.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(target), checksum[1] if checksum else None, progress=False)
     except RuntimeError as error:  # torch's word for a wrong checksum

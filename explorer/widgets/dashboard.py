@@ -15,9 +15,12 @@ from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.stages import StagesPanel
-from explorer.widgets.session import Session, check_model
+from explorer.widgets.session import Session, check_input_size, check_labels, check_model
 
 STYLE = Path(__file__).with_name("style.css")
+
+NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget must be "
+            "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
 
 
 class Dashboard(W.VBox):
@@ -29,29 +32,32 @@ class Dashboard(W.VBox):
         dash.wait()
         dash.session.look.predictions
 
-    model:      a name, opened with its trained weights, or a model that you built
+    model:      a name, opened with its trained weights, or any torch.nn.Module that you built
     images:     the gallery: a folder or a list of photos; without it the bundled ones
     labels:     class names in index order, where the model has none of its own
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
-    Raises ValueError for an unknown model or a folder without photos. What goes wrong later is a sentence in the
-    status line; `wait()` raises it.
+    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
+    input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
 
     def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,
                  labels: Sequence[str] | None = None, input_size: Sequence[int] | None = None):
-        model, photos = check_model(model), gallery(images)  # refused before anything is built
-        self.session = Session(labels=tuple(labels) if labels is not None else None,
-                               input_size=tuple(input_size) if input_size is not None else None)
+        # refused before anything is built
+        input_size, photos = check_input_size(input_size), gallery(images)
+        model = check_model(model, input_size)
+        labels = check_labels(labels, model)
+        self.session = Session(labels=labels, input_size=input_size)
         self.picker = PickerPanel(self.session)
         self.images = ImagesPanel(self.session, photos)
         self.predictions = PredictionsPanel(self.session)
         self.stages = StagesPanel(self.session)
         self.modules = ModulesPanel(self.session)
+        self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
 
-        head = W.VBox([W.HTML("<h2>explorer</h2>"), self.status])
+        head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
         side = W.VBox([self.picker, self.images])
         tabs = W.Tab([self.stages, self.modules], titles=("Feature maps", "Modules"))
@@ -62,10 +68,14 @@ class Dashboard(W.VBox):
         columns.add_class("vx-columns")
         super().__init__([W.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"), head, self.message, columns])
         self.add_class("vx-dashboard")
-        self._closed = False
+        self._closed = self._seen = False
 
-        self.session.observe(self._show_status, ["busy", "look", "model_name"])
+        self.session.observe(self._show_working, ["busy"])
+        self.session.observe(self._show_status, ["look", "model_name"])
         self.session.observe(self._show_error, ["error"])
+        self.images.gallery.observe(self._show_error, "ready")
+        for button in (self.picker.open_trained, self.picker.open_random):
+            button.on_msg(self._clicked)
         self._show_status()
         self.session.open_model(model)
         if self.images.photos:
@@ -109,24 +119,35 @@ class Dashboard(W.VBox):
 
     # --- status ------------------------------------------------------------------------------------------
 
+    def _show_working(self, _change=None) -> None:
+        busy = self.session.busy
+        self.working.value = f'<span class="vx-busy" role="status">{escape(busy)} …</span>' if busy else ""
+
     def _show_status(self, _change=None) -> None:
         session, parts = self.session, []
-        if session.busy:
-            parts.append(f'<span class="vx-busy">{escape(session.busy)} …</span>')
         if session.model_name:
             parts.append(f"<span><b>{escape(session.model_name)}</b></span>")
             report = session.model.load_report
             parts.append(f"<span>{escape(f'weights from {report.source}' if report else 'random weights')}</span>")
         if session.look is not None:
             timing = session.look.timing
-            threads = f", {timing['threads']} threads" if "threads" in timing else ""
-            milliseconds = f"{timing['forward'] * 1000:.0f} ms"
-            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {milliseconds}</span>")
+            count = timing.get("threads")
+            threads = f", {count} thread{'s' * (count != 1)}" if count else ""
+            seconds = timing["forward"]
+            taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {taken}</span>")
         self.status.value = f'<div class="vx-status" role="status" aria-live="polite">{"".join(parts)}</div>'
 
     def _show_error(self, _change=None) -> None:
-        error = self.session.error
-        self.message.value = f'<div class="vx-error" role="alert">{escape(error)}</div>' if error else ""
+        problems = [self.session.error] if self.session.error else []
+        if self._seen and not self.images.gallery.ready:
+            problems.append(NO_VIEWS)
+        self.message.value = "".join(f'<div class="vx-error" role="alert">{escape(text)}</div>' for text in problems)
+
+    def _clicked(self, *_message) -> None:
+        """A click proves that a browser shows the dashboard: if the views have not loaded there, they can't."""
+        self._seen = True
+        self._show_error()
 
 
 def _close_all(box: W.Box) -> None:

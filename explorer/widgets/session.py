@@ -10,6 +10,7 @@ beside another's feature maps. What went wrong becomes a sentence in `error`, an
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,7 +89,7 @@ class Session(t.HasTraits):
 
         Raises ValueError or TypeError for something that can't be a model; returns at once otherwise.
         """
-        self._ask(model=check_model(model), pretrained=pretrained)
+        self._ask(model=check_model(model, self.input_size), pretrained=pretrained)
 
     def open_image(self, source: Any, name: str = "") -> None:
         """Ask for a photo, as it came: it is opened by the worker, and a broken one becomes a sentence in `error`."""
@@ -107,6 +108,11 @@ class Session(t.HasTraits):
     def _ask(self, **changes: Any) -> None:
         with self.lock:
             self._wish = replace(self._wish, **changes)
+            self._cause = None
+            self._publish(error="")  # what went wrong before is no longer asked for
+            if self.busy:  # a large model may take a minute: the reader sees that the click has arrived
+                doing = self.busy.partition(", then ")[0]
+                self._publish(busy=f"{doing}, then {changes.get('image_name') or _what(changes.get('model'))}")
         self.worker.submit(self._fulfil)
 
     # `session.model = ...` and `session.image = ...` in a cell are wishes too.
@@ -150,12 +156,12 @@ class Session(t.HasTraits):
     def _publish(self, **values: Any) -> None:
         """Set traits as results; panels that watch them redraw before this returns."""
         with self.lock:
-            self._publishing.on = True
+            before, self._publishing.on = self._may_publish, True
             try:
                 for name, value in values.items():
                     setattr(self, name, value)
             finally:
-                self._publishing.on = False
+                self._publishing.on = before
 
     def _fulfil(self, ticket: Ticket) -> None:
         """Work towards the newest wish; a half that fails keeps what is on the screen, and says why."""
@@ -164,24 +170,31 @@ class Session(t.HasTraits):
         problems: list[Exception] = []
         try:
             model = self._attempt(lambda: self._open_model(wish), self.model, problems)
-            self._remember(wish, model=model)
+            if not self._remember(wish, model=model):
+                problems.clear()  # another model is wanted by now
             if ticket.stale:
                 return
+            known = len(problems)
             image = self._attempt(lambda: self._open_image(wish), self.image, problems)
             name = self.image_name if image is self.image else wish.image_name
-            self._remember(wish, image=image, image_name=name)
+            if not self._remember(wish, image=image, image_name=name):
+                del problems[known:]
             if ticket.stale:
                 return
+            known = len(problems)
             results = self._attempt(lambda: self._look(model, image), {}, problems)
             if ticket.stale:
+                del problems[known:]  # the newer job looks again
                 return
             if results:
                 self._attempt(lambda: self._publish(image_name=name, **results), None, problems)
         finally:
-            if problems or not ticket.stale:
-                self._cause = problems[0] if problems else None
-                self._publish(error=" ".join(_sentence(problem, wish) for problem in problems))
-            self._publish(busy="")
+            if problems:  # the next wish of the reader clears them, not the next job
+                self._cause = self._cause or problems[0]
+                sentences = [self.error, *(_sentence(problem, wish) for problem in problems)]
+                self._publish(error=" ".join(filter(None, sentences)))
+            if not ticket.stale:  # or the next job begins at once
+                self._publish(busy="")
 
     def _attempt(self, step, otherwise: Any, problems: list[Exception]) -> Any:
         try:
@@ -191,13 +204,17 @@ class Session(t.HasTraits):
             problems.append(error)
             return otherwise
 
-    def _remember(self, wish: Wish, **opened: Any) -> None:
-        """Put what is open now into the wish, so that a later one does not open it again (or fail again)."""
+    def _remember(self, wish: Wish, **opened: Any) -> bool:
+        """Put what is open now into the wish, so that a later one does not open it again (or fail again).
+
+        False, and nothing changes, where another model or photo is wanted by now.
+        """
         with self.lock:
             now = self._wish
             unchanged = now.model is wish.model if "model" in opened else now.image is wish.image
             if unchanged:
                 self._wish = replace(now, **opened)
+            return unchanged
 
     def _open_model(self, wish: Wish) -> Any:
         if not isinstance(wish.model, str):
@@ -248,20 +265,49 @@ class Session(t.HasTraits):
         self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", busy="")
 
 
-def check_model(model: Any) -> Any:
-    """A known name or a VisionModel, as it is. Raises ValueError or TypeError with the fix."""
+def check_model(model: Any, input_size: Any = None) -> Any:
+    """A known name as it is; any module behind explorer's contract. Raises ValueError or TypeError with the fix."""
     if isinstance(model, str):
-        from explorer.models.factory import check_name
+        from explorer.models.factory import check_name, split_door
 
-        check_name(model)
+        if not split_door(model)[0]:  # what is behind a door is known when it is opened
+            check_name(model)
         return model.strip()
-    from explorer.models.contract import VisionModel
+    from torch import nn
 
-    if not isinstance(model, VisionModel):
+    from explorer.models.adapters import wrap
+
+    if not isinstance(model, nn.Module):
         raise TypeError(
-            f"A model is a name such as 'resnet50' or a model from explorer.create_model(), not {type(model).__name__}."
+            f"A model is a name such as 'resnet50' or a torch.nn.Module that you built, not {type(model).__name__}."
         )
-    return model
+    return wrap(model, input_size=input_size)
+
+
+def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
+    """Class names as a tuple of strings. Raises ValueError or TypeError where they can't be the model's."""
+    if labels is None:
+        return None
+    if isinstance(labels, str):
+        raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
+    labels = tuple(str(label) for label in labels)
+    classes = getattr(model, "num_classes", len(labels))
+    if len(labels) != classes:
+        raise ValueError(f"labels names {len(labels)} classes, but this model has {classes}: give one name for each.")
+    return labels
+
+
+def check_input_size(size: Any) -> tuple[int, int, int] | None:
+    """(channels, height, width) as whole numbers. Raises ValueError for anything else."""
+    if size is None:
+        return None
+    try:
+        channels, height, width = (operator.index(n) for n in size)
+    except (TypeError, ValueError):
+        channels = height = width = 0
+    if min(channels, height, width) < 1:
+        raise ValueError(f"input_size is (channels, height, width) in pixels, such as (3, 224, 224), not {size!r}.")
+    return channels, height, width
 
 
 def _label_of(model: Any) -> str:
@@ -271,9 +317,16 @@ def _label_of(model: Any) -> str:
     return "" if model is None else model_name(model)
 
 
+def _what(model: Any) -> str:
+    """A model that is asked for, in a word."""
+    return model if isinstance(model, str) else "your model"
+
+
 def _name_of(source: Any) -> str:
     if isinstance(source, (str, Path)):
         return Path(source).name
+    if isinstance(title := getattr(source, "title", None), str):  # a bundled photo, under the gallery's name for it
+        return title
     return Path(getattr(source, "filename", "") or getattr(source, "name", "") or "photo").name
 
 
@@ -284,7 +337,7 @@ def _sentence(error: Exception, wish: Wish) -> str:
 
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
         return f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ImageError, WeightsError, ValueError, TypeError)):
+    if isinstance(error, (ImageError, WeightsError, ValueError, TypeError, ImportError)):
         return str(error)
     return (f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; dash.wait() in a "
             "cell shows the details.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import pytest
 import torch
@@ -36,7 +35,7 @@ def test_an_unknown_layer_is_answered_with_the_nearest():
         layers.DropPaths
 
 
-# --- convolution, norm and activation -----------------------------------------------------------------------
+# --- convolution, norm and activation ----------------------------------------------------------------------
 
 
 def test_conv_norm_act_prints_as_in_the_article():
@@ -47,8 +46,9 @@ def test_conv_norm_act_prints_as_in_the_article():
         "  (conv): Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)",
         "  (bn): BatchNormAct2d(",
     ]
-    # torch writes more fields into this line today than when the article was written
-    assert lines[3].startswith("    64, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True")
+    # since the article was written, torch has put `bias` into this line
+    fields = lines[3].replace("bias=True, ", "")
+    assert fields == "    64, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True"
     assert lines[4:] == ["    (drop): Identity()", "    (act): ReLU(inplace=True)", "  )", ")"]
 
 
@@ -57,7 +57,8 @@ def test_conv_norm_act_is_convolution_then_norm_then_activation():
     block.bn.running_mean.copy_(noise(8)), block.bn.running_var.copy_(noise(8, seed=1).abs() + 0.5)
     x = noise(2, 3, 9, 9)
     by_hand = F.conv2d(x, block.conv.weight, stride=2, padding=1)
-    by_hand = (by_hand - block.bn.running_mean[:, None, None]) / (block.bn.running_var[:, None, None] + 1e-5).sqrt()
+    mean, variance = block.bn.running_mean[:, None, None], block.bn.running_var[:, None, None]
+    by_hand = (by_hand - mean) / (variance + 1e-5).sqrt()
     assert torch.allclose(block(x), by_hand * torch.sigmoid(by_hand), atol=1e-6)
     assert (block.in_channels, block.out_channels) == (3, 8)
 
@@ -84,7 +85,7 @@ def test_batchnorm_with_activation_has_batchnorms_own_parameters_and_drops_befor
     assert torch.allclose(layer(x), (-x).relu())
 
 
-# --- padding ------------------------------------------------------------------------------------------------
+# --- padding -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 13])
@@ -123,12 +124,13 @@ def test_an_unknown_padding_word_is_refused():
         create_conv2d(3, 4, 3, padding="reflect")
 
 
-# --- activations --------------------------------------------------------------------------------------------
+# --- activations -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "function"), [
-    ("relu", F.relu), ("ReLU6", F.relu6), ("silu", F.silu), ("swish", F.silu), ("gelu", F.gelu), ("tanh", torch.tanh),
-    ("hard_swish", F.hardswish), ("hard_sigmoid", F.hardsigmoid), ("leaky_relu", F.leaky_relu), ("elu", F.elu),
+    ("relu", F.relu), ("ReLU6", F.relu6), ("silu", F.silu), ("swish", F.silu), ("gelu", F.gelu),
+    ("hard_swish", F.hardswish), ("hard_sigmoid", F.hardsigmoid), ("leaky_relu", F.leaky_relu),
+    ("elu", F.elu), ("tanh", torch.tanh),
     ("mish", F.mish), ("sigmoid", torch.sigmoid), ("", lambda x: x), (None, lambda x: x), (nn.ReLU, F.relu),
 ])
 def test_activations_come_by_name_or_class(name, function):
@@ -152,7 +154,7 @@ def test_an_unknown_activation_is_refused_with_the_known_ones():
             create_act(wrong)
 
 
-# --- channel attention --------------------------------------------------------------------------------------
+# --- channel attention -------------------------------------------------------------------------------------
 
 
 def test_squeeze_and_excitation_by_hand():
@@ -195,7 +197,7 @@ def test_channels_are_rounded_to_eights_but_lose_no_tenth(value, rounded):
     assert make_divisible(value) == rounded >= 0.9 * value
 
 
-# --- stochastic depth ---------------------------------------------------------------------------------------
+# --- stochastic depth --------------------------------------------------------------------------------------
 
 
 def test_drop_path_drops_whole_samples_and_keeps_the_mean():
@@ -233,7 +235,7 @@ def test_drop_rates_grow_evenly_from_block_to_block():
     assert drop_path_rates(0.4, (1,)) == [[0.0]]
 
 
-# --- pooling ------------------------------------------------------------------------------------------------
+# --- pooling -----------------------------------------------------------------------------------------------
 
 
 def pooled_by_hand(x: torch.Tensor, kind: str) -> torch.Tensor:
@@ -262,7 +264,7 @@ def test_no_pooling_leaves_the_map():
 
 
 def test_an_unknown_pooling_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="Unknown pooling 'mean'. Use one of 'avg', 'max', 'avgmax', 'catavgmax', ''"):
+    with pytest.raises(ValueError, match="Unknown pooling 'mean'. Use one of 'avg', 'max', 'avgmax', 'cat"):
         SelectAdaptivePool2d("mean")
 
 
@@ -272,7 +274,7 @@ def test_a_classifier_fits_its_pooling():
         assert linear.in_features == size and linear(pool(noise(2, 8, 3, 3))).shape == (2, 5)
     pool, linear = create_classifier(8, 0, "")
     assert torch.equal(linear(pool(noise(2, 8, 3, 3))), noise(2, 8, 3, 3))
-    with pytest.raises(ValueError, match=re.escape('needs pooled features: use num_classes=0 with global_pool=""')):
+    with pytest.raises(ValueError, match='needs pooled features: use num_classes=0 with global_pool=""'):
         create_classifier(8, 5, "")
     with pytest.raises(ValueError, match="num_classes is -2"):
         create_classifier(8, -2)
@@ -290,7 +292,7 @@ def test_the_classifier_head_drops_while_training():
     assert 0.4 < (head(torch.ones(1, 1000, 1, 1), pre_logits=True) == 0).float().mean() < 0.6
 
 
-# --- blur before halving --------------------------------------------------------------------------------------
+# --- blur before halving -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
@@ -314,7 +316,7 @@ def test_a_blur_of_one_pixel_is_refused():
         BlurPool2d(3, filt_size=1)
 
 
-# --- against timm ---------------------------------------------------------------------------------------------
+# --- against timm ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "arguments", "options"), [
@@ -327,7 +329,7 @@ def test_a_blur_of_one_pixel_is_refused():
 ], ids=str)
 def test_layers_have_timms_keys_and_numbers(name, arguments, options):
     timm_layers = pytest.importorskip("timm.layers")
-    mine, theirs = getattr(layers, name)(*arguments, **options), getattr(timm_layers, name)(*arguments, **options)
+    mine, theirs = (getattr(library, name)(*arguments, **options) for library in (layers, timm_layers))
     mine.load_state_dict(theirs.state_dict())
     x = noise(2, 8, 7, 7)
     assert torch.allclose(mine.eval()(x), theirs.eval()(x), atol=1e-6)

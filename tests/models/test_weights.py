@@ -61,7 +61,7 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Equal but for rounding: a file's tensors may lie elsewhere in memory, for which torch has other kernels."""
+    """Equal but for rounding: torch has other kernels for tensors that lie elsewhere in memory."""
     return relative_error(one, other) < TOLERANCE
 
 
@@ -137,7 +137,8 @@ class Hub:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        often = {"poll_interval": 0.01}  # so that `stop` needs no half second
+        threading.Thread(target=self.server.serve_forever, kwargs=often, daemon=True).start()
 
     def asked_for(self) -> list[str]:
         """The files that were asked for, in order, each once."""
@@ -241,7 +242,7 @@ def test_a_repository_without_weights_says_which_files_were_looked_for(hub, tmp_
 
 def test_weights_behind_a_licence_say_where_to_accept_it(hub, tmp_path):
     hub.gated = {f"{REPO}/model.safetensors"}
-    with pytest.raises(WeightsError, match=f"https://huggingface.co/{REPO}, accept it, then run `hf auth login`"):
+    with pytest.raises(WeightsError, match=f"https://huggingface.co/{REPO}, accept it, then run `hf auth"):
         create(tmp_path)
 
 
@@ -290,7 +291,8 @@ def test_a_file_that_was_deleted_from_the_cache_is_downloaded_again(hub, source,
 
 
 def test_weights_in_half_precision_give_a_model_in_single_precision(hub, source, tmp_path):
-    state = {key: value.half() if value.is_floating_point() else value for key, value in source.state_dict().items()}
+    state = source.state_dict()
+    state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     hub.files = {f"{REPO}/model.safetensors": to_safetensors(state)}
     model = create(tmp_path)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -311,7 +313,8 @@ def test_a_download_goes_into_a_model_with_another_head_and_other_input(hub, sou
 def test_with_nothing_listening_the_message_says_what_to_do(tmp_path):
     """In a process of its own, as a user meets it: the address comes from the environment."""
     env = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    env |= {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port()}", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
+    env |= {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port()}", "HF_HUB_OFFLINE": "0"}
+    env["HF_HOME"] = str(tmp_path)
     code = f"import explorer; explorer.create_model({NAME!r}, pretrained=True)"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
     last = done.stderr.strip().splitlines()[-1]
@@ -337,7 +340,7 @@ def test_reachable_tells_a_server_from_none(hub, monkeypatch):
     assert weights.reachable(f"http://127.0.0.1:{closed_port()}")
 
 
-# --- weights at a plain address -----------------------------------------------------------------------------
+# --- weights at a plain address ----------------------------------------------------------------------------
 
 
 def at(hub, content: bytes, name: str = "net-{sha}.pth") -> ModelConfig:
@@ -386,7 +389,7 @@ def test_an_address_that_does_not_answer_is_named(no_proxy, tmp_path):
         weights.download_url(url, tmp_path)
 
 
-# --- the weights that install with explorer -----------------------------------------------------------------
+# --- the weights that install with explorer ----------------------------------------------------------------
 
 
 def test_installed_weights_are_here_and_ask_no_network(hub):
@@ -401,7 +404,7 @@ def test_without_the_package_the_hub_is_asked(hub, monkeypatch, tmp_path):
     installed = ours.create_model(LITE, pretrained=True)
     hub.files = {f"timm/{LITE}.in1k/model.safetensors": to_safetensors(installed.state_dict())}
     monkeypatch.setitem(weights.PACKAGED, f"{LITE}.in1k", weights.PackagedWeights(
-        package="a_package_that_nobody_has", file=packaged.file, sha256=packaged.sha256, format=packaged.format))
+        "a_package_that_nobody_has", packaged.file, packaged.sha256, packaged.format))
     assert not weights.is_here(LITE)
     model = create(tmp_path, LITE)
     assert same(model, installed)
@@ -417,12 +420,12 @@ def test_a_package_without_its_file_counts_as_absent(monkeypatch):
         weights.fetch(weights.config_for("resnet200"))
 
 
-# --- never random without a word ----------------------------------------------------------------------------
+# --- never random without a word ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILY_OF if not weights.tags(name)])
 def test_a_name_without_published_weights_raises(name):
-    with pytest.raises(WeightsError, match=f"No weights are published for '{name}'.*tf_efficientnet_lite0.*checkpoint"):
+    with pytest.raises(WeightsError, match=f"No weights are published for '{name}'.*{LITE}.*checkpoint"):
         ours.create_model(name, pretrained=True)
 
 
@@ -430,7 +433,7 @@ def test_every_published_tag_has_a_place_to_come_from():
     for name in FAMILY_OF:
         for tag in weights.tags(name):
             config = weights.config_for(name, tag)
-            assert config.name in weights.PACKAGED or "/" in config.hf_hub_id, config.name
+            assert config.name in weights.PACKAGED or "/" in config.hf_hub_id or config.url, config.name
 
 
 def test_an_unknown_tag_is_refused_with_the_known_ones():
@@ -438,7 +441,7 @@ def test_an_unknown_tag_is_refused_with_the_known_ones():
         weights.config_for("resnet18", "a9")
 
 
-# --- files --------------------------------------------------------------------------------------------------
+# --- files -------------------------------------------------------------------------------------------------
 
 
 def lying_safetensors(header: dict | bytes, data: bytes = b"", *, length: int | None = None) -> bytes:
@@ -451,7 +454,8 @@ def row(offsets, *, shape=(4,), dtype="F32") -> dict:
 
 
 BROKEN = {
-    "empty.pth": b"", "empty.safetensors": b"", "text.pth": b"hello", "text.safetensors": b"hello, this is a text",
+    "empty.pth": b"", "empty.safetensors": b"",
+    "text.pth": b"hello", "text.safetensors": b"hello, this is a text",
     "zip.pth": b"PK\x03\x04" + bytes(100),
     "huge_header.safetensors": lying_safetensors(row((0, 16)), bytes(16), length=2**62),
     "long_header.safetensors": lying_safetensors(row((0, 16)), bytes(16), length=5000),
@@ -468,7 +472,7 @@ BROKEN = {
 def test_a_broken_file_is_a_sentence(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(BROKEN[name])
-    with pytest.raises(WeightsError, match=f"'{name}' can't be read as weights .* must be a .safetensors file"):
+    with pytest.raises(WeightsError, match=f"'{name}' can't be read as weights .* must be a .safetensors"):
         weights.read_state_dict(path)
 
 
@@ -531,7 +535,7 @@ def test_a_module_that_is_called_module_keeps_its_name(tmp_path):
     assert list(weights.read_state_dict(path)) == ["module.w", "head.w"]
 
 
-# --- into a model -------------------------------------------------------------------------------------------
+# --- into a model ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -564,7 +568,8 @@ def test_the_classifier_of_the_file_is_kept_where_nobody_asks_for_another(saved)
 
 
 @pytest.mark.parametrize(("asked", "told"), [
-    (5, "the classifier of 7 classes; the new one of 5 is untrained"), (0, "the classifier of 7 classes: not asked for"),
+    (5, "the classifier of 7 classes; the new one of 5 is untrained"),
+    (0, "the classifier of 7 classes: not asked for"),
 ])
 def test_another_number_of_classes_than_in_the_file_loads_the_body_and_says_so(saved, asked, told):
     source = randomised(num_classes=7)
@@ -595,9 +600,10 @@ def test_trained_weights_without_pooling_give_the_map(saved, source):
 
 
 def test_trained_weights_take_another_pooling_with_a_new_classifier(saved, source):
-    model = ours.create_model(NAME, checkpoint_path=saved(source), num_classes=5, global_pool="catavgmax").eval()
+    path, wider = saved(source), {"num_classes": 5, "global_pool": "catavgmax"}
+    model = ours.create_model(NAME, checkpoint_path=path, **wider).eval()
     assert model.classifier.in_features == 2 * source.num_features and model(photo()).shape == (2, 5)
-    maps = ours.create_model(NAME, checkpoint_path=saved(source), features_only=True, global_pool="")(photo())
+    maps = ours.create_model(NAME, checkpoint_path=path, features_only=True, global_pool="")(photo())
     assert len(maps) == 5
 
 
@@ -619,7 +625,8 @@ def test_six_channels_answer_the_photo_twice_as_the_trained_filters_answer_it_on
 def test_adapted_filters_equal_timms(channels, source):
     timm = pytest.importorskip("timm")
     filters = source.conv_stem.weight.detach()
-    assert torch.allclose(weights.adapt_input(filters, channels), timm.models.adapt_input_conv(channels, filters))
+    theirs = timm.models.adapt_input_conv(channels, filters)
+    assert torch.allclose(weights.adapt_input(filters, channels), theirs)
 
 
 def test_four_channels_run_in_every_stem(saved):
@@ -673,7 +680,8 @@ def test_weights_that_do_not_fit_name_the_tensors(saved, source):
 
 
 def test_a_checkpoint_of_old_without_batchnorms_counters_loads(saved, source):
-    state = {key: value for key, value in source.state_dict().items() if not key.endswith("num_batches_tracked")}
+    state = source.state_dict()
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     model = ours.create_model(NAME, checkpoint_path=saved(state)).eval()
     assert model.bn1.num_batches_tracked == 0
     with torch.no_grad():
@@ -701,8 +709,9 @@ def test_an_empty_path_is_no_file_as_in_timm():
 
 # One name (and options) for every kind of layer that a family file can build.
 KINDS = [
-    ("resnet18", {}), ("resnet10t", {}), ("resnet14t", {}), ("resnet10t", {"aa": "blur"}), ("resnet14t", {"aa": "avg"}),
-    ("resnet14t", {"attn": "se"}), ("resnet14t", {"attn": "eca"}), ("resnet14t", {"cardinality": 4, "base_width": 16}),
+    ("resnet18", {}), ("resnet10t", {}), ("resnet14t", {"cardinality": 4, "base_width": 16}),
+    ("resnet10t", {"aa": "blur"}), ("resnet14t", {"aa": "avg"}), ("resnet14t", {"attn": "se"}),
+    ("resnet14t", {"attn": "eca"}),
     ("resnet10t", {"stem_conv_pool": True, "drop_path_rate": 0.1, "drop_rate": 0.1}),
     ("resnet14t", {"output_stride": 8}), ("resnetblur18", {}), ("ecaresnet26t", {}),
     ("tinynet_e", {}), ("mobilenetv1_100", {}), ("mnasnet_small", {}), ("efficientnet_es", {}), (LITE, {}),
@@ -716,11 +725,11 @@ def test_loading_leaves_nothing_on_meta_and_gives_the_same_numbers(saved, name, 
     source = randomised(name, **options)
     random_state = torch.get_rng_state()
     model = ours.create_model(name, checkpoint_path=saved(source), **options).eval()
-    assert torch.equal(torch.get_rng_state(), random_state)  # no number was drawn for weights that are replaced
+    # no number was drawn for weights that are replaced at once
+    assert torch.equal(torch.get_rng_state(), random_state)
     tensors = [*model.parameters(), *model.buffers(), *vars(model).values()]
     assert not any(t.is_meta for t in tensors if isinstance(t, torch.Tensor))
-    side = max(32, options.get("img_size", 224 if name.startswith("vit") else 64))
-    side = options.get("img_size", side)
+    side = options.get("img_size", 224 if name.startswith("vit") else 64)
     with torch.no_grad():
         assert agree(model(photo(side)), source(photo(side)))
 
@@ -740,9 +749,10 @@ def test_trained_weights_go_where_new_parameters_go(saved, source):
 
 
 def test_positions_are_adapted_on_the_cpu_whatever_the_default_device_is(saved):
-    path = saved(randomised("vit_tiny_patch16_224", depth=1))
+    vit = "vit_tiny_patch16_224"
+    path = saved(randomised(vit, depth=1))
     with torch.device("meta"):
-        model = ours.create_model("vit_tiny_patch16_224", checkpoint_path=path, depth=1, img_size=32, patch_size=8)
+        model = ours.create_model(vit, checkpoint_path=path, depth=1, img_size=32, patch_size=8)
     assert model.pos_embed.shape == (1, 17, 192)
 
 

@@ -22,40 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
-from explorer.models.layers.drop import DropPath
+from explorer.models.layers.mobile_blocks import (
+    ConvBlock, DepthwiseSeparableConv, EdgeResidual, InvertedResidual, SqueezeExcite,
+)
 from explorer.models.layers.pool import create_classifier
 
-# --- blocks -----------------------------------------------------------------------------------------------
-#
-# All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays
-# (unless shortcut=False).
-#     expand     how many times wider than its ends the middle is
-#     conv       makes a convolution that keeps the map's size at stride 1
-#     norm       makes a BatchNorm, followed by the activation unless apply_act=False
-#     attend     makes the channel attention: attend(channels, in_chans)
-
-
-class SqueezeExcite(nn.Module):
-    """Weigh the channels, photo by photo: [B, C, H, W] -> the same shape.
-
-    What `layers.SEModule` does, with the parameter names that these checkpoints carry.
-    """
-
-    def __init__(self, channels: int, reduced: int, *, act_layer: str):
-        super().__init__()
-        self.conv_reduce = nn.Conv2d(channels, reduced, 1)
-        self.act1 = create_act(act_layer, inplace=True)
-        self.conv_expand = nn.Conv2d(reduced, channels, 1)
-        self.gate = nn.Sigmoid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = x.mean((2, 3), keepdim=True)  # [B, C, 1, 1]
-        weights = self.conv_expand(self.act1(self.conv_reduce(weights)))
-        return x * self.gate(weights)
+# --- blocks: see `explorer/models/layers/mobile_blocks.py` -----------------------------------------------
 
 
 def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
@@ -66,89 +41,13 @@ def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: s
     return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
 
 
-class DepthwiseSeparableConv(nn.Module):
-    """Filter each channel by itself, then mix the channels: a convolution in two cheap steps.
-
-    linear: no activation behind the mixing, so that a narrow map loses nothing (MobileNetV2, section 3.2).
-    """
-
-    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
-                 linear: bool = True, shortcut: bool = True):
-        super().__init__()
-        if expand != 1:
-            raise ValueError(f"A separable block can't widen: expand is {expand}. Use 1, or another block.")
-        self.conv_dw = conv(in_chans, in_chans, kernel, stride=stride, dilation=dilation, groups=in_chans)
-        self.bn1 = norm(in_chans)
-        self.se = attend(in_chans, in_chans)
-        self.conv_pw = conv(in_chans, out_chans, 1)
-        self.bn2 = norm(out_chans, apply_act=not linear)
-        self.has_shortcut = shortcut and stride == 1 and in_chans == out_chans
-        self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        x = self.se(self.bn1(self.conv_dw(x)))
-        x = self.bn2(self.conv_pw(x))
-        return shortcut + self.drop_path(x) if self.has_shortcut else x
-
-
-class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow again: MobileNetV2's block, EfficientNet's "MBConv"."""
-
-    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float):
-        super().__init__()
-        middle = in_chans * expand
-        self.conv_pw = conv(in_chans, middle, 1)
-        self.bn1 = norm(middle)
-        self.conv_dw = conv(middle, middle, kernel, stride=stride, dilation=dilation, groups=middle)
-        self.bn2 = norm(middle)
-        self.se = attend(middle, in_chans)
-        self.conv_pwl = conv(middle, out_chans, 1)  # "l" for linear: no activation follows
-        self.bn3 = norm(out_chans, apply_act=False)
-        self.has_shortcut = stride == 1 and in_chans == out_chans
-        self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        x = self.bn1(self.conv_pw(x))         # [B, in, H, W] -> [B, in * expand, H, W]
-        x = self.se(self.bn2(self.conv_dw(x)))
-        x = self.bn3(self.conv_pwl(x))        # [B, in * expand, H/s, W/s] -> [B, out, H/s, W/s]
-        return shortcut + self.drop_path(x) if self.has_shortcut else x
-
-
-class EdgeResidual(nn.Module):
-    """Widen and filter in one full convolution, then narrow: the fused block of EfficientNet-EdgeTPU.
-
-    More arithmetic than the depthwise pair, and still faster on chips that are built for full convolutions.
-    """
-
-    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
-                 shortcut: bool = True):
-        super().__init__()
-        middle = min(in_chans, out_chans) * expand  # the narrower end counts: the first stage narrows
-        self.conv_exp = conv(in_chans, middle, kernel, stride=stride, dilation=dilation)
-        self.bn1 = norm(middle)
-        self.se = attend(middle, in_chans)
-        self.conv_pwl = conv(middle, out_chans, 1)
-        self.bn2 = norm(out_chans, apply_act=False)
-        self.has_shortcut = shortcut and stride == 1 and in_chans == out_chans
-        self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        x = self.se(self.bn1(self.conv_exp(x)))
-        x = self.bn2(self.conv_pwl(x))
-        return shortcut + self.drop_path(x) if self.has_shortcut else x
-
-
 BLOCKS: dict[str, Callable[..., nn.Module]] = {
     "separable": DepthwiseSeparableConv,
     "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
     "inverted": InvertedResidual,
     "edge": EdgeResidual,
+    "conv": ConvBlock,
+    "conv_shortcut": partial(ConvBlock, shortcut=True),
     "edge_plain": partial(EdgeResidual, shortcut=False),
 }
 
@@ -162,10 +61,11 @@ class Row(NamedTuple):
     block: str
     kernel: int
     stride: int
-    expand: int
+    expand: float
     channels: int
     repeats: int
     se: float = 0.0
+    act: str = ""  # where not the network's own
 
 
 Architecture = Sequence[Sequence[Row]]  # stages of rows; nearly every stage is one row
@@ -270,12 +170,73 @@ def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: 
     ends = (0, len(architecture) - 1) if keep_ends else ()
     scaled = []
     for i, rows in enumerate(architecture):
-        times = 1.0 if i in ends else depth
-        scaled.append([
-            row._replace(channels=make_divisible(row.channels * width), repeats=rounding(row.repeats * times))
-            for row in rows
-        ])
+        repeats = spread([row.repeats for row in rows], times=1.0 if i in ends else depth, rounding=rounding)
+        scaled.append([row._replace(channels=make_divisible(row.channels * width), repeats=count)
+                       for row, count in zip(rows, repeats)])
     return scaled
+
+
+def spread(repeats: Sequence[int], *, times: float, rounding: Callable[[float], int]) -> list[int]:
+    """A stage's total of blocks, scaled, shared among its rows as before; at least one each.
+
+    The last row chooses first, so that the first one, which halves the map, is the last to grow.
+    """
+    left, scaled_left, shares = sum(repeats), rounding(sum(repeats) * times), []
+    for count in reversed(repeats):
+        share = max(1, round(count / left * scaled_left))
+        left, scaled_left = left - count, scaled_left - share
+        shares.append(share)
+    return shares[::-1]
+
+
+def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float, conv: Callable,
+          norm: Callable, attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, tuple[Stage, ...], int]:
+    """Build all blocks behind a stem of `chans` channels that has halved once; also the stages, and their channels.
+
+    attend: makes for each row what makes the channel attention of its blocks.
+    """
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output_stride is {output_stride}: the EfficientNet family offers 8, 16 and 32.")
+    if unknown := {row.block for rows in plan for row in rows} - set(BLOCKS):
+        raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
+    # A map worth showing is the last of its size: the stage before each halving, and the last one.
+    stages = [Stage("stem", "bn1", chans, 2)] if plan[0][0].stride > 1 else []
+    blocks = []
+    stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
+    for i, rows in enumerate(plan):
+        stage = []
+        for row in rows:
+            row_norm = partial(norm, act_layer=row.act) if row.act else norm
+            for j in range(row.repeats):
+                stride, own_dilation = (row.stride if j == 0 else 1), dilation
+                if stride_so_far * stride > output_stride:
+                    # the block that would have halved still sees neighbours; those behind it look further
+                    dilation, stride = dilation * stride, 1
+                stride_so_far *= stride
+                stage.append(BLOCKS[row.block](
+                    chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
+                    expand=row.expand, conv=conv, norm=row_norm, attend=attend(row),
+                    drop_path=drop_path_rate * count / total,
+                ))
+                chans, count = row.channels, count + 1
+        blocks.append(nn.Sequential(*stage))
+        if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
+            stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
+    return nn.Sequential(*blocks), tuple(stages), chans
+
+
+def init_by_fan_out(model: nn.Module) -> None:
+    """Normal weights scaled by the fan-out, which for a depthwise filter is its own channel's only."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.out_features)
+            nn.init.uniform_(module.weight, -bound, bound)
+            nn.init.zeros_(module.bias)
 
 
 # --- the model --------------------------------------------------------------------------------------------
@@ -317,12 +278,8 @@ class EfficientNet(VisionModel):
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is {output_stride}: EfficientNets offer 8, 16 and 32.")
         if unknown := set(keep) - {"stem", "head", "ends"}:
             raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", "head" and "ends".')
-        if unknown := {row.block for rows in architecture for row in rows} - set(BLOCKS):
-            raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(create_conv2d, padding=padding)
         norm = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
@@ -332,30 +289,10 @@ class EfficientNet(VisionModel):
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
 
-        stages, blocks = [], []
-        stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
-        for i, rows in enumerate(plan):
-            stage = []
-            for row in rows:
-                attend = partial(create_attention, ratio=row.se, act_layer=act_layer)
-                for j in range(row.repeats):
-                    stride, own_dilation = (row.stride if j == 0 else 1), dilation
-                    if stride_so_far * stride > output_stride:
-                        # the block that would have halved still sees neighbours; those behind it look further
-                        dilation, stride = dilation * stride, 1
-                    stride_so_far *= stride
-                    stage.append(BLOCKS[row.block](
-                        chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
-                        expand=row.expand, conv=conv, norm=norm, attend=attend,
-                        drop_path=drop_path_rate * count / total,
-                    ))
-                    chans, count = row.channels, count + 1
-            blocks.append(nn.Sequential(*stage))
-            # A map worth showing is the last of its size: the stage before each halving, and the last one.
-            if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
-                stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
-        self.blocks = nn.Sequential(*blocks)
-        self.stages = tuple(stages)
+        self.blocks, self.stages, chans = stack(
+            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
+            attend=lambda row: partial(create_attention, ratio=row.se, act_layer=act_layer),
+        )
 
         self.num_features = chans
         if head:
@@ -366,17 +303,7 @@ class EfficientNet(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Normal weights scaled by the fan-out, which for a depthwise filter is its own channel's only."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):
-                bound = 1 / math.sqrt(module.out_features)
-                nn.init.uniform_(module.weight, -bound, bound)
-                nn.init.zeros_(module.bias)
+        init_by_fan_out(self)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation

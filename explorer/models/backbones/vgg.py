@@ -119,7 +119,8 @@ class VGG(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        self.head = ClassifierHead(self._hidden, num_classes, pool, self.drop_rate, **parameter_place(self))
+        head = ClassifierHead(self._hidden, num_classes, pool, self.drop_rate, **parameter_place(self))
+        self.head = head.train(self.training)  # its dropout sleeps where the model's does
         self.num_classes = num_classes
 
 

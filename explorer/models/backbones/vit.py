@@ -85,6 +85,8 @@ class VisionTransformer(VisionModel):
 
     pyramid = False
     fixed_image_size = True
+    #: The parameters that hold tokens without a patch, in the order in which they stand in front of the patches.
+    extra_tokens: tuple[str, ...] = ("cls_token", "reg_token")
 
     def __init__(
         self,
@@ -190,7 +192,8 @@ class VisionTransformer(VisionModel):
         """Photo [B, in_chans, H, W] -> tokens with positions [B, prefix + N, C]: what the first block reads."""
         grid = self.patch_embed.grid(*x.shape[-2:])
         x = self.patch_embed(x)  # [B, N, C]
-        prefix = [t.expand(x.shape[0], -1, -1) for t in (self.cls_token, self.reg_token) if t is not None]
+        extra = [getattr(self, name) for name in self.extra_tokens]
+        prefix = [token.expand(x.shape[0], -1, -1) for token in extra if token is not None]
         if self.no_embed_class:
             x = torch.cat((*prefix, x + self.positions(grid)), dim=1)
         else:
@@ -314,8 +317,8 @@ class VisionTransformer(VisionModel):
     def _adapt_positions(self, state: dict[str, Tensor], report: Any) -> None:
         """Positions for our grid of patches, and for those extra tokens that have one here; changes `state`."""
         positions, grid = state["pos_embed"], self.patch_embed.grid_size
-        trained = {name: state[name].shape[1] for name in ("cls_token", "reg_token") if name in state}
-        own = {"cls_token": int(self.has_class_token), "reg_token": self.num_reg_tokens}
+        trained = {name: state[name].shape[1] for name in self.extra_tokens if name in state}
+        own = {name: getattr(self, name) is not None for name in self.extra_tokens}
         if "cls_token" in trained and not self.has_class_token:
             del state["cls_token"]
             report.skipped.append("cls_token: this model has no class token")

@@ -11,8 +11,11 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "conv_norm_act": ("BatchNormAct2d", "ConvBnAct", "ConvNormAct"),
     "conv_same": ("Conv2dSame", "create_conv2d"),
     "drop": ("DropPath", "drop_path"),
+    "evo_norm": ("EvoNorm2dS0",),
+    "norm": ("GlobalResponseNorm", "LayerNorm2d", "RmsNorm2d", "SimpleNorm2d"),
     "pool": ("BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
-    "channel_attention": ("EcaModule", "SEModule", "create_attn"),
+    "channel_attention": ("EcaModule", "EffectiveSEModule", "SEModule", "create_attn"),
+    "windows": ("window_partition", "window_reverse"),
     "transformer": (
         "Attention", "LayerScale", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",
         "resample_patch_embed",

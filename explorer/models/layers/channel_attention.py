@@ -66,11 +66,27 @@ class EcaModule(nn.Module):
         return x * weights.transpose(1, 2).unsqueeze(-1)  # [B, C, 1, 1]
 
 
-ATTENTION = {"se": SEModule, "eca": EcaModule}
+class EffectiveSEModule(nn.Module):
+    """Squeeze-and-excitation in one layer: [B, C, H, W] -> [B, C, H, W].
+
+    A narrow layer in the middle would throw information about the channels away, so there is none.
+    Lee and Park, "CenterMask", 2019, section 2.3.2.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.fc = nn.Conv2d(channels, channels, 1)
+        self.gate = nn.Hardsigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(self.fc(x.mean((2, 3), keepdim=True)))  # weights [B, C, 1, 1]
+
+
+ATTENTION = {"se": SEModule, "eca": EcaModule, "ese": EffectiveSEModule}
 
 
 def create_attn(kind: str | type[nn.Module] | None, channels: int, **options) -> nn.Module | None:
-    """A channel-attention module by name ("se", "eca") or class; None or "" gives None.
+    """A channel-attention module by name ("se", "eca", "ese") or class; None or "" gives None.
 
     Raises ValueError with the known names.
     """

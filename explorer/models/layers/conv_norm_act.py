@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from explorer.models.layers.activations import create_act
@@ -37,15 +39,16 @@ class ConvNormAct(nn.Module):
     """Convolution -> BatchNorm -> activation.
 
     [B, in_channels, H, W] -> [B, out_channels, H/stride, W/stride]; the padding keeps the size at stride 1.
+    norm_layer: another norm that brings its activation, such as `EvoNorm2dS0`.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int = 1,
+        kernel_size: int | tuple[int, int] = 1,
         stride: int = 1,
-        padding: int | str = "",
+        padding: int | tuple[int, int] | str = "",
         dilation: int = 1,
         groups: int = 1,
         bias: bool = False,
@@ -53,6 +56,7 @@ class ConvNormAct(nn.Module):
         apply_act: bool = True,
         act_layer: str | type[nn.Module] | None = nn.ReLU,
         drop_layer: type[nn.Module] | None = None,
+        norm_layer: Callable[..., nn.Module] = BatchNormAct2d,
     ):
         super().__init__()
         self.conv = create_conv2d(
@@ -61,7 +65,7 @@ class ConvNormAct(nn.Module):
         )
         if apply_norm:
             # `bn`: the historical name that checkpoints carry
-            self.bn = BatchNormAct2d(
+            self.bn = norm_layer(
                 out_channels, apply_act=apply_act, act_layer=act_layer, drop_layer=drop_layer
             )
         else:

@@ -32,17 +32,18 @@ class Conv2dSame(nn.Conv2d):
 def create_conv2d(
     in_channels: int,
     out_channels: int,
-    kernel_size: int,
+    kernel_size: int | tuple[int, int],
     *,
     stride: int = 1,
-    padding: int | str | None = "",
+    padding: int | tuple[int, int] | str | None = "",
     dilation: int = 1,
     groups: int = 1,
     bias: bool = False,
 ) -> nn.Conv2d:
     """A convolution whose padding is given as a number or a word.
 
-    padding: "" or None: symmetric, keeps the size at stride 1; "same": TensorFlow's; "valid": none; or pixels.
+    padding: "" or None: symmetric, keeps the size at stride 1; "same": TensorFlow's; "valid": none; or pixels, the
+    only way for a kernel that is no square.
     Depthwise: groups = in_channels. Raises ValueError for another word.
     """
     options = {"stride": stride, "dilation": dilation, "groups": groups, "bias": bias}

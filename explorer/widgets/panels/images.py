@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,21 @@ def gallery(images: Any) -> list[tuple[str, Any]]:
         if not found:
             raise ValueError(f"The folder '{images}' holds no pictures ({', '.join(sorted(PICTURES))}).")
         images = found
+    if isinstance(images, Iterator) and not hasattr(images, "read"):  # a generator; an open file is one photo
+        images = list(images)
     if isinstance(images, (str, bytes, Path)) or not isinstance(images, Sequence):
         images = [images]
-    return [(Path(i).stem if isinstance(i, (str, Path)) else f"photo {n + 1}", i) for n, i in enumerate(images)]
+    titles = [_title(source, number) for number, source in enumerate(images, 1)]
+    twice = {title for title in titles if titles.count(title) > 1}
+    return [(f"{title} ({number})" if title in twice else title, source)
+            for number, (title, source) in enumerate(zip(titles, images, strict=True), 1)]
+
+
+def _title(source: Any, number: int) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(source).stem
+    title = getattr(source, "title", None)  # bundled photos have one; so do bytes, but theirs is a method
+    return title if isinstance(title, str) else f"photo {number}"
 
 
 def thumbnail_jpeg(source: Any, side: int = 96) -> bytes:
@@ -53,7 +65,7 @@ def thumbnail_jpeg(source: Any, side: int = 96) -> bytes:
 
 class ImagesPanel(Panel):
     title = "Photo"
-    draw_on = ("image_name",)
+    draw_on = ("image_name", "busy")
 
     def __init__(self, session: Session, photos: list[tuple[str, Any]]):
         """photos: (title, source) of each, as `gallery` gives them."""
@@ -85,6 +97,9 @@ class ImagesPanel(Panel):
         self.session.open_image(source, title)
 
     def draw(self) -> None:
+        """Mark the photo on the screen; the gallery itself marks a pick, until it is clear what became of it."""
+        if self.session.busy:
+            return
         titles = [title for title, _ in self.photos]
         name = self.session.image_name
         self.gallery.mark(titles.index(name) if name in titles else -1)

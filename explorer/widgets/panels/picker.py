@@ -10,7 +10,7 @@ import ipywidgets as W
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, Family
 from explorer.models.config import ModelConfig
-from explorer.models.factory import list_models, natural_key
+from explorer.models.factory import list_models, natural_key, split_name
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.session import Session
 
@@ -29,11 +29,13 @@ class Entry:
     @property
     def here(self) -> bool:
         """Whether its trained weights are on this computer."""
-        return weights.is_here(self.name)
+        return weights.is_here(self.config.architecture, self.config.tag)
 
 
 def entry(name: str) -> Entry:
-    return Entry(name, FAMILY_OF[name], weights.parameter_count(name), weights.config_for(name))
+    architecture, tag = split_name(name)  # an old name stands for one set of weights
+    config = weights.config_for(architecture, tag)
+    return Entry(name, FAMILY_OF[architecture], weights.parameter_count(architecture), config)
 
 
 def find_entries(search: str = "", *, family: str = "", here: bool = False, sort: str = "name") -> list[Entry]:
@@ -72,7 +74,7 @@ def card_html(e: Entry) -> str:
             ("photo size", f"{size} pixels, crop {c.crop_pct:.3g}, {escape(c.interpolation)}")]
     if c.top1 is not None:
         rows.append(("accuracy", f"{c.top1:.1f} % top-1 on ImageNet (published)"))
-    if weights.tags(e.name):
+    if weights.tags(c.architecture):
         licence = f", {escape(c.license)}" if c.license else ""
         rows.append(("weights", f"{escape(c.name)}{licence}: {'on this computer' if e.here else 'to be downloaded'}"))
     else:
@@ -98,7 +100,7 @@ class PickerPanel(Panel):
         self.sort = W.Dropdown(options=[*SORTS.items()], description="Sort by", layout=wide)
         self.here = W.Checkbox(value=False, description="only with weights on this computer", indent=False,
                                layout=W.Layout(width="auto"))
-        self.models = W.Select(rows=7, layout=wide)
+        self.models = W.Select(rows=7, description="Models", layout=wide)  # read out, not shown: the style hides it
         self.models.add_class("vx-models")
         self.count = W.HTML()
         self.card = W.HTML()

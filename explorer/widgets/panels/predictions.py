@@ -59,7 +59,7 @@ class PredictionsPanel(Panel):
         self.notes = W.HTML()
         self.steps = W.HTML()
         self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5,
-                             layout=W.Layout(width="130px"))
+                             layout=W.Layout(width="112px"))
         self.logits = W.Checkbox(description="logits", indent=False, layout=W.Layout(width="auto"))
         self.prepared = W.Checkbox(description="how the photo was prepared", indent=False,
                                    layout=W.Layout(width="auto"))
@@ -85,7 +85,9 @@ class PredictionsPanel(Panel):
 
         self.photo.value = draw.jpeg_bytes(look.seen)
         height, width = look.input.shape[-2:]
-        self.caption.value = f'<span class="vx-soft">What the network sees: {width} × {height} pixels</span>'
+        name = escape(self.session.image_name)
+        self.caption.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
+                              f'<span class="vx-soft">What the network sees: {width} × {height} pixels</span></div>')
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
             best = top_predictions(look.logits, look.labels, self.topk.value)

@@ -27,7 +27,10 @@ function render({ model, el }) {
     all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
     to?.focus();
   }
-  const pick = (index) => model.send({ kind: "pick", index });
+  const pick = (index) => {
+    model.set("selected", index);                // marked at once; Python takes it back if the photo can't be shown
+    try { model.send({ kind: "pick", index }); } catch (error) { console.warn("explorer: no kernel", error); }
+  };
 
   function draw() {
     urls.forEach((url) => URL.revokeObjectURL(url));

@@ -17,11 +17,13 @@ _HERE = Path(__file__).parent
 class PhotoGallery(ExplorerPart):
     """Thumbnails; a click (or Enter) picks one. ``selected`` is the marked one, -1 for none.
 
-    The pictures travel once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
+    A pick is marked at once, also while Python is busy; ``mark`` says what has become of it. The pictures travel
+    once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
     """
 
     _esm = _HERE / "gallery.js"
     _css = _HERE / "gallery.css"
+    _reader_traits = ("selected",)
 
     selected = t.Int(-1, min=-1, help="number of the marked photo, -1 for none").tag(sync=True)
 
@@ -58,6 +60,7 @@ class PhotoGallery(ExplorerPart):
         if not isinstance(index, int) or not 0 <= index < len(self._items.get("titles", ())):
             log.warning("%r: there is no photo %r to pick", self, index)
             return
+        self._choose("selected", index)  # the page shows it already
         for callback in list(self._callbacks):
             callback(index)
 

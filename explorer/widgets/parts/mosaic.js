@@ -9,7 +9,7 @@ const COLOURS = {
   coolwarm: "3b4cc0 4e68d8 6282ea 779af7 8db0fe a3c2fe b9d0f9 ccd9ed dddcdc ecd3c5 f5c4ac f7b093 f4987a eb7d62 dd5f4b ca3b37 b40426",
 };
 const NAMES = {
-  sort: ["Order", { channel: "by channel number", strength: "strongest first" }],
+  sort: ["Order", { channel: "by number", strength: "strongest first" }],
   scale: ["Scale", { own: "each channel its own", shared: "shared by all" }],
   colormap: ["Colours", { viridis: "viridis", magma: "magma", grey: "grey", coolwarm: "blue to red around zero" }],
 };
@@ -80,7 +80,7 @@ function render({ model, el }) {
   mark.id = `vx-mosaic-${Math.random().toString(36).slice(2)}`;
   sheet.setAttribute("aria-activedescendant", mark.id);
   reading.setAttribute("role", "status");
-  reading.title = "Channels, rows and columns are counted from 0, as in Python";
+  reading.title = "Channels, rows and columns are counted from 0, as in Python. Strength: the mean size of the values.";
 
   const sideHead = make("div", "vx-mosaic-side-head", side);
   const sideTitle = make("strong", "", sideHead);
@@ -225,7 +225,7 @@ function render({ model, el }) {
   };
   const reads = (i, pixel) => `${maps.step > 1 ? "mean" : "value"} ${value(i, pixel)} at ${where(pixel)}`;
   const about = (i) => (isNaN(maps.lo[i]) ? "no finite value"
-    : `range ${show(maps.lo[i])} to ${show(maps.hi[i])}; mean |a| ${show(maps.strength[i])}`);
+    : `range ${show(maps.lo[i])} to ${show(maps.hi[i])}; strength ${show(maps.strength[i])}`);
   const describe = (i, pixel) =>
     `channel ${maps.channels[i]}: ${pixel === undefined ? "" : reads(i, pixel) + "; "}${about(i)}`;
   function say(text, aloud) {

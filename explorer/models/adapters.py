@@ -1,0 +1,494 @@
+"""Doors: any PyTorch module, and every torchvision and timm model, behind the same contract.
+
+A foreign model knows nothing of stages. It is run once on an empty photo while we watch: where the map's size
+changes, a stage has ended, and the last layer that gives the scores is the head. From then on features, heat maps,
+the module tree and training work with it as with our own.
+
+    net = wrap(my_sequential, input_size=(1, 28, 28), labels="0123456789")
+    net = create_model("torchvision/resnet50", pretrained=True)
+    net = create_model("timm/resnet50d.ra2_in1k")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from explorer.models.config import ModelConfig
+from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.weights import LoadReport, adapt_input, download, download_url, in_cache
+
+TIMM_MISSING = (
+    "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
+)
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    labels: Sequence[str] | None = None,
+    input_size: int | Sequence[int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    name: str = "",
+) -> VisionModel:
+    """Put any module that turns a batch of photos [B, C, H, W] into scores [B, K] behind explorer's contract.
+
+    labels:     class names in index order;  name: what to call it, by default its class
+    input_size: (C, H, W) or the side in pixels that it takes; by default C from its first layer, and 224, or
+                the first of 96, 64, 32, 28 pixels that it can run on
+    mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
+
+    The module itself is kept in `.module` and not copied: training the wrapped model trains it. A model that
+    already keeps the contract is given back as it is. Raises TypeError for what is no module, ValueError where it
+    can't be run or gives no scores.
+    """
+    if isinstance(module, VisionModel):
+        return module
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"wrap takes a torch.nn.Module, not {type(module).__name__}.")
+    size, watched = _first_run(module, input_size)
+    in_chans = size[0]
+    grey = in_chans != 3
+    config = ModelConfig(
+        architecture=name or type(module).__name__, input_size=size, fixed_input_size=True, crop_pct=1.0,
+        mean=tuple(mean) if mean is not None else (0.5,) * in_chans if grey else ModelConfig().mean,
+        std=tuple(std) if std is not None else (0.5,) * in_chans if grey else ModelConfig().std,
+        labels=tuple(labels) if labels is not None else None,
+    )
+    return WrappedModel(module, watched, config)
+
+
+# --- watching a module run ----------------------------------------------------------------------------------
+
+
+class Call(NamedTuple):
+    """One module's turn: its path and class, and the shapes of what went in and came out (batch left out)."""
+
+    path: str
+    kind: type
+    shape_in: tuple[int, ...]
+    shape_out: tuple[int, ...]
+
+
+class Watched(NamedTuple):
+    """What one run showed."""
+
+    calls: list[Call]
+    input_size: tuple[int, int, int]
+    scores: int  # K of the result [B, K]
+
+
+def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
+    """The input size that works, and what happened."""
+    in_chans = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+    if input_size is None:
+        sizes = [(in_chans, side, side) for side in (224, 96, 64, 32, 28)]
+    elif isinstance(input_size, int):
+        sizes = [(in_chans, input_size, input_size)]
+    else:
+        sizes = [tuple(int(n) for n in input_size)]
+        if len(sizes[0]) != 3:
+            raise ValueError(f"input_size is {tuple(input_size)}: give (channels, height, width), or one side in pixels.")
+    problem: Exception | None = None
+    for size in sizes:
+        try:
+            return size, watch(module, size)
+        except (RuntimeError, IndexError, AssertionError) as error:  # a layer that does not fit this size
+            problem = problem or error
+    tried = ", ".join(" x ".join(map(str, size)) for size in sizes)
+    raise ValueError(
+        f"{type(module).__name__} can't be run on a photo of {tried}: {problem}. Give input_size=(channels, height, width)."
+    ) from problem
+
+
+def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
+    """Run a module once on an empty photo, in evaluation mode, and write down what each of its parts did.
+
+    Raises ValueError where the result is not one row of scores for each photo.
+    """
+    calls: list[Call] = []
+
+    def note(path: str):
+        def hook(part: nn.Module, inputs: tuple, output: Any) -> None:
+            if isinstance(output, Tensor):
+                given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
+                calls.append(Call(path, type(part), tuple(given), tuple(output.shape[1:])))
+        return hook
+
+    hooks = [m.register_forward_hook(note(path)) for path, m in module.named_modules() if path]
+    try:
+        with evaluation(module), torch.no_grad():
+            result = module(torch.zeros(1, *input_size, **parameter_place(module)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not isinstance(result, Tensor) or result.ndim != 2:
+        found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
+        raise ValueError(
+            f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
+            "Add a pooling and a linear layer, or wrap the classifying part."
+        )
+    return Watched(calls, input_size, result.shape[1])
+
+
+@contextmanager
+def evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the `with` block; then every part has its own training flag again."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def map_layout(shape: tuple[int, ...]) -> str:
+    """"NCHW" or "NHWC" for the shape of a map without its batch, "" for what is no map with more than one place.
+
+    The run is on a square photo: the two equal numbers are height and width.
+    """
+    if len(shape) != 3:
+        return ""
+    if shape[1] == shape[2] and shape[1] > 1:
+        return "NCHW"
+    return "NHWC" if shape[0] == shape[1] and shape[0] > 1 else ""
+
+
+def find_stages(watched: Watched) -> tuple[list[Stage], list[str]]:
+    """(stages, the layout of each one's map).
+
+    A stage is what the outermost module gives just before the map shrinks, and at the very end. A transformer's map
+    never shrinks: there every block is a stage.
+    """
+    side_in = max(watched.input_size[1:])
+    found: list[tuple[Stage, str, int]] = []
+    for call in watched.calls:
+        layout = map_layout(call.shape_out)
+        if not layout:
+            continue
+        # [C, H, W] or [H, W, C]
+        channels, side = call.shape_out[0 if layout == "NCHW" else 2], call.shape_out[1]
+        if found and side > found[-1][2]:
+            continue  # a map that grows again is no further stage of a backbone
+        if found and side == found[-1][2]:
+            if call.path.count(".") > found[-1][0].module.count("."):
+                continue  # the first layers inside the next stage, before that one shrinks the map
+            found.pop()
+        found.append((Stage(call.path, call.path, channels, reduction(side_in, side)), layout, side))
+    if len(found) < 2 and (blocks := find_blocks(watched)):
+        return blocks, ["NLC"] * len(blocks)
+    return [stage for stage, _, _ in found], [layout for _, layout, _ in found]
+
+
+def reduction(side_in: int, side: int) -> int:
+    """The stride between two sides; unpadded layers lose a few pixels, so 299 to 35 is a stride of 8."""
+    return side_in // side if side_in % side == 0 else 2 ** round(math.log2(side_in / side))
+
+
+def find_blocks(watched: Watched) -> list[Stage]:
+    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens."""
+    rows: dict[tuple, list[Call]] = {}
+    for call in watched.calls:
+        if len(call.shape_out) == 2 and call.shape_in == call.shape_out and call.shape_out[0] > 3:
+            rows.setdefault((call.path.rpartition(".")[0], call.kind, call.shape_out), []).append(call)
+    blocks = max(rows.values(), key=len, default=[])
+    if len(blocks) < 2:
+        return []
+    tokens, channels = blocks[0].shape_out
+    stride = reduction(max(watched.input_size[1:]), math.isqrt(tokens))
+    return [Stage(call.path, call.path, channels, stride) for call in blocks]
+
+
+def to_map(output: Tensor, layout: str) -> Tensor:
+    """A copy of a stage's output as a map [B, C, H, W]; of tokens the last square number are the patches."""
+    if layout == "NHWC":
+        output = output.permute(0, 3, 1, 2)
+    elif layout == "NLC":
+        side = math.isqrt(output.shape[1])
+        output = output[:, -side * side:].transpose(1, 2).unflatten(2, (side, side))
+    return output.clone()  # the next layer may work in place
+
+
+def find_head(module: nn.Module, watched: Watched) -> str:
+    """Path of the last linear layer, the one that gives the scores; "" where the scores come from elsewhere."""
+    for call in reversed(watched.calls):
+        part = module.get_submodule(call.path)
+        if isinstance(part, nn.Linear) and call.shape_out == (watched.scores,):
+            return call.path
+    return ""
+
+
+# --- the adapters --------------------------------------------------------------------------------------------
+
+
+class WrappedModel(VisionModel):
+    """Somebody else's module behind the contract; see `wrap`. The module itself is `.module`."""
+
+    def __init__(self, module: nn.Module, watched: Watched, config: ModelConfig):
+        super().__init__()
+        self.module = module
+        stages, self._layouts = find_stages(watched)
+        self.stages = tuple(stages)
+        reductions = [stage.reduction for stage in stages]
+        self.pyramid = bool(stages) and len(set(reductions)) == len(stages)
+        self.classifier_path = find_head(module, watched)
+        head = self.get_classifier()
+        self.num_classes = watched.scores
+        self.num_features = head.in_features if isinstance(head, nn.Linear) else watched.scores
+        self.in_chans = watched.input_size[0]
+        self.config = config.with_(num_classes=watched.scores, classifier=self.classifier_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
+        """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
+        kept: dict[str, Tensor] = {}
+
+        def keep_map(path: str, layout: str):
+            def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+                kept[path] = to_map(output, layout)
+            return hook
+
+        hooks = [
+            self.module.get_submodule(stage.module).register_forward_hook(keep_map(stage.name, layout))
+            for stage, layout in zip(self.stages, self._layouts)
+        ]
+        if self.classifier_path:
+            hooks.append(self.get_classifier().register_forward_pre_hook(
+                lambda _module, inputs: kept.__setitem__("", inputs[0])))
+        try:
+            scores = self.module(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        for stage in self.stages:
+            yield kept[stage.name]
+        return kept.get("", scores)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """x: the vector [B, D] in front of the last layer, as `forward_features` gives it."""
+        return x if pre_logits or not self.classifier_path else self.get_classifier()(x)
+
+    def get_classifier(self) -> nn.Module:
+        return self.module.get_submodule(self.classifier_path) if self.classifier_path else nn.Identity()
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Exchange the last linear layer. Raises ValueError where there is none, or for another pooling."""
+        if global_pool is not None:
+            raise ValueError("The pooling of a wrapped model is part of it: leave global_pool away.")
+        if not self.classifier_path:
+            raise ValueError(f"{self.config.architecture} has no last linear layer that could be exchanged.")
+        old = self.get_classifier()
+        new = nn.Linear(self.num_features, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+        parent, _, name = self.classifier_path.rpartition(".")
+        setattr(self.module.get_submodule(parent), name, new.train(old.training))
+        self.num_classes = num_classes
+
+
+class TimmModel(VisionModel):
+    """A timm model behind the contract: it tells its own stages. The model itself is `.module`."""
+
+    def __init__(self, module: nn.Module, config: ModelConfig):
+        super().__init__()
+        self.module = module
+        rows = list(module.feature_info)
+        self.stages = tuple(Stage(row["module"], row["module"], row["num_chs"], row["reduction"]) for row in rows)
+        reductions = [stage.reduction for stage in self.stages]
+        self.pyramid = len(set(reductions)) == len(reductions)
+        self.num_classes, self.num_features = module.num_classes, module.num_features
+        self.in_chans = config.input_size[0]
+        self.config = config
+
+    @property
+    def head_hidden_size(self) -> int:
+        return getattr(self.module, "head_hidden_size", self.num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        return self.module.forward_features(x)
+
+    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
+        features, maps = self.module.forward_intermediates(x)
+        yield from maps
+        return features
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        return self.module.forward_head(x, pre_logits=pre_logits)
+
+    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Some of timm's heads have two classifiers: so each result comes from timm's own function."""
+        return self.forward_head(x, pre_logits=True), self.forward_head(x)
+
+    def get_classifier(self) -> nn.Module:
+        return self.module.get_classifier()
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        place = parameter_place(self)
+        self.module.reset_classifier(num_classes, *(() if global_pool is None else (global_pool,)))
+        self.module.get_classifier()
+        self.module.to(**place)
+        self.num_classes = num_classes
+
+
+# --- libraries -------------------------------------------------------------------------------------------------
+
+
+def create_from_library(
+    library: str, name: str, pretrained: bool, *, num_classes: int | None, in_chans: int, **options: Any
+) -> VisionModel:
+    """`create_model("torchvision/NAME")` and `create_model("timm/NAME")`; NAME may carry a tag behind a dot."""
+    create = {"torchvision": from_torchvision, "timm": from_timm}[library]
+    if options.pop("checkpoint_path", None) is not None:
+        raise ValueError(f"checkpoint_path is for explorer's own families. Load the file into {library}/{name} yourself.")
+    return create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
+
+
+def list_library(library: str) -> list[str]:
+    """The names behind a door: "torchvision/resnet50", ... Needs the library."""
+    if library == "torchvision":
+        from torchvision import models
+
+        return [f"torchvision/{name}" for name in models.list_models(module=models)]
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError(TIMM_MISSING) from error
+    return [f"timm/{name}" for name in timm.list_models()]
+
+
+def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in_chans: int,
+                     cache_dir: str | None = None, **options: Any) -> VisionModel:
+    """A torchvision classifier, with its own weights, labels and preprocessing. NAME.TAG: e.g. "IMAGENET1K_V1"."""
+    from torchvision import models
+
+    architecture, _, tag = name.partition(".")
+    known = models.list_models(module=models)
+    if architecture not in known:
+        import difflib
+
+        near = difflib.get_close_matches(architecture, known, n=3)
+        hint = f" Did you mean {' or '.join(repr(f'torchvision/{n}') for n in near)}?" if near else ""
+        raise ValueError(f"torchvision has no classifier {architecture!r}.{hint}")
+    published = models.get_model_weights(architecture)
+    if tag and tag not in published.__members__:
+        raise ValueError(f"Unknown tag {tag!r} of torchvision/{architecture}. Known: {', '.join(published.__members__)}.")
+    entry = published[tag] if tag else published.DEFAULT
+    config = _torchvision_config(architecture, entry)
+    report = None
+    with torch.random.fork_rng(devices=[], enabled=pretrained):
+        module = models.get_model(architecture, weights=None, num_classes=config.num_classes, **_plain(options, architecture))
+    if pretrained:
+        state = download_url(entry.url, cache_dir)  # kept where torchvision keeps it; read as tensors only
+        module.load_state_dict({k: v for k, v in state.items() if k in module.state_dict()}, strict=True)
+        report = LoadReport(f"torchvision's {entry}", name=config.name, loaded=len(state))
+    if in_chans != 3:
+        first = _adapt_first_conv(module, in_chans)
+        config = config.with_(input_size=(in_chans, *config.input_size[1:]))
+        if report:
+            report.adapted.append(f"{first}: from 3 to {in_chans} input channels")
+    model = WrappedModel(module, watch(module, config.input_size), config)
+    model.load_report = report
+    return _with_classes(model, num_classes)
+
+
+def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:
+    """The options that were given, without explorer's own that a foreign model does not know."""
+    given = {key: value for key, value in options.items() if value not in (None, 0.0)}
+    for key in ("output_stride", "global_pool", "drop_path_rate", "img_size"):
+        if key in given:
+            raise ValueError(f"{key} can't be set through the door for {architecture}: leave it away.")
+    if "drop_rate" in given:
+        given["dropout"] = given.pop("drop_rate")
+    return given
+
+
+def _torchvision_config(architecture: str, entry: Any) -> ModelConfig:
+    """What torchvision says of a set of weights, in our words."""
+    preset, meta = entry.transforms(), entry.meta
+    side, resized = preset.crop_size[0], preset.resize_size[0]
+    metrics = meta.get("_metrics", {}).get("ImageNet-1K", {})
+    return ModelConfig(
+        architecture=f"torchvision/{architecture}", tag=entry.name, input_size=(3, side, side), crop_pct=side / resized,
+        interpolation=preset.interpolation.value, mean=tuple(preset.mean), std=tuple(preset.std),
+        num_classes=len(meta["categories"]), labels=tuple(meta["categories"]), url=entry.url, license="bsd-3-clause",
+        top1=metrics.get("acc@1"), top5=metrics.get("acc@5"),
+    )
+
+
+def _adapt_first_conv(module: nn.Module, in_chans: int) -> str:
+    """Give the first convolution another number of input channels; its path."""
+    path, old = next((p, m) for p, m in module.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(in_chans, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, old.groups,
+                    bias=old.bias is not None, padding_mode=old.padding_mode)
+    with torch.no_grad():
+        new.weight.copy_(adapt_input(old.weight, in_chans))
+        if old.bias is not None:
+            new.bias.copy_(old.bias)
+    parent, _, name = path.rpartition(".")
+    setattr(module.get_submodule(parent), name, new)
+    return path
+
+
+def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans: int,
+              cache_dir: str | None = None, **options: Any) -> VisionModel:
+    """A model of an installed timm, with its own weights and preprocessing."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError(TIMM_MISSING) from error
+    if not timm.is_model(name):
+        raise ValueError(f"timm {timm.__version__} has no model {name!r}. See explorer.list_models('timm/*').")
+    given = {key: value for key, value in options.items() if value is not None and value != 0.0}
+    if num_classes is not None:
+        given["num_classes"] = num_classes
+    cfg = timm.get_pretrained_cfg(name)
+    config = ModelConfig.from_dict(cfg.to_dict()) if cfg is not None else ModelConfig()
+    config = config.with_(architecture=f"timm/{name.partition('.')[0]}", num_classes=config.num_classes)
+    if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
+        in_cache(config, cache_dir) or download(config, cache_dir)
+        given["cache_dir"] = cache_dir
+    module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
+    config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes)
+    tells = tells_its_stages(module, config.input_size)
+    model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
+    if pretrained:
+        model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
+                                       loaded=len(module.state_dict()))
+    return model
+
+
+def tells_its_stages(module: nn.Module, input_size: tuple[int, int, int]) -> bool:
+    """Whether timm's `forward_intermediates` gives one map for each row of the model's feature table."""
+    rows = getattr(module, "feature_info", None)
+    if not rows or not hasattr(module, "forward_intermediates"):
+        return False
+    x = torch.zeros(1, *input_size, **parameter_place(module))
+    with evaluation(module), torch.no_grad():
+        maps = module.forward_intermediates(x, intermediates_only=True)
+    return [m.shape[1] for m in maps] == [row["num_chs"] for row in rows]
+
+
+def _with_classes(model: WrappedModel, num_classes: int | None) -> WrappedModel:
+    """The model with a fresh classifier, where another number of classes is wanted."""
+    if num_classes is None or num_classes == model.num_classes:
+        return model
+    if model.load_report is not None:
+        found = f"the classifier of {model.num_classes} classes"
+        model.load_report.skipped.append(
+            f"{found}; the new one of {num_classes} is untrained" if num_classes else f"{found}: not asked for")
+    model.reset_classifier(num_classes)
+    model.config = model.config.with_(labels=None)
+    return model
+
+

@@ -1,0 +1,89 @@
+"""What every family must do beyond giving timm's numbers; one function for each, called by the families' tests."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import explorer.models as ours
+from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights
+
+
+def photos(size: int, *, in_chans: int = 3, count: int = 2) -> torch.Tensor:
+    return torch.randn(count, in_chans, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def check_other_channels(mine: nn.Module, theirs: nn.Module, size: int) -> None:
+    """A photo that is not RGB gives timm's logits."""
+    same_weights(mine, theirs)
+    x = photos(size, in_chans=mine.in_chans)
+    with torch.no_grad():
+        assert relative_error(mine(x), theirs(x)) < TOLERANCE
+
+
+def check_gradients(model: nn.Module, size: int) -> None:
+    """One training step: a gradient that is a number reaches every parameter, and the step changes the loss."""
+    randomise(model)
+    model.train()
+    x, answers = photos(size), torch.tensor([0, 1])
+    loss = F.cross_entropy(model(x), answers)
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, f"no gradient reaches {name}"
+        assert torch.isfinite(parameter.grad).all(), name
+    assert sum(bool(p.grad.any()) for p in model.parameters()) > 0.95 * len(list(model.parameters()))
+
+
+def check_fresh(model: nn.Module, size: int) -> None:
+    """A new model answers noise with finite logits of a sane size: it can start to learn."""
+    model.train()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        logits = model(photos(size, count=4))
+    assert torch.isfinite(logits).all()
+    assert 1e-6 < logits.std() < 5
+
+
+def check_compiles(model: nn.Module, size: int) -> None:
+    """torch.compile takes the whole network as one graph, with the same result."""
+    randomise(model)
+    model.eval()
+    torch._dynamo.reset()
+    with torch.no_grad():
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        assert relative_error(compiled(photos(size)), model(photos(size))) < TOLERANCE
+
+
+def check_loads(name: str, size: int, folder, **options) -> None:
+    """A saved file gives the same model back, built on `meta`: no tensor is left there."""
+    before = ours.create_model(name, **options)
+    randomise(before)
+    path = folder / "weights.pth"
+    torch.save(before.state_dict(), path)
+    after = ours.create_model(name, checkpoint_path=path, **options)
+    assert not any(tensor.is_meta for tensor in (*after.parameters(), *after.buffers()))
+    with torch.no_grad():
+        assert torch.equal(before.eval()(photos(size)), after.eval()(photos(size)))
+
+
+def check_features(name: str, size: int, **options) -> None:
+    """features_only: the maps have the channels and sizes that the table promises."""
+    model = ours.create_model(name, features_only=True, **options).eval()
+    info = model.feature_info
+    with torch.no_grad():
+        maps = model(photos(size))
+    for feature_map, channels, reduction in zip(maps, info.channels(), info.reduction(), strict=True):
+        assert feature_map.shape == (2, channels, size // reduction, size // reduction)
+
+
+def check_new_classifier_keeps_its_place(model: nn.Module) -> None:
+    """reset_classifier keeps dtype and pooling, and on `meta` it stays on `meta`."""
+    pool = model.global_pool
+    model.to(torch.float64)
+    model.reset_classifier(3)
+    assert model.num_classes == 3
+    assert model.get_classifier().weight.dtype == torch.float64
+    assert str(model.global_pool) == str(pool)
+    model.to("meta").reset_classifier(4)
+    assert model.get_classifier().weight.is_meta

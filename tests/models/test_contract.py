@@ -1,0 +1,348 @@
+"""The contract that every backbone keeps, on networks of every make; each family's tests try its own."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+import explorer
+from explorer.models.backbones.vgg import ConvMlp
+from explorer.models.contract import FeatureInfo, Stage, VisionModel, parameter_place, resolve_indices
+from tests.models.oracle import randomise, relative_error
+
+# name -> (side of a photo that it takes, options that keep it small)
+SMALL = {
+    "resnet10t": (64, {}), "vgg11": (32, {}), "tinynet_e": (64, {}),
+    "vit_tiny_patch16_224": (32, {"img_size": 32, "depth": 3}),
+}
+SIDE = {name: side for name, (side, _) in SMALL.items()}
+
+
+def small(name: str, **options) -> VisionModel:
+    if name != "vgg11":
+        return explorer.create_model(name, **{**SMALL[name][1], **options})
+    # Nine tenths of VGG are its first large layer: with a kernel of 1 in place of 7 it trains in a moment.
+    with torch.device("meta"):
+        created = explorer.create_model(name, **options)
+        model = getattr(created, "model", created)
+        model.pre_logits = ConvMlp(512, 4096, kernel_size=1, drop_rate=model.drop_rate)
+    created = created.to_empty(device="cpu").to(options.get("dtype"))
+    model.init_weights()
+    return created
+
+
+def photo(name: str, *, count: int = 2, channels: int = 3) -> torch.Tensor:
+    return torch.randn(count, channels, SIDE[name], SIDE[name], generator=torch.Generator().manual_seed(1))
+
+
+def run(model, x):
+    with torch.no_grad():
+        return model.eval()(x)
+
+
+class Toy(VisionModel):
+    """Three stages that add 1, 2 and 3; the head takes the mean."""
+
+    def __init__(self, *, too_many: bool = False):
+        super().__init__()
+        self.stages = (Stage("one", "a", 3, 1), Stage("two", "b", 3, 1), Stage("three", "c", 3, 1))
+        self.ran, self.too_many = [], too_many
+
+    def forward_stages(self, x):
+        for step in (1, 2, 3):
+            self.ran.append(step)
+            x = x + step
+            yield x
+        if self.too_many:
+            yield x
+        self.ran.append("end")
+        return 10 * x
+
+
+ZERO = torch.zeros(1, 3, 2, 2)
+
+
+def values(maps) -> list[float]:
+    return [float(m.mean()) for m in maps]
+
+
+# --- FeatureInfo ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def info() -> FeatureInfo:
+    stages = (Stage("stem", "act1", 8, 2), Stage("layer1", "layer1", 16, 4), Stage("layer2", "l2", 32, 8))
+    return FeatureInfo(stages, (2, 0))
+
+
+def test_the_table_of_stages_reads_as_timms(info):
+    assert len(info) == 3
+    assert info[1] == {"num_chs": 16, "reduction": 4, "module": "layer1"} and info[-1]["module"] == "l2"
+    assert info[:2] == [info[0], info[1]] and list(info)[2] == info[2]
+    with pytest.raises(IndexError):
+        info[3]
+
+
+def test_columns_follow_the_chosen_stages_or_an_index(info):
+    assert (info.channels(), info.reduction(), info.module_name()) == ([32, 8], [8, 2], ["l2", "act1"])
+    assert (info.channels(1), info.reduction(-1), info.module_name(0)) == (16, 8, "act1")
+    assert info.channels([0, 1]) == [8, 16] and FeatureInfo(info.stages).channels() == [8, 16, 32]
+
+
+def test_rows_can_be_restricted_to_some_keys(info):
+    assert info.get_dicts() == [info[2], info[0]]
+    assert info.get_dicts(["num_chs"]) == [{"num_chs": 32}, {"num_chs": 8}]
+
+
+def test_the_table_prints_itself_for_a_reader(info):
+    assert repr(info) == "FeatureInfo(stem 8ch /2, layer1 16ch /4, layer2 32ch /8)"
+
+
+# --- resolve_indices, forward_intermediates ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("indices", "chosen"), [
+    (None, (0, 1, 2)), (1, (2,)), (3, (0, 1, 2)), ((0, 2), (0, 2)), ((2, 0), (2, 0)), ((-1, -3), (2, 0)),
+    ([1, 1], (1, 1)),
+], ids=str)
+def test_indices_keep_the_order_asked_for(indices, chosen):
+    assert resolve_indices(indices, 3) == chosen
+
+
+@pytest.mark.parametrize(("indices", "stages"), [
+    (None, [1, 3, 6]), ((2, 0), [6, 1]), (2, [3, 6]), ((-2, -2), [3, 3]),
+], ids=str)
+def test_one_pass_keeps_the_maps_asked_for_and_the_features(indices, stages):
+    model = Toy()
+    features, maps = model.forward_intermediates(ZERO, indices)
+    assert values(maps) == stages and float(features.mean()) == 60 and model.ran == [1, 2, 3, "end"]
+
+
+@pytest.mark.parametrize(("indices", "ran"), [((0,), [1]), ((1, 0), [1, 2]), ((-1,), [1, 2, 3])], ids=str)
+def test_stopping_early_runs_nothing_behind_the_deepest_map(indices, ran):
+    model = Toy()
+    maps = model.forward_intermediates(ZERO, indices, stop_early=True, intermediates_only=True)
+    assert len(maps) == len(indices) and model.ran == ran
+
+
+def test_without_stopping_early_the_whole_network_runs():
+    model = Toy()
+    assert values(model.forward_intermediates(ZERO, (0,), intermediates_only=True)) == [1]
+    assert model.ran == [1, 2, 3, "end"]
+    model = Toy()
+    features, _ = model.forward_intermediates(ZERO, (0,), stop_early=True)  # the features are wanted too
+    assert float(features.mean()) == 60
+
+
+def test_a_network_with_more_maps_than_stages_is_caught():
+    with pytest.raises(RuntimeError, match="more maps than the model has stages"):
+        Toy(too_many=True).forward_intermediates(ZERO)
+
+
+def test_stages_come_lazily():
+    model = Toy()
+    walk = model.forward_stages(ZERO)
+    assert model.ran == [] and float(next(walk).mean()) == 1 and model.ran == [1]
+
+
+def test_a_family_that_writes_too_little_is_told_what_is_missing():
+    model = VisionModel()
+    for call in (lambda: model(ZERO), lambda: model.forward_head(ZERO), model.get_classifier,
+                 lambda: model.reset_classifier(3)):
+        with pytest.raises(NotImplementedError, match="VisionModel must define"):
+            call()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_ways_through_a_network_agree(name):
+    model = small(name).eval()
+    randomise(model)
+    x = photo(name)
+    with torch.no_grad():
+        features, maps = model.forward_intermediates(x)
+        assert torch.equal(features, model.forward_features(x))
+        walked = list(model.forward_stages(x))
+        assert all(torch.equal(a, b) for a, b in zip(walked, maps, strict=True))
+        pre_logits = model.forward_head(features, pre_logits=True)
+        assert pre_logits.shape == (2, model.head_hidden_size)
+        assert torch.equal(model.forward_classifier(pre_logits), model(x))
+        assert torch.equal(model.forward_head(features), model(x))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_stages_tell_the_truth_about_their_maps(name):
+    model = small(name).eval()
+    with torch.no_grad():
+        for stage, found in zip(model.stage_table, model.forward_stages(photo(name)), strict=True):
+            side = SIDE[name] // stage.reduction
+            assert found.shape == (2, stage.channels, side, side)
+    reductions = [stage.reduction for stage in model.stage_table]
+    assert model.pyramid == (reductions == sorted(set(reductions)))
+
+
+# --- the classifier ----------------------------------------------------------------------------------------
+
+
+def shapes(model) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+POOLS = {"resnet10t": "catavgmax", "vgg11": "max", "tinynet_e": "avgmax", "vit_tiny_patch16_224": "avg"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_new_classifier_equals_that_of_a_model_created_with_it(name):
+    for classes in (5, 0, 3):
+        model, other = small(name), small(name, num_classes=classes)
+        model.reset_classifier(classes)
+        assert shapes(model) == shapes(other)
+        assert model.num_classes == classes and type(model.get_classifier()) is type(other.get_classifier())
+        randomise(model)
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(run(model, photo(name)), run(other, photo(name)))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_new_classifier_keeps_body_pooling_device_and_dtype(name):
+    model = small(name, global_pool=POOLS[name], dtype=torch.float64)
+    randomise(model)
+    before = run_features(model, name)
+    model.reset_classifier(5)
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert torch.equal(run_features(model, name), before)
+    model = model.to("meta")
+    model.reset_classifier(7)
+    assert all(p.is_meta for p in model.parameters()) and model.get_classifier().out_features == 7
+
+
+def run_features(model, name):
+    """The vector before the classifier, so with the pooling."""
+    with torch.no_grad():
+        x = photo(name).double()
+        return model.eval().forward_head(model.forward_features(x), pre_logits=True)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_new_classifier_may_pool_in_another_way(name):
+    model = small(name)
+    model.reset_classifier(5, POOLS[name])
+    assert run(model, photo(name)).shape == (2, 5)
+    kept = model.get_classifier().in_features
+    model.reset_classifier(3)
+    assert model.get_classifier().in_features == kept
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_new_classifier_leaves_the_model_in_evaluation(name):
+    model = small(name, drop_rate=0.5).eval()
+    model.reset_classifier(5)
+    with torch.no_grad():
+        assert torch.equal(model(photo(name)), model(photo(name)))
+
+
+def test_the_place_of_a_module_is_where_its_parameters_are():
+    place = parameter_place(nn.Linear(2, 2, dtype=torch.float64))
+    assert place == {"device": torch.device("cpu"), "dtype": torch.float64}
+    with torch.device("meta"):  # without parameters: where new ones would go
+        assert parameter_place(nn.Identity()) == {"device": torch.device("meta"), "dtype": torch.float32}
+
+
+# --- training, saving, copying -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_parameter_gets_a_gradient_and_one_step_changes_it(name):
+    model = small(name, num_classes=5).train()
+    randomise(model)  # fresh blocks start at zero, behind which there is no gradient
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    nn.functional.cross_entropy(model(photo(name, count=4)), torch.tensor([0, 1, 2, 3])).backward()
+    gradients = {key: value.grad for key, value in model.named_parameters()}
+    assert [key for key, grad in gradients.items() if grad is None or not grad.abs().sum() > 0] == []
+    optimizer.step()
+    unchanged = [key for key, value in model.named_parameters() if torch.equal(value, before[key])]
+    assert unchanged == []
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_saved_state_gives_the_same_outputs(name, tmp_path):
+    model = small(name)
+    randomise(model)
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    other = small(name)
+    other.load_state_dict(torch.load(tmp_path / "net.pth", weights_only=True), strict=True)
+    assert torch.equal(run(other, photo(name)), run(model, photo(name)))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("features_only", [False, True])
+def test_a_copy_is_equal_and_independent(name, features_only):
+    model = small(name, features_only=features_only)
+    randomise(model)
+    wanted = run(model, photo(name))
+    for duplicate in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        found = run(duplicate, photo(name))
+        for one, other in zip(found, wanted, strict=True):
+            assert torch.equal(one, other)
+        assert duplicate.config == model.config
+        for parameter in duplicate.parameters():
+            parameter.data.zero_()
+    for one, other in zip(run(model, photo(name)), wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_children_of_a_resnet_but_the_last_give_the_pooled_vector():
+    """How many a tutorial takes the head off."""
+    model = explorer.create_model("resnet50").eval()
+    body = torch.nn.Sequential(*list(model.children())[:-1])
+    x = photo("resnet10t", count=1)
+    with torch.no_grad():
+        assert body(x).shape == (1, 2048)
+        assert relative_error(model.fc(body(x)), model(x)) < 1e-5
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_configuration_reads_as_timms(name):
+    model = small(name)
+    assert model.default_cfg == model.pretrained_cfg == model.config.as_timm()
+    assert model.pretrained_cfg["architecture"] == name and model.pretrained_cfg["num_classes"] == 1000
+    with pytest.raises(TypeError):
+        model.config.with_(colour="red")
+
+
+def test_a_configuration_is_read_from_plain_data():
+    facts = {"architecture": "a", "mean": [0.5, 0.5, 0.5], "unheard_of": 1}
+    config = explorer.models.ModelConfig.from_dict(facts)
+    assert config.mean == (0.5, 0.5, 0.5) and config.name == "a" and config.with_(tag="b").name == "a.b"
+    assert "top1" not in config.as_timm() and config.as_timm()["pool_size"] is None
+
+
+# --- tools of torch ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"features_only": True, "out_indices": (3, 1)}], ids=str)
+def test_a_network_compiles_into_one_graph(options):
+    model = explorer.create_model("resnet10t", **options).eval()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    with torch.no_grad():
+        for one, other in zip(compiled(photo("resnet10t")), model(photo("resnet10t")), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_network_exports_with_the_same_numbers():
+    model = explorer.create_model("resnet10t").eval()
+    x = photo("resnet10t")
+    exported = torch.export.export(model, (x,)).module()
+    with torch.no_grad():
+        assert relative_error(exported(x), model(x)) < 1e-5
+
+
+def test_public_members_of_the_contract_are_documented():
+    for name, member in vars(VisionModel).items():
+        if callable(member) and not name.startswith("_") and name != "forward":
+            assert inspect.getdoc(member), name
