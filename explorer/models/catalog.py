@@ -48,6 +48,12 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="lenet5",
     ),
     _family(
+        "convmixer", title="ConvMixer", year=2022, arxiv="2201.09792", module="convmixer",
+        paper="Trockman and Kolter, Patches Are All You Need?",
+        idea="Patches as in a transformer, but large convolutions in place of attention: it works, too.",
+        names="convmixer_768_32 convmixer_1024_20_ks9_p14 convmixer_1536_20",
+    ),
+    _family(
         "alexnet", title="AlexNet", year=2012, module="alexnet", oracle="torchvision",
         url="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
         paper="Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks",
@@ -110,6 +116,30 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="densenet121 densenet161 densenet169 densenet201 densenet264d densenetblur121d",
     ),
     _family(
+        "inception_v4", title="Inception v4", year=2016, arxiv="1602.07261", module="inception_v4",
+        paper="Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning",
+        idea="Three kinds of Inception block, each repeated as it is, and not one shortcut.",
+        names="inception_v4",
+    ),
+    _family(
+        "inception_resnet", title="Inception-ResNet", year=2016, arxiv="1602.07261", module="inception_resnet_v2",
+        paper="Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning",
+        idea="Inception's paths learn corrections, as in ResNet, and so train in a fraction of the time.",
+        names="inception_resnet_v2",
+    ),
+    _family(
+        "xception", title="Xception", year=2016, arxiv="1610.02357", module="xception",
+        paper="Chollet, Xception: Deep Learning with Depthwise Separable Convolutions",
+        idea="Inception taken to its end: filter each channel by itself, then mix them all.",
+        names="legacy_xception",
+    ),
+    _family(
+        "xception_aligned", title="Aligned Xception", year=2018, arxiv="1802.02611", module="xception_aligned",
+        paper="Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
+        idea="Xception whose maps lie exactly over the photo, as the backbone of DeepLab v3+.",
+        names="xception41 xception41p xception65 xception65p xception71",
+    ),
+    _family(
         "dla", title="DLA", year=2017, arxiv="1707.06484", module="dla",
         paper="Yu et al., Deep Layer Aggregation",
         idea="Layers are merged in pairs, and pairs of pairs, so that shallow and deep ones meet everywhere.",
@@ -137,6 +167,26 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         idea="Channel attention for a handful of parameters: each channel looks only at its neighbours.",
         names="""ecaresnet26t ecaresnet50d ecaresnet50t ecaresnetlight ecaresnet101d ecaresnet200d ecaresnet269d
                  ecaresnext26t_32x4d ecaresnext50t_32x4d""",
+    ),
+    _family(
+        "sknet", title="SKNet", year=2019, arxiv="1903.06586", module="sknet",
+        paper="Li et al., Selective Kernel Networks",
+        idea="Two sizes of neighbourhood beside each other, and the photo decides for each channel which one counts.",
+        names="skresnet18 skresnet34 skresnet50 skresnet50d skresnext50_32x4d",
+    ),
+    _family(
+        "res2net", title="Res2Net", year=2019, arxiv="1904.01169", module="res2net",
+        paper="Gao et al., Res2Net: A New Multi-scale Backbone Architecture",
+        idea="Inside one block, groups of channels are filtered in a row, so that it sees many sizes at once.",
+        names="""res2net50_48w_2s res2net50_14w_8s res2net50_26w_4s res2net50_26w_6s res2net50_26w_8s
+                 res2net101_26w_4s res2net50d res2net101d res2next50""",
+    ),
+    _family(
+        "resnest", title="ResNeSt", year=2020, arxiv="2004.08955", module="resnest",
+        paper="Zhang et al., ResNeSt: Split-Attention Networks",
+        idea="Each block makes several maps and weighs them against each other, channel by channel.",
+        names="""resnest14d resnest26d resnest50d resnest101e resnest200e resnest269e resnest50d_4s2x40d
+                 resnest50d_1s4x24d""",
     ),
     _family(
         "resnet_aa", title="Anti-aliased ResNet", year=2019, arxiv="1904.11486", module="resnet",
@@ -243,14 +293,15 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
                  vit_large_patch32_224 vit_large_patch32_384 vit_large_patch16_224 vit_large_patch16_384
                  vit_large_patch14_224 vit_huge_patch14_224 vit_giant_patch14_224 vit_gigantic_patch14_224
                  vit_base_patch16_224_miil vit_base_patch16_plus_240 vit_base_patch32_plus_256
-                 vit_small_patch16_36x1_224""",
+                 vit_small_patch16_36x1_224 vit_intern300m_patch14_448""",
     ),
     _family(
         "vit_gap", title="Vision Transformer with average pooling", year=2022, arxiv="2205.01580", module="vit",
         paper="Beyer et al., Better plain ViT baselines for ImageNet-1k",
         idea="The mean of all patches replaces the class token: simpler, and no worse.",
         names="""vit_base_patch16_gap_224 vit_medium_patch16_gap_240 vit_medium_patch16_gap_256
-                 vit_medium_patch16_gap_384 vit_betwixt_patch16_gap_256""",
+                 vit_medium_patch16_gap_384 vit_betwixt_patch16_gap_256 vit_huge_patch14_gap_224
+                 vit_huge_patch16_gap_448 vit_giant_patch16_gap_224""",
     ),
     _family(
         "deit", title="DeiT", year=2020, arxiv="2012.12877", module="deit",
@@ -290,6 +341,25 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
                  swinv2_large_window12to16_192to256 swinv2_large_window12to24_192to384""",
     ),
     _family(
+        "mlp_mixer", title="MLP-Mixer", year=2021, arxiv="2105.01601", module="mlp_mixer",
+        paper="Tolstikhin et al., MLP-Mixer: An all-MLP Architecture for Vision",
+        idea="Neither convolution nor attention: one small network mixes patches, another mixes channels.",
+        names="""mixer_s32_224 mixer_s16_224 mixer_b32_224 mixer_b16_224 mixer_l32_224 mixer_l16_224 gmixer_12_224
+                 gmixer_24_224""",
+    ),
+    _family(
+        "resmlp", title="ResMLP", year=2021, arxiv="2105.03404", module="mlp_mixer",
+        paper="Touvron et al., ResMLP: Feedforward networks for image classification with data-efficient training",
+        idea="A single linear layer mixes the patches, and a factor for each channel replaces the norms.",
+        names="resmlp_12_224 resmlp_24_224 resmlp_36_224 resmlp_big_24_224",
+    ),
+    _family(
+        "gmlp", title="gMLP", year=2021, arxiv="2105.08050", module="mlp_mixer",
+        paper="Liu et al., Pay Attention to MLPs",
+        idea="Half of the channels, mixed over all patches, opens and closes the other half.",
+        names="gmlp_ti16_224 gmlp_s16_224 gmlp_b16_224",
+    ),
+    _family(
         "dinov2", title="DINOv2", year=2023, arxiv="2304.07193", module="vit",
         paper="Oquab et al., DINOv2: Learning Robust Visual Features without Supervision",
         idea="A transformer that learnt without labels, by agreeing with itself about crops of one photo.",
@@ -305,7 +375,11 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
                  vit_betwixt_patch16_reg4_gap_384 vit_wee_patch16_reg1_gap_256 vit_little_patch16_reg1_gap_256
                  vit_little_patch16_reg4_gap_256 vit_medium_patch16_reg1_gap_256 vit_mediumd_patch16_reg4_gap_256
                  vit_mediumd_patch16_reg4_gap_384 vit_so150m_patch16_reg4_gap_256 vit_so150m_patch16_reg4_gap_384
-                 vit_so150m2_patch16_reg1_gap_256 vit_so150m2_patch16_reg1_gap_384 vit_so150m2_patch16_reg1_gap_448""",
+                 vit_so150m2_patch16_reg1_gap_256 vit_so150m2_patch16_reg1_gap_384 vit_so150m2_patch16_reg1_gap_448
+                 vit_base_patch14_reg1_tipsv2 vit_large_patch14_reg1_tipsv2 vit_so400m_patch14_reg1_tipsv2
+                 vit_giant_patch14_reg1_tipsv2 vit_base_patch16_radio_v3 vit_large_patch16_radio_v3
+                 vit_huge_patch16_radio_v3 vit_giant_patch16_radio_v3 vit_huge_patch16_radio_v4
+                 vit_so400m_patch16_radio_v4""",
     ),
     _family(
         "vit_clip", title="CLIP's image encoder", year=2021, arxiv="2103.00020", module="vit",
@@ -362,6 +436,27 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         idea="ConvNeXt learns to paint hidden patches, with a norm that keeps its channels from saying the same.",
         names="""convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_small
                  convnextv2_base convnextv2_large convnextv2_huge""",
+    ),
+    _family(
+        "mobilenetv3", title="MobileNetV3", year=2019, arxiv="1905.02244", module="mobilenetv3",
+        paper="Howard et al., Searching for MobileNetV3",
+        idea="A searched network, finished by hand: phone-friendly activations, and the widest layer behind the pooling.",
+        names="""mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_large_150d mobilenetv3_small_050
+                 mobilenetv3_small_075 mobilenetv3_small_100 mobilenetv3_rw tf_mobilenetv3_large_075
+                 tf_mobilenetv3_large_100 tf_mobilenetv3_large_minimal_100 tf_mobilenetv3_small_075
+                 tf_mobilenetv3_small_100 tf_mobilenetv3_small_minimal_100""",
+    ),
+    _family(
+        "fbnetv3", title="FBNetV3", year=2020, arxiv="2006.02049", module="mobilenetv3",
+        paper="Dai et al., FBNetV3: Joint Architecture-Recipe Search using Predictor Pretraining",
+        idea="The best network depends on how it is trained, so the search chooses both together.",
+        names="fbnetv3_b fbnetv3_d fbnetv3_g",
+    ),
+    _family(
+        "lcnet", title="PP-LCNet", year=2021, arxiv="2109.15099", module="mobilenetv3",
+        paper="Cui et al., PP-LCNet: A Lightweight CPU Convolutional Neural Network",
+        idea="No shortcuts, no widening: only what a plain processor computes fast, and large filters at the end.",
+        names="lcnet_035 lcnet_050 lcnet_075 lcnet_100 lcnet_150",
     ),
 )}
 

@@ -172,15 +172,21 @@ class VisionModel(nn.Module):
         x: Tensor,
         indices: int | Sequence[int] | None = None,
         *,
+        norm: bool = False,
         stop_early: bool = False,
+        output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ):
         """One pass that keeps the maps of the stages on the way.
 
-        indices: which stages, in the order wanted; an int n means the last n; None means all.
+        indices:    which stages, in the order wanted; an int n means the last n; None means all
+        norm:       timm's word for each map through the last norm of the network; convolutional networks have none
+        output_fmt: "NCHW"; families that work on tokens offer others, and elsewhere they raise ValueError
         Returns (features, [maps]), or just [maps] with `intermediates_only`. With `stop_early` and
         `intermediates_only` the network stops behind the deepest stage that was asked for.
         """
+        if output_fmt != "NCHW":
+            raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got {output_fmt!r}.")
         wanted = resolve_indices(indices, len(self.stage_table))
         maps, features = {}, None
         last = max(wanted)

@@ -207,7 +207,7 @@ def create_model(
         if value is not None:
             _check_count(option, value, least)
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
-        if not 0 <= rate <= 1:
+        if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
     if pretrained and checkpoint_path is not None:

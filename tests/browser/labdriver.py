@@ -49,11 +49,12 @@ _RUN_ALL = "async ([path, wait]) => {" + _FIND + """
   return bad;
 }"""
 
-_RUN_CODE = "async ([path, code]) => {" + _FIND + """
+_RUN_CODE = "async ([path, code, wait]) => {" + _FIND + """
   const kernel = find(path).sessionContext.session.kernel;
   const future = kernel.requestExecute({code, store_history: false});
   let text = '';
   future.onIOPub = (message) => { if (message.header.msg_type === 'stream') text += message.content.text; };
+  if (!wait) { future.done.catch(() => {}); return ''; }
   const reply = await future.done;
   if (reply.content.status !== 'ok') throw new Error(`${reply.content.ename}: ${reply.content.evalue}`);
   return text;
@@ -113,9 +114,9 @@ class Lab:
         bad = self.page.evaluate(_RUN_ALL, [self.path, wait])
         assert bad == [], "; ".join(bad)
 
-    def run_code(self, code: str) -> str:
+    def run_code(self, code: str, wait: bool = True) -> str:
         """Run code in the notebook's kernel without a cell; what it prints. Asks what a click did."""
-        return self.page.evaluate(_RUN_CODE, [self.path, code])
+        return self.page.evaluate(_RUN_CODE, [self.path, code, wait])
 
     @property
     def outputs(self):

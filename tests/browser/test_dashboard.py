@@ -93,7 +93,9 @@ def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
 def test_a_click_on_a_bundled_photo_and_the_keyboard_choose_it(lab, dashboard, expect):
     gallery = dashboard.locator(".vx-gallery")
     expect(gallery).to_have_attribute("data-photos", str(len(PHOTOS)))
+    lab.run_code("import time; time.sleep(2)", wait=False)
     gallery.get_by_role("option", name="Espresso").click()
+    assert gallery.locator("[aria-selected='true']").get_attribute("title") == "Espresso"  # before Python knows
     expect(first_prediction(dashboard)).to_have_text("espresso")
     lab.page.keyboard.press("ArrowLeft")      # moves the focus, chooses nothing
     expect(first_prediction(dashboard)).to_have_text("espresso")
@@ -103,9 +105,35 @@ def test_a_click_on_a_bundled_photo_and_the_keyboard_choose_it(lab, dashboard, e
     assert lab.page.js_errors == []
 
 
+def test_every_control_has_a_name_and_shows_that_it_has_the_focus(lab, dashboard, expect):
+    expect(dashboard.get_by_role("listbox", name="Models")).to_be_visible()
+    dashboard.get_by_label("Search", exact=True).focus()
+    reached, faults = 0, []
+    for _ in range(60):
+        lab.page.keyboard.press("Tab")
+        control = lab.page.evaluate("""() => {
+            const el = document.activeElement, style = getComputedStyle(el), seen = window.seen ??= new Set();
+            if (seen.has(el) || !el.closest('.vx-dashboard')) return null;
+            seen.add(el);
+            const text = [el.getAttribute('aria-label'), el.labels?.[0]?.innerText, el.innerText];
+            return {name: text.find(Boolean) || '', html: el.outerHTML.slice(0, 90),
+                    ring: el.matches('.vx-input-file') || style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1};
+        }""")
+        if control is None:  # out of the dashboard, or round to its first control
+            break
+        reached += 1
+        if not (control["name"].strip() and control["ring"]):
+            faults.append(control)
+    assert faults == [] and reached > 15
+    tops = dashboard.locator(".vx-controls > *").evaluate_all("all => all.map(el => el.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 8, "the controls under the bars fit on one line"
+
+
 def test_a_cell_changes_what_is_on_the_screen(lab, dashboard, expect):
     lab.run_code(f"dash.session.image = {str(PHOTOS['pizza'].path)!r}")
     expect(first_prediction(dashboard)).to_have_text("pizza")
+    lab.run_code("dash.session.image = explorer.sample_photos()[8]")
+    expect(dashboard.get_by_role("option", name="Espresso")).to_have_attribute("aria-selected", "true")
     lab.run_code("dash.session.model = 'tf_efficientnet_lite2'")
     expect(dashboard.locator(".vx-status")).to_contain_text("tf_efficientnet_lite2.in1k")
     assert lab.page.js_errors == []

@@ -14,6 +14,23 @@ def photos(size: int, *, in_chans: int = 3, count: int = 2) -> torch.Tensor:
     return torch.randn(count, in_chans, size, size, generator=torch.Generator().manual_seed(1))
 
 
+def settings(model: nn.Module) -> dict[str, tuple]:
+    """What shapes don't tell, of each convolution and BatchNorm: stride, padding, dilation, groups; epsilon."""
+    found: dict[str, tuple] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            found[name] = (module.stride, module.padding, module.dilation, module.groups)
+        elif isinstance(module, nn.BatchNorm2d):
+            found[name] = (module.eps, module.momentum)
+    return found
+
+
+def check_settings(name: str, timm, **options) -> None:
+    """Every convolution and BatchNorm is set as in timm; on `meta`, so that the largest are checked too."""
+    with torch.device("meta"):
+        assert settings(ours.create_model(name, **options)) == settings(timm.create_model(name, **options))
+
+
 def check_other_channels(mine: nn.Module, theirs: nn.Module, size: int) -> None:
     """A photo that is not RGB gives timm's logits."""
     same_weights(mine, theirs)

@@ -95,7 +95,7 @@ def check_maps(mine: nn.Module, theirs: nn.Module, x: torch.Tensor, features: to
 def timm_maps(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     """All stages' maps of a timm model, NCHW: read by hooks where its table names the modules that make them."""
     indices = tuple(range(len(model.feature_info)))
-    if hasattr(model, "patch_embed"):
+    if hasattr(model, "patch_embed") or type(getattr(model, "stem", None)).__name__ == "PatchEmbed":
         return model.forward_intermediates(x, indices=indices, intermediates_only=True)
     outputs, hooks = {}, []
     for i, row in enumerate(model.feature_info):

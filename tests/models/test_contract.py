@@ -130,6 +130,13 @@ def test_stopping_early_runs_nothing_behind_the_deepest_map(indices, ran):
     assert len(maps) == len(indices) and model.ran == ran
 
 
+def test_timms_words_for_maps_are_understood():
+    maps = Toy().forward_intermediates(ZERO, (0,), norm=False, output_fmt="NCHW", intermediates_only=True)
+    assert values(maps) == [1]
+    with pytest.raises(ValueError, match="Toy gives maps, so output_fmt is 'NCHW'; got 'NLC'"):
+        Toy().forward_intermediates(ZERO, output_fmt="NLC")
+
+
 def test_without_stopping_early_the_whole_network_runs():
     model = Toy()
     assert values(model.forward_intermediates(ZERO, (0,), intermediates_only=True)) == [1]

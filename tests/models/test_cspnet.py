@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import explorer.models as ours
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
+from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation
 
 timm = pytest.importorskip("timm")
 
@@ -18,7 +18,6 @@ def photo(size: int = 32, chans: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize(("name", "size", "options"), [
     ("darknet17", 33, {}),                                 # plain stages, odd size
-    ("darknetaa53", 32, {}),                               # average and 1 x 1 in place of strides
     ("sedarknet21", 32, {}),
     ("cspdarknet53", 32, {}),                              # cross stages, another shape in the first
     ("cspresnet50", 64, {}),                               # bottleneck blocks, max pool behind the stem
@@ -26,12 +25,14 @@ def photo(size: int = 32, chans: int = 3) -> torch.Tensor:
     ("cs3darknet_s", 33, {}), ("cs3darknet_focus_s", 65, {}),  # three convolutions around the blocks
     ("cs3sedarknet_xdw", 32, {}),                          # depthwise in the last two stages
     ("cs3se_edgenet_x", 32, {}),                           # 3 x 3 first
-    ("darknet17", 33, {"output_stride": 8}), ("darknetaa53", 32, {"output_stride": 16}),
+    ("darknet17", 33, {"output_stride": 8}),
+    ("darknetaa53", 32, {"output_stride": 16}),            # average and 1 x 1 in place of strides
     ("cspresnet50", 64, {"output_stride": 8}), ("cs3darknet_s", 64, {"output_stride": 16}),
-    ("cs3edgenet_x", 32, {"output_stride": 8}),
 ], ids=str)
 def test_numbers_equal_timms(name, size, options):
-    check_numbers(ours.create_model(name, **options), timm.create_model(name, **options), size)
+    with without_initialisation():
+        mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)
+    check_numbers(mine, theirs, size)
 
 
 @pytest.mark.parametrize("in_chans", [1, 4])
@@ -45,7 +46,8 @@ def test_numbers_equal_timms_with_other_photos(name, in_chans):
 
 @pytest.mark.parametrize("stride", [8, 16])
 def test_an_output_stride_keeps_the_map_large_and_the_weights_fitting(stride):
-    model, plain = ours.create_model("cs3darknet_s", output_stride=stride), ours.create_model("cs3darknet_s")
+    with without_initialisation():
+        model, plain = ours.create_model("cs3darknet_s", output_stride=stride), ours.create_model("cs3darknet_s")
     assert model.stage_table[-1].reduction == stride
     same_weights(model, plain)
     with torch.no_grad():
@@ -60,7 +62,7 @@ def test_a_training_step_reaches_every_parameter(name):
     assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("name", ["darknet17", "cspresnet50", "cs3edgenet_x"])
+@pytest.mark.parametrize("name", ["darknet17", "cspresnet50"])
 def test_fresh_blocks_are_the_identity(name):
     block = ours.create_model(name).stages[0].blocks[0].eval()
     x = torch.rand(2, block.conv1.in_channels, 4, 4)  # positive, as behind an activation

@@ -7,6 +7,7 @@ import torch
 
 import explorer.models as ours
 from explorer.models import weights
+from explorer.models.backbones.densenet import VARIANTS
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error
 
@@ -32,6 +33,11 @@ def test_numbers_equal_timms_on_every_code_path(name, size, options):
 
 def test_numbers_equal_timms_at_full_depth():
     check_numbers(ours.create_model("densenet121"), timm.create_model("densenet121"), 32)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_settings_that_no_shape_shows_equal_timms(name):
+    check.check_settings(name, timm)
 
 
 @pytest.mark.parametrize("in_chans", [1, 4])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import explorer.models as ours
+from explorer.models.backbones.dla import VARIANTS
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights
 
@@ -28,6 +29,11 @@ def pair(name: str, **options):
 ], ids=str)
 def test_numbers_equal_timms_on_every_code_path(name, size, options):
     check_numbers(*pair(name, **options), size)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_settings_that_no_shape_shows_equal_timms(name):
+    check.check_settings(name, timm)
 
 
 @pytest.mark.parametrize("in_chans", [1, 4])

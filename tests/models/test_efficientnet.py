@@ -220,7 +220,7 @@ def test_a_network_of_your_own_is_a_table_of_rows():
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
-    ({"output_stride": 4}, "output_stride is 4: EfficientNets offer 8, 16 and 32"),
+    ({"output_stride": 4}, "output_stride is 4: EfficientNets and MobileNets offer 8, 16 and 32"),
     ({"keep": ("tail",)}, 'keep has tail: use "stem", "head" and "ends"'),
     ({"architecture": [[Row("separable", 3, 1, 6, 16, 1)]]}, "expand is 6"),
     ({"architecture": [[Row("cheap", 3, 1, 1, 16, 1)]]}, "Unknown block 'cheap'. Known: separable"),

@@ -26,7 +26,8 @@ def test_side_classifiers_have_torchvisions_names_and_order():
     with torch.device("meta"):
         mine = ours.create_model("googlenet", aux_logits=True)
         other = theirs(aux_logits=True)
-    assert [(k, v.shape) for k, v in mine.state_dict().items()] == [(k, v.shape) for k, v in other.state_dict().items()]
+    table = [[(key, value.shape) for key, value in model.state_dict().items()] for model in (mine, other)]
+    assert table[0] == table[1]
 
 
 def test_all_three_answers_equal_torchvisions_in_training():

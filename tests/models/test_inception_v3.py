@@ -10,6 +10,7 @@ import torch
 import explorer
 import explorer.models as ours
 from explorer.models import weights
+from explorer.models.backbones.inception_v3 import VARIANTS
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error
 
@@ -25,6 +26,11 @@ def pair(**options):
 @pytest.mark.parametrize(("size", "options"), [(SIDE, {}), (100, {"global_pool": "catavgmax"})], ids=str)
 def test_numbers_equal_timms_on_every_code_path(size, options):
     check_numbers(*pair(**options), size)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_settings_that_no_shape_shows_equal_timms(name):
+    check.check_settings(name, timm)
 
 
 @pytest.mark.parametrize("in_chans", [1, 4])

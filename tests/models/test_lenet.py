@@ -20,7 +20,8 @@ def test_the_maps_have_the_papers_sizes():
     """Figure 2 of the paper."""
     model = ours.create_model("lenet5").eval()
     with torch.no_grad():
-        maps = dict(zip((s.name for s in model.stages), model.forward_intermediates(digits(), intermediates_only=True)))
+        found = model.forward_intermediates(digits(), intermediates_only=True)
+        maps = dict(zip((stage.name for stage in model.stages), found, strict=True))
         assert model(digits()).shape == (2, 10)
         assert model.forward_head(maps["C5"], pre_logits=True).shape == (2, 84)
     assert {name: tuple(m.shape[1:]) for name, m in maps.items()} == {
@@ -30,7 +31,8 @@ def test_the_maps_have_the_papers_sizes():
 def test_the_layers_have_as_many_parameters_as_in_the_paper():
     """C1, C5 and F6 as printed there; C3 reads all six maps here, and the output is linear."""
     model = ours.create_model("lenet5")
-    count = {name: sum(p.numel() for p in model.get_submodule(name).parameters()) for name in ("c1", "c3", "c5", "f6", "output")}
+    count = {name: sum(p.numel() for p in model.get_submodule(name).parameters())
+             for name in ("c1", "c3", "c5", "f6", "output")}
     assert count == {"c1": 156, "c3": 16 * (6 * 25 + 1), "c5": 48_120, "f6": 10_164, "output": 850}
     assert sum(p.numel() for p in model.parameters()) == sum(count.values()) == 61_706
 
@@ -38,10 +40,10 @@ def test_the_layers_have_as_many_parameters_as_in_the_paper():
 def test_numbers_equal_the_same_network_written_in_torch_alone():
     model = ours.create_model("lenet5", act_layer="tanh").eval()
     plain = nn.Sequential(
-        nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
-        nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
-    state = {key: value.reshape(120, 400) if key == "c5.weight" else value for key, value in model.state_dict().items()}
-    plain.load_state_dict(dict(zip(plain.state_dict(), state.values(), strict=True)))
+        nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
+    pairs = zip(plain.state_dict().items(), model.state_dict().values(), strict=True)
+    plain.load_state_dict({key: value.reshape(shaped.shape) for (key, shaped), value in pairs})
     with torch.no_grad():
         assert torch.allclose(model(digits()), plain(digits()), atol=1e-6)
 
@@ -57,7 +59,8 @@ def test_a_larger_picture_slides_through_as_a_row_of_small_ones():
 
 
 def test_a_picture_too_small_is_refused_with_the_way_to_pad_it():
-    with pytest.raises(ValueError, match=r"at least 32 x 32 pixels, not 28 x 28: pad them \(F.pad\(x, \(2, 2, 2, 2\)\)"):
+    sentence = r"at least 32 x 32 pixels, not 28 x 28: pad them \(F.pad\(x, \(2, 2, 2, 2\)\)"
+    with pytest.raises(ValueError, match=sentence):
         ours.create_model("lenet5")(digits(28))
 
 

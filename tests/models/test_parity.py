@@ -10,11 +10,18 @@ import explorer.models as ours
 from explorer.data import resolve_data_config
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
-from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights, without_initialisation
+from tests.models.oracle import (
+    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+)
 
 timm = pytest.importorskip("timm")
 
 NAMES = [name for name, family in FAMILY_OF.items() if family.oracle == "timm"]
+
+
+# Where timm's default stages are a slip: it counts one for each of five sizes, and these start at full size.
+# Their sisters give all six there; ours all do.
+ALL_STAGES = {"sedarknet21": {"out_indices": (0, 1, 2, 3, 4, 5)}}
 
 
 def build(library, name, **options):
@@ -47,7 +54,7 @@ def test_feature_table_and_default_out_indices_equal_timms(on_meta):
     assert table == [(row["num_chs"], row["reduction"], row["module"]) for row in their_model.feature_info]
     with torch.device("meta"):
         mine = build(ours, name, features_only=True).feature_info
-        theirs = build(timm, name, features_only=True).feature_info
+        theirs = build(timm, name, features_only=True, **ALL_STAGES.get(name, {})).feature_info
     assert mine.channels() == theirs.channels()
     assert mine.reduction() == theirs.reduction()
     assert mine.module_name() == theirs.module_name()
@@ -74,6 +81,23 @@ def test_data_config_equals_timms_for_every_tag(name):
 def test_catalog_and_variant_table_hold_the_same_names(module):
     listed = {name for family in FAMILIES.values() if family.module == module for name in family.names}
     assert listed == set(family_module(next(iter(listed))).VARIANTS)
+
+
+# What stands in the same files of timm and is another network: another block, norm or pooling.
+OTHER_NETWORKS = {
+    "resnet": ["*_pruned"],
+    "vgg": [],
+    "efficientnet": ["*_pruned", "*_gn", "*_evos", "*_cc_*", "*_blur_*", "*efficientnet_[hx]_*", "*_l2", "*efficientnetv2*",
+                     "*mixnet*", "mobilenet_edgetpu_*"],
+    "vision_transformer": ["aimv2_*", "beit3_*", "*_siglip_[0-9]*", "*_map_*", "*_18x2_*", "*_rpn_*", "*_xp_*",
+                           "vit_d*", "vit_pwee_*"],
+}
+
+
+@pytest.mark.parametrize("module", OTHER_NETWORKS)
+def test_no_plain_variant_of_timm_is_missing(module):
+    plain = timm.list_models(module=module, exclude_filters=["test_*", *OTHER_NETWORKS[module]])
+    assert plain and [name for name in plain if name not in FAMILY_OF] == []
 
 
 # One name (and options) for every code path of a family file, at the smallest size it takes.
@@ -139,6 +163,22 @@ PATHS = [
 @pytest.mark.parametrize(("name", "size", "options"), PATHS, ids=lambda value: str(value).replace(" ", ""))
 def test_numbers_equal_timms_on_every_code_path(name, size, options):
     check_numbers(build(ours, name, **options), build(timm, name, **options), size)
+
+
+@pytest.mark.parametrize(("name", "size"), [
+    ("resnet10t", 64), ("resnetrs50", 64), ("vgg11_bn", 64), ("tinynet_e", 65), ("tf_efficientnet_lite0", 65),
+    ("vit_tiny_patch16_224", 224),
+])
+def test_feature_networks_give_timms_maps(name, size):
+    mine, theirs = build(ours, name, features_only=True).eval(), build(timm, name, features_only=True).eval()
+    randomise(theirs)
+    # timm's wrappers write the path of a layer in three ways
+    state = {key.removeprefix("model.").replace("features_", "features."): v for key, v in theirs.state_dict().items()}
+    assert mine.model.load_state_dict(state, strict=False).unexpected_keys == []
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        for own, other in zip(mine(x), theirs(x), strict=True):
+            assert relative_error(own, other) < TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "size"), [

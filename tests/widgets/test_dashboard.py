@@ -11,6 +11,7 @@ import pytest
 from ipywidgets.widgets import widget as registry
 
 import explorer
+from explorer.widgets.panels.images import gallery
 from explorer.widgets.session import ExplorerError
 
 PHOTOS = explorer.sample_photos()
@@ -97,6 +98,64 @@ def test_a_wrong_name_is_refused_before_anything_is_built():
     with pytest.raises(TypeError, match="name such as"):
         explorer.Dashboard(42)
     assert len(registry._instances) == before
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"labels": ["cat", "dog"]}, ValueError, "names 2 classes, but this model has 3"),
+    ({"labels": "cat"}, TypeError, "list of class names"),
+    ({"input_size": 224}, ValueError, "such as .3, 224, 224."),
+    ({"input_size": (224, 224)}, ValueError, "such as .3, 224, 224."),
+    ({"input_size": (3, 0, 224)}, ValueError, "such as .3, 224, 224."),
+    ({"input_size": (3, 22.4, 224)}, ValueError, "such as .3, 224, 224."),
+])
+def test_options_that_can_not_fit_are_refused_in_words(options, error, words):
+    model = explorer.create_model("resnet10t", num_classes=3)
+    before = len(registry._instances)
+    with pytest.raises(error, match=words):
+        explorer.Dashboard(model, **options)
+    assert len(registry._instances) == before
+
+
+def test_labels_may_be_numbers():
+    dash = explorer.Dashboard(explorer.create_model("resnet10t", num_classes=3), labels=range(7, 10))
+    dash.wait()
+    assert {p.label for p in dash.session.look.predictions} == {"7", "8", "9"}
+    dash.close()
+
+
+def test_the_gallery_takes_any_series_of_photos(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(PHOTOS[0].path.read_bytes())
+    (tmp_path / "a.jpeg").write_bytes(PHOTOS[8].path.read_bytes())
+    assert [title for title, _ in gallery(p for p in PHOTOS[:2])] == [PHOTOS[0].title, PHOTOS[1].title]
+    assert [title for title, _ in gallery(tmp_path)] == ["a (1)", "a (2)"]  # a name marks one photo
+    with (tmp_path / "a.jpg").open("rb") as file:
+        assert len(gallery(file)) == 1
+    assert gallery([]) == []
+
+
+def test_a_pick_that_fails_is_taken_back(tmp_path):
+    photos = [tmp_path / name for name in ("good.jpg", "gone.jpg")]
+    for path in photos:
+        path.write_bytes(PHOTOS[8].path.read_bytes())
+    dash = explorer.Dashboard(images=photos)
+    dash.wait()
+    photos[1].unlink()
+    dash.images.gallery._receive(None, {"kind": "pick", "index": 1}, [])
+    with pytest.raises(ExplorerError, match="gone"):
+        dash.wait()
+    assert dash.images.gallery.selected == 0
+    dash.close()
+
+
+def test_a_click_where_the_views_did_not_load_says_what_to_install(dash):
+    dash.picker.open_trained.click()  # from Python: no browser is there
+    dash.wait()
+    assert dash.message.value == ""
+    dash.picker.open_trained._handle_custom_msg({"event": "click"}, [])
+    dash.wait()
+    assert "pip install anywidget" in dash.message.value
+    dash.images.gallery._receive(None, {"kind": "ready"}, [])
+    assert dash.message.value == ""
 
 
 def test_the_gallery_takes_a_folder_and_names_what_is_broken(tmp_path):

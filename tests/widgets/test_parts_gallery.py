@@ -26,6 +26,17 @@ def test_a_pick_reaches_the_callback_and_a_wrong_one_does_not(sent):
     gallery.close()
 
 
+def test_a_pick_is_marked_and_not_sent_back_to_where_it_came_from(sent):
+    gallery = PhotoGallery()
+    gallery.show(ITEMS)
+    sent.clear()
+    gallery._receive(gallery, {"kind": "pick", "index": 1}, [])
+    assert gallery.selected == 1 and sent == []
+    gallery.mark(0)  # it could not be shown
+    assert [data["state"] for _, data, _ in sent] == [{"selected": 0}]
+    gallery.close()
+
+
 def test_marking_picks_nothing_and_close_lets_go(sent):
     gallery, picked = PhotoGallery(), []
     gallery.on_pick(picked.append)

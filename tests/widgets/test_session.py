@@ -93,6 +93,75 @@ def test_weights_that_are_not_here_become_a_sentence_never_random_numbers(lookin
     assert looking.look is before and looking.model_name == "tf_efficientnet_lite0.in1k"
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """Models open only once the test sets `go`; `asked` is set when one has been asked for."""
+    from explorer.models import factory
+
+    create, asked, go = factory.create_model, threading.Event(), threading.Event()
+
+    def waiting(*args, **options):
+        asked.set()
+        assert go.wait(30)
+        return create(*args, **options)
+
+    monkeypatch.setattr(factory, "create_model", waiting)
+    return asked, go
+
+
+def test_a_photo_asked_for_meanwhile_does_not_hide_that_the_model_failed(looking, slow):
+    asked, go = slow
+    looking.open_model("resnet18")  # its weights are not here
+    assert asked.wait(30)
+    looking.open_image(PHOTOS[8], "espresso")
+    go.set()
+    with pytest.raises(ExplorerError, match="not on this computer"):
+        looking.wait()
+    assert looking.image_name == "espresso"  # the other half was fulfilled
+    looking.open_image(PHOTOS[1], "cat")
+    looking.wait()  # the reader has seen it and goes on
+    assert looking.error == ""
+
+
+def test_nothing_is_said_of_a_model_that_is_no_longer_wanted(looking, slow):
+    asked, go = slow
+    looking.open_model("resnet18")
+    assert asked.wait(30)
+    looking.open_model("resnet10t", pretrained=False)
+    go.set()
+    looking.wait()
+    assert looking.model_name == "resnet10t" and looking.error == ""
+
+
+def test_while_a_model_opens_the_next_wish_is_said_too(looking, slow):
+    asked, go = slow
+    looking.open_model("resnet10t", pretrained=False)
+    assert asked.wait(30)
+    looking.open_image(PHOTOS[8], "espresso")
+    looking.open_image(PHOTOS[1], "cat")
+    assert looking.busy == "opening resnet10t, then cat"
+    go.set()
+    looking.wait()
+    assert looking.busy == ""
+
+
+def test_an_old_problem_is_not_shown_while_the_next_wish_is_worked_on(looking, slow):
+    looking.open_image(b"nothing", "broken.png")
+    with pytest.raises(ExplorerError):
+        looking.wait()
+    asked, go = slow
+    looking.open_model("resnet10t", pretrained=False)
+    assert asked.wait(30) and looking.error == ""
+    go.set()
+    looking.wait()
+
+
+def test_a_bundled_photo_goes_by_its_title(looking):
+    looking.image = PHOTOS[8]
+    looking.wait()
+    assert looking.image_name == PHOTOS[8].title
+
+
 def test_random_weights_come_only_when_asked_for(looking):
     looking.open_model("resnet10t", pretrained=False)
     looking.wait()

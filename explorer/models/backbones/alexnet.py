@@ -1,8 +1,9 @@
 """AlexNet: the network that ended the argument.
 
-Five convolutions and three large dense layers, trained on two graphics cards, halved the distance to a perfect
-score on ImageNet in 2012. ReLUs made it learn fast, dropout kept its 60 million parameters from learning by heart.
-Nearly all of them sit in the dense layers; the pictures of what its first filters learnt are in every textbook.
+Five convolutions and three large dense layers, trained on two graphics cards, halved the distance to a
+perfect score on ImageNet in 2012. ReLUs made it learn fast, dropout kept its 60 million parameters from
+learning by heart. Nearly all of them sit in the dense layers; the pictures of what its first filters learnt
+are in every textbook.
 
 Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
 https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks. Widths and
@@ -26,7 +27,7 @@ GRID = 6  # the dense layers read a map of 6 x 6 places
 def create_grid_pool(kind: str) -> nn.Module:
     """[B, C, H, W] -> [B, C, 6, 6], the mean or the largest value of each cell; photos of any size so fit."""
     if kind not in ("avg", "max"):
-        raise ValueError(f"global_pool is {kind!r}: AlexNet's dense layers read a 6 x 6 map, so use 'avg' or 'max'.")
+        raise ValueError(f"global_pool is {kind!r}: AlexNet's dense layers read a 6 x 6 map: use 'avg' or 'max'.")
     return nn.AdaptiveAvgPool2d(GRID) if kind == "avg" else nn.AdaptiveMaxPool2d(GRID)
 
 
@@ -94,7 +95,7 @@ class AlexNet(VisionModel):
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in ends:
-                yield x  # conv1 [B, 64, H/4, W/4], pool1 [B, 64, H/8, W/8], pool2 [B, 192, ...], pool5 [B, 256, ...]
+                yield x  # conv1 [B, 64, H/4, W/4], pool1 [B, 64, H/8, W/8] ... pool5 [B, 256, H/32, W/32]
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

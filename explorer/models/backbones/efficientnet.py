@@ -45,6 +45,7 @@ BLOCKS: dict[str, Callable[..., nn.Module]] = {
     "separable": DepthwiseSeparableConv,
     "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
     "inverted": InvertedResidual,
+    "separable_plain": partial(DepthwiseSeparableConv, shortcut=False),
     "edge": EdgeResidual,
     "conv": ConvBlock,
     "conv_shortcut": partial(ConvBlock, shortcut=True),
@@ -196,7 +197,7 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
     attend: makes for each row what makes the channel attention of its blocks.
     """
     if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride is {output_stride}: the EfficientNet family offers 8, 16 and 32.")
+        raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
     if unknown := {row.block for rows in plan for row in rows} - set(BLOCKS):
         raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
     # A map worth showing is the last of its size: the stage before each halving, and the last one.

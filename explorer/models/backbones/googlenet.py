@@ -1,13 +1,13 @@
 """GoogLeNet: let the network choose how far to look.
 
-An Inception module looks at the same map in four ways at once, through 1 x 1, 3 x 3 and larger windows and a max
-pool, and puts the answers beside each other. Thin 1 x 1 convolutions in front of the costly windows keep it cheap:
-22 layers with a twelfth of AlexNet's parameters. Two side classifiers half-way gave the early layers a gradient,
-before batch normalisation and shortcuts did so better; they are used only in training.
+An Inception module looks at the same map in four ways at once, through 1 x 1, 3 x 3 and larger windows and a
+max pool, and puts the answers beside each other. Thin 1 x 1 convolutions in front of the costly windows keep
+it cheap: 22 layers with a twelfth of AlexNet's parameters. Two side classifiers half-way gave the early
+layers a gradient, before batch normalisation and shortcuts did so better; they are used only in training.
 
 Szegedy et al., "Going Deeper with Convolutions", 2014, https://arxiv.org/abs/1409.4842, here with batch
-normalisation. Parameter names are torchvision's, and so is its slip that the trained weights carry for good: the
-third branch has 3 x 3 filters where the paper has 5 x 5.
+normalisation. Parameter names are torchvision's, and so is its slip that the trained weights carry for good:
+the third branch has 3 x 3 filters where the paper has 5 x 5.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class InceptionAux(nn.Module):
 
 
 class GoogLeNetOutputs(NamedTuple):
-    """What a training pass gives with `aux_logits`: each [B, num_classes]. The paper weighs the side losses by 0.3."""
+    """What a training pass gives with `aux_logits`: each [B, num_classes].
+
+    The paper adds the side losses with a weight of 0.3.
+    """
 
     logits: Tensor
     aux_logits2: Tensor
@@ -186,7 +189,8 @@ class GoogLeNet(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Side classifiers, where there are any, are replaced too."""
-        pool, place = self.global_pool.pool_type if global_pool is None else global_pool, parameter_place(self)
+        place = parameter_place(self)
+        pool = self.global_pool.pool_type if global_pool is None else global_pool
         self.global_pool, self.fc = create_classifier(self.num_features, num_classes, pool, **place)
         for side in filter(None, (self.aux1, self.aux2)):
             side.fc2 = nn.Linear(1024, num_classes, **place) if num_classes else nn.Identity()

@@ -12,7 +12,6 @@ helped only while training, is left out; checkpoints that bring it load without 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
+from explorer.models.layers.inception import inception_conv
 from explorer.models.layers.pool import create_classifier
-
-# BatchNorm's epsilon is TensorFlow's, as in Google's release
-conv = partial(ConvNormAct, norm_layer=partial(BatchNormAct2d, eps=1e-3))
 
 # A path: its convolutions as (channels, kernel), one behind the other. A list of two reads the same map twice.
 Path = Sequence[tuple | list]
@@ -50,8 +46,8 @@ class Mixed(nn.Module):
                 names, out = [], 0
                 for letter, (channels, kernel) in zip("ab", layer if isinstance(layer, list) else [layer]):
                     names.append(base + letter if isinstance(layer, list) else base)
-                    self.add_module(names[-1], _reduce(before, channels, kernel) if halve and last
-                                    else _keep(before, channels, kernel))
+                    how = "halve" if halve and last else "keep"
+                    self.add_module(names[-1], inception_conv(before, channels, kernel, how))
                     out += channels
                 steps.append(names)
                 before = out
@@ -69,17 +65,6 @@ class Mixed(nn.Module):
         if self.halve:
             answers.append(F.max_pool2d(x, 3, stride=2))
         return torch.cat(answers, dim=1)
-
-
-def _keep(in_chans: int, out_chans: int, kernel: int | tuple[int, int]) -> nn.Module:
-    """A convolution that keeps the map's size, whatever the shape of its kernel."""
-    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
-    return conv(in_chans, out_chans, (height, width), padding=(height // 2, width // 2))
-
-
-def _reduce(in_chans: int, out_chans: int, kernel: int) -> nn.Module:
-    """A convolution that halves the map and lets the border go."""
-    return conv(in_chans, out_chans, kernel, stride=2, padding="valid")
 
 
 # --- the blocks of the paper's figures ----------------------------------------------------------------------
@@ -147,12 +132,12 @@ class InceptionV3(VisionModel):
             raise ValueError("Inception v3 has no residual branches to drop: leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
-        self.Conv2d_1a_3x3 = conv(in_chans, 32, 3, stride=2, padding="valid")
-        self.Conv2d_2a_3x3 = conv(32, 32, 3, padding="valid")
-        self.Conv2d_2b_3x3 = conv(32, 64, 3)
+        self.Conv2d_1a_3x3 = inception_conv(in_chans, 32, 3, "halve")
+        self.Conv2d_2a_3x3 = inception_conv(32, 32, 3, "cut")
+        self.Conv2d_2b_3x3 = inception_conv(32, 64, 3)
         self.Pool1 = nn.MaxPool2d(3, stride=2)
-        self.Conv2d_3b_1x1 = conv(64, 80, 1)
-        self.Conv2d_4a_3x3 = conv(80, 192, 3, padding="valid")
+        self.Conv2d_3b_1x1 = inception_conv(64, 80, 1)
+        self.Conv2d_4a_3x3 = inception_conv(80, 192, 3, "cut")
         self.Pool2 = nn.MaxPool2d(3, stride=2)
         chans = 192
         for name, row in MIXED.items():

@@ -1,13 +1,15 @@
 """LeNet-5: where it all begins.
 
-Small filters slide over the picture and share their weights, so that a stroke is found wherever it is; sub-sampling
-in between makes the exact place matter less and less. Learnt from the pixels, end to end, it read the amounts on
-a tenth of all cheques in the United States. Every network in this catalog up to the transformers is its descendant.
+Small filters slide over the picture and share their weights, so that a stroke is found wherever it is;
+sub-sampling in between makes the exact place matter less and less. Learnt from the pixels, end to end, it
+read the amounts on a tenth of all cheques in the United States. Every network in this catalog up to the
+transformers is its descendant.
 
-LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of the
-IEEE, 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf, figure 2. The layers carry the paper's names. As in
-today's textbooks, four details are modern: ReLU in place of the scaled tanh (`act_layer="tanh"` comes close), a
-plain mean without weights for sub-sampling, C3 connected to all maps of S2, and a linear layer for the output.
+LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of
+the IEEE, 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf, figure 2. The layers carry the paper's
+names. As in today's textbooks, four details are modern: ReLU in place of the scaled tanh (`act_layer="tanh"`
+comes close), a plain mean without weights for sub-sampling, C3 connected to all maps of S2, and a linear
+layer for the output.
 """
 
 from __future__ import annotations
@@ -86,8 +88,9 @@ class LeNet5(VisionModel):
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if min(x.shape[-2:]) < SMALLEST:
-            raise ValueError(f"LeNet-5 reads pictures of at least {SMALLEST} x {SMALLEST} pixels, not {x.shape[-2]} x "
-                             f"{x.shape[-1]}: pad them (F.pad(x, (2, 2, 2, 2)) for 28 x 28) or resize them.")
+            size = f"{x.shape[-2]} x {x.shape[-1]}"
+            raise ValueError(f"LeNet-5 reads pictures of at least {SMALLEST} x {SMALLEST} pixels, not {size}: "
+                             "pad them (F.pad(x, (2, 2, 2, 2)) for 28 x 28) or resize them.")
         x = self.act1(self.c1(x))
         yield x  # C1 [B, 6, H-4, W-4]: 28 x 28 of a picture of 32 x 32
         x = self.s2(x)

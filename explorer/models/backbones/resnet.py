@@ -164,7 +164,8 @@ def avg_shortcut(
 class ResNet(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    block:       BasicBlock or Bottleneck;  depths: blocks in each of the four stages;  widths: their channels
+    block:       BasicBlock, Bottleneck or a relative's, with its own `block_options`
+    depths:      blocks in each of the four stages;  widths: their channels
     stem:        "" (one 7 x 7), "deep" (three 3 x 3), "deep_tiered" (three, growing);  stem_width: their channels
     stem_conv_pool: a strided convolution in place of the max pool behind the stem (ResNet-RS)
     cardinality, base_width: groups of the middle convolution and their width (ResNeXt, Wide)
@@ -179,7 +180,8 @@ class ResNet(VisionModel):
     def __init__(
         self,
         *,
-        block: type[BasicBlock] | type[Bottleneck] = Bottleneck,
+        block: type[nn.Module] = Bottleneck,
+        block_options: dict[str, Any] | None = None,
         depths: tuple[int, int, int, int] = (3, 4, 6, 3),
         num_classes: int = 1000,
         in_chans: int = 3,
@@ -244,7 +246,8 @@ class ResNet(VisionModel):
                         shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride, dilation=dilation,
                                                  first_dilation=before, norm=norm_layer)
                 blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1, dilation=dilation,
-                                    first_dilation=first_dilation, shortcut=shortcut, drop_path=rates[i][j]))
+                                    first_dilation=first_dilation, shortcut=shortcut, drop_path=rates[i][j],
+                                    **(block_options or {})))
                 chans = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
             stages.append(Stage(f"layer{i + 1}", f"layer{i + 1}", chans, stride_so_far))
@@ -269,8 +272,8 @@ class ResNet(VisionModel):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, (BasicBlock, Bottleneck)):
-                nn.init.zeros_(module.last_norm.weight)
+            elif (last_norm := getattr(module, "last_norm", None)) is not None:  # a block's
+                nn.init.zeros_(last_norm.weight)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.act1(self.bn1(self.conv1(x)))

@@ -1,8 +1,9 @@
 """ShuffleNetV2: fast is not the same as few multiplications.
 
-Its authors measured what really costs time on a phone: memory traffic, splits into many groups, many small steps.
-So each block sets half of the channels aside, works on the other half, and puts the two beside each other.
-Then the channels are shuffled, like two halves of a deck of cards, so that in the next block both halves meet.
+Its authors measured what really costs time on a phone: memory traffic, splits into many groups, many small
+steps. So each block sets half of the channels aside, works on the other half, and puts the two beside each
+other. Then the channels are shuffled, like two halves of a deck of cards, so that in the next block both
+halves meet.
 
 Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", 2018,
 https://arxiv.org/abs/1807.11164. Parameter names are torchvision's.
@@ -104,7 +105,7 @@ class ShuffleNetV2(VisionModel):
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         for layer in (self.conv1, self.maxpool, self.stage2, self.stage3, self.stage4):
             x = layer(x)
-            yield x  # conv1 [B, 24, H/2, W/2], maxpool [B, 24, H/4, W/4], stage2 [B, 116, H/8, W/8] ... [.., H/32, ..]
+            yield x  # conv1 [B, 24, H/2, W/2], maxpool [B, 24, H/4, W/4], stage2 [B, 116, H/8, W/8] ...
         return self.conv5(x)  # [B, 1024, H/32, W/32]
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

@@ -1,12 +1,12 @@
 """SqueezeNet: AlexNet's accuracy in a fiftieth of its parameters.
 
-A Fire module squeezes its input into few channels with cheap 1 x 1 convolutions, then expands them again, half by
-1 x 1 and half by 3 x 3. Maps stay large until late in the network, which helps accuracy. There is no dense layer:
-a last 1 x 1 convolution makes one map for each class, and its mean is the score.
+A Fire module squeezes its input into few channels with cheap 1 x 1 convolutions, then expands them again,
+half by 1 x 1 and half by 3 x 3. Maps stay large until late in the network, which helps accuracy. There is no
+dense layer: a last 1 x 1 convolution makes one map for each class, and its mean is the score.
 
 Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016,
-https://arxiv.org/abs/1602.07360. Parameter names are torchvision's; version 1.1 is the authors' own faster one,
-https://github.com/forresti/SqueezeNet.
+https://arxiv.org/abs/1602.07360. Parameter names are torchvision's; version 1.1 is the authors' own faster
+one, https://github.com/forresti/SqueezeNet.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class SqueezeNet(VisionModel):
         return self.forward_head(x, pre_logits=True), self.forward_head(x)
 
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
-        raise ValueError("SqueezeNet classifies each place of the map before it pools, so its logits don't follow from "
-                         "one vector: use forward_head, or forward_vector_and_logits for both.")
+        raise ValueError("SqueezeNet classifies each place of the map before it pools, so its logits don't follow "
+                         "from one vector: use forward_head, or forward_vector_and_logits for both.")
 
     def get_classifier(self) -> nn.Module:
         return self.classifier[1]
@@ -130,7 +130,8 @@ class SqueezeNet(VisionModel):
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         kind = self.classifier[-1].pool_type if global_pool is None else global_pool
         pool, place = create_class_pool(kind, num_classes), parameter_place(self)
-        self.classifier[1] = nn.Conv2d(self.num_features, num_classes, 1, **place) if num_classes else nn.Identity()
+        fresh = nn.Conv2d(self.num_features, num_classes, 1, **place) if num_classes else nn.Identity()
+        self.classifier[1] = fresh
         self.classifier[-1] = pool
         self.num_classes = num_classes
 

@@ -400,7 +400,7 @@ def from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
             if place % 2 == 0:
                 mapped[f"layers.{place // 2}.downsample.{rest}"] = value
                 continue
-            rest = rest.replace("mlp.0.", "mlp.fc1.").replace("mlp.3.", "mlp.fc2.")
+            rest = rest.replace(".mlp.0.", ".mlp.fc1.").replace(".mlp.3.", ".mlp.fc2.")
             mapped[f"layers.{place // 2}.blocks.{rest}"] = value
             continue
         for theirs, ours in outside:

@@ -415,6 +415,8 @@ _SWIGLU = dict(embed_dim=1536, depth=40, num_heads=24, mlp_ratio=16 / 3, mlp_lay
                act_layer="silu")
 _REG4 = dict(reg_tokens=4, no_embed_class=True)
 _REG1 = dict(reg_tokens=1, no_embed_class=True)
+_TIPS = dict(_REG1, init_values=1.0)
+_RADIO = dict(reg_tokens=7, no_embed_class=True, final_norm=False)
 _POOLED = dict(class_token=False, global_pool="avg")
 _CLIP = dict(pre_norm=True, norm_layer=nn.LayerNorm)
 _QUICK = dict(_CLIP, act_layer=QuickGELU)
@@ -454,12 +456,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_plus_240": _row(_PLUS, 16, 240, init_values=1e-5),
     "vit_base_patch32_plus_256": _row(_PLUS, 32, 256, init_values=1e-5),
     "vit_small_patch16_36x1_224": _row(_SMALL, 16, 224, depth=36, init_values=1e-5),
+    "vit_intern300m_patch14_448": _row(_LARGE, 14, 448, init_values=0.1, final_norm=False, dynamic_img_size=True),
 
     "vit_base_patch16_gap_224": _row(_BASE, 16, 224, _GAP, num_heads=16),
     "vit_medium_patch16_gap_240": _row(_MEDIUM, 16, 240, _SCALED_GAP),
     "vit_medium_patch16_gap_256": _row(_MEDIUM, 16, 256, _SCALED_GAP),
     "vit_medium_patch16_gap_384": _row(_MEDIUM, 16, 384, _SCALED_GAP),
     "vit_betwixt_patch16_gap_256": _row(_BETWIXT, 16, 256, _SCALED_GAP),
+    "vit_huge_patch14_gap_224": _row(_HUGE, 14, 224, _GAP),
+    "vit_huge_patch16_gap_448": _row(_HUGE, 16, 448, _GAP),
+    "vit_giant_patch16_gap_224": _row(_GIANT, 16, 224, _GAP),
 
     "vit_small_patch14_dinov2": _row(_SMALL, 14, 518, _DINO),
     "vit_base_patch14_dinov2": _row(_BASE, 14, 518, _DINO),
@@ -486,6 +492,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
     "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
     "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+    "vit_base_patch14_reg1_tipsv2": _row(_BASE, 14, 448, _TIPS),
+    "vit_large_patch14_reg1_tipsv2": _row(_LARGE, 14, 448, _TIPS),
+    "vit_so400m_patch14_reg1_tipsv2": _row(_SO400M, 14, 448, _TIPS),
+    "vit_giant_patch14_reg1_tipsv2": _row(_SWIGLU, 14, 448, _TIPS),
+    "vit_base_patch16_radio_v3": _row(_BASE, 16, 512, _RADIO, init_values=1e-5),
+    "vit_large_patch16_radio_v3": _row(_LARGE, 16, 512, _RADIO, init_values=1e-5),
+    "vit_huge_patch16_radio_v3": _row(_HUGE, 16, 512, _RADIO),
+    "vit_giant_patch16_radio_v3": _row(_GIANTOPT, 16, 512, _RADIO, num_heads=24),
+    "vit_huge_patch16_radio_v4": _row(_HUGE, 16, 512, _RADIO, reg_tokens=9),
+    "vit_so400m_patch16_radio_v4": _row(_SO400M, 16, 512, _RADIO, reg_tokens=9),
 
     "vit_xsmall_patch16_clip_224": _row(dict(embed_dim=256, depth=10, num_heads=4), 16, 224, _CLIP),
     "vit_medium_patch32_clip_224": _row(_MEDIUM, 32, 224, _CLIP),

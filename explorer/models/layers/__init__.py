@@ -13,9 +13,12 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "drop": ("DropPath", "drop_path"),
     "evo_norm": ("EvoNorm2dS0",),
     "norm": ("GlobalResponseNorm", "LayerNorm2d", "RmsNorm2d", "SimpleNorm2d"),
+    "inception": ("InceptionPaths", "inception_conv", "inception_path"),
     "pool": ("BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
     "channel_attention": ("EcaModule", "EffectiveSEModule", "SEModule", "create_attn"),
     "windows": ("window_partition", "window_reverse"),
+    "selective_kernel": ("SelectiveKernel",),
+    "split_attention": ("SplitAttention",),
     "transformer": (
         "Attention", "LayerScale", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",
         "resample_patch_embed",

@@ -51,7 +51,7 @@ def find_entries(search: str = "", *, family: str = "", here: bool = False, sort
     keys = {
         "name": lambda e: natural_key(e.name),
         "year": lambda e: (e.family.year, natural_key(e.name)),
-        "parameters": lambda e: (e.parameters or 0, natural_key(e.name)),
+        "parameters": lambda e: (e.parameters is None, e.parameters or 0, natural_key(e.name)),
     }
     return sorted(found, key=keys[sort])
 
@@ -110,7 +110,7 @@ class PickerPanel(Panel):
             button.add_class("vx-open")
         for control in (self.search, self.family, self.sort):
             control.style.description_width = "52px"
-        self._opened = ""
+        self._opened, self._total = "", len(list_models())
         super().__init__(session, [self.search, self.family, self.sort, self.here, self.models, self.count, self.card,
                                    W.VBox([self.open_trained, self.open_random])])
         for control in (self.search, self.family, self.sort, self.here):
@@ -127,7 +127,7 @@ class PickerPanel(Panel):
             self.models.options = [(list_line(e), e.name) for e in found]
             names = {e.name for e in found}
             self.models.value = keep if keep in names else (found[0].name if found else None)
-        self.count.value = (f'<span class="vx-soft">{len(found)} of {len(FAMILY_OF)} models</span>' if found else
+        self.count.value = (f'<span class="vx-soft">{len(found)} of {self._total} models</span>' if found else
                             "No model fits. A * stands for any letters: try <code>*resne*t*</code>.")
         self._show_card()
 

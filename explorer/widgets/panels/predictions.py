@@ -87,7 +87,7 @@ class PredictionsPanel(Panel):
         height, width = look.input.shape[-2:]
         name = escape(self.session.image_name)
         self.caption.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
-                              f'<span class="vx-soft">What the network sees: {width} × {height} pixels</span></div>')
+                              f'<span class="vx-soft">The network sees {width} × {height} pixels</span></div>')
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
             best = top_predictions(look.logits, look.labels, self.topk.value)

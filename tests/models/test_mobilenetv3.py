@@ -1,0 +1,146 @@
+"""MobileNetV3, FBNetV3 and LCNet against timm, and what their training needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import explorer.models as ours
+from explorer.models.backbones.efficientnet import Row, spread
+from explorer.models.backbones.mobilenetv3 import MobileNetV3
+from tests.models import family_checks as check
+from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights
+
+timm = pytest.importorskip("timm")
+
+
+@pytest.mark.parametrize(("name", "size", "options"), [
+    ("mobilenetv3_large_100", 65, {}),               # ReLU and hard swish, attention in some stages
+    ("mobilenetv3_large_075", 64, {}),
+    ("mobilenetv3_large_150d", 32, {}),              # scaled depth, shared among a stage's rows
+    ("mobilenetv3_small_050", 64, {}),               # the stem keeps its width; a first stage that halves
+    ("mobilenetv3_small_075", 65, {}),
+    ("mobilenetv3_rw", 64, {}),                      # no first shortcut, another rounding
+    ("tf_mobilenetv3_large_075", 65, {}), ("tf_mobilenetv3_small_100", 64, {}),  # "same" padding
+    ("tf_mobilenetv3_large_minimal_100", 64, {}), ("tf_mobilenetv3_small_minimal_100", 65, {}),
+    ("fbnetv3_b", 64, {}), ("fbnetv3_d", 32, {}),    # attention measured by the block's input
+    ("lcnet_035", 64, {}), ("lcnet_100", 65, {}),    # separable blocks
+    ("mobilenetv3_small_100", 64, {"global_pool": "max"}), ("lcnet_050", 64, {"global_pool": "avgmax"}),
+], ids=lambda value: str(value).replace(" ", ""))
+def test_numbers_equal_timms(name, size, options):
+    check_numbers(ours.create_model(name, **options), timm.create_model(name, **options), size)
+
+
+@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 5}, {"num_classes": 0},
+                                     {"num_classes": 0, "global_pool": ""}], ids=str)
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "tf_mobilenetv3_small_075"])
+def test_numbers_equal_timms_with_other_inputs_and_outputs(name, options):
+    check.check_other_channels(ours.create_model(name, **options), timm.create_model(name, **options), 64)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("mobilenetv3_large_100", 16), ("mobilenetv3_small_050", 8)])
+def test_traded_strides_keep_the_map_large_and_its_numbers_at_the_old_places(name, stride):
+    """Where a dilated network looks, the strided one looks too: away from the borders they agree on its grid."""
+    dilated, strided = ours.create_model(name, output_stride=stride), ours.create_model(name)
+    same_weights(dilated, strided)
+    assert max(row.reduction for row in dilated.stages) == stride
+    remove_attention(dilated), remove_attention(strided)  # its means are of all places
+    x = check.photos(512, count=1)
+    with torch.no_grad():
+        fine, coarse = dilated.forward_features(x), strided.forward_features(x)
+    assert fine.shape[-1] == 512 // stride and coarse.shape[-1] == 16
+    assert relative_error(fine[..., :: 32 // stride, :: 32 // stride][..., 7:9, 7:9], coarse[..., 7:9, 7:9]) < 1e-3
+
+
+def remove_attention(model: torch.nn.Module) -> None:
+    for stage in model.blocks:
+        for block in stage:
+            if hasattr(block, "se"):
+                block.se = torch.nn.Identity()
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "fbnetv3_b"])
+def test_one_training_step_leaves_the_same_gradients_and_statistics_as_timms(name):
+    mine, theirs = (library.create_model(name, num_classes=3) for library in (ours, timm))
+    same_weights(mine, theirs)
+    x = check.photos(64, count=4).double()  # BatchNorm over four small photos magnifies every rounding
+    for model in (mine, theirs):
+        model.double().train()(x).square().mean().backward()
+    for (key, own), other in zip(mine.named_parameters(), theirs.parameters()):
+        assert relative_error(own.grad, other.grad) < TOLERANCE, key
+    for (key, own), other in zip(mine.named_buffers(), theirs.buffers()):
+        assert relative_error(own.double(), other.double()) < TOLERANCE, key
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "lcnet_035"])
+def test_a_gradient_reaches_every_parameter(name):
+    check.check_gradients(ours.create_model(name, num_classes=2), 64)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_large_075", "fbnetv3_b", "lcnet_050"])
+def test_a_new_network_can_start_to_learn(name):
+    check.check_fresh(ours.create_model(name), 64)
+
+
+def test_initial_weights_are_as_wide_as_timms():
+    mine, theirs = (library.create_model("mobilenetv3_large_100").state_dict() for library in (ours, timm))
+    for key, value in mine.items():
+        assert float(value.float().std(correction=0)) == pytest.approx(
+            float(theirs[key].float().std(correction=0)), rel=0.3, abs=1e-3), key
+
+
+def test_drop_path_rates_equal_timms():
+    mine, theirs = (library.create_model("mobilenetv3_large_100", drop_path_rate=0.3) for library in (ours, timm))
+    rates = [(own.drop_path.drop_prob, other.drop_path.drop_prob)
+             for pair in zip(mine.blocks, theirs.blocks) for own, other in zip(*pair)
+             if own.has_shortcut and getattr(other.drop_path, "drop_prob", 0.0)]
+    assert len(rates) == 9 and max(own for own, _ in rates) > 0.2
+    assert [own for own, _ in rates] == pytest.approx([other for _, other in rates])
+
+
+def test_it_compiles_without_a_graph_break():
+    check.check_compiles(ours.create_model("tf_mobilenetv3_small_075"), 64)
+
+
+def test_a_checkpoint_fills_every_tensor(tmp_path):
+    check.check_loads("mobilenetv3_small_050", 64, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "lcnet_035"])
+def test_the_maps_are_as_the_table_promises(name):
+    check.check_features(name, 64)
+
+
+def test_a_new_classifier_keeps_its_place():
+    check.check_new_classifier_keeps_its_place(ours.create_model("mobilenetv3_small_050", global_pool="max"))
+
+
+def test_pooling_to_another_width_is_possible_from_the_start_only():
+    model = ours.create_model("mobilenetv3_small_050", global_pool="catavgmax").eval()
+    assert model(check.photos(64)).shape == (2, 1000)
+    with pytest.raises(ValueError, match="create the model with it"):
+        model.reset_classifier(3, "avg")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"global_pool": ""}, "num_classes=0"), ({"output_stride": 4}, "offer 8, 16 and 32"),
+    ({"keep": ("head",)}, 'use "stem"'),
+], ids=str)
+def test_what_cannot_be_built_is_said(options, message):
+    with pytest.raises(ValueError, match=message):
+        ours.create_model("mobilenetv3_small_050", **options)
+
+
+def test_an_unknown_block_is_named():
+    with pytest.raises(ValueError, match="Unknown block 'round'. Known: separable"):
+        MobileNetV3(architecture=[[Row("round", 3, 2, 1, 8, 1)]])
+
+
+@pytest.mark.parametrize(("repeats", "times", "wanted"), [
+    ((3,), 1.0, [3]), ((3,), 1.2, [4]), ((1, 1, 2), 1.0, [1, 1, 2]), ((1, 1, 2), 1.2, [1, 2, 2]),
+    ((1, 1), 1.0, [1, 1]), ((1, 1), 0.1, [1, 1]),
+])
+def test_a_scaled_stage_shares_its_blocks_among_its_rows(repeats, times, wanted):
+    from math import ceil
+
+    assert spread(repeats, times=times, rounding=ceil) == wanted
