@@ -261,8 +261,8 @@ def labels_of(model: VisionModel) -> tuple[str, ...]:
 def notes_on(model: VisionModel) -> tuple[str, ...]:
     """What a reader of the predictions must know about the weights."""
     if model.load_report is None:
-        return ("No weights were loaded into this model: unless it was trained here, "
-                "its predictions mean nothing.",)
+        what = "predictions" if model.num_classes else "features"
+        return (f"No weights were loaded into this model: unless it was trained here, its {what} mean nothing.",)
     return tuple(f"Not loaded: {text}." for text in model.load_report.skipped)
 
 

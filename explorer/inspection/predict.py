@@ -11,10 +11,11 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -114,6 +115,13 @@ class PredictionTable:
             parts.append(f"{_count(self.ignored, 'other file')} ignored")
         return ", ".join(parts)
 
+    def _short_names(self) -> list[str]:
+        """The rows' names; of a full path the file's name alone, where that tells the rows apart."""
+        paths = [PurePath(row.name) for row in self.rows]
+        short = [path.name if path.is_absolute() else row.name for path, row in zip(paths, self.rows)]
+        count = Counter(short)
+        return [name if count[name] == 1 else row.name for name, row in zip(short, self.rows)]
+
     def __str__(self) -> str:
         width = min(40, max((len(row.name) for row in self.rows), default=0))
         lines = [f"{self.model_name}: {self._summary()}", *self.notes]
@@ -129,7 +137,7 @@ class PredictionTable:
         """A plain HTML table, without script, of the first rows."""
         cell = "text-align:left;padding:4px 8px;vertical-align:middle"
         body = []
-        for row in self.rows[:ROWS_SHOWN]:
+        for row, shown in zip(self.rows[:ROWS_SHOWN], self._short_names()):
             picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
             if row.error:
                 answer = f"⚠ {escape(row.error)}"
@@ -139,7 +147,7 @@ class PredictionTable:
                 if others:
                     rest = ", ".join(f"{escape(p.label)} {percent(p.probability)}" for p in others)
                     answer += f"<br><span style='font-size:.85em'>{rest}</span>"
-            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(row.name)}</th>"
+            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(shown)}</th>"
             body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
         left_out = len(self.rows) - len(body)
         more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "backbones.efficientnet": ("EfficientNet",),
     "backbones.convnext": ("ConvNeXt",),
     "backbones.mobilenetv3": ("MobileNetV3",),
+    "backbones.regnet": ("RegNet",),
     "backbones.vit": ("VisionTransformer",),
     "backbones.vovnet": ("VovNet",),
     "backbones.cspnet": ("CspNet",),
@@ -36,4 +37,5 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "backbones.swin": ("SwinTransformer",),
     "backbones.swinv2": ("SwinTransformerV2",),
     "backbones.mlp_mixer": ("MlpMixer",),
+    "backbones.metaformer": ("MetaFormer",),
 })

@@ -241,9 +241,9 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
     _family(
         "cspnet", title="CSPNet", year=2019, arxiv="1911.11929", module="cspnet",
         paper="Wang et al., CSPNet: A New Backbone that can Enhance Learning Capability of CNN",
-        idea="Half of the channels go through a stage's blocks, the other half passes by: half the work, no less accurate.",
-        names="""cspresnet50 cspresnet50d cspresnet50w cspresnext50 cspdarknet53 cs3darknet_s cs3darknet_m cs3darknet_l
-                 cs3darknet_x cs3darknet_focus_s cs3darknet_focus_m cs3darknet_focus_l cs3darknet_focus_x
+        idea="Half of the channels go through a stage's blocks, the other half passes by: half the work.",
+        names="""cspresnet50 cspresnet50d cspresnet50w cspresnext50 cspdarknet53 cs3darknet_s cs3darknet_m
+                 cs3darknet_l cs3darknet_x cs3darknet_focus_s cs3darknet_focus_m cs3darknet_focus_l cs3darknet_focus_x
                  cs3sedarknet_l cs3sedarknet_x cs3sedarknet_xdw cs3edgenet_x cs3se_edgenet_x""",
     ),
     _family(
@@ -360,6 +360,19 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         names="gmlp_ti16_224 gmlp_s16_224 gmlp_b16_224",
     ),
     _family(
+        "poolformer", title="PoolFormer", year=2021, arxiv="2111.11418", module="metaformer",
+        paper="Yu et al., MetaFormer Is Actually What You Need for Vision",
+        idea="A transformer whose attention is replaced by the mean of the neighbours, and still it works.",
+        names="poolformer_s12 poolformer_s24 poolformer_s36 poolformer_m36 poolformer_m48",
+    ),
+    _family(
+        "metaformer", title="MetaFormer baselines", year=2022, arxiv="2210.13452", module="metaformer",
+        paper="Yu et al., MetaFormer Baselines for Vision",
+        idea="One frame, three fillings: pooling, separable convolutions, or convolutions first and attention later.",
+        names="""poolformerv2_s12 poolformerv2_s24 poolformerv2_s36 poolformerv2_m36 poolformerv2_m48 convformer_s18
+                 convformer_s36 convformer_m36 convformer_b36 caformer_s18 caformer_s36 caformer_m36 caformer_b36""",
+    ),
+    _family(
         "dinov2", title="DINOv2", year=2023, arxiv="2304.07193", module="vit",
         paper="Oquab et al., DINOv2: Learning Robust Visual Features without Supervision",
         idea="A transformer that learnt without labels, by agreeing with itself about crops of one photo.",
@@ -457,6 +470,31 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
         paper="Cui et al., PP-LCNet: A Lightweight CPU Convolutional Neural Network",
         idea="No shortcuts, no widening: only what a plain processor computes fast, and large filters at the end.",
         names="lcnet_035 lcnet_050 lcnet_075 lcnet_100 lcnet_150",
+    ),
+    _family(
+        "regnet", title="RegNet", year=2020, arxiv="2003.13678", module="regnet",
+        paper="Radosavovic et al., Designing Network Design Spaces",
+        idea="Search for rules instead of one network: in good networks the width grows along a straight line.",
+        names="""regnetx_002 regnetx_004 regnetx_004_tv regnetx_006 regnetx_008 regnetx_016 regnetx_032 regnetx_040
+                 regnetx_064 regnetx_080 regnetx_120 regnetx_160 regnetx_320 regnety_002 regnety_004 regnety_006
+                 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_064 regnety_080
+                 regnety_080_tv regnety_120 regnety_160 regnety_320 regnety_640 regnety_1280 regnety_2560
+                 regnetv_040 regnetv_064""",
+    ),
+    _family(
+        "regnetz", title="RegNetZ", year=2021, arxiv="2103.06877", module="regnet",
+        paper="Dollar et al., Fast and Accurate Model Scaling",
+        idea="Grow the width more than depth and photo size: then the time grows least for the same accuracy.",
+        names="regnetz_005 regnetz_040 regnetz_040_h",
+    ),
+    _family(
+        "efficientnetv2", title="EfficientNetV2", year=2021, arxiv="2104.00298", module="efficientnet",
+        paper="Tan and Le, EfficientNetV2: Smaller Models and Faster Training",
+        idea="Full convolutions where the map is large, depthwise ones where it is small: what a GPU does fastest.",
+        names="""efficientnetv2_s efficientnetv2_m efficientnetv2_l efficientnetv2_xl efficientnetv2_rw_t
+                 efficientnetv2_rw_s efficientnetv2_rw_m tf_efficientnetv2_s tf_efficientnetv2_m
+                 tf_efficientnetv2_l tf_efficientnetv2_xl tf_efficientnetv2_b0 tf_efficientnetv2_b1
+                 tf_efficientnetv2_b2 tf_efficientnetv2_b3""",
     ),
 )}
 

@@ -292,11 +292,11 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dic
     raise WeightsError(f"No weights are published for {name!r}. {_ways_out()}")
 
 
-def _ways_out() -> str:
+def _ways_out(start: str = "Use") -> str:
     """What to do without a download."""
     here = ", ".join(name.partition(".")[0] for name in names_here())
     return (
-        f"Use a model whose weights are installed ({here or 'none is'}), give a file with checkpoint_path=, or take "
+        f"{start} a model whose weights are installed ({here or 'none is'}), give a file with checkpoint_path=, or take "
         "random weights with pretrained=False."
     )
 
@@ -304,7 +304,7 @@ def _ways_out() -> str:
 def _offline_message(config: ModelConfig, reason: str) -> str:
     return (
         f"The weights of {config.name!r} are not on this computer and could not be downloaded ({reason}). "
-        f"Connect to the internet once and try again: they are then kept. Without a network: {_ways_out()}"
+        f"Connect to the internet once and try again: they are then kept. Without a network: {_ways_out(start='use')}"
     )
 
 
@@ -351,7 +351,7 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None, filenames
         except OSError as error:  # another answer of the hub, a download that broke off, a full disk
             raise WeightsError(
                 f"The weights of {config.name!r} could not be downloaded: {_first_line(error)}. Try again; if that "
-                f"does not help: {_ways_out()}"
+                f"does not help: {_ways_out(start='use')}"
             ) from error
         except Exception as error:
             # whichever HTTP client the hub's own uses (requests, httpx, ...); its errors need not be OSErrors

@@ -209,6 +209,27 @@ def test_weight_norm_by_hooks_is_no_obstacle():
     assert tree.measured_on == "meta" and tree.flops == 2 * 27 * 4 * 36
 
 
+class Careful(nn.Module):
+    """Tries one layer, and takes another where the first one can't read its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.fragile, self.plain = nn.Linear(5, 5), nn.Conv2d(3, 4, 1, bias=False)
+
+    def forward(self, x):
+        try:
+            return self.fragile(x)
+        except RuntimeError:
+            return self.plain(x)
+
+
+def test_a_layer_that_failed_inside_a_model_does_not_take_what_follows():
+    tree = module_tree(Careful(), 8)
+    assert tree.measured_on == "meta" and tree.output_shape == (1, 4, 8, 8)
+    assert tree.find("fragile").output_shape is None and tree.find("fragile").flops == 0
+    assert tree.find("plain").flops == tree.flops == 2 * 3 * 4 * 64
+
+
 class Tied(nn.Module):
     """One layer in two places, one weight in two layers, one layer never used, one used three times."""
 

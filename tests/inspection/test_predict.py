@@ -215,3 +215,12 @@ def test_a_name_predicts_with_its_trained_weights():
     assert isinstance(table, PredictionTable) and table.notes == ()
     for photo, row in zip(chosen, table, strict=True):
         assert row.predictions[0].index in photo.imagenet_indices
+
+
+def test_a_table_shows_file_names_without_their_folder_where_that_is_enough(small_model, tmp_path):
+    for name in ("a/one.png", "b/one.png", "b/two.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / name)
+    html = predict(small_model, [tmp_path / name for name in ("a/one.png", "b/one.png", "b/two.png")])._repr_html_()
+    assert f">{tmp_path / 'a/one.png'}<" in html and f">{tmp_path / 'b/one.png'}<" in html
+    assert ">two.png<" in html and str(tmp_path / "b/two.png") not in html

@@ -1,4 +1,4 @@
-"""What every family must do beyond giving timm's numbers; one function for each, called by the families' tests."""
+"""What every family must do beyond giving timm's numbers: one function for each, called by the families' tests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_other_channels(mine: nn.Module, theirs: nn.Module, size: int) -> None:
 
 
 def check_gradients(model: nn.Module, size: int) -> None:
-    """One training step: a gradient that is a number reaches every parameter, and the step changes the loss."""
+    """One training step: a gradient that is a number reaches every parameter, and is not zero for nearly all."""
     randomise(model)
     model.train()
     x, answers = photos(size), torch.tensor([0, 1])

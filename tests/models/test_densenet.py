@@ -17,7 +17,8 @@ SHALLOW = (1, 2, 1, 1)  # timm calls it block_config
 
 
 def pair(name: str, **options):
-    return ours.create_model(name, depths=SHALLOW, **options), timm.create_model(name, block_config=SHALLOW, **options)
+    mine = ours.create_model(name, depths=SHALLOW, **options)
+    return mine, timm.create_model(name, block_config=SHALLOW, **options)
 
 
 @pytest.mark.parametrize(("name", "size", "options"), [

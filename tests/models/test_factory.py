@@ -126,7 +126,7 @@ def test_is_model(name, known):
 @pytest.mark.parametrize(("name", "sentence"), [
     ("resnet5O", "Unknown model 'resnet5O'. Did you mean 'resnet50'.*list_models"),
     ("ResNet-50", "Did you mean 'resnet50'"), ("vit_base_patch16", "Did you mean 'vit_base_patch"),
-    ("timm/resnet18", "Did you mean 'resnet18'"),
+    ("tim/resnet18", "Did you mean .*resnet18"),
     ("qqqqqq", r"^Unknown model 'qqqqqq'. See explorer.list_models\(\).$"),
     ("resnet50.a1_in1", "Unknown tag 'a1_in1' of 'resnet50'. Did you mean 'a1_in1k'.*Known: a1_in1k, "),
     ("resnet200.a1_in1k", "Unknown tag 'a1_in1k' of 'resnet200'. Known: none"),

@@ -42,7 +42,8 @@ def test_the_papers_photo_gives_the_papers_sizes():
     with torch.device("meta"):
         model = ours.create_model("inception_v3", features_only=True).eval()
         maps = model(torch.empty(1, 3, 299, 299))
-    assert [tuple(m.shape[1:]) for m in maps] == [(64, 147, 147), (192, 71, 71), (288, 35, 35), (768, 17, 17), (2048, 8, 8)]
+    sizes = [(64, 147, 147), (192, 71, 71), (288, 35, 35), (768, 17, 17), (2048, 8, 8)]
+    assert [tuple(m.shape[1:]) for m in maps] == sizes
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_the_old_name_is_known_and_listed_once():
     assert explorer.list_models(family="inception_v3") == ["adv_inception_v3", "inception_v3"]
     assert "adv_inception_v3" not in explorer.list_models(family="resnet")
     assert "adv_inception_v3" not in explorer.list_models(exclude_filters="adv*")
-    assert explorer.list_models("*adv_in*", pretrained=True) == ["inception_v3.tf_adv_in1k"]
+    assert explorer.list_models("*v3*.tf_adv_in*", pretrained=True) == ["inception_v3.tf_adv_in1k"]
 
 
 def test_the_old_name_is_answered_with_the_present_one():

@@ -42,6 +42,12 @@ def test_a_card_says_where_the_weights_are(name):
     assert any(words in html for words in ("on this computer", "to be downloaded", "none published"))
 
 
+def test_an_old_name_has_the_card_of_the_weights_it_means():
+    html = card_html(entry("adv_inception_v3"))
+    assert "adv_inception_v3" in html and "inception_v3.tf_adv_in1k" in html and "Szegedy" in html
+    assert "adv_inception_v3" in names("adv_*")
+
+
 def test_the_list_lines_up():
     lines = [list_line(e) for e in find_entries()]
     assert len({line.index("M") for line in lines}) == 1

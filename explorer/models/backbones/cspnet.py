@@ -1,12 +1,12 @@
 """DarkNet and CSPNet: let half of the channels take the short way.
 
-DarkNet-53, made for the detector YOLOv3, is a lean residual network: a 1 x 1 and a 3 x 3 convolution in each block,
-and a strided convolution in place of each pool. CSPNet sends only half of a stage's channels through its blocks
-and lays the other half beside the result, so the blocks cost half, and no gradient is computed twice.
-The CS3 networks are the later, simpler form of the detectors YOLOv4 and YOLOv5, with SiLU and one convolution less.
+DarkNet-53, made for the detector YOLOv3, is a lean residual network: a 1 x 1 and a 3 x 3 convolution in each
+block, and a strided convolution in place of each pool. CSPNet sends only half of a stage's channels through its
+blocks and lays the other half beside the result, so the blocks cost half, and fewer gradients repeat each other.
+The CS3 networks are the later, simpler form from YOLOv4 and YOLOv5, with SiLU and one convolution less.
 
-Redmon and Farhadi, "YOLOv3", 2018, https://arxiv.org/abs/1804.02767; Wang et al., "CSPNet: A New Backbone that
-can Enhance Learning Capability of CNN", 2019, https://arxiv.org/abs/1911.11929. Parameter names are timm's.
+Redmon and Farhadi, "YOLOv3", 2018, https://arxiv.org/abs/1804.02767; Wang et al., "CSPNet: A New Backbone
+that can Enhance Learning Capability of CNN", 2019, https://arxiv.org/abs/1911.11929. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import ClassifierHead
 
-# --- blocks: [B, chans, H, W] -> the same shape, always beside a shortcut ---------------------------------------
+# --- blocks: [B, chans, H, W] -> the same shape, always beside a shortcut ---------------------------------
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class DarkBlock(nn.Module):
 
 
 class EdgeBlock(nn.Module):
-    """Filter and widen in one 3 x 3 convolution, narrow by 1 x 1: EfficientNet-EdgeTPU's idea in DarkNet's place."""
+    """Filter and widen in one 3 x 3 convolution, narrow by 1 x 1, as in EfficientNet-EdgeTPU."""
 
     def __init__(self, chans: int, parts: Parts, *, drop_path: float):
         super().__init__()
@@ -112,7 +112,7 @@ class BottleneckBlock(nn.Module):
         return self.act3(self.drop_path(x) + shortcut)
 
 
-# --- stages: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride] ----------------------------------------------
+# --- stages: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride] ------------------------------------
 #
 #     down    halves the map (or is the identity) and gives `down_chans` channels
 #     block   makes one block: block(channels, drop_path=rate);  rates: one drop-path rate a block
@@ -154,7 +154,7 @@ class CrossStage(nn.Module):
 
 
 class CrossStage3(nn.Module):
-    """The later form, with three convolutions around the blocks in place of four; the first half goes through."""
+    """The later form, with one convolution less around the blocks; here the first half goes through."""
 
     def __init__(self, down: nn.Module, out_chans: int, *, down_chans: int, block: Callable, rates: list[float],
                  conv: Callable, expand: float, linear: bool):
@@ -170,14 +170,15 @@ class CrossStage3(nn.Module):
         return self.conv_transition(torch.cat((self.blocks(long), short), dim=1))
 
 
-# --- the model --------------------------------------------------------------------------------------------------
+# --- the model --------------------------------------------------------------------------------------------
 
 
 class CspNet(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     stage, block: what is stacked;  depths, widths: blocks and channels of each stage
-    stem:         channels of the first convolutions;  stem_kernel, stem_padding, stem_stride: of the first of them
+    stem:         channels of the first convolutions
+    stem_kernel, stem_padding, stem_stride: of the first of them
     stem_pool:    a max pool behind the stem, and no halving in the first stage
     expand, bottleneck, groups: see the stages and `Parts`; one number, or one for each stage
     linear:       no activation behind a cross stage's widening
@@ -237,7 +238,8 @@ class CspNet(VisionModel):
 
         self.stages, dilation = nn.Sequential(), 1  # the name in checkpoints; ours are in `stage_table`
         rates = drop_path_rates(drop_path_rate, depths)
-        per_stage = zip(widths, *(each(value, len(depths)) for value in (expand, bottleneck, groups)), strict=True)
+        settings = (each(value, len(depths)) for value in (expand, bottleneck, groups))
+        per_stage = zip(widths, *settings, strict=True)
         for i, (width, wider, narrower, group) in enumerate(per_stage):
             stride, before = (1 if stem_pool and i == 0 else 2), dilation
             if stride_so_far * stride > output_stride:
@@ -251,11 +253,13 @@ class CspNet(VisionModel):
                     down = nn.Sequential(pool, conv(chans, down_chans, 1, groups=group))
                 else:
                     down = conv(chans, down_chans, 3, stride=stride, dilation=before, groups=group)
-            parts = Parts(conv=conv, act=partial(create_act, act_layer), attn=partial(create_attn, attn, **options),
-                          bottleneck=narrower, groups=group, dilation=dilation)
+            parts = Parts(
+                conv=conv, act=partial(create_act, act_layer), attn=partial(create_attn, attn, **options),
+                bottleneck=narrower, groups=group, dilation=dilation,
+            )
             self.stages.append(stage(
-                down, width, down_chans=down_chans, block=partial(block, parts=parts), rates=rates[i], conv=conv,
-                expand=wider, linear=linear,
+                down, width, down_chans=down_chans, block=partial(block, parts=parts), rates=rates[i],
+                conv=conv, expand=wider, linear=linear,
             ))
             chans = width
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
@@ -299,7 +303,9 @@ class CspNet(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        self.head = ClassifierHead(self.num_features, num_classes, pool, self.drop_rate, **parameter_place(self))
+        self.head = ClassifierHead(
+            self.num_features, num_classes, pool, self.drop_rate, **parameter_place(self)
+        )
         self.num_classes = num_classes
 
 
@@ -311,8 +317,8 @@ def each(value: float | tuple[float, ...], count: int) -> tuple[float, ...]:
 MODEL = CspNet
 
 _DARK = dict(down_growth=True)
-_CSP_RES = dict(stage=CrossStage, block=BottleneckBlock, depths=(3, 3, 5, 2), widths=(128, 256, 512, 1024), stem=(64,),
-                stem_kernel=7, stem_stride=2, stem_pool=True, expand=2.0, linear=True)
+_CSP_RES = dict(stage=CrossStage, block=BottleneckBlock, depths=(3, 3, 5, 2), widths=(128, 256, 512, 1024),
+                stem=(64,), stem_kernel=7, stem_stride=2, stem_pool=True, expand=2.0, linear=True)
 _DEEP_STEM = dict(stem=(32, 32, 64), stem_kernel=3)
 _WIDE = dict(widths=(256, 512, 1024, 2048), expand=1.0)
 _CS3 = dict(stage=CrossStage3, stem_stride=2, bottleneck=1.0, act_layer="silu")
@@ -325,7 +331,7 @@ _X = dict(depths=(3, 7, 11, 3), widths=(160, 320, 640, 1280))
 
 
 def _focus(chans: int) -> dict[str, Any]:
-    """YOLOv5's stem: a 3 x 3 convolution that sees 2 x 2 pixels as channels, which is one of 6 x 6 at stride 2."""
+    """YOLOv5's stem: a 3 x 3 convolution that reads 2 x 2 pixels as channels, so one of 6 x 6 at stride 2."""
     return dict(stem=(chans,), stem_kernel=6, stem_padding=2)
 
 
@@ -340,7 +346,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cspresnet50d": dict({**_CSP_RES, **_DEEP_STEM}),
     "cspresnet50w": dict({**_CSP_RES, **_WIDE, **_DEEP_STEM}, bottleneck=0.25),
     "cspresnext50": dict({**_CSP_RES, **_WIDE}, bottleneck=1.0, groups=32),
-    "cspdarknet53": dict(_DARK, stage=CrossStage, expand=(2.0, 1.0, 1.0, 1.0, 1.0), bottleneck=(0.5, 1.0, 1.0, 1.0, 1.0)),
+    "cspdarknet53": dict(_DARK, stage=CrossStage, expand=(2.0, 1.0, 1.0, 1.0, 1.0),
+                         bottleneck=(0.5, 1.0, 1.0, 1.0, 1.0)),
 
     "cs3darknet_s": dict(_CS3, stem=(16, 32), **_S),
     "cs3darknet_m": dict(_CS3, stem=(24, 48), **_M),
@@ -352,8 +359,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cs3darknet_focus_x": dict(_CS3, **_focus(80), **_X),
     "cs3sedarknet_l": dict(_CS3, stem=(32, 64), **_L, **_SE),
     "cs3sedarknet_x": dict(_CS3, stem=(40, 80), **_X, attn="se"),
-    "cs3sedarknet_xdw": dict({**_CS3, **_WIDE, "stage": CrossStage, "bottleneck": 0.5}, block=BottleneckBlock, stem=(32, 64), attn="se",
-                             depths=(3, 6, 12, 4), groups=(1, 1, 256, 512)),
+    "cs3sedarknet_xdw": dict({**_CS3, **_WIDE, "stage": CrossStage, "bottleneck": 0.5}, block=BottleneckBlock,
+                             stem=(32, 64), attn="se", depths=(3, 6, 12, 4), groups=(1, 1, 256, 512)),
     "cs3edgenet_x": dict({**_CS3, **_EDGE}, stem=(40, 80), **_X),
     "cs3se_edgenet_x": dict({**_CS3, **_EDGE}, stem=(40, 80), **_X, **_SE),
 }

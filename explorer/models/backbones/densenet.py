@@ -1,11 +1,12 @@
 """DenseNet: nothing is ever forgotten.
 
-Each layer reads the maps of all layers before it in its block, and adds a few channels of its own to the pile.
-A feature found once is there for everybody behind, so that a layer can be narrow: 32 channels where a ResNet has
-hundreds. Between two blocks a transition squeezes the pile to half its channels and halves the map.
+Each layer reads the maps of all layers before it in its block, and adds a few channels of its own to the
+pile. A feature found once is there for everybody behind, so that a layer can be narrow: 32 channels where
+a ResNet has hundreds. Between two blocks a transition squeezes the pile to half its channels and halves
+the map.
 
-Huang et al., "Densely Connected Convolutional Networks", 2016, https://arxiv.org/abs/1608.06993.
-Parameter names are torchvision's and timm's.
+Huang et al., "Densely Connected Convolutional Networks", 2016, https://arxiv.org/abs/1608.06993. Parameter
+names are torchvision's and timm's.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from explorer.models.layers.pool import BlurPool2d, create_classifier
 class DenseLayer(nn.Module):
     """What one layer adds to the pile: [B, C, H, W] -> [B, growth, H, W].
 
-    The 1 x 1 convolution first narrows the pile, however high it is, to `bottleneck * growth` channels. Norm and
-    activation come before each convolution: every reader of the pile scales it its own way.
+    The 1 x 1 convolution first narrows the pile, however high it is, to `bottleneck * growth` channels.
+    Norm and activation come before each convolution: every reader of the pile scales it its own way.
     """
 
     def __init__(self, in_chans: int, growth: int, *, bottleneck: int, act_layer: str, proj_drop: float):
@@ -112,8 +113,10 @@ class DenseNet(VisionModel):
             self.features.add_module(f"norm{i}", BatchNormAct2d(width, act_layer=act_layer))
             before = width
         stages = [Stage("stem", f"features.norm{len(plan) - 1}", chans, 2)]
-        self.features.add_module("pool0", nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), BlurPool2d(chans))
-                                 if aa else nn.MaxPool2d(3, stride=2, padding=1))
+        pool: nn.Module = nn.MaxPool2d(3, stride=2, padding=1)
+        if aa:
+            pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), BlurPool2d(chans))
+        self.features.add_module("pool0", pool)
 
         for i, depth in enumerate(depths, start=1):
             block = DenseBlock(chans, growth_rate, depth=depth, bottleneck=bottleneck, act_layer=act_layer,
@@ -146,7 +149,7 @@ class DenseNet(VisionModel):
         for name, layer in self.features.named_children():
             x = layer(x)
             if name in ends:
-                yield x  # stem [B, 64, H/2, W/2], denseblock1 [B, 256, H/4, W/4] ... denseblock4 [B, 1024, H/32, W/32]
+                yield x  # [B, 64, H/2, W/2], [B, 256, H/4, W/4] ... [B, 1024, H/16, W/16], [B, 1024, H/32, W/32]
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -178,8 +181,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """torchvision's names are ours, but its published files still say "norm.1" and "conv.2" for norm1 and conv2."""
-    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key): value for key, value in state.items()}
+    """torchvision's names are ours, but its published files still say "norm.1" and "conv.2" in the layers."""
+    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+    return {old.sub(r"\1\2.", key): value for key, value in state.items()}
 
 
 KEY_MAPS = {"torchvision": _from_torchvision}

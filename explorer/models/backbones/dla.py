@@ -1,12 +1,14 @@
 """DLA: layers gathered in a tree.
 
-A plain network hands each map only to the next layer. DLA takes its blocks in pairs, and a root merges what both of
-a pair have found; pairs of pairs are merged again, and so on, so that shallow and deep layers meet at every level
-with few steps between them. That costs little and shows in tasks where the place of a thing matters.
+A plain network hands each map only to the next layer. DLA takes its blocks in pairs, and a root merges
+what both of a pair have found; pairs of pairs are merged again, and so on, so that shallow and deep layers
+meet at every level with few steps between them. That costs little and shows in tasks where the place of a
+thing matters.
 
-Yu et al., "Deep Layer Aggregation", 2017, https://arxiv.org/abs/1707.06484. The X variants group their convolutions
-(ResNeXt), the C variants are compact. Res2Net's block, Gao et al., 2019, https://arxiv.org/abs/1904.01169, passes
-each quarter of the channels on to the next. Parameter names are those of the authors' release and timm's.
+Yu et al., "Deep Layer Aggregation", 2017, https://arxiv.org/abs/1707.06484. The X variants group their
+convolutions (ResNeXt), the C variants are compact. Res2Net's block, Gao et al., 2019,
+https://arxiv.org/abs/1904.01169, passes each quarter of the channels on to the next. Parameter names are
+those of the authors' release and timm's.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from explorer.models.layers.pool import SelectAdaptivePool2d
 
 @dataclass(frozen=True)
 class Parts:
-    """What all blocks of one network share: groups of the middle convolution, their width, and how roots merge."""
+    """What all blocks share: groups of the middle convolution, their width, and whether roots have a shortcut."""
 
     cardinality: int
     base_width: int
@@ -81,8 +83,8 @@ class Bottleneck(nn.Module):
 
 
 class Bottle2neck(nn.Module):
-    """Res2Net's bottleneck: quarters of the channels pass a 3 x 3 one after the other, and each adds what the one
-    before has found. So one block looks at four sizes; the last quarter stays as it is.
+    """Res2Net's bottleneck: quarters of the channels pass a 3 x 3 one after the other, and each adds what the
+    one before has found. So one block looks at four sizes; the last quarter stays as it is.
     """
 
     def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int):
@@ -129,8 +131,8 @@ class Root(nn.Module):
 class Tree(nn.Module):
     """2 ** levels blocks: [B, in, H, W] -> [B, out, H/stride, W/stride].
 
-    At level 1 the two branches are blocks, and a root merges them. Above, the branches are trees themselves; the
-    root of the right one merges the left one's result too, so that each result waits for the root nearest to the end.
+    At level 1 the two branches are blocks, and a root merges them. Above, the branches are trees themselves;
+    the root of the right one merges the left one's result too, so that all meet in the root nearest to the end.
 
     with_input: the root merges the tree's own input as well
     merged:     channels of what comes from above to be merged
@@ -145,7 +147,8 @@ class Tree(nn.Module):
         self.project: nn.Module = nn.Identity()
         if levels == 1:
             if in_chans != out_chans:
-                self.project = nn.Sequential(nn.Conv2d(in_chans, out_chans, 1, bias=False), nn.BatchNorm2d(out_chans))
+                project = nn.Conv2d(in_chans, out_chans, 1, bias=False)
+                self.project = nn.Sequential(project, nn.BatchNorm2d(out_chans))
             self.tree1: nn.Module = block(in_chans, out_chans, parts, stride=stride)
             self.tree2: nn.Module = block(out_chans, out_chans, parts, stride=1)
             self.root = Root(2 * out_chans + merged, out_chans, parts.residual_root)
@@ -168,7 +171,8 @@ class Tree(nn.Module):
 class PointwiseClassifier(nn.Conv2d):
     """A linear classifier that checkpoints keep as a 1 x 1 convolution.
 
-    [B, C] -> [B, num_classes], and for every place of a map that nobody pooled: [B, C, H, W] -> [B, num_classes, H, W].
+    [B, C] -> [B, num_classes], or for every place of a map that nobody pooled:
+    [B, C, H, W] -> [B, num_classes, H, W].
     """
 
     def __init__(self, in_features: int, out_features: int, *, device=None, dtype=None):
@@ -183,7 +187,8 @@ class DLA(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     block:   Basic, Bottleneck or Bottle2neck
-    levels:  convolutions in the first two stages, then the heights of the four trees;  widths: the channels of all six
+    levels:  convolutions in the first two stages, then the heights of the four trees
+    widths:  channels of all six
     cardinality, base_width: groups of the middle convolution and their width
     residual_root: a root adds its right branch to what it merges
     """
@@ -210,7 +215,8 @@ class DLA(VisionModel):
         parts = Parts(cardinality=cardinality, base_width=base_width, residual_root=residual_root)
 
         self.base_layer = nn.Sequential(
-            nn.Conv2d(in_chans, widths[0], 7, padding=3, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+            nn.Conv2d(in_chans, widths[0], 7, padding=3, bias=False), nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
         )
         self.level0 = _plain(widths[0], widths[0], depth=levels[0], stride=1)
         self.level1 = _plain(widths[0], widths[1], depth=levels[1], stride=2)
@@ -228,7 +234,8 @@ class DLA(VisionModel):
         """Normal weights scaled by the fan-out of a convolution without groups."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
+                fan_out = math.prod(module.kernel_size) * module.out_channels
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     @property
     def default_out_indices(self) -> tuple[int, ...]:
@@ -239,7 +246,7 @@ class DLA(VisionModel):
         x = self.base_layer(x)
         for level in (self.level0, self.level1, self.level2, self.level3, self.level4, self.level5):
             x = level(x)
-            yield x  # level0 [B, 16, H, W], level1 [B, 32, H/2, W/2], level2 [B, 128, H/4, W/4] ... level5 [B, 1024, H/32, W/32]
+            yield x  # level0 [B, 16, H, W], level1 [B, 32, H/2, W/2] ... level5 [B, 1024, H/32, W/32]
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -256,7 +263,8 @@ class DLA(VisionModel):
         pool = self.global_pool.pool_type if global_pool is None else global_pool
         self.global_pool = SelectAdaptivePool2d(pool, flatten=bool(pool))
         width = self.num_features * self.global_pool.feat_mult()
-        self.fc = PointwiseClassifier(width, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+        place = parameter_place(self)
+        self.fc = PointwiseClassifier(width, num_classes, **place) if num_classes else nn.Identity()
         self.num_classes = num_classes
 
 

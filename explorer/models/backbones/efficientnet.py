@@ -6,8 +6,8 @@ block, MnasNet let a search choose its kernels and repeats by the milliseconds o
 EfficientNet scales the searched network: depth, width and photo size grow together by one fixed rule.
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
-https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946;
-for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
+https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, and
+"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ BLOCKS: dict[str, Callable[..., nn.Module]] = {
     "inverted": InvertedResidual,
     "separable_plain": partial(DepthwiseSeparableConv, shortcut=False),
     "edge": EdgeResidual,
+    "edge_plain": partial(EdgeResidual, shortcut=False),
     "conv": ConvBlock,
     "conv_shortcut": partial(ConvBlock, shortcut=True),
-    "edge_plain": partial(EdgeResidual, shortcut=False),
 }
 
 
@@ -90,6 +90,62 @@ EFFICIENTNET_EDGE: Architecture = (
     [Row("inverted", 5, 1, 8, 144, 4)],
     [Row("inverted", 5, 2, 8, 192, 2)],
 )
+
+# The second version: full convolutions where the map is large, because a GPU likes them, and less widening.
+EFFICIENTNETV2: Architecture = (  # the small ones, b0 to b3
+    [Row("conv_shortcut", 3, 1, 1, 16, 1)],
+    [Row("edge", 3, 2, 4, 32, 2)],
+    [Row("edge", 3, 2, 4, 48, 2)],
+    [Row("inverted", 3, 2, 4, 96, 3, se=0.25)],
+    [Row("inverted", 3, 1, 6, 112, 5, se=0.25)],
+    [Row("inverted", 3, 2, 6, 192, 8, se=0.25)],
+)
+
+EFFICIENTNETV2_S: Architecture = (  # Table 4 of the paper
+    [Row("conv_shortcut", 3, 1, 1, 24, 2)],
+    [Row("edge", 3, 2, 4, 48, 4)],
+    [Row("edge", 3, 2, 4, 64, 4)],
+    [Row("inverted", 3, 2, 4, 128, 6, se=0.25)],
+    [Row("inverted", 3, 1, 6, 160, 9, se=0.25)],
+    [Row("inverted", 3, 2, 6, 256, 15, se=0.25)],
+)
+
+EFFICIENTNETV2_M: Architecture = (
+    [Row("conv_shortcut", 3, 1, 1, 24, 3)],
+    [Row("edge", 3, 2, 4, 48, 5)],
+    [Row("edge", 3, 2, 4, 80, 5)],
+    [Row("inverted", 3, 2, 4, 160, 7, se=0.25)],
+    [Row("inverted", 3, 1, 6, 176, 14, se=0.25)],
+    [Row("inverted", 3, 2, 6, 304, 18, se=0.25)],
+    [Row("inverted", 3, 1, 6, 512, 5, se=0.25)],
+)
+
+EFFICIENTNETV2_L: Architecture = (
+    [Row("conv_shortcut", 3, 1, 1, 32, 4)],
+    [Row("edge", 3, 2, 4, 64, 7)],
+    [Row("edge", 3, 2, 4, 96, 7)],
+    [Row("inverted", 3, 2, 4, 192, 10, se=0.25)],
+    [Row("inverted", 3, 1, 6, 224, 19, se=0.25)],
+    [Row("inverted", 3, 2, 6, 384, 25, se=0.25)],
+    [Row("inverted", 3, 1, 6, 640, 7, se=0.25)],
+)
+
+EFFICIENTNETV2_XL: Architecture = (
+    [Row("conv_shortcut", 3, 1, 1, 32, 4)],
+    [Row("edge", 3, 2, 4, 64, 8)],
+    [Row("edge", 3, 2, 4, 96, 8)],
+    [Row("inverted", 3, 2, 4, 192, 16, se=0.25)],
+    [Row("inverted", 3, 1, 6, 256, 24, se=0.25)],
+    [Row("inverted", 3, 2, 6, 512, 32, se=0.25)],
+    [Row("inverted", 3, 1, 6, 640, 8, se=0.25)],
+)
+
+EFFICIENTNETV2_RW_S: Architecture = [  # a rebuild from the paper's first version
+    [Row("edge", 3, 1, 1, 24, 2)], *EFFICIENTNETV2_S[1:5], [Row("inverted", 3, 2, 6, 272, 15, se=0.25)],
+]
+EFFICIENTNETV2_RW_M: Architecture = [  # ... made deeper, more so at its end
+    [row._replace(repeats=repeats)] for (row,), repeats in zip(EFFICIENTNETV2_RW_S, (3, 5, 5, 8, 15, 24))
+]
 
 MOBILENETV1: Architecture = (
     [Row("separable_v1", 3, 1, 1, 64, 1)],
@@ -163,17 +219,19 @@ SINGLE_PATH_NAS: Architecture = (
 
 
 def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool,
-          rounding: Callable[[float], int]) -> list[list[Row]]:
+          rounding: Callable[[float], int], round_limit: float = 0.9) -> list[list[Row]]:
     """The architecture with `width` times the channels (in steps of 8) and `depth` times the repeats.
 
-    keep_ends: the first and the last stage keep their depth.
+    keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this share
     """
     ends = (0, len(architecture) - 1) if keep_ends else ()
     scaled = []
     for i, rows in enumerate(architecture):
         repeats = spread([row.repeats for row in rows], times=1.0 if i in ends else depth, rounding=rounding)
-        scaled.append([row._replace(channels=make_divisible(row.channels * width), repeats=count)
-                       for row, count in zip(rows, repeats)])
+        scaled.append([
+            row._replace(channels=make_divisible(row.channels * width, round_limit=round_limit), repeats=count)
+            for row, count in zip(rows, repeats)
+        ])
     return scaled
 
 
@@ -249,6 +307,7 @@ class EfficientNet(VisionModel):
     architecture:   stages of rows, before scaling
     stem, head:     channels of the first and last convolution, before scaling; head 0: no last convolution
     width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats gets whole
+    round_limit:    channels are rounded to 8, but never below this share of what the multiplier gives
     keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and last stage)
     padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps: BatchNorm's epsilon
     act_layer:      activation of the blocks and of squeeze-and-excitation
@@ -271,6 +330,7 @@ class EfficientNet(VisionModel):
         width: float = 1.0,
         depth: float = 1.0,
         rounding: Callable[[float], int] = math.ceil,
+        round_limit: float = 0.9,
         keep: Collection[str] = (),
         act_layer: str = "silu",
         padding: str = "",
@@ -284,7 +344,8 @@ class EfficientNet(VisionModel):
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(create_conv2d, padding=padding)
         norm = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
-        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding)
+        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding,
+                     round_limit=round_limit)
 
         chans = stem if "stem" in keep else make_divisible(stem * width)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
@@ -341,6 +402,7 @@ _A1 = dict(architecture=MNASNET_A1, act_layer="relu", keep=("head",))
 _B1 = dict(architecture=MNASNET_B1, act_layer="relu", keep=("head",))
 _LITE = dict(architecture=EFFICIENTNET_LITE, act_layer="relu6", keep=("stem", "head", "ends"))
 _EDGE = dict(architecture=EFFICIENTNET_EDGE, act_layer="relu")
+_B = dict(architecture=EFFICIENTNETV2, round_limit=0.0, **_TF)
 _TINY = dict(keep=("stem", "head"), rounding=round)
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -405,6 +467,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "tf_efficientnet_es": dict(_EDGE, width=1.0, depth=1.0, **_TF),
     "tf_efficientnet_em": dict(_EDGE, width=1.0, depth=1.1, **_TF),
     "tf_efficientnet_el": dict(_EDGE, width=1.2, depth=1.4, **_TF),
+
+    "efficientnetv2_s": dict(architecture=EFFICIENTNETV2_S, stem=24),
+    "efficientnetv2_m": dict(architecture=EFFICIENTNETV2_M, stem=24),
+    "efficientnetv2_l": dict(architecture=EFFICIENTNETV2_L, stem=32),
+    "efficientnetv2_xl": dict(architecture=EFFICIENTNETV2_XL, stem=32),
+    "efficientnetv2_rw_t": dict(architecture=EFFICIENTNETV2_S, stem=24, width=0.8, depth=0.9),
+    "efficientnetv2_rw_s": dict(architecture=EFFICIENTNETV2_RW_S, stem=24, head=1792),
+    "efficientnetv2_rw_m": dict(architecture=EFFICIENTNETV2_RW_M, stem=24, head=1792, width=1.2),
+    "tf_efficientnetv2_s": dict(architecture=EFFICIENTNETV2_S, stem=24, **_TF),
+    "tf_efficientnetv2_m": dict(architecture=EFFICIENTNETV2_M, stem=24, **_TF),
+    "tf_efficientnetv2_l": dict(architecture=EFFICIENTNETV2_L, stem=32, **_TF),
+    "tf_efficientnetv2_xl": dict(architecture=EFFICIENTNETV2_XL, stem=32, **_TF),
+    "tf_efficientnetv2_b0": dict(_B, width=1.0, depth=1.0),
+    "tf_efficientnetv2_b1": dict(_B, width=1.0, depth=1.1),
+    "tf_efficientnetv2_b2": dict(_B, width=1.1, depth=1.2),
+    "tf_efficientnetv2_b3": dict(_B, width=1.2, depth=1.4),
 
     "tinynet_a": dict(_TINY, width=1.0, depth=1.2),
     "tinynet_b": dict(_TINY, width=0.75, depth=1.1),

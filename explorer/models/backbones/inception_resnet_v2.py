@@ -1,8 +1,8 @@
 """Inception-ResNet v2: Inception blocks that learn corrections.
 
-Two ideas of 2015 in one network: the paths of Inception look at several sizes, and a shortcut around them, as in
-ResNet, makes forty such blocks quick to train. The sum of all paths is turned down to a tenth or a fifth before it
-is added; without that, training such wide blocks died half-way.
+Two ideas of 2015 in one network: the paths of Inception look at several sizes, and a shortcut around them,
+as in ResNet, makes forty such blocks quick to train. The sum of all paths is turned down to a tenth or a
+fifth before it is added; without that, training such wide blocks died half-way.
 
 Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", 2016,
 https://arxiv.org/abs/1602.07261, section 3.2. Parameter names are timm's.
@@ -69,10 +69,11 @@ class InceptionResnetV2(VisionModel):
         self.mixed_5b = InceptionPaths(192, branch0=[(96, 1)], branch1=[(48, 1), (64, 5)],
                                        branch2=[(64, 1), (96, 3), (96, 3)], branch3=["avg", (64, 1)])
         self.repeat = nn.Sequential(*(ResidualPaths(320, **BLOCK_35) for _ in range(depths[0])))
-        self.mixed_6a = InceptionPaths(320, branch0=[(384, 3, "halve")], branch1=[(256, 1), (256, 3), (384, 3, "halve")],
-                                       branch2=["max"])
+        self.mixed_6a = InceptionPaths(320, branch0=[(384, 3, "halve")],
+                                       branch1=[(256, 1), (256, 3), (384, 3, "halve")], branch2=["max"])
         self.repeat_1 = nn.Sequential(*(ResidualPaths(1088, **BLOCK_17) for _ in range(depths[1])))
-        self.mixed_7a = InceptionPaths(1088, branch0=[(256, 1), (384, 3, "halve")], branch1=[(256, 1), (288, 3, "halve")],
+        self.mixed_7a = InceptionPaths(1088, branch0=[(256, 1), (384, 3, "halve")],
+                                       branch1=[(256, 1), (288, 3, "halve")],
                                        branch2=[(256, 1), (288, 3), (320, 3, "halve")], branch3=["max"])
         self.repeat_2 = nn.Sequential(*(ResidualPaths(2080, **BLOCK_8) for _ in range(depths[2])))
         # the last block adds its paths in full, and no activation follows
@@ -80,8 +81,9 @@ class InceptionResnetV2(VisionModel):
         self.conv2d_7b = inception_conv(2080, 1536, 1)
         self._body = tuple(name for name, _ in self.named_children())
         self.stages = (
-            Stage("stem", "conv2d_2b", 64, 2), Stage("conv4", "conv2d_4a", 192, 4), Stage("blocks35", "repeat", 320, 8),
-            Stage("blocks17", "repeat_1", 1088, 16), Stage("blocks8", "conv2d_7b", 1536, 32),
+            Stage("stem", "conv2d_2b", 64, 2), Stage("conv4", "conv2d_4a", 192, 4),
+            Stage("blocks35", "repeat", 320, 8), Stage("blocks17", "repeat_1", 1088, 16),
+            Stage("blocks8", "conv2d_7b", 1536, 32),
         )
         self.num_features = 1536
         self.global_pool, self.classif = create_classifier(self.num_features, num_classes, global_pool)
@@ -100,8 +102,9 @@ class InceptionResnetV2(VisionModel):
         for name in self._body:
             x = getattr(self, name)(x)
             if name in ends:
-                yield x  # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 320, 35, 35], [B, 1088, 17, 17],
-                #          [B, 1536, 8, 8]
+                # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 320, 35, 35], [B, 1088, 17, 17],
+                # [B, 1536, 8, 8]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

@@ -1,12 +1,14 @@
 """Inception v3: paths of many sizes beside each other.
 
-Nobody knows beforehand whether 1, 3 or 5 pixels are the right reach, so each block tries all of them beside each
-other and stacks the answers. Large filters are taken apart: 5 x 5 into two 3 x 3, and 7 x 7 into a row of 1 x 7
-and a column of 7 x 1, for a fraction of the work. Label smoothing and BatchNorm everywhere did the rest.
+Nobody knows beforehand whether 1, 3 or 5 pixels are the right reach, so each block tries all of them
+beside each other and stacks the answers. Large filters are taken apart: 5 x 5 into two 3 x 3, and 7 x 7
+into a row of 1 x 7 and a column of 7 x 1, for a fraction of the work. Label smoothing and BatchNorm
+everywhere did the rest.
 
-Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015, https://arxiv.org/abs/1512.00567.
-Layer names are those of Google's release, as torchvision and timm keep them. The second classifier half-way, which
-helped only while training, is left out; checkpoints that bring it load without it.
+Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015,
+https://arxiv.org/abs/1512.00567. Layer names are those of Google's release, as torchvision and timm keep
+them. The second classifier half-way, which helped only while training, is left out; checkpoints that bring
+it load without it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Mixed(nn.Module):
     """Paths beside each other: [B, C, H, W] -> [B, all paths' channels together, H, W].
 
     paths: name -> path. The one called "branch_pool" averages 3 x 3 neighbours before its convolution.
-    halve: every path ends at stride 2, without padding, and a max pool is one more path: [..., (H-1)//2, (W-1)//2].
+    halve: every path ends at stride 2, without padding, and a max pool is one more path:
+    [B, ..., (H-1)//2, (W-1)//2].
     """
 
     def __init__(self, in_chans: int, paths: Mapping[str, Path], *, halve: bool = False):
@@ -146,17 +149,18 @@ class InceptionV3(VisionModel):
             chans = block.out_chans
         self._body = tuple(name for name, _ in self.named_children())
 
-        # what is as large as the map gets before each halving; the sizes are a few pixels short for want of padding
+        # the last map before each halving; the sizes are a few pixels short for want of padding
         self.stages = (
             Stage("stem", "Conv2d_2b_3x3", 64, 2), Stage("conv4", "Conv2d_4a_3x3", 192, 4),
-            Stage("mixed5", "Mixed_5d", 288, 8), Stage("mixed6", "Mixed_6e", 768, 16), Stage("mixed7", "Mixed_7c", chans, 32),
+            Stage("mixed5", "Mixed_5d", 288, 8), Stage("mixed6", "Mixed_6e", 768, 16),
+            Stage("mixed7", "Mixed_7c", chans, 32),
         )
         self.num_features = chans
         self.global_pool, self.fc = create_classifier(chans, num_classes, global_pool)
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Normal weights of 0.1, cut at two standard deviations, as in Google's release; BatchNorm sets the scale."""
+        """Normal weights of 0.1, cut at two standard deviations, as in Google's release."""
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.trunc_normal_(module.weight, std=0.1, a=-0.2, b=0.2)
@@ -167,7 +171,8 @@ class InceptionV3(VisionModel):
         """The tensors of a checkpoint without those of the second classifier, which is for training only."""
         kept = {key: value for key, value in state.items() if not key.startswith("AuxLogits.")}
         if len(kept) < len(state):
-            report.skipped.append(f"AuxLogits: {len(state) - len(kept)} tensors of the second classifier, for training")
+            left_out = len(state) - len(kept)
+            report.skipped.append(f"AuxLogits: {left_out} tensors of the second classifier, for training")
         return kept
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
@@ -175,8 +180,9 @@ class InceptionV3(VisionModel):
         for name in self._body:
             x = getattr(self, name)(x)
             if name in ends:
-                yield x  # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 288, 35, 35], [B, 768, 17, 17],
-                #          [B, 2048, 8, 8]
+                # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 288, 35, 35], [B, 768, 17, 17],
+                # [B, 2048, 8, 8]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

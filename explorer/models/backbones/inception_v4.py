@@ -1,8 +1,9 @@
 """Inception v4: the last Inception without shortcuts.
 
-Free of the old training software, its authors chose the simplest plan: three kinds of block, each repeated as it is,
-with a reduction between them. Even the stem is made of paths. It is as accurate as their Inception with shortcuts
-(`inception_resnet_v2`), which shows that shortcuts are not needed to train a deep network, only to train it fast.
+Free of the old training software, its authors chose the simplest plan: three kinds of block, each repeated
+as it is, with a reduction between them. Even the stem is made of paths. It is as accurate as their
+Inception with shortcuts (`inception_resnet_v2`), which shows that shortcuts are not needed to train a deep
+network, only to train it fast.
 
 Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", 2016,
 https://arxiv.org/abs/1602.07261, figures 3 to 9. Parameter names are timm's.
@@ -54,15 +55,17 @@ class Fork(nn.Module):
 
 STEM: tuple[Callable[[int], nn.Module], ...] = (
     partial(InceptionPaths, maxpool=["max"], conv=[(96, 3, "halve")]),
-    partial(InceptionPaths, branch0=[(64, 1), (96, 3, "cut")], branch1=[(64, 1), (64, ROW), (64, COLUMN), (96, 3, "cut")]),
+    partial(InceptionPaths, branch0=[(64, 1), (96, 3, "cut")],
+            branch1=[(64, 1), (64, ROW), (64, COLUMN), (96, 3, "cut")]),
     partial(InceptionPaths, conv=[(192, 3, "halve")], maxpool=["max"]),
 )
-FIGURE_4 = partial(InceptionPaths, branch0=[(96, 1)], branch1=[(64, 1), (96, 3)], branch2=[(64, 1), (96, 3), (96, 3)],
-                   branch3=["avg", (96, 1)])
+FIGURE_4 = partial(InceptionPaths, branch0=[(96, 1)], branch1=[(64, 1), (96, 3)],
+                   branch2=[(64, 1), (96, 3), (96, 3)], branch3=["avg", (96, 1)])
 FIGURE_5 = partial(InceptionPaths, branch0=[(384, 1)], branch1=[(192, 1), (224, ROW), (256, COLUMN)],
-                   branch2=[(192, 1), (192, COLUMN), (224, ROW), (224, COLUMN), (256, ROW)], branch3=["avg", (128, 1)])
-FIGURE_7 = partial(InceptionPaths, branch0=[(384, 3, "halve")], branch1=[(192, 1), (224, 3), (256, 3, "halve")],
-                   branch2=["max"])
+                   branch2=[(192, 1), (192, COLUMN), (224, ROW), (224, COLUMN), (256, ROW)],
+                   branch3=["avg", (128, 1)])
+FIGURE_7 = partial(InceptionPaths, branch0=[(384, 3, "halve")],
+                   branch1=[(192, 1), (224, 3), (256, 3, "halve")], branch2=["max"])
 FIGURE_8 = partial(InceptionPaths, branch0=[(192, 1), (192, 3, "halve")],
                    branch1=[(256, 1), (256, ROW), (320, COLUMN), (320, 3, "halve")], branch2=["max"])
 
@@ -94,8 +97,9 @@ class InceptionV4(VisionModel):
             chans = layers[-1].out_chans
         self.features = nn.Sequential(*layers)
         self.stages = (
-            Stage("stem", "features.2", 64, 2), Stage("stem2", "features.3", 160, 4), Stage("inception_a", "features.9", 384, 8),
-            Stage("inception_b", "features.17", 1024, 16), Stage("inception_c", "features.21", chans, 32),
+            Stage("stem", "features.2", 64, 2), Stage("stem2", "features.3", 160, 4),
+            Stage("inception_a", "features.9", 384, 8), Stage("inception_b", "features.17", 1024, 16),
+            Stage("inception_c", "features.21", chans, 32),
         )
         self.num_features = chans
         self.global_pool, self.last_linear = create_classifier(chans, num_classes, global_pool)
@@ -112,8 +116,9 @@ class InceptionV4(VisionModel):
         for i, layer in enumerate(self.features):
             x = layer(x)
             if f"features.{i}" in ends:
-                yield x  # for 299 x 299: [B, 64, 147, 147], [B, 160, 73, 73], [B, 384, 35, 35], [B, 1024, 17, 17],
-                #          [B, 1536, 8, 8]
+                # for 299 x 299: [B, 64, 147, 147], [B, 160, 73, 73], [B, 384, 35, 35], [B, 1024, 17, 17],
+                # [B, 1536, 8, 8]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

@@ -1,8 +1,8 @@
 """Res2Net: many sizes of neighbourhood inside one block.
 
-The middle of a ResNet block is cut into a few groups of channels in a row. Each group gets its own 3 x 3
-convolution, which also reads the result of the group before it; so the last group has seen three convolutions and
-the first none, and one block holds small and large neighbourhoods beside each other.
+The middle of a ResNet block is cut into a few groups of channels. Each group but the last gets its own 3 x 3
+convolution, which also reads the result of the group before it; so one group has been through one convolution, the
+next through two, and one block holds small and large neighbourhoods beside each other.
 
 Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", 2019, https://arxiv.org/abs/1904.01169.
 Parameter names are timm's and the paper's own code's.
@@ -36,7 +36,8 @@ class Bottle2neck(nn.Module):
             raise ValueError(f"scale is {scale}: a cascade has 2 groups of channels or more.")
         out, part = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         self.scale = scale
-        # A stage's first block may halve the map: a result no longer fits the next group, so all go side by side.
+        # A stage's first block may halve the map: a result then no longer fits the next group, so in every such
+        # block all groups go side by side.
         self.is_first = stride > 1 or shortcut is not None
         self.conv1 = conv(in_chans, part * scale, 1)
         self.bn1 = parts.norm(part * scale)

@@ -1,8 +1,8 @@
 """ResNeSt: a ResNet whose middle convolution makes several maps and chooses between them.
 
-The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole photo says
-for each channel how much of each map goes on ("split attention"). Channel attention and groups, the ideas
-of SE-ResNet and ResNeXt, are special cases of it. Where the map halves, an average does it, not a stride.
+The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole photo
+says for each channel how much of each map goes on ("split attention"). It joins the ideas of SE-ResNet, which
+weighs channels, and of SKNet, which chooses between paths. Where the map halves, an average does it, not a stride.
 
 Zhang et al., "ResNeSt: Split-Attention Networks", 2020, https://arxiv.org/abs/2004.08955.
 Parameter names are timm's and the paper's own code's.
@@ -39,8 +39,8 @@ class ResNestBottleneck(nn.Module):
         self.bn1 = parts.norm(middle)
         self.act1 = parts.act()
         self.avd_first = average if avd_first else None
-        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation, groups=parts.cardinality, radix=radix,
-                                    norm=parts.norm, act=parts.act)
+        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation, groups=parts.cardinality,
+                                    radix=radix, norm=parts.norm, act=parts.act)
         self.avd_last = None if avd_first else average
         self.conv3 = nn.Conv2d(middle, out, 1, bias=False)
         self.bn3 = parts.norm(out)
@@ -75,8 +75,8 @@ class ResNest(ResNet):
 
     def __init__(self, *, radix: int = 2, avd_first: bool = False, stem: str = "deep", stem_width: int = 32,
                  avg_down: bool = True, **options: Any):
-        super().__init__(block=ResNestBottleneck, block_options=dict(radix=radix, avd_first=avd_first), stem=stem,
-                         stem_width=stem_width, avg_down=avg_down, **options)
+        super().__init__(block=ResNestBottleneck, block_options=dict(radix=radix, avd_first=avd_first),
+                         stem=stem, stem_width=stem_width, avg_down=avg_down, **options)
 
 
 MODEL = ResNest

@@ -1,8 +1,8 @@
 """SKNet: a ResNet whose neurons choose the size of what they look at.
 
-Each block filters the map by two convolutions beside each other, one that sees 3 x 3 pixels and one that sees 5 x 5.
-An attention computed from the whole photo then says for each channel how much of each goes on, so that large
-objects are seen by large neighbourhoods and small ones by small.
+Each block filters the map by two convolutions beside each other, one that sees 3 x 3 pixels and one that sees
+5 x 5. An attention computed from the whole photo then says for each channel how much of each goes on, so that
+large objects are seen by large neighbourhoods and small ones by small.
 
 Li et al., "Selective Kernel Networks", 2019, https://arxiv.org/abs/1903.06586. Parameter names are timm's.
 """
@@ -20,7 +20,7 @@ from explorer.models.layers.selective_kernel import SelectiveKernel
 
 
 class SelectiveKernelBasic(nn.Module):
-    """Selective kernel and a 3 x 3 convolution beside a shortcut: [B, in, H, W] -> [B, width, H/stride, W/stride]."""
+    """Selective kernel, 3 x 3 convolution beside a shortcut: [B, in, H, W] -> [B, width, H/stride, W/stride]."""
 
     expansion = 1
 
@@ -29,7 +29,8 @@ class SelectiveKernelBasic(nn.Module):
         super().__init__()
         if parts.cardinality != 1 or parts.base_width != 64:
             raise ValueError("SelectiveKernelBasic has no groups: use SelectiveKernelBottleneck for them.")
-        self.conv1 = SelectiveKernel(in_chans, width, stride=stride, dilation=first_dilation, act_layer=parts.act, **kernel)
+        self.conv1 = SelectiveKernel(in_chans, width, stride=stride, dilation=first_dilation,
+                                     act_layer=parts.act, **kernel)
         self.conv2 = ConvNormAct(width, width, 3, dilation=dilation, apply_act=False)
         self.se = parts.attn(width)
         self.act = parts.act()
@@ -54,8 +55,8 @@ class SelectiveKernelBottleneck(nn.Module):
         super().__init__()
         out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         self.conv1 = ConvNormAct(in_chans, middle, 1, act_layer=parts.act)
-        self.conv2 = SelectiveKernel(middle, middle, stride=stride, dilation=first_dilation, groups=parts.cardinality,
-                                     act_layer=parts.act, **kernel)
+        self.conv2 = SelectiveKernel(middle, middle, stride=stride, dilation=first_dilation,
+                                     groups=parts.cardinality, act_layer=parts.act, **kernel)
         self.conv3 = ConvNormAct(middle, out, 1, apply_act=False)
         self.se = parts.attn(out)
         self.act = parts.act()
@@ -95,5 +96,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "skresnet34": dict(_SMALL, depths=(3, 4, 6, 3)),
     "skresnet50": dict(depths=(3, 4, 6, 3)),
     "skresnet50d": dict(depths=(3, 4, 6, 3), stem="deep", stem_width=32, avg_down=True),
-    "skresnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, rd_divisor=32, split_input=False),
+    "skresnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, rd_divisor=32,
+                              split_input=False),
 }

@@ -1,12 +1,13 @@
 """VoVNet: DenseNet's wealth of features without its price.
 
-DenseNet hands every layer's map to all later layers, which costs memory traffic more than arithmetic. VoVNet
-lets its layers follow each other plainly and puts all their maps together once, at the end of each block ("one-shot
-aggregation"), so the last map still sees small and large neighbourhoods. The second version ("b") adds a
-shortcut around the blocks and a cheap channel attention at each stage's end.
+DenseNet hands every layer's map to all later layers, which costs memory traffic more than arithmetic.
+VoVNet lets its layers follow each other plainly and puts all their maps together once, at the end of each block
+("one-shot aggregation"), so its result still holds small and large neighbourhoods. The second version ("b")
+adds a shortcut around the blocks and a cheap channel attention at each stage's end.
 
-Lee et al., "An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object Detection", 2019,
-https://arxiv.org/abs/1904.09730; version 2: Lee and Park, "CenterMask", 2019, https://arxiv.org/abs/1911.06667.
+Lee et al., "An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object Detection",
+2019, https://arxiv.org/abs/1904.09730; version 2: Lee and Park, "CenterMask", 2019,
+https://arxiv.org/abs/1911.06667.
 Parameter names are timm's.
 """
 
@@ -36,7 +37,7 @@ class SeparableConvNormAct(nn.Module):
     def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, norm_layer: Callable,
                  act_layer: str):
         super().__init__()
-        self.conv_dw = nn.Conv2d(in_chans, in_chans, kernel, stride, padding=kernel // 2, groups=in_chans, bias=False)
+        self.conv_dw = nn.Conv2d(in_chans, in_chans, kernel, stride, kernel // 2, groups=in_chans, bias=False)
         self.conv_pw = nn.Conv2d(in_chans, out_chans, 1, bias=False)
         self.bn = norm_layer(out_chans, act_layer=act_layer)
 
@@ -59,7 +60,8 @@ class OsaBlock(nn.Module):
         self.residual = residual
         self.conv_reduction = conv1x1(in_chans, mid_chans, 1) if reduction else nn.Identity()
         first = mid_chans if reduction else in_chans
-        self.conv_mid = nn.Sequential(*(conv(first if i == 0 else mid_chans, mid_chans, 3) for i in range(layers)))
+        widths = [first] + [mid_chans] * layers
+        self.conv_mid = nn.Sequential(*(conv(a, b, 3) for a, b in zip(widths, widths[1:])))
         self.conv_concat = conv1x1(in_chans + layers * mid_chans, out_chans, 1)
         self.attn = attn if attn is not None else nn.Identity()
         # only where a shortcut is left: without one, a dropped sample would be gone
@@ -77,7 +79,10 @@ class OsaBlock(nn.Module):
 
 
 class OsaStage(nn.Module):
-    """Blocks of equal width behind a max pool: [B, in, H, W] -> [B, out, H/2, W/2], without `pool` [B, out, H, W]."""
+    """Blocks of equal width behind a max pool: [B, in, H, W] -> [B, out, H/2, W/2].
+
+    pool: whether there is one; the map keeps its size without it.
+    """
 
     def __init__(self, blocks: list[OsaBlock], *, pool: bool):
         super().__init__()
@@ -122,7 +127,9 @@ class VovNet(VisionModel):
         super().__init__()
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         full = partial(ConvNormAct, act_layer=act_layer, norm_layer=norm_layer)
-        conv = partial(SeparableConvNormAct, act_layer=act_layer, norm_layer=norm_layer) if depthwise else full
+        conv = full
+        if depthwise:
+            conv = partial(SeparableConvNormAct, act_layer=act_layer, norm_layer=norm_layer)
 
         first, second, chans = stem_chans
         self.stem = nn.Sequential(
@@ -134,14 +141,14 @@ class VovNet(VisionModel):
             blocks = []
             for j in range(depth):
                 blocks.append(OsaBlock(
-                    chans, mid, out, layers=layers, conv=conv, conv1x1=full, reduction=depthwise and chans != mid,
-                    residual=residual and j > 0, attn=create_attn(attn, out) if j == depth - 1 else None,
-                    drop_path=rates[i][j],
+                    chans, mid, out, layers=layers, conv=conv, conv1x1=full,
+                    reduction=depthwise and chans != mid, residual=residual and j > 0,
+                    attn=create_attn(attn, out) if j == depth - 1 else None, drop_path=rates[i][j],
                 ))
                 chans = out
             stages.append(OsaStage(blocks, pool=i > 0))  # the stem has halved twice already
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
         self._stage_table = tuple(table)
         self.num_features = chans
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
@@ -176,7 +183,9 @@ class VovNet(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        self.head = ClassifierHead(self.num_features, num_classes, pool, self.drop_rate, **parameter_place(self))
+        self.head = ClassifierHead(
+            self.num_features, num_classes, pool, self.drop_rate, **parameter_place(self)
+        )
         self.num_classes = num_classes
 
 

@@ -1,11 +1,13 @@
 """Xception: an Inception block taken to its end.
 
-Inception looks for patterns in the photo and for mixtures of channels in several paths. Xception makes one path of
-each channel: a 3 x 3 filter sees that channel only, and a 1 x 1 convolution then mixes all of them. With shortcuts
-around every two or three of these cheap pairs it beats Inception v3 with as many weights.
+Inception looks for patterns in the photo and for mixtures of channels in several paths. Xception makes one
+path of each channel: a 3 x 3 filter sees that channel only, and a 1 x 1 convolution then mixes all of
+them. With shortcuts around every two or three of these cheap pairs it beats Inception v3 with as many
+weights.
 
-Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", 2016, https://arxiv.org/abs/1610.02357.
-Parameter names are those of timm's `legacy_xception`; the later networks for DeepLab are in `xception_aligned`.
+Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", 2016,
+https://arxiv.org/abs/1610.02357. Parameter names are those of timm's `legacy_xception`; the later networks
+for DeepLab are in `xception_aligned`.
 """
 
 from __future__ import annotations
@@ -96,7 +98,7 @@ class Xception(VisionModel):
         chans, reduction, stages = 64, 2, [Stage("stem", "act2", 64, 2)]
         for i, row in enumerate(BLOCKS, start=1):
             if row.get("stride", 1) != 1:
-                if i > 1:  # the map before each halving, with its activation, which is the next block's first step
+                if i > 1:  # the map before each halving, with the activation that the next block begins with
                     stages.append(Stage(f"block{i - 1}", f"block{i}.rep.0", chans, reduction))
                 reduction *= row["stride"]
             self.add_module(f"block{i}", Block(chans, **row))
@@ -126,7 +128,7 @@ class Xception(VisionModel):
         shown = {stage.module for stage in self.stages}
         for i in range(1, len(BLOCKS) + 1):
             if f"block{i}.rep.0" in shown:
-                yield F.relu(x)  # block1 [B, 128, H/4, W/4], block2 [B, 256, H/8, W/8], block11 [B, 728, H/16, W/16]
+                yield F.relu(x)  # [B, 128, H/4, W/4], [B, 256, H/8, W/8], [B, 728, H/16, W/16]
             x = getattr(self, f"block{i}")(x)
         x = self.act3(self.bn3(self.conv3(x)))
         x = self.act4(self.bn4(self.conv4(x)))

@@ -1,11 +1,11 @@
 """Aligned Xception: Xception as the backbone of DeepLab.
 
-Segmentation needs maps that lie exactly over the photo. So the max pools went, for strided convolutions that can
-dilate instead of halving, each filter got its own BatchNorm, and the network grew to 41, 65 or 71 layers.
-The "p" variants put norm and activation before the convolutions.
+Segmentation needs maps that lie exactly over the photo. So the max pools went, for strided convolutions
+that can dilate instead of halving, each filter got its own BatchNorm, and the network grew to 41, 65 or 71
+layers. The "p" variants put norm and activation before the convolutions.
 
-Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation" (DeepLab v3+), 2018,
-https://arxiv.org/abs/1802.02611, figure 4. Parameter names are timm's.
+Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation" (DeepLab
+v3+), 2018, https://arxiv.org/abs/1802.02611, figure 4. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from explorer.models.layers.pool import ClassifierHead
 
 
 class SeparableConv2d(nn.Module):
-    """Filter each channel by itself, then mix them, each with its norm: [B, in, H, W] -> [B, out, H/stride, W/stride].
+    """Filter each channel by itself, then mix them: [B, in, H, W] -> [B, out, H/stride, W/stride].
 
-    act_layer: an activation behind each of the two; "" for none.
+    Each of the two has its norm. act_layer: an activation behind each of the two; "" for none.
     """
 
     def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int, act_layer: str,
@@ -49,7 +49,8 @@ class SeparableConv2d(nn.Module):
 class PreSeparableConv2d(nn.Module):
     """The same with one norm and activation, which come first."""
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int, norm: Callable[[int], nn.Module] | None):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int,
+                 norm: Callable[[int], nn.Module] | None):
         super().__init__()
         self.norm = norm(in_chans) if norm is not None else nn.Identity()
         self.conv_dw = create_conv2d(in_chans, in_chans, 3, stride=stride, dilation=dilation, groups=in_chans)
@@ -62,12 +63,12 @@ class PreSeparableConv2d(nn.Module):
 class XceptionModule(nn.Module):
     """Three separable convolutions and a shortcut: [B, in, H, W] -> [B, widths[-1], H/stride, W/stride].
 
-    The last of the three has the stride. The map in front of it, as large as the input and as rich as the output,
-    is what the network shows as a stage: `begin` gives it, `end` goes on from there.
+    The last of the three has the stride. The map in front of it, as large as the input and as rich as the
+    output, is what the network shows as a stage: `begin` gives it, `end` goes on from there.
     """
 
-    def __init__(self, in_chans: int, widths: tuple[int, int, int], *, stride: int, dilation: int, with_shortcut: bool,
-                 preact: bool, act_layer: str, norm_eps: float, drop_path: float):
+    def __init__(self, in_chans: int, widths: tuple[int, int, int], *, stride: int, dilation: int,
+                 with_shortcut: bool, preact: bool, act_layer: str, norm_eps: float, drop_path: float):
         super().__init__()
         self.with_shortcut = with_shortcut
         norm_act = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
@@ -85,8 +86,10 @@ class XceptionModule(nn.Module):
             else:
                 if with_shortcut:  # the first activation's input is the shortcut's as well
                     layers[f"act{i}"] = create_act(act_layer, inplace=i > 1)
-                layers[f"conv{i}"] = SeparableConv2d(in_chans, width, act_layer="" if with_shortcut else act_layer,
-                                                     norm=partial(nn.BatchNorm2d, eps=norm_eps), **place)
+                layers[f"conv{i}"] = SeparableConv2d(
+                    in_chans, width, act_layer="" if with_shortcut else act_layer,
+                    norm=partial(nn.BatchNorm2d, eps=norm_eps), **place,
+                )
             in_chans = width
         self.stack = nn.Sequential(layers)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()

@@ -10,15 +10,18 @@ class EvoNorm2dS0(nn.Module):
     """x * sigmoid(v * x) / (deviation of the group of channels), then a scale and a shift for each channel.
 
     [B, C, H, W] -> the same shape. Every photo is normalised by itself, so the batch may be as small as one.
-    Without `apply_act` only the scale and the shift are left. The other arguments of `BatchNormAct2d` are taken
-    and have no meaning here. Liu et al., "Evolving Normalization-Activation Layers", 2020, section 4.2.
+    Without `apply_act` only the scale and the shift are left. act_layer and drop_layer are there so that it can
+    stand in the place of `BatchNormAct2d`, and do nothing: the formula has its own activation.
+    Liu et al., "Evolving Normalization-Activation Layers", 2020, section 4.2.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, *, groups: int = 32, apply_act: bool = True,
                  act_layer=None, drop_layer=None):
         super().__init__()
         if num_features % groups:
-            raise ValueError(f"{num_features} channels can't form {groups} equal groups: use a divisor of {num_features}.")
+            raise ValueError(
+                f"{num_features} channels can't form {groups} equal groups: use a divisor of {num_features}."
+            )
         self.eps, self.groups, self.apply_act = eps, groups, apply_act
         self.weight = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features))

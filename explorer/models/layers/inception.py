@@ -13,8 +13,9 @@ from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 # BatchNorm's epsilon is TensorFlow's, as in Google's release
 _conv = partial(ConvNormAct, norm_layer=partial(BatchNormAct2d, eps=1e-3))
 
-#: One step of a path: (channels, kernel) keeps the map's size, (channels, kernel, "halve") and (channels, kernel,
-#: "cut") let the border go, with and without a stride of 2; "avg" is the mean of 3 x 3, "max" halves.
+#: One step of a path: (channels, kernel) keeps the map's size, (channels, kernel, "halve") and
+#: (channels, kernel, "cut") let the border go, with and without a stride of 2; "avg" is the mean of 3 x 3,
+#: "max" halves.
 Step = tuple | str
 
 

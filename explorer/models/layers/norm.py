@@ -16,8 +16,8 @@ class LayerNorm2d(nn.LayerNorm):
     Ba et al., "Layer Normalization", 2016.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-6):
-        super().__init__(num_channels, eps=eps)
+    def __init__(self, num_channels: int, eps: float = 1e-6, *, bias: bool = True):
+        super().__init__(num_channels, eps=eps, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # [B, C, H, W] -> [B, H, W, C]

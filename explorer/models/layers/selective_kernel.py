@@ -10,7 +10,7 @@ from explorer.models.layers.conv_norm_act import ConvNormAct
 
 
 class SelectiveKernelAttn(nn.Module):
-    """How much of each path is taken, for each channel: the sum of all paths [B, C, H, W] -> [B, paths, C, 1, 1]."""
+    """How much of each path is taken, for each channel: all paths' sum [B, C, H, W] -> [B, paths, C, 1, 1]."""
 
     def __init__(self, channels: int, num_paths: int, reduced: int, act_layer: str | type[nn.Module]):
         super().__init__()
@@ -27,11 +27,14 @@ class SelectiveKernelAttn(nn.Module):
 
 
 class SelectiveKernel(nn.Module):
-    """Convolutions that see 3 x 3 and 5 x 5 pixels, and their weighted sum: [B, in, H, W] -> [B, out, H/s, W/s].
+    """Convolutions that see 3 x 3 and 5 x 5 pixels, and their weighted sum.
+
+    [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
 
     The larger neighbourhood costs no more than the smaller: its 3 x 3 weights lie two pixels apart.
     split_input: each path reads its own half of the channels, which halves the work.
-    rd_ratio, rd_divisor: width of the attention's narrow layer. Li et al., "Selective Kernel Networks", 2019, 3.1.
+    rd_ratio, rd_divisor: width of the attention's narrow layer.
+    Li et al., "Selective Kernel Networks", 2019, section 3.1.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class SelectiveKernel(nn.Module):
         self.split_input = split_input
         chans = in_chans // len(dilations) if split_input else in_chans
         self.paths = nn.ModuleList(
-            ConvNormAct(chans, out_chans, 3, stride=stride, padding=d, dilation=d, groups=groups, act_layer=act_layer)
+            ConvNormAct(chans, out_chans, 3, stride, padding=d, dilation=d, groups=groups, act_layer=act_layer)
             for d in dilations
         )
         reduced = make_divisible(out_chans * rd_ratio, rd_divisor, round_limit=0.0)

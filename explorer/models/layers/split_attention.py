@@ -10,16 +10,18 @@ from explorer.models.layers.channel_attention import make_divisible
 
 
 class SplitAttention(nn.Module):
-    """A 3 x 3 convolution that makes `radix` maps, and their weighted sum: [B, in, H, W] -> [B, out, H/s, W/s].
+    """A 3 x 3 convolution that makes `radix` maps, and their weighted sum.
 
-    For each channel, a softmax over the maps says how much of each is taken; it is computed from the mean of their
-    sum over the whole photo. With radix 1 the one map is weighed by a sigmoid. norm and act make the layers in between.
-    Zhang et al., "ResNeSt: Split-Attention Networks", 2020, section 3.1.
+    [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
+
+    For each channel, a softmax over the maps says how much of each is taken; it is computed from the mean of
+    their sum over the whole photo. With radix 1 the one map is weighed by a sigmoid. norm and act make the layers
+    in between. Zhang et al., "ResNeSt: Split-Attention Networks", 2020, section 3.1.
     """
 
     def __init__(
-        self, in_chans: int, out_chans: int, *, stride: int = 1, dilation: int = 1, groups: int = 1, radix: int = 2,
-        rd_ratio: float = 0.25, norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        self, in_chans: int, out_chans: int, *, stride: int = 1, dilation: int = 1, groups: int = 1,
+        radix: int = 2, rd_ratio: float = 0.25, norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
         act: Callable[[], nn.Module] = nn.ReLU,
     ):
         super().__init__()
