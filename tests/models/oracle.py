@@ -117,3 +117,41 @@ def check_new_classifier(mine: nn.Module, theirs: nn.Module, features: torch.Ten
     mine.reset_classifier(0), theirs.reset_classifier(0)
     assert mine.num_classes == 0
     assert relative_error(mine.eval().forward_head(features), theirs.eval().forward_head(features)) < TOLERANCE
+
+
+# --- training -------------------------------------------------------------------------------------------------
+
+
+def check_same_start(mine: nn.Module, theirs: nn.Module) -> None:
+    """Fresh models: each tensor is the same constant in both, or random with the same spread and no constant."""
+    for (name, own), other in zip(mine.state_dict().items(), theirs.state_dict().values(), strict=True):
+        own, other = own.double(), other.double()
+        if other.unique().numel() == 1:
+            assert torch.equal(own, other), name
+        else:
+            # the spread of n numbers is known to about 1 / sqrt(2 n); both are drawn
+            assert abs(float(own.std() / other.std()) - 1) < 6 / own.numel() ** 0.5 + 0.01, name
+            assert abs(float(own.mean() - other.mean())) < 7 * float(other.std()) / own.numel() ** 0.5, name
+
+
+def check_gradients_equal(mine: nn.Module, theirs: nn.Module, size: int) -> None:
+    """One step in training mode: the same gradients, and the same statistics in every BatchNorm."""
+    same_weights(mine, theirs)
+    # in double precision: BatchNorm over four small photos magnifies every rounding
+    x = torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for model in (mine, theirs):
+        model.double().train()(x).square().mean().backward()
+    for (key, own), other in zip(mine.named_parameters(), theirs.parameters(), strict=True):
+        assert relative_error(own.grad, other.grad) < TOLERANCE, key
+    for (key, own), other in zip(mine.named_buffers(), theirs.buffers(), strict=True):
+        assert relative_error(own.double(), other.double()) < TOLERANCE, key
+
+
+def drop_path_rates(model: nn.Module) -> dict[str, float]:
+    """How often the branch behind each path is dropped, where it ever is; of our models and of timm's."""
+    return {path: m.drop_prob for path, m in model.named_modules() if type(m).__name__ == "DropPath" and m.drop_prob}
+
+
+def dropout_rates(model: nn.Module) -> dict[str, float]:
+    """The share that each dropout layer drops, by path."""
+    return {path: module.p for path, module in model.named_modules() if isinstance(module, nn.Dropout)}

@@ -33,7 +33,8 @@ def test_numbers_equal_timms(name, options):
     check_numbers(ours.create_model(name, **SMALL, **options), timm.create_model(name, **SMALL, **options), 32)
 
 
-@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
 def test_numbers_equal_timms_with_other_inputs_and_outputs(options):
     mine, theirs = ours.create_model(NAME, **SMALL, **options), timm.create_model(NAME, **SMALL, **options)
     same_weights(mine, theirs)
@@ -126,7 +127,8 @@ def test_weights_for_another_size_keep_the_positions_of_both_tokens(tmp_path):
     torch.save(source.state_dict(), tmp_path / "weights.pth")
     path = tmp_path / "weights.pth"
     mine = ours.create_model(NAME, checkpoint_path=path, img_size=96, depth=2).eval()
-    theirs = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, img_size=96, depth=2)
+    overlay = {"file": str(path)}
+    theirs = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay, img_size=96, depth=2)
     assert torch.equal(mine.pos_embed[:, :2], source.pos_embed[:, :2])
     with torch.no_grad():
         assert relative_error(mine(photo(96)), theirs.eval()(photo(96))) < 1e-4

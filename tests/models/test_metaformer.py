@@ -68,7 +68,8 @@ def _settings(model) -> dict:
     return {
         "eps": [module.eps for module in model.modules() if isinstance(module, norms)],
         "groups": [module.num_groups for module in model.modules() if isinstance(module, nn.GroupNorm)],
-        "heads": [b.token_mixer.num_heads for s in model.stages for b in s.blocks if hasattr(b.token_mixer, "num_heads")],
+        "heads": [b.token_mixer.num_heads for s in model.stages for b in s.blocks
+                  if hasattr(b.token_mixer, "num_heads")],
         "pooling": sum(isinstance(module, nn.AvgPool2d) for module in model.modules()),
         "gelu": sum(isinstance(module, nn.GELU) for module in model.modules()),
         **check.settings(model),
@@ -148,12 +149,14 @@ def test_a_saved_file_gives_the_same_model_back(name, tmp_path):
 def test_trained_weights_load_without_their_classifier_and_its_hidden_layer(classes, tmp_path):
     source = small("convformer_s18")
     torch.save(source.state_dict(), tmp_path / "weights.pth")
-    mine = ours.create_model("convformer_s18", checkpoint_path=tmp_path / "weights.pth", num_classes=classes, **NARROW)
+    path = tmp_path / "weights.pth"
+    mine = ours.create_model("convformer_s18", checkpoint_path=path, num_classes=classes, **NARROW)
     with torch.no_grad():
         features = mine.eval().forward_features(check.photos(64))
         assert torch.equal(features, source.forward_features(check.photos(64)))
         assert mine(check.photos(64)).shape == (2, classes or 64)
-        assert torch.equal(mine.forward_head(features, pre_logits=True), source.forward_head(features, pre_logits=True))
+        vector = mine.forward_head(features, pre_logits=True)
+        assert torch.equal(vector, source.forward_head(features, pre_logits=True))
     assert not any(tensor.is_meta for tensor in mine.state_dict().values())
 
 

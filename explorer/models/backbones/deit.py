@@ -64,7 +64,9 @@ class DeiT(VisionTransformer):
         One learns from the labels, the other from a teacher. Evaluation gives the mean in any case.
         """
         if enable and not self.distilled:
-            raise ValueError("This model has no distillation token: create one such as deit_tiny_distilled_patch16_224.")
+            raise ValueError(
+                "This model has no distillation token: create one such as deit_tiny_distilled_patch16_224."
+            )
         self.distilled_training = enable
 
     def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:

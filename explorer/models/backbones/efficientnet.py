@@ -7,7 +7,8 @@ EfficientNet scales the searched network: depth, width and photo size grow toget
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
 https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, and
-"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
+"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog.py`.
+Parameter names are timm's.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class GluMlp(nn.Module):
 
 
 class SpatialGatingUnit(nn.Module):
-    """One half of the channels, mixed over all patches, opens and closes the other half: [B, N, C] -> [B, N, C / 2]."""
+    """Half of the channels, mixed over all patches, opens and closes the others: [B, N, C] -> [B, N, C / 2]."""
 
     def __init__(self, dim: int, num_patches: int):
         super().__init__()
@@ -294,7 +294,8 @@ _GLU = dict(embed_dim=384, block_options=dict(mlp_ratio=(1.0, 4.0), mlp_layer=Gl
 
 
 def _res(depth: int, init_values: float, **more: Any) -> dict[str, Any]:
-    return dict(num_blocks=depth, block=ResBlock, block_options=dict(init_values=init_values), **{"embed_dim": 384, **more})
+    options = dict(init_values=init_values)
+    return {"embed_dim": 384, "num_blocks": depth, "block": ResBlock, "block_options": options, **more}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -323,7 +324,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def _from_facebook(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in ResMLP's own files."""
-    pairs = (("patch_embed.", "stem."), (".attn.", ".linear_tokens."), (".mlp.", ".mlp_channels."), (".gamma_", ".ls"))
+    pairs = (("patch_embed.", "stem."), (".attn.", ".linear_tokens."), (".mlp.", ".mlp_channels."),
+             (".gamma_", ".ls"))
     mapped = {}
     for key, value in state.items():
         for theirs, ours in pairs:

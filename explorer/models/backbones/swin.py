@@ -88,7 +88,7 @@ class WindowAttention(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
 
     def position_bias(self, mask: Tensor | None = None) -> Tensor:
-        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; minus infinity where `mask` is."""
+        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where `mask` is."""
         table = self.relative_position_bias_table
         bias = table[self.relative_position_index.to(table.device)]  # [N, N, heads]
         return hide(bias.permute(2, 0, 1)[None], mask)
@@ -229,7 +229,8 @@ class SwinTransformer(VisionModel):
         more = stage_options or [{}] * len(depths)
         if not len(depths) == len(num_heads) == len(windows) == len(more):
             raise ValueError(
-                f"depths {depths}, num_heads {num_heads} and window_size {windows} must have one entry for each stage."
+                f"depths {depths}, num_heads {num_heads} and window_size {windows} must have one entry for each "
+                "stage."
             )
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.embed_dim, self.num_features = embed_dim, embed_dim * 2 ** (len(depths) - 1)
@@ -312,7 +313,10 @@ def resize_bias_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
     """
     side = math.isqrt(len(table))
     if side * side != len(table):
-        raise ValueError(f"their {len(table)} position biases form no square, so the shape of their windows is unknown.")
+        raise ValueError(
+            f"their {len(table)} position biases form no square, so the shape of their windows is unknown. Load them "
+            "with the img_size and window_size that they were trained for."
+        )
     rows, columns = (interpolation_matrix(stretched_offsets(side, 2 * n - 1), 2 * n - 1) for n in window_size)
     picture = table.float().reshape(side, side, -1)  # [2s - 1, 2s - 1, heads]
     return torch.einsum("yi,xj,ijh->yxh", rows, columns, picture).flatten(0, 1).to(table.dtype)
@@ -339,8 +343,8 @@ def interpolation_matrix(known: Tensor, new: int) -> Tensor:
     wanted = torch.arange(new, dtype=torch.float64) - new // 2
     right = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
     share = ((wanted - known[right - 1]) / (known[right] - known[right - 1])).clamp(0, 1)
-    places = torch.arange(len(known))
-    return ((places == right[:, None]) * share[:, None] + (places == right[:, None] - 1) * (1 - share[:, None])).float()
+    places, right, share = torch.arange(len(known)), right[:, None], share[:, None]
+    return ((places == right) * share + (places == right - 1) * (1 - share)).float()
 
 
 def init_linear(layer: nn.Linear) -> None:

@@ -1,8 +1,8 @@
 """Swin Transformer V2: larger networks, and windows that may grow after training.
 
 Three changes to Swin. The norm stands behind each branch, so that the sums don't grow from block to block; how well
-two patches fit is the cosine of the angle between them, which can't explode; and a small network computes the position
-bias from the distance, on a logarithmic scale, so that it also answers for windows larger than those it learnt on.
+two patches fit is the cosine of the angle between them, which can't explode; and a small network computes the
+position bias from the distance, on a logarithmic scale, so that it also answers for larger windows than it learnt on.
 
 Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2021, https://arxiv.org/abs/2111.09883.
 Parameter names are timm's. Maps are channels-last inside, [B, H, W, C].
@@ -60,7 +60,8 @@ class CosineWindowAttention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
         self.cpb_mlp = nn.Sequential(nn.Linear(2, 512), nn.ReLU(inplace=True), nn.Linear(512, num_heads, bias=False))
         self.register_buffer("relative_position_index", relative_position_index(window_size), persistent=False)
-        offsets = log_spaced_offsets(window_size, (pretrained_window or window_size[0], pretrained_window or window_size[1]))
+        trained = (pretrained_window, pretrained_window) if pretrained_window else window_size
+        offsets = log_spaced_offsets(window_size, trained)
         self.register_buffer("relative_coords_table", offsets, persistent=False)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.attn_drop = nn.Dropout(attn_drop)
@@ -68,14 +69,14 @@ class CosineWindowAttention(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
 
     def position_bias(self, mask: Tensor | None = None) -> Tensor:
-        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; minus infinity where `mask` is."""
+        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where `mask` is."""
         place = self.logit_scale.device
         table = self.cpb_mlp(self.relative_coords_table.to(place))  # [offsets, heads]
         bias = 16 * torch.sigmoid(table)[self.relative_position_index.to(place)]  # [N, N, heads]
         return hide(bias.permute(2, 0, 1)[None], mask)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, windows, heads, N, C / heads]; key and query of length 1, the query times its head's scale."""
+        """Three tensors [B, windows, heads, N, C / heads]; keys of length 1, queries of their head's scale."""
         bias = None
         if self.q_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
@@ -189,7 +190,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """As for Swin; and the bias of queries, keys and values is one tensor there, in which that of the keys is zero."""
+    """As for Swin; queries, keys and values have one bias there, of which the keys' part is not used."""
     mapped = {}
     for key, value in from_torchvision(state, name).items():
         if key.endswith("attn.qkv.bias"):

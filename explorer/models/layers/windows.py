@@ -44,15 +44,14 @@ def shifted_window_mask(
     """
     if not any(shift):
         return None
-    regions = torch.zeros(1, *size, 1, device="cpu")
-    for axis in (0, 1):
-        place = torch.arange(size[axis], device="cpu")
-        # 0: windows that were no neighbours of the seam; 1 and 2: before and behind it
-        region = (place >= size[axis] - window_size[axis]).long()
-        if shift[axis]:
-            region += place >= size[axis] - shift[axis]
-        regions = regions + region.reshape((1, -1, 1, 1) if axis == 0 else (1, 1, -1, 1)) * (1 if axis else 3)
-    tokens = window_partition(regions, window_size)[0, :, :, 0]  # [windows, N]
+    sides = []
+    for length, window, moved in zip(size, window_size, shift):
+        place = torch.arange(length, device="cpu")
+        # 0: in windows away from the seam; in the last one, 1 in front of the seam and 2 behind it
+        sides.append((place >= length - window).long() + (place >= length - moved))
+    rows, columns = sides
+    regions = 3 * rows[:, None] + columns  # [H, W], a number for each region
+    tokens = window_partition(regions[None, :, :, None], window_size)[0, :, :, 0]  # [windows, N]
     return tokens[:, :, None] != tokens[:, None, :]
 
 

@@ -1,0 +1,82 @@
+"""ResNet and its relatives: how they start and how they train, which tests of predictions do not reach."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from explorer.models.factory import create_model
+from tests.models.oracle import (
+    TOLERANCE, check_gradients_equal, check_same_start, drop_path_rates, dropout_rates, relative_error,
+)
+
+timm = pytest.importorskip("timm")
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "resnet26d", "seresnet18", "ecaresnet26t", "resnetblur18"])
+def test_fresh_weights_are_distributed_as_timms(name):
+    check_same_start(create_model(name), timm.create_model(name))
+
+
+def test_every_fresh_block_is_the_identity():
+    model = create_model("resnet26").eval()
+    x = torch.rand(2, 256, 8, 8)
+    assert torch.equal(model.layer1[1](x), x)
+    assert not torch.equal(model.layer1[1].conv3.weight, torch.zeros_like(model.layer1[1].conv3.weight))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "resnet14t", "seresnet18", "resnetaa34d", "ecaresnetlight"])
+def test_one_training_step_leaves_the_same_gradients_and_statistics_as_timms(name):
+    check_gradients_equal(create_model(name, num_classes=3), timm.create_model(name, num_classes=3), 32)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet26"])  # two blocks, each with a branch of its own
+def test_drop_path_rates_equal_timms(name):
+    mine = drop_path_rates(create_model(name, drop_path_rate=0.3))
+    assert len(mine) == 7  # all but the first of eight
+    assert mine == pytest.approx(drop_path_rates(timm.create_model(name, drop_path_rate=0.3)))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet26"])
+def test_a_dropped_branch_leaves_its_input_while_training_only(name):
+    block = create_model(name, drop_path_rate=0.3).layer4[1]
+    nn.init.ones_(block.last_norm.weight)  # fresh, the branch adds nothing
+    block.drop_path.drop_prob = 1.0
+    x = torch.rand(2, block.last_norm.num_features, 4, 4)
+    assert torch.equal(block.train()(x), x)
+    assert not torch.equal(block.eval()(x), x)
+
+
+def test_dropout_before_the_classifier_acts_while_training_only():
+    model = create_model("resnet10t", drop_rate=0.5, num_classes=0)
+    features = torch.ones(1, 512, 2, 2)
+    assert set(model.train().forward_head(features).unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(model.eval().forward_head(features), torch.ones(1, 512))
+
+
+# --- VGG, which has no test file of its own ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vggs():
+    """(ours, timm's) with dropout, fresh."""
+    return create_model("vgg11_bn", drop_rate=0.3), timm.create_model("vgg11_bn", drop_rate=0.3)
+
+
+def test_fresh_vgg_is_distributed_as_timms(vggs):
+    check_same_start(*vggs)
+
+
+def test_vgg_drops_where_timms_does(vggs):
+    mine, theirs = map(dropout_rates, vggs)
+    assert mine == theirs and set(mine.values()) == {0.3}
+
+
+def test_a_trained_pixel_of_a_vgg_map_equals_timms(vggs):
+    """The body in training mode: BatchNorm by the statistics of the batch."""
+    mine, theirs = vggs
+    mine.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert relative_error(mine.train().forward_features(x), theirs.train().forward_features(x)) < TOLERANCE
