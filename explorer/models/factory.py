@@ -251,7 +251,7 @@ def _check_count(option: str, value: Any, least: int) -> None:
         raise ValueError(f"{option} is {value}: give {least} or more.")
 
 
-def _build(architecture: str, **wanted: Any):
+def _build(architecture: str, /, **wanted: Any):
     """The family's class with the variant's row and what the user wants on top."""
     module = family_module(architecture)
     given = {key: value for key, value in wanted.items() if value is not None}
@@ -260,7 +260,7 @@ def _build(architecture: str, **wanted: Any):
         if stride != 32:
             raise ValueError(
                 f"{architecture} can't trade stride for dilation: output_stride={stride} is not possible. "
-                "Families that can: resnet and its relatives, efficientnet."
+                "Families that can: resnet and its relatives, efficientnet, mobilenetv3, regnet, convnext."
             )
     if "img_size" in given and not module.MODEL.fixed_image_size:
         del given["img_size"]  # a convolutional network takes any size

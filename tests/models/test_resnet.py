@@ -7,9 +7,7 @@ import torch
 from torch import nn
 
 from explorer.models.factory import create_model
-from tests.models.oracle import (
-    TOLERANCE, check_gradients_equal, check_same_start, drop_path_rates, dropout_rates, relative_error,
-)
+from tests.models.oracle import check_gradients_equal, check_same_start, drop_path_rates
 
 timm = pytest.importorskip("timm")
 
@@ -53,30 +51,3 @@ def test_dropout_before_the_classifier_acts_while_training_only():
     features = torch.ones(1, 512, 2, 2)
     assert set(model.train().forward_head(features).unique().tolist()) == {0.0, 2.0}
     assert torch.equal(model.eval().forward_head(features), torch.ones(1, 512))
-
-
-# --- VGG, which has no test file of its own ----------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def vggs():
-    """(ours, timm's) with dropout, fresh."""
-    return create_model("vgg11_bn", drop_rate=0.3), timm.create_model("vgg11_bn", drop_rate=0.3)
-
-
-def test_fresh_vgg_is_distributed_as_timms(vggs):
-    check_same_start(*vggs)
-
-
-def test_vgg_drops_where_timms_does(vggs):
-    mine, theirs = map(dropout_rates, vggs)
-    assert mine == theirs and set(mine.values()) == {0.3}
-
-
-def test_a_trained_pixel_of_a_vgg_map_equals_timms(vggs):
-    """The body in training mode: BatchNorm by the statistics of the batch."""
-    mine, theirs = vggs
-    mine.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        assert relative_error(mine.train().forward_features(x), theirs.train().forward_features(x)) < TOLERANCE

@@ -50,7 +50,7 @@ def plan_stages(*, depth: int, w0: int, wa: float, wm: float, group_size: int, e
     round_limit: round the middle as torchvision does, never below this share of it (0.9 there)
     """
     if wa < 0 or w0 <= 0 or wm <= 1 or w0 % 8:
-        raise ValueError(f"w0 must be a positive multiple of 8, wa 0 or more and wm above 1; got {w0}, {wa} and {wm}.")
+        raise ValueError(f"w0 must be a positive multiple of 8, wa from 0, wm above 1; got {w0}, {wa} and {wm}.")
     widths = []
     for j in range(depth):
         line = w0 + wa * j

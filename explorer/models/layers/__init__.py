@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "conv_same": ("Conv2dSame", "create_conv2d"),
     "drop": ("DropPath", "drop_path"),
     "evo_norm": ("EvoNorm2dS0",),
+    "mobile_blocks": ("ConvBlock", "DepthwiseSeparableConv", "EdgeResidual", "InvertedResidual", "SqueezeExcite"),
     "norm": ("GlobalResponseNorm", "LayerNorm2d", "RmsNorm2d", "SimpleNorm2d"),
     "inception": ("InceptionPaths", "inception_conv", "inception_path"),
     "pool": ("BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
