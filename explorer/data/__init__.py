@@ -10,7 +10,7 @@ from .._lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "images": ["ImageError", "load_image"],
     "transforms": ["Step", "create_transform", "crop_box", "network_view", "preprocessing_steps",
-                   "resolve_data_config"],
+                   "resolve_data_config", "resolve_model_data_config"],
     "labels": ["imagenet_labels", "labels_for"],
     "samples": ["SamplePhoto", "assets_dir", "notebooks_dir", "sample_photos"],
 })

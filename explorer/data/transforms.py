@@ -101,6 +101,11 @@ def resolve_data_config(
     return config
 
 
+def resolve_model_data_config(model: Any, use_test_size: bool = False) -> dict[str, Any]:
+    """The preprocessing a model expects: `resolve_data_config({}, model=model)`, under timm's other name for it."""
+    return resolve_data_config({}, model=model, use_test_size=use_test_size)
+
+
 def _as_mapping(facts: Any) -> Mapping[str, Any]:
     if facts is None:
         return {}

@@ -32,7 +32,6 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 
-
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 
 

@@ -138,6 +138,10 @@ class VisionModel(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define reset_classifier")
 
+    def remove_head(self) -> None:
+        """Take away all that only the classifier needs: for those who want the maps alone."""
+        self.reset_classifier(0)
+
     # --- what follows from it -------------------------------------------------------------------------
 
     def forward_features(self, x: Tensor) -> Tensor:

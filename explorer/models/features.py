@@ -22,7 +22,7 @@ class FeatureNet(nn.Module):
         if out_indices is None:
             out_indices = model.default_out_indices
         indices = resolve_indices(out_indices, len(model.stage_table))
-        model.reset_classifier(0)
+        model.remove_head()
         self.model = model
         self.feature_info = FeatureInfo(model.stage_table, indices)
 

@@ -93,6 +93,7 @@ def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
 def test_a_click_on_a_bundled_photo_and_the_keyboard_choose_it(lab, dashboard, expect):
     gallery = dashboard.locator(".vx-gallery")
     expect(gallery).to_have_attribute("data-photos", str(len(PHOTOS)))
+    expect(gallery).to_have_attribute("data-selected", "0")  # the first photo's own mark has arrived
     lab.run_code("import time; time.sleep(2)", wait=False)
     gallery.get_by_role("option", name="Espresso").click()
     assert gallery.locator("[aria-selected='true']").get_attribute("title") == "Espresso"  # before Python knows

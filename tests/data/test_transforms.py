@@ -354,3 +354,12 @@ def test_the_crop_box_of_a_squashed_photo_is_the_whole_photo():
 def test_the_crop_box_of_a_bordered_photo_reaches_outside():
     left, top, right, bottom = crop_box((300, 100), CONFIG | {"crop_mode": "border", "crop_pct": 1.0})
     assert (left, right) == (0, 300) and top < -90 and bottom > 190
+
+
+def test_timms_other_name_gives_the_same_config():
+    from explorer.data import resolve_model_data_config
+    from explorer.models import create_model
+
+    model = create_model("resnet10t")
+    assert resolve_model_data_config(model) == resolve_data_config({}, model=model)
+    assert resolve_model_data_config(model, use_test_size=True)["input_size"] == (3, 224, 224)

@@ -8,7 +8,12 @@ from torch import nn
 
 import explorer.models as ours
 from tests.models.oracle import (
-    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+    TOLERANCE,
+    check_numbers,
+    randomise,
+    relative_error,
+    same_weights,
+    without_initialisation,
 )
 
 timm = pytest.importorskip("timm")

@@ -13,7 +13,7 @@ from explorer.data import assets_dir, create_transform, load_image, resolve_data
 from explorer.models import weights
 from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet, Row, SqueezeExcite
 from explorer.models.factory import create_model
-from tests.models.oracle import check_gradients_equal, check_numbers, relative_error
+from tests.models.oracle import check_gradients_equal, relative_error
 
 LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 TOLERANCE = 1e-5

@@ -11,8 +11,21 @@ from torch.nn import functional as F
 
 from explorer.models import layers
 from explorer.models.layers import (
-    BatchNormAct2d, BlurPool2d, ClassifierHead, Conv2dSame, ConvBnAct, ConvNormAct, DropPath, EcaModule,
-    SEModule, SelectAdaptivePool2d, create_act, create_attn, create_classifier, create_conv2d, drop_path,
+    BatchNormAct2d,
+    BlurPool2d,
+    ClassifierHead,
+    Conv2dSame,
+    ConvBnAct,
+    ConvNormAct,
+    DropPath,
+    EcaModule,
+    SelectAdaptivePool2d,
+    SEModule,
+    create_act,
+    create_attn,
+    create_classifier,
+    create_conv2d,
+    drop_path,
 )
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.drop import drop_path_rates

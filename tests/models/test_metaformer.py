@@ -11,7 +11,12 @@ from explorer.models.backbones.metaformer import VARIANTS, MetaFormer, Pooling, 
 from explorer.models.layers.transformer import Attention
 from tests.models import family_checks as check
 from tests.models.oracle import (
-    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+    TOLERANCE,
+    check_numbers,
+    randomise,
+    relative_error,
+    same_weights,
+    without_initialisation,
 )
 
 timm = pytest.importorskip("timm")

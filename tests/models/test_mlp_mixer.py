@@ -10,7 +10,12 @@ import explorer.models as ours
 from explorer.models.backbones.mlp_mixer import VARIANTS, MlpMixer
 from tests.models import family_checks as check
 from tests.models.oracle import (
-    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+    TOLERANCE,
+    check_numbers,
+    randomise,
+    relative_error,
+    same_weights,
+    without_initialisation,
 )
 
 timm = pytest.importorskip("timm")

@@ -11,7 +11,12 @@ from explorer.data import resolve_data_config
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 from tests.models.oracle import (
-    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+    TOLERANCE,
+    check_numbers,
+    randomise,
+    relative_error,
+    same_weights,
+    without_initialisation,
 )
 
 timm = pytest.importorskip("timm")
@@ -87,8 +92,8 @@ def test_catalog_and_variant_table_hold_the_same_names(module):
 OTHER_NETWORKS = {
     "resnet": ["*_pruned"],
     "vgg": [],
-    "efficientnet": ["*_pruned", "*_gn", "*_evos", "*_cc_*", "*_blur_*", "*efficientnet_[hx]_*", "*_l2", "*efficientnetv2*",
-                     "*mixnet*", "mobilenet_edgetpu_*"],
+    "efficientnet": ["*_pruned", "*_gn", "*_evos", "*_cc_*", "*_blur_*", "*efficientnet_[hx]_*", "*_l2",
+                     "*efficientnetv2*", "*mixnet*", "mobilenet_edgetpu_*"],
     "vision_transformer": ["aimv2_*", "beit3_*", "*_siglip_[0-9]*", "*_map_*", "*_18x2_*", "*_rpn_*", "*_xp_*",
                            "vit_d*", "vit_pwee_*"],
 }

@@ -7,9 +7,14 @@ import torch
 from torch import nn
 
 import explorer.models as ours
-from explorer.models.layers import SEModule, SelectiveKernel, SplitAttention
+from explorer.models.layers import SelectiveKernel, SEModule, SplitAttention
 from tests.models.oracle import (
-    TOLERANCE, check_numbers, randomise, relative_error, same_weights, without_initialisation,
+    TOLERANCE,
+    check_numbers,
+    randomise,
+    relative_error,
+    same_weights,
+    without_initialisation,
 )
 
 timm = pytest.importorskip("timm")

@@ -11,7 +11,10 @@ from explorer.models.backbones import swin, swinv2
 from explorer.models.backbones.swin import SwinTransformer, WindowAttention, resize_bias_table
 from explorer.models.backbones.swinv2 import CosineWindowAttention, SwinTransformerV2
 from explorer.models.layers.windows import (
-    relative_position_index, shifted_window_mask, window_partition, window_reverse,
+    relative_position_index,
+    shifted_window_mask,
+    window_partition,
+    window_reverse,
 )
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
 

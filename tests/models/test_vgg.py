@@ -32,3 +32,8 @@ def test_maps_in_training_mode_equal_timms(vggs):  # BatchNorm goes by the stati
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert relative_error(mine.train().forward_features(x), theirs.train().forward_features(x)) < TOLERANCE
+
+
+def test_maps_alone_need_none_of_the_two_large_layers():
+    net = create_model("vgg11", features_only=True)
+    assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in net.model.features.parameters())

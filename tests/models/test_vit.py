@@ -10,7 +10,11 @@ import explorer.models as ours
 from explorer.models import weights
 from explorer.models.backbones.vit import VARIANTS, VisionTransformer
 from explorer.models.layers.transformer import (
-    Attention, PatchEmbed, SwiGLUPacked, resample_abs_pos_embed, resample_patch_embed,
+    Attention,
+    PatchEmbed,
+    SwiGLUPacked,
+    resample_abs_pos_embed,
+    resample_patch_embed,
 )
 from tests.models.oracle import randomise, relative_error, same_weights
 

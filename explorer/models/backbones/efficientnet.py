@@ -27,7 +27,11 @@ from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.mobile_blocks import (
-    ConvBlock, DepthwiseSeparableConv, EdgeResidual, InvertedResidual, SqueezeExcite,
+    ConvBlock,
+    DepthwiseSeparableConv,
+    EdgeResidual,
+    InvertedResidual,
+    SqueezeExcite,
 )
 from explorer.models.layers.pool import create_classifier
 

@@ -26,7 +26,11 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import ClassifierHead
 from explorer.models.layers.transformer import Mlp, PatchEmbed
 from explorer.models.layers.windows import (
-    fit_window, relative_position_index, shifted_window_mask, window_partition, window_reverse,
+    fit_window,
+    relative_position_index,
+    shifted_window_mask,
+    window_partition,
+    window_reverse,
 )
 
 

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.models.backbones.swin import (
-    SwinTransformer, WindowBlock, from_microsoft, from_torchvision, gather_neighbours, hide,
+    SwinTransformer,
+    WindowBlock,
+    from_microsoft,
+    from_torchvision,
+    gather_neighbours,
+    hide,
 )
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.transformer import Mlp

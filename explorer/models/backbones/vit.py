@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import (
-    Attention, LayerScale, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked, resample_abs_pos_embed,
+    Attention,
+    LayerScale,
+    Mlp,
+    PatchEmbed,
+    QuickGELU,
+    SwiGLUPacked,
+    resample_abs_pos_embed,
     resample_patch_embed,
 )
 

@@ -9,6 +9,7 @@ import ipywidgets as W
 
 from explorer.widgets.session import Session
 
+
 class Panel(W.VBox):
     """A part of the dashboard that draws one side of the session, and asks it for changes.
 
