@@ -29,7 +29,7 @@ from explorer.data.labels import labels_for
 from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
 from explorer.inspection import draw
 from explorer.models.config import ModelConfig
-from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.factory import create_model
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
@@ -208,21 +208,14 @@ _locks_guard = threading.Lock()
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the `with` block; then every module has its own training flag again.
+    """Evaluation mode for the `with` block, one thread at a time for each model.
 
-    One thread at a time for each model, or one's end would switch the other back to training in mid-pass.
+    Without the lock, one thread's end would switch the other back to training in mid-pass.
     """
     with _locks_guard:
         lock = _locks.setdefault(model, threading.RLock())
-    with lock:
-        training = [module for module in model.modules() if module.training]
-        for module in training:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module in training:
-                module.training = True
+    with lock, evaluation(model):
+        yield
 
 
 def as_model(model: VisionModel | str) -> VisionModel:

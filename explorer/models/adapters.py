@@ -12,15 +12,14 @@ the module tree and training work with it as with our own.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.weights import LoadReport, adapt_input, download, download_url, in_cache
 
 TIMM_MISSING = (
@@ -137,18 +136,6 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
     return Watched(calls, input_size, result.shape[1])
 
 
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the `with` block; then every part has its own training flag again."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
-
-
 def map_layout(shape: tuple[int, ...]) -> str:
     """"NCHW" or "NHWC" for the shape of a map without its batch, "" for what is no map with more than one place.
 
@@ -190,6 +177,11 @@ def find_stages(watched: Watched) -> tuple[list[Stage], list[str]]:
 def reduction(side_in: int, side: int) -> int:
     """The stride between two sides; unpadded layers lose a few pixels, so 299 to 35 is a stride of 8."""
     return side_in // side if side_in % side == 0 else 2 ** round(math.log2(side_in / side))
+
+
+def is_pyramid(stages: Sequence[Stage]) -> bool:
+    """Whether each stage's map is smaller than the one before."""
+    return bool(stages) and len({stage.reduction for stage in stages}) == len(stages)
 
 
 def find_blocks(watched: Watched) -> list[Stage]:
@@ -236,8 +228,7 @@ class WrappedModel(VisionModel):
         self.module = module
         stages, self._layouts = find_stages(watched)
         self.stages = tuple(stages)
-        reductions = [stage.reduction for stage in stages]
-        self.pyramid = bool(stages) and len(set(reductions)) == len(stages)
+        self.pyramid = is_pyramid(self.stages)
         self.classifier_path = find_head(module, watched)
         head = self.get_classifier()
         self.num_classes = watched.scores
@@ -301,8 +292,7 @@ class TimmModel(VisionModel):
         self.module = module
         rows = list(module.feature_info)
         self.stages = tuple(Stage(row["module"], row["module"], row["num_chs"], row["reduction"]) for row in rows)
-        reductions = [stage.reduction for stage in self.stages]
-        self.pyramid = len(set(reductions)) == len(reductions)
+        self.pyramid = is_pyramid(self.stages)
         self.num_classes, self.num_features = module.num_classes, module.num_features
         self.in_chans = config.input_size[0]
         self.config = config
@@ -335,7 +325,6 @@ class TimmModel(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         place = parameter_place(self)
         self.module.reset_classifier(num_classes, *(() if global_pool is None else (global_pool,)))
-        self.module.get_classifier()
         self.module.to(**place)
         self.num_classes = num_classes
 
@@ -453,7 +442,7 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
         given["num_classes"] = num_classes
     cfg = timm.get_pretrained_cfg(name)
     config = ModelConfig.from_dict(cfg.to_dict()) if cfg is not None else ModelConfig()
-    config = config.with_(architecture=f"timm/{name.partition('.')[0]}", num_classes=config.num_classes)
+    config = config.with_(architecture=f"timm/{name.partition('.')[0]}")
     if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir

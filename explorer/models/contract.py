@@ -12,6 +12,7 @@ feature pyramids) reads that generator and the table `stages`, and so works for 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -193,7 +194,7 @@ class VisionModel(nn.Module):
             raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got {output_fmt!r}.")
         wanted = resolve_indices(indices, len(self.stage_table))
         maps, features = {}, None
-        last = max(wanted)
+        last = max(wanted, default=-1)
         walk = self.forward_stages(x)
         for index in range(len(self.stage_table)):
             feature_map = next(walk)
@@ -274,6 +275,19 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
     return tuple(chosen)
 
 
+@contextmanager
+def evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the `with` block; then every part has its own training flag again."""
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
 def parameter_place(module: nn.Module) -> dict[str, Any]:
     """Device and dtype of a module's parameters, as keyword arguments for a new layer beside them."""
     for parameter in module.parameters():
@@ -282,4 +296,4 @@ def parameter_place(module: nn.Module) -> dict[str, Any]:
     return {"device": torch.get_default_device(), "dtype": torch.get_default_dtype()}
 
 
-__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "parameter_place", "resolve_indices"]
+__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "evaluation", "parameter_place", "resolve_indices"]

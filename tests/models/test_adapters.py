@@ -134,6 +134,19 @@ def test_a_wrapped_module_works_in_the_dashboard():
     dash.close()
 
 
+def test_a_network_of_linear_layers_only_works_too_and_says_that_it_has_no_maps():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+    dash = explorer.Dashboard(net, input_size=(1, 28, 28), images=[explorer.sample_photos()[0]])
+    dash.wait()
+    assert dash.session.look.stages == {} and len(dash.session.look.predictions) == 5
+    assert "no maps" in dash.stages.mosaic._maps["message"]
+    dash.session.model = "tf_efficientnet_lite0"
+    dash.wait()
+    assert dash.stages.stage.value == "blocks.0"
+    assert wrap(net, input_size=(1, 28, 28)).forward_intermediates(photo((2, 1, 28, 28)))[1] == []
+    dash.close()
+
+
 # --- torchvision ------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 import explorer
 from explorer.models.backbones.vgg import ConvMlp
+from explorer.models.catalog import FAMILIES
 from explorer.models.contract import FeatureInfo, Stage, VisionModel, parameter_place, resolve_indices
 from tests.models.oracle import randomise, relative_error
 
@@ -353,3 +354,16 @@ def test_public_members_of_the_contract_are_documented():
     for name, member in vars(VisionModel).items():
         if callable(member) and not name.startswith("_") and name != "forward":
             assert inspect.getdoc(member), name
+
+
+ONE_A_FILE = {family.module: family.names[0] for family in FAMILIES.values()}
+
+
+@pytest.mark.parametrize("name", ONE_A_FILE.values(), ids=ONE_A_FILE)
+def test_no_new_classifier_of_any_family_wakes_a_dropout_in_evaluation(name):
+    with torch.device("meta"):
+        model = explorer.create_model(name, drop_rate=0.5).eval()
+        model.reset_classifier(5)
+        assert [path for path, m in model.named_modules() if isinstance(m, nn.Dropout) and m.training] == []
+        model.train().reset_classifier(6)
+        assert all(m.training for m in model.modules() if isinstance(m, nn.Dropout))

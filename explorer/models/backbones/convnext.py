@@ -128,8 +128,10 @@ class NormHead(nn.Module):
         self.drop = nn.Dropout(drop_rate)
         self.reset(num_classes, pool_type)
 
-    def reset(self, num_classes: int, pool_type: str) -> None:
-        """A fresh classifier and another pooling; the norm and the layer between stay."""
+    def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
+        """A fresh classifier, and another pooling where `pool_type` is given; the norm and the layer between stay."""
+        if pool_type is None:
+            pool_type = self.global_pool.pool_type
         if pool_type == "catavgmax":
             raise ValueError(
                 "ConvNeXt normalises the pooled vector with one weight a channel, and catavgmax would double the "
@@ -140,7 +142,7 @@ class NormHead(nn.Module):
         self.global_pool = SelectAdaptivePool2d(pool_type)
         self.fc: nn.Module = nn.Identity()
         if num_classes:
-            self.fc = nn.Linear(self.num_features, num_classes, **parameter_place(self.norm))
+            self.fc = nn.Linear(self.num_features, num_classes, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.norm(self.global_pool(x)).permute(0, 2, 3, 1)  # [B, C, 1, 1] -> [B, 1, 1, C]
@@ -273,13 +275,7 @@ class ConvNeXt(VisionModel):
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        if isinstance(self.head, NormHead):
-            self.head.reset(num_classes, pool)
-        else:
-            self.head = ClassifierHead(
-                self.num_features, num_classes, pool, self.head.drop.p, **parameter_place(self)
-            )
+        self.head.reset(num_classes, global_pool, **parameter_place(self))
         self.num_classes = num_classes
 
 

@@ -322,7 +322,7 @@ class MetaFormer(VisionModel):
         """A fresh classifier, its hidden layer too where it has one; the norm in front of it stays."""
         norm, pool = self.head.norm, self.head.global_pool.pool_type if global_pool is None else global_pool
         head = Head(self.num_features, num_classes, pool, mlp=self.mlp_head, drop_rate=self.drop_rate)
-        self.head = head.to(**parameter_place(self))
+        self.head = head.to(**parameter_place(self)).train(self.training)
         self.head.norm = norm
         self.num_classes = num_classes
         for module in self.head.fc.modules():

@@ -118,9 +118,7 @@ class VGG(VisionModel):
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        head = ClassifierHead(self._hidden, num_classes, pool, self.drop_rate, **parameter_place(self))
-        self.head = head.train(self.training)  # its dropout sleeps where the model's does
+        self.head.reset(num_classes, global_pool, **parameter_place(self))
         self.num_classes = num_classes
 
     def remove_head(self) -> None:

@@ -196,8 +196,7 @@ class XceptionAligned(VisionModel):
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.head.global_pool.pool_type if global_pool is None else global_pool
-        self.head = ClassifierHead(self.num_features, num_classes, pool, self.drop_rate, **parameter_place(self))
+        self.head.reset(num_classes, global_pool, **parameter_place(self))
         self.num_classes = num_classes
 
 

@@ -75,6 +75,13 @@ class ClassifierHead(nn.Module):
         self.drop = nn.Dropout(drop_rate)
         self.flatten = nn.Identity()  # shown by timm; the pooling flattens already
 
+    def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
+        """A fresh classifier, and another pooling where `pool_type` is given; dropout stays as awake as it was."""
+        pool = self.global_pool.pool_type if pool_type is None else pool_type
+        self.global_pool, self.fc = create_classifier(
+            self.in_features, num_classes, pool, device=device, dtype=dtype
+        )
+
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.drop(self.global_pool(x))
         return self.flatten(x) if pre_logits else self.flatten(self.fc(x))

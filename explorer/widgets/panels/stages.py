@@ -31,6 +31,10 @@ class StagesPanel(Panel):
         names = list(look.stages)
         if tuple(names) != tuple(self.stage.options):
             self._offer(names)
+        if not names:  # e.g. a student's first network, of linear layers only
+            self._shown = None
+            self.mosaic.clear("This model makes no maps: it has no layer with places side by side.")
+            return
         name = self.stage.value
         if self._shown == (id(look), name):
             return
@@ -47,6 +51,6 @@ class StagesPanel(Panel):
         try:
             self.stage.options = names
             self.stage.tooltips = [" × ".join(map(str, look.stages[n].shape)) for n in names]
-            self.stage.value = names[round(share * (len(names) - 1))]
+            self.stage.value = names[round(share * (len(names) - 1))] if names else None
         finally:
             self._offering = False
