@@ -342,17 +342,20 @@ def create_from_library(
     return create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
 
 
-def list_library(library: str) -> list[str]:
-    """The names behind a door: "torchvision/resnet50", ... Needs the library."""
+def list_library(library: str, pretrained: bool = False) -> list[str]:
+    """The names behind a door, "torchvision/resnet50", or with `pretrained` its sets of weights. Needs the library."""
     if library == "torchvision":
         from torchvision import models
 
-        return [f"torchvision/{name}" for name in models.list_models(module=models)]
+        names = models.list_models(module=models)
+        if pretrained:
+            names = [f"{name}.{entry.name}" for name in names for entry in models.get_model_weights(name)]
+        return [f"torchvision/{name}" for name in names]
     try:
         import timm
     except ImportError as error:
         raise ImportError(TIMM_MISSING) from error
-    return [f"timm/{name}" for name in timm.list_models()]
+    return [f"timm/{name}" for name in timm.list_models(pretrained=pretrained)]
 
 
 def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in_chans: int,

@@ -44,7 +44,8 @@ def list_models(
 ) -> list[str]:
     """Names that `create_model` knows, in natural order.
 
-    filter:          a wildcard pattern such as `"*resne*t*"`, or a list of them (any may match)
+    filter:          a wildcard pattern such as `"*resne*t*"`, or a list of them (any may match); one that begins with
+                     "torchvision/" or "timm/" lists that library's names
     pretrained:      only names with published weights, one entry for each set: "resnet50.a1_in1k"
     exclude_filters: patterns whose matches are left out
     family, task:    only that family (see `list_families`) or task; an unknown one raises ValueError
@@ -53,7 +54,9 @@ def list_models(
     if library in LIBRARIES:
         from explorer.models.adapters import list_library
 
-        found = [name for name in list_library(library) if fnmatchcase(name, filter)]
+        if family or task:
+            raise ValueError(f"family and task sort explorer's own names: leave them away with {filter!r}.")
+        found = [name for name in list_library(library, pretrained) if fnmatchcase(name, filter)]
         return sorted((name for name in found if not _matches(name, _patterns(exclude_filters))), key=natural_key)
     families = _choose_families(family, task)
     names = [name for chosen in families for name in chosen.names]
@@ -184,6 +187,14 @@ def create_model(
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
+    for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
+        if value is not None:
+            _check_count(option, value, least)
+    for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
+        if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
+            raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
+    if out_indices is not None and not features_only:
+        raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library
@@ -203,17 +214,9 @@ def create_model(
     if name.strip() in ALIASES:
         warnings.warn(f"{name!r} is an old name: the model is now called {architecture}.{tag}.", DeprecationWarning,
                       stacklevel=2)
-    for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
-        if value is not None:
-            _check_count(option, value, least)
-    for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
-        if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
-            raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
-    if out_indices is not None and not features_only:
-        raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
     config = config or weights.config_for(architecture, tag)
     if features_only:  # no head, so no pooling that a head would need
         num_classes = 0

@@ -255,6 +255,17 @@ def test_a_name_that_only_timm_knows_says_so():
 def test_doors_list_their_names():
     assert "torchvision/resnet18" in explorer.list_models("torchvision/resnet*")
     assert explorer.list_models("timm/levit*")[0].startswith("timm/levit")
+    assert explorer.list_models("torchvision/resnet18*", pretrained=True) == ["torchvision/resnet18.IMAGENET1K_V1"]
+    assert explorer.list_models("timm/levit_128s*", pretrained=True) == ["timm/levit_128s.fb_dist_in1k"]
+    with pytest.raises(ValueError, match="explorer's own names"):
+        explorer.list_models("timm/*", family="resnet")
+
+
+def test_options_are_checked_before_a_door_opens():
+    with pytest.raises(ValueError, match="num_classes is -1"):
+        explorer.create_model("torchvision/resnet18", num_classes=-1)
+    with pytest.raises(ValueError, match="features_only=True"):
+        explorer.create_model("timm/test_vit", out_indices=(0,))
 
 
 # --- folders and hub repositories -------------------------------------------------------------------------------

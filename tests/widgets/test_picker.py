@@ -51,3 +51,7 @@ def test_an_old_name_has_the_card_of_the_weights_it_means():
 def test_the_list_lines_up():
     lines = [list_line(e) for e in find_entries()]
     assert len({line.index("M") for line in lines}) == 1
+
+
+def test_a_search_for_another_librarys_names_finds_none_and_does_not_fail():
+    assert names("timm/*") == names("torchvision/resnet*") == names("hf-hub:x*") == []

@@ -10,7 +10,7 @@ import ipywidgets as W
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, Family
 from explorer.models.config import ModelConfig
-from explorer.models.factory import list_models, natural_key, split_name
+from explorer.models.factory import list_models, natural_key, split_door, split_name
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.session import Session
 
@@ -45,6 +45,8 @@ def find_entries(search: str = "", *, family: str = "", here: bool = False, sort
     """
     word = search.strip().lower()
     pattern = word if any(c in word for c in "*?[") else f"*{word}*"
+    if split_door(pattern)[0]:
+        return []  # other libraries' models have no card: they are opened from a cell
     found = [entry(name) for name in list_models(pattern, family=family)]
     if here:
         found = [e for e in found if e.here]
