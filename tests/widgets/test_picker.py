@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from explorer.models.catalog import FAMILY_OF
-from explorer.widgets.panels.picker import card_html, entry, find_entries, list_line
+from explorer.widgets.panels.picker import PickerPanel, card_html, entry, find_entries, list_line
+from explorer.widgets.session import Session
 
 
 def names(*args, **options):
@@ -55,3 +56,18 @@ def test_the_list_lines_up():
 
 def test_a_search_for_another_librarys_names_finds_none_and_does_not_fail():
     assert names("timm/*") == names("torchvision/resnet*") == names("hf-hub:x*") == []
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("tf_efficientnet_lite0", "Open with trained weights"), ("resnet200", "No trained weights are published"),
+    ("adv_inception_v3", "Download trained weights and open"),  # an old name: its weights have the present one's
+])
+def test_the_button_says_what_the_card_says(name, words):
+    session = Session()
+    picker = PickerPanel(session)
+    picker.search.value = name
+    picker.models.value = name
+    assert picker.open_trained.description == words
+    assert picker.open_trained.disabled == ("none published" in picker.card.value)
+    picker.close()
+    session.close()

@@ -27,6 +27,11 @@ class Entry:
     config: ModelConfig
 
     @property
+    def published(self) -> bool:
+        """Whether there are trained weights for it anywhere."""
+        return bool(weights.tags(self.config.architecture))
+
+    @property
     def here(self) -> bool:
         """Whether its trained weights are on this computer."""
         return weights.is_here(self.config.architecture, self.config.tag)
@@ -76,7 +81,7 @@ def card_html(e: Entry) -> str:
             ("photo size", f"{size} pixels, crop {c.crop_pct:.3g}, {escape(c.interpolation)}")]
     if c.top1 is not None:
         rows.append(("accuracy", f"{c.top1:.1f} % top-1 on ImageNet (published)"))
-    if weights.tags(c.architecture):
+    if e.published:
         licence = f", {escape(c.license)}" if c.license else ""
         rows.append(("weights", f"{escape(c.name)}{licence}: {'on this computer' if e.here else 'to be downloaded'}"))
     else:
@@ -143,10 +148,9 @@ class PickerPanel(Panel):
             return
         e = entry(name)
         self.card.value = card_html(e)
-        published = bool(weights.tags(name))
-        self.open_trained.disabled = not published
+        self.open_trained.disabled = not e.published
         self.open_trained.description = (
-            "No trained weights are published" if not published else
+            "No trained weights are published" if not e.published else
             "Open with trained weights" if e.here else "Download trained weights and open"
         )
         self.open_random.description = "Open with random weights"
