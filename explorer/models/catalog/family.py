@@ -1,0 +1,34 @@
+"""What the catalog says of one family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`.
+
+    idea:   three sentences a student understands; the first stands alone where there is room for one
+    oracle: whose names, keys and numbers ours are: "timm", "torchvision", or "paper" where neither has them
+    """
+
+    name: str
+    title: str
+    year: int
+    paper: str
+    url: str
+    module: str
+    idea: str
+    names: tuple[str, ...]
+    task: str = "classification"
+    oracle: str = "timm"
+
+
+def family(
+    name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str, names: str,
+    oracle: str = "timm",
+) -> Family:
+    """One row of the table: the paper by its number on arXiv, or by `url` where it is not there."""
+    return Family(name=name, title=title, year=year, paper=paper, url=url or f"https://arxiv.org/abs/{arxiv}",
+                  module=module, idea=idea, names=tuple(names.split()), oracle=oracle)
