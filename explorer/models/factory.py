@@ -290,18 +290,18 @@ def _options(model_class: type) -> str:
 
 
 def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir):
-    """Build without random numbers on the `meta` device, then give the model the trained tensors.
+    """Build without numbers, then give the model the trained tensors.
 
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
     body is loaded without it, and a fresh one goes on top.
     """
-    import torch
+    from explorer.models.blank import blank
 
     if checkpoint_path is not None:
         state, origin = weights.read_state_dict(checkpoint_path), f"the file {Path(checkpoint_path).name}"
     else:
         state, origin = weights.fetch(config, cache_dir)
-    with torch.device("meta"):
+    with blank():
         model = _build(architecture, num_classes=0, **wanted)
     if checkpoint_path is not None:
         state = weights.recognise(architecture, state, set(model.state_dict()))

@@ -1,0 +1,84 @@
+"""How long it takes to create a model, against timm: with the weights of a file, and with random ones.
+
+    python tests/benchmarks/bench_create.py
+
+Both sides read the same folder (`local-dir:`, timm's config.json and model.safetensors), in turn, in one process;
+medians and their ratio are printed, and the run stops if the two models don't hold the same numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["resnet50", "efficientnet_b0", "densenet121", "convnext_tiny", "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
+
+
+def taking_turns(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each contestant; they take turns, and one round before the first is not counted."""
+    seconds: dict[str, list[float]] = {side: [] for side in contestants}
+    for turn in range(repeats + 1):
+        for side, work in contestants.items():
+            start = time.perf_counter()
+            work()
+            if turn:
+                seconds[side].append(time.perf_counter() - start)
+    return {side: statistics.median(values) for side, values in seconds.items()}
+
+
+def save(name: str, folder: Path) -> None:
+    """A folder as timm's hub repositories are: the configuration and the weights."""
+    import timm
+    from safetensors.torch import save_file
+
+    model = timm.create_model(name)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    config = {"architecture": name, "num_classes": model.num_classes, "num_features": model.num_features,
+              "pretrained_cfg": model.pretrained_cfg | {"tag": "bench"}}
+    (folder / "config.json").write_text(json.dumps(config, default=list), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7, help="timed rounds of each pair (default 7)")
+    parser.add_argument("--models", nargs="+", default=NAMES)
+    options = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    import timm
+    import torch
+
+    import explorer
+
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, {os.cpu_count()} cores, "
+          f"medians of {options.repeats}\n")
+    print(f"{'':52} {'explorer':>9} {'timm':>9} {'ratio':>7}")
+    for name in options.models:
+        with tempfile.TemporaryDirectory() as folder:
+            save(name, Path(folder))
+            ours, theirs = (library.create_model(f"local-dir:{folder}", pretrained=True).state_dict()
+                            for library in (explorer, timm))
+            if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
+                raise SystemExit(f"{name}: the two sides hold different numbers")
+            rows = {
+                f"{name} with weights": lambda library: library.create_model(f"local-dir:{folder}", pretrained=True),
+                f"{name} with weights, 5 classes": lambda library: library.create_model(
+                    f"local-dir:{folder}", pretrained=True, num_classes=5),
+                f"{name} with random weights": lambda library: library.create_model(name),
+            }
+            for row, create in rows.items():
+                median = taking_turns({"explorer": lambda: create(explorer), "timm": lambda: create(timm)}, options.repeats)
+                print(f"{row:52} {median['explorer']:8.3f}s {median['timm']:8.3f}s {median['timm'] / median['explorer']:6.1f}x",
+                      flush=True)
+
+
+if __name__ == "__main__":
+    main()
