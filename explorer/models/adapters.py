@@ -313,14 +313,20 @@ class TimmModel(VisionModel):
         return features
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.module.forward_head(x, pre_logits=pre_logits)
+        if self.num_classes:
+            return self.module.forward_head(x, pre_logits=pre_logits)
+        try:
+            return self.module.forward_head(x)
+        except NotImplementedError:  # the eyes of a language model: timm gives them no pooling, so it is the mean here
+            channels = x.ndim - 1 if x.shape[-1] == self.num_features else 1  # tokens or [B, H, W, C]; [B, C, H, W]
+            return x.movedim(channels, -1).flatten(1, -2).mean(1)
 
     def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Some of timm's heads have two classifiers: so each result comes from timm's own function."""
         return self.forward_head(x, pre_logits=True), self.forward_head(x)
 
     def get_classifier(self) -> nn.Module:
-        return self.module.get_classifier()
+        return self.module.get_classifier() if self.num_classes else nn.Identity()
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         place = parameter_place(self)

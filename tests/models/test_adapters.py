@@ -332,3 +332,12 @@ def test_watch_writes_down_each_part_once_in_order():
     seen = watch(small_net(), (1, 28, 28))
     assert [call.path for call in seen.calls] == [str(i) for i in range(8)]
     assert isinstance(wrap(small_net()), WrappedModel)
+
+
+@pytest.mark.parametrize("name", ["qwen3_vit_88m_enc", "mobilenetv5_300m_enc"])
+def test_an_encoder_of_timm_that_has_no_head_gives_the_mean_of_its_places_as_vector(name):
+    with torch.device("meta"):  # shapes are the question; the numbers are timm's
+        model = explorer.create_model(f"timm/{name}")
+        features = model.forward_features(torch.zeros(2, *model.config.input_size))
+        assert model.forward_head(features, pre_logits=True).shape == (2, model.num_features)
+    assert isinstance(model.get_classifier(), nn.Identity)
