@@ -29,6 +29,9 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
     "models.adapters": ("wrap",),
     "models.contract": ("VisionModel",),
+    "models.surgery": ("freeze", "parameter_groups", "unfreeze"),
+    "models.optimize": ("optimize",),
+    "models.attention": ("AttentionMap", "attention_maps"),
     "models.weights": ("WeightsError",),
     # the app
     "widgets.dashboard": ("Dashboard",),

@@ -2,6 +2,7 @@
 
     vision-explorer tour                                    # copy the notebooks here and open the tour
     vision-explorer list '*resne*t*' --pretrained           # model names
+    vision-explorer show resnet50                           # the card of one model
     vision-explorer predict cat.jpg --model resnet50        # what is on the photo
 
 Whatever goes wrong is one sentence on standard error and exit code 2; `--debug` shows the traceback too.
@@ -118,10 +119,20 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     names.add_argument("patterns", nargs="*", metavar="PATTERN", help="such as '*resne*t*' (in quotes)")
     names.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="leave these out")
     names.add_argument("--family", default="", help="only this family, such as resnet")
+    names.add_argument("--task", default="", help="only this task, such as classification")
+    names.add_argument("--licence", "--license", default="", metavar="LICENCE",
+                       help="only names with weights under it, such as apache-2.0")
     names.add_argument("--pretrained", action="store_true", help="every set of weights, as name.tag")
     names.add_argument("--here", action="store_true", help="only names whose weights are on this computer")
     names.add_argument("--json", action="store_true", help="as JSON")
     names.set_defaults(run=run_list)
+
+    show = commands.add_parser("show", parents=[every], help="show what is known of a model",
+                               description="Show the card of a model: its idea and paper, size, accuracy, stages, "
+                               "what is done to a photo, published weights.")
+    show.add_argument("model", metavar="NAME", help="such as resnet50, or resnet50.a1_in1k; see `list`")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(run=run_show)
 
     predict = commands.add_parser("predict", parents=[every], help="say what is on photos",
                                   description="Say what is on photos. Exit code 1 if one can't be read.")
@@ -319,7 +330,9 @@ def run_list(args: argparse.Namespace) -> int:
     from explorer.models.factory import list_models, split_name
 
     names = list_models(args.patterns, pretrained=args.pretrained, exclude_filters=args.exclude,
-                        family=args.family)
+                        family=args.family, task=args.task)
+    if args.licence:
+        names = _under_licence(names, args.licence)
     if args.here:
         names = [name for name in names if weights.is_here(*split_name(name))]
     rows = []
@@ -338,6 +351,20 @@ def run_list(args: argparse.Namespace) -> int:
     if not names:
         _complain("No model matches" + _nearest_names(args) + ".")
     return 0 if names else 1
+
+
+def _under_licence(names: Sequence[str], licence: str) -> list[str]:
+    """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any case."""
+    from explorer.models import weights
+    from explorer.models.factory import list_pretrained, split_name
+
+    licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
+    if licence.lower() not in licences.values():
+        known = ", ".join(sorted(set(filter(None, licences.values()))))
+        raise ValueError(f"No weights are under the licence {licence!r}. There are: {known}.")
+    fitting = {name for name, its in licences.items() if its == licence.lower()}
+    fitting |= {name.partition(".")[0] for name in fitting}
+    return [name for name in names if ".".join(filter(None, split_name(name))) in fitting]
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
@@ -362,6 +389,24 @@ def print_columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] | set[
         cells = [cell.rjust(width) if column in right else cell.ljust(width)
                  for column, (cell, width) in enumerate(zip(row, widths))]
         print("  ".join(cells).rstrip())
+
+
+# --- show ---------------------------------------------------------------------------------------------------
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from explorer.models.card import model_card
+
+    try:
+        card = model_card(args.model)
+    except ValueError as unknown:
+        _complain(_sentence(unknown))
+        return 1
+    if args.json:
+        print(json.dumps(card.as_dict(), indent=1))
+    else:
+        print(card.as_text(width=min(100, shutil.get_terminal_size().columns)))
+    return 0
 
 
 # --- predict ------------------------------------------------------------------------------------------------

@@ -33,12 +33,15 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["lst"], "there is no command 'lst', but there is 'list'"),
-    (["dance"], "there is no command 'dance'; there are tour, list, predict"),
+    (["dance"], "there is no command 'dance'; there are tour, list, show, predict"),
     (["predict"], "the following arguments are required: PHOTO"),
     (["predict", "a.jpg", "--topk", "0"], "'0' is not a number from 1 up"),
     (["predict", "a.jpg", "--model", "resnet5O"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
     (["predict", "a.jpg", "--checkpoint", "no.pth"], "There is no weight file at 'no.pth'"),
     (["list", "--family", "resnett"], "Unknown family 'resnett'. Did you mean 'resnet'"),
+    (["list", "--task", "dancing"], "Unknown task 'dancing'. Known: "),
+    (["list", "--licence", "mitt"], "No weights are under the licence 'mitt'. There are: apache-2.0, "),
+    (["show"], "the following arguments are required: NAME"),
     (["tour", "--port", "http"], "'http' is not a port"),
     (["tour", "--port", "70000"], "'70000' is not a port"),
     (["tour", "somewhere"], "unrecognized arguments: somewhere"),
@@ -67,7 +70,7 @@ def test_an_unforeseen_error_is_a_sentence_too(monkeypatch, capsys):
 def test_no_command_shows_the_help(capsys):
     assert cli.main([]) == 0
     out = capsys.readouterr().out
-    assert all(f"\n    {command} " in out for command in ("tour", "list", "predict"))
+    assert all(f"\n    {command} " in out for command in ("tour", "list", "show", "predict"))
 
 
 def test_the_version_is_the_packages():
@@ -127,6 +130,21 @@ def test_here_lists_what_works_without_a_network(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().out.split() == [f"tf_efficientnet_lite{n}" for n in range(3)]
 
 
+def test_a_licence_lists_the_names_that_have_weights_under_it(capsys):
+    assert cli.main(["list", "resnet18", "resnet152", "--licence", "CC-BY-NC-4.0"]) == 0
+    assert capsys.readouterr().out.split() == ["resnet18"]
+
+
+def test_a_licence_and_pretrained_list_the_sets_of_weights_under_it(capsys):
+    assert cli.main(["list", "resnet18", "--pretrained", "--license", "cc-by-nc-4.0"]) == 0
+    assert capsys.readouterr().out.split() == ["resnet18.fb_ssl_yfcc100m_ft_in1k", "resnet18.fb_swsl_ig1b_ft_in1k"]
+
+
+def test_a_task_lists_the_names_that_do_it(capsys):
+    assert cli.main(["list", "vgg11", "--task", "classification"]) == 0
+    assert capsys.readouterr().out.split() == ["vgg11"]
+
+
 @pytest.mark.parametrize(("words", "hint"), [
     (["resnet5"], "near it are resnet50"),
     (["zzz"], "patterns need wildcards"),
@@ -145,6 +163,47 @@ def test_a_reader_that_stops_early_is_no_error():
     command.stdout.close()
     assert command.stderr.read() == b""
     command.wait()
+
+
+# --- show ---------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_models_card(capsys, monkeypatch):
+    from explorer.models.card import model_card
+
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["show", "resnet50.tv_in1k"]) == 0
+    assert capsys.readouterr().out == model_card("resnet50.tv_in1k").as_text(80) + "\n"
+
+
+def test_a_narrow_terminal_gets_lines_broken_between_words(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.main(["show", "resnet50"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
+def test_the_card_as_json_has_the_same_facts(capsys):
+    assert cli.main(["show", "resnet50", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["architecture"], card["tag"], card["parameters"]) == ("resnet50", "a1_in1k", 25_557_032)
+    assert card["stages"][-1] == {"name": "layer4", "channels": 2048, "reduction": 32}
+
+
+@pytest.mark.parametrize(("name", "sentence"), [
+    ("resnet5O", "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    ("resnet50.a9", "Unknown tag 'a9' of 'resnet50'"), ("timm/resnet50", "has no card"),
+])
+def test_a_model_that_is_not_known_is_one_sentence_and_exit_code_1(name, sentence, capsys):
+    assert cli.main(["show", name]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and sentence in err
+
+
+@pytest.mark.parametrize("words", [["list", "--licence", "mit"], ["show", "resnet50"]])
+def test_listing_and_showing_need_no_torch(words):
+    code = f"import sys; from explorer import cli; cli.main({words}); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout and not done.stderr
 
 
 # --- predict ------------------------------------------------------------------------------------------------

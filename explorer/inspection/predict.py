@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
@@ -39,10 +39,6 @@ from explorer.inspection.look import (
 )
 from explorer.models.contract import VisionModel, parameter_place
 
-PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .jpe .png .gif .bmp .dib .webp .avif .heic .heif .tif .tiff .jp2 .ppm .pgm .pbm .tga "
-    ".ico .qoi".split()
-)
 ROWS_SHOWN = 50  # in a notebook; the table itself has all
 
 
@@ -212,23 +208,6 @@ def predict(
                 row.predictions.extend(top_predictions(next(answers), labels, topk))
         table.rows += rows
     return table
-
-
-def find_pictures(folder: Path) -> tuple[list[Path], int]:
-    """(the picture files in a folder and its subfolders in natural order, how many other files there are).
-
-    Files and folders whose name begins with a dot are neither.
-    """
-    files = [file for file in folder.rglob("*")
-             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
-    pictures.sort(key=lambda file: _natural(file.relative_to(folder).as_posix()))
-    return pictures, len(files) - len(pictures)
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """Sort key that puts "photo2" before "photo10"."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
 def _folder(images: Any) -> Path | None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.models import surgery
 from explorer.models.config import ModelConfig
 
 
@@ -207,6 +208,39 @@ class VisionModel(nn.Module):
             features = _finish(walk)
         kept = [maps[i] for i in wanted]
         return kept if intermediates_only else (features, kept)
+
+    # --- surgery: see `explorer/models/surgery.py` ------------------------------------------------------
+
+    def freeze(self, up_to: str | None = None, *, modules: str | Sequence[str] = ()) -> None:
+        """Let all but the classifier stay as it is while training; or all up to a stage, or what `modules` match."""
+        surgery.freeze(self, up_to, modules=modules)
+
+    def unfreeze(self, *, modules: str | Sequence[str] = ()) -> None:
+        """Let everything learn again, or what matches the patterns in `modules`."""
+        surgery.unfreeze(self, modules=modules)
+
+    def train(self, mode: bool = True) -> VisionModel:
+        """Training mode, or evaluation with False; BatchNorm layers that are frozen stay in evaluation."""
+        super().train(mode)
+        surgery.keep_frozen_statistics(self)
+        return self
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """The order of layers in timm's format, for rates by layer; see `explorer.parameter_groups`."""
+        return surgery.group_matcher(self, coarse)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that weight decay would hurt: positions, tokens, relative positions."""
+        return surgery.no_weight_decay(self)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Train with less memory and the same numbers, for about a third more time.
+
+        Raises ValueError for a network without blocks.
+        """
+        surgery.set_grad_checkpointing(self, enable)
+
+    # --- its description ------------------------------------------------------------------------------
 
     @property
     def stage_table(self) -> tuple[Stage, ...]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_COMPARED = 8  # more do not fit beside each other on a screen
+
 
 class ExplorerError(RuntimeError):
     """Something that a user asked for could not be done; the message says what to do."""
@@ -59,6 +61,7 @@ class Session(t.HasTraits):
         dash.session.image = "my photo.jpg"      # anything that explorer.load_image takes
         dash.wait()                              # until it is there; raises ExplorerError if it could not be done
         dash.session.look.predictions
+        dash.session.compare = ["resnet50", "convnext_tiny"]     # what the picker's ticks choose, at most 8
 
     A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
     """
@@ -69,6 +72,7 @@ class Session(t.HasTraits):
     tree = _Result(help="the model's ModuleNode; set by explorer only")
     model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
     image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
+    compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple of names")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
@@ -139,6 +143,19 @@ class Session(t.HasTraits):
             raise t.TraitError(str(error)) from error
         self.open_image(picture, _name_of(proposal["value"]))
         return self.image
+
+    def toggle_compare(self, name: str) -> None:
+        """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""
+        with self.lock:
+            others = tuple(one for one in self.compare if one != name)
+            self.compare = others if name in self.compare else (*others, name)
+
+    @t.validate("compare")
+    def _known_names(self, proposal):
+        try:
+            return check_compared(proposal["value"])
+        except (ValueError, TypeError) as error:
+            raise t.TraitError(str(error)) from error
 
     @t.validate("look", "tree", "model_name", "image_name", "busy", "error")
     def _only_explorer(self, proposal):
@@ -282,6 +299,20 @@ def check_model(model: Any, input_size: Any = None) -> Any:
             f"A model is a name such as 'resnet50' or a torch.nn.Module that you built, not {type(model).__name__}."
         )
     return wrap(model, input_size=input_size)
+
+
+def check_compared(names: Any) -> tuple[str, ...]:
+    """Names of models to compare, checked. Raises ValueError or TypeError with the fix."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"Models to compare are given by name, such as 'resnet50', not as {type(name).__name__}.")
+    names = tuple(check_model(name) for name in names)
+    if len(names) > MAX_COMPARED:
+        raise ValueError(f"At most {MAX_COMPARED} models are compared at a time, not {len(names)}: take some away.")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there twice: name each model once.")
+    return names
 
 
 def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:

@@ -140,8 +140,11 @@ def check_gradients_equal(mine: nn.Module, theirs: nn.Module, size: int) -> None
     x = torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for model in (mine, theirs):
         model.double().train()(x).square().mean().backward()
+    # a shift in front of the next BatchNorm changes nothing: what is left of its gradient is rounding
+    rounding = 1e-12 * max(float(parameter.grad.abs().max()) for parameter in theirs.parameters())
     for (key, own), other in zip(mine.named_parameters(), theirs.parameters(), strict=True):
-        assert relative_error(own.grad, other.grad) < TOLERANCE, key
+        nothing = max(float(own.grad.abs().max()), float(other.grad.abs().max())) < rounding
+        assert nothing or relative_error(own.grad, other.grad) < TOLERANCE, key
     for (key, own), other in zip(mine.named_buffers(), theirs.buffers(), strict=True):
         assert relative_error(own.double(), other.double()) < TOLERANCE, key
 

@@ -13,22 +13,34 @@ from explorer.models import layers
 from explorer.models.layers import (
     BatchNormAct2d,
     BlurPool2d,
+    CbamModule,
     ClassifierHead,
     Conv2dSame,
     ConvBnAct,
     ConvNormAct,
+    DropBlock2d,
     DropPath,
     EcaModule,
+    EvoNorm2dS0,
+    GluMlp,
+    GroupNorm,
+    LayerNorm2d,
+    SeparableConv2d,
+    SeparableConvNormAct,
     SelectAdaptivePool2d,
     SEModule,
     create_act,
     create_attn,
     create_classifier,
     create_conv2d,
+    create_norm,
+    create_norm_act,
     drop_path,
+    get_norm,
 )
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.drop import drop_path_rates
+from tests.models.oracle import randomise
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -38,9 +50,16 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 # --- the package ------------------------------------------------------------------------------------------
 
 
+SECOND_NAMES = {
+    "ConvBnAct": "ConvNormAct", "BlurPool": "BlurPool2d", "CBAM": "CbamModule", "DropBlock": "DropBlock2d",
+    "GRN": "GlobalResponseNorm", "SeparableConv": "SeparableConv2d", "create_norm_layer": "create_norm",
+    "get_norm_layer": "get_norm", "create_norm_act_layer": "create_norm_act",
+}
+
+
 @pytest.mark.parametrize("name", layers.__all__)
 def test_every_name_in_the_lazy_table_exists(name):
-    assert getattr(layers, name).__name__ == ("ConvNormAct" if name == "ConvBnAct" else name)
+    assert getattr(layers, name).__name__ == SECOND_NAMES.get(name, name)
 
 
 def test_an_unknown_layer_is_answered_with_the_nearest():
@@ -201,13 +220,119 @@ def test_channel_attention_comes_by_name_or_class():
     assert isinstance(create_attn("se", 64), SEModule) and isinstance(create_attn(EcaModule, 64), EcaModule)
     assert create_attn("se", 64, rd_channels=5).fc1.out_channels == 5
     assert create_attn(None, 64) is None and create_attn("", 64) is None
-    with pytest.raises(ValueError, match="Unknown channel attention 'cbam'. Known: se, eca"):
-        create_attn("cbam", 64)
+    assert isinstance(create_attn("cbam", 64), CbamModule)
+    with pytest.raises(ValueError, match="Unknown channel attention 'bam'. Known: se, eca, ese, cbam"):
+        create_attn("bam", 64)
 
 
 @pytest.mark.parametrize(("value", "rounded"), [(3, 8), (11, 16), (12, 16), (16.9, 16), (89, 88), (10, 16)])
 def test_channels_are_rounded_to_eights_but_lose_no_tenth(value, rounded):
     assert make_divisible(value) == rounded >= 0.9 * value
+
+
+def test_block_attention_by_hand():
+    layer, x = CbamModule(8, rd_channels=2).eval(), noise(2, 8, 9, 9)
+    mlp = lambda v: (v @ layer.channel.fc1.weight[:, :, 0, 0].T).clamp(min=0) @ layer.channel.fc2.weight[:, :, 0, 0].T  # noqa: E731
+    x1 = x * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))[:, :, None, None]
+    summary = torch.stack((x1.mean(1), x1.amax(1)), dim=1)
+    places = F.conv2d(summary, layer.spatial.conv.conv.weight, padding=3) / math.sqrt(1 + 1e-5)  # a fresh BatchNorm
+    assert torch.allclose(layer(x), x1 * torch.sigmoid(places), atol=1e-6)
+
+
+# --- dropping squares --------------------------------------------------------------------------------------
+
+
+def test_drop_block_drops_about_its_share_in_whole_squares():
+    torch.manual_seed(0)
+    x = torch.ones(200, 4, 20, 20)
+    out = DropBlock2d(0.1, 5).train()(x)
+    dropped = out == 0
+    assert 0.08 < dropped.float().mean() < 0.11  # squares that overlap make it a little less
+    assert abs(float(out.mean()) - 1) < 1e-5
+    corners = dropped & ~F.pad(dropped, (1, 0))[..., :-1] & ~F.pad(dropped, (0, 0, 1, 0))[..., :-1, :]
+    for photo, channel, y, z in corners.nonzero()[:200].tolist():
+        assert dropped[photo, channel, y:y + 5, z:z + 5].any(0).all()  # nothing narrower than a square
+
+
+def test_drop_block_takes_a_map_that_is_smaller_than_its_square():
+    torch.manual_seed(0)
+    out = DropBlock2d(0.5, 7).train()(torch.ones(500, 1, 3, 4))
+    assert set(out.flatten(1)[:, [0, -1]].eq(0).float().mean(1).tolist()) >= {0.0, 1.0}
+
+
+def test_drop_block_does_nothing_in_evaluation_and_refuses_what_is_no_share():
+    x = noise(1, 2, 8, 8)
+    assert DropBlock2d(0.9).eval()(x) is x and DropBlock2d(0.0).train()(x) is x
+    with pytest.raises(ValueError, match="drop_prob is 1.5"):
+        DropBlock2d(1.5)
+    with pytest.raises(ValueError, match="block_size is 0"):
+        DropBlock2d(0.1, 0)
+
+
+# --- separable convolutions, gated networks, norms by name --------------------------------------------------
+
+
+def test_a_separable_convolution_filters_then_mixes():
+    layer, x = SeparableConv2d(3, 5, 3, 2, channel_multiplier=2), noise(2, 3, 8, 8)
+    filtered = F.conv2d(x, layer.conv_dw.weight, stride=2, padding=1, groups=3)
+    assert filtered.shape == (2, 6, 4, 4)
+    assert torch.allclose(layer(x), torch.einsum("oc,bchw->bohw", layer.conv_pw.weight[:, :, 0, 0], filtered), atol=1e-6)
+    assert (layer.in_channels, layer.out_channels) == (3, 5)
+    with pytest.raises(ValueError, match="channel_multiplier is 0.5"):
+        SeparableConv2d(4, 4, channel_multiplier=0.5)
+
+
+def test_a_gated_network_opens_and_closes_its_other_half():
+    x = noise(2, 5, 4)
+    for last in (True, False):
+        layer = GluMlp(4, 6, 3, act_layer="silu", gate_last=last)
+        first, second = F.linear(x, layer.fc1.weight, layer.fc1.bias).chunk(2, -1)
+        gated = first * F.silu(second) if last else F.silu(first) * second
+        assert torch.allclose(layer(x), F.linear(gated, layer.fc2.weight, layer.fc2.bias), atol=1e-6)
+    with pytest.raises(ValueError, match="hidden_features is 5"):
+        GluMlp(4, 5)
+
+
+def test_a_gated_network_may_start_with_its_gates_half_open():
+    layer = GluMlp(4, 6)
+    layer.init_weights()
+    assert torch.equal(layer.fc1.bias[3:], torch.ones(3)) and layer.fc1.weight[3:].abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("batchnorm", nn.BatchNorm2d), ("BatchNorm2d", nn.BatchNorm2d), ("batch_norm", nn.BatchNorm2d), ("groupnorm", GroupNorm),
+    ("layernorm", nn.LayerNorm), ("layernorm2d", LayerNorm2d), (nn.BatchNorm2d, nn.BatchNorm2d),
+])
+def test_norms_come_by_name_or_class(name, kind):
+    assert type(create_norm(name, 32)) is kind and create_norm(name, 32, eps=0.5).eps == 0.5 and get_norm(None) is None
+
+
+def test_norms_come_with_their_activation():
+    assert type(create_norm_act("batchnorm2d", 8)) is BatchNormAct2d and type(create_norm_act("evonorms0", 32)) is EvoNorm2dS0
+    x = noise(2, 32, 3, 3)
+    group = create_norm_act("groupnorm1", 32, act_layer="silu")
+    assert torch.allclose(group(x), F.silu(F.group_norm(x, 1)), atol=1e-6)
+    assert torch.equal(create_norm_act("batchnorm", 32, apply_act=False).eval()(x), nn.BatchNorm2d(32).eval()(x))
+
+
+def test_an_unknown_norm_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="Unknown norm 'bathnorm'. Known: batchnorm, batchnorm2d"):
+        create_norm("bathnorm", 8)
+    with pytest.raises(ValueError, match="Unknown norm with an activation 'layernorm'. Known: batchnorm"):
+        create_norm_act("layernorm", 8)
+    with pytest.raises(TypeError, match="a name or a class, such as 'batchnorm2d' or nn.BatchNorm2d"):
+        get_norm(3)
+
+
+BLOCKS = """ConvNormAct ConvBnAct SeparableConv SeparableConvNormAct BatchNormAct2d LayerNorm2d SEModule EffectiveSEModule
+    EcaModule CbamModule SplitAttention BlurPool2d SelectAdaptivePool2d ClassifierHead DropPath DropBlock2d PatchEmbed Attention
+    Mlp GluMlp GlobalResponseNorm GlobalResponseNormMlp create_act create_norm create_norm_act create_attn create_conv2d""".split()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_blocks_for_networks_of_your_own_are_documented(name):
+    block = getattr(layers, name)
+    assert block.__doc__ and len(block.__doc__) > 60
 
 
 # --- stochastic depth --------------------------------------------------------------------------------------
@@ -338,11 +463,25 @@ def test_a_blur_of_one_pixel_is_refused():
     ("BlurPool2d", (8,), {"filt_size": 4}), ("BlurPool2d", (8,), {"filt_size": 5, "stride": 2}),
     ("SEModule", (8,), {"rd_ratio": 0.5}), ("EcaModule", (8,), {}), ("ConvNormAct", (8, 4, 3), {"stride": 2}),
     ("ConvNormAct", (8, 8, 3), {"groups": 8, "padding": "same", "stride": 2, "act_layer": nn.SiLU}),
+    ("SeparableConv2d", (8, 4), {"stride": 2}), ("SeparableConvNormAct", (8, 4, 5), {"channel_multiplier": 2.0}),
+    ("GlobalResponseNormMlp", (8, 16, 4), {"use_conv": True}), ("GluMlp", (8, 16, 4), {"use_conv": True}),
+    ("GluMlp", (7, 16, 4), {"gate_last": False}), ("GlobalResponseNormMlp", (7, 16), {}), ("LayerNorm2d", (8,), {}),
+    ("EffectiveSEModule", (8,), {}),
     ("Conv2dSame", (8, 4, 3), {"stride": 2}), ("ClassifierHead", (8, 5), {"pool_type": "avgmax"}),
 ], ids=str)
 def test_layers_have_timms_keys_and_numbers(name, arguments, options):
     timm_layers = pytest.importorskip("timm.layers")
     mine, theirs = (getattr(library, name)(*arguments, **options) for library in (layers, timm_layers))
+    randomise(theirs)
     mine.load_state_dict(theirs.state_dict())
     x = noise(2, 8, 7, 7)
+    assert torch.allclose(mine.eval()(x), theirs.eval()(x), atol=1e-6)
+
+
+def test_block_attention_has_timms_keys_and_numbers():
+    timm_cbam = pytest.importorskip("timm.layers.cbam")
+    mine, theirs = CbamModule(32), timm_cbam.CbamModule(32)
+    randomise(theirs)
+    mine.load_state_dict(theirs.state_dict())
+    x = noise(2, 32, 7, 7)
     assert torch.allclose(mine.eval()(x), theirs.eval()(x), atol=1e-6)

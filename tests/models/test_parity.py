@@ -94,8 +94,7 @@ OTHER_NETWORKS = {
     "vgg": [],
     "efficientnet": ["*_pruned", "*_gn", "*_evos", "*_cc_*", "*_blur_*", "*efficientnet_[hx]_*", "*_l2",
                      "*efficientnetv2*", "*mixnet*", "mobilenet_edgetpu_*"],
-    "vision_transformer": ["aimv2_*", "beit3_*", "*_siglip_[0-9]*", "*_map_*", "*_18x2_*", "*_rpn_*", "*_xp_*",
-                           "vit_d*", "vit_pwee_*"],
+    "vision_transformer": [],
 }
 
 

@@ -16,6 +16,7 @@ timm = pytest.importorskip("timm")
 
 @pytest.mark.parametrize(("name", "size", "options"), [
     ("regnetx_002", 65, {}), ("regnety_002", 64, {}),
+    ("regnety_040_sgn", 64, {}),                                  # GroupNorm and SiLU
     ("regnetx_004_tv", 32, {}), ("regnety_008_tv", 32, {}),       # torchvision's rounding
     ("regnetv_040", 33, {}),                                      # norms in front
     ("regnetv_064", 33, {}),                                      # ... and averaging shortcuts, odd size

@@ -155,7 +155,7 @@ def test_reset_classifier_keeps_dtype_and_device():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"global_pool": "map"}, "Unknown pooling 'map'"),
+    ({"global_pool": "mean"}, "Unknown pooling 'mean'.*'map'"),
     ({"class_token": False}, "no class token"),
     ({"num_heads": 5}, "divisor of 192"),
     ({"num_classes": -1}, "num_classes is -1"),

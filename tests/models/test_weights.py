@@ -759,3 +759,56 @@ def test_positions_are_adapted_on_the_cpu_whatever_the_default_device_is(saved):
 def test_a_foreign_source_that_a_family_does_not_know_is_refused():
     with pytest.raises(ValueError, match="No key map from 'smp' for 'resnet18'. Known: timm, torchvision"):
         weights.convert("resnet18", {}, "smp")
+
+
+# --- the table: size and accuracy ----------------------------------------------------------------------------
+
+
+def test_every_name_of_the_catalog_has_a_whole_row_in_the_table():
+    """Where this fails, run tests/tools/build_weights_table.py."""
+    assert [name for name in FAMILY_OF if not weights.mac_count(name)] == []
+    assert [name for name in FAMILY_OF if not weights.stage_rows(name)] == []
+    assert [name for name in FAMILY_OF if not weights.parameter_count(name)] == []
+
+
+# Multiply-adds in G as torchvision publishes them, counted by its own script (metadata of its first weights).
+@pytest.mark.parametrize(("name", "theirs"), [
+    ("resnet50", "resnet50"), ("vit_base_patch16_224", "vit_b_16"), ("efficientnet_b0", "efficientnet_b0"),
+    ("convnext_tiny", "convnext_tiny"), ("swin_tiny_patch4_window7_224", "swin_t"), ("densenet121", "densenet121"),
+    ("swinv2_tiny_window8_256", "swin_v2_t"), ("regnety_160", "regnet_y_16gf"), ("mobilenetv2_100", "mobilenet_v2"),
+    ("mobilenetv3_large_100", "mobilenet_v3_large"), ("vgg16", "vgg16"), ("alexnet", "alexnet"),
+    ("googlenet", "googlenet"), ("inception_v3", "inception_v3"), ("squeezenet1_0", "squeezenet1_0"),
+    ("shufflenet_v2_x1_0", "shufflenet_v2_x1_0"), ("mnasnet_100", "mnasnet1_0"), ("vit_large_patch32_224", "vit_l_32"),
+])
+def test_multiply_adds_are_those_that_torchvision_publishes(name, theirs):
+    from torchvision.models import get_model_weights
+
+    first = next(iter(get_model_weights(theirs)))
+    assert first.transforms().crop_size == [weights.config_for(name).input_size[1]]
+    published = first.meta["_ops"]  # three decimals
+    assert weights.mac_count(name) / 1e9 == pytest.approx(published, abs=0.002)
+
+
+def test_multiply_adds_in_the_table_are_what_the_module_tree_counts():
+    from explorer.inspection.modules import module_tree
+
+    for name in ("resnet18", "vit_tiny_patch16_224", "efficientnet_lite0", "lenet5"):
+        assert 2 * weights.mac_count(name) == module_tree(name).flops
+
+
+def test_what_the_table_does_not_know_is_none():
+    assert weights.mac_count("no_such_model") is None and weights.stage_rows("no_such_model") == ()
+
+
+def test_folded_stages_are_unfolded(monkeypatch):
+    table = {"models": {"net": {"stages": [["stem", 8, 2], ["blocks.9", 16, 4, 3]]}}}
+    monkeypatch.setattr(weights, "_table", lambda: table)
+    assert weights.stage_rows("net") == (("stem", 8, 2), ("blocks.9", 16, 4), ("blocks.10", 16, 4), ("blocks.11", 16, 4))
+
+
+def test_published_accuracy_is_that_of_the_weights_own_photo_size():
+    published = {("resnet50", "a1_in1k"): 80.382,  # 81.214 with photos of 288 pixels, but the weights expect 224
+                 (LITE, ""): 74.83, ("convnextv2_huge", "fcmae_ft_in22k_in1k_384"): 88.67, ("alexnet", ""): 56.522}
+    for name, top1 in published.items():
+        assert weights.config_for(*name).top1 == top1
+    assert weights.config_for("resnet50", "bamboo").top1 is None

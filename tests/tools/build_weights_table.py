@@ -1,28 +1,54 @@
-"""Rebuild `explorer/models/weights.json`: the published tags of every architecture in the catalog.
+"""Rebuild `explorer/models/weights.json`: size, stages and published weights of every architecture in the catalog.
 
-Facts only, taken from the metadata of the installed timm, or torchvision for families that timm does not have
-(their versions are written into the table):
+Facts only: weights from the metadata of the installed timm, or torchvision for families that timm does not have
+(their versions are written into the table); parameters, multiply-adds and stages counted on models without content;
+accuracy from timm's tables of results (`imagenet_results*.csv` beside this file) or torchvision's metadata.
 
-    python tests/tools/build_weights_table.py
+    python tests/tools/build_weights_table.py            # what is missing; what left the catalog goes
+    python tests/tools/build_weights_table.py 'swin*'    # these names anew, and no others
+    python tests/tools/build_weights_table.py --all      # everything anew (also after an upgrade of timm)
+
+Several runs at a time share the work and don't lose each other's rows. A name that can't be built is reported and
+costs only itself.
 """
 
 from __future__ import annotations
 
+import argparse
+import csv
 import json
 import math
+import os
+import random
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 import torchvision
 
+try:
+    import fcntl
+except ImportError:  # Windows: there, don't start two runs at once
+    fcntl = None
+
+from explorer.inspection.modules import module_tree
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
+from explorer.models.contract import Stage
 from explorer.models.factory import create_model
 from explorer.models.weights import TABLE
 
-# Published single-crop ImageNet-1k validation accuracy of the weights that install with explorer
-# (the packages' own descriptions).
+RESULTS = tuple(Path(__file__).with_name(name) for name in ("imagenet_results.csv", "imagenet_results_later.csv"))
+SOURCE = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"
+BATCH = 25  # names between two writings of the table
+# Published accuracy of the weights that install with explorer (the packages' own descriptions), should the
+# table of results not have them.
 ACCURACY = {"tf_efficientnet_lite0.in1k": (74.8, 92.2), "tf_efficientnet_lite1.in1k": (76.7, 93.2),
             "tf_efficientnet_lite2.in1k": (77.5, 93.8)}
 EMPTY = ModelConfig()
@@ -33,6 +59,9 @@ INSIDE = {"googlenet": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}
 PAPER = {"lenet5": {"input_size": (1, 32, 32), "min_input_size": (1, 32, 32), "crop_pct": 1.0, "mean": (0.5,),
                     "std": (0.5,), "num_classes": 10, "first_conv": "c1", "classifier": "output",
                     "labels": tuple("0123456789"), "has_weights": False}}
+
+
+# --- published weights -----------------------------------------------------------------------------------
 
 
 def facts_of(name: str, tag: str) -> dict:
@@ -47,8 +76,6 @@ def facts_of(name: str, tag: str) -> dict:
             facts[field] = value
     if not (hub_id or cfg.get("url")):
         facts["has_weights"] = False
-    if f"{name}.{tag}" in ACCURACY:
-        facts["top1"], facts["top5"] = ACCURACY[f"{name}.{tag}"]
     return facts
 
 
@@ -87,9 +114,7 @@ def paper_entry(name: str) -> dict:
     return {"params": params, "common": PAPER[name], "tags": {"untrained": {}}}
 
 
-def entry(name: str) -> dict:
-    if FAMILY_OF[name].oracle != "timm":
-        return {"torchvision": torchvision_entry, "paper": paper_entry}[FAMILY_OF[name].oracle](name)
+def timm_entry(name: str) -> dict:
     with torch.device("meta"):
         params = sum(p.numel() for p in timm.create_model(name).parameters())
     names = timm.list_models(name, include_tags=True) or [name]
@@ -102,16 +127,185 @@ def entry(name: str) -> dict:
     return {"params": params, "common": shared, "tags": tags}
 
 
-def main() -> None:
-    source = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"
-    table = {"source": source, "models": {name: entry(name) for name in FAMILY_OF}}
-    lines = [f"{json.dumps(name)}: {json.dumps(facts)}" for name, facts in table["models"].items()]
-    body = ",\n".join(lines)
-    timm_only = json.dumps(sorted(set(timm.list_models()) - set(FAMILY_OF)))
-    TABLE.write_text(f'{{"source": {json.dumps(table["source"])},\n"timm_only": {timm_only},\n"models": {{\n{body}\n}}}}\n', encoding="utf-8")
-    print(f"{len(FAMILY_OF)} architectures, {sum(len(e['tags']) for e in table['models'].values())} sets of weights, "
-          f"{Path(TABLE).stat().st_size // 1024} KiB from {table['source']}")
+# --- size and stages ---------------------------------------------------------------------------------------
+
+
+def entry(name: str) -> dict[str, Any]:
+    """The row of one name: params, macs, stages, common facts, tags."""
+    facts_from = {"timm": timm_entry, "torchvision": torchvision_entry, "paper": paper_entry}
+    published = facts_from[FAMILY_OF[name].oracle](name)
+    default = ModelConfig.from_dict({**published["common"], **next(iter(published["tags"].values()))})
+    with torch.device("meta"):
+        model = create_model(name, num_classes=default.num_classes)
+    flops = module_tree(model, default.input_size).flops
+    assert flops and flops % 2 == 0, f"{name}: {flops} FLOPs"
+    return {"params": published["params"], "macs": flops // 2, "stages": stage_runs(model.stage_table),
+            "common": published["common"], "tags": published["tags"]}
+
+
+def stage_runs(stages: Sequence[Stage]) -> list[list]:
+    """[name, channels, reduction] a stage; three or more alike whose names count on are one row, with their count."""
+    runs: list[list] = []  # [name, channels, reduction, count]
+    for stage in stages:
+        if runs:
+            name, channels, reduction, count = runs[-1]
+            number = re.search(r"\d+$", name)
+            following = f"{name[:number.start()]}{int(number[0]) + count}" if number else None
+            if stage.name == following and (stage.channels, stage.reduction) == (channels, reduction):
+                runs[-1][3] += 1
+                continue
+        runs.append([stage.name, stage.channels, stage.reduction, 1])
+    rows = []
+    for name, channels, reduction, count in runs:
+        if count > 2:
+            rows.append([name, channels, reduction, count])
+            continue
+        number = re.search(r"\d+$", name)
+        rows.append([name, channels, reduction])
+        if count == 2:
+            rows.append([f"{name[:number.start()]}{int(number[0]) + 1}", channels, reduction])
+    return rows
+
+
+# --- published accuracy ------------------------------------------------------------------------------------
+
+
+#: One measurement: top-1 and top-5 in per cent, side of the photo in pixels.
+Result = tuple[float, float, int]
+
+
+def read_results(path: Path) -> list[tuple[str, Result]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return [(row["name"].lower(), (float(row["top1"]), float(row["top5"]), int(row["img_size"]))) for row in rows]
+
+
+def published_results() -> dict[str, list[Result]]:
+    """{"resnet50.a1_in1k": [(81.214, 95.102, 288), (80.382, 94.598, 224)]}."""
+    results: dict[str, list[Result]] = {}
+    for path in RESULTS:
+        for name, result in read_results(path):
+            results.setdefault(name, []).append(result)
+    return results
+
+
+def put_accuracy(name: str, row: dict, results: dict[str, list[Result]]) -> dict:
+    """The row with the published accuracy of its tags.
+
+    Only what was measured with photos of the size that the weights expect: those are what explorer shows them. (Most
+    of them are a little more accurate with larger photos.)
+    """
+    if FAMILY_OF[name].oracle != "timm":
+        return row  # torchvision says it itself; papers' networks have no weights
+    common, tags = without_accuracy(row["common"]), {}
+    for tag, facts in row["tags"].items():
+        facts = tags[tag] = without_accuracy(facts)
+        config = ModelConfig.from_dict({**common, **facts})
+        if config.num_classes != 1000:
+            continue
+        own, full = config.input_size[1], f"{name}.{tag}"
+        measured = {side: (top1, top5) for top1, top5, side in results.get(full, ())}
+        found = measured.get(own) or ACCURACY.get(full)
+        if found:
+            facts["top1"], facts["top5"] = found
+    return {**row, "common": common, "tags": tags}
+
+
+def without_accuracy(facts: dict) -> dict:
+    return {key: value for key, value in facts.items() if key not in ("top1", "top5")}
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {"source": "", "models": {}}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def is_complete(row: dict[str, Any]) -> bool:
+    return {"params", "macs", "stages", "common", "tags"} <= row.keys()
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock: the table is read, merged and replaced in one go."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def merge_into(
+    path: Path, built: dict[str, dict], gone: set[str], results: dict[str, list[Result]]
+) -> dict[str, Any]:
+    """Put the rows that were built into the newest table on disk. Returns the table as written.
+
+    gone: names that left the catalog. Rows of other names, which another run may have written just now, stay.
+    """
+    with one_at_a_time(path.parent):
+        newest = read_table(path)["models"]
+        rows = {name: row for name, row in (newest | built).items() if name not in gone}
+        order = [name for name in FAMILY_OF if name in rows]
+        order += [name for name in rows if name not in FAMILY_OF]  # a catalog newer than the one that this run read
+        rows = {name: put_accuracy(name, rows[name], results) if name in FAMILY_OF else rows[name] for name in order}
+        timm_only = sorted(set(timm.list_models()) - set(FAMILY_OF) - set(rows))
+        # one row a line: readable in a diff, and small
+        body = ",\n".join(f"{json.dumps(name)}:{compact(row)}" for name, row in rows.items())
+        text = (f'{{"source":{json.dumps(SOURCE)},\n"timm_only":{compact(timm_only)},\n'
+                f'"models":{{\n{body}\n}}}}\n')
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    return {"source": SOURCE, "timm_only": timm_only, "models": rows}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("patterns", nargs="*", metavar="NAME", help="build these anew; wildcards allowed")
+    parser.add_argument("--all", action="store_true", help="build every row anew")
+    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is (default: explorer's own)")
+    args = parser.parse_args(argv)
+
+    before = read_table(args.table)
+    afresh = args.all or bool(args.patterns) or before["source"] != SOURCE
+    chosen = [name for name in FAMILY_OF if not args.patterns or any(fnmatchcase(name, p) for p in args.patterns)]
+    missing = [name for name in chosen if afresh or not is_complete(before["models"].get(name, {}))]
+    random.shuffle(missing)  # several runs at a time begin at different ends
+    gone = set(before["models"]) - set(FAMILY_OF)
+    results = published_results()
+    newest, built, failed = before, {}, {}
+    for count, name in enumerate(missing, start=1):
+        if not afresh and is_complete(newest["models"].get(name, {})):
+            continue  # another run was faster
+        try:
+            built[name] = entry(name)
+        except Exception as error:  # a family that is being written
+            failed[name] = error
+        if count % BATCH == 0:
+            newest = merge_into(args.table, built, gone, results)
+            print(f"{count} of {len(missing)}", flush=True)
+    table = merge_into(args.table, built, gone, results)
+
+    tags = [(name, facts) for name, row in table["models"].items() for facts in row["tags"].values()]
+    with_figure = sum("top1" in facts for _, facts in tags)
+    print(f"{len(table['models'])} architectures ({len(built)} built now, {len(gone)} gone), {len(tags)} sets of "
+          f"weights, {with_figure} with published accuracy, {args.table.stat().st_size // 1024} KiB from {SOURCE}")
+    for name, error in failed.items():
+        first_line = (str(error).splitlines() or [""])[0][:200]
+        print(f"Not built: {name} ({type(error).__name__}: {first_line})", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

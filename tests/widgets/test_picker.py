@@ -1,73 +1,499 @@
-"""The picker's list and card."""
+"""The picker: filters, list, card and drawing, the models to compare."""
 
 from __future__ import annotations
 
+import math
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
 import pytest
+import traitlets
+from ipywidgets.widgets.widget import _instances
 
-from explorer.models.catalog import FAMILY_OF
-from explorer.widgets.panels.picker import PickerPanel, card_html, entry, find_entries, list_line
-from explorer.widgets.session import Session
+from explorer.models.card import StageRow, StageRun, TagRow, model_card
+from explorer.models.catalog import FAMILIES, FAMILY_OF
+from explorer.models.factory import list_models, natural_key
+from explorer.widgets.panels import picker as picker_module
+from explorer.widgets.panels.picker import (
+    COMPARED,
+    LICENCES,
+    SIZES,
+    Filters,
+    PickerPanel,
+    all_cards,
+    comparison_row,
+    find_cards,
+    fits,
+    fitting_tags,
+    licence_group,
+    tag_label,
+    what_to_loosen,
+)
+from explorer.widgets.parts.card import card_html, stages_figure, stages_svg
+from explorer.widgets.parts.comparison import Comparison, markdown
+from explorer.widgets.parts.model_list import ModelList
+from explorer.widgets.parts.timeline import FamilyTimeline
+from explorer.widgets.session import MAX_COMPARED, Session
 
 
-def names(*args, **options):
-    return [e.name for e in find_entries(*args, **options)]
+def names(sort: str = "name", **asked) -> list[str]:
+    return [card.name for card in find_cards(Filters(**asked), sort=sort)]
+
+
+@pytest.fixture
+def session():
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def picker(session):
+    picker = PickerPanel(session)
+    yield picker
+    picker.close()
+
+
+def tag(name: str, licence: str = "mit", **facts) -> TagRow:
+    """A set of weights with made-up facts, under a name whose file is not on this computer."""
+    return TagRow(tag=name, name="resnet50.tv_in1k", license=licence,
+                  **{"num_classes": 1000, "input_size": (3, 224, 224), "top1": None, "top5": None, **facts})
+
+
+def made_up(**facts):
+    return replace(model_card("resnet50"), **facts)
+
+
+# --- filters ---------------------------------------------------------------------------------------------
 
 
 def test_a_plain_word_is_found_anywhere_and_a_pattern_is_a_pattern():
-    assert "tf_efficientnet_lite0" in names("lite") and "resnet50" not in names("lite")
-    assert names("resnet5?") == ["resnet50"]
-    assert names("RESNET50D*") == ["resnet50d"]
-    assert names("no such model") == []
+    assert "tf_efficientnet_lite0" in names(search="lite") and "resnet50" not in names(search="lite")
+    assert names(search="resnet5?") == ["resnet50"]
+    assert names(search="RESNET50D*") == ["resnet50d"]
+    assert names(search="no such model") == []
+
+
+def test_the_list_holds_every_architecture_once():
+    assert names() == list_models() == sorted(list_models(), key=natural_key)
 
 
 def test_filters_combine():
-    found = find_entries("50", family="resnet_d")
-    assert {e.name for e in found} == {"resnet50c", "resnet50d", "resnet50s", "resnet50t"}
+    found = names(search="50", family="resnet_d")
+    assert found and set(found) == {n for n in FAMILIES["resnet_d"].names if "50" in n}
+    assert names(search="resnet50", size="under 5 M") == []
 
 
 def test_only_models_whose_weights_are_on_this_computer():
-    assert {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"} <= set(names(here=True))
-    assert len(names(here=True)) < len(FAMILY_OF)
+    here = names(here=True)
+    assert {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"} <= set(here)
+    assert len(here) < len(FAMILY_OF)
 
 
-def test_sorting_by_year_and_size():
-    years = [e.family.year for e in find_entries(sort="year")]
-    sizes = [e.parameters for e in find_entries(sort="parameters")]
-    assert years == sorted(years) and sizes == sorted(sizes)
+def test_the_sizes_leave_no_model_out_and_hold_none_twice():
+    counted = [card for card in all_cards().values() if card.parameters is not None]
+    for card in counted:
+        assert sum(fits(card, Filters(size=size)) for size in SIZES) == 1, card.name
+
+
+@pytest.mark.parametrize(("parameters", "size"), [
+    (4_999_999, "under 5 M"), (5_000_000, "5 to 25 M"), (25_000_000, "25 to 100 M"), (100_000_000, "100 M and more"),
+    (None, None),
+])
+def test_a_size_begins_where_the_one_before_ends(parameters, size):
+    card = made_up(parameters=parameters)
+    assert [name for name in SIZES if fits(card, Filters(size=name))] == ([size] if size else [])
+
+
+@pytest.mark.parametrize(("licence", "group"), [
+    ("apache-2.0", "commercial"), ("mit", "commercial"), ("bsd-3-clause", "commercial"), ("Apache-2.0", "commercial"),
+    ("cc-by-nc-4.0", "non-commercial"), ("fair-noncommercial-research-license", "non-commercial"),
+    ("apple-amlr", "non-commercial"), ("dinov3-license", "own terms"), ("nvidia-open-model-license", "own terms"),
+    ("unknown", "not stated"), ("", "not stated"), (None, "not stated"),
+])
+def test_licences_are_grouped_by_what_they_allow(licence, group):
+    assert licence_group(licence) == group and group in LICENCES
+
+
+def test_a_model_fits_if_any_of_its_weights_has_the_licence():
+    card = made_up(tags=(tag("first", "cc-by-nc-4.0"), tag("second", "mit")))
+    assert [t.tag for t in fitting_tags(card, Filters(licence="commercial"))] == ["second"]
+    assert fits(card, Filters(licence="non-commercial")) and not fits(card, Filters(licence="own terms"))
+    assert not fits(made_up(tags=()), Filters(licence="not stated"))  # nothing published: nothing to license
+
+
+def test_the_licence_and_the_place_must_hold_for_the_same_weights():
+    lite = all_cards()["tf_efficientnet_lite0"]
+    both = replace(lite, tags=(replace(lite.tags[0], license="cc-by-nc-4.0"), tag("elsewhere", "mit")))
+    assert fits(both, Filters(here=True)) and fits(both, Filters(licence="commercial"))
+    assert not fits(both, Filters(here=True, licence="commercial"))
+
+
+def test_an_old_name_stands_for_one_set_of_weights():
+    card = all_cards()["adv_inception_v3"]
+    assert [t.name for t in fitting_tags(card, Filters())] == ["inception_v3.tf_adv_in1k"]
+    assert names(search="adv_*") == ["adv_inception_v3"]
+
+
+def test_a_task_is_the_familys():
+    assert set(names(task="classification")) == {n for n, c in all_cards().items() if c.family.task == "classification"}
+    assert names(task="no such task") == []
+
+
+@pytest.mark.parametrize(("sort", "value", "rising"), [
+    ("year", lambda c: c.family.year, False), ("parameters", lambda c: c.parameters, True),
+    ("macs", lambda c: c.macs, True), ("top1", lambda c: c.config.top1, False),
+])
+def test_sorting_puts_what_has_no_number_last(sort, value, rising):
+    values = [value(card) for card in find_cards(sort=sort)]
+    known = [v for v in values if v is not None]
+    assert known and known == sorted(known, reverse=not rising)
+    assert all(v is None for v in values[len(known):]) and len(values) == len(all_cards())
+
+
+def test_a_search_for_another_librarys_names_says_how_to_open_them():
+    for search in ("timm/*", "torchvision/resnet18", "hf-hub:x"):
+        assert names(search=search) == []
+        assert f"dash.session.model = '{search}'" in what_to_loosen(Filters(search=search))
+
+
+def test_what_stands_in_the_way_is_named_with_what_it_would_free():
+    filters = Filters(search="vgg", family="vgg", size="under 5 M")
+    count = len(names(search="vgg", family="vgg"))
+    assert names(search="vgg", family="vgg", size="under 5 M") == []
+    assert f"without the size {count} do" in what_to_loosen(filters)
+    assert "family" not in what_to_loosen(filters)  # loosening it would not help
+
+
+def test_where_no_single_filter_helps_the_sentence_says_so():
+    assert "clear them all" in what_to_loosen(Filters(search="zzz", family="lenet", size="100 M and more"))
+
+
+# --- the card and its drawing -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vit_small_patch14_dinov2", "resnet50s", "tf_efficientnet_lite0"])
 def test_a_card_says_where_the_weights_are(name):
-    html = card_html(entry(name))
+    html = card_html(model_card(name))
     assert name in html
     assert any(words in html for words in ("on this computer", "to be downloaded", "none published"))
 
 
-def test_an_old_name_has_the_card_of_the_weights_it_means():
-    html = card_html(entry("adv_inception_v3"))
-    assert "adv_inception_v3" in html and "inception_v3.tf_adv_in1k" in html and "Szegedy" in html
-    assert "adv_inception_v3" in names("adv_*")
+def test_a_card_names_paper_idea_preprocessing_and_the_weights_it_shows():
+    html = card_html(model_card("tf_efficientnet_lite0"))
+    assert 'href="https://arxiv.org/abs/' in html and "Tan" in html
+    assert "Resize the short side to 256 pixels, bicubic." in html and "Cut 224 x 224 pixels" in html
+    assert "apache-2.0" in html and "tf_efficientnet_lite0.in1k" in html
+    old = card_html(model_card("adv_inception_v3"))
+    assert "adv_inception_v3" in old and "inception_v3.tf_adv_in1k" in old and "Szegedy" in old
 
 
-def test_the_list_lines_up():
-    lines = [list_line(e) for e in find_entries()]
-    assert len({line.index("M") for line in lines}) == 1
+def test_text_from_outside_stays_text():
+    evil = '"><script>alert(1)</script>'
+    family = replace(FAMILIES["resnet"], title=evil, idea=evil, paper=evil, url=evil)
+    config = replace(model_card("resnet50").config, license=evil, interpolation=evil)
+    card = made_up(name=evil, family=family, config=config, stages=(StageRow(evil, 8, 2), StageRow("b", 16, 4)))
+    html = card_html(card)
+    assert "<script" not in html and html.count("&lt;script&gt;") >= 8
+    ElementTree.fromstring(html.replace("&nbsp;", " "))  # nothing breaks out of an attribute either
 
 
-def test_a_search_for_another_librarys_names_finds_none_and_does_not_fail():
-    assert names("timm/*") == names("torchvision/resnet*") == names("hf-hub:x*") == []
+def rects(svg: str) -> list[ElementTree.Element]:
+    return [e for e in ElementTree.fromstring(svg).iter() if e.tag == "rect"]
+
+
+def test_the_drawing_shows_sides_in_proportion_and_channels_as_a_logarithm():
+    runs = [StageRun("a", "a", 1, 16, 2), StageRun("b", "b", 1, 64, 4), StageRun("c", "c", 1, 256, 8)]
+    svg = stages_svg(runs, (3, 224, 224))
+    heights = [float(r.get("height")) for r in rects(svg)]
+    widths = [float(r.get("width")) for r in rects(svg)]
+    assert [round(heights[0] / h) for h in heights] == [1, 2, 4]
+    assert widths[1] - widths[0] == pytest.approx(widths[2] - widths[1], abs=0.2) and widths[1] > widths[0]
+    assert all(label in svg for label in ("16 ch", "/2", "64 ch", "/4", "256 ch", "/8"))
+    assert "maps of 112 × 112" in svg and "maps of 28 × 28" in svg
+
+
+def test_a_plain_transformer_is_one_column_of_equal_blocks():
+    svg = stages_svg(model_card("vit_base_patch16_224").stage_runs)
+    labels = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag == "text"]
+    assert labels == ["12 × 768 ch", "/16"]
+    assert len({(r.get("height"), r.get("width"), r.get("y")) for r in rects(svg)}) == 1 and len(rects(svg)) == 12
+
+
+def test_the_drawing_takes_its_colours_from_the_page_and_can_be_read_aloud():
+    svg = stages_svg(model_card("resnet50").stage_runs)
+    assert not re.search(r"#[0-9a-f]{3}|rgb\(|black|white", svg) and "currentColor" in svg
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img" and "layer4 2048 ch, /32" in root.get("aria-label")
+
+
+def test_every_model_with_known_stages_can_be_drawn_inside_its_frame():
+    for card in all_cards().values():
+        if not card.stages:
+            continue
+        svg = stages_svg(card.stage_runs, card.config.input_size)
+        width = float(ElementTree.fromstring(svg).get("width"))
+        for rect in rects(svg):
+            right = float(rect.get("x")) + float(rect.get("width"))
+            assert 0 <= float(rect.get("x")) and right <= width and math.isfinite(right), card.name
+
+
+def test_stages_that_the_table_does_not_know_are_a_sentence():
+    assert "not in the table" in stages_figure(made_up(stages=()))
+
+
+# --- the models to compare --------------------------------------------------------------------------------
+
+
+def test_a_row_holds_what_the_card_knows():
+    row = dict(zip(COMPARED, comparison_row("tf_efficientnet_lite0"), strict=True))
+    assert row["year"] == "2020" and row["parameters"] == "4.65 M" and row["photo"] == "224 × 224"
+    assert row["licence"] == "apache-2.0" and row["weights"] == "here" and row["last stage"] == "320 ch, /32"
+
+
+def test_multiply_adds_of_another_size_say_for_which_they_were_counted():
+    card = model_card("resnet50")
+    other = next(t for t in card.tags if t.input_size != card.tags[0].input_size)
+    assert card.macs is not None
+    row = dict(zip(COMPARED, comparison_row(other.name), strict=True))
+    assert row["multiply-adds"].endswith(f"at {card.tags[0].input_size[-1]} px")
+    assert "px" not in comparison_row("resnet50")[3]
+
+
+def test_another_librarys_model_has_a_row_too():
+    row = comparison_row("timm/resnet50")
+    assert row[0] == "timm/resnet50" and len(row) == len(COMPARED)
+
+
+def test_the_copied_table_survives_bars_and_line_breaks():
+    text = markdown(["model", "n"], [["a|b", "1\n2"], ["c", "3"]])
+    assert text == "| model | n |\n|---|---|\n| a\\|b | 1 2 |\n| c | 3 |\n"
+
+
+def test_a_row_that_does_not_fit_the_columns_is_refused(sent):
+    part = Comparison()
+    with pytest.raises(ValueError, match="2 texts does not fit 3 columns"):
+        part.show(["a", "b", "c"], [["1", "2"]])
+    part.close()
+
+
+@pytest.mark.parametrize(("names", "words"), [
+    (["resnet5O"], "Did you mean 'resnet50'"), ([50], "by name.*not as int"), (["resnet50"] * 2, "twice"),
+    ("resnet50", "expected a tuple"), (["resnet50.no_such_tag"], "Unknown tag"),
+])
+def test_names_that_can_not_be_compared_are_refused_and_nothing_changes(session, names, words):
+    session.compare = ["resnet18"]
+    with pytest.raises(traitlets.TraitError, match=words):
+        session.compare = names
+    assert session.compare == ("resnet18",)
+
+
+def test_at_most_eight_models_are_compared(session):
+    many = list_models()
+    session.compare = many[:MAX_COMPARED]
+    assert session.compare == tuple(many[:MAX_COMPARED])
+    with pytest.raises(traitlets.TraitError, match="At most 8"):
+        session.toggle_compare(many[MAX_COMPARED])
+    session.toggle_compare(many[0])
+    session.toggle_compare(many[MAX_COMPARED])
+    assert session.compare == tuple(many[1:MAX_COMPARED + 1])
+
+
+def test_a_tick_a_chip_and_a_cell_change_the_same_models(picker, session):
+    picker.select("resnet50")
+    picker.compare.click()
+    assert session.compare == ("resnet50",) and picker.compare.description == "Remove from compare"
+    session.compare = ["resnet50", "resnet18"]
+    assert repr(picker.comparison) == "Comparison(resnet50, resnet18)"
+    picker.comparison._receive(None, {"kind": "remove", "name": "resnet50"}, [])
+    assert session.compare == ("resnet18",) and picker.compare.description == "Add to compare"
+
+
+def test_a_set_of_weights_that_is_not_the_default_is_compared_by_its_full_name(picker, session):
+    picker.select("resnet50.tv_in1k")
+    picker.compare.click()
+    picker.select("resnet50")
+    assert session.compare == ("resnet50.tv_in1k",)
+
+
+def test_a_chip_leads_back_to_its_card_whatever_the_filters_hide(picker, session):
+    session.compare = ["resnet50.tv_in1k"]
+    picker.search.value = "vit"
+    picker.comparison._receive(None, {"kind": "pick", "name": "resnet50.tv_in1k"}, [])
+    assert picker.models.value == "resnet50" and picker.tag.value == "resnet50.tv_in1k"
+    picker.comparison._receive(None, {"kind": "pick", "name": "no such model"}, [])
+    assert picker.models.value == "resnet50"
+
+
+def test_with_eight_models_the_tick_says_why_it_does_nothing(picker, session):
+    session.compare = [name for name in list_models() if name != "resnet50"][:MAX_COMPARED]
+    picker.select("resnet50")
+    assert picker.compare.disabled and "8 models are compared already" in picker.compare.description
+
+
+# --- the panel -----------------------------------------------------------------------------------------------
+
+
+def choose(part, key, value):
+    """As the browser does."""
+    part._receive(part, {"kind": "choose", "key": key, "value": value}, [])
+
+
+def test_a_click_on_the_timeline_shows_a_familys_models_and_a_second_one_all(picker):
+    choose(picker.timeline, "selected", "convnext")
+    assert picker.models.names == tuple(sorted(FAMILIES["convnext"].names, key=natural_key))
+    assert picker.family.value == "convnext"
+    assert f"{len(FAMILIES['convnext'].names)} of {len(list_models())} models" in picker.count.value
+    choose(picker.timeline, "selected", "")
+    assert picker.models.names == tuple(list_models()) and picker.family.value == ""
+
+
+def test_the_timeline_fills_the_families_that_the_other_filters_leave(picker):
+    picker.search.value = "vgg"
+    shown = list(picker.timeline._names)
+    assert {shown[i] for i in picker.timeline._lit} == {FAMILY_OF[n].name for n in list_models("*vgg*")}
+    picker.family.value = "resnet"  # its own choice leaves the others as they are, so that one can go there
+    assert "vgg" in {shown[i] for i in picker.timeline._lit}
+
+
+def test_the_timeline_knows_every_family_in_order_of_years(picker):
+    years = [FAMILIES[name].year for name in picker.timeline._names]
+    assert years == sorted(years) and set(picker.timeline._names) == set(FAMILIES)
+    with pytest.raises(traitlets.TraitError, match="No family 'resnetz'"):
+        picker.timeline.selected = "resnetz"
+
+
+def test_the_rows_travel_once_and_a_filter_sends_little(sent, session):
+    picker = PickerPanel(session)
+    tables = [d["state"]["_table"] for _, d, _ in sent if len(d.get("state", {}).get("_table", "")) > 10_000]
+    assert len(tables) == 1 and len(tables[0]) < 200 * len(list_models())
+    sent.clear()
+    picker.search.value = "vit"
+    picker.search.value = ""
+    assert not any("_table" in d.get("state", {}) for _, d, _ in sent)
+    assert [d["state"]["_order"] for _, d, _ in sent if "_order" in d.get("state", {})][-1] == list(range(len(list_models())))
+    picker.close()
+
+
+def test_a_filter_keeps_the_chosen_model_where_it_fits(picker):
+    picker.select("resnet50")
+    picker.search.value = "resnet"
+    assert picker.models.value == "resnet50"
+    picker.search.value = "vgg"
+    assert picker.models.value == picker.models.names[0]
+
+
+def test_nothing_that_fits_empties_the_card_and_says_what_to_loosen(picker):
+    picker.search.value, picker.family.value = "vgg", "resnet"
+    assert picker.models.value is None and picker.card.value == ""
+    assert picker.open_trained.disabled and picker.open_random.disabled and picker.compare.disabled
+    assert "without the family" in picker.count.value
+    picker.clear.click()
+    assert picker.filters == Filters() and len(picker.models.names) == len(list_models()) and picker.clear.disabled
+
+
+def test_text_in_the_search_stays_text(picker):
+    picker.search.value = "timm/<script>"
+    assert "<script" not in picker.count.value and "&lt;script&gt;" in picker.count.value
 
 
 @pytest.mark.parametrize(("name", "words"), [
     ("tf_efficientnet_lite0", "Open with trained weights"), ("resnet200", "No trained weights are published"),
     ("adv_inception_v3", "Download trained weights and open"),  # an old name: its weights have the present one's
 ])
-def test_the_button_says_what_the_card_says(name, words):
-    session = Session()
-    picker = PickerPanel(session)
+def test_the_button_says_what_the_card_says(picker, name, words):
     picker.search.value = name
     picker.models.value = name
     assert picker.open_trained.description == words
     assert picker.open_trained.disabled == ("none published" in picker.card.value)
+
+
+def test_the_chosen_set_of_weights_is_the_one_that_opens(picker, session, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session, "open_model", lambda name, *, pretrained: asked.append((name, pretrained)))
+    picker.select("resnet50")
+    picker.open_trained.click()
+    picker.tag.value = "resnet50.tv_in1k"
+    assert "resnet50.tv_in1k" in picker.card.value and "bsd-3-clause" in picker.card.value
+    picker.open_trained.click()
+    picker.open_random.click()
+    default = model_card("resnet50").config.name
+    assert asked == [(default, True), ("resnet50.tv_in1k", True), ("resnet50.tv_in1k", False)]
+
+
+def test_a_licence_chooses_weights_that_have_it(picker):
+    picker.select("resnet50")
+    picker.licence.value = "non-commercial"
+    assert picker.models.value == "resnet50"
+    shown = next(t for t in model_card("resnet50").tags if t.name == picker.tag.value)
+    assert licence_group(shown.license) == "non-commercial"
+
+
+def test_the_drop_down_says_what_sets_the_weights_apart():
+    label = tag_label(tag("a", "unknown", top1=81.26, input_size=(3, 160, 160)))
+    assert label == "a, 81.3 %, 160 px, not stated"
+
+
+def test_a_card_that_can_not_be_drawn_is_a_sentence(picker, monkeypatch):
+    def broken(card):
+        raise ZeroDivisionError("<b>no such number</b>")
+
+    monkeypatch.setattr(picker_module, "card_html", broken)
+    picker.select("resnet50")
+    assert "could not be drawn" in picker.card.value and "&lt;b&gt;" in picker.card.value
+    assert not picker.open_trained.disabled  # it can be opened all the same
+
+
+def test_the_models_can_be_hidden_and_shown_again(picker):
+    picker.fold.click()
+    assert picker.body.layout.display == "none"
+    picker.fold.click()
+    assert picker.body.layout.display == ""
+
+
+def test_a_card_is_made_for_the_shown_model_only(session, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(picker_module, "card_html", lambda card: drawn.append(card.name) or "")
+    picker = PickerPanel(session)
+    assert len(drawn) == 1
+    picker.sort.value = "year"
+    assert len(drawn) == 2
     picker.close()
-    session.close()
+
+
+# --- the three views ---------------------------------------------------------------------------------------------
+
+PARTS = [FamilyTimeline, ModelList, Comparison]
+
+
+@pytest.mark.parametrize("Part", PARTS)
+def test_a_view_keeps_the_promises_of_all_views(sent, Part):
+    with pytest.raises(TypeError, match=f"{Part.__name__} does not take 'colour'"):
+        Part(colour="red")
+    before = set(_instances)
+    part = Part()
+    assert "export default" in part.get_state()["_esm"] and ".vx-" in part.get_state()["_css"]
+    assert "http://" not in part.get_state()["_esm"] and "https://" not in part.get_state()["_esm"]
+    assert repr(part).startswith(Part.__name__ + "(") and "0x" not in repr(part)
+    for content in (None, "text", {"kind": "nonsense"}, {"kind": ["pick"]}, {"kind": "remove", "name": ["x"]},
+                    {"kind": "choose", "key": "_table", "value": "x"}):
+        part._receive(part, content, [])
+    part.close()
+    part.close()
+    assert set(_instances) == before
+
+
+def test_the_list_takes_no_name_that_is_not_listed(sent):
+    part = ModelList()
+    part.load(["n"], [("a", "1", ["x"]), ("b", "2", ["y"])])
+    part.show(["b"], value="b")
+    choose(part, "value", "a")
+    assert part.value == "b" and part.names == ("b",)
+    with pytest.raises(traitlets.TraitError, match="among the 1 models"):
+        part.value = "a"
+    part.close()
+
+
+def test_views_that_share_a_lock_change_in_one_step(picker, session):
+    assert picker.timeline._lock is picker.models._lock is picker.comparison._lock is session.lock

@@ -64,7 +64,7 @@ BLOCKS: dict[str, Callable[..., nn.Module]] = {
 class Row(NamedTuple):
     """Some equal blocks in a row; the stride is the first block's, the others have 1."""
 
-    block: str
+    block: str | Callable[..., nn.Module]  # a name in BLOCKS, or a relative's own block
     kernel: int
     stride: int
     expand: float
@@ -261,7 +261,7 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
     """
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
-    if unknown := {row.block for rows in plan for row in rows} - set(BLOCKS):
+    if unknown := {row.block for rows in plan for row in rows if isinstance(row.block, str)} - set(BLOCKS):
         raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
     # A map worth showing is the last of its size: the stage before each halving, and the last one.
     stages = [Stage("stem", "bn1", chans, 2)] if plan[0][0].stride > 1 else []
@@ -277,7 +277,7 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
                     # the block that would have halved still sees neighbours; those behind it look further
                     dilation, stride = dilation * stride, 1
                 stride_so_far *= stride
-                stage.append(BLOCKS[row.block](
+                stage.append((BLOCKS[row.block] if isinstance(row.block, str) else row.block)(
                     chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
                     expand=row.expand, conv=conv, norm=row_norm, attend=attend(row),
                     drop_path=drop_path_rate * count / total,
@@ -358,7 +358,7 @@ class EfficientNet(VisionModel):
 
         self.blocks, self.stages, chans = stack(
             plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
-            attend=lambda row: partial(create_attention, ratio=row.se, act_layer=act_layer),
+            attend=lambda row: partial(create_attention, ratio=row.se, act_layer=row.act or act_layer),
         )
 
         self.num_features = chans
@@ -531,4 +531,37 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
     return mapped
 
 
-KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch}
+def from_torchvision(state: dict[str, Tensor], model: VisionModel, *, norm_eps: float) -> dict[str, Tensor]:
+    """torchvision's names -> those of `model`, which lists the same tensors in the same order.
+
+    norm_eps: BatchNorm's epsilon in torchvision. BatchNorm divides by sqrt(variance + epsilon), so another epsilon here
+    is made good by the variance: variance + theirs = (variance + theirs - ours) + ours. That is exact where the
+    statistics are used; further training counts them anew.
+    Raises ValueError where the tensors are not torchvision's, or another network's.
+    """
+    theirs = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    own = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    head = f"{next(path for path, part in model.named_modules() if part is model.get_classifier())}."
+    if "features.0.0.weight" not in theirs or len(theirs) != len(own):
+        raise ValueError("These are not torchvision's tensors for this network. Check that name and weights belong together.")
+    mapped = {}
+    for (key, place), (foreign, value) in zip(own.items(), theirs.items()):
+        if value.numel() == place.numel():  # a linear layer of theirs may be a 1 x 1 convolution here
+            value = value.reshape(place.shape)
+        elif not key.startswith(head):  # which may have other classes
+            raise ValueError(f"{foreign} {tuple(value.shape)} does not fit {key} {tuple(place.shape)}: another network's.")
+        if key.endswith("running_var"):
+            value = value + (norm_eps - model.get_submodule(key.rpartition(".")[0]).eps)
+        mapped[key] = value
+    return mapped
+
+
+def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """torchvision's EfficientNet, EfficientNetV2 and MobileNetV2."""
+    with torch.device("meta"):
+        model = EfficientNet(**VARIANTS[name])
+    large = name.startswith(("efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "efficientnetv2"))
+    return from_torchvision(state, model, norm_eps=1e-3 if large else 1e-5)
+
+
+KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch, "torchvision": _from_torchvision}

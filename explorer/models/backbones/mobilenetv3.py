@@ -17,10 +17,11 @@ from functools import partial
 from math import ceil
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import Architecture, Row, init_by_fan_out, scale, stack
+from explorer.models.backbones.efficientnet import Architecture, Row, from_torchvision, init_by_fan_out, scale, stack
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
@@ -261,3 +262,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lcnet_100": dict(_LC, width=1.0),
     "lcnet_150": dict(_LC, width=1.5),
 }
+
+
+def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """torchvision's MobileNetV3, whose BatchNorm has an epsilon of 0.001."""
+    with torch.device("meta"):
+        model = MobileNetV3(**VARIANTS[name])
+    return from_torchvision(state, model, norm_eps=1e-3)
+
+
+KEY_MAPS = {"torchvision": _from_torchvision}

@@ -12,7 +12,7 @@ and Accurate Model Scaling", 2021, https://arxiv.org/abs/2103.06877. Parameter n
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from explorer.models.layers.channel_attention import SEModule, make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.norm_act import GroupNormAct
 from explorer.models.layers.pool import ClassifierHead
 
 # --- the rule ---------------------------------------------------------------------------------------------
@@ -82,19 +83,20 @@ class Bottleneck(nn.Module):
     """
 
     def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int, dilation: int, se: int,
-                 shortcut: str, linear: bool, act_layer: str, drop_path: float):
+                 shortcut: str, linear: bool, act_layer: str, norm_layer: Callable[..., nn.Module],
+                 drop_path: float):
         super().__init__()
         out, middle = plan.width, plan.middle
-        self.conv1 = ConvNormAct(in_chans, middle, 1, act_layer=act_layer)
-        self.conv2 = ConvNormAct(middle, middle, 3, stride=stride, dilation=first_dilation, groups=plan.groups,
-                                 act_layer=act_layer)
+        conv = partial(ConvNormAct, act_layer=act_layer, norm_layer=norm_layer)
+        self.conv1 = conv(in_chans, middle, 1)
+        self.conv2 = conv(middle, middle, 3, stride=stride, dilation=first_dilation, groups=plan.groups)
         self.se = SEModule(middle, rd_channels=se, act_layer=act_layer) if se else nn.Identity()
-        self.conv3 = ConvNormAct(middle, out, 1, apply_act=False)
+        self.conv3 = conv(middle, out, 1, apply_act=False)
         self.act3 = create_act(None if linear else act_layer)
         same = stride == 1 and in_chans == out and first_dilation == dilation
         self.downsample: nn.Module | None = nn.Identity() if same else None
         if not same and shortcut == "conv":
-            self.downsample = ConvNormAct(in_chans, out, 1, stride=stride, apply_act=False)
+            self.downsample = conv(in_chans, out, 1, stride=stride, apply_act=False)
         elif not same and shortcut:
             raise ValueError(f'shortcut is {shortcut!r}: a Bottleneck has "conv" or "".')
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -111,15 +113,16 @@ class PreBottleneck(nn.Module):
     """The same block with its norms in front of the convolutions; the shortcut starts behind the first norm."""
 
     def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int, dilation: int, se: int,
-                 shortcut: str, linear: bool, act_layer: str, drop_path: float):
+                 shortcut: str, linear: bool, act_layer: str, norm_layer: Callable[..., nn.Module],
+                 drop_path: float):
         super().__init__()
         out, middle = plan.width, plan.middle
-        self.norm1 = BatchNormAct2d(in_chans, act_layer=act_layer)
+        self.norm1 = norm_layer(in_chans, act_layer=act_layer)
         self.conv1 = create_conv2d(in_chans, middle, 1)
-        self.norm2 = BatchNormAct2d(middle, act_layer=act_layer)
+        self.norm2 = norm_layer(middle, act_layer=act_layer)
         self.conv2 = create_conv2d(middle, middle, 3, stride=stride, dilation=first_dilation, groups=plan.groups)
         self.se = SEModule(middle, rd_channels=se, act_layer=act_layer) if se else nn.Identity()
-        self.norm3 = BatchNormAct2d(middle, act_layer=act_layer)
+        self.norm3 = norm_layer(middle, act_layer=act_layer)
         self.conv3 = create_conv2d(middle, out, 1)
         same = stride == 1 and in_chans == out and first_dilation == dilation
         self.downsample: nn.Module | None = nn.Identity() if same else None
@@ -154,6 +157,7 @@ class RegNet(VisionModel):
     se_ratio:      squeeze-and-excitation's small layer, as a share of the block's input; 0 for none
     shortcut:      where shapes change: "conv", "avg" or "" (none)
     linear:        no activation behind a block's sum
+    norm_layer:    makes a norm with its activation, as `BatchNormAct2d` is
     preact:        norms in front of the convolutions
     num_features:  channels of a last 1 x 1 convolution; 0 for none
     zero_init_last: last norms start at zero, so that each block starts as its shortcut; it must have one
@@ -184,6 +188,7 @@ class RegNet(VisionModel):
         num_features: int = 0,
         zero_init_last: bool = True,
         act_layer: str = "relu",
+        norm_layer: Callable[..., nn.Module] = BatchNormAct2d,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ):
@@ -198,8 +203,9 @@ class RegNet(VisionModel):
         if preact:
             self.stem: nn.Module = create_conv2d(in_chans, stem_width, 3, stride=2)
         else:
-            self.stem = ConvNormAct(in_chans, stem_width, 3, stride=2, act_layer=act_layer)
-        block = partial(PreBottleneck if preact else Bottleneck, linear=linear, act_layer=act_layer)
+            self.stem = ConvNormAct(in_chans, stem_width, 3, stride=2, act_layer=act_layer, norm_layer=norm_layer)
+        block = partial(PreBottleneck if preact else Bottleneck, linear=linear, act_layer=act_layer,
+                        norm_layer=norm_layer)
 
         stages = [Stage("stem", "stem", stem_width, 2)]
         chans, stride_so_far, dilation = stem_width, 2, 1
@@ -222,7 +228,7 @@ class RegNet(VisionModel):
 
         self.num_features = num_features or chans
         if num_features:
-            self.final_conv: nn.Module = ConvNormAct(chans, num_features, 1, act_layer=act_layer)
+            self.final_conv: nn.Module = ConvNormAct(chans, num_features, 1, act_layer=act_layer, norm_layer=norm_layer)
         else:  # without norms behind the blocks, their sum has not been bent yet
             self.final_conv = create_act(act_layer if linear or preact else None)
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
@@ -289,6 +295,8 @@ VARIANTS: dict[str, dict[str, Any]] = {  # the number is a photo's cost, in 100 
     "regnety_016": dict(w0=48, wa=20.71, wm=2.65, group_size=24, depth=27, **_Y),
     "regnety_032": dict(w0=80, wa=42.63, wm=2.66, group_size=24, depth=21, **_Y),
     "regnety_040": dict(w0=96, wa=31.41, wm=2.24, group_size=64, depth=22, **_Y),
+    "regnety_040_sgn": dict(w0=96, wa=31.41, wm=2.24, group_size=64, depth=22, **_Y, act_layer="silu",
+                            norm_layer=partial(GroupNormAct, group_size=16)),
     "regnety_064": dict(w0=112, wa=33.22, wm=2.27, group_size=72, depth=25, **_Y),
     "regnety_080": dict(w0=192, wa=76.82, wm=2.19, group_size=56, depth=17, **_Y),
     "regnety_080_tv": dict(w0=192, wa=76.82, wm=2.19, group_size=56, depth=17, **_Y, **_TV),

@@ -13,15 +13,13 @@ for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
+from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import (
     Attention,
@@ -30,11 +28,8 @@ from explorer.models.layers.transformer import (
     PatchEmbed,
     QuickGELU,
     SwiGLUPacked,
-    resample_abs_pos_embed,
-    resample_patch_embed,
 )
-
-POOLS = ("token", "avg", "max", "avgmax", "")
+from explorer.models.tokens import TokenModel, init_linear
 
 
 class Block(nn.Module):
@@ -45,7 +40,7 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool,
                  proj_bias: bool, init_values: float | None, proj_drop: float, attn_drop: float,
-                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any):
+                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any, scale_norms: bool = False):
         super().__init__()
 
         def scale() -> nn.Module:
@@ -53,11 +48,13 @@ class Block(nn.Module):
 
         self.norm1 = norm_layer(dim)
         self.attn = Attention(dim, num_heads, qkv_bias=qkv_bias, qk_norm=qk_norm, proj_bias=proj_bias,
-                              attn_drop=attn_drop, proj_drop=proj_drop, norm_layer=norm_layer)
+                              attn_drop=attn_drop, proj_drop=proj_drop, norm_layer=norm_layer,
+                              scale_norm=scale_norms)
         self.ls1 = scale()
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = norm_layer(dim)
-        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop)
+        inside = {"norm_layer": norm_layer} if scale_norms else {}
+        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop, **inside)
         self.ls2 = scale()
         self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
 
@@ -66,17 +63,20 @@ class Block(nn.Module):
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
-class VisionTransformer(VisionModel):
+class VisionTransformer(TokenModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     img_size:         side of the photo in pixels, or (height, width); the model is built for that size
     patch_size:       side of a patch in pixels, or (height, width)
     embed_dim, depth, num_heads: numbers in a token, blocks, and heads of attention in each
     mlp_ratio:        how many times wider than a token the MLP's middle is
-    global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches, "" (logits for all tokens)
+    global_pool:      "token" (the class token), "avg", "max" or "avgmax" of the patches,
+                      "map" (attention that pools), "" (logits for all tokens)
     class_token, reg_tokens: whether there is a class token, and how many registers behind it
     no_embed_class:   only patches get a position; otherwise class token and registers have one too
     pre_norm:         a norm in front of the blocks (CLIP);  qk_norm: one on queries and keys
+    embed_norm:       a norm of the patches, before they get a position
+    scale_norms:      norms inside both branches too (BEiT 3)
     final_norm:       whether the tokens are normalised at the end
     fc_norm:          whether that norm sits behind the pooling; by default where patches are pooled
     pool_include_prefix: whether class token and registers are pooled too
@@ -86,13 +86,10 @@ class VisionTransformer(VisionModel):
                       classifier, behind the positions, in the branches, of attention weights, of whole branches
 
     Tokens come in this order: class token, registers, patches row by row; so the first `num_prefix_tokens`
-    are no patches.
+    are no patches. The way through the blocks is `TokenModel`'s.
     """
 
-    pyramid = False
-    fixed_image_size = True
-    #: The parameters that hold tokens without a patch, in the order in which they stand in front of the patches.
-    extra_tokens: tuple[str, ...] = ("cls_token", "reg_token")
+    pools = ("token", "avg", "max", "avgmax", "map", "")
 
     def __init__(
         self,
@@ -114,6 +111,8 @@ class VisionTransformer(VisionModel):
         reg_tokens: int = 0,
         no_embed_class: bool = False,
         pre_norm: bool = False,
+        embed_norm: Any = None,
+        scale_norms: bool = False,
         final_norm: bool = True,
         fc_norm: bool | None = None,
         pool_include_prefix: bool = False,
@@ -137,7 +136,7 @@ class VisionTransformer(VisionModel):
         self.fixed_image_size = not dynamic_img_size
 
         self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim,
-                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size)
+                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size, norm_layer=embed_norm)
         self.num_prefix_positions = 0 if no_embed_class else self.num_prefix_tokens
         positions = self.num_prefix_positions + self.patch_embed.num_patches
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
@@ -146,37 +145,28 @@ class VisionTransformer(VisionModel):
         self.pos_drop = nn.Dropout(pos_drop_rate)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
         self.blocks = nn.Sequential(*(
-            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm,
-                  proj_bias=proj_bias, init_values=init_values, proj_drop=proj_drop_rate,
-                  attn_drop=attn_drop_rate, drop_path=rate, act_layer=act_layer, norm_layer=norm_layer,
-                  mlp_layer=mlp_layer)
-            for rate in drop_path_rates(drop_path_rate, (depth,))[0]
+            self.new_block(index, embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm,
+                           proj_bias=proj_bias, init_values=init_values, proj_drop=proj_drop_rate,
+                           attn_drop=attn_drop_rate, drop_path=rate, act_layer=act_layer, norm_layer=norm_layer,
+                           mlp_layer=mlp_layer, scale_norms=scale_norms)
+            for index, rate in enumerate(drop_path_rates(drop_path_rate, (depth,))[0])
         ))
         if fc_norm is None:
             fc_norm = global_pool in ("avg", "max", "avgmax")
         self.norm = norm_layer(embed_dim) if final_norm and not fc_norm else nn.Identity()
+        self.attn_pool = None
+        if global_pool == "map":
+            self.attn_pool = AttentionPool(embed_dim, num_heads, mlp_ratio=mlp_ratio, norm_layer=norm_layer,
+                                           act_layer=act_layer)
         self.fc_norm = norm_layer(embed_dim) if final_norm and fc_norm else nn.Identity()
         self.head_drop = nn.Dropout(drop_rate)
         self.head = self._new_head()
-        reduction = max(self.patch_embed.patch_size)
-        self.stages = tuple(Stage(f"block{i}", f"blocks.{i}", embed_dim, reduction) for i in range(depth))
+        self.stages = self.block_stages()
         self.init_weights()
 
-    def _check_pool(self, global_pool: str) -> str:
-        if global_pool not in POOLS:
-            raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, POOLS))}.")
-        if global_pool == "token" and not self.has_class_token:
-            raise ValueError(
-                'This model has no class token, so global_pool="token" finds none: use "avg", "max" or "avgmax".'
-            )
-        return global_pool
-
-    def _new_head(self) -> nn.Module:
-        if self.num_classes < 0:
-            raise ValueError(f"num_classes is {self.num_classes}: give 0 (no classifier) or more.")
-        if not self.num_classes:
-            return nn.Identity()
-        return nn.Linear(self.embed_dim, self.num_classes, **parameter_place(self))
+    def new_block(self, index: int, dim: int, num_heads: int, **options: Any) -> nn.Module:
+        """Block number `index`, [B, N, C] -> [B, N, C]; a family with other blocks overrides this."""
+        return Block(dim, num_heads, **options)
 
     def init_weights(self) -> None:
         """Small normal weights as in the paper's own code; extra tokens start at almost nothing."""
@@ -187,209 +177,12 @@ class VisionTransformer(VisionModel):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 init_linear(module)
+        if self.attn_pool is not None:
+            self.attn_pool.init_weights()
         patches = self.patch_embed.proj
         nn.init.trunc_normal_(patches.weight, std=patches.weight[0].numel() ** -0.5)
         if patches.bias is not None:
             nn.init.zeros_(patches.bias)
-
-    # --- forward ------------------------------------------------------------------------------------------
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Photo [B, in_chans, H, W] -> tokens with positions [B, prefix + N, C]: what the first block reads."""
-        grid = self.patch_embed.grid(*x.shape[-2:])
-        x = self.patch_embed(x)  # [B, N, C]
-        extra = [getattr(self, name) for name in self.extra_tokens]
-        prefix = [token.expand(x.shape[0], -1, -1) for token in extra if token is not None]
-        if self.no_embed_class:
-            x = torch.cat((*prefix, x + self.positions(grid)), dim=1)
-        else:
-            x = torch.cat((*prefix, x), dim=1) + self.positions(grid)
-        return self.norm_pre(self.pos_drop(x))
-
-    def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embeddings for a grid of patches, resized where the model was built for another one."""
-        if grid == self.patch_embed.grid_size:
-            return self.pos_embed
-        return resample_abs_pos_embed(self.pos_embed, grid, old_size=self.patch_embed.grid_size,
-                                      num_prefix_tokens=self.num_prefix_positions)
-
-    def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The patch tokens of [B, prefix + N, C] as a map [B, C, H/p, W/p]."""
-        return tokens[:, self.num_prefix_tokens:].transpose(1, 2).unflatten(2, grid)
-
-    def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
-        grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens = self.embed(x)
-        for block in self.blocks:
-            tokens = block(tokens)
-            yield self.to_map(tokens, grid)  # block0 ... [B, C, H/p, W/p]
-        return self.norm(tokens)  # [B, prefix + N, C]
-
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: int | Sequence[int] | None = None,
-        *,
-        return_prefix_tokens: bool = False,
-        norm: bool = False,
-        output_fmt: str = "NCHW",
-        stop_early: bool = False,
-        intermediates_only: bool = False,
-    ):
-        """One pass that keeps what the blocks in `indices` give; see `VisionModel.forward_intermediates`.
-
-        return_prefix_tokens: pairs (patches, class token and registers [B, prefix, C]) in place of patches
-        norm:                 each through the model's last norm, as the last block's output is
-        output_fmt:           "NCHW", maps [B, C, H/p, W/p], or "NLC", tokens [B, N, C]
-        """
-        if output_fmt not in ("NCHW", "NLC"):
-            raise ValueError(f"Unknown output_fmt {output_fmt!r}. Use 'NCHW' for maps or 'NLC' for tokens.")
-        wanted = resolve_indices(indices, len(self.stages))
-        grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens, kept = self.embed(x), {}
-        for index, block in enumerate(self.blocks):
-            tokens = block(tokens)
-            if index in wanted:
-                found = self.norm(tokens) if norm else tokens
-                prefix, patches = found[:, :self.num_prefix_tokens], found[:, self.num_prefix_tokens:]
-                if output_fmt == "NCHW":
-                    patches = self.to_map(found, grid)
-                kept[index] = (patches, prefix) if return_prefix_tokens else patches
-            if stop_early and intermediates_only and index == max(wanted):
-                break
-        intermediates = [kept[index] for index in wanted]
-        return intermediates if intermediates_only else (self.norm(tokens), intermediates)
-
-    def pool(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, prefix + N, C] -> one vector [B, C] for each photo; all tokens with global_pool ""."""
-        if not self.global_pool:
-            return tokens
-        if self.global_pool == "token":
-            return tokens[:, 0]
-        if not self.pool_include_prefix:
-            tokens = tokens[:, self.num_prefix_tokens:]
-        if self.global_pool == "avg":
-            return tokens.mean(dim=1)
-        if self.global_pool == "max":
-            return tokens.amax(dim=1)
-        return 0.5 * (tokens.amax(dim=1) + tokens.mean(dim=1))
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.head_drop(self.fc_norm(self.pool(x)))  # [B, C]
-        return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier, and another pooling where `global_pool` is given.
-
-        The norms stay where they are, so that trained weights keep their meaning.
-        """
-        if global_pool is not None:
-            self.global_pool = self._check_pool(global_pool)
-        self.num_classes = num_classes
-        self.head = self._new_head()
-        if num_classes:
-            init_linear(self.head)
-
-    # --- weights that were trained with other options ---------------------------------------------------------
-
-    def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained tensors with our names -> those that fit this model's image size, patch size and extra tokens.
-
-        What was changed is added to `report.adapted`, what was left out to `report.skipped`.
-        Raises ValueError where nobody can know how to.
-        """
-        state = dict(state)
-        if state.pop("mask_token", None) is not None:
-            report.skipped.append("mask_token: used only while DINOv2 learns")
-        patches, size = state.get("patch_embed.proj.weight"), self.patch_embed.patch_size
-        if patches is not None and patches.ndim == 4 and tuple(patches.shape[-2:]) != size:
-            state["patch_embed.proj.weight"] = resample_patch_embed(patches, size)
-            trained = _by(patches.shape[-2:])
-            report.adapted.append(f"patch_embed: from patches of {trained} pixels to {_by(size)}")
-        if "pos_embed" in state and state["pos_embed"].ndim == 3:
-            self._adapt_positions(state, report)
-        for old, new in (("norm", "fc_norm"), ("fc_norm", "norm")):
-            weight = getattr(getattr(self, new), "weight", None)
-            if weight is not None and f"{old}.weight" in state and f"{new}.weight" not in state:
-                for part in [key for key in state if key.startswith(f"{old}.")]:
-                    state[new + part.removeprefix(old)] = state.pop(part)
-                place = "behind" if new == "fc_norm" else "in front of"
-                report.adapted.append(f"{old}: used as {new}, {place} the pooling")
-        return state
-
-    def _adapt_positions(self, state: dict[str, Tensor], report: Any) -> None:
-        """Positions for our grid of patches, and for those extra tokens that have one here; changes `state`."""
-        positions, grid = state["pos_embed"], self.patch_embed.grid_size
-        trained = {name: state[name].shape[1] for name in self.extra_tokens if name in state}
-        own = {name: getattr(self, name) is not None for name in self.extra_tokens}
-        if "cls_token" in trained and not self.has_class_token:
-            del state["cls_token"]
-            report.skipped.append("cls_token: this model has no class token")
-        if positions.shape == self.pos_embed.shape:
-            prefix = self.num_prefix_positions
-        else:
-            prefix = _prefix_positions(positions.shape[1], trained, self.patch_embed.num_patches)
-
-        patches = positions[:, prefix:]
-        side = math.isqrt(patches.shape[1])
-        is_square = side * side == patches.shape[1]
-        if patches.shape[1] == self.patch_embed.num_patches:  # as many patches: taken for the same grid
-            if is_square and grid != (side, side):
-                report.adapted.append(
-                    f"pos_embed: read as a grid of {_by(grid)} patches, though {side} x {side} fits too"
-                )
-        elif is_square:
-            patches = resample_abs_pos_embed(patches, grid, num_prefix_tokens=0)
-            report.adapted.append(f"pos_embed: from a grid of {side} x {side} patches to {_by(grid)}")
-        else:
-            raise ValueError(
-                f"their position embeddings ({positions.shape[1]}) form no square, so the grid of patches is "
-                "unknown. Load them with the img_size that they were trained for."
-            )
-        if prefix == self.num_prefix_positions:
-            state["pos_embed"] = torch.cat((positions[:, :prefix], patches), dim=1)
-            return
-
-        # Each extra token's own position; one that was trained without gets zeros, which changes nothing.
-        zeros = positions.new_zeros(1, sum(trained.values()) - prefix, positions.shape[2])
-        each = torch.cat((positions[:, :prefix], zeros), dim=1).split(list(trained.values()), dim=1)
-        parts = {name: part for name, part in zip(trained, each) if own[name]}
-        if not self.no_embed_class:
-            state["pos_embed"] = torch.cat((*parts.values(), patches), dim=1)
-            return
-        state["pos_embed"] = patches
-        for name, part in parts.items():
-            if part.any():  # a position that is always added is a part of the token itself
-                state[name] = state[name] + part
-                report.adapted.append(f"{name}: its position embedding was added to it")
-
-
-def init_linear(layer: nn.Linear) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    nn.init.trunc_normal_(layer.weight, std=0.02)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-
-
-def _by(size: Sequence[int]) -> str:
-    return f"{size[0]} x {size[1]}"
-
-
-def _prefix_positions(length: int, tokens: dict[str, int], num_patches: int) -> int:
-    """How many of `length` positions belong to the extra `tokens` of a checkpoint.
-
-    Either all of them have positions, or only the class token (DINOv2's own files), or none: whichever leaves
-    as many patches as the model has, or else a square.
-    """
-    choices = [n for n in (sum(tokens.values()), tokens.get("cls_token", 0), 0) if n < length]
-    for fits in (lambda rest: rest == num_patches, lambda rest: math.isqrt(rest) ** 2 == rest):
-        for count in choices:
-            if fits(length - count):
-                return count
-    return choices[0]
 
 
 MODEL = VisionTransformer
@@ -426,7 +219,9 @@ _RADIO = dict(reg_tokens=7, no_embed_class=True, final_norm=False)
 _POOLED = dict(class_token=False, global_pool="avg")
 _CLIP = dict(pre_norm=True, norm_layer=nn.LayerNorm)
 _QUICK = dict(_CLIP, act_layer=QuickGELU)
-_GELU_TANH = dict(_GAP, act_layer=partial(nn.GELU, approximate="tanh"))
+_TANH = dict(act_layer=partial(nn.GELU, approximate="tanh"))
+_GELU_TANH = dict(_GAP, **_TANH)
+_MAP = dict(class_token=False, global_pool="map")
 
 
 def _row(size: dict, patch_size: int, img_size: int, *more: dict, **options: Any) -> dict[str, Any]:
@@ -493,6 +288,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_medium_patch16_reg1_gap_256": _row(_MEDIUM, 16, 256, _DINO, _REG1, _POOLED),
     "vit_mediumd_patch16_reg4_gap_256": _row(_MEDIUM, 16, 256, _DINO, _REG4, _POOLED, depth=20),
     "vit_mediumd_patch16_reg4_gap_384": _row(_MEDIUM, 16, 384, _DINO, _REG4, _POOLED, depth=20),
+    "vit_so150m_patch16_reg4_map_256": _row(_SO150M, 16, 256, _MAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_256": _row(_SO150M, 16, 256, _GAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_384": _row(_SO150M, 16, 384, _GAP, reg_tokens=4),
     "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
@@ -543,6 +339,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "flexivit_base": _row(_BASE, 16, 240, no_embed_class=True),
     "flexivit_large": _row(_LARGE, 16, 240, no_embed_class=True),
 
+    "vit_base_patch32_siglip_256": _row(_BASE, 32, 256, _MAP, _TANH),
+    "vit_base_patch16_siglip_224": _row(_BASE, 16, 224, _MAP),
+    "vit_base_patch16_siglip_256": _row(_BASE, 16, 256, _MAP),
+    "vit_base_patch16_siglip_384": _row(_BASE, 16, 384, _MAP),
+    "vit_base_patch16_siglip_512": _row(_BASE, 16, 512, _MAP),
+    "vit_large_patch16_siglip_256": _row(_LARGE, 16, 256, _MAP),
+    "vit_large_patch16_siglip_384": _row(_LARGE, 16, 384, _MAP),
+    "vit_large_patch16_siglip_512": _row(_LARGE, 16, 512, _MAP, _TANH),
+    "vit_so400m_patch14_siglip_224": _row(_SO400M, 14, 224, _MAP),
+    "vit_so400m_patch14_siglip_378": _row(_SO400M, 14, 378, _MAP),
+    "vit_so400m_patch14_siglip_384": _row(_SO400M, 14, 384, _MAP),
+    "vit_so400m_patch16_siglip_256": _row(_SO400M, 16, 256, _MAP, _TANH),
+    "vit_so400m_patch16_siglip_384": _row(_SO400M, 16, 384, _MAP, _TANH),
+    "vit_so400m_patch16_siglip_512": _row(_SO400M, 16, 512, _MAP, _TANH),
+    "vit_giantopt_patch16_siglip_256": _row(_GIANTOPT, 16, 256, _MAP, _TANH),
+    "vit_giantopt_patch16_siglip_384": _row(_GIANTOPT, 16, 384, _MAP, _TANH),
     "vit_base_patch32_siglip_gap_256": _row(_BASE, 32, 256, _GELU_TANH),
     "vit_base_patch16_siglip_gap_224": _row(_BASE, 16, 224, _GAP),
     "vit_base_patch16_siglip_gap_256": _row(_BASE, 16, 256, _GAP),

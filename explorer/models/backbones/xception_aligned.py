@@ -182,10 +182,12 @@ class XceptionAligned(VisionModel):
         shown = {stage.name for stage in self.stages}
         x = self.stem(x)
         for i, block in enumerate(self.blocks):
-            inner, shortcut = block.begin(x)
             if f"blocks.{i}" in shown:
+                inner, shortcut = block.begin(x)
                 yield inner  # [B, 128, H/2, W/2], [B, 256, H/4, W/4], [B, 728, H/8, W/8], [B, 1024, H/16, W/16]
-            x = block.end(inner, shortcut)
+                x = block.end(inner, shortcut)
+            else:
+                x = block(x)
         yield x  # exit [B, 2048, H/32, W/32]
         return self.act(x)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -24,6 +25,16 @@ class Family:
     task: str = "classification"
     oracle: str = "timm"
 
+    @property
+    def tagline(self) -> str:
+        """The first sentence of the idea."""
+        return self.sentences[0]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The idea's sentences. A sentence ends with a full stop that a capital letter follows."""
+        return tuple(re.split(r"(?<=[.!?]) (?=[A-Z0-9])", self.idea))
+
 
 def family(
     name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str, names: str,
@@ -31,4 +42,4 @@ def family(
 ) -> Family:
     """One row of the table: the paper by its number on arXiv, or by `url` where it is not there."""
     return Family(name=name, title=title, year=year, paper=paper, url=url or f"https://arxiv.org/abs/{arxiv}",
-                  module=module, idea=idea, names=tuple(names.split()), oracle=oracle)
+                  module=module, idea=" ".join(idea.split()), names=tuple(names.split()), oracle=oracle)

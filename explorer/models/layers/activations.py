@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 ACTIVATIONS = {
@@ -10,6 +12,7 @@ ACTIVATIONS = {
     "silu": nn.SiLU,
     "swish": nn.SiLU,
     "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),  # a formula that is nearly the same; TensorFlow's default
     "hard_swish": nn.Hardswish,
     "hard_sigmoid": nn.Hardsigmoid,
     "leaky_relu": nn.LeakyReLU,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from explorer.models.layers.activations import create_act
+from explorer.models.layers.conv_norm_act import ConvNormAct
 
 
 def make_divisible(value: float, divisor: int = 8, *, round_limit: float = 0.9) -> int:
@@ -27,12 +30,12 @@ class SEModule(nn.Module):
 
     def __init__(
         self, channels: int, rd_ratio: float = 1 / 16, rd_channels: int | None = None, *, rd_divisor: int = 8,
-        act_layer: str | type[nn.Module] = nn.ReLU,
+        act_layer: str | type[nn.Module] = nn.ReLU, norm_layer: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
         reduced = rd_channels or make_divisible(channels * rd_ratio, rd_divisor, round_limit=0.0)
         self.fc1 = nn.Conv2d(channels, reduced, 1)
-        self.bn = nn.Identity()  # shown by timm between the two; no parameters
+        self.bn = norm_layer(reduced) if norm_layer is not None else nn.Identity()  # a norm between, in a few networks
         self.act = create_act(act_layer, inplace=True)
         self.fc2 = nn.Conv2d(reduced, channels, 1)
         self.gate = nn.Sigmoid()
@@ -82,11 +85,67 @@ class EffectiveSEModule(nn.Module):
         return x * self.gate(self.fc(x.mean((2, 3), keepdim=True)))  # weights [B, C, 1, 1]
 
 
-ATTENTION = {"se": SEModule, "eca": EcaModule, "ese": EffectiveSEModule}
+class ChannelAttention(nn.Module):
+    """CBAM's first half, which channels: [B, C, H, W] -> the same shape.
+
+    As squeeze-and-excitation, but the strongest answer of each channel is heard beside its mean.
+    """
+
+    def __init__(self, channels: int, reduced: int):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.act = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(reduced, channels, 1, bias=False)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        summaries = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)  # [B, C, 1, 1] each
+        return x * self.gate(sum(self.fc2(self.act(self.fc1(summary))) for summary in summaries))
+
+
+class SpatialAttention(nn.Module):
+    """CBAM's second half, which places: [B, C, H, W] -> the same shape.
+
+    Mean and maximum over the channels make a map of two, and a convolution on it weighs each place.
+    """
+
+    def __init__(self, kernel_size: int = 7):
+        super().__init__()
+        self.conv = ConvNormAct(2, 1, kernel_size, apply_act=False)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        summary = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), dim=1)  # [B, 2, H, W]
+        return x * self.gate(self.conv(summary))
+
+
+class CbamModule(nn.Module):
+    """Convolutional block attention: which channels, then which places: [B, C, H, W] -> [B, C, H, W].
+
+    rd_ratio, rd_channels: width of the narrow layer between;  spatial_kernel_size: how far a place looks around
+    Woo et al., "CBAM: Convolutional Block Attention Module", 2018.
+    """
+
+    def __init__(
+        self, channels: int, rd_ratio: float = 1 / 16, rd_channels: int | None = None, *, rd_divisor: int = 1,
+        spatial_kernel_size: int = 7,
+    ):
+        super().__init__()
+        reduced = rd_channels or make_divisible(channels * rd_ratio, rd_divisor, round_limit=0.0)
+        self.channel = ChannelAttention(channels, reduced)
+        self.spatial = SpatialAttention(spatial_kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.spatial(self.channel(x))
+
+
+CBAM = CbamModule
+
+ATTENTION = {"se": SEModule, "eca": EcaModule, "ese": EffectiveSEModule, "cbam": CbamModule}
 
 
 def create_attn(kind: str | type[nn.Module] | None, channels: int, **options) -> nn.Module | None:
-    """A channel-attention module by name ("se", "eca", "ese") or class; None or "" gives None.
+    """A channel-attention module by name ("se", "eca", "ese", "cbam") or class; None or "" gives None.
 
     Raises ValueError with the known names.
     """

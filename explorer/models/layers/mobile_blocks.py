@@ -117,15 +117,18 @@ class EdgeResidual(nn.Module):
     """Widen and filter in one full convolution, then narrow: the fused block of EfficientNet-EdgeTPU.
 
     More arithmetic than the depthwise pair, and still faster on chips that are built for full convolutions.
+    aa: makes what halves the map behind the filter, in place of its stride: aa(channels).
     """
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
                  conv: Callable, norm: Callable, attend: Callable, drop_path: float,
-                 shortcut: bool = True):
+                 shortcut: bool = True, aa: Callable[[int], nn.Module] | None = None):
         super().__init__()
         middle = min(in_chans, out_chans) * expand  # the narrower end counts: the first stage narrows
-        self.conv_exp = conv(in_chans, middle, kernel, stride=stride, dilation=dilation)
+        blur = aa is not None and stride > 1
+        self.conv_exp = conv(in_chans, middle, kernel, stride=1 if blur else stride, dilation=dilation)
         self.bn1 = norm(middle)
+        self.aa = aa(middle) if blur else nn.Identity()
         self.se = attend(middle, in_chans)
         self.conv_pwl = conv(middle, out_chans, 1)
         self.bn2 = norm(out_chans, apply_act=False)
@@ -134,6 +137,6 @@ class EdgeResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
-        x = self.se(self.bn1(self.conv_exp(x)))
+        x = self.se(self.aa(self.bn1(self.conv_exp(x))))
         x = self.bn2(self.conv_pwl(x))
         return shortcut + self.drop_path(x) if self.has_shortcut else x

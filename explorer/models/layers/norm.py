@@ -74,6 +74,8 @@ class GlobalResponseNorm(nn.Module):
         return x + self.weight.view(shape) * (x * share) + self.bias.view(shape)
 
 
+GRN = GlobalResponseNorm
+
 NORMS = {"layer": LayerNorm2d, "rms": RmsNorm2d, "simple": SimpleNorm2d}
 
 

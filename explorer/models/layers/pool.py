@@ -107,3 +107,6 @@ class BlurPool2d(nn.Module):
         row = row / row.sum()
         kernel = (row[:, None] * row[None, :])[None, None].expand(x.shape[1], 1, -1, -1)
         return F.conv2d(F.pad(x, self.padding, mode=self.pad_mode), kernel, stride=self.stride, groups=x.shape[1])
+
+
+BlurPool = BlurPool2d

@@ -39,7 +39,9 @@ class PatchEmbed(nn.Module):
         embed_dim: int = 768,
         bias: bool = True,
         dynamic_img_size: bool = False,
+        norm_layer: Any = None,
     ):
+        """norm_layer: a norm of the tokens, where the family has one here."""
         super().__init__()
         self.img_size, self.patch_size = to_pair(img_size), to_pair(patch_size)
         self.dynamic_img_size = dynamic_img_size
@@ -49,6 +51,7 @@ class PatchEmbed(nn.Module):
         self.grid_size = (height // ph, width // pw)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
         self.proj = nn.Conv2d(in_chans, embed_dim, self.patch_size, stride=self.patch_size, bias=bias)
+        self.norm = None if norm_layer is None else norm_layer(embed_dim)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches of a photo of that size; raises ValueError where it doesn't fit."""
@@ -70,7 +73,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.grid(*x.shape[-2:])
-        return self.proj(x).flatten(2).transpose(1, 2)  # [B, C, H/p, W/p] -> [B, N, C]
+        x = self.proj(x).flatten(2).transpose(1, 2)  # [B, C, H/p, W/p] -> [B, N, C]
+        return x if self.norm is None else self.norm(x)
 
 
 def resample_abs_pos_embed(
@@ -148,8 +152,12 @@ class Attention(nn.Module):
         attn_drop: float = 0.0,
         proj_drop: float = 0.0,
         norm_layer: Any = nn.LayerNorm,
+        scale_norm: bool = False,
     ):
-        """qk_norm: normalise queries and keys, which keeps very large models stable; attn_drop: of weights."""
+        """qk_norm: normalise queries and keys, which keeps very large models stable; attn_drop: of weights.
+
+        scale_norm: normalise what the heads give, too ("sub-norm")
+        """
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
@@ -159,6 +167,7 @@ class Attention(nn.Module):
         self.q_norm = norm_layer(self.head_dim) if qk_norm else nn.Identity()
         self.k_norm = norm_layer(self.head_dim) if qk_norm else nn.Identity()
         self.attn_drop = nn.Dropout(attn_drop)
+        self.norm = norm_layer(dim) if scale_norm else None
         self.proj = nn.Linear(dim, dim, bias=proj_bias)
         self.proj_drop = nn.Dropout(proj_drop)
 
@@ -183,6 +192,8 @@ class Attention(nn.Module):
         dropout = self.attn_drop.p if self.training else 0.0
         x = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)  # [B, heads, N, C / heads]
         x = x.transpose(1, 2).flatten(2)  # [B, N, C]
+        if self.norm is not None:
+            x = self.norm(x)
         return self.proj_drop(self.proj(x))
 
 
@@ -203,7 +214,7 @@ class LayerScale(nn.Module):
 class Mlp(nn.Module):
     """Two layers with an activation between them, for each token by itself: [..., in] -> [..., out].
 
-    hidden_features and out_features are in_features where they are not given.
+    hidden_features and out_features are in_features where they are not given; `norm_layer`: a norm of the middle.
     """
 
     def __init__(
@@ -215,18 +226,20 @@ class Mlp(nn.Module):
         act_layer: str | type[nn.Module] = nn.GELU,
         bias: bool = True,
         drop: float = 0.0,
+        norm_layer: Any = None,
     ):
         super().__init__()
         hidden_features = hidden_features or in_features
         self.fc1 = nn.Linear(in_features, hidden_features, bias=bias)
         self.act = create_act(act_layer)
         self.drop1 = nn.Dropout(drop)
+        self.norm = None if norm_layer is None else norm_layer(hidden_features)
         self.fc2 = nn.Linear(hidden_features, out_features or in_features, bias=bias)
         self.drop2 = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.drop1(self.act(self.fc1(x)))
-        return self.drop2(self.fc2(x))
+        return self.drop2(self.fc2(x if self.norm is None else self.norm(x)))
 
 
 class SwiGLUPacked(nn.Module):

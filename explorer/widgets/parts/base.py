@@ -24,6 +24,8 @@ _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 class ExplorerPart(anywidget.AnyWidget):
     """Base of the views that ipywidgets lacks; a subclass names its ``_esm`` and ``_css`` files.
 
+    ``lock`` is the lock of whoever shares its state with this view: what the reader chooses here then changes
+    the rest in one step, and no two threads wait for each other. Without it, the view has a lock of its own.
     Raises ``TypeError`` for a keyword that is no trait of the view (ipywidgets would ignore it).
     """
 
@@ -37,13 +39,13 @@ class ExplorerPart(anywidget.AnyWidget):
     # The traits that the reader changes in the browser; nothing else can be set from there.
     _reader_traits: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, **kwargs):
+    def __init__(self, *, lock: threading.RLock | None = None, **kwargs):
         allowed = sorted(n for n in self.trait_names() if n[0] != "_" and n not in _NOT_KEYWORDS)
         unknown = [name for name in kwargs if name not in allowed]
         if unknown:
             raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, unknown))}. "
                             f"It takes: {', '.join(allowed)}.")
-        self._lock = threading.RLock()      # whoever writes a trait of this view holds it
+        self._lock = lock or threading.RLock()  # whoever writes a trait of this view holds it
         self._chosen = None                 # (trait, value) while a choice of the reader is taken over
         self._closed = False
         self._owns_layout = "layout" not in kwargs

@@ -1,0 +1,101 @@
+"""Where a transformer looks: the attention of every block, on request.
+
+The fast way to compute attention never holds its weights in memory, so there is nothing to read off afterwards. Every
+attention layer here has a method that computes them again, `attention_weights`; it gets exactly what the layer got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from explorer.models.contract import evaluation, resolve_indices
+from explorer.models.surgery import backbone
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """How much each token (row) takes from each token (column), in one layer; every row sums to 1.
+
+    path:    of the layer, e.g. "blocks.3.attn"
+    weights: [B, heads, N, N]; where attention stays in windows [B * windows, heads, N, N], photo by photo, in each the
+             windows row by row. Columns may be fewer than rows, where keys are read from a smaller map
+    windows: how many windows a photo has, 1 where every token sees all
+    prefix:  how many tokens stand for no patch (class token, registers); the first ones
+    grid:    rows and columns of the places that the other N - prefix tokens stand for, in the photo or in a window;
+             None where they form no rectangle that is known
+    window:  what of windows is known, in rows and columns of the map: "size" of one, "shift" of all, "map_size", and
+             "padded_size", the map filled up to whole windows
+    strided: whether a window's places are spread over the whole map (MaxViT's grids), not neighbours
+    """
+
+    path: str
+    weights: Tensor
+    windows: int = 1
+    prefix: int = 0
+    grid: tuple[int, int] | None = None
+    window: dict[str, tuple[int, int]] | None = None
+    strided: bool = False
+
+
+def attention_maps(
+    model: nn.Module, image_tensor: Tensor, *, blocks: int | Sequence[int] | None = None
+) -> dict[str, AttentionMap]:
+    """The attention weights of a transformer for photos [B, C, H, W], from one pass: path of the layer -> `AttentionMap`.
+
+    blocks: which attention layers, by number from the first, negative from the last; an int n means the last n;
+            None: all
+
+    In evaluation mode and without gradients; the model is left as it was. Raises ValueError for a network without
+    attention, IndexError for a layer that there is not.
+    """
+    network = backbone(model)
+    layers = [(path, m) for path, m in network.named_modules() if callable(getattr(m, "attention_weights", None))]
+    name = network.config.name or type(network).__name__
+    if not layers:
+        raise ValueError(
+            f"{name} has no attention layers whose weights could be shown. Take a transformer, such as "
+            "vit_tiny_patch16_224, deit_tiny_patch16_224 or swin_tiny_patch4_window7_224; for a convolutional network, "
+            "a heat map (explorer.explain) tells where it looks."
+        )
+    chosen = [layers[index] for index in resolve_indices(blocks, len(layers))]
+    found: dict[str, Tensor] = {}
+
+    def keep(path: str):
+        def hook(layer: nn.Module, inputs: tuple, options: dict) -> None:
+            found[path] = layer.attention_weights(*inputs, **options)  # with the same mask, if there is one
+        return hook
+
+    hooks = [layer.register_forward_pre_hook(keep(path), with_kwargs=True) for path, layer in chosen]
+    try:
+        with torch.no_grad(), evaluation(network):
+            network(image_tensor)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {path: describe(network, path, found[path], image_tensor) for path, _ in chosen if path in found}
+
+
+def describe(network: nn.Module, path: str, weights: Tensor, photos: Tensor) -> AttentionMap:
+    """The weights [B, heads, N, N] or [B, windows, heads, N, N] with what is known of their places."""
+    if weights.ndim == 5:
+        weights = weights.flatten(0, 1)  # [B * windows, heads, N, N]
+    windows, rows = len(weights) // len(photos), weights.shape[-2]
+    block = network.get_submodule(path.rpartition(".")[0])
+    facts = {"size": getattr(block, "window_size", getattr(block, "window", None)),
+             "shift": getattr(block, "shift_size", None), "map_size": getattr(block, "input_size", None),
+             "padded_size": getattr(block, "padded_size", None)}
+    known = {key: tuple(value) for key, value in facts.items() if isinstance(value, (tuple, list))}
+    if windows > 1 or "size" in known:
+        return AttentionMap(path, weights, windows, 0, known.get("size"), known or None, "attn_grid" in path)
+    prefix = getattr(network, "num_prefix_tokens", 0)
+    height, width = photos.shape[-2:]
+    for reduction in sorted({stage.reduction for stage in network.stage_table}):
+        grid = (-(-height // reduction), -(-width // reduction))
+        for before in {prefix, 0}:
+            if grid[0] * grid[1] == rows - before:
+                return AttentionMap(path, weights, windows, before, grid)
+    return AttentionMap(path, weights, windows, prefix)

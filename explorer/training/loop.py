@@ -1,0 +1,200 @@
+"""The training loop, to be read on one screen: batches in, events out.
+
+    for event in train(network, source, recipe, state, place):
+        ...                                     # draw it, print it, write it down; the loop knows nothing of that
+
+It holds no state of its own. All that a later run needs to go on is in `State`, and every random number of a batch is
+drawn by (seed, epoch, batch): so a run that was cut off and resumed ends in the very weights of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.models.contract import evaluation
+from explorer.training.events import Batch, Epoch, Event, Finished, Note, Stopped
+from explorer.training.recipe import Recipe
+from explorer.training.schedule import schedule
+from explorer.training.sources import Source, drawn_by
+
+
+class TrainingError(RuntimeError):
+    """A run that can't go on; the message says why, and what to do."""
+
+
+@dataclass
+class State:
+    """Where a run is: what changes while it learns, and nothing else. `network` is what learns."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: nn.Module | None = None  # the averaged weights (EMA), where wanted
+    epoch: int = 0
+    batch: int = 0  # of this epoch, that are learnt from
+    step: int = 0
+    seconds: float = 0.0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, right answers, photos of this epoch
+    best_epoch: int = -1
+    best: tuple[float, float] = (-1.0, math.inf)  # (val_top1, val_loss)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    last_weights: dict[str, Tensor] = field(default_factory=dict)  # while the best ones are in the network, after a stop
+    pieces: int = 1  # a batch is learnt from in so many pieces, for want of memory
+
+    @property
+    def judged_network(self) -> nn.Module:
+        return self.network if self.average is None else self.average
+
+
+def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *,
+          class_weights: Tensor | None = None, asked_to_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Learn until the last epoch, or until asked to stop; yields an event for each batch and epoch.
+
+    place: device and dtype of the inputs. Raises TrainingError where the loss is no number any more.
+    """
+    network, optimizer = state.network, state.optimizer
+    steps = -(-len(source) // recipe.accumulate)
+    factor = schedule(recipe.schedule, total=recipe.epochs * steps, warmup=round(recipe.warmup * recipe.epochs * steps))
+    rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    while state.epoch < recipe.epochs:
+        network.train()
+        batches = source.batches(state.epoch, start=state.batch)
+        while True:
+            if asked_to_stop():
+                yield Stopped(state.epoch, state.step, "asked")
+                return
+            started = time.perf_counter()
+            inputs, targets = next(batches, (None, None))
+            if inputs is None:
+                break
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["lr"] = rate * factor(state.step)
+            with drawn_by(recipe.seed, state.epoch, state.batch, 1):
+                loss, right, pieces = learn(network, inputs, targets, recipe, place, class_weights, state.pieces,
+                                            source.multi_label)
+            if pieces > state.pieces:
+                yield Note(f"There was not enough memory for {len(inputs)} photos at once: each batch is now learnt from in "
+                           f"{pieces} pieces, whose gradients are added up. The result is the same.")
+                state.pieces = pieces
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"The loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}: the steps were too large. "
+                    f"Try again with a tenth of the learning rate (lr={recipe.rates[0] / 10:g}), or with clip=1.0.")
+            state.batch += 1
+            if state.batch % recipe.accumulate == 0 or state.batch == len(source):
+                if recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, recipe.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+                if state.average is not None:
+                    state.average.update_parameters(network)
+                state.step += 1
+            seconds = time.perf_counter() - started
+            state.seconds += seconds
+            for i, value in enumerate((loss * len(inputs), right, len(inputs))):
+                state.sums[i] += value
+            yield Batch(state.epoch, state.batch, state.step, loss, right / len(inputs), optimizer.param_groups[-1]["lr"],
+                        len(inputs) / max(seconds, 1e-9))
+
+        started = time.perf_counter()
+        val_loss, val_top1 = judge(state.judged_network, source, place)
+        state.seconds += time.perf_counter() - started
+        better = (val_top1, -val_loss) > (state.best[0], -state.best[1])
+        if better:
+            state.best, state.best_epoch = (val_top1, val_loss), state.epoch
+            state.best_weights = {key: value.detach().cpu().clone() for key, value in weights_of(state).items()}
+        loss, right, count = state.sums
+        epoch = state.epoch
+        state.epoch, state.batch, state.sums = epoch + 1, 0, [0.0, 0.0, 0.0]
+        yield Epoch(epoch, state.step, loss / max(count, 1), right / max(count, 1), val_loss, val_top1,
+                    optimizer.param_groups[-1]["lr"], state.seconds, better)
+        if recipe.patience is not None and epoch - state.best_epoch >= recipe.patience and state.epoch < recipe.epochs:
+            yield Stopped(epoch, state.step, "no better")
+            return
+    yield Finished(state.epoch, state.best_epoch, state.best[0], state.seconds)
+
+
+def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
+          class_weights: Tensor | None, pieces: int, multi_label: bool) -> tuple[float, float, int]:
+    """Add one batch's gradients: (its loss, how many answers were right, in how many pieces it went)."""
+    if recipe.mixup or recipe.cutmix:
+        inputs, targets = mixed(inputs, targets, recipe, network)
+    while True:
+        loss_sum = right = 0.0
+        kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()] if recipe.accumulate > 1 else None
+        try:
+            for x, y in zip(inputs.chunk(pieces), targets.chunk(pieces)):
+                y = y.to(place["device"])
+                with torch.autocast(place["device"].type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                    logits = network(x.to(**place))
+                    loss = loss_of(logits, y, multi_label, label_smoothing=recipe.label_smoothing, class_weights=class_weights)
+                (loss * (len(x) / len(inputs) / recipe.accumulate)).backward()
+                loss_sum += loss.item() * len(x)
+                right += right_answers(logits.detach(), y, multi_label)
+            return loss_sum / len(inputs), right, pieces
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or pieces >= len(inputs):
+                raise
+            for parameter, before in zip(network.parameters(), kept or [None] * len(list(network.parameters()))):
+                parameter.grad = before
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            pieces *= 2
+
+
+def judge(network: nn.Module, source: Source, place: dict[str, Any]) -> tuple[float, float]:
+    """(mean loss, share of right answers) on the photos to judge by."""
+    loss = right = count = 0.0
+    with evaluation(network), torch.inference_mode():
+        for inputs, targets in source.judged():
+            targets = targets.to(place["device"])
+            logits = network(inputs.to(**place)).float()
+            loss += loss_of(logits, targets, source.multi_label).item() * len(inputs)
+            right += right_answers(logits, targets, source.multi_label)
+            count += len(inputs)
+    return loss / max(count, 1), right / max(count, 1)
+
+
+def loss_of(logits: Tensor, targets: Tensor, multi_label: bool = False, *, label_smoothing: float = 0.0,
+            class_weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy for class indices [B] or shares that add up to 1 [B, K]; multi_label: a yes or no for each class."""
+    if multi_label:
+        smooth = targets * (1 - label_smoothing) + label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=class_weights)
+    return F.cross_entropy(logits.float(), targets, weight=class_weights, label_smoothing=label_smoothing)
+
+
+def right_answers(logits: Tensor, targets: Tensor, multi_label: bool = False) -> float:
+    """How many: the likeliest class, or of several yes-or-no answers the share that is right."""
+    if multi_label:
+        return ((logits > 0) == targets.bool()).float().mean(1).sum().item()
+    if targets.ndim == 2:  # mixed photos: the larger share counts
+        targets = targets.argmax(1)
+    return float((logits.argmax(1) == targets).sum().item())
+
+
+def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Photos and their labels blended in pairs (Mixup) or cut together (CutMix), one of the two where both are wanted."""
+    from torchvision.transforms import v2
+
+    ways = [way(alpha=alpha, num_classes=network.num_classes)
+            for way, alpha in ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix)) if alpha]
+    return v2.RandomChoice(ways)(inputs, targets)
+
+
+def weights_of(state: State) -> dict[str, Tensor]:
+    """The weights that are judged: the averaged ones, where there are such."""
+    return state.network.state_dict() if state.average is None else state.average.module.state_dict()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)

@@ -1,0 +1,207 @@
+"""A run: the loop in a thread of its own, with listeners around it.
+
+    run = finetune("tf_efficientnet_lite0", "flowers5")       # returns at once
+    run.stop(); run.resume(); run.wait()
+    run.history, run.best, run.model
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.training import checkpoint
+from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
+from explorer.training.loop import TrainingError
+from explorer.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from explorer.data.datasets import Splits
+    from explorer.models.contract import VisionModel
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[Event], None]
+STATES = ("waiting", "running", "stopped", "finished", "failed")
+
+
+class Run:
+    """What `finetune` gives back while it works. It shows itself as a table in a notebook.
+
+    model, labels: the model that learns, and its classes;  recipe, data: how, and from what
+    history: one dict an epoch;  batches: one `Batch` event each;  notes: sentences
+    best:    the dict of the best epoch, or None before the first
+    state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
+    folder:  where it is kept, or None
+    """
+
+    def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, work: Callable[[Run], Iterator[Event]], *,
+                 folder: Path | None = None, name: str = "", listeners: Sequence[Listener] = ()):
+        self.model, self.data, self.recipe, self.folder = model, data, recipe, folder
+        self.labels = data.classes
+        self.name = name or (folder.name if folder else "run")
+        self.history: list[dict[str, Any]] = []
+        self.batches: list[Batch] = []
+        self.notes: list[str] = list(data.notes)
+        self.started: Started | None = None
+        self.progress: Progress | None = None
+        self.state = "waiting"
+        self.error: BaseException | None = None
+        self._work, self._listeners = work, list(listeners)
+        self._stop, self._thread = threading.Event(), None
+        self._guard = threading.Lock()
+
+    # --- what a person does -----------------------------------------------------------------------------
+
+    def start(self) -> Run:
+        """Begin, or go on after a stop. Raises TrainingError while it runs, or behind its end."""
+        with self._guard:
+            if self.running:
+                raise TrainingError(f"{self.name} is running. Stop it first: run.stop().")
+            if self.state == "finished":
+                raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
+            self._stop.clear()
+            self.state, self.error = "running", None
+            # Not a daemon: Python would kill such a thread in mid-step at its end, which torch answers by aborting.
+            self._thread = threading.Thread(target=_run, args=(self,), name=f"explorer-{self.name}", daemon=False)
+            self._thread.start()
+        return self
+
+    resume = start
+
+    def stop(self, *, wait: bool = True) -> Run:
+        """Ask it to stop behind the present batch; with a folder it leaves a checkpoint that resumes."""
+        self._stop.set()
+        if wait and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        return self
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Block until it has ended. Raises what went wrong in it, and TimeoutError after `timeout` seconds.
+
+        An interrupted cell stops the run too: it answers within one batch.
+        """
+        thread = self._thread
+        try:
+            if thread is not None:
+                thread.join(timeout)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        if self.running:
+            raise TimeoutError(f"{self.name} still runs after {timeout} seconds: epoch {len(self.history) + 1} of {self.recipe.epochs}.")
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..." open."""
+        from explorer.training.saving import save_run
+
+        return save_run(self, Path(path))
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(event)` for each event from now on, in the run's thread; gives the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    # --- what it says -----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive() and self.state == "running"
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        return next((row for row in reversed(self.history) if row["best"]), None)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Also at Python's end: a run must not keep a closed notebook's kernel alive for hours."""
+        return self._stop.is_set() or not threading.main_thread().is_alive()
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the end, by the pace of the last batches; None before the first."""
+        if not self.batches or self.started is None:
+            return None
+        recent = self.batches[-20:]
+        pace = sum(self.recipe.batch_size / max(b.examples_per_second, 1e-9) for b in recent) / len(recent)
+        last = self.batches[-1]
+        return pace * (self.recipe.epochs * self.started.batches - last.epoch * self.started.batches - last.batch)
+
+    def tell(self, event: Event) -> None:
+        """Keep an event, write it down, and hand it to the listeners; one that fails is logged and left out."""
+        if isinstance(event, Batch):
+            self.batches.append(event)
+        elif isinstance(event, Epoch):
+            self.history.append({key: value for key, value in event.as_dict().items() if key != "kind"})
+        elif isinstance(event, Note):
+            self.notes.append(event.text)
+        elif isinstance(event, Started):
+            self.started = event
+        elif isinstance(event, Progress):
+            self.progress = event
+        if self.folder is not None and not isinstance(event, Batch | Progress):
+            self._write_down(event)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                self._listeners.remove(listener)
+                log.exception("a listener of %s failed; it gets no more events", self.name)
+
+    def _write_down(self, event: Event) -> None:
+        try:
+            with open(self.folder / checkpoint.HISTORY, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event.as_dict()) + "\n")
+        except OSError as error:
+            log.warning("the history of %s can't be written: %s", self.name, error)
+
+    def __repr__(self) -> str:
+        best = self.best
+        top = f", best {100 * best['val_top1']:.1f} % in epoch {best['epoch'] + 1}" if best else ""
+        return f"Run({self.name!r}, {self.state}, {len(self.history)} of {self.recipe.epochs} epochs{top})"
+
+    def _repr_html_(self) -> str:
+        cell = "text-align:right;padding:2px 8px"
+        head = "".join(f"<th scope='col' style='{cell}'>{t}</th>" for t in
+                       ("epoch", "loss", "right", "loss, judged", "right, judged", "seconds"))
+        rows = "".join(
+            f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
+                f"<td style='{cell}'>{value}</td>" for value in
+                (row["epoch"] + 1, f"{row['loss']:.3f}", f"{100 * row['top1']:.1f} %", f"{row['val_loss']:.3f}",
+                 f"{100 * row['val_top1']:.1f} %", f"{row['seconds']:.1f}")) + "</tr>"
+            for row in self.history)
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
+        error = f"<p role='alert'>{escape(str(self.error))}</p>" if self.error else ""
+        return (f"<div><b>{escape(repr(self))}</b>{error}<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
+                f"<tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
+
+
+def _run(run: Run) -> None:
+    """The thread's work: events to the listeners, and whatever goes wrong into `run.error`."""
+    try:
+        last: Event | None = None
+        for last in run._work(run):
+            # The state first: whoever hears of the end may ask for it.
+            run.state = {Stopped: "stopped", Finished: "finished"}.get(type(last), "running")
+            run.tell(last)
+        if run.state == "running":
+            run.state = "stopped"
+    except BaseException as error:  # also SystemExit: nobody else would ever see it
+        run.error, run.state = error, "failed"
+        log.exception("%s failed", run.name)
+        run.tell(Note(f"{run.name} failed: {error}"))
+
+
+RUNS: weakref.WeakSet[Run] = weakref.WeakSet()
+"""The runs of this process, for whoever shows them all."""
+
+__all__ = ["RUNS", "Run", "Saved", "TrainingError"]

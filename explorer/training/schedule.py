@@ -1,0 +1,48 @@
+"""Learning-rate schedules, as factors 0..1 of the rate: a function of the step, so that they can be drawn beforehand.
+
+    factor = schedule("cosine", total=120, warmup=12)
+    factor(0), factor(60), factor(119)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+SCHEDULES = ("constant", "step", "cosine", "one_cycle")
+
+
+def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3, gamma: float = 0.1) -> Callable[[int], float]:
+    """step -> factor of the learning rate.
+
+    constant   1 throughout
+    step       1, then `gamma` times less at each of `steps` equal parts of the run
+    cosine     half a cosine from 1 to 0 (Loshchilov and Hutter, SGDR, https://arxiv.org/abs/1608.03983)
+    one_cycle  up for three tenths of the run from 1/25, down to almost 0 (Smith, https://arxiv.org/abs/1708.07120)
+    warmup: steps of a straight line from 0 to 1 before; one_cycle has its own. Raises ValueError for an unknown name.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"Unknown schedule {name!r}. Known: {', '.join(SCHEDULES)}.")
+    total, warmup = max(total, 1), 0 if name == "one_cycle" else warmup
+    length = max(total - warmup, 1)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        part = min((step - warmup) / length, 1.0)
+        if name == "constant":
+            return 1.0
+        if name == "step":
+            return gamma ** int(part * steps)
+        if name == "cosine":
+            return (1 + math.cos(math.pi * part)) / 2
+        if part < 0.3:
+            return _between(1 / 25, 1.0, part / 0.3)
+        return _between(1.0, 1 / 250_000, (part - 0.3) / 0.7)
+
+    return factor
+
+
+def _between(start: float, end: float, part: float) -> float:
+    """From start to end along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2

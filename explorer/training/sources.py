@@ -1,0 +1,229 @@
+"""Where batches come from: photos that are prepared anew each time, or the features of photos seen once.
+
+Both hand out (inputs, targets) on the CPU, in an order that only the seed and the epoch decide: so a run that was cut
+off finds its place again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.data.datasets import Label, PhotoSet
+from explorer.data.transforms import create_transform
+from explorer.models.contract import VisionModel, evaluation, parameter_place
+from explorer.training.augment import create_augmentation
+from explorer.training.recipe import Recipe
+
+KEPT_BYTES = 512 * 1024 * 1024  # decoded photos that are kept in memory, at most
+BODY_BATCH = 32  # photos that the frozen body looks at together
+
+
+class Source(Protocol):
+    """What the loop asks for. multi_label: whether a photo may have several classes."""
+
+    multi_label: bool
+
+    def __len__(self) -> int:
+        """Batches of one epoch."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, targets) of an epoch from batch `start` on, in that epoch's order."""
+
+    def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, targets) of the photos to judge by."""
+
+
+@contextmanager
+def drawn_by(*seeds: int) -> Iterator[None]:
+    """Torch's global randomness drawn by these numbers alone, for the `with` block; then it is as it was.
+
+    A batch needs no memory of the ones before it: a resumed run draws what the unbroken one would have.
+    """
+    number = int.from_bytes(hashlib.sha256(repr(seeds).encode()).digest()[:8], "big")
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(number)
+        yield
+
+
+def order_of(count: int, seed: int, epoch: int) -> list[int]:
+    """The order of `count` photos in an epoch."""
+    with drawn_by(seed, epoch, -1):
+        return torch.randperm(count).tolist()
+
+
+def target_tensor(labels: Sequence[Label], classes: int) -> Tensor:
+    """Class indices [B] int64, or for photos with several classes a row of 0 and 1 each [B, K] float32."""
+    if not any(isinstance(label, tuple) for label in labels):
+        return torch.tensor(labels)
+    rows = torch.zeros(len(labels), classes)
+    for row, label in zip(rows, labels):
+        row[list(label)] = 1.0
+    return rows
+
+
+class PhotoSource:
+    """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit."""
+
+    def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, threads: int = 1):
+        self.train, self.val, self.recipe, self.multi_label = train, val, recipe, train.multi_label
+        self.vary, self.prepare = create_augmentation(recipe.augment, config), create_transform(**config)
+        self.pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos")
+        self.side = round(1.5 * max(config["input_size"][1:]))
+        self._kept: dict[int, Image.Image] = {}
+        self._room = KEPT_BYTES
+        self._judged: list[tuple[Tensor, Tensor]] | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self.train) // self.recipe.batch_size)
+
+    def _open(self, index: int) -> Image.Image:
+        """One photo; the first time it is made as small as any crop of it can use."""
+        photo = self._kept.get(index)
+        if photo is None:
+            photo = self.train.open_one(index)
+            if min(photo.size) > self.side:
+                factor = self.side / min(photo.size)
+                photo = photo.resize((round(photo.width * factor), round(photo.height * factor)), Image.Resampling.BICUBIC,
+                                     reducing_gap=3.0)
+            size = 3 * photo.width * photo.height
+            if size <= self._room:
+                self._kept[index], self._room = photo, self._room - size
+        return photo
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        order, size = order_of(len(self.train), self.recipe.seed, epoch), self.recipe.batch_size
+        groups = [order[i:i + size] for i in range(0, len(order), size)]
+        ahead = [self.pool.submit(self._open, i) for i in groups[start]] if start < len(groups) else []
+        for number in range(start, len(groups)):
+            photos = [future.result() for future in ahead]
+            if number + 1 < len(groups):  # opened while this batch is being learnt from
+                ahead = [self.pool.submit(self._open, i) for i in groups[number + 1]]
+            with drawn_by(self.recipe.seed, epoch, number, 0):
+                inputs = torch.stack([self.vary(photo) for photo in photos])
+            yield inputs, target_tensor([self.train.labels[i] for i in groups[number]], len(self.train.classes))
+
+    def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self._judged is not None:
+            yield from self._judged
+            return
+        kept, room = [], KEPT_BYTES // 2
+        for batch in prepared(self.val, self.prepare, self.pool):
+            room -= batch[0].nbytes
+            kept.append(batch)
+            yield batch
+            if room < 0:
+                kept.clear()
+        if room >= 0:
+            self._judged = kept
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool: ThreadPoolExecutor,
+             size: int = BODY_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    """(inputs [B, C, H, W], targets) of all photos, in their order, prepared in several threads without randomness."""
+
+    def one(index: int) -> Tensor:
+        return transform(photos.open_one(index))
+
+    groups = [range(i, min(i + size, len(photos))) for i in range(0, len(photos), size)]
+    ahead = list(map(lambda i: pool.submit(one, i), groups[0])) if groups else []
+    for group, following in zip(groups, [*groups[1:], range(0)]):
+        inputs = [future.result() for future in ahead]
+        ahead = [pool.submit(one, i) for i in following]
+        yield torch.stack(inputs), target_tensor([photos.labels[i] for i in group], len(photos.classes))
+
+
+class Classifier(nn.Module):
+    """The part of a model behind the vector: [B, D] -> logits [B, K]. It shares its parameters with the model."""
+
+    def __init__(self, model: VisionModel):
+        super().__init__()
+        self.layers = model.get_classifier()
+        self._model = [model]  # in a list: not a part of this module, whose parameters would be the whole body's
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self._model[0].forward_classifier(vectors)
+
+
+class FeatureSource:
+    """Features of photos that a frozen body has seen once: a few variants of each, which take turns by epoch."""
+
+    def __init__(self, views: Tensor, labels: Tensor, judged: Tensor, judged_labels: Tensor, recipe: Recipe):
+        self.views, self.labels = views, labels  # [V, N, D], [N]
+        self.val, self.val_labels, self.recipe = judged, judged_labels, recipe  # [M, D], [M]
+        self.multi_label = labels.ndim == 2
+
+    def __len__(self) -> int:
+        return -(-self.views.shape[1] // self.recipe.batch_size)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        order, size = torch.tensor(order_of(self.views.shape[1], self.recipe.seed, epoch)), self.recipe.batch_size
+        for number in range(start, len(self)):
+            chosen = order[number * size:(number + 1) * size]
+            yield self.views[(chosen + epoch) % len(self.views), chosen], self.labels[chosen]
+
+    def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(self.val.split(1024), self.val_labels.split(1024))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def cache_features(
+    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, *,
+    threads: int = 1, asked_to_stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FeatureSource | None:
+    """Every photo once through the body: the vectors in front of the classifier.
+
+    body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged by, the others
+    are varied. None where it was asked to stop, or where the classifier needs more than that vector (then nothing is lost
+    but the time of one batch).
+    """
+    vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
+    place = parameter_place(body)
+    total = recipe.view_count * len(train) + len(val)
+    rows: list[list[Tensor]] = []
+    done = 0
+    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos") as pool, evaluation(body), evaluation(model), \
+            torch.inference_mode():
+        for photos, view in [*((train, view) for view in range(recipe.view_count)), (val, 0)]:
+            vectors: list[Tensor] = []
+            rows.append(vectors)
+            batches = prepared(photos, plain, pool) if view == 0 else _varied(photos, vary, recipe.seed, view, pool)
+            for inputs, _ in batches:
+                if asked_to_stop():
+                    return None
+                vector, logits = body.forward_vector_and_logits(body.forward_features(inputs.to(**place)))
+                if not done:  # whether the classifier lives on that vector alone
+                    if vector.ndim != 2 or not torch.allclose(model.forward_classifier(vector), logits, rtol=1e-3, atol=1e-4):
+                        return None
+                vectors.append(vector.float().cpu())
+                done += len(inputs)
+                progress(done, total)
+    classes = len(train.classes)
+    # Copied outside the inference mode they become ordinary tensors, which may be trained on.
+    views = torch.stack([torch.cat(vectors) for vectors in rows[:-1]])
+    return FeatureSource(views.clone(), target_tensor(train.labels, classes), torch.cat(rows[-1]).clone(),
+                         target_tensor(val.labels, classes), recipe)
+
+
+def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int,
+            pool: ThreadPoolExecutor) -> Iterator[tuple[Tensor, Tensor]]:
+    """As `prepared`, varied: opened in several threads, varied in this one, since torch has one source of randomness."""
+    groups = [range(i, min(i + BODY_BATCH, len(photos))) for i in range(0, len(photos), BODY_BATCH)]
+    for group in groups:
+        opened = list(pool.map(photos.open_one, group))
+        with drawn_by(seed, view, group.start):
+            inputs = torch.stack([vary(photo) for photo in opened])
+        yield inputs, target_tensor([photos.labels[i] for i in group], len(photos.classes))

@@ -1,0 +1,74 @@
+"""The list of models: its rows travel once; a filter sends only which of them to show, in which order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import traitlets as t
+
+from .base import ExplorerPart
+
+_HERE = Path(__file__).parent
+
+
+class ModelList(ExplorerPart):
+    """A list box with columns. ``value`` is the chosen name, None for none; a name that is not listed raises
+    ``TraitError``. ``load`` gives it all rows once, ``show`` says which are listed; both may be called from any thread.
+    """
+
+    _esm = _HERE / "model_list.js"
+    _css = _HERE / "model_list.css"
+    _reader_traits = ("value",)
+
+    value = t.Unicode(None, allow_none=True, help="name of the chosen model").tag(sync=True)
+
+    _table = t.Unicode("").tag(sync=True, echo_update=False)  # 900 rows are 50 kB: one string, sent once
+    _order = t.List(t.Int()).tag(sync=True, echo_update=False)
+    _column = t.Int(0).tag(sync=True, echo_update=False)
+
+    def __init__(self, **kwargs):
+        self._names: dict[str, int] = {}
+        self._shown: frozenset[str] = frozenset()
+        super().__init__(**kwargs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are listed, in their order."""
+        names = list(self._names)
+        return tuple(names[index] for index in self._order)
+
+    def load(self, columns: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> None:
+        """All rows: (name, a text before it, one text for each of ``columns``), of which one column is shown."""
+        rows = [[str(name), str(first), [str(text) for text in texts]] for name, first, texts in rows]
+        with self._lock:
+            if self._closed:
+                return
+            self._names = {row[0]: index for index, row in enumerate(rows)}
+            self._table = json.dumps({"columns": [str(c) for c in columns], "rows": rows}, ensure_ascii=False,
+                                     separators=(",", ":"))
+            self.show(self._names)
+
+    def show(self, names: Iterable[str], *, column: int = 0, value: str | None = None) -> None:
+        """List these of the loaded names in this order, with that column; ``value`` is chosen (None: no one is)."""
+        names = list(names)
+        with self._lock, self.hold_sync():
+            if not self._closed:
+                self._shown = frozenset(names)
+                self._order = [self._names[name] for name in names]
+                self._column = column
+                self.value = value
+
+    @t.validate("value")
+    def _listed(self, proposal):
+        if proposal["value"] is not None and proposal["value"] not in self._shown:
+            raise t.TraitError(f"{proposal['value']!r} is not among the {len(self._shown)} models that are listed now.")
+        return proposal["value"]
+
+    def _release(self) -> None:
+        self._names, self._shown = {}, frozenset()
+        self._table = ""
+
+    def __repr__(self) -> str:
+        return f"ModelList({len(self._order)} of {len(self._names)} models)"

@@ -1,0 +1,151 @@
+"""The picker as a reader uses it: timeline, filters, weights, ticks, in a real JupyterLab."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from explorer.models.catalog import FAMILIES
+
+
+@pytest.fixture
+def expect():
+    return pytest.importorskip("playwright.sync_api").expect
+
+
+@pytest.fixture
+def view(lab, expect):
+    """A notebook with a dashboard of its own, ready with the first photo."""
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
+    return view
+
+
+def count(lab, what: str) -> int:
+    """How many the notebook's own explorer knows: `list_models` or `list_families`."""
+    return int(lab.run_code(f"print(len(explorer.{what}()))"))
+
+
+def listed(view):
+    return view.locator(".vx-models option")
+
+
+def search(view, expect, name: str) -> None:
+    """Type a name and choose it in the list."""
+    view.get_by_label("Search", exact=True).fill(name)
+    expect(view.locator(f".vx-models option[value='{name}']")).to_have_count(1)
+    view.locator(".vx-models select").select_option(name)
+    expect(view.locator(".vx-card-name b")).to_have_text(name)
+
+
+def test_from_a_family_to_its_weights_to_a_comparison(lab, view, expect):
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    # a family of the timeline
+    dots = view.locator(".vx-timeline-dot")
+    expect(dots).to_have_count(count(lab, "list_families"))
+    expect(listed(view)).to_have_count(count(lab, "list_models"))
+    resnet = view.locator(".vx-timeline-dot[data-family='resnet']")
+    resnet.hover()
+    expect(view.locator(".vx-timeline-caption")).to_contain_text(FAMILIES["resnet"].tagline)
+    resnet.click()
+    expect(listed(view)).to_have_count(len(FAMILIES["resnet"].names))
+    expect(resnet).to_have_attribute("aria-pressed", "true")
+    expect(view.get_by_label("Family", exact=True)).to_have_value("ResNet (2015)")
+    resnet.click()
+    expect(listed(view)).to_have_count(count(lab, "list_models"))
+
+    # other weights of one model
+    search(view, expect, "resnet50")
+    view.get_by_label("Weights", exact=True).select_option(label=next(
+        text for text in view.get_by_label("Weights", exact=True).locator("option").all_inner_texts()
+        if text.startswith("tv_in1k")))
+    expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")
+    view.get_by_role("button", name="Open with random weights").click()
+    expect(view.locator(".vx-status")).to_contain_text("random weights")
+    expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")  # it stays chosen
+
+    # two ticks
+    view.get_by_role("button", name="Add to compare").click()
+    search(view, expect, "resnet18")
+    view.get_by_role("button", name="Add to compare").click()
+    compare = view.locator(".vx-compare")
+    expect(compare.locator("tbody tr")).to_have_count(2)
+    expect(compare.locator("tbody th")).to_have_text(["resnet50.tv_in1k", "resnet18"])
+    assert lab.run_code("print(dash.session.compare)") == "('resnet50.tv_in1k', 'resnet18')\n"
+    compare.get_by_role("button", name="Copy as Markdown").click()
+    expect(compare.locator(".vx-compare-live")).to_contain_text("Copied")
+    copied = lab.page.evaluate("() => navigator.clipboard.readText()")
+    assert copied.startswith("| model | year |") and "| resnet50.tv_in1k | 2015 |" in copied
+
+    # a chip leads back to its card, its × takes it away, a cell brings it again
+    compare.get_by_role("button", name="resnet50.tv_in1k", exact=True).click()
+    expect(view.locator(".vx-card")).to_contain_text("resnet50.tv_in1k")
+    compare.get_by_role("button", name="Remove resnet50.tv_in1k").click()
+    expect(compare.locator("tbody tr")).to_have_count(1)
+    lab.run_code("dash.session.compare = []")
+    expect(compare).to_be_hidden()
+    assert lab.page.js_errors == []
+
+
+def test_the_timeline_works_with_the_keyboard(lab, view, expect):
+    years = sorted({family.year for family in FAMILIES.values()})
+    dots = view.locator(".vx-timeline-dot")
+    assert dots.evaluate_all("all => all.filter((dot) => dot.tabIndex === 0).length") == 1  # one stop for Tab
+    dots.first.focus()
+    lab.page.keyboard.press("ArrowRight")
+    focused = lab.page.evaluate("() => document.activeElement.dataset.family")
+    assert FAMILIES[focused].year == years[1]
+    lab.page.keyboard.press("Enter")
+    expect(listed(view)).to_have_count(len(FAMILIES[focused].names))
+    lab.page.keyboard.press("End")
+    assert FAMILIES[lab.page.evaluate("() => document.activeElement.dataset.family")].year == years[-1]
+    lab.page.keyboard.press("Escape")
+    expect(listed(view)).to_have_count(count(lab, "list_models"))
+    assert lab.page.js_errors == []
+
+
+def test_filters_without_a_result_say_which_one_to_loosen(lab, view, expect):
+    view.get_by_label("Search", exact=True).fill("vgg")
+    view.get_by_label("Size", exact=True).select_option("under 5 M")
+    expect(view.locator(".vx-pick")).to_contain_text("without the size")
+    expect(view.get_by_role("button", name="Open with random weights")).to_be_disabled()
+    view.get_by_role("button", name="Clear filters").click()
+    expect(listed(view)).to_have_count(count(lab, "list_models"))
+    view.get_by_label("Sort by", exact=True).select_option("highest accuracy")
+    expect(view.locator(".vx-models-head")).to_contain_text("top-1")
+    view.get_by_label("weights on this computer").check()
+    expect(view.locator(".vx-models option[value='tf_efficientnet_lite2']")).to_have_count(1)
+    assert lab.page.js_errors == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [420, 700, 1400])
+def test_nothing_of_the_picker_is_cut_off_or_unreadable(lab, expect, width, dark):
+    lab.page.set_viewport_size({"width": width, "height": 900})
+    with lab.dark() if dark else contextlib.nullcontext():
+        lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash.session.compare = "
+                       "['resnet50', 'vit_base_patch16_224', 'tf_efficientnet_lite0']\ndash")
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        lab.run_all()
+        view = lab.page.locator(".vx-dashboard")
+        expect(view.locator(".vx-timeline-dot").first).to_be_visible(timeout=60_000)
+        expect(view.locator(".vx-compare tbody tr")).to_have_count(3)
+        expect(view.locator(".vx-drawing svg")).to_be_visible()
+        outside = view.locator(".vx-picker").evaluate("""el => {
+            const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+            return [...el.querySelectorAll('button, select, input, svg, summary, p, dd')]
+              .filter(n => n.offsetParent !== null || n.tagName === 'svg')
+              .filter(n => { const box = n.getBoundingClientRect(); return box.width && (box.right > right + 1 || box.left < left - 1); })
+              .map(n => n.outerHTML.slice(0, 90));
+        }""")
+        assert outside == []
+        for selector in (".vx-timeline-label", ".vx-models select", ".vx-card dd", ".vx-drawing-text text", ".vx-compare td",
+                         ".vx-chip-name"):
+            paint = "fill" if "text" in selector else "color"
+            ink = view.locator(selector).first.evaluate(
+                f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+            assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
+    assert lab.page.js_errors == []
