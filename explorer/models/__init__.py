@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "backbones.mobilenetv3": ("MobileNetV3",),
     "backbones.mobilenetv4": ("MobileNetV4",),
     "backbones.mixnet": ("MixNet",),
+    "backbones.mobilenet_edgetpu": ("MobileNetEdgeTPU",),
     "backbones.efficientvit_mit": ("EfficientViT",),
     "backbones.efficientvit_msra": ("EfficientViTM",),
     "backbones.rexnet": ("ReXNet",),

@@ -20,6 +20,8 @@ from explorer.models.surgery import backbone
 class AttentionMap:
     """How much each token (row) takes from each token (column), in one layer; every row sums to 1.
 
+    (But for differential attention, which takes one map away from another, and linear attention, with a little less.)
+
     path:    of the layer, e.g. "blocks.3.attn"
     weights: [B, heads, N, N]; where attention stays in windows [B * windows, heads, N, N], photo by photo, in each the
              windows row by row. Columns may be fewer than rows, where keys are read from a smaller map

@@ -41,7 +41,7 @@ class ModelConfig:
     std: tuple[float, ...] = IMAGENET_STD
     num_classes: int = 1000
     pool_size: tuple[int, int] | None = None
-    first_conv: str = ""
+    first_conv: str | tuple[str, ...] = ""
     classifier: str | tuple[str, ...] = ""
     labels: tuple[str, ...] | None = None
     license: str = ""

@@ -551,11 +551,12 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
 
     config = model.config
     own = model.state_dict()
-    first = f"{config.first_conv}.weight" if config.first_conv else ""
-    if first in state and first in own and state[first].shape[1] != own[first].shape[1]:
-        before = state[first].shape[1]
-        state = {**state, first: adapt_input(state[first], own[first].shape[1])}
-        report.adapted.append(f"{first}: from {before} to {own[first].shape[1]} input channels")
+    names = (config.first_conv,) if isinstance(config.first_conv, str) else config.first_conv  # two with branches (RepVGG)
+    for first in (f"{name}.weight" for name in names):
+        if first in state and first in own and state[first].shape[1] != own[first].shape[1]:
+            before = state[first].shape[1]
+            state = {**state, first: adapt_input(state[first], own[first].shape[1])}
+            report.adapted.append(f"{first}: from {before} to {own[first].shape[1]} input channels")
     adapt = getattr(model, "adapt_state_dict", None)  # e.g. position embeddings for another image size
     if adapt is not None:
         try:

@@ -138,12 +138,15 @@ def test_nothing_of_the_picker_is_cut_off_or_unreadable(lab, expect, width, dark
             const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
             return [...el.querySelectorAll('button, select, input, svg, summary, p, dd')]
               .filter(n => n.offsetParent !== null || n.tagName === 'svg')
-              .filter(n => { const box = n.getBoundingClientRect(); return box.width && (box.right > right + 1 || box.left < left - 1); })
+              .filter(n => {
+                const box = n.getBoundingClientRect();
+                return box.width && (box.right > right + 1 || box.left < left - 1);
+              })
               .map(n => n.outerHTML.slice(0, 90));
         }""")
         assert outside == []
-        for selector in (".vx-timeline-label", ".vx-models select", ".vx-card dd", ".vx-drawing-text text", ".vx-compare td",
-                         ".vx-chip-name"):
+        for selector in (".vx-timeline-label", ".vx-models select", ".vx-card dd", ".vx-drawing-text text",
+                         ".vx-compare td", ".vx-chip-name"):
             paint = "fill" if "text" in selector else "color"
             ink = view.locator(selector).first.evaluate(
                 f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import torch
 
 import explorer
+from explorer.models import weights
 from explorer.models.catalog import FAMILIES, family_module
 from explorer.models.contract import VisionModel
 from tests.models.oracle import randomise, without_initialisation
 
-#: Of most files the first name in the catalog; of some a smaller one.
-ONE_A_FILE: dict[str, str] = {family.module: family.names[0] for family in FAMILIES.values()} | {
-    "resnet": "resnet10t", "efficientnet": "tinynet_e", "mlp_mixer": "mixer_s32_224", "deit": "deit_tiny_patch16_224",
-    "vit": "vit_tiny_patch16_224",
-}
+def smallest_of_each_file() -> dict[str, str]:
+    """Family file -> the name in it with the fewest parameters."""
+    found: dict[str, list[str]] = {}
+    for family in FAMILIES.values():
+        found.setdefault(family.module, []).extend(family.names)
+    return {module: min(names, key=lambda name: weights.parameter_count(name) or math.inf) for module, names in found.items()}
+
+
+ONE_A_FILE: dict[str, str] = smallest_of_each_file()
 #: Sides of photos that don't fit: in pixels, where not 64.
 SIDES = {"lenet": 32, "inception_v3": 80, "inception_v4": 80, "inception_resnet_v2": 80, "convmixer": 28}
 

@@ -29,6 +29,7 @@ PATHS = [
     ("resnet61q", 64, {}),  # edge blocks, bottlenecks with one convolution more
     ("regnetz_b16", 65, {}),  # inverted bottlenecks
     ("regnetz_d8", 32, {}),
+    ("regnetz_b16_evos", 64, {}),  # a norm with its own activation
     ("gernet_s", 64, {"output_stride": 16}), ("gernet_s", 64, {"output_stride": 8}),
     ("resnext26ts", 64, {"output_stride": 8}), ("regnetz_b16", 64, {"output_stride": 8}),
     ("resnet61q", 32, {"output_stride": 8}),
@@ -87,7 +88,7 @@ def test_dropped_branches_equal_timms_where_there_is_a_shortcut(name):
     assert wanted and rates == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("name", ["gernet_s", "gcresnext26ts", "regnetz_b16"])
+@pytest.mark.parametrize("name", ["gernet_s", "gcresnext26ts", "regnetz_b16_evos"])
 def test_fresh_weights_are_drawn_as_timms_are(name):
     torch.manual_seed(0)
     check_same_start(ours.create_model(name), timm.create_model(name))

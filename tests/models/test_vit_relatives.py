@@ -68,10 +68,18 @@ def test_settings_that_no_shape_shows_equal_timms(name):
     assert (mine.global_pool, mine.num_prefix_tokens) == (theirs.global_pool, theirs.num_prefix_tokens)
 
 
-@pytest.mark.parametrize("name", [TWIN, POST, "aimv2_large_patch14_224", MAPS[0]])
-def test_a_fresh_model_starts_as_timms_does(name):
+@pytest.mark.parametrize(("name", "part"), [
+    (TWIN, "blocks"), (POST, "blocks"), (PARALLEL, "blocks"), (MAPS[0], "attn_pool"),
+])
+def test_fresh_blocks_start_as_timms_do(name, part):
     torch.manual_seed(0)  # timm's draws hold a stray 2.0 now and then
-    check_same_start(*both(name, embed_dim=192, num_heads=6))
+    check_same_start(*(getattr(model, part) for model in both(name, embed_dim=192, num_heads=6)))
+
+
+def test_fresh_differential_attention_starts_with_small_numbers_as_in_the_paper():
+    torch.manual_seed(0)
+    numbers = torch.cat([value for name, value in both(BOTH, depth=8)[0].named_parameters() if "lambda" in name])
+    assert numbers.std().item() == pytest.approx(0.1, rel=0.2) and abs(numbers.mean().item()) < 0.03
 
 
 @pytest.mark.parametrize("name", [TWIN, PARALLEL, BOTH])

@@ -812,3 +812,11 @@ def test_published_accuracy_is_that_of_the_weights_own_photo_size():
     for name, top1 in published.items():
         assert weights.config_for(*name).top1 == top1
     assert weights.config_for("resnet50", "bamboo").top1 is None
+
+
+def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
+    source = randomise(ours.create_model("repvgg_a0"))
+    grey = ours.create_model("repvgg_a0", checkpoint_path=saved(source), in_chans=1).eval()
+    assert len(grey.load_report.adapted) == 2
+    x = torch.rand(1, 1, 64, 64)
+    assert torch.allclose(grey(x), source.eval()(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)

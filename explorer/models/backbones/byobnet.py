@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import EcaModule, SEModule, make_divisible
-from explorer.models.layers.conv_norm_act import ConvNormAct
+from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.evo_norm import EvoNorm2dS0
 from explorer.models.layers.norm import LayerNorm2d
 from explorer.models.layers.pool import ClassifierHead
 
@@ -74,6 +75,24 @@ ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "eca": EcaModule,
     "gc": GlobalContext,
 }
+
+
+class GroupEvoNorm(EvoNorm2dS0):
+    """EvoNorm in groups of 16 channels, which divides by their deviation even where it brings no activation.
+
+    [B, C, H, W] -> [B, C, H, W]; C is a multiple of 16.
+    """
+
+    def __init__(self, num_features: int, *, apply_act: bool = True, act_layer=None, drop_layer=None):
+        super().__init__(num_features, eps=1e-3, groups=max(1, num_features // 16), apply_act=apply_act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.apply_act:
+            return super().forward(x)
+        grouped = x.unflatten(1, (self.groups, -1))  # [B, G, 16, H, W]
+        deviation = (grouped.var((2, 3, 4), unbiased=False, keepdim=True) + self.eps).sqrt()
+        return (grouped / deviation).flatten(1, 2) * self.weight[:, None, None] + self.bias[:, None, None]
+
 
 # --- blocks -------------------------------------------------------------------------------------------------
 #
@@ -213,6 +232,7 @@ class ByobNet(VisionModel):
     expand_in:   `Row.ratio` counts from a block's input, not from its result (inverted bottlenecks)
     linear:      no activation behind the sum, and no shortcut where shapes change (RegNetZ)
     extra_conv:  a second 3 x 3 convolution in each bottleneck
+    norm_layer:  a norm that brings its activation
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
@@ -231,6 +251,7 @@ class ByobNet(VisionModel):
         linear: bool = False,
         extra_conv: bool = False,
         act_layer: str = "relu",
+        norm_layer: Callable[..., nn.Module] = BatchNormAct2d,
         num_classes: int = 1000,
         in_chans: int = 3,
         global_pool: str = "avg",
@@ -244,7 +265,7 @@ class ByobNet(VisionModel):
         if attn not in ATTENTION:
             raise ValueError(f"Unknown channel attention {attn!r}. Known: {', '.join(map(repr, ATTENTION))}.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
-        conv = partial(ConvNormAct, act_layer=act_layer)
+        conv = partial(ConvNormAct, act_layer=act_layer, norm_layer=norm_layer)
 
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         chans, stride_so_far = in_chans, 1
@@ -403,4 +424,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         (3, 6, 12, 3), _Z_LARGE, first_stride=1, ratio=4, group_size=8)),
     "regnetz_e8": dict(_Z, **_TIERED_STRIDES, num_features=2048, rows=bottles(
         (3, 8, 16, 3), _Z_HUGE, first_stride=1, ratio=4, group_size=8)),
+    "regnetz_b16_evos": dict(_Z, num_features=1536, norm_layer=GroupEvoNorm, rows=bottles(
+        (2, 6, 12, 2), _Z_SMALL, first_stride=2, ratio=3, group_size=16)),
+    "regnetz_c16_evos": dict(_Z, num_features=1536, norm_layer=GroupEvoNorm, rows=bottles(
+        (2, 6, 12, 2), _Z_SMALL, first_stride=2, ratio=4, group_size=16)),
+    "regnetz_d8_evos": dict(_Z, stem=((64, 2), (64, 1), (64, 2)), num_features=1792, norm_layer=GroupEvoNorm,
+                            rows=bottles((3, 6, 12, 3), _Z_LARGE, first_stride=1, ratio=4, group_size=8)),
 }

@@ -228,7 +228,9 @@ class EdgeNeXt(VisionModel):
         if stem not in ("patch", "overlap"):
             raise ValueError(f"Unknown stem {stem!r}. Known: patch, overlap.")
         if downsample_block and min(depths[1:]) < 2:
-            raise ValueError(f"depths are {depths}: with downsample_block, a stage with attention has 2 blocks or more.")
+            raise ValueError(
+                f"depths are {depths}: with downsample_block, a stage with attention has 2 blocks or more."
+            )
         self.num_classes, self.in_chans = num_classes, in_chans
         kernel, padding = (4, 0) if stem == "patch" else (9, 4)
         self.stem = nn.Sequential(
@@ -237,7 +239,8 @@ class EdgeNeXt(VisionModel):
         layers, table, chans = [], [], dims[0]
         for i, (dim, rates) in enumerate(zip(dims, drop_path_rates(drop_path_rate, depths))):
             layers.append(EdgeNeXtStage(
-                chans, dim, stride=2 if i else 1, rates=rates, kernel_size=3 + 2 * i,  # larger filters where maps are small
+                chans, dim, stride=2 if i else 1, rates=rates,
+                kernel_size=3 + 2 * i,  # larger filters where maps are small
                 attention=i > 0, scales=max(2, i + 1), num_heads=num_heads, position=i == 1,
                 downsample_block=downsample_block, conv_bias=conv_bias, init_value=ls_init_value,
             ))

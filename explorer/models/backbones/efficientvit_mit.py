@@ -103,8 +103,9 @@ class FusedMBConv(nn.Module):
 class LiteMLA(nn.Module):
     """Multi-scale linear attention: [B, C, H, W] -> the same shape.
 
-    A place's weight for another is relu(query) . relu(key), as a share of the sum over all places. That is no softmax,
-    and so (query . key) value may be computed as query (key . value), where the bracket is the same for every place.
+    A place's weight for another is relu(query) . relu(key), as a share of the sum over all places. That is no
+    softmax, and so (query . key) value may be computed as query (key . value), where the bracket is the same for
+    every place.
     A second set of heads reads queries, keys and values that a 5 x 5 filter has mixed among neighbours.
 
     head_dim: numbers of one head;  eps keeps a place that nobody suits from dividing by zero.
@@ -126,7 +127,7 @@ class LiteMLA(nn.Module):
         self.proj = ConvNormAct(2 * dim, dim, eps=norm_eps)  # the heads of both scales
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, 2 * C / head_dim, H * W, head_dim] of a map [B, C, H, W]; none is below 0 in the first two."""
+        """Three tensors [B, 2 * C / head_dim, H * W, head_dim] of a map [B, C, H, W]; the first two are 0 or more."""
         near = self.qkv(x)
         both = torch.cat((near, self.aggreg[0](near)), dim=1)  # [B, 6 * C, H, W]
         # each head has its query, key and value side by side: [B, heads, H * W, 3 * head_dim]
@@ -148,7 +149,7 @@ class LiteMLA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.queries_keys_values(x)
-        value = F.pad(value, (0, 1), value=1.0)  # a column of ones: the sum of the weights comes out beside the values
+        value = F.pad(value, (0, 1), value=1.0)  # a column of ones, under which the sum of the weights comes out
         read = query @ (key.transpose(-2, -1) @ value)  # [B, heads, H * W, head_dim + 1]
         mixed = read[..., :-1] / (read[..., -1:] + self.eps)
         mixed = mixed.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[-2:])  # [B, 2 * C, H, W]

@@ -97,7 +97,7 @@ class CascadedGroupAttention(nn.Module):
         """For each head in turn: its weights [B, N, N] and its result [B, C / heads, s, s]; N places."""
         result = 0
         for i, share in enumerate(x.chunk(self.num_heads, dim=1)):
-            query, key, value = self.qkvs[i](share + result).split([self.key_dim, self.key_dim, self.value_dim], dim=1)
+            query, key, value = self.qkvs[i](share + result).split((self.key_dim, self.key_dim, self.value_dim), 1)
             query = self.dws[i](query)
             scores = (query.flatten(2) * self.scale).transpose(1, 2) @ key.flatten(2)
             weights = (scores + self.attention_biases[i][self.attention_bias_idxs]).softmax(dim=-1)

@@ -25,7 +25,7 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.rotary import AxialRotary, CentredRotary, MixedRotary, Turn, rotate_pairs
 from explorer.models.layers.swiglu import SwiGLU
 from explorer.models.layers.transformer import Mlp, PatchEmbed, SwiGLUPacked
-from explorer.models.tokens import TokenModel, init_linear, rescale_branches
+from explorer.models.backbones.tokens import TokenModel, init_linear, rescale_branches
 
 
 class RotaryAttention(nn.Module):
@@ -321,7 +321,8 @@ def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: i
     if kind == "swiglu_packed":
         return SwiGLUPacked(dim, 2 * hidden, drop=drop)
     if kind in ("swiglu", "swiglu_norm"):
-        return SwiGLU(dim, hidden, norm_layer=norm_layer if kind == "swiglu_norm" else None, align_to=align_to, drop=drop)
+        inside = norm_layer if kind == "swiglu_norm" else None
+        return SwiGLU(dim, hidden, norm_layer=inside, align_to=align_to, drop=drop)
     raise ValueError(f"Unknown MLP {kind!r}. Use 'mlp', 'swiglu', 'swiglu_norm' or 'swiglu_packed'.")
 
 
@@ -357,8 +358,8 @@ _EVA02_LARGE = dict(_EVA02, mlp="swiglu_norm", qkv_fused=False)
 _EVA02_CLIP = dict(_EVA02_LARGE, scale_attn=True, global_pool="token")
 
 _EPS5 = partial(nn.LayerNorm, eps=1e-5)
-_DINO3 = dict(rope="centred", rope_temperature=100.0, halves=True, abs_positions=False, init_values=1e-5, reg_tokens=4,
-              fc_norm=False, dynamic_img_size=True, norm_layer=_EPS5)
+_DINO3 = dict(rope="centred", rope_temperature=100.0, halves=True, abs_positions=False, init_values=1e-5,
+              reg_tokens=4, fc_norm=False, dynamic_img_size=True, norm_layer=_EPS5)
 _DINO3_PLAIN = dict(_DINO3, img_size=256, qkv_bias=False)
 _DINO3_BIAS = dict(_DINO3, img_size=256)
 _PLUS = dict(mlp="swiglu", align_to=8)
@@ -369,15 +370,16 @@ _ROPE = dict(rope="axial", rope_temperature=100.0, rope_rows_first=False, key_bi
 _ROPE_APE = dict(_ROPE, abs_positions=True, no_embed_class=True)
 _MIXED = dict(_ROPE, rope="mixed", rope_temperature=10.0)
 _MIXED_APE = dict(_MIXED, abs_positions=True, no_embed_class=True)
-_ROPE_GAP = dict(img_size=256, rope="axial", rope_grid=(16, 16), class_token=False, abs_positions=False, init_values=1e-5)
+_ROPE_GAP = dict(img_size=256, rope="axial", rope_grid=(16, 16), class_token=False, abs_positions=False,
+                 init_values=1e-5)
 
 _PE = dict(rope="axial", rope_rows_first=False, rope_offset=1.0, key_bias=True, pre_norm=True, norm_layer=_EPS5)
 _PE_CORE = dict(_PE, global_pool="map")
 _PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope_grid=(32, 32))  # language models and maps read the tokens
 
 _SAPIENS = dict(img_size=(1024, 768), rope="centred", rope_temperature=100.0, rope_rescale=2.0, halves=True,
-                abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True, mlp="swiglu_packed", init_values=1.0,
-                attn_only_layer_scale=True, reg_tokens=8, global_pool="token", dynamic_img_size=True,
+                abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True, mlp="swiglu_packed",
+                init_values=1.0, attn_only_layer_scale=True, reg_tokens=8, global_pool="token", dynamic_img_size=True,
                 norm_layer=partial(nn.RMSNorm, eps=1e-6))
 
 

@@ -25,7 +25,13 @@ from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.mobile_blocks import SqueezeExcite
 from explorer.models.layers.pool import SelectAdaptivePool2d
-from explorer.models.layers.reparam import add_filters, fold_batch_norm, fold_identity, make_conv, reparameterize_parts
+from explorer.models.layers.reparam import (
+    add_filters,
+    fold_batch_norm,
+    fold_identity,
+    make_conv,
+    reparameterize_parts,
+)
 
 BRANCHES = 3  # convolutions that version 3 trains side by side in the place of one
 
@@ -80,7 +86,10 @@ def create_gate(in_chans: int, out_chans: int) -> nn.Sequential:
 
 
 def apply_gate(gate: nn.Module, x: Tensor, ghosts: Tensor) -> Tensor:
-    """Weigh `ghosts` [B, out, H, W] by what `gate` makes of `x` [B, in, H, W], at half the size: a quarter of the cost."""
+    """Weigh `ghosts` [B, out, H, W] by what `gate` makes of `x` [B, in, H, W].
+
+    The gate works at half the size, for a quarter of the cost.
+    """
     weights = torch.sigmoid(gate(F.avg_pool2d(x, 2, 2)))  # [B, out, H/2, W/2]
     return ghosts * F.interpolate(weights, size=ghosts.shape[-2:], mode="nearest")
 

@@ -24,7 +24,7 @@ from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import LayerScale, Mlp, resample_abs_pos_embed, to_pair
 from explorer.models.layers.windows import window_partition, window_reverse
-from explorer.models.tokens import init_linear, rescale_branches
+from explorer.models.backbones.tokens import init_linear, rescale_branches
 
 UNIT = 8  # patches on a side of the window that the first stage attends in; MAE covers whole windows
 POOLS = ("avg", "max", "avgmax", "")
@@ -57,7 +57,10 @@ class PooledAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, windows, heads, N, C / heads] of a map [B, H, W, in]; fewer N of queries if they are pooled."""
+        """Three tensors [B, windows, heads, N, C / heads] of a map [B, H, W, in].
+
+        Of pooled queries there are a quarter as many.
+        """
         query, key, value = self.qkv(x).chunk(3, dim=-1)  # [B, H, W, C] each
         size = self.window_of(x)
         query_size = size
@@ -195,8 +198,8 @@ class Hiera(VisionModel):
         if any(side < 32 or side % 32 for side in self.img_size):
             near = " x ".join(str(max(1, round(side / 32)) * 32) for side in self.img_size)
             raise ValueError(
-                f"img_size is {self.img_size[0]} x {self.img_size[1]}: windows of {UNIT} patches of 4 pixels need multiples "
-                f"of 32, e.g. {near}."
+                f"img_size is {self.img_size[0]} x {self.img_size[1]}: windows of {UNIT} patches of 4 pixels "
+                f"need multiples of 32, e.g. {near}."
             )
         self._check_head(num_classes, global_pool)
         self.num_classes, self.in_chans, self.balanced_init = num_classes, in_chans, balanced_init

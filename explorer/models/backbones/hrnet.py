@@ -35,7 +35,7 @@ def blocks(kind: type[nn.Module], in_chans: int, width: int, count: int) -> nn.S
     for i in range(count):
         shortcut = None
         if i == 0 and in_chans != out:
-            shortcut = conv_shortcut(in_chans, out, kernel=1, stride=1, dilation=1, first_dilation=1, norm=nn.BatchNorm2d)
+            shortcut = conv_shortcut(in_chans, out, kernel=1, stride=1, dilation=1, first_dilation=1, norm=PARTS.norm)
         layers.append(kind(in_chans if i == 0 else out, width, PARTS, stride=1, dilation=1, first_dilation=1,
                            shortcut=shortcut, drop_path=0.0))
     return nn.Sequential(*layers)

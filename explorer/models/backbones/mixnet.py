@@ -23,7 +23,9 @@ from explorer.models.layers.mobile_blocks import InvertedResidual
 
 
 class MixedConv(nn.ModuleList):
-    """Convolutions side by side, each on its own share of the channels: [B, in, H, W] -> [B, out, H/stride, W/stride].
+    """Convolutions side by side, each on its own share of the channels.
+
+    [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
 
     kernels: the size of each;  depthwise: every channel by itself
     conv:    makes one convolution

@@ -66,7 +66,9 @@ class UniversalInvertedResidual(nn.Module):
         middle = make_divisible(in_chans * expand)
         linear, active = partial(ConvNormAct, apply_act=False), partial(ConvNormAct, act_layer=act_layer)
         blur = bool(aa) and stride > 1
-        self.dw_start = linear(in_chans, in_chans, start, dilation=dilation, groups=in_chans) if start else nn.Identity()
+        self.dw_start = linear(
+            in_chans, in_chans, start, dilation=dilation, groups=in_chans
+        ) if start else nn.Identity()
         self.pw_exp = active(in_chans, middle, 1)
         self.dw_mid = active(
             middle, middle, mid, 1 if blur else stride, dilation=dilation, groups=middle
@@ -144,7 +146,8 @@ class MultiQueryAttention2d(nn.Module):
 class MobileAttention(nn.Module):
     """Multi-query attention beside a shortcut: [B, C, H, W] -> the same shape."""
 
-    def __init__(self, dim: int, *, num_heads: int, key_dim: int, kv_stride: int, layer_scale: float, drop_path: float):
+    def __init__(self, dim: int, *, num_heads: int, key_dim: int, kv_stride: int, layer_scale: float,
+                 drop_path: float):
         super().__init__()
         self.norm = BatchNormAct2d(dim, apply_act=False)
         self.attn = MultiQueryAttention2d(dim, num_heads=num_heads, key_dim=key_dim, kv_stride=kv_stride)
@@ -217,7 +220,8 @@ CONV_LARGE = (
     Blocks(48, 2, [Fused(3, 4)]),
     Blocks(96, 2, [Uib(3, 5), Uib(3, 3)]),
     Blocks(192, 2, [Uib(3, 5), *[Uib(3, 3)] * 3, Uib(3, 5), *[Uib(5, 3)] * 5, Uib(3, 0)]),
-    Blocks(512, 2, [*[Uib(5, 5)] * 4, Uib(5, 0), Uib(5, 3), *[Uib(5, 0)] * 2, Uib(5, 3), Uib(5, 5), *[Uib(5, 0)] * 3]),
+    Blocks(512, 2, [*[Uib(5, 5)] * 4, Uib(5, 0), Uib(5, 3), *[Uib(5, 0)] * 2, Uib(5, 3), Uib(5, 5),
+                    *[Uib(5, 0)] * 3]),
     Blocks(960, 1, [Conv(1)]),
 )
 

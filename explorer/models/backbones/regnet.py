@@ -228,7 +228,8 @@ class RegNet(VisionModel):
 
         self.num_features = num_features or chans
         if num_features:
-            self.final_conv: nn.Module = ConvNormAct(chans, num_features, 1, act_layer=act_layer, norm_layer=norm_layer)
+            self.final_conv: nn.Module = ConvNormAct(chans, num_features, 1, act_layer=act_layer,
+                                                     norm_layer=norm_layer)
         else:  # without norms behind the blocks, their sum has not been bent yet
             self.final_conv = create_act(act_layer if linear or preact else None)
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)

@@ -233,11 +233,14 @@ class RepVit(VisionModel):
                 nn.init.constant_(module.bn.weight, module.norm_start)
 
     def reparameterize(self) -> None:
-        """Make every sum of filters one convolution, in place; outputs in evaluation stay the same. For predicting only."""
+        """Make every sum of filters one convolution, in place, for predicting only.
+
+        Outputs in evaluation stay the same.
+        """
         reparameterize_parts(self)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Leave out the norms of classifiers that this model has not: those with the classifiers' own tensors left out."""
+        """Leave out the norms of classifiers that this model does not have; `create_model` leaves out only the rest."""
         missing = [f"head.{name}.bn." for name in ("head", "head_dist")
                    if not isinstance(getattr(self.head, name), NormLinear)]
         return {key: value for key, value in state.items() if not key.startswith(tuple(missing) or ("-",))}

@@ -40,7 +40,9 @@ class PrunedResNet(ResNet):
         chans = self.layer1[0].conv1.in_channels
         for layer, (out, widths) in zip((self.layer1, self.layer2, self.layer3, self.layer4), kept):
             if len(layer) != len(widths):
-                raise ValueError(f"A stage of {len(layer)} blocks needs as many pairs of widths in kept, not {len(widths)}.")
+                raise ValueError(
+                    f"A stage of {len(layer)} blocks needs as many pairs of widths in kept, not {len(widths)}."
+                )
             for block, (first, middle) in zip(layer, widths):
                 block.conv1, block.bn1 = narrowed(block.conv1, chans, first), nn.BatchNorm2d(first)
                 block.conv2, block.bn2 = narrowed(block.conv2, first, middle), nn.BatchNorm2d(middle)

@@ -5,8 +5,8 @@ A block has found edges, colours, fur; which of them matter depends on the photo
 it adds its correction. That won ImageNet's last contest in 2017, for hardly any arithmetic more.
 
 Hu et al., "Squeeze-and-Excitation Networks", 2017, https://arxiv.org/abs/1709.01507. These are the networks of the
-first PyTorch checkpoints, with their own parameter names ("legacy" in timm); today's, `seresnet50` and its like, are in
-`explorer/models/backbones/resnet.py`.
+first PyTorch checkpoints, with their own parameter names ("legacy" in timm); today's, `seresnet50` and its like,
+are in `explorer/models/backbones/resnet.py`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from explorer.models.layers.transformer import (
     QuickGELU,
     SwiGLUPacked,
 )
-from explorer.models.tokens import TokenModel, init_linear
+from explorer.models.backbones.tokens import TokenModel, init_linear
 
 
 class Block(nn.Module):

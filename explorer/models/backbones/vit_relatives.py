@@ -34,7 +34,10 @@ def _scale(dim: int, init_values: float | None) -> nn.Module:
 
 
 class TwinBlock(nn.Module):
-    """Two attentions side by side, then two MLPs side by side: [B, N, C] -> [B, N, C]. Half as deep, twice as wide."""
+    """Two attentions side by side, then two MLPs side by side: [B, N, C] -> [B, N, C].
+
+    Half as deep, twice as wide.
+    """
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool, proj_bias: bool,
                  init_values: float | None, proj_drop: float, attn_drop: float, drop_path: float, act_layer: Any,
@@ -105,7 +108,7 @@ class ParallelBlock(nn.Module):
         self.differential, self.attn_drop_rate = differential, attn_drop
         if differential:
             add_lambdas(self, index)
-        self.mlp_bias = None if qkv_bias else nn.Parameter(torch.zeros(hidden))  # without one for queries, keys, values
+        self.mlp_bias = None if qkv_bias else nn.Parameter(torch.zeros(hidden))  # its part of in_proj's bias
         self.in_norm = norm_layer(dim)
         self.in_proj = nn.Linear(dim, hidden + 3 * dim, bias=qkv_bias)
         self.q_norm = norm_layer(self.head_dim) if qk_norm else nn.Identity()
@@ -158,7 +161,7 @@ class ParallelBlock(nn.Module):
 
 
 def add_lambdas(layer: nn.Module, index: int) -> None:
-    """The learnt numbers that say how much of the second attention is taken away, and where they start in block `index`."""
+    """The learnt numbers that say how much of the second attention is taken away in block `index`."""
     for name in ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2"):
         layer.register_parameter(name, nn.Parameter(torch.empty(layer.head_dim).normal_(std=0.1)))
     layer.lambda_init = 0.8 - 0.6 * math.exp(-0.3 * index)  # deeper blocks take more away
@@ -214,7 +217,7 @@ class DifferentialAttention(nn.Module):
         return self.q_norm(query), self.k_norm(key), value.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each token (row) takes from each token (column), and less than nothing from some: [B, heads, N, N]."""
+        """How much each token (row) takes from each token (column), some of it negative: [B, heads, N, N]."""
         query, key, _ = self.queries_keys_values(x)
         return difference((query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1), strength(self))
 
@@ -279,8 +282,8 @@ _REG1 = dict(img_size=256, init_values=1e-5, class_token=False, no_embed_class=T
 _WEE = dict(_REG1, embed_dim=256, num_heads=4, mlp_ratio=5)
 _BEIT3 = dict(scale_norms=True, global_pool="avg", norm_layer=partial(nn.LayerNorm, eps=1e-5))
 _BEIT3_GIANT = dict(_BEIT3, embed_dim=1408, depth=40, num_heads=16, mlp_ratio=4.3637, patch_size=14)
-_AIM = dict(patch_size=14, depth=24, class_token=False, fc_norm=False, global_pool="avg", qkv_bias=False, proj_bias=False,
-            act_layer="silu", norm_layer=_RMS5, embed_norm=_RMS5, mlp_layer=SwiGLU)
+_AIM = dict(patch_size=14, depth=24, class_token=False, fc_norm=False, global_pool="avg", qkv_bias=False,
+            proj_bias=False, act_layer="silu", norm_layer=_RMS5, embed_norm=_RMS5, mlp_layer=SwiGLU)
 _AIM_LARGE = dict(_AIM, embed_dim=1024, num_heads=8, mlp_ratio=2.75)
 _AIM_HUGE = dict(_AIM, embed_dim=1536, num_heads=12, mlp_ratio=2.6667)
 _AIM_1B = dict(_AIM, embed_dim=2048, num_heads=16, mlp_ratio=2.75)

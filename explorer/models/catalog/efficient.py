@@ -253,4 +253,13 @@ FAMILIES = (
              "Its filters are trained as sums of three, and `reparameterize()` makes each of them one.",
         names="""repvit_m1 repvit_m2 repvit_m3 repvit_m0_9 repvit_m1_0 repvit_m1_1 repvit_m1_5 repvit_m2_3""",
     ),
+    family(
+        "mobilenet_edgetpu", title="MobileNetEdgeTPU", year=2020, arxiv="2003.02838", module="mobilenet_edgetpu",
+        paper="Gupta and Akin, Accelerator-aware Neural Network Design using AutoML",
+        idea="MobileNet for a chip that computes full convolutions faster than it fetches data for depthwise ones. "
+             "Large maps get full convolutions, which widen and filter in one; small maps keep MobileNetV2's block. "
+             "The second version, of 2022, splits some of them into groups, a middle way.",
+        names="""mobilenet_edgetpu_100 mobilenet_edgetpu_v2_xs mobilenet_edgetpu_v2_s mobilenet_edgetpu_v2_m
+                 mobilenet_edgetpu_v2_l""",
+    ),
 )

@@ -113,9 +113,9 @@ FAMILIES = (
         "efficientvit_msra", title="EfficientViT (Microsoft)", year=2023, arxiv="2305.07027",
         module="efficientvit_msra",
         paper="Liu et al., EfficientViT: Memory Efficient Vision Transformer with Cascaded Group Attention",
-        idea="A transformer counted in milliseconds: moving tensors about takes longer than arithmetic, so attend rarely. "
-             "Most layers are plain convolutions on maps that are small from the start. Each attention head gets its own "
-             "share of the channels and adds what the head before it has found, so that no two compute the same.",
+        idea="A transformer counted in milliseconds: moving tensors about takes longer than arithmetic, so attend "
+             "rarely. Most layers are plain convolutions on maps that are small from the start. Each attention head gets "
+             "its own share of the channels and adds what the head before it has found, so that no two are the same.",
         names="efficientvit_m0 efficientvit_m1 efficientvit_m2 efficientvit_m3 efficientvit_m4 efficientvit_m5",
     ),
 )

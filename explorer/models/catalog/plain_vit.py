@@ -139,9 +139,9 @@ FAMILIES = (
         "vit_parallel", title="Vision Transformer with parallel layers", year=2023, arxiv="2302.05442",
         module="vit_relatives",
         paper="Dehghani et al., Scaling Vision Transformers to 22 Billion Parameters",
-        idea="Attention and MLP read the same tokens at the same time, out of one large matrix. "
-             "One multiplication in place of two keeps a large machine busy, and little is lost. "
-             "Norms on queries and keys hold the weights of attention in check, without which the largest models diverge.",
+        idea="Attention and MLP read the same tokens at the same time, out of one large matrix. One multiplication "
+             "in place of two keeps a large machine busy, and little is lost. Norms on queries and keys hold the "
+             "weights of attention in check, without which the largest models diverge.",
         names="""vit_base_patch16_xp_224 vit_large_patch14_xp_224 vit_huge_patch14_xp_224
                  vit_pwee_patch16_reg1_gap_256""",
     ),

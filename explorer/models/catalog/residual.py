@@ -192,7 +192,8 @@ FAMILIES = (
         idea="""RegNet's simple rule with blocks turned inside out: wide in the middle, thin at both ends. No shortcut
                 and no activation follows where a map changes its shape, as in MobileNetV2. The number at the end is
                 how many channels a group of the middle convolution has.""",
-        names="regnetz_b16 regnetz_c16 regnetz_d32 regnetz_d8 regnetz_e8",
+        names="""regnetz_b16 regnetz_c16 regnetz_d32 regnetz_d8 regnetz_e8 regnetz_b16_evos regnetz_c16_evos
+                 regnetz_d8_evos""",
     ),
     family(
         "resnet_pruned", title="Pruned ResNet", year=2020, arxiv="2002.08258", module="resnet_pruned",

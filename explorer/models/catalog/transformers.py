@@ -62,18 +62,19 @@ FAMILIES = (
     family(
         "beit", title="BEiT", year=2021, arxiv="2106.08254", module="beit",
         paper="Bao et al., BEiT: BERT Pre-Training of Image Transformers",
-        idea="Cover four patches of ten and guess what is hidden: a transformer learns from photos without labels. What "
-             "it guesses is one of 8192 visual words that another network has learnt, not the pixels themselves. Each "
-             "block adds a learnt number for how far apart two patches are, so no patch carries a position of its own.",
+        idea="Cover four patches of ten and guess what is hidden: a transformer learns from photos without labels. "
+             "What it guesses is one of 8192 visual words that another network has learnt, not the pixels "
+             "themselves. Each block adds a learnt number for how far apart two patches are, so no patch carries a "
+             "position of its own.",
         names="""beit_base_patch16_224 beit_base_patch16_384 beit_large_patch16_224 beit_large_patch16_384
                  beit_large_patch16_512""",
     ),
     family(
         "beitv2", title="BEiT v2", year=2022, arxiv="2208.06366", module="beit",
         paper="Peng et al., BEiT v2: Masked Image Modeling with Vector-Quantized Visual Tokenizers",
-        idea="BEiT with better words: the hidden patches are guessed by meaning, not by looks. The dictionary is learnt "
-             "by rebuilding CLIP's features, so that two words differ where the things differ. While it learns, the "
-             "class token must carry enough of the photo for shallow layers to guess the rest.",
+        idea="BEiT with better words: the hidden patches are guessed by meaning, not by looks. The dictionary is "
+             "learnt by rebuilding CLIP's features, so that two words differ where the things differ. While it "
+             "learns, the class token must carry enough of the photo for shallow layers to guess the rest.",
         names="beitv2_base_patch16_224 beitv2_large_patch16_224",
     ),
     family(
@@ -115,17 +116,17 @@ FAMILIES = (
     family(
         "eva", title="EVA", year=2022, arxiv="2211.07636", module="eva",
         paper="Fang et al., EVA: Exploring the Limits of Masked Visual Representation Learning at Scale",
-        idea="Hide patches and guess what CLIP would have said of them, with a billion parameters. CLIP's features say "
-             "what a patch means, so the guess teaches more than pixels would. Photos without any label are enough, and "
-             "the result is a better start for CLIP itself.",
+        idea="Hide patches and guess what CLIP would have said of them, with a billion parameters. CLIP's features "
+             "say what a patch means, so the guess teaches more than pixels would. Photos without any label are "
+             "enough, and the result is a better start for CLIP itself.",
         names="eva_giant_patch14_224 eva_giant_patch14_336 eva_giant_patch14_560 eva_giant_patch14_clip_224",
     ),
     family(
         "eva02", title="EVA-02", year=2023, arxiv="2303.11331", module="eva",
         paper="Fang et al., EVA-02: A Visual Representation for Neon Genesis",
-        idea="EVA with the parts that language models had found: a third of the size, and better. Queries and keys turn "
-             "by an angle that tells where their patch is, and one half of the MLP opens and closes the other. A further "
-             "norm inside each branch keeps the training steady.",
+        idea="EVA with the parts that language models had found: a third of the size, and better. Queries and keys "
+             "turn by an angle that tells where their patch is, and one half of the MLP opens and closes the "
+             "other. A further norm inside each branch keeps the training steady.",
         names="""eva02_tiny_patch14_224 eva02_tiny_patch14_336 eva02_small_patch14_224 eva02_small_patch14_336
                  eva02_base_patch14_224 eva02_base_patch14_448 eva02_large_patch14_224 eva02_large_patch14_448
                  eva02_base_patch16_clip_224 eva02_large_patch14_clip_224 eva02_large_patch14_clip_336
@@ -134,9 +135,9 @@ FAMILIES = (
     family(
         "vit_rope", title="Vision Transformer with rotary positions", year=2024, arxiv="2403.13298", module="eva",
         paper="Heo et al., Rotary Position Embedding for Vision Transformer",
-        idea="Turn queries and keys by angles that grow with the patch's row and column. How well two patches fit then "
-             "depends on how far apart they are, so the network takes larger photos than it was trained on. In the mixed "
-             "form each head learns its own directions, diagonals too.",
+        idea="Turn queries and keys by angles that grow with the patch's row and column. How well two patches fit "
+             "then depends on how far apart they are, so the network takes larger photos than it was trained on. "
+             "In the mixed form each head learns its own directions, diagonals too.",
         names="""vit_small_patch16_rope_224 vit_base_patch16_rope_224 vit_large_patch16_rope_224
                  vit_small_patch16_rope_ape_224 vit_base_patch16_rope_ape_224 vit_large_patch16_rope_ape_224
                  vit_small_patch16_rope_mixed_224 vit_base_patch16_rope_mixed_224 vit_large_patch16_rope_mixed_224
@@ -148,9 +149,10 @@ FAMILIES = (
     family(
         "dinov3", title="DINOv3", year=2025, arxiv="2508.10104", module="eva",
         paper="Siméoni et al., DINOv3",
-        idea="DINOv2 at ten times the size, with patch features that stay sharp however long it trains. A seven-billion "
-             "teacher learns from 1.7 billion photos without labels, and small models learn from it. Positions run from "
-             "-1 to 1 on every photo and are stretched by chance in training, so any size of photo will do.",
+        idea="DINOv2 at ten times the size, with patch features that stay sharp however long it trains. "
+             "A seven-billion teacher learns from 1.7 billion photos without labels, and small models learn from it. "
+             "Positions run from -1 to 1 on every photo and are stretched by chance in training, so any size of "
+             "photo will do.",
         names="""vit_small_patch16_dinov3 vit_small_plus_patch16_dinov3 vit_base_patch16_dinov3 vit_large_patch16_dinov3
                  vit_huge_plus_patch16_dinov3 vit_7b_patch16_dinov3 vit_tiny_patch16_dinov3_qkvb
                  vit_small_patch16_dinov3_qkvb vit_small_plus_patch16_dinov3_qkvb vit_base_patch16_dinov3_qkvb
@@ -159,9 +161,9 @@ FAMILIES = (
     family(
         "perception_encoder", title="Perception Encoder", year=2025, arxiv="2504.13181", module="eva",
         paper="Bolya et al., Perception Encoder: The best visual embeddings are not at the output of the network",
-        idea="Trained on captions alone, a transformer knows where things are as well, but in its middle blocks. The core "
-             "model pools all tokens with attention, to match photos and captions. Two more models bring what is in the "
-             "middle out to the end: one for language models, one for detection and depth.",
+        idea="Trained on captions alone, a transformer knows where things are as well, but in its middle blocks. "
+             "The core model pools all tokens with attention, to match photos and captions. Two more models bring "
+             "what is in the middle out to the end: one for language models, one for detection and depth.",
         names="""vit_pe_core_tiny_patch16_384 vit_pe_core_small_patch16_384 vit_pe_core_base_patch16_224
                  vit_pe_core_large_patch14_336 vit_pe_core_gigantic_patch14_448 vit_pe_lang_large_patch14_448
                  vit_pe_lang_gigantic_patch14_448 vit_pe_spatial_tiny_patch16_512 vit_pe_spatial_small_patch16_512
@@ -172,16 +174,18 @@ FAMILIES = (
         "sapiens2", title="Sapiens2", year=2026, arxiv="2604.21681", module="eva",
         paper="Khirodkar et al., Sapiens2",
         idea="A transformer that has seen a billion photos of people, and nothing else, for poses, body parts and "
-             "surfaces. It learns by rebuilding hidden patches and by agreeing with itself about two views of one photo. "
-             "In the middle blocks two heads of queries share one head of keys, which saves time on large portraits.",
+             "surfaces. It learns by rebuilding hidden patches and by agreeing with itself about two views of one "
+             "photo. In the middle blocks two heads of queries share one head of keys, which saves time on large "
+             "portraits.",
         names="""vit_base_patch16_sapiens2 vit_large_patch16_sapiens2 vit_huge_patch16_sapiens2
                  vit_giant_patch16_sapiens2 vit_5b_patch16_sapiens2""",
     ),
     family(
         "lingbot_vision", title="LingBot-Vision", year=2026, arxiv="2607.05247", module="eva",
         paper="Fu et al., Vision Pretraining for Dense Spatial Perception",
-        idea="DINOv3's network, trained for answers at every place of a photo, such as depth. It is meant as the eye of a "
-             "robot, which must know where things are and not only what they are. The names differ in size alone.",
+        idea="DINOv3's network, trained for answers at every place of a photo, such as depth. It is meant as the "
+             "eye of a robot, which must know where things are and not only what they are. The names differ in "
+             "size alone.",
         names="""vit_small_patch16_lingbot vit_base_patch16_lingbot vit_large_patch16_lingbot
                  vit_giant_patch16_lingbot""",
     ),
@@ -196,17 +200,18 @@ FAMILIES = (
     family(
         "hiera", title="Hiera", year=2023, arxiv="2306.00989", module="hiera",
         paper="Ryali et al., Hiera: A Hierarchical Vision Transformer without the Bells-and-Whistles",
-        idea="A pyramid of attention with everything taken away that the network can learn instead. It learns it by "
-             "filling in photos of which six parts of ten are covered. Large maps are looked at in small windows, small "
-             "maps as a whole, and a map shrinks where the strongest of four neighbours asks for all.",
+        idea="A pyramid of attention with everything taken away that the network can learn instead. It learns it "
+             "by filling in photos of which six parts of ten are covered. Large maps are looked at in small "
+             "windows, small maps as a whole, and a map shrinks where the strongest of four neighbours asks for "
+             "all.",
         names="""hiera_tiny_224 hiera_small_224 hiera_base_224 hiera_base_plus_224 hiera_large_224 hiera_huge_224""",
     ),
     family(
         "hiera_abswin", title="Hiera with absolute window positions", year=2023, arxiv="2311.05613", module="hiera",
         paper="Bolya et al., Window Attention is Bugged: How not to Interpolate Position Embeddings",
-        idea="Positions in two parts, so that a network with windows takes photos of another size. One part says where in "
-             "its window a patch is and repeats in every window; the other is stretched over the whole photo. Stretching "
-             "both at once, as was usual, moves the windows' pattern away from the windows.",
+        idea="Positions in two parts, so that a network with windows takes photos of another size. One part says "
+             "where in its window a patch is and repeats in every window; the other is stretched over the whole "
+             "photo. Stretching both at once, as was usual, moves the windows' pattern away from the windows.",
         names="hiera_small_abswin_256 hiera_base_abswin_256",
     ),
     family(

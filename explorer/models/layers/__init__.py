@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "separable_conv": ("SeparableConv", "SeparableConv2d", "SeparableConvNormAct"),
     "selective_kernel": ("SelectiveKernel",),
     "std_conv": ("StdConv2d",),
+    "reparam": ("add_filters", "fold_batch_norm", "identity_weight", "pad_weight"),
     "split_attention": ("SplitAttention",),
     "transformer": (
         "Attention", "LayerScale", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",

@@ -25,6 +25,7 @@ class SEModule(nn.Module):
     """Squeeze-and-excitation: [B, C, H, W] -> [B, C, H, W].
 
     The mean of each channel goes through two small layers, whose sigmoid weighs the channels.
+    norm_layer: makes a norm between the two, for those networks that have one.
     Hu et al., "Squeeze-and-Excitation Networks", 2018.
     """
 
@@ -35,7 +36,7 @@ class SEModule(nn.Module):
         super().__init__()
         reduced = rd_channels or make_divisible(channels * rd_ratio, rd_divisor, round_limit=0.0)
         self.fc1 = nn.Conv2d(channels, reduced, 1)
-        self.bn = norm_layer(reduced) if norm_layer is not None else nn.Identity()  # a norm between, in a few networks
+        self.bn = norm_layer(reduced) if norm_layer is not None else nn.Identity()
         self.act = create_act(act_layer, inplace=True)
         self.fc2 = nn.Conv2d(reduced, channels, 1)
         self.gate = nn.Sigmoid()

@@ -15,7 +15,8 @@ class GroupNormAct(nn.GroupNorm):
     """GroupNorm followed by an activation: [B, C, H, W] -> [B, C, H, W].
 
     Mean and variance are those of a group of channels of one photo. Wu and He, "Group Normalization", 2018.
-    num_groups: how many groups; or group_size: how many channels in each. drop_layer: dropout in front of the activation.
+    num_groups: how many groups; or group_size: how many channels in each
+    drop_layer: dropout in front of the activation
     Raises ValueError where the channels can't form equal groups.
     """
 
@@ -23,7 +24,9 @@ class GroupNormAct(nn.GroupNorm):
                  apply_act: bool = True, act_layer: str | type[nn.Module] | None = nn.ReLU, inplace: bool = True,
                  drop_layer: type[nn.Module] | None = None):
         if group_size is not None and num_channels % group_size:
-            raise ValueError(f"{num_channels} channels can't form groups of {group_size}: use a divisor of {num_channels}.")
+            raise ValueError(
+                f"{num_channels} channels can't form groups of {group_size}: use a divisor of {num_channels}."
+            )
         super().__init__(num_channels // group_size if group_size else num_groups, num_channels, eps=eps)
         self.drop = drop_layer() if drop_layer is not None else nn.Identity()
         self.act = create_act(act_layer if apply_act else None, inplace=inplace)

@@ -56,7 +56,7 @@ class AxialRotary(nn.Module):
                  offset: float = 0.0, rows_first: bool = True):
         super().__init__()
         if head_dim % 4:
-            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs of them, so a multiple of 4.")
+            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, so give a multiple of 4.")
         self.num_speeds, self.temperature = head_dim // 4, temperature
         self.trained_grid, self.offset, self.rows_first = trained_grid, offset, rows_first
 
@@ -83,7 +83,7 @@ class CentredRotary(nn.Module):
     def __init__(self, head_dim: int, *, temperature: float = 100.0, rescale: float | None = None):
         super().__init__()
         if head_dim % 4:
-            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs of them, so a multiple of 4.")
+            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, so give a multiple of 4.")
         self.num_speeds, self.temperature, self.rescale = head_dim // 4, temperature, rescale
 
     def forward(self, grid: tuple[int, int], device: torch.device | None = None) -> Turn:
@@ -110,7 +110,7 @@ class MixedRotary(nn.Module):
     def __init__(self, head_dim: int, *, depth: int, num_heads: int, temperature: float = 10.0):
         super().__init__()
         if head_dim % 4:
-            raise ValueError(f"A head has {head_dim} numbers: at the start they come in fours, so give a multiple of 4.")
+            raise ValueError(f"A head has {head_dim} numbers: two axes need pairs, so give a multiple of 4.")
         self.temperature = temperature
         self.freqs = nn.Parameter(torch.zeros(2, depth, num_heads, head_dim // 2))  # along x, along y
         self.init_weights()

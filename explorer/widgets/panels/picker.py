@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 # --- what is there, and what fits: plain functions ------------------------------------------------------------
 
 SIZES: dict[str, tuple[float, float]] = {  # parameters, from and below
-    "under 5 M": (0, 5e6), "5 to 25 M": (5e6, 25e6), "25 to 100 M": (25e6, 100e6), "100 M and more": (100e6, float("inf")),
+    "under 5 M": (0, 5e6), "5 to 25 M": (5e6, 25e6), "25 to 100 M": (25e6, 100e6),
+    "100 M and more": (100e6, float("inf")),
 }
 
 #: Licences that allow commercial use with nothing but a notice. Other texts set terms of their own.
@@ -158,7 +159,8 @@ def percent(value: float | None) -> str:
 def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """The rows of the list: name, year, and the numbers of COLUMNS, of which one is shown."""
     for name, card in cards.items():
-        yield name, str(card.family.year), (count_text(card.parameters), count_text(card.macs), percent(card.config.top1))
+        numbers = count_text(card.parameters), count_text(card.macs), percent(card.config.top1)
+        yield name, str(card.family.year), numbers
 
 
 def tag_label(tag: TagRow) -> str:
@@ -240,7 +242,8 @@ class PickerPanel(Panel):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
-        head = _box(W.HBox, "vx-picker-head", [W.HTML("<h3>Model</h3>", layout=auto, style=self.count.style), self.fold])
+        heading = W.HTML("<h3>Model</h3>", layout=auto, style=self.count.style)
+        head = _box(W.HBox, "vx-picker-head", [heading, self.fold])
         super().__init__(session, [head, self.body, self.comparison])
         self.add_class("vx-picker")
 
@@ -281,8 +284,10 @@ class PickerPanel(Panel):
             others = found if not filters.family else find_cards(replace(filters, family=""))
             self.timeline.light({card.family.name for card in others})
             total = len(all_cards())
-            self.count.value = (f'<span class="vx-soft" role="status">{len(found)} of {total} models</span>' if found else
-                                f'<span role="status">{escape(what_to_loosen(filters))}</span>')
+            self.count.value = (
+                f'<span class="vx-soft" role="status">{len(found)} of {total} models</span>' if found else
+                f'<span role="status">{escape(what_to_loosen(filters))}</span>'
+            )
             self.clear.disabled = not filters.active()
             self._show_model()
 
@@ -366,8 +371,9 @@ class PickerPanel(Panel):
                 except Exception as error:  # a card is a convenience: the model can be opened without it
                     log.warning("the card of %s could not be drawn", name, exc_info=error)
                     published = bool(full)
-                    self.card.value = (f'<div class="vx-note">The card of {escape(name)} could not be drawn '
-                                       f"({escape(f'{type(error).__name__}: {error}')}). The model can be opened all the same.</div>")
+                    why = escape(f"{type(error).__name__}: {error}")
+                    self.card.value = (f'<div class="vx-note">The card of {escape(name)} could not be drawn ({why}). '
+                                       "The model can be opened all the same.</div>")
             self.open_trained.disabled = not published
             self.open_trained.description = (
                 "Open" if name is None else "No trained weights are published" if not published else

@@ -107,8 +107,8 @@ def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) ->
         blocks = "".join(
             f'<rect x="{start + pitch * i:.1f}" y="{top:.1f}" width="{thin:.1f}" height="{height:.1f}" rx="1.5"/>'
             for i in range(run.count))
-        shapes.append(f'<g fill="currentColor" fill-opacity=".55" stroke="currentColor"><title>{escape(title)}</title>'
-                      f"{blocks}</g>")
+        shapes.append('<g fill="currentColor" fill-opacity=".55" stroke="currentColor">'
+                      f"<title>{escape(title)}</title>{blocks}</g>")
         if before is not None:
             x, half = before
             links.append(f"M{x:.1f} {middle - half:.1f}L{start:.1f} {top:.1f}V{top + height:.1f}"

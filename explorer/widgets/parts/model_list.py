@@ -63,7 +63,8 @@ class ModelList(ExplorerPart):
     @t.validate("value")
     def _listed(self, proposal):
         if proposal["value"] is not None and proposal["value"] not in self._shown:
-            raise t.TraitError(f"{proposal['value']!r} is not among the {len(self._shown)} models that are listed now.")
+            count = len(self._shown)
+            raise t.TraitError(f"{proposal['value']!r} is not among the {count} models that are listed now.")
         return proposal["value"]
 
     def _release(self) -> None:
