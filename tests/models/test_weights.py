@@ -815,7 +815,7 @@ def test_published_accuracy_is_that_of_the_weights_own_photo_size():
 
 
 def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
-    source = randomise(ours.create_model("repvgg_a0"))
+    source = randomised("repvgg_a0")
     grey = ours.create_model("repvgg_a0", checkpoint_path=saved(source), in_chans=1).eval()
     assert len(grey.load_report.adapted) == 2
     x = torch.rand(1, 1, 64, 64)
