@@ -57,6 +57,11 @@ def attention_maps(
     network = backbone(model)
     layers = [(path, m) for path, m in network.named_modules() if callable(getattr(m, "attention_weights", None))]
     name = network.config.name or type(network).__name__
+    if not layers and isinstance(getattr(network, "module", None), nn.Module):
+        raise ValueError(
+            f"{name} is another library's model, whose attention layers keep their weights to themselves. Take one of "
+            "explorer's own transformers; often it has the same name without the library's in front."
+        )
     if not layers:
         raise ValueError(
             f"{name} has no attention layers whose weights could be shown. Take a transformer, such as "

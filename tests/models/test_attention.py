@@ -123,3 +123,9 @@ def test_one_pass_is_enough():
     model.patch_embed.register_forward_hook(lambda *_: passes.append(1))
     explorer.attention_maps(model, photos)
     assert len(passes) == 1
+
+
+def test_another_librarys_transformer_says_where_its_own_kind_is_found():
+    model = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)))
+    with pytest.raises(ValueError, match="another library's model, .* Take one of explorer's own transformers"):
+        explorer.attention_maps(model, torch.zeros(1, 3, 32, 32))
