@@ -33,6 +33,11 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.optimize": ("optimize",),
     "models.attention": ("AttentionMap", "attention_maps"),
     "models.weights": ("WeightsError",),
+    # learning
+    "training.finetune": ("finetune",),
+    "training.run": ("Run",),
+    "training.loading": ("load_run",),
+    "training.evaluate": ("Evaluation", "evaluate"),
     # the app
     "widgets.dashboard": ("Dashboard",),
 })

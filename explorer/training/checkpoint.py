@@ -1,6 +1,7 @@
 """A run's folder: what it must keep to go on after a crash, written so that a crash in the middle loses nothing.
 
     recipe.json      the settings
+    model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
     history.jsonl    every event but the batches, one a line
     last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
 """
@@ -17,7 +18,7 @@ import torch
 
 from explorer.training.loop import State, TrainingError
 
-RECIPE, HISTORY, LAST = "recipe.json", "history.jsonl", "last.pt"
+RECIPE, MODEL, HISTORY, LAST = "recipe.json", "model.json", "history.jsonl", "last.pt"
 COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
 
 

@@ -217,7 +217,8 @@ class Evaluation:
 
         # As one-hot answers, argmax decides ties for k = 1 just as `predicted` and the confusion matrix do.
         answers = self.predicted if k == 1 else self._scores
-        return float(multiclass_accuracy(answers, self.labels, len(self.classes), average="micro", top_k=k))
+        share = float(multiclass_accuracy(answers, self.labels, len(self.classes), average="micro", top_k=k))
+        return round(share * len(self)) / len(self)  # torchmetrics divides in float32
 
     @cached_property
     def top1_interval(self) -> tuple[float, float] | None:
@@ -318,9 +319,9 @@ class Evaluation:
         edges = torch.linspace(0, 1, BINS + 1)
         places = torch.bucketize(confidence, edges, right=True) - 1
         bins = []
-        for i, (low, high) in enumerate(zip(edges.tolist(), edges.tolist()[1:])):
+        for i in range(BINS):
             inside = places == i
-            bins.append(Bin(low, high, int(inside.sum()), float(confidence[inside].mean()), float(right[inside].float().mean())))
+            bins.append(Bin(i / BINS, (i + 1) / BINS, int(inside.sum()), float(confidence[inside].mean()), float(right[inside].float().mean())))
         return Calibration(float(error), tuple(bins))
 
     @property

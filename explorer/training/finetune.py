@@ -81,10 +81,17 @@ def finetune(
     folder = None if run_dir is None else Path(run_dir).expanduser()
     if folder is not None:
         _claim(folder, recipe, resume)
-    net = _model_for(model, splits, recipe, pretrained, device, input_size)
-    job = _Job(net, splits, recipe, folder, resume)
+    net = model_for(model, splits, recipe, pretrained, device, input_size)
+    job = Job(net, splits, recipe, folder, resume)
     run = Run(net, splits, recipe, job.events, folder=folder, name=name or (folder.name if folder else f"{net.config.architecture} on {splits.name}"),
               listeners=[on_event] if on_event else [])
+    if folder is not None:
+        checkpoint.write_json(folder / checkpoint.MODEL, {
+            "run": run.name, "name": model if isinstance(model, str) else net.config.architecture,
+            "by_name": isinstance(model, str), "pretrained": pretrained, "data": splits.name, "labels": list(splits.classes),
+            "channels": input_size[0] if input_size is not None and input_size[0] != 3 else None,
+            "config": net.config.as_timm(),
+        })
     RUNS.add(run)
     return run.start()
 
@@ -106,7 +113,7 @@ def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
     checkpoint.write_json(there, recipe.as_dict())
 
 
-def _model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
                input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes, drawn by the seed."""
     classes = len(splits.classes)
@@ -137,10 +144,11 @@ def _model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrai
     return net
 
 
-class _Job:
+class Job:
     """What a run's thread does: prepare, then follow the loop, and save on the way."""
 
-    def __init__(self, model: VisionModel, splits: Splits, recipe: Recipe, folder: Path | None, resume: bool):
+    def __init__(self, model: VisionModel, splits: Splits, recipe: Recipe, folder: Path | None = None,
+                 resume: bool = False):
         self.model, self.splits, self.recipe, self.folder = model, splits, recipe, folder
         self.resume = resume and folder is not None and (folder / checkpoint.LAST).is_file()
         self.state: State | None = None
@@ -150,7 +158,7 @@ class _Job:
         """All events of one start: a run that was stopped and is started again goes on where it was."""
         with threads_for(self.recipe) as threads:
             if self.state is None:
-                yield from self._prepare(run, threads)
+                yield from self.prepare(run, threads)
             else:
                 self._go_on()
             if self.state is None:  # asked to stop while preparing
@@ -171,7 +179,7 @@ class _Job:
                                                 and event.batch % recipe.accumulate == 0):
                     yield from self._save()
 
-    def _prepare(self, run: Run, threads: int) -> Iterator[Event]:
+    def prepare(self, run: Run, threads: int) -> Iterator[Event]:
         """Open the photos, cache what can be cached, and put the optimizer together."""
         before = set(self.splits.notes)
         self.splits = run.data = without_broken(self.splits)

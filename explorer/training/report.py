@@ -1,0 +1,292 @@
+"""An `Evaluation` for people: as text, as plain HTML without script, and as charts to keep.
+
+The HTML takes its text colour from the page and shades cells with see-through colours, so it is right on light and on dark
+pages. Shades and bars only repeat what stands there as a number.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from explorer.data.images import ImageError
+from explorer.inspection import draw
+
+if TYPE_CHECKING:
+    from explorer.training.evaluate import Confused, Evaluation, JudgedPhoto
+
+TABLE = 25  # classes up to which the confusion matrix is a table; a larger one is a picture
+ROWS = 25  # classes in a table of figures: the weakest, where there are more
+PAIRS, PHOTOS, CURVES = 10, 8, 10  # confused pairs, worst photos and curves that are shown
+RIGHT, WRONG = "74,143,217", "222,122,40"  # blue and orange, which colour-blind people can tell apart
+CELL = "text-align:right;padding:2px 8px"
+
+
+def percent(share: float | None) -> str:
+    """0.6132 -> "61.3 %"; a dash for what is not defined."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def headline(result: Evaluation) -> str:
+    """The figures that stand for all: how many photos, how many right, how sure."""
+    parts = [f"{len(result)} photo{'s' * (len(result) != 1)}"]
+    if result.multi_label:
+        parts += [f"all classes right {percent(result.exact_match)}",
+                  f"mean average precision {percent(result.mean_average_precision)}"]
+    else:
+        parts.append(f"top-1 {percent(result.top1)}")
+        if result.topk > 1 and (among := result.top(result.topk)) is not None:
+            parts.append(f"top-{result.topk} {percent(among)}")
+    return ", ".join([*parts, f"loss {result.loss:.3f}"])
+
+
+def facts(result: Evaluation) -> list[str]:
+    """Sentences on how far the figures can be trusted, and what they took."""
+    found = []
+    if result.top1_interval is not None:
+        low, high = result.top1_interval
+        found.append(f"{len(result)} photos: with ever more photos like these, top-1 would likely (95 %) settle between "
+                     f"{percent(low)} and {percent(high)}.")
+    found.append(f"Each class counted alike: {percent(result.balanced)}. Calibration error (ECE): "
+                 f"{percent(result.calibration.error)}.")
+    if result.tta:
+        found.append("Each photo and its mirror image, averaged.")
+    if (pace := result.throughput) is not None:
+        found.append(f"{pace.photos_per_second:.1f} photos a second on {pace.device} ({percent(pace.forward_seconds / pace.seconds)} "
+                     f"of the time in the network; {pace.torch_threads} threads of torch, {pace.open_threads} that open photos).")
+    return found
+
+
+def weakest(result: Evaluation) -> list[str]:
+    """The classes in their order; of many those with the smallest F1."""
+    names = list(result.per_class)
+    if len(names) <= ROWS:
+        return names
+    known = [name for name in names if result.per_class[name].support]
+    return sorted(known, key=lambda name: result.per_class[name].f1)[:ROWS]
+
+
+def _figures(result: Evaluation, name: str) -> list[str]:
+    one = result.per_class[name]
+    area = result.roc[name].area if name in result.roc else None
+    return [percent(one.precision), percent(one.recall), percent(one.f1), "–" if area is None else f"{area:.3f}", str(one.support)]
+
+
+FIGURES = ("precision", "recall", "F1", "ROC area", "photos")
+
+
+# --- text ---------------------------------------------------------------------------------------------------
+
+
+def as_text(result: Evaluation) -> str:
+    """What a terminal shows."""
+    lines = [f"{result.model_name} on {result.data_name}: {headline(result)}", *facts(result), ""]
+    shown = weakest(result)
+    if len(shown) < len(result.per_class):
+        lines.append(f"The {len(shown)} weakest of {len(result.per_class)} classes:")
+    lines += _columns([("class", *FIGURES), *((name, *_figures(result, name)) for name in shown)], left={0})
+    if result.most_confused:
+        rows = [(pair.true, pair.predicted, str(pair.count), percent(pair.share)) for pair in result.most_confused[:PAIRS]]
+        lines += ["", *_columns([("taken for another class", "namely", "photos", "of that class"), *rows], left={0, 1})]
+    wrong = [row for row in result.worst if not row.right][:PHOTOS]
+    if wrong:
+        rows = [(row.name, row.true, row.predicted, percent(row.probability), f"{row.loss:.2f}") for row in wrong]
+        lines += ["", *_columns([("worst photos", "are", "taken for", "with", "loss"), *rows], left={0, 1, 2})]
+    return "\n".join(lines)
+
+
+def _columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+# --- HTML ---------------------------------------------------------------------------------------------------
+
+
+def as_html(result: Evaluation) -> str:
+    notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in result.notes)
+    title = escape(f"{result.model_name} on {result.data_name}: {headline(result)}")
+    said = "".join(f"<p style='margin:.3em 0'>{escape(sentence)}</p>" for sentence in facts(result))
+    parts = [per_class_html(result)]
+    if not result.multi_label:
+        parts += [confusion_html(result), confused_html(result.most_confused)]
+    parts += [reliability_html(result), worst_html(result)]
+    return (f"<div><p style='margin:.3em 0'><b>{title}</b></p>{notes}{said}"
+            f"<div style='display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start'>{''.join(filter(None, parts))}</div></div>")
+
+
+def _table(caption: str, head: Sequence[str], rows: Sequence[str], *, left: int = 1) -> str:
+    """A table of ready-made rows; the first `left` columns hold words."""
+    titles = "".join(f"<th scope='col' style='{CELL};text-align:{'left' if i < left else 'right'}'>{escape(title)}</th>"
+                     for i, title in enumerate(head))
+    return (f"<table style='border-collapse:collapse'><caption style='text-align:left;font-weight:bold'>{escape(caption)}</caption>"
+            f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+
+
+def _cells(values: Sequence[str], words: int = 0) -> str:
+    return "".join(f"<td style='{CELL};text-align:{'left' if i < words else 'right'}'>{escape(value)}</td>"
+                   for i, value in enumerate(values))
+
+
+def _name(text: str) -> str:
+    return f"<th scope='row' style='{CELL};text-align:left;font-weight:normal'>{escape(text)}</th>"
+
+
+def per_class_html(result: Evaluation) -> str:
+    shown = weakest(result)
+    few = f", the {len(shown)} weakest of {len(result.per_class)}" if len(shown) < len(result.per_class) else ""
+    rows = [f"<tr>{_name(name)}{_cells(_figures(result, name))}</tr>" for name in shown]
+    return _table(f"Class by class{few}", ("class", *FIGURES), rows)
+
+
+def confusion_html(result: Evaluation) -> str:
+    """Rows are true classes, columns what they were taken for: a table, or for many classes a picture."""
+    matrix, totals = result.confusion.tolist(), result.confusion.sum(1).tolist()
+    if len(matrix) > TABLE:
+        shares = result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)
+        side = max(400, len(matrix))
+        picture = draw.palette_mosaic(shares[None], cell=side)
+        text = f"Confusion matrix of {len(matrix)} classes: rows are true, columns predicted; brighter is more of the class"
+        return (f"<figure style='margin:0'><img alt='{text}' style='max-width:100%;image-rendering:pixelated' "
+                f"src='{draw.data_uri(picture)}'><figcaption style='font-size:.85em'>{text}</figcaption></figure>")
+    head = "".join(f"<th scope='col' style='padding:4px;vertical-align:bottom;font-weight:normal'><span style='writing-mode:"
+                   f"vertical-rl;transform:rotate(180deg)'>{escape(name)}</span></th>" for name in result.classes)
+    rows = []
+    for i, (name, counts) in enumerate(zip(result.classes, matrix)):
+        cells = "".join(
+            f"<td style='text-align:center;min-width:2em;padding:4px;background:rgba({RIGHT if i == j else WRONG},"
+            f"{0.6 * count / max(totals[i], 1):.2f})'>{count or '·'}</td>" for j, count in enumerate(counts))
+        rows.append(f"<tr>{_name(name)}{cells}</tr>")
+    return ("<table style='border-collapse:collapse'><caption style='text-align:left;font-weight:bold'>Rows are true, columns what "
+            f"they were taken for</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+
+
+def confused_html(pairs: Sequence[Confused]) -> str:
+    rows = [f"<tr>{_name(p.true)}{_cells((p.predicted, str(p.count), percent(p.share)), 1)}</tr>" for p in pairs[:PAIRS]]
+    return _table("Most often confused", ("true", "taken for", "photos", "of that class"), rows, left=2) if rows else ""
+
+
+def reliability_html(result: Evaluation) -> str:
+    """Bars: how many of the answers with that confidence are right; the line in each is the confidence itself."""
+    rows = []
+    for one in result.calibration.bins:
+        if not one.count:
+            continue
+        bar = (f"<td style='padding:2px 8px'><div style='position:relative;width:10em;height:.9em;border:1px solid rgba(128,128,128,.5)'>"
+               f"<div style='width:{100 * one.right:.1f}%;height:100%;background:rgb({RIGHT})'></div>"
+               f"<div style='position:absolute;top:0;left:{100 * one.confidence:.1f}%;width:2px;height:100%;"
+               f"background:rgb({WRONG})'></div></div></td>")
+        name = _name(f"{100 * one.low:.0f} to {100 * one.high:.0f} %")
+        rows.append(f"<tr>{name}{bar}{_cells((percent(one.right), percent(one.confidence), str(one.count)))}</tr>")
+    return _table("Is it as sure as it is right? (bar: right, line: sure)",
+                  ("sure", "", "right", "mean confidence", "answers"), rows, left=2)
+
+
+def worst_html(result: Evaluation) -> str:
+    figures = "".join(_photo_html(result, row) for row in result.worst[:PHOTOS])
+    return (f"<div><p style='margin:.3em 0;font-weight:bold'>The highest losses</p>"
+            f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{figures}</div></div>")
+
+
+def _photo_html(result: Evaluation, row: JudgedPhoto) -> str:
+    answer = f"is {row.true}, taken for {row.predicted} ({percent(row.probability)})" if not row.right else \
+        f"is {row.true}, and taken for it ({percent(row.probability)})"
+    picture = ""
+    if result.data is not None:
+        try:
+            small = draw.data_uri(draw.thumbnail(result.open_photo(row), 112), format="JPEG")
+            picture = f"<img alt='{escape(row.name)}' style='max-width:100%' src='{small}'>"
+        except ImageError:  # moved since; its name is still there
+            pass
+    return (f"<figure style='margin:0;width:9em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
+            f"<figcaption>{escape(row.name)}: {escape(answer)}, loss {row.loss:.2f}</figcaption></figure>")
+
+
+# --- charts -------------------------------------------------------------------------------------------------
+
+
+class Chart(Figure):
+    """A figure of its own, not one of pyplot's: nothing global keeps it alive. A notebook shows it as PNG."""
+
+    def __init__(self, width: float = 6.0, height: float = 5.0):
+        super().__init__(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+def plot_confusion(result: Evaluation) -> Figure:
+    if result.multi_label:
+        raise ValueError("Photos with several classes have no confusion matrix: there is no one answer to confuse.")
+    count = len(result.classes)
+    side = min(max(4.5, 0.45 * count + 2), 16)
+    chart = Chart(side, side)
+    axes = chart.add_subplot()
+    shares = (result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    chart.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
+    axes.set(xlabel="predicted", ylabel="true", title=f"{result.model_name} on {result.data_name}")
+    if count <= 2 * TABLE:
+        names = [_literal(name) for name in result.classes]
+        axes.set_xticks(range(count), names, rotation=90)
+        axes.set_yticks(range(count), names)
+    if count <= TABLE:
+        for i, j in result.confusion.nonzero().tolist():
+            axes.text(j, i, int(result.confusion[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    return chart
+
+
+def plot_reliability(result: Evaluation) -> Figure:
+    chart = Chart()
+    axes = chart.add_subplot()
+    bins = [one for one in result.calibration.bins if one.count]
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
+    axes.bar([one.low for one in bins], [one.right for one in bins], [one.high - one.low for one in bins], align="edge",
+             color="#4a8fd9", edgecolor="white", label="right")
+    axes.plot([one.confidence for one in bins], [one.right for one in bins], "o", color="#de7a28", label="mean confidence of the bin")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers",
+             title=f"Calibration error {percent(result.calibration.error)}, {len(result)} photos")
+    axes.legend()
+    return chart
+
+
+def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) -> Figure:
+    """kind: "roc" or "pr"."""
+    curves = getattr(result, kind)
+    if classes is None:
+        chosen = sorted(curves, key=lambda name: curves[name].area)[:CURVES] if len(curves) > CURVES else list(curves)
+    else:
+        chosen = [result.classes[result.index(name)] for name in classes]
+    chart = Chart()
+    axes = chart.add_subplot()
+    for name in chosen:
+        axes.step(curves[name].x, curves[name].y, where="post" if kind == "roc" else "pre",
+                  label=f"{_literal(name)} ({curves[name].area:.3f})")
+    if kind == "roc":
+        axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
+        axes.set(xlabel="share of other photos that pass", ylabel="share of the class that passes")
+    else:
+        axes.set(xlabel="recall", ylabel="precision")
+    area = "area" if kind == "roc" else "average precision"
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), title=f"{result.model_name} on {result.data_name}")
+    if chosen:
+        axes.legend(title=f"class ({area})", fontsize="small")
+    return chart
+
+
+def _literal(name: str) -> str:
+    """A class called "$5" is no formula."""
+    return name.replace("$", r"\$")
+
+
+__all__ = ["Chart", "as_html", "as_text", "facts", "headline", "percent", "plot_confusion", "plot_curves", "plot_reliability"]

@@ -1,0 +1,137 @@
+"""How long a class waits for a trained model: explorer's runs against a plain PyTorch loop, and against fastai.
+
+    python tests/benchmarks/bench_learning.py                 # all pairs on flowers5: a quarter of an hour on two cores
+    python tests/benchmarks/bench_learning.py --only head --epochs 5
+
+Every side starts from the same ImageNet weights of tf_efficientnet_lite0 and sees the same photos at 224 x 224, in the
+same process and with the same threads. `pip install fastai` adds its side; without it, it is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL, DATA = "tf_efficientnet_lite0", ROOT / "assets" / "data" / "flowers5"
+
+
+def ours(epochs: int, train: str, threads: int, seed: int = 0, **settings) -> tuple[float, float, float]:
+    """(seconds, share of val photos that are right, photos a second) of one run, everything included."""
+    from explorer.training.finetune import finetune
+
+    start = time.perf_counter()
+    run = finetune(MODEL, str(DATA), epochs=epochs, train=train, threads=threads, seed=seed, device="cpu", **settings).wait()
+    seconds = time.perf_counter() - start
+    return seconds, run.best["val_top1"], epochs * len(run.data.train) / seconds
+
+
+def plain(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
+    """The loop that every PyTorch tutorial has: ImageFolder, DataLoader, AdamW, cosine, one worker."""
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
+
+    import explorer
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    config = explorer.create_model(MODEL, num_classes=5).config
+    norm = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(config.mean, config.std)]
+    vary = v2.Compose([v2.RandomResizedCrop(224, (0.7, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
+                       v2.RandomHorizontalFlip(), *norm])
+    look = v2.Compose([v2.Resize(256, v2.InterpolationMode.BICUBIC), v2.CenterCrop(224), *norm])
+    learn = DataLoader(ImageFolder(DATA / "train", vary), 32, shuffle=True, num_workers=1, persistent_workers=True)
+    judge = DataLoader(ImageFolder(DATA / "val", look), 32, num_workers=1, persistent_workers=True)
+    model = explorer.create_model(MODEL, pretrained=True, num_classes=5)
+    head = model.get_classifier()
+    if train == "head":
+        model.requires_grad_(False)
+        head.requires_grad_(True)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2 if train == "head" else 1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(learn))
+    best = 0.0
+    for _ in range(epochs):
+        model.eval() if train == "head" else model.train()
+        for x, y in learn:
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+        model.eval()
+        with torch.inference_mode():
+            right = sum(int((model(x).argmax(1) == y).sum()) for x, y in judge)
+        best = max(best, right / len(judge.dataset))
+    seconds = time.perf_counter() - start
+    return seconds, best, epochs * len(learn.dataset) / seconds
+
+
+def with_fastai(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
+    """fastai's Learner with the same body, frozen as its `fine_tune` freezes it."""
+    import torch
+    from fastai.vision.all import (CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy,
+                                   params)
+
+    import explorer
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    model = explorer.create_model(MODEL, pretrained=True, num_classes=5)
+    data = ImageDataLoaders.from_folder(DATA, train="train", valid="val", bs=32, num_workers=1,
+                                        item_tfms=RandomResizedCrop(224, min_scale=0.7),
+                                        batch_tfms=[Normalize.from_stats(model.config.mean, model.config.std)])
+
+    def split(net):
+        head = {id(p) for p in net.get_classifier().parameters()}
+        return [[p for p in params(net) if id(p) not in head], [p for p in params(net) if id(p) in head]]
+
+    learner = Learner(data, model, loss_func=CrossEntropyLossFlat(), splitter=split, metrics=accuracy)
+    with learner.no_bar(), learner.no_logging():
+        if train == "head":
+            learner.freeze()
+        learner.fit_one_cycle(epochs, 1e-2 if train == "head" else 1e-4)
+    best = max(float(row[2]) for row in learner.recorder.values)
+    seconds = time.perf_counter() - start
+    return seconds, best, epochs * len(data.train_ds) / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["head", "all", "seeds"], help="one part only")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[5, 20], help="of the head-only runs")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    sides = {"explorer": ours, "plain loop": plain}
+    if importlib.util.find_spec("fastai"):
+        sides["fastai"] = with_fastai
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.threads} threads, {MODEL} on {DATA.name}\n")
+    print(f"{'':40} {'seconds':>8} {'right':>7} {'photos/s':>9} {'against explorer':>17}")
+    pairs = [("head", epochs) for epochs in options.epochs] + [("all", 1)]
+    for train, epochs in pairs:
+        if options.only not in (None, train):
+            continue
+        first = None
+        for side, work in sides.items():
+            seconds, right, pace = work(epochs, train, options.threads)
+            first = first or seconds
+            print(f"{f'{train}, {epochs} epochs: {side}':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f} {seconds / first:16.1f}x",
+                  flush=True)
+    if options.only in (None, "seeds"):
+        for seed in range(3):
+            seconds, right, pace = ours(5, "head", options.threads, seed)
+            print(f"{f'head, 5 epochs, seed {seed}: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
+        seconds, right, pace = ours(2, "all", options.threads)
+        print(f"{'all, 2 epochs: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

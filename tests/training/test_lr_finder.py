@@ -1,0 +1,35 @@
+"""The learning-rate finder: a curve, a suggestion, and a model that it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from explorer.data.datasets import Splits
+from explorer.training.lr_finder import find_lr, suggest
+from tests.training.test_finetune import SIZE, painted, small
+
+
+@pytest.mark.parametrize("train", ["head", "all"])
+def test_the_finder_draws_a_curve_and_leaves_the_model_as_it_was(train):
+    model = small()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    found = find_lr(model, Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30, input_size=SIZE, threads=1)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(p.requires_grad for p in model.parameters())
+    assert list(found.rates) == sorted(found.rates) and len(found.rates) == len(found.losses) >= 6
+    assert found.suggestion is None or found.rates[0] < found.suggestion < found.rates[-1]
+    assert found._repr_png_().startswith(b"\x89PNG")
+
+
+def test_the_suggestion_is_where_the_loss_falls_fastest():
+    rates = [10 ** (-6 + i / 5) for i in range(30)]
+    falling = [2 / (1 + (rate / 1e-3)) for rate in rates[:25]] + [5.0] * 5  # steepest on a log scale at 1e-3
+    assert suggest(rates, falling) == pytest.approx(1e-3, rel=0.6)
+    assert suggest(rates, [1.0] * 30) is None
+
+
+@pytest.mark.parametrize("wrong", [{"start": 1.0, "stop": 0.1}, {"steps": 2}])
+def test_a_range_that_can_not_be_is_a_sentence(wrong):
+    with pytest.raises(ValueError, match="give"):
+        find_lr("resnet18", "flowers5_nano", pretrained=False, **wrong)
