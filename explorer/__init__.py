@@ -37,7 +37,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.finetune": ("finetune",),
     "training.run": ("Run",),
     "training.loading": ("load_run",),
-    "training.evaluate": ("Evaluation", "evaluate"),
+    "training.evaluate": ("evaluate",),
+    "training.evaluation": ("Evaluation",),
     # the app
     "widgets.dashboard": ("Dashboard",),
 })

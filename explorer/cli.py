@@ -4,8 +4,11 @@
     vision-explorer list '*resne*t*' --pretrained           # model names
     vision-explorer show resnet50                           # the card of one model
     vision-explorer predict cat.jpg --model resnet50        # what is on the photo
+    vision-explorer finetune resnet50 photos/ --save mine   # teach it your classes: a folder of photos each
+    vision-explorer evaluate mine photos/                   # how good it is, and where it errs
 
-Whatever goes wrong is one sentence on standard error and exit code 2; `--debug` shows the traceback too.
+Whatever goes wrong is one sentence on standard error and exit code 2 (of finetune and evaluate 1, where the words
+were right); `--debug` shows the traceback too.
 Nothing here imports torch before a photo is to be predicted.
 """
 
@@ -17,12 +20,15 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "debug" in args:
             traceback.print_exc()
         _complain(_sentence(error))
-        return 2
+        return args.failed
 
 
 def _complain(sentence: str) -> None:
@@ -73,9 +79,9 @@ def _complain(sentence: str) -> None:
 def _sentence(error: Exception) -> str:
     """An exception in one line, without control characters."""
     text = printable(" ".join(str(error).split()))
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and text.startswith("No module named"):
         return f"The Python package {error.name!r} is missing. Install explorer again with pip."
-    if isinstance(error, (CommandError, ValueError, TypeError, OSError, RuntimeError)) and text:
+    if isinstance(error, (CommandError, ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError)) and text:
         return text
     kind = type(error).__name__
     return f"Unexpected {kind}: {text or 'no message'}. Run it again with --debug and report what it shows."
@@ -102,7 +108,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
     parser = _Parser(prog=PROGRAM, description="See what a vision model does.", parents=[every])
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.set_defaults(run=lambda args: parser.print_help() or 0)
+    parser.set_defaults(run=lambda args: parser.print_help() or 0, failed=2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
 
     tour = commands.add_parser("tour", parents=[every], help="open the guided tour in JupyterLab",
@@ -138,13 +144,16 @@ def _parse(argv: list[str]) -> argparse.Namespace:
                                   description="Say what is on photos. Exit code 1 if one can't be read.")
     predict.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file, or a folder of them")
     predict.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME",
-                         help=f"see `list` (default: {DEFAULT_MODEL})")
+                         help=f"see `list`; or the folder of a model that you trained (default: {DEFAULT_MODEL})")
     predict.add_argument("--checkpoint", type=Path, metavar="FILE",
                          help="your own weights instead of the published ones")
     predict.add_argument("--topk", type=_count, default=5, metavar="K",
                          help="predictions for each photo (default: 5)")
     predict.add_argument("--json", action="store_true", help="as JSON")
     predict.set_defaults(run=run_predict)
+
+    _add_finetune(commands, every)
+    _add_evaluate(commands, every)
 
     for_jupyter = []
     first_word = next((word for word in argv if not word.startswith("-")), "")
@@ -156,9 +165,98 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         hint = f", but there is {near[0]!r}" if near else f"; there are {', '.join(commands.choices)}"
         parser.error(f"there is no command {first_word!r}{hint}")
     args = parser.parse_args(argv)
+    args.words = argv
     if for_jupyter:
         args.jupyter = for_jupyter
     return args
+
+
+FINER = (  # further settings of a recipe: (name, kind, what it does)
+    ("label-smoothing", float, "share of certainty that is taken from the labels, such as 0.1"),
+    ("mixup", float, "blend photos in pairs, such as 0.2; not with cached features"),
+    ("cutmix", float, "cut photos together in pairs, such as 1.0; not with cached features"),
+    ("weight-decay", float, "pull of all weights towards 0, such as 0.01"),
+    ("layer-decay", float, "each layer further from the head learns at this share of the next one's rate"),
+    ("clip", float, "the largest norm of a gradient, such as 1.0"),
+    ("ema", float, "average the weights with this decay, such as 0.99"),
+    ("accumulate", int, "batches a step of the optimizer"),
+    ("views", int, "with --train head: variants of each photo that are looked at (default: 1)"),
+    ("precision", str, "bfloat16: faster on many GPUs"),
+    ("save-every", int, "a checkpoint after so many batches too"),
+    ("threads", int, "CPU threads (default: all but one)"),
+)
+
+
+def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
+    tune = commands.add_parser(
+        "finetune", parents=[every], help="teach a model your classes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} finetune MODEL DATA [options]",
+        description="Teach a model the classes of your photos.\n"
+        "Ctrl-C stops behind the batch, saves, and says how to go on.",
+        epilog="examples:\n"
+        f"  {PROGRAM} finetune {DEFAULT_MODEL} flowers5 --epochs 5 --save my-flowers\n"
+        f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5")
+    add = tune.add_argument
+    add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
+    add("data", metavar="DATA", help="a folder with a folder of photos for each class, with or without train/ and "
+        "val/ above them; or flowers5, which is bundled, or cifar10")
+
+    add = tune.add_argument_group("what learns").add_argument
+    add("--epochs", type=_count, default=3, metavar="N", help="how often every photo is seen (default: 3)")
+    add("--train", default="head", metavar="PART", help="head (the classifier alone: seconds), last_stage, or all "
+        "(default: head)")
+    add("--from-scratch", action="store_true", help="begin with random weights, not with trained ones")
+    add("--size", type=_count, metavar="PIXELS", help="the side of the photos, where not the model's own")
+
+    add = tune.add_argument_group("how it learns").add_argument
+    add("--batch-size", type=_count, default=32, metavar="N", help="photos a batch (default: 32)")
+    add("--lr", type=float, metavar="RATE", help="learning rate of the classifier (default: one that suits)")
+    add("--body-lr", type=float, metavar="RATE", help="that of the body, where it learns (default: a tenth)")
+    add("--optimizer", default="adamw", metavar="NAME", help="adamw, adam, sgd, or another of torch.optim "
+        "(default: adamw)")
+    add("--schedule", default="cosine", metavar="NAME", help="constant, step, cosine or one_cycle (default: cosine)")
+    add("--augment", default="light", metavar="NAME", help="how photos are varied: none, light, standard, strong or "
+        "cifar (default: light)")
+    add("--balance", action="store_true", help="rare classes weigh more: all classes count alike")
+    add("--patience", type=_count, metavar="N", help="stop after N epochs without a better one")
+    add("--seed", type=int, default=0, metavar="N", help="draws the held-out photos, their order and variants "
+        "(default: 0)")
+
+    add = tune.add_argument_group("finer settings").add_argument
+    for name, kind, sentence in FINER:
+        metavar = {float: "X", int: "N", str: "NAME"}[kind]
+        add(f"--{name}", type=_count if kind is int else kind, metavar=metavar, help=sentence)
+    add("--no-cache", action="store_true", help="with --train head: look at every photo anew in each epoch")
+    add("--device", metavar="NAME", help="such as cpu or cuda:1 (default: the GPU if there is one)")
+
+    add = tune.add_argument_group("what is kept").add_argument
+    add("--run-dir", type=Path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with a "
+        "number where it is taken)")
+    add("--resume", action="store_true", help="go on with the run in --run-dir, with the settings it had")
+    add("--save", type=Path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, card")
+    add("--tensorboard", type=Path, metavar="FOLDER", help="curves for TensorBoard")
+    add("--json", action="store_true", help="history and best epoch as JSON")
+    tune.set_defaults(run=run_finetune, failed=1)
+
+
+def _add_evaluate(commands: Any, every: argparse.ArgumentParser) -> None:
+    judge = commands.add_parser(
+        "evaluate", parents=[every], help="say how good a model is, and where it errs",
+        usage=f"{PROGRAM} evaluate MODEL DATA [options]",
+        description="Judge a model by photos whose classes are known. Exit code 1 if a photo can't be read.")
+    add = judge.add_argument
+    add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
+    add("data", metavar="DATA", help="a folder with a folder of photos for each class, or flowers5, or cifar10")
+    add("--split", default="val", metavar="PART", help="val (the held-out photos), train or all (default: val)")
+    add("--tta", action="store_true", help="look at the mirror image of each photo too: twice the time")
+    add("--topk", type=_count, default=5, metavar="K", help="also count the K likeliest (default: 5)")
+    add("--batch-size", type=_count, default=32, metavar="N", help="photos that go together (default: 32)")
+    add("--seed", type=int, metavar="N", help="draws the held-out photos where nobody has split (default: as the "
+        "model's training did, otherwise 0)")
+    add("--json", action="store_true", help="all figures as JSON")
+    add("--csv", type=Path, metavar="FILE", help="write a line for each photo: true, predicted, probability, loss")
+    judge.set_defaults(run=run_evaluate, failed=1)
 
 
 def _count(text: str) -> int:
@@ -416,7 +514,9 @@ def run_predict(args: argparse.Namespace) -> int:
     from explorer.inspection.predict import PredictionRow, find_pictures, predict
     from explorer.models.factory import check_name, create_model
 
-    check_name(args.model)  # a typing error shows before a minute of download
+    folder = _is_folder(args.model)
+    if not folder:
+        check_name(args.model)  # a typing error shows before a minute of download
     photos: list[Path] = []
     empty: list[PredictionRow] = []
     for given in map(Path, args.photos):
@@ -425,7 +525,14 @@ def run_predict(args: argparse.Namespace) -> int:
         if not found:
             empty.append(PredictionRow(str(given), [], f"The folder '{given}' holds no picture."))
 
-    model = create_model(args.model, pretrained=args.checkpoint is None, checkpoint_path=args.checkpoint)
+    if folder:
+        from explorer.training.loading import load_run
+
+        if args.checkpoint is not None:
+            raise CommandError(f"'{args.model}' has its weights: leave --checkpoint away, or name the model.")
+        model = load_run(args.model).model
+    else:
+        model = create_model(args.model, pretrained=args.checkpoint is None, checkpoint_path=args.checkpoint)
     table = predict(model.eval(), photos, topk=args.topk)
     table.rows += empty
     if args.json:
@@ -444,3 +551,173 @@ def run_predict(args: argparse.Namespace) -> int:
     for row in table.errors:
         _complain(printable(row.error))
     return 1 if table.errors else 0
+
+
+# --- finetune -----------------------------------------------------------------------------------------------
+
+
+def run_finetune(args: argparse.Namespace) -> int:
+    from explorer.training.finetune import finetune
+    from explorer.training.listeners import TensorBoardListener, print_progress
+
+    if args.resume and args.run_dir is None:
+        raise CommandError("Which run should go on? Name its folder with --run-dir.")
+    if args.save is not None:
+        _check_free(args.save)
+    wanted = [name.replace("-", "_") for name, _, _ in FINER] + ["patience"]
+    settings = {name: getattr(args, name) for name in wanted if getattr(args, name) is not None}
+    if args.balance:
+        settings["class_weights"] = "balanced"
+    if args.no_cache:
+        settings["cache"] = False
+    listeners = [print_progress()]
+    if args.tensorboard is not None:
+        listeners.append(TensorBoardListener(args.tensorboard))
+    model = _model_to_teach(args.model)
+    folder = args.run_dir or _free_run_dir(args.model, args.data)
+    run = finetune(
+        model, args.data, epochs=args.epochs, train=args.train, lr=args.lr, body_lr=args.body_lr,
+        batch_size=args.batch_size, optimizer=args.optimizer, schedule=args.schedule, augment=args.augment,
+        seed=args.seed, run_dir=folder, resume=args.resume, pretrained=not args.from_scratch,
+        input_size=None if args.size is None else (3, args.size, args.size), device=args.device,
+        on_event=lambda event: [listener(event) for listener in listeners], **settings)
+    asked = _wait(run)
+
+    saved = None
+    if not asked and args.save is not None:
+        saved = str(run.save(args.save))
+    if args.json:
+        print(json.dumps({
+            "name": run.name, "model": args.model, "data": args.data, "state": run.state, "labels": run.labels,
+            "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best, "notes": run.notes,
+            "run_dir": str(folder), "saved": saved}, indent=1))
+    elif run.best is not None:
+        print(f"Best epoch {run.best['epoch'] + 1} of {run.recipe.epochs}: {100 * run.best['val_top1']:.1f} % of "
+              f"{len(run.data.val)} photos right, loss {run.best['val_loss']:.3f}.")
+    if asked:
+        _complain(f"Stopped. To go on: {_resume_command(args.words, folder)}")
+        return 130
+    if not args.json:
+        where = saved or str(folder)
+        judge = shlex.join([PROGRAM, "evaluate", where, args.data])
+        print(printable(f"The model is in {where}. Judge it: {judge}"))
+    return 0
+
+
+def _wait(run: Any) -> bool:
+    """Wait until the run has ended; True if a person ended it.
+
+    Ctrl-C stops it behind the batch; a second one is not so patient.
+    """
+    asked = []
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(number, before[number])
+        asked.append(number)
+        run.stop(wait=False)
+        _complain("stopping behind this batch ...")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while run.running:
+            try:
+                run.wait(0.5)  # in short turns: Windows hears no Ctrl-C in a long one
+            except TimeoutError:
+                pass
+        run.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return bool(asked) and run.state == "stopped"
+
+
+def _is_folder(text: str) -> bool:
+    """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
+    from explorer.models.factory import is_model
+
+    return not is_model(text) and Path(text).expanduser().is_dir()
+
+
+def _model_to_teach(text: str) -> Any:
+    """A name as it is; of a folder the model in it."""
+    from explorer.models.factory import check_name, split_door
+
+    if not _is_folder(text):
+        if not split_door(text)[0]:
+            check_name(text)  # before a folder is made for its run
+        return text
+    folder = Path(text).expanduser()
+    if (folder / "config.json").is_file():
+        return f"local-dir:{folder.resolve()}"
+    from explorer.training.loading import load_run
+
+    return load_run(folder).model
+
+
+def _free_run_dir(model: str, data: str) -> Path:
+    """runs/MODEL-DATA, or the first of runs/MODEL-DATA-2, -3, ... that holds no run."""
+    parts = [re.sub(r"[^\w.-]+", "-", Path(text).name or text).strip("-.") for text in (model, data)]
+    wanted = Path("runs", "-".join(filter(None, parts)) or "run")
+    folder, number = wanted, 1
+    while (folder / "history.jsonl").exists() or (folder / "last.pt").exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def _check_free(folder: Path) -> None:
+    """What would stop `Run.save` is said before an hour of training, not after it."""
+    if not folder.exists() or (folder / "config.json").is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise CommandError(f"'{folder}' is there already and holds something else: give --save another name.")
+
+
+def _resume_command(words: Sequence[str], folder: Path) -> str:
+    """The command that was typed, with --run-dir and --resume."""
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--run-dir":
+            skip = True
+        elif not word.startswith("--run-dir=") and word != "--resume":
+            kept.append(word)
+    return printable(shlex.join([PROGRAM, *kept, "--run-dir", str(folder), "--resume"]))
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from explorer.training.evaluate import evaluate
+    from explorer.training.loading import load_run
+
+    model = load_run(args.model) if _is_folder(args.model) else args.model
+    if args.csv is not None and not args.csv.expanduser().absolute().parent.is_dir():
+        raise CommandError(f"There is no folder '{args.csv.parent}' to write '{args.csv.name}' into.")
+    with _bar("photos") as progress:
+        result = evaluate(model, args.data, batch_size=args.batch_size, tta=args.tta, topk=args.topk,
+                          split=args.split, seed=args.seed, on_progress=progress)
+    if args.csv is not None:
+        result.to_csv(args.csv.expanduser())
+    if args.json:
+        print(json.dumps(result.as_dict(), indent=1))
+    else:
+        for note in result.notes:
+            _complain(printable(note))
+        print(*map(printable, str(result).split("\n")), sep="\n")
+    return 1 if result.broken else 0
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function (done, total) that moves a bar, in a terminal; elsewhere it says nothing."""
+    from tqdm import tqdm
+
+    with tqdm(desc=what, file=sys.stderr, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+        def move(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield move

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -42,6 +44,9 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
     (["list", "--task", "dancing"], "Unknown task 'dancing'. Known: "),
     (["list", "--licence", "mitt"], "No weights are under the licence 'mitt'. There are: apache-2.0, "),
     (["show"], "the following arguments are required: NAME"),
+    (["finetune", "resnet18"], "the following arguments are required: DATA"),
+    (["finetune", "resnet18", "flowers5", "--epochs", "0"], "'0' is not a number from 1 up"),
+    (["evaluate", "resnet18", "flowers5", "--topk", "many"], "'many' is not a number from 1 up"),
     (["tour", "--port", "http"], "'http' is not a port"),
     (["tour", "--port", "70000"], "'70000' is not a port"),
     (["tour", "somewhere"], "unrecognized arguments: somewhere"),
@@ -304,6 +309,216 @@ def test_a_console_that_knows_few_characters_gets_escapes(tmp_path):
 def test_printable_keeps_ordinary_letters_of_every_language():
     assert cli.printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
     assert cli.printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
+
+
+# --- finetune -----------------------------------------------------------------------------------------------
+
+SMALL = ["mobilenetv3_small_050", "flowers5_nano", "--from-scratch", "--size", "32", "--threads", "1", "--device", "cpu"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """The present folder, an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_finetune_teaches_saves_and_says_how_to_judge(here, capsys):
+    assert cli.main(["finetune", *SMALL, "--epochs", "2", "--save", "mine"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"Best epoch [12] of 2: [\d.]+ % of 40 photos right, loss [\d.]+\.\n"
+                        r"The model is in mine\. Judge it: vision-explorer evaluate mine flowers5_nano\n", out)
+    assert err.count("judged: loss") == 2 and "Traceback" not in err
+    assert {path.name for path in (here / "mine").iterdir()} == {"README.md", "config.json", "model.safetensors", "run.json"}
+    assert (here / "runs" / "mobilenetv3_small_050-flowers5_nano" / "last.pt").is_file()
+
+
+def test_settings_reach_the_recipe_and_json_has_history_and_best(here, capsys):
+    words = ["--epochs", "2", "--train", "all", "--lr", "0.004", "--body-lr", "0.002", "--batch-size", "40", "--optimizer", "sgd",
+             "--schedule", "one_cycle", "--augment", "none", "--seed", "3", "--label-smoothing", "0.1", "--clip", "1", "--balance",
+             "--run-dir", "run", "--json"]
+    assert cli.main(["finetune", *SMALL, *words]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    expected = {"epochs": 2, "train": "all", "lr": 0.004, "body_lr": 0.002, "batch_size": 40, "optimizer": "sgd",
+                "schedule": "one_cycle", "augment": "none", "seed": 3, "label_smoothing": 0.1, "clip": 1.0,
+                "class_weights": "balanced", "threads": 1}
+    assert facts["recipe"].items() >= expected.items()
+    assert [row["epoch"] for row in facts["history"]] == [0, 1] and facts["best"] in facts["history"]
+    assert (facts["state"], facts["run_dir"], facts["saved"], len(facts["labels"])) == ("finished", "run", None, 5)
+
+
+def test_the_help_names_every_choice():
+    from explorer.training.recipe import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TRAIN
+
+    text = run("finetune", "--help").stdout
+    assert text.startswith("usage: vision-explorer finetune MODEL DATA [options]\n")
+    assert [name for name in (*TRAIN, *SCHEDULES, *AUGMENTATIONS, *OPTIMIZERS) if name not in text] == []
+    assert "Ctrl-C stops behind the batch" in text
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["resnet5O", "flowers5"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    (["resnet18", "no folder"], "There is no folder 'no folder'. Give a folder of class folders"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--train", "tail"], "train is 'tail': expected one of head"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--schedule", "round"], "schedule is 'round': expected one of constant"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--lr", "-1"], "lr is -1.0: give a number above 0"),
+    (["resnet18", "flowers5_nano", "--resume"], "Which run should go on? Name its folder with --run-dir."),
+    (["resnet18", "flowers5_nano", "--save", "full"], "'full' is there already and holds something else"),
+    (["resnet18", "flowers5_nano"], "tf_efficientnet_lite0"),  # whose weights are here, while these can't be had
+])
+def test_what_cannot_be_learnt_is_one_sentence_and_exit_code_1(words, sentence, here, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here / "cache"))
+    (here / "full").mkdir()
+    (here / "full" / "thesis.txt").write_text("mine")
+    assert cli.main(["finetune", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and sentence in err
+
+
+def test_a_training_that_breaks_is_one_sentence_and_exit_code_1(here, capsys):
+    assert cli.main(["finetune", *SMALL, "--train", "all", "--optimizer", "sgd", "--lr", "1e30", "--epochs", "3"]) == 1
+    out, err = capsys.readouterr()
+    assert "The loss became" in err.splitlines()[-1] and "Traceback" not in err and out == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to one process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, capsys, monkeypatch):
+    from explorer.training.events import Batch, Epoch
+    from explorer.training.listeners import print_progress
+
+    batches = []
+
+    def and_ctrl_c():
+        printer = print_progress()
+
+        def listen(event):
+            printer(event)
+            batches.extend([event] * isinstance(event, Batch))
+            if isinstance(event, Epoch):
+                os.kill(os.getpid(), getattr(signal, name))
+                while "stopping behind this batch" not in sys.stderr.getvalue():  # until the main thread has heard it
+                    time.sleep(0.01)
+        return listen
+
+    monkeypatch.setattr("explorer.training.listeners.print_progress", and_ctrl_c)
+    handler = signal.getsignal(signal.SIGINT)
+    words = ["finetune", *SMALL, "--epochs", "900", "--run-dir", "my run", "--save", "mine"]
+    assert cli.main(words) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    err = capsys.readouterr().err
+    command = err.splitlines()[-1].removeprefix("vision-explorer: Stopped. To go on: ")
+    assert shlex.split(command)[0] == "vision-explorer" and not (here / "mine").exists()
+    assert len(batches) == 3  # of one epoch; the second had not begun
+
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    again = shlex.split(command)[1:]
+    again[again.index("900")] = "2"
+    assert cli.main(again) == 0
+    assert "training goes on behind step 3" in capsys.readouterr().err and (here / "mine" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(("words", "kept"), [
+    (["finetune", "a", "b"], "finetune a b"), (["finetune", "a", "b", "--run-dir", "x y"], "finetune a b"),
+    (["finetune", "a", "--run-dir=x", "b", "--resume", "--lr", "1"], "finetune a b --lr 1"),
+])
+def test_the_command_to_go_on_keeps_all_other_words(words, kept):
+    assert cli._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
+
+
+def test_a_folder_of_another_run_is_never_taken_by_default(here):
+    assert cli._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
+    for number, folder in enumerate(("a-b", "a-b-2"), start=2):
+        (here / "runs" / folder).mkdir(parents=True)
+        assert cli._free_run_dir("a", "b").name == folder  # a run that never began holds nothing
+        (here / "runs" / folder / "history.jsonl").write_text("")
+        assert cli._free_run_dir("a", "b") == Path(f"runs/a-b-{number}")
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with a saved model and the run_dir it came from."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert cli.main(["finetune", *SMALL, "--epochs", "1", "--run-dir", str(folder / "run"), "--save", str(folder / "mine"),
+                     "--json"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["mine", "run"])
+def test_predict_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
+    import explorer
+
+    assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), "--model", str(trained / kind), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = explorer.predict(explorer.load_run(trained / kind).model, PHOTOS / "daisy.jpg")
+    said = answer["photos"][0]["predictions"]
+    assert [p["label"] for p in said] == [p.label for p in expected] and answer["notes"] == []
+    assert [p["probability"] for p in said] == pytest.approx([p.probability for p in expected], rel=1e-4)
+
+
+def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
+    assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), "--model", str(trained / "mine"), "--checkpoint", "x.pth"]) == 2
+    assert "has its weights: leave --checkpoint away" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["mine", "run"])
+def test_a_trained_model_learns_on(trained, kind, here, capsys):
+    words = [str(trained / kind), "flowers5_nano", "--size", "32", "--epochs", "1", "--threads", "1", "--device", "cpu"]
+    assert cli.main(["finetune", *words]) == 0
+    assert (here / "runs" / f"{kind}-flowers5_nano" / "last.pt").is_file()
+
+
+def test_without_tensorboard_nothing_begins(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert cli.main(["finetune", *SMALL, "--tensorboard", "curves"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "pip install tensorboard" in err and list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["mine", "run"])
+def test_evaluate_opens_a_saved_model_and_a_run_dir_and_has_the_librarys_figures(trained, kind, capsys):
+    import explorer
+
+    assert cli.main(["evaluate", str(trained / kind), "flowers5_nano", "--json"]) == 0
+    out, err = capsys.readouterr()
+    facts, expected = json.loads(out), explorer.evaluate(explorer.load_run(trained / kind), "flowers5_nano")
+    assert (facts["top1"], facts["photos"], facts["confusion"]) == (expected.top1, 40, expected.confusion.tolist())
+    assert facts["loss"] == pytest.approx(expected.loss, rel=1e-5) and err == ""
+
+
+def test_evaluate_prints_tables_and_writes_a_line_a_photo(trained, tmp_path, capsys):
+    assert cli.main(["evaluate", str(trained / "mine"), "flowers5_nano", "--tta", "--csv", str(tmp_path / "photos.csv")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^run on flowers5_nano: 40 photos, top-1 [\d.]+ %, loss", out)
+    assert "Each photo and its mirror image, averaged." in out and re.search(r"^daisy .* 8$", out, re.MULTILINE)
+    assert len((tmp_path / "photos.csv").read_text(encoding="utf-8").splitlines()) == 41
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["resnet5O", "flowers5_nano"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    (["tf_efficientnet_lite0", "flowers5_nano"], "The model knows 1000 classes"),
+    (["MINE", "nowhere"], "There is no folder 'nowhere'"), (["MINE", "flowers5_nano", "--split", "half"], "split is 'half'"),
+    (["MINE", "flowers5_nano", "--csv", "no/where.csv"], "There is no folder 'no'"), ([".", "flowers5_nano"], "holds no run"),
+])
+def test_what_cannot_be_judged_is_one_sentence_and_exit_code_1(words, sentence, trained, here, capsys):
+    assert cli.main(["evaluate", *(str(trained / "mine") if word == "MINE" else word for word in words)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and sentence in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such file names")
+def test_a_broken_photo_is_named_the_others_are_judged_and_the_exit_code_is_1(trained, here, capsys):
+    for flower in ("daisy", "roses"):
+        (here / "photos" / flower).mkdir(parents=True)
+        (here / "photos" / flower / "one.jpg").write_bytes((PHOTOS / "daisy.jpg").read_bytes())
+    (here / "photos" / "roses" / "evil\x1b[2J.jpg").write_bytes(b"no picture")
+    assert cli.main(["evaluate", str(trained / "mine"), "photos", "--split", "all"]) == 1
+    out, err = capsys.readouterr()
+    assert ": 2 photos, top-1" in out and "Left out, roses/evil\\x1b[2J.jpg" in err and "\x1b" not in out + err
 
 
 # --- tour: the notebooks ------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "backbones.senet": ("SENet",),
     "backbones.hrnet": ("HRNet",),
     "backbones.resnet_pruned": ("PrunedResNet",),
+    "backbones.condconv": ("CondConvEfficientNet",),
+    "backbones.hgnet": ("HGNet",),
     "backbones.vgg": ("VGG",),
     "backbones.lenet": ("LeNet5",),
     "backbones.alexnet": ("AlexNet",),

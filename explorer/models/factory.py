@@ -303,8 +303,7 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
         state, origin = weights.fetch(config, cache_dir)
     with blank():
         model = _build(architecture, num_classes=0, **wanted)
-    if checkpoint_path is not None:
-        state = weights.recognise(architecture, state, set(model.state_dict()))
+    state = weights.recognise(architecture, state, set(model.state_dict()))
     report = weights.LoadReport(source=origin, name=config.name)
 
     # the classifier that the tensors themselves have, which may differ from the published one

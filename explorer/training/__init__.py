@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "loading": ("LoadedRun", "load_run"),
     "run": ("Run", "TrainingError"),
     "recipe": ("Recipe",),
-    "evaluate": ("Evaluation", "evaluate"),
+    "evaluate": ("evaluate",),
+    "evaluation": ("Evaluation",),
     "listeners": ("TensorBoardListener", "print_progress"),
 })
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -30,11 +31,16 @@ from explorer.models.factory import create_model
 from explorer.models.optimize import optimize
 from explorer.models.surgery import freeze, parameter_groups, unfreeze
 from explorer.training import checkpoint
+from explorer.training.augment import AUGMENTATIONS
 from explorer.training.events import Event, Finished, Note, Progress, Saved, Started, Stopped, Epoch, Batch
 from explorer.training.loop import State, TrainingError, train as loop
-from explorer.training.recipe import Recipe, optimizer_class
+from explorer.training.recipe import TRAIN, Recipe, optimizer_class
 from explorer.training.run import RUNS, Run
+from explorer.training.schedule import SCHEDULES
 from explorer.training.sources import Classifier, FeatureSource, PhotoSource, Source, cache_features, drawn_by
+
+if TYPE_CHECKING:
+    from explorer.training.distributed import Team
 
 
 def finetune(
@@ -72,28 +78,55 @@ def finetune(
     Raises ValueError for settings that can't be, DataError for data that can't be learnt from, WeightsError where weights
     can't be had, TrainingError for a run_dir that holds another run. What goes wrong later is raised by `run.wait()`.
     """
+    plan = make_plan(model, data, epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size, optimizer=optimizer,
+                     schedule=schedule, augment=augment, seed=seed, run_dir=run_dir, resume=resume, pretrained=pretrained,
+                     input_size=input_size, device=device, name=name, **settings)
+    job = Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume)
+    run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder, name=plan.name,
+              listeners=[on_event] if on_event else [])
+    RUNS.add(run)
+    return run.start()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run was asked for, checked: it can start in this process, or in several."""
+
+    net: VisionModel
+    splits: Splits
+    recipe: Recipe
+    folder: Path | None
+    resume: bool
+    name: str
+
+
+def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_dir: str | os.PathLike | None = None,
+              resume: bool = False, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
+              device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
+              **settings: Any) -> Plan:
+    """Check what `finetune` was given; raises as it says. settings: those of `Recipe`.
+
+    workers: batch_size photos each make a step;  writes: False for all but one of several processes
+    """
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(settings) - known):
         raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
-    recipe = Recipe(epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size, optimizer=optimizer,
-                    schedule=schedule, augment=augment, seed=seed, **settings)
-    splits = open_data(data, seed=seed)
+    recipe = Recipe(batch_size=batch_size, **settings)
+    recipe = replace(recipe, batch_size=workers * recipe.batch_size)
+    splits = open_data(data, seed=recipe.seed)
     folder = None if run_dir is None else Path(run_dir).expanduser()
-    if folder is not None:
+    if folder is not None and writes:
         _claim(folder, recipe, resume)
     net = model_for(model, splits, recipe, pretrained, device, input_size)
-    job = Job(net, splits, recipe, folder, resume)
-    run = Run(net, splits, recipe, job.events, folder=folder, name=name or (folder.name if folder else f"{net.config.architecture} on {splits.name}"),
-              listeners=[on_event] if on_event else [])
-    if folder is not None:
+    name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
+    if folder is not None and writes:
         checkpoint.write_json(folder / checkpoint.MODEL, {
-            "run": run.name, "name": model if isinstance(model, str) else net.config.architecture,
+            "run": name, "name": model if isinstance(model, str) else net.config.architecture,
             "by_name": isinstance(model, str), "pretrained": pretrained, "data": splits.name, "labels": list(splits.classes),
             "channels": input_size[0] if input_size is not None and input_size[0] != 3 else None,
             "config": net.config.as_timm(),
         })
-    RUNS.add(run)
-    return run.start()
+    return Plan(net, splits, recipe, folder, resume, name)
 
 
 def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
@@ -148,8 +181,8 @@ class Job:
     """What a run's thread does: prepare, then follow the loop, and save on the way."""
 
     def __init__(self, model: VisionModel, splits: Splits, recipe: Recipe, folder: Path | None = None,
-                 resume: bool = False):
-        self.model, self.splits, self.recipe, self.folder = model, splits, recipe, folder
+                 resume: bool = False, team: Team | None = None):
+        self.model, self.splits, self.recipe, self.folder, self.team = model, splits, recipe, folder, team
         self.resume = resume and folder is not None and (folder / checkpoint.LAST).is_file()
         self.state: State | None = None
         self.source: Source | None = None
@@ -170,7 +203,7 @@ class Job:
                           isinstance(self.source, FeatureSource))
             place = parameter_place(self.model)
             for event in loop(state, self.source, recipe, place, class_weights=self._class_weights(place["device"]),
-                              asked_to_stop=lambda: run.asked_to_stop):
+                              asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
                 if isinstance(event, Finished | Stopped):
                     yield from self._save()
                     self._take_best()
@@ -192,18 +225,21 @@ class Job:
             body = optimize(model)
             self.source = cache_features(
                 model, body, self.splits.train, self.splits.val, config, recipe, threads=threads,
-                asked_to_stop=lambda: run.asked_to_stop,
-                progress=lambda done, total: run.tell(Progress("looking at each photo once", done, total)))
+                asked_to_stop=lambda: self._asked_to_stop(run),
+                progress=lambda done, total: run.tell(Progress("looking at each photo once", done, total)), team=self.team)
             del body
             if self.source is not None:
                 network = Classifier(model)
-            elif run.asked_to_stop:
+                if recipe.view_count == 1 and recipe.augment != "none":
+                    yield Note("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from what it "
+                               "saw. Augmented photos join in with views=2 or more, at that multiple of the time.")
+            elif self._asked_to_stop(run):
                 return
             else:
                 yield Note("The classifier of this model needs more than one vector, so nothing can be cached: each epoch looks "
                            "at every photo again.")
         if self.source is None:
-            self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, threads)
+            self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, threads, self.team)
         self.state = State(network, self._optimizer(network))
         if recipe.ema is not None:
             from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -240,10 +276,18 @@ class Job:
                 raise ValueError(f"class_weights has {len(weights)} numbers for {len(counts)} classes.")
         return weights.to(device)
 
+    def _asked_to_stop(self, run: Run) -> bool:
+        """Those who learn together stop together."""
+        return run.asked_to_stop if self.team is None else self.team.any(run.asked_to_stop)
+
     def _save(self) -> Iterator[Event]:
         """A checkpoint, where there is a folder; a full disk is a sentence, and the run goes on."""
         if self.folder is None:
             return
+        if self.team is not None:
+            self.team.average_statistics(self.state)
+            if self.team.rank:
+                return
         try:
             path = checkpoint.save(self.folder, self.state)
         except OSError as error:
@@ -294,3 +338,86 @@ def past_epochs(folder: Path, epochs: int) -> list[dict[str, Any]]:
         if isinstance(event, dict) and event.pop("kind", "") == "epoch" and event.get("epoch", epochs) < epochs:
             rows[event["epoch"]] = event
     return [rows[epoch] for epoch in sorted(rows)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m explorer.training.finetune MODEL DATA ...`, alone or under torchrun; the exit code.
+
+        torchrun --nproc-per-node 2 -m explorer.training.finetune resnet50 photos/ --train all --batch-size 64
+
+    Under torchrun every process learns from its share: `--batch-size` photos each make one step.
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m explorer.training.finetune", description="A model learns your classes.")
+    parser.add_argument("model", help="a name, such as resnet50")
+    parser.add_argument("data", help="a folder of class folders, flowers5 or cifar10")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--train", choices=list(TRAIN), default="head")
+    parser.add_argument("--lr", type=float, help="learning rate of the classifier")
+    parser.add_argument("--body-lr", type=float, help="learning rate of the body")
+    parser.add_argument("--batch-size", type=int, default=32, help="photos of one process")
+    parser.add_argument("--accumulate", type=int, default=1, help="batches that make one step")
+    parser.add_argument("--optimizer", default="adamw")
+    parser.add_argument("--schedule", choices=SCHEDULES, default="cosine")
+    parser.add_argument("--augment", choices=list(AUGMENTATIONS), default="light")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, help="a checkpoint after so many batches too")
+    parser.add_argument("--input-size", type=int, nargs=3, metavar=("C", "H", "W"))
+    parser.add_argument("--from-scratch", dest="pretrained", action="store_false", help="without trained weights")
+    parser.add_argument("--run-dir", help="a folder for checkpoints and history, which all processes see")
+    parser.add_argument("--resume", action="store_true", help="go on from what is in --run-dir")
+    parser.add_argument("--device", help="cpu, or cuda; by default the GPU if there is one")
+    parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm sees the photos of all processes")
+    parser.add_argument("--save", metavar="FOLDER", help="write the trained model here")
+    options = vars(parser.parse_args(arguments))
+    save, sync = options.pop("save"), options.pop("sync_batchnorm")
+    options["input_size"] = options["input_size"] and tuple(options["input_size"])
+
+    def show(event: Event) -> None:
+        if isinstance(event, Epoch):
+            print(f"epoch {event.epoch + 1}: loss {event.loss:.4f}, judged: loss {event.val_loss:.4f}, right {100 * event.val_top1:.1f} %"
+                  f" ({event.seconds:.0f} s)", flush=True)
+        elif isinstance(event, Note):
+            print(event.text, flush=True)
+
+    try:
+        with joined(options, sync) as team:
+            plan = make_plan(**options, workers=team.world if team else 1, writes=team is None or team.rank == 0)
+            job = Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume, team)
+            tells = team is None or team.rank == 0
+            run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder if tells else None, name=plan.name,
+                      listeners=[show] if tells else [])
+            run.start().wait()
+            if save and tells:
+                print(f"Saved in '{run.save(save)}'.", flush=True)
+    except (ValueError, TypeError, TrainingError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+@contextmanager
+def joined(options: dict[str, Any], sync_batchnorm: bool) -> Iterator[Team | None]:
+    """The team that torchrun has started, for the `with` block; None for a process alone. Each takes a GPU of its own."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield None
+        return
+    import torch.distributed as dist
+
+    from explorer.training.distributed import Team
+
+    on_gpu = options["device"] != "cpu" and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    options["device"] = f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu"
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield Team(sync_batchnorm=sync_batchnorm)
+    finally:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

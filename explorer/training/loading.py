@@ -65,22 +65,23 @@ class LoadedRun:
         rows = "".join(
             f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
                 f"<td style='{cell}'>{value}</td>" for value in
-                (row["epoch"] + 1, f"{row['loss']:.3f}", f"{100 * row['top1']:.1f} %", f"{row['val_loss']:.3f}",
-                 f"{100 * row['val_top1']:.1f} %")) + "</tr>"
+                (row["epoch"] + 1, f"{row['loss']:.3f}", f"{100 * row['top1']:.1f} %",
+                 f"{row['val_loss']:.3f}", f"{100 * row['val_top1']:.1f} %")) + "</tr>"
             for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
-        return (f"<div><b>{escape(repr(self))}</b><table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
-                f"<tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
+        return (f"<div><b>{escape(repr(self))}</b><table style='border-collapse:collapse'>"
+                f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
 
 
 def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> LoadedRun:
     """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
 
-    model: for the run_dir of a run that was started with a model of one's own, not with a name: that model, whose weights
-           then become the run's. A checkpoint holds what learnt; a frozen body comes from where it came from before
+    model: for the run_dir of a run that was started with a model of one's own, not with a name: that model,
+           whose weights then become the run's. A checkpoint holds what learnt; a frozen body comes from where
+           it came from before
 
-    No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole checkpoint;
-    WeightsError where the frozen body's weights can't be had.
+    No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
+    checkpoint; WeightsError where the frozen body's weights can't be had.
     """
     folder = Path(path).expanduser()
     if (folder / "config.json").is_file():
@@ -95,19 +96,22 @@ def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> Lo
 def _saved(folder: Path) -> LoadedRun:
     facts = read_run(folder)
     channels = _channels(folder)
-    net = create_model(f"local-dir:{folder}", pretrained=True, **({} if channels == 3 else {"in_chans": channels})).eval()
+    options = {} if channels == 3 else {"in_chans": channels}
+    net = create_model(f"local-dir:{folder}", pretrained=True, **options).eval()
     labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
     notes = [str(note) for note in facts.get("notes", [])]
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
-    return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels, recipe_from(facts.get("recipe", {})),
-                     list(facts.get("history", [])), str(facts.get("data", "")), notes)
+    return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels,
+                     recipe_from(facts.get("recipe", {})), list(facts.get("history", [])),
+                     str(facts.get("data", "")), notes)
 
 
 def _channels(folder: Path) -> int:
     """How many channels the saved model reads; 3 where the folder does not say."""
     try:
-        return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["pretrained_cfg"]["input_size"][0])
+        facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return int(facts["pretrained_cfg"]["input_size"][0])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return 3  # create_model says what is wrong with the file
 
@@ -120,14 +124,16 @@ def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:
         weights, notes = content["best_weights"], []
         if not weights:
             weights = content["network"]
-            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has judged.")
+            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
+                         "judged.")
         labels, config = tuple(facts["labels"]), ModelConfig.from_dict(facts["config"])
         history = past_epochs(folder, content["epoch"])
     except FileNotFoundError as error:
-        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before its first "
-                            "checkpoint. Start it again.") from error
+        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
+                            "its first checkpoint. Start it again.") from error
     except Exception as error:  # whatever a broken or foreign file can raise
-        raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged ({type(error).__name__}).") from error
+        raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
+                            f"({type(error).__name__}).") from error
 
     net = _network_for(facts, recipe, weights, folder) if model is None else model
     if net.num_classes != len(labels):
@@ -139,8 +145,8 @@ def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:
             raise RuntimeError("other layers")
         fitting.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: give the one "
-                            "that the run began with, load_run(path, model=...).") from error
+        raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
+                            "give the one that the run began with, load_run(path, model=...).") from error
     net.config = config
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
     return LoadedRun(str(facts.get("run") or folder.name), folder, net.eval(), labels, recipe, history,
@@ -148,29 +154,33 @@ def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:
 
 
 def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any], folder: Path) -> VisionModel:
-    """The network that the run began with, built again: with its trained weights only where the checkpoint lacks them."""
+    """The network that the run began with, built again: with its trained weights only where the checkpoint
+    lacks them."""
     name, by_name, classes = str(facts["name"]), bool(facts["by_name"]), len(facts["labels"])
     options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
     if not by_name and not is_model(name):
-        raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, load_run(path, model=...).")
+        raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
+                            "load_run(path, model=...).")
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
     body_missing = recipe.train == "head" and all(key.startswith("layers.") for key in weights)
     if body_missing and not by_name:
-        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no more than that: "
-                            "give the model, load_run(path, model=...).")
+        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no "
+                            "more than that: give the model, load_run(path, model=...).")
+    pretrained = body_missing and bool(facts["pretrained"])
     with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
-        return create_model(name, pretrained=body_missing and bool(facts["pretrained"]), num_classes=classes, **options)
+        return create_model(name, pretrained=pretrained, num_classes=classes, **options)
 
 
 class _Lost:
-    """An augmentation that was a function of the program that trained: its name is known, what it did is not."""
+    """An augmentation that was a function of the program that trained: its name is known, what it did is
+    not."""
 
     def __init__(self, name: str):
         self.__name__ = name
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. To train again, "
-                            "give it: finetune(..., augment=...).")
+        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. To "
+                            "train again, give it: finetune(..., augment=...).")
 
 
 def recipe_from(facts: dict[str, Any]) -> Recipe:

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from explorer.training.events import Batch, Epoch, Event, Finished, Note, Stoppe
 from explorer.training.recipe import Recipe
 from explorer.training.schedule import schedule
 from explorer.training.sources import Source, drawn_by
+
+if TYPE_CHECKING:
+    from explorer.training.distributed import Team
 
 
 class TrainingError(RuntimeError):
@@ -54,10 +57,12 @@ class State:
 
 
 def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *,
-          class_weights: Tensor | None = None, asked_to_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+          class_weights: Tensor | None = None, asked_to_stop: Callable[[], bool] = lambda: False,
+          team: Team | None = None) -> Iterator[Event]:
     """Learn until the last epoch, or until asked to stop; yields an event for each batch and epoch.
 
-    place: device and dtype of the inputs. Raises TrainingError where the loss is no number any more.
+    place: device and dtype of the inputs;  team: the processes that learn together, each from its share of every batch.
+    Raises TrainingError where the loss is no number any more.
     """
     network, optimizer = state.network, state.optimizer
     steps = -(-len(source) // recipe.accumulate)
@@ -79,8 +84,13 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
             for group, rate in zip(optimizer.param_groups, rates):
                 group["lr"] = rate * factor(state.step)
             with drawn_by(recipe.seed, state.epoch, state.batch, 1):
-                loss, right, pieces = learn(network, inputs, targets, recipe, place, class_weights, state.pieces,
-                                            source.multi_label)
+                if team is None:
+                    count = len(inputs)
+                    loss, right, pieces = learn(network, inputs, targets, recipe, place, class_weights, state.pieces,
+                                                source.multi_label)
+                else:
+                    pieces = state.pieces
+                    loss, right, count = team.learn(state, inputs, targets, recipe, place, class_weights, source.multi_label)
             if pieces > state.pieces:
                 yield Note(f"There was not enough memory for {len(inputs)} photos at once: each batch is now learnt from in "
                            f"{pieces} pieces, whose gradients are added up. The result is the same.")
@@ -100,13 +110,13 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
                 state.step += 1
             seconds = time.perf_counter() - started
             state.seconds += seconds
-            for i, value in enumerate((loss * len(inputs), right, len(inputs))):
+            for i, value in enumerate((loss * count, right, count)):
                 state.sums[i] += value
-            yield Batch(state.epoch, state.batch, state.step, loss, right / len(inputs), optimizer.param_groups[-1]["lr"],
-                        len(inputs) / max(seconds, 1e-9))
+            yield Batch(state.epoch, state.batch, state.step, loss, right / count, optimizer.param_groups[-1]["lr"],
+                        count / max(seconds, 1e-9))
 
         started = time.perf_counter()
-        val_loss, val_top1 = judge(state.judged_network, source, place)
+        val_loss, val_top1 = judge(state.judged_network, source, place) if team is None else team.judge(state, source, place)
         state.seconds += time.perf_counter() - started
         better = (val_top1, -val_loss) > (state.best[0], -state.best[1])
         if better:

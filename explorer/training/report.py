@@ -1,7 +1,7 @@
 """An `Evaluation` for people: as text, as plain HTML without script, and as charts to keep.
 
-The HTML takes its text colour from the page and shades cells with see-through colours, so it is right on light and on dark
-pages. Shades and bars only repeat what stands there as a number.
+The HTML takes its text colour from the page and shades cells with see-through colours, so it is right on
+light and on dark pages. Shades and bars only repeat what stands there as a number.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 
 from explorer.data.images import ImageError
 from explorer.inspection import draw
+from explorer.inspection.look import picture_html
 
 if TYPE_CHECKING:
-    from explorer.training.evaluate import Confused, Evaluation, JudgedPhoto
+    from explorer.training.evaluation import Confused, Evaluation, JudgedPhoto
 
 TABLE = 25  # classes up to which the confusion matrix is a table; a larger one is a picture
 ROWS = 25  # classes in a table of figures: the weakest, where there are more
@@ -51,15 +52,17 @@ def facts(result: Evaluation) -> list[str]:
     found = []
     if result.top1_interval is not None:
         low, high = result.top1_interval
-        found.append(f"{len(result)} photos: with ever more photos like these, top-1 would likely (95 %) settle between "
-                     f"{percent(low)} and {percent(high)}.")
+        found.append(f"{len(result)} photos: with ever more photos like these, top-1 would likely (95 %) "
+                     f"settle between {percent(low)} and {percent(high)}.")
     found.append(f"Each class counted alike: {percent(result.balanced)}. Calibration error (ECE): "
                  f"{percent(result.calibration.error)}.")
     if result.tta:
         found.append("Each photo and its mirror image, averaged.")
     if (pace := result.throughput) is not None:
-        found.append(f"{pace.photos_per_second:.1f} photos a second on {pace.device} ({percent(pace.forward_seconds / pace.seconds)} "
-                     f"of the time in the network; {pace.torch_threads} threads of torch, {pace.open_threads} that open photos).")
+        share = percent(pace.forward_seconds / pace.seconds)
+        threads = f"threads: {pace.torch_threads} of torch, {pace.open_threads} that open photos"
+        found.append(f"{pace.photos_per_second:.1f} photos a second on {pace.device} ({share} of the time in "
+                     f"the network; {threads}).")
     return found
 
 
@@ -74,8 +77,8 @@ def weakest(result: Evaluation) -> list[str]:
 
 def _figures(result: Evaluation, name: str) -> list[str]:
     one = result.per_class[name]
-    area = result.roc[name].area if name in result.roc else None
-    return [percent(one.precision), percent(one.recall), percent(one.f1), "–" if area is None else f"{area:.3f}", str(one.support)]
+    area = f"{result.roc[name].area:.3f}" if name in result.roc else "–"
+    return [percent(one.precision), percent(one.recall), percent(one.f1), area, str(one.support)]
 
 
 FIGURES = ("precision", "recall", "F1", "ROC area", "photos")
@@ -92,12 +95,16 @@ def as_text(result: Evaluation) -> str:
         lines.append(f"The {len(shown)} weakest of {len(result.per_class)} classes:")
     lines += _columns([("class", *FIGURES), *((name, *_figures(result, name)) for name in shown)], left={0})
     if result.most_confused:
-        rows = [(pair.true, pair.predicted, str(pair.count), percent(pair.share)) for pair in result.most_confused[:PAIRS]]
-        lines += ["", *_columns([("taken for another class", "namely", "photos", "of that class"), *rows], left={0, 1})]
+        rows = [(pair.true, pair.predicted, str(pair.count), percent(pair.share))
+                for pair in result.most_confused[:PAIRS]]
+        head = ("taken for another class", "namely", "photos", "of that class")
+        lines += ["", *_columns([head, *rows], left={0, 1})]
     wrong = [row for row in result.worst if not row.right][:PHOTOS]
     if wrong:
-        rows = [(row.name, row.true, row.predicted, percent(row.probability), f"{row.loss:.2f}") for row in wrong]
-        lines += ["", *_columns([("worst photos", "are", "taken for", "with", "loss"), *rows], left={0, 1, 2})]
+        rows = [(row.name, row.true, row.predicted, percent(row.probability), f"{row.loss:.2f}")
+                for row in wrong]
+        head = ("worst photos", "are", "taken for", "with", "loss")
+        lines += ["", *_columns([head, *rows], left={0, 1, 2})]
     return "\n".join(lines)
 
 
@@ -119,19 +126,28 @@ def as_html(result: Evaluation) -> str:
         parts += [confusion_html(result), confused_html(result.most_confused)]
     parts += [reliability_html(result), worst_html(result)]
     return (f"<div><p style='margin:.3em 0'><b>{title}</b></p>{notes}{said}"
-            f"<div style='display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start'>{''.join(filter(None, parts))}</div></div>")
+            "<div style='display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start;margin-top:12px'>"
+            f"{''.join(parts)}</div></div>")
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[str], *, left: int = 1) -> str:
     """A table of ready-made rows; the first `left` columns hold words."""
-    titles = "".join(f"<th scope='col' style='{CELL};text-align:{'left' if i < left else 'right'}'>{escape(title)}</th>"
+    titles = "".join(f"<th scope='col' style='{CELL};text-align:{_side(i, left)}'>{escape(title)}</th>"
                      for i, title in enumerate(head))
-    return (f"<table style='border-collapse:collapse'><caption style='text-align:left;font-weight:bold'>{escape(caption)}</caption>"
+    return (f"<table style='border-collapse:collapse'>{_caption(caption)}"
             f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
 
 
+def _caption(text: str) -> str:
+    return f"<caption style='text-align:left;font-weight:bold'>{escape(text)}</caption>"
+
+
+def _side(column: int, words: int) -> str:
+    return "left" if column < words else "right"
+
+
 def _cells(values: Sequence[str], words: int = 0) -> str:
-    return "".join(f"<td style='{CELL};text-align:{'left' if i < words else 'right'}'>{escape(value)}</td>"
+    return "".join(f"<td style='{CELL};text-align:{_side(i, words)}'>{escape(value)}</td>"
                    for i, value in enumerate(values))
 
 
@@ -141,7 +157,8 @@ def _name(text: str) -> str:
 
 def per_class_html(result: Evaluation) -> str:
     shown = weakest(result)
-    few = f", the {len(shown)} weakest of {len(result.per_class)}" if len(shown) < len(result.per_class) else ""
+    every = len(result.per_class)
+    few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
     rows = [f"<tr>{_name(name)}{_cells(_figures(result, name))}</tr>" for name in shown]
     return _table(f"Class by class{few}", ("class", *FIGURES), rows)
 
@@ -151,40 +168,44 @@ def confusion_html(result: Evaluation) -> str:
     matrix, totals = result.confusion.tolist(), result.confusion.sum(1).tolist()
     if len(matrix) > TABLE:
         shares = result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)
-        side = max(400, len(matrix))
-        picture = draw.palette_mosaic(shares[None], cell=side)
-        text = f"Confusion matrix of {len(matrix)} classes: rows are true, columns predicted; brighter is more of the class"
-        return (f"<figure style='margin:0'><img alt='{text}' style='max-width:100%;image-rendering:pixelated' "
-                f"src='{draw.data_uri(picture)}'><figcaption style='font-size:.85em'>{text}</figcaption></figure>")
-    head = "".join(f"<th scope='col' style='padding:4px;vertical-align:bottom;font-weight:normal'><span style='writing-mode:"
-                   f"vertical-rl;transform:rotate(180deg)'>{escape(name)}</span></th>" for name in result.classes)
+        picture = draw.palette_mosaic(shares[None], cell=max(400, len(matrix)))
+        text = f"{len(matrix)} classes: rows are true, columns what they were taken for; brighter is more"
+        return picture_html(picture, text, style="image-rendering:pixelated")
+    upright = "writing-mode:vertical-rl;transform:rotate(180deg)"
+    head = "".join("<th scope='col' style='padding:4px;vertical-align:bottom;font-weight:normal'>"
+                   f"<span style='{upright}'>{escape(name)}</span></th>" for name in result.classes)
     rows = []
     for i, (name, counts) in enumerate(zip(result.classes, matrix)):
         cells = "".join(
-            f"<td style='text-align:center;min-width:2em;padding:4px;background:rgba({RIGHT if i == j else WRONG},"
-            f"{0.6 * count / max(totals[i], 1):.2f})'>{count or '·'}</td>" for j, count in enumerate(counts))
+            "<td style='text-align:center;min-width:2em;padding:4px;"
+            f"background:rgba({RIGHT if i == j else WRONG},{0.6 * count / max(totals[i], 1):.2f})'>"
+            f"{count or '·'}</td>" for j, count in enumerate(counts))
         rows.append(f"<tr>{_name(name)}{cells}</tr>")
-    return ("<table style='border-collapse:collapse'><caption style='text-align:left;font-weight:bold'>Rows are true, columns what "
-            f"they were taken for</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    caption = _caption("Rows are true, columns what they were taken for")
+    return (f"<table style='border-collapse:collapse'>{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
 
 
 def confused_html(pairs: Sequence[Confused]) -> str:
-    rows = [f"<tr>{_name(p.true)}{_cells((p.predicted, str(p.count), percent(p.share)), 1)}</tr>" for p in pairs[:PAIRS]]
-    return _table("Most often confused", ("true", "taken for", "photos", "of that class"), rows, left=2) if rows else ""
+    rows = [f"<tr>{_name(pair.true)}{_cells((pair.predicted, str(pair.count), percent(pair.share)), 1)}</tr>"
+            for pair in pairs[:PAIRS]]
+    head = ("true", "taken for", "photos", "of that class")
+    return _table("Most often confused", head, rows, left=2) if rows else ""
 
 
 def reliability_html(result: Evaluation) -> str:
-    """Bars: how many of the answers with that confidence are right; the line in each is the confidence itself."""
+    """Bars: how many answers with that confidence are right; the line in each is the confidence itself."""
     rows = []
     for one in result.calibration.bins:
         if not one.count:
             continue
-        bar = (f"<td style='padding:2px 8px'><div style='position:relative;width:10em;height:.9em;border:1px solid rgba(128,128,128,.5)'>"
+        bar = ("<td style='padding:2px 8px'>"
+               "<div style='position:relative;width:10em;height:.9em;border:1px solid rgba(128,128,128,.5)'>"
                f"<div style='width:{100 * one.right:.1f}%;height:100%;background:rgb({RIGHT})'></div>"
                f"<div style='position:absolute;top:0;left:{100 * one.confidence:.1f}%;width:2px;height:100%;"
                f"background:rgb({WRONG})'></div></div></td>")
         name = _name(f"{100 * one.low:.0f} to {100 * one.high:.0f} %")
-        rows.append(f"<tr>{name}{bar}{_cells((percent(one.right), percent(one.confidence), str(one.count)))}</tr>")
+        figures = _cells((percent(one.right), percent(one.confidence), str(one.count)))
+        rows.append(f"<tr>{name}{bar}{figures}</tr>")
     return _table("Is it as sure as it is right? (bar: right, line: sure)",
                   ("sure", "", "right", "mean confidence", "answers"), rows, left=2)
 
@@ -227,7 +248,7 @@ class Chart(Figure):
 
 def plot_confusion(result: Evaluation) -> Figure:
     if result.multi_label:
-        raise ValueError("Photos with several classes have no confusion matrix: there is no one answer to confuse.")
+        raise ValueError("Photos with several classes have no confusion matrix: there is no one answer.")
     count = len(result.classes)
     side = min(max(4.5, 0.45 * count + 2), 16)
     chart = Chart(side, side)
@@ -242,7 +263,8 @@ def plot_confusion(result: Evaluation) -> Figure:
         axes.set_yticks(range(count), names)
     if count <= TABLE:
         for i, j in result.confusion.nonzero().tolist():
-            axes.text(j, i, int(result.confusion[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+            axes.text(j, i, int(result.confusion[i, j]), ha="center", va="center",
+                      color="white" if shares[i, j] > 0.5 else "black")
     return chart
 
 
@@ -251,9 +273,10 @@ def plot_reliability(result: Evaluation) -> Figure:
     axes = chart.add_subplot()
     bins = [one for one in result.calibration.bins if one.count]
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
-    axes.bar([one.low for one in bins], [one.right for one in bins], [one.high - one.low for one in bins], align="edge",
+    right = [one.right for one in bins]
+    axes.bar([one.low for one in bins], right, [one.high - one.low for one in bins], align="edge",
              color="#4a8fd9", edgecolor="white", label="right")
-    axes.plot([one.confidence for one in bins], [one.right for one in bins], "o", color="#de7a28", label="mean confidence of the bin")
+    axes.plot([one.confidence for one in bins], right, "o", color="#de7a28", label="mean confidence")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers",
              title=f"Calibration error {percent(result.calibration.error)}, {len(result)} photos")
     axes.legend()
@@ -264,13 +287,17 @@ def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) ->
     """kind: "roc" or "pr"."""
     curves = getattr(result, kind)
     if classes is None:
-        chosen = sorted(curves, key=lambda name: curves[name].area)[:CURVES] if len(curves) > CURVES else list(curves)
+        chosen = list(curves)
+        if len(chosen) > CURVES:
+            chosen = sorted(chosen, key=lambda name: curves[name].area)[:CURVES]
     else:
         chosen = [result.classes[result.index(name)] for name in classes]
     chart = Chart()
     axes = chart.add_subplot()
     for name in chosen:
-        axes.step(curves[name].x, curves[name].y, where="post" if kind == "roc" else "pre",
+        # Recall falls along the curve; "post" holds each precision down to the next recall, as average
+        # precision counts it.
+        axes.plot(curves[name].x, curves[name].y, drawstyle="default" if kind == "roc" else "steps-post",
                   label=f"{_literal(name)} ({curves[name].area:.3f})")
     if kind == "roc":
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
@@ -288,5 +315,3 @@ def _literal(name: str) -> str:
     """A class called "$5" is no formula."""
     return name.replace("$", r"\$")
 
-
-__all__ = ["Chart", "as_html", "as_text", "facts", "headline", "percent", "plot_confusion", "plot_curves", "plot_reliability"]

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from PIL import Image
@@ -21,6 +21,9 @@ from explorer.data.transforms import create_transform
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.augment import create_augmentation
 from explorer.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from explorer.training.distributed import Team
 
 KEPT_BYTES = 512 * 1024 * 1024  # decoded photos that are kept in memory, at most
 BODY_BATCH = 32  # photos that the frozen body looks at together
@@ -71,10 +74,17 @@ def target_tensor(labels: Sequence[Label], classes: int) -> Tensor:
 
 
 class PhotoSource:
-    """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit."""
+    """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit.
 
-    def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, threads: int = 1):
-        self.train, self.val, self.recipe, self.multi_label = train, val, recipe, train.multi_label
+    team: this process opens its share of each batch only, which may be none of a last small one. A photo is then varied by
+          (seed, epoch, photo), so that the number of workers changes nothing; a single process draws once a batch.
+    """
+
+    def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, threads: int = 1,
+                 team: Team | None = None):
+        self.train, self.recipe, self.multi_label, self.team = train, recipe, train.multi_label, team
+        self.val = val if team is None else val.subset(team.share(range(len(val))))
+        self.size = tuple(config["input_size"])
         self.vary, self.prepare = create_augmentation(recipe.augment, config), create_transform(**config)
         self.pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos")
         self.side = round(1.5 * max(config["input_size"][1:]))
@@ -102,14 +112,23 @@ class PhotoSource:
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         order, size = order_of(len(self.train), self.recipe.seed, epoch), self.recipe.batch_size
         groups = [order[i:i + size] for i in range(0, len(order), size)]
+        targets = [target_tensor([self.train.labels[i] for i in group], len(self.train.classes)) for group in groups]
+        if self.team is not None:
+            groups, targets = list(map(self.team.share, groups)), list(map(self.team.share, targets))
         ahead = [self.pool.submit(self._open, i) for i in groups[start]] if start < len(groups) else []
         for number in range(start, len(groups)):
             photos = [future.result() for future in ahead]
             if number + 1 < len(groups):  # opened while this batch is being learnt from
                 ahead = [self.pool.submit(self._open, i) for i in groups[number + 1]]
-            with drawn_by(self.recipe.seed, epoch, number, 0):
-                inputs = torch.stack([self.vary(photo) for photo in photos])
-            yield inputs, target_tensor([self.train.labels[i] for i in groups[number]], len(self.train.classes))
+            if self.team is None:
+                with drawn_by(self.recipe.seed, epoch, number, 0):
+                    inputs = torch.stack([self.vary(photo) for photo in photos])
+            else:
+                inputs = torch.empty(len(photos), *self.size)
+                for i, photo in enumerate(photos):
+                    with drawn_by(self.recipe.seed, epoch, groups[number][i], 0):
+                        inputs[i] = self.vary(photo)
+            yield inputs, targets[number]
 
     def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
         if self._judged is not None:
@@ -129,14 +148,22 @@ class PhotoSource:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
+def body_batches(count: int) -> list[range]:
+    """`count` photos as the frozen body looks at them: so many together."""
+    return [range(i, min(i + BODY_BATCH, count)) for i in range(0, count, BODY_BATCH)]
+
+
 def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool: ThreadPoolExecutor,
-             size: int = BODY_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-    """(inputs [B, C, H, W], targets) of all photos, in their order, prepared in several threads without randomness."""
+             groups: Sequence[range] | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """(inputs [B, C, H, W], targets) of all photos, in their order, prepared in several threads without randomness.
+
+    groups: these photos only, a batch each
+    """
 
     def one(index: int) -> Tensor:
         return transform(photos.open_one(index))
 
-    groups = [range(i, min(i + size, len(photos))) for i in range(0, len(photos), size)]
+    groups = body_batches(len(photos)) if groups is None else groups
     ahead = list(map(lambda i: pool.submit(one, i), groups[0])) if groups else []
     for group, following in zip(groups, [*groups[1:], range(0)]):
         inputs = [future.result() for future in ahead]
@@ -159,8 +186,11 @@ class Classifier(nn.Module):
 class FeatureSource:
     """Features of photos that a frozen body has seen once: a few variants of each, which take turns by epoch."""
 
-    def __init__(self, views: Tensor, labels: Tensor, judged: Tensor, judged_labels: Tensor, recipe: Recipe):
-        self.views, self.labels = views, labels  # [V, N, D], [N]
+    def __init__(self, views: Tensor, labels: Tensor, judged: Tensor, judged_labels: Tensor, recipe: Recipe,
+                 team: Team | None = None):
+        if team is not None:  # all features are here; each worker judges by its share of them
+            judged, judged_labels = team.share(judged), team.share(judged_labels)
+        self.views, self.labels, self.team = views, labels, team  # [V, N, D], [N]
         self.val, self.val_labels, self.recipe = judged, judged_labels, recipe  # [M, D], [M]
         self.multi_label = labels.ndim == 2
 
@@ -171,10 +201,13 @@ class FeatureSource:
         order, size = torch.tensor(order_of(self.views.shape[1], self.recipe.seed, epoch)), self.recipe.batch_size
         for number in range(start, len(self)):
             chosen = order[number * size:(number + 1) * size]
+            if self.team is not None:
+                chosen = self.team.share(chosen)
             yield self.views[(chosen + epoch) % len(self.views), chosen], self.labels[chosen]
 
     def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from zip(self.val.split(1024), self.val_labels.split(1024))
+        if len(self.val):
+            yield from zip(self.val.split(1024), self.val_labels.split(1024))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -183,38 +216,45 @@ class FeatureSource:
 def cache_features(
     model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, *,
     threads: int = 1, asked_to_stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda done, total: None,
+    team: Team | None = None,
 ) -> FeatureSource | None:
     """Every photo once through the body: the vectors in front of the classifier.
 
     body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged by, the others
     are varied. None where it was asked to stop, or where the classifier needs more than that vector (then nothing is lost
     but the time of one batch).
+    team: each of its processes looks at a part of the photos, and all get all vectors; asked_to_stop must then be unanimous
     """
     vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
     place = parameter_place(body)
     total = recipe.view_count * len(train) + len(val)
-    rows: list[list[Tensor]] = []
+    rows: list[Tensor] = []
     done = 0
     with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos") as pool, evaluation(body), evaluation(model), \
             torch.inference_mode():
         for photos, view in [*((train, view) for view in range(recipe.view_count)), (val, 0)]:
+            groups = body_batches(len(photos))
+            mine = groups if team is None else groups[team.rank::team.world]
+            batches = prepared(photos, plain, pool, mine) if view == 0 else _varied(photos, vary, recipe.seed, view, pool, mine)
             vectors: list[Tensor] = []
-            rows.append(vectors)
-            batches = prepared(photos, plain, pool) if view == 0 else _varied(photos, vary, recipe.seed, view, pool)
-            for inputs, _ in batches:
+            for number in range(len(groups) if team is None else -(-len(groups) // team.world)):
                 if asked_to_stop():
                     return None
-                vector, logits = body.forward_vector_and_logits(body.forward_features(inputs.to(**place)))
-                if not done and not lives_on_the_vector(model, vector, logits):
+                inputs, _ = next(batches, (None, None))
+                unfit = False
+                if inputs is not None:  # the last round of a team may have nothing for this process
+                    vector, logits = body.forward_vector_and_logits(body.forward_features(inputs.to(**place)))
+                    unfit = not done and not lives_on_the_vector(model, vector, logits)
+                    vectors.append(vector.float().cpu())
+                    done += len(inputs)
+                if not rows and not number and (unfit if team is None else team.any(unfit)):
                     return None
-                vectors.append(vector.float().cpu())
-                done += len(inputs)
-                progress(done, total)
+                progress(done if team is None else min(done * team.world, total), total)
+            rows.append(torch.cat(vectors) if team is None else team.gather(vectors, mine, len(photos)))
     classes = len(train.classes)
     # Copied outside the inference mode they become ordinary tensors, which may be trained on.
-    views = torch.stack([torch.cat(vectors) for vectors in rows[:-1]])
-    return FeatureSource(views.clone(), target_tensor(train.labels, classes), torch.cat(rows[-1]).clone(),
-                         target_tensor(val.labels, classes), recipe)
+    return FeatureSource(torch.stack(rows[:-1]).clone(), target_tensor(train.labels, classes), rows[-1].clone(),
+                         target_tensor(val.labels, classes), recipe, team)
 
 
 def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> bool:
@@ -227,10 +267,9 @@ def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> b
         return False
 
 
-def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int,
-            pool: ThreadPoolExecutor) -> Iterator[tuple[Tensor, Tensor]]:
+def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int, pool: ThreadPoolExecutor,
+            groups: Sequence[range]) -> Iterator[tuple[Tensor, Tensor]]:
     """As `prepared`, varied: opened in several threads, varied in this one, since torch has one source of randomness."""
-    groups = [range(i, min(i + BODY_BATCH, len(photos))) for i in range(0, len(photos), BODY_BATCH)]
     for group in groups:
         opened = list(pool.map(photos.open_one, group))
         with drawn_by(seed, view, group.start):

@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.export import page_html, snapshot_html
+from explorer.widgets.panels.finetune import FinetunePanel, known_runs
 from explorer.widgets.panels.images import ImagesPanel, gallery
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker import PickerPanel
@@ -53,6 +54,7 @@ class Dashboard(W.VBox):
         self.predictions = PredictionsPanel(self.session)
         self.stages = StagesPanel(self.session)
         self.modules = ModulesPanel(self.session)
+        self.finetune = FinetunePanel(self.session)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
@@ -60,8 +62,8 @@ class Dashboard(W.VBox):
         head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
         side = W.VBox([self.picker, self.images])
-        tabs = W.Tab([self.stages, self.modules], titles=("Feature maps", "Modules"))
-        main = W.VBox([self.predictions, tabs])
+        self.tabs = W.Tab([self.stages, self.modules, self.finetune], titles=("Feature maps", "Modules", "Train"))
+        main = W.VBox([self.predictions, self.tabs])
         side.add_class("vx-side")
         main.add_class("vx-main")
         columns = W.HBox([side, main])
@@ -70,6 +72,7 @@ class Dashboard(W.VBox):
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
 
+        self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._show_working, ["busy"])
         self.session.observe(self._show_status, ["look", "model_name"])
         self.session.observe(self._show_error, ["error"])
@@ -77,6 +80,8 @@ class Dashboard(W.VBox):
         for button in (self.picker.open_trained, self.picker.open_random):
             button.on_msg(self._clicked)
         self._show_status()
+        for run in known_runs():  # started from a dashboard that is closed, or from a cell
+            self.session.run = run
         self.session.open_model(model)
         if self.images.photos:
             title, source = self.images.photos[0]
@@ -118,6 +123,12 @@ class Dashboard(W.VBox):
         return f"Dashboard({self.session.model_name or 'no model yet'}, {self.session.image_name or 'no photo yet'})"
 
     # --- status ------------------------------------------------------------------------------------------
+
+    def _open_tab(self, _change=None) -> None:
+        """Panels that few sessions need are built when they are first looked at."""
+        panel = self.tabs.children[self.tabs.selected_index or 0]
+        if hasattr(panel, "build"):
+            panel.build()
 
     def _show_working(self, _change=None) -> None:
         busy = self.session.busy

@@ -62,6 +62,7 @@ class Session(t.HasTraits):
         dash.wait()                              # until it is there; raises ExplorerError if it could not be done
         dash.session.look.predictions
         dash.session.compare = ["resnet50", "convnext_tiny"]     # what the picker's ticks choose, at most 8
+        dash.session.run = explorer.finetune(...)                # the run that the panel shows; it goes on without it, too
 
     A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
     """
@@ -73,6 +74,8 @@ class Session(t.HasTraits):
     model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
     image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
     compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple of names")
+    run = _Result(help="the fine-tuning run on the screen, or None; set one that finetune or load_run gave to show it")
+    runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
@@ -157,7 +160,20 @@ class Session(t.HasTraits):
         except (ValueError, TypeError) as error:
             raise t.TraitError(str(error)) from error
 
-    @t.validate("look", "tree", "model_name", "image_name", "busy", "error")
+    @t.validate("run")
+    def _shows_a_run(self, proposal):
+        run = proposal["value"]
+        if run is not None and not all(hasattr(run, name) for name in ("history", "recipe", "labels", "model")):
+            raise t.TraitError(f"session.run is what explorer.finetune or load_run gives, not {type(run).__name__}.")
+        return run
+
+    @t.observe("run")
+    def _remember_run(self, change):
+        """Before any panel hears of it: whoever draws a run finds it among the others."""
+        if change["new"] is not None and not any(run is change["new"] for run in self.runs):
+            self._publish(runs=(*self.runs, change["new"]))
+
+    @t.validate("look", "tree", "model_name", "image_name", "runs", "busy", "error")
     def _only_explorer(self, proposal):
         if not self._may_publish:
             name = proposal["trait"].name
@@ -243,7 +259,8 @@ class Session(t.HasTraits):
             self._publish(busy=f"opening {what}{wish.model}")
             model = create_model(wish.model, pretrained=wish.pretrained).eval()
         if model is not None and model is not self.model:
-            changes = {"labels": self.labels, "input_size": self.input_size}
+            # labels are for models without their own: what was trained here knows what its classes are called
+            changes = {"labels": None if model.config.labels else self.labels, "input_size": self.input_size}
             changes = {key: value for key, value in changes.items() if value is not None}
             if changes:
                 model.config = model.config.with_(**changes)
@@ -279,7 +296,7 @@ class Session(t.HasTraits):
         self.worker.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
-        self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", busy="")
+        self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", run=None, runs=(), busy="")
 
 
 def check_model(model: Any, input_size: Any = None) -> Any:

@@ -8,6 +8,7 @@ from torch import nn
 
 import explorer.models as ours
 from explorer.models.backbones.byobnet import ByobNet, GlobalContext, Row
+from explorer.models.layers import BilinearTransform
 from tests.models import family_checks as check
 from tests.models.oracle import (
     check_gradients_equal,
@@ -34,11 +35,13 @@ PATHS = [
     ("resnext26ts", 64, {"output_stride": 8}), ("regnetz_b16", 64, {"output_stride": 8}),
     ("resnet61q", 32, {"output_stride": 8}),
     ("resnext26ts", 32, {"global_pool": "catavgmax"}),
+    ("bat_resnext26ts", 256, {}),  # maps of 64 x 64 down to 8 x 8
 ]
 # Small networks with all of it.
 BASIC, BOTTLE = Row("basic", 2, 16), Row("bottle", 2, 32, 2, 0.5, 8)
 SMALL = {
     "relu": dict(rows=(BASIC, Row("edge", 1, 24), BOTTLE, Row("bottle", 2, 32, 1, 2, 1)), attn="gc", num_features=40),
+    "bat": dict(rows=(BOTTLE, BOTTLE), stem=((8, 1), (16, 1)), attn="bat"),
     "linear": dict(rows=(BOTTLE, BOTTLE, BOTTLE), stem=((8, 2), (12, 1), (16, 2)), attn="se_wide", expand_in=True,
                    linear=True, act_layer="silu"),
     "extra": dict(rows=(Row("bottle", 2, 16, 1, 0.5), BOTTLE, BOTTLE, BOTTLE), stem=((8, 2), (12, 1), (16, 1)),
@@ -88,7 +91,7 @@ def test_dropped_branches_equal_timms_where_there_is_a_shortcut(name):
     assert wanted and rates == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("name", ["gernet_s", "gcresnext26ts", "regnetz_b16_evos"])
+@pytest.mark.parametrize("name", ["gernet_s", "gcresnext26ts", "bat_resnext26ts", "regnetz_b16_evos"])
 def test_fresh_weights_are_drawn_as_timms_are(name):
     torch.manual_seed(0)
     check_same_start(ours.create_model(name), timm.create_model(name))
@@ -115,6 +118,22 @@ def test_global_context_adds_the_same_to_every_place():
         added = layer(x) - x
     assert added.abs().max() > 0.01
     assert torch.allclose(added, added[..., :1, :1].expand_as(added), atol=1e-5)
+
+
+def test_bilinear_attention_mixes_rows_and_columns_with_matrices_made_from_the_map():
+    layer, x = BilinearTransform(4, size=2, groups=2).eval(), torch.randn(1, 4, 2, 2)
+    randomise(layer)
+    with torch.no_grad():
+        p, q = layer.matrices(x)
+        mixed = torch.cat([p[0, i // 2] @ x[0, i] @ q[0, i // 2] for i in range(4)]).view(1, 4, 2, 2)
+        assert torch.allclose(p.sum(3), torch.ones(1, 2, 2)) and torch.allclose(q.sum(2), torch.ones(1, 2, 2))
+        assert torch.allclose(layer(x), layer.conv2(mixed), atol=1e-6)
+
+
+def test_bilinear_attention_says_which_photos_it_takes():
+    model = pair("bat_resnext26ts")[0]
+    with pytest.raises(ValueError, match="A map of 4 x 4 can't be cut into 8 x 8.*256 x 256"):
+        model.eval()(torch.randn(1, 3, 64, 64))
 
 
 def test_dilation_keeps_the_parameters_so_that_trained_weights_fit():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import explorer.models as ours
+from explorer.models.optimize import optimize
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,
@@ -125,3 +126,21 @@ def test_a_new_classifier_keeps_its_place():
 def test_stochastic_depth_is_refused():
     with pytest.raises(ValueError, match="leave drop_path_rate at 0"):
         ours.create_model(SMALL, drop_path_rate=0.1)
+
+
+def test_freezing_up_to_a_stage_freezes_what_its_map_needs():
+    """The stages' names are no modules, and each map needs the whole exchange in front of it."""
+    with torch.device("meta"):
+        model = build(ours, SMALL)
+    model.freeze("stage2")
+    free = {name.rpartition(".")[0].partition(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert free == {"incre_modules", "downsamp_modules", "final_layer", "classifier"}
+    assert not any(p.requires_grad for p in model.incre_modules[:2].parameters())
+    assert all(p.requires_grad for p in model.incre_modules[2:].parameters())
+
+
+def test_the_optimized_network_answers_the_same_without_norms():
+    model = build(ours, SMALL, depth=1)
+    check.randomise(model)
+    report = optimize(model, example=check.photos(64)).optimize_report  # raises where answers differ
+    assert report.norms_left == 0

@@ -12,10 +12,12 @@ from comm.base_comm import BaseComm
 from ipywidgets.widgets.widget import _instances
 
 from explorer.widgets.parts.image_input import ImageInput
+from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.mosaic import FeatureMosaic
+from explorer.widgets.parts.photo_strip import PhotoStrip
 from explorer.widgets.parts.tree import ModuleTree
 
-PARTS = [FeatureMosaic, ModuleTree, ImageInput]
+PARTS = [FeatureMosaic, ModuleTree, ImageInput, LiveChart, PhotoStrip]
 
 
 def record_messages(monkeypatch) -> list[tuple[str, dict, list]]:

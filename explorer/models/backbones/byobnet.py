@@ -12,6 +12,7 @@ Parameter names are timm's.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -21,51 +22,15 @@ from torch import Tensor, nn
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
+from explorer.models.layers.bilinear_attention import BilinearAttention
 from explorer.models.layers.channel_attention import EcaModule, SEModule, make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.evo_norm import EvoNorm2dS0
-from explorer.models.layers.norm import LayerNorm2d
+from explorer.models.layers.global_context import GlobalContext
 from explorer.models.layers.pool import ClassifierHead
 
 # --- attention to channels ----------------------------------------------------------------------------------
-
-
-class ContextMlp(nn.Module):
-    """Two 1 x 1 convolutions with a LayerNorm between them: [B, C, 1, 1] -> [B, C, 1, 1]."""
-
-    def __init__(self, channels: int, hidden: int):
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden, 1)
-        self.norm = LayerNorm2d(hidden)
-        self.act = nn.ReLU()
-        self.fc2 = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.norm(self.fc1(x))))
-
-
-class GlobalContext(nn.Module):
-    """Each place hears a summary of the whole map: [B, C, H, W] -> [B, C, H, W].
-
-    The map itself says which places count (a softmax over all of them); their weighted mean goes through a small
-    MLP and is added everywhere. Cao et al., "GCNet", 2019.
-    """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv_attn = nn.Conv2d(channels, 1, 1)
-        self.mlp_add = ContextMlp(channels, make_divisible(channels / 8, 1, round_limit=0.0))
-
-    def init_weights(self) -> None:
-        """He initialisation of the question; the answer starts at zero, so that the block begins as a plain one."""
-        nn.init.kaiming_normal_(self.conv_attn.weight, mode="fan_in", nonlinearity="relu")
-        nn.init.zeros_(self.mlp_add.fc2.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = self.conv_attn(x).flatten(2).softmax(-1)  # [B, 1, H * W]
-        context = x.flatten(2) @ weights.transpose(1, 2)  # [B, C, H * W] @ [B, H * W, 1] -> [B, C, 1]
-        return x + self.mlp_add(context[..., None])
 
 
 ATTENTION: dict[str, Callable[[int], nn.Module]] = {
@@ -74,6 +39,7 @@ ATTENTION: dict[str, Callable[[int], nn.Module]] = {
     "se_wide": partial(SEModule, rd_ratio=1 / 4),
     "eca": EcaModule,
     "gc": GlobalContext,
+    "bat": BilinearAttention,
 }
 
 
@@ -228,7 +194,7 @@ class ByobNet(VisionModel):
     stem:        (channels, stride) of each 3 x 3 convolution in front of them;  stem_pool: a max pool behind those
     stem_plain:  how many of the stem's first convolutions have neither norm nor activation
     num_features: channels of a last 1 x 1 convolution; 0: none
-    attn:        channel attention in every block: "", "se", "se_wide", "eca" or "gc"
+    attn:        channel attention in every block: "", "se", "se_wide", "eca", "gc" or "bat"
     expand_in:   `Row.ratio` counts from a block's input, not from its result (inverted bottlenecks)
     linear:      no activation behind the sum, and no shortcut where shapes change (RegNetZ)
     extra_conv:  a second 3 x 3 convolution in each bottleneck
@@ -321,7 +287,7 @@ class ByobNet(VisionModel):
         """He initialisation by fan-out, of each group; a block with a shortcut starts as the shortcut alone."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
+                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -400,6 +366,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seresnext26ts": dict(_X26, attn="se"),
     "gcresnext26ts": dict(_X26, attn="gc"),
     "eca_resnext26ts": dict(_X26, attn="eca"),
+    "bat_resnext26ts": dict(_X26, attn="bat"),
     "resnet32ts": dict(_32),
     "resnet33ts": dict(_33),
     "seresnet33ts": dict(_33, attn="se"),

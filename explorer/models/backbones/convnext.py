@@ -134,7 +134,7 @@ class NormHead(nn.Module):
             pool_type = self.global_pool.pool_type
         if pool_type == "catavgmax":
             raise ValueError(
-                "ConvNeXt normalises the pooled vector with one weight a channel, and catavgmax would double the "
+                "This head normalises the pooled vector with one weight a channel, and catavgmax would double the "
                 'channels. Use global_pool "avg", "max" or "avgmax".'
             )
         if num_classes and not pool_type:

@@ -223,9 +223,10 @@ SINGLE_PATH_NAS: Architecture = (
 )
 
 
-def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool,
-          rounding: Callable[[float], int], round_limit: float = 0.9) -> list[list[Row]]:
-    """The architecture with `width` times the channels (in steps of 8) and `depth` times the repeats.
+def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool = False,
+          rounding: Callable[[float], int] = math.ceil, divisor: int = 8,
+          round_limit: float = 0.9) -> list[list[Row]]:
+    """The architecture with `width` times the channels (in steps of `divisor`) and `depth` times the repeats.
 
     keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this share
     """
@@ -234,7 +235,8 @@ def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: 
     for i, rows in enumerate(architecture):
         repeats = spread([row.repeats for row in rows], times=1.0 if i in ends else depth, rounding=rounding)
         scaled.append([
-            row._replace(channels=make_divisible(row.channels * width, round_limit=round_limit), repeats=count)
+            row._replace(repeats=count,
+                         channels=make_divisible(row.channels * width, divisor, round_limit=round_limit))
             for row, count in zip(rows, repeats)
         ])
     return scaled
@@ -312,9 +314,11 @@ class EfficientNet(VisionModel):
     architecture:   stages of rows, before scaling
     stem, head:     channels of the first and last convolution, before scaling; head 0: no last convolution
     width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats gets whole
-    round_limit:    channels are rounded to 8, but never below this share of what the multiplier gives
+    divisor:        channels are rounded to multiples of it;  round_limit: but never below this share of what the
+                    multiplier gives
     keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and last stage)
-    padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps: BatchNorm's epsilon
+    padding:        "" symmetric, "same" TensorFlow's, as its weights need it
+    norm_layer:     a norm that brings its activation;  norm_eps: its epsilon
     act_layer:      activation of the blocks and of squeeze-and-excitation
     drop_path_rate: grows linearly from 0 at the first block to nearly this at the last
     output_stride:  32, 16 or 8: later stages dilate instead of halving
@@ -335,10 +339,12 @@ class EfficientNet(VisionModel):
         width: float = 1.0,
         depth: float = 1.0,
         rounding: Callable[[float], int] = math.ceil,
+        divisor: int = 8,
         round_limit: float = 0.9,
         keep: Collection[str] = (),
         act_layer: str = "silu",
         padding: str = "",
+        norm_layer: Callable[..., nn.Module] = BatchNormAct2d,
         norm_eps: float = 1e-5,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
@@ -348,11 +354,11 @@ class EfficientNet(VisionModel):
             raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", "head" and "ends".')
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(create_conv2d, padding=padding)
-        norm = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
+        norm = partial(norm_layer, eps=norm_eps, act_layer=act_layer)
         plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding,
-                     round_limit=round_limit)
+                     divisor=divisor, round_limit=round_limit)
 
-        chans = stem if "stem" in keep else make_divisible(stem * width)
+        chans = stem if "stem" in keep else make_divisible(stem * width, divisor)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
 
@@ -363,7 +369,7 @@ class EfficientNet(VisionModel):
 
         self.num_features = chans
         if head:
-            self.num_features = head if "head" in keep else make_divisible(head * width)
+            self.num_features = head if "head" in keep else make_divisible(head * width, divisor)
         self.conv_head = conv(chans, self.num_features, 1) if head else nn.Identity()
         self.bn2 = norm(self.num_features) if head else nn.Identity()
         self.global_pool, self.classifier = create_classifier(self.num_features, num_classes, global_pool)
@@ -375,6 +381,8 @@ class EfficientNet(VisionModel):
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation
         shown = {stage.module for stage in self.stages}
+        if "bn1" in shown:  # where the first stage halves the map
+            yield x  # stem [B, stem, H/2, W/2]
         for i, blocks in enumerate(self.blocks):
             x = blocks(x)
             if f"blocks.{i}" in shown:
@@ -445,6 +453,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "efficientnet_b6": dict(width=1.8, depth=2.6),
     "efficientnet_b7": dict(width=2.0, depth=3.1),
     "efficientnet_b8": dict(width=2.2, depth=3.6),
+    "efficientnet_l2": dict(width=4.3, depth=5.3),
     "tf_efficientnet_b0": dict(width=1.0, depth=1.0, **_TF),
     "tf_efficientnet_b1": dict(width=1.0, depth=1.1, **_TF),
     "tf_efficientnet_b2": dict(width=1.1, depth=1.2, **_TF),
@@ -454,6 +463,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "tf_efficientnet_b6": dict(width=1.8, depth=2.6, **_TF),
     "tf_efficientnet_b7": dict(width=2.0, depth=3.1, **_TF),
     "tf_efficientnet_b8": dict(width=2.2, depth=3.6, **_TF),
+    "tf_efficientnet_l2": dict(width=4.3, depth=5.3, **_TF),
 
     "efficientnet_lite0": dict(_LITE, width=1.0, depth=1.0),
     "efficientnet_lite1": dict(_LITE, width=1.0, depth=1.1),
@@ -469,6 +479,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "efficientnet_es": dict(_EDGE, width=1.0, depth=1.0),
     "efficientnet_em": dict(_EDGE, width=1.0, depth=1.1),
     "efficientnet_el": dict(_EDGE, width=1.2, depth=1.4),
+    "efficientnet_es_pruned": dict(_EDGE, width=1.0, depth=1.0),  # some weights are zero, and no shape tells
+    "efficientnet_el_pruned": dict(_EDGE, width=1.2, depth=1.4),
     "tf_efficientnet_es": dict(_EDGE, width=1.0, depth=1.0, **_TF),
     "tf_efficientnet_em": dict(_EDGE, width=1.0, depth=1.1, **_TF),
     "tf_efficientnet_el": dict(_EDGE, width=1.2, depth=1.4, **_TF),

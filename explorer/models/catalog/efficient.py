@@ -70,7 +70,7 @@ FAMILIES = (
         names="""efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5
                  efficientnet_b6 efficientnet_b7 efficientnet_b8 tf_efficientnet_b0 tf_efficientnet_b1
                  tf_efficientnet_b2 tf_efficientnet_b3 tf_efficientnet_b4 tf_efficientnet_b5 tf_efficientnet_b6
-                 tf_efficientnet_b7 tf_efficientnet_b8""",
+                 tf_efficientnet_b7 tf_efficientnet_b8 efficientnet_l2 tf_efficientnet_l2""",
     ),
     family(
         "efficientnet_lite", title="EfficientNet-Lite", year=2020, arxiv="1905.11946", module="efficientnet",
@@ -91,7 +91,7 @@ FAMILIES = (
              "row, though it multiplies more. "
              "A search that knew the chip's times put such fused blocks where they pay.",
         names="""efficientnet_es efficientnet_em efficientnet_el tf_efficientnet_es tf_efficientnet_em
-                 tf_efficientnet_el""",
+                 tf_efficientnet_el efficientnet_es_pruned efficientnet_el_pruned""",
     ),
     family(
         "tinynet", title="TinyNet", year=2020, arxiv="2010.14819", module="efficientnet",
@@ -261,5 +261,55 @@ FAMILIES = (
              "The second version, of 2022, splits some of them into groups, a middle way.",
         names="""mobilenet_edgetpu_100 mobilenet_edgetpu_v2_xs mobilenet_edgetpu_v2_s mobilenet_edgetpu_v2_m
                  mobilenet_edgetpu_v2_l""",
+    ),
+    family(
+        "condconv", title="CondConv", year=2019, arxiv="1904.04971", module="condconv",
+        paper="Yang et al., CondConv: Conditionally Parameterized Convolutions for Efficient Inference",
+        idea="""Every photo gets filters of its own, mixed from four or eight sets. A small layer looks at the mean of
+                the map and says how much of each set this photo needs. The sets are added before they are used, so
+                there is one convolution to compute, and not eight.""",
+        names="""efficientnet_cc_b0_4e efficientnet_cc_b0_8e efficientnet_cc_b1_8e tf_efficientnet_cc_b0_4e
+                 tf_efficientnet_cc_b0_8e tf_efficientnet_cc_b1_8e""",
+    ),
+    family(
+        "efficientnet_blur", title="EfficientNet with blur", year=2019, arxiv="1904.11486",
+        module="efficientnet_relatives", paper="Zhang, Making Convolutional Networks Shift-Invariant Again",
+        idea="""EfficientNet that blurs a map before it skips pixels. A network that keeps every second pixel may
+                change its mind when the photo moves by one. A small blur lets each pixel that is kept speak for its
+                neighbours, and costs no parameters.""",
+        names="efficientnet_blur_b0",
+    ),
+    family(
+        "efficientnet_gn", title="EfficientNet with group norm", year=2018, arxiv="1803.08494",
+        module="efficientnet_relatives", paper="Wu and He, Group Normalization; sizes chosen by Wightman",
+        idea="""EfficientNet that normalises each photo by itself, a group of channels at a time. BatchNorm needs many
+                photos at once for its means, and large photos leave room for few. Some of these also let a filter see
+                a group of channels (g8, g16) where EfficientNet's sees one.""",
+        names="""efficientnet_b0_gn efficientnet_b0_g8_gn efficientnet_b0_g16_evos efficientnet_b3_gn
+                 efficientnet_b3_g8_gn""",
+    ),
+    family(
+        "efficientnet_pruned", title="Pruned EfficientNet", year=2020, arxiv="2002.08258",
+        module="efficientnet_pruned", paper="Aflalo et al., Knapsack Pruning with Inner Distillation",
+        idea="""EfficientNet without the filters that mattered least. Each filter has a weight, its arithmetic, and a
+                worth, its importance; a knapsack of fixed size is packed with the best. Those left out worked mostly
+                on large maps, where a filter costs most.""",
+        names="efficientnet_b1_pruned efficientnet_b2_pruned efficientnet_b3_pruned",
+    ),
+    family(
+        "efficientnet_x", title="EfficientNet-X", year=2021, arxiv="2102.05610", module="efficientnet_relatives",
+        paper="Li et al., Searching for Fast Model Families on Datacenter Accelerators",
+        idea="""An EfficientNet for the chips of data centres, which multiply fast and fetch slowly. Its first block
+                folds each four pixels into channels: as much arithmetic, and a shape that fills the chip better. Full
+                convolutions with ReLU follow where maps are large, and EfficientNet's blocks where they are small.""",
+        names="efficientnet_x_b3 efficientnet_x_b5 efficientnet_h_b5",
+    ),
+    family(
+        "efficientnetv2_gc", title="EfficientNetV2 with global context", year=2021, arxiv="1904.11492",
+        module="efficientnet_relatives", paper="Cao et al., GCNet; put into EfficientNetV2 by Wightman",
+        idea="""EfficientNetV2 whose channel attention asks the places that count, not the mean of all. The map says by
+                itself which places those are. Their weighted mean goes through a small network that weighs the
+                channels, as in squeeze-and-excitation.""",
+        names="gc_efficientnetv2_rw_t",
     ),
 )

@@ -118,4 +118,13 @@ FAMILIES = (
              "its own share of the channels and adds what the head before it has found, so that no two are the same.",
         names="efficientvit_m0 efficientvit_m1 efficientvit_m2 efficientvit_m3 efficientvit_m4 efficientvit_m5",
     ),
+    family(
+        "hgnet", title="HGNet", year=2022, url="https://github.com/PaddlePaddle/PaddleClas", module="hgnet",
+        paper="Baidu, PP-HGNet and PP-HGNetV2 of the PaddleClas library (no paper)",
+        idea="""Plain 3 x 3 convolutions, which graphics cards compute best, and at the end of a block one look back at
+                all of them. The results of every layer lie side by side, and a 1 x 1 convolution chooses among them.
+                The second version has cheap pairs of layers where maps are small, and RT-DETR finds objects with it.""",
+        names="""hgnet_tiny hgnet_small hgnet_base hgnetv2_b0 hgnetv2_b1 hgnetv2_b2 hgnetv2_b3 hgnetv2_b4 hgnetv2_b5
+                 hgnetv2_b6""",
+    ),
 )

@@ -196,6 +196,15 @@ FAMILIES = (
                  regnetz_d8_evos""",
     ),
     family(
+        "bat_resnext", title="ResNeXt with bilinear attention", year=2020, module="byobnet",
+        url="https://openaccess.thecvf.com/content_CVPR_2020/html/Chi_Non-Local_Neural_Networks_With_Grouped_Bilinear_Attentional_Transforms_CVPR_2020_paper.html",
+        paper="Chi et al., Non-Local Neural Networks With Grouped Bilinear Attentional Transforms",
+        idea="""A ResNeXt whose map is multiplied by two matrices, one that mixes its rows and one for its columns.
+                Both are made from the map itself, and together they carry what is seen in one corner to any other.
+                Attention would compare every place with every other; this costs two small products.""",
+        names="bat_resnext26ts",
+    ),
+    family(
         "resnet_pruned", title="Pruned ResNet", year=2020, arxiv="2002.08258", module="resnet_pruned",
         paper="Aflalo et al., Knapsack Pruning with Inner Distillation",
         idea="A trained network without the filters that mattered least, and almost as accurate as before. "

@@ -8,6 +8,7 @@ from explorer._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "activations": ("create_act",),
+    "bilinear_attention": ("BilinearAttention", "BilinearTransform"),
     "conv_norm_act": ("BatchNormAct2d", "ConvBnAct", "ConvNormAct"),
     "norm_factory": (
         "GroupNorm", "create_norm", "create_norm_act", "create_norm_act_layer", "create_norm_layer", "get_norm",
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "drop": ("DropPath", "drop_path"),
     "drop_block": ("DropBlock", "DropBlock2d", "drop_block_2d"),
     "evo_norm": ("EvoNorm2dS0",),
+    "global_context": ("GlobalContext",),
     "mobile_blocks": ("ConvBlock", "DepthwiseSeparableConv", "EdgeResidual", "InvertedResidual", "SqueezeExcite"),
     "norm": ("GRN", "GlobalResponseNorm", "LayerNorm2d", "RmsNorm2d", "SimpleNorm2d"),
     "inception": ("InceptionPaths", "inception_conv", "inception_path"),

@@ -6,6 +6,7 @@ All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut 
     conv       makes a convolution that keeps the map's size at stride 1
     norm       makes a BatchNorm, followed by the activation unless apply_act=False
     attend     makes the channel attention: attend(channels, in_chans)
+    aa         makes what halves the map behind the filter, in place of its stride: aa(channels)
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Gupta and Akin, "Accelerator-aware Neural
 Network Design using AutoML", 2020, https://arxiv.org/abs/2003.02838. Parameter names are timm's.
@@ -89,16 +90,22 @@ class DepthwiseSeparableConv(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow again: MobileNetV2's block, EfficientNet's "MBConv"."""
+    """Widen, filter each channel by itself, narrow again: MobileNetV2's block, EfficientNet's "MBConv".
+
+    middle: its channels in the middle exactly; 0: `expand` times as many as come in, in steps of 8.
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: float,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float):
+                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
+                 aa: Callable[[int], nn.Module] | None = None, middle: int = 0):
         super().__init__()
-        middle = make_divisible(in_chans * expand)
+        middle = middle or make_divisible(in_chans * expand)
+        blur = aa is not None and stride > 1
         self.conv_pw = conv(in_chans, middle, 1)
         self.bn1 = norm(middle)
-        self.conv_dw = conv(middle, middle, kernel, stride=stride, dilation=dilation, groups=middle)
+        self.conv_dw = conv(middle, middle, kernel, stride=1 if blur else stride, dilation=dilation, groups=middle)
         self.bn2 = norm(middle)
+        self.aa = aa(middle) if blur else nn.Identity()
         self.se = attend(middle, in_chans)
         self.conv_pwl = conv(middle, out_chans, 1)  # "l" for linear: no activation follows
         self.bn3 = norm(out_chans, apply_act=False)
@@ -108,7 +115,7 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
         x = self.bn1(self.conv_pw(x))         # [B, in, H, W] -> [B, in * expand, H, W]
-        x = self.se(self.bn2(self.conv_dw(x)))
+        x = self.se(self.aa(self.bn2(self.conv_dw(x))))
         x = self.bn3(self.conv_pwl(x))        # [B, in * expand, H/s, W/s] -> [B, out, H/s, W/s]
         return shortcut + self.drop_path(x) if self.has_shortcut else x
 
@@ -117,14 +124,14 @@ class EdgeResidual(nn.Module):
     """Widen and filter in one full convolution, then narrow: the fused block of EfficientNet-EdgeTPU.
 
     More arithmetic than the depthwise pair, and still faster on chips that are built for full convolutions.
-    aa: makes what halves the map behind the filter, in place of its stride: aa(channels).
+    counted: the channels that `expand` counts from; 0: those of the narrower end.
     """
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: int,
                  conv: Callable, norm: Callable, attend: Callable, drop_path: float,
-                 shortcut: bool = True, aa: Callable[[int], nn.Module] | None = None):
+                 shortcut: bool = True, aa: Callable[[int], nn.Module] | None = None, counted: int = 0):
         super().__init__()
-        middle = min(in_chans, out_chans) * expand  # the narrower end counts: the first stage narrows
+        middle = (counted or min(in_chans, out_chans)) * expand  # the narrower end: the first stage narrows
         blur = aa is not None and stride > 1
         self.conv_exp = conv(in_chans, middle, kernel, stride=1 if blur else stride, dilation=dilation)
         self.bn1 = norm(middle)

@@ -100,7 +100,6 @@ function shape(tag, attributes, parent, text) {
   return node;
 }
 
-let charts = 0;
 function render({ model, el }) {
   const root = make("div", "vx-chart", el);
   root.dataset.lmSuppressShortcuts = "true";             // or an arrow key moves the notebook's selection
@@ -112,7 +111,7 @@ function render({ model, el }) {
   const svg = shape("svg", { role: "img", tabindex: "0" }, plot);
   const reading = make("div", "vx-chart-reading", root);
   reading.setAttribute("role", "status");
-  const clip = `vx-chart-clip-${++charts}`;
+  const clip = `vx-chart-clip-${Math.random().toString(36).slice(2)}`;   // each view has this module for itself: no counter
   let queued = 0, curves = [], shown = [], scale = null, cursor = null, legendFor = "";
 
   function choose(key, value) {
@@ -168,15 +167,16 @@ function render({ model, el }) {
     if (left === right) { left -= 0.5; right += 0.5; }
     if (logarithmic) { low /= 1.15; high *= 1.15; } else {
       const room = (high - low || Math.abs(high) * 0.1 || 1) * 0.06;
-      const zero = low >= 0 && low < (high - low);              // near zero the axis begins at zero
+      const share = unit() === "percent";
+      const zero = low >= 0 && (high === low || low < (share ? 0.5 : high - low));   // near zero the axis begins there
       low = zero ? 0 : low - room;
       high += room;
-      if (unit() === "percent") { low = Math.max(low, 0); high = Math.min(Math.max(high, low + 0.02), 1.02); }
+      if (share) { low = Math.max(low, 0); high = Math.min(Math.max(high, low + 0.2), 1.02); }
     }
     const rows = Math.max(2, Math.floor(height / 42));
     const y = logarithmic ? { at: logTicks(low, high, rows) } : ticks(low, high, rows);
     const texts = y.at.map((value) => tickText(value, y.step, unit()));
-    const margin = { left: 12 + 6.6 * Math.max(2, ...texts.map((text) => text.length)), right: 12, top: 8, bottom: 20 };
+    const margin = { left: 12 + 6.6 * Math.max(2, ...texts.map((text) => text.length)), right: 12, top: model.get("marks").length ? 18 : 8, bottom: 20 };
     const inner = [Math.max(40, width - margin.left - margin.right), height - margin.top - margin.bottom];
     const x = ticks(left, right, Math.max(2, Math.floor(inner[0] / 64)));
     const [bottom, span] = logarithmic ? [Math.log(low), Math.log(high) - Math.log(low)] : [low, high - low];
@@ -275,10 +275,10 @@ function render({ model, el }) {
     if (name) shape("text", { x: end, y: bottom + 16, "text-anchor": "end", class: "vx-chart-name" }, texts, name);
     for (const [x, text] of model.get("marks")) {
       if (x < scale.left || x > scale.right) continue;
-      const at = scale.x(x), leftwards = at > margin.left + inner[0] / 2;
+      const at = scale.x(x);
       const mark = shape("g", { class: "vx-chart-mark" }, svg);
       shape("line", { x1: at, x2: at, y1: margin.top, y2: bottom }, mark);
-      shape("text", { x: at + (leftwards ? -5 : 5), y: margin.top + 10, "text-anchor": leftwards ? "end" : "start" }, mark, text);
+      shape("text", { x: at, y: margin.top - 6, "text-anchor": at > end - 30 ? "end" : "middle" }, mark, text);
     }
     for (const curve of shown) {
       const group = shape("g", { class: `vx-chart-curve vx-chart-c${curve.index % COLOURS}`, "clip-path": `url(#${clip})` }, svg);

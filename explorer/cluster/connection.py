@@ -1,0 +1,45 @@
+"""Finding the cluster: the one that is connected, the one that runs, or a small one on this computer."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import ModuleType
+
+
+class ClusterError(RuntimeError):
+    """The cluster can't do what was asked; the message says what to change."""
+
+
+def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> ModuleType:
+    """`ray`, connected to a cluster that has room for `workers` with so many CPUs and GPUs each.
+
+    Raises ModuleNotFoundError without Ray, ClusterError where the cluster is too small, ValueError for impossible numbers.
+    """
+    for name, value, least in (("workers", workers, 1), ("cpus_per_worker", cpus, 1)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
+    try:
+        import ray
+        import ray.data
+        import ray.train.torch  # noqa: F401
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            f"explorer.cluster needs Ray, which is not complete here ({error}): pip install 'vision-explorer[cluster]'. Without "
+            "it, explorer.finetune and explorer.predict do the same on this computer.") from error
+    if not ray.is_initialized():
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), **quiet)
+        except ConnectionError:
+            if "RAY_ADDRESS" in os.environ:
+                raise
+            ray.init(num_cpus=max(os.cpu_count() or 1, (workers or 1) * cpus), include_dashboard=False, **quiet)
+    there = ray.cluster_resources()
+    for kind, each in (("CPU", cpus), ("GPU", gpus)):
+        if each and there.get(kind, 0) < (workers or 1) * each:
+            raise ClusterError(
+                f"The cluster has {there.get(kind, 0):g} {kind}s, and {workers or 1} workers with {each} each need "
+                f"{(workers or 1) * each}: give workers={int(there.get(kind, 0) // each) or 1}, or add nodes.")
+    return ray

@@ -1,0 +1,250 @@
+"""`cluster.finetune`: the training of `explorer.finetune`, by several workers that may be on several computers.
+
+Ray Train starts the workers, joins them (gloo between CPUs, NCCL between GPUs), and starts them again where one is lost.
+Each of them walks through the very loop of `explorer.training.loop`; `explorer.training.distributed` says how they share a
+batch. Worker 0 tells the events to a post box on the notebook's side, from where they reach the run and its listeners.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from explorer.cluster.connection import ClusterError, connect
+from explorer.data.datasets import Splits, open_data
+from explorer.models.contract import VisionModel
+from explorer.training import checkpoint
+from explorer.training.events import Batch, Event, Finished, Note, Started, Stopped
+from explorer.training.finetune import Job, Plan, make_plan, past_epochs
+from explorer.training.loop import TrainingError
+from explorer.training.run import RUNS, Run
+
+PAUSE = 0.05  # seconds between two messages of worker 0, at least: a short batch must not wait for its report
+
+
+def finetune(
+    model: VisionModel | str,
+    data: Any,
+    *,
+    workers: int = 2,
+    batch_size: int = 32,
+    cpus_per_worker: int = 1,
+    device: str | None = None,
+    sync_batchnorm: bool = False,
+    max_failures: int = 3,
+    run_dir: str | os.PathLike | None = None,
+    resume: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    name: str = "",
+    **settings: Any,
+) -> Run:
+    """Teach a model the classes of a data set on a Ray cluster; returns at once. All else is as in `explorer.finetune`.
+
+    batch_size: photos of ONE worker: `workers` times as many make a step. Two workers with 32 learn what one process learns
+                with 64, to rounding, and `run.recipe.batch_size` says 64. What differs: BatchNorm that learns (unless
+                sync_batchnorm), Mixup, CutMix and dropout, and the draws of augmentation, since each worker sees its own
+                photos only. The learning rate is not changed: a larger batch may want a larger one.
+    data:       what `explorer.finetune` takes. Workers open photos by their path: the folder is on all computers, or on
+                a disk that they share
+    device:     "cpu", "cuda" (a GPU for each worker), or by default "cuda" where the cluster has the GPUs
+    sync_batchnorm: BatchNorm sees the photos of all workers
+    max_failures: how often lost workers are replaced. Training then goes on from the last checkpoint, at most one epoch
+                (or `save_every` batches) back
+    run_dir:    a folder that all computers of the cluster see; needed where there are several
+
+    Raises what `explorer.finetune` raises, ModuleNotFoundError without Ray, and ClusterError where the cluster is too small.
+    """
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"device is {device!r}: expected 'cpu', or 'cuda' for one GPU a worker.")
+    ray = connect(workers, cpus=cpus_per_worker, gpus=int(device == "cuda"))
+    on_gpu = device == "cuda" or (device is None and ray.cluster_resources().get("GPU", 0) >= workers)
+    if run_dir is None and len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}) > 1:
+        raise ClusterError("The cluster has several computers: give run_dir, a folder that all of them see. Checkpoints go there.")
+    plan = make_plan(model, data, batch_size=batch_size, run_dir=None if run_dir is None else Path(run_dir).expanduser().resolve(),
+                     resume=resume, device="cpu", name=name, workers=workers, **settings)
+    job = _ClusterJob(plan, data, workers=workers, cpus=cpus_per_worker, on_gpu=on_gpu, sync_batchnorm=sync_batchnorm,
+                      max_failures=max_failures)
+    run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder, name=plan.name,
+              listeners=[on_event] if on_event else [])
+    RUNS.add(run)
+    return run.start()
+
+
+class PostBox:
+    """Lives beside the notebook (a Ray actor): events come in from worker 0, and the wish to stop goes out."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.wanted = False
+        self.failure = ""
+
+    def exchange(self, items: list[Any]) -> bool:
+        """Worker 0 brings events, and hears whether to stop."""
+        self.items += items
+        return self.wanted
+
+    def take(self) -> tuple[list[Any], str]:
+        """What came since the last time, and why it can't go on."""
+        items, self.items = self.items, []
+        return items, self.failure
+
+    def ask_to_stop(self) -> None:
+        self.wanted = True
+
+    def fail(self, sentence: str) -> None:
+        self.failure = self.failure or sentence
+
+    def has_failed(self) -> bool:
+        return bool(self.failure)
+
+
+class _ClusterJob:
+    """The notebook's side: starts the workers, hands on their events, and takes the weights when they are done."""
+
+    def __init__(self, plan: Plan, data: Any, *, workers: int, cpus: int, on_gpu: bool, sync_batchnorm: bool, max_failures: int):
+        self.plan, self.workers, self.cpus, self.on_gpu = plan, workers, cpus, on_gpu
+        self.sync_batchnorm, self.max_failures = sync_batchnorm, max_failures
+        # A name or a folder is opened where the photos are; a data set of somebody's own travels.
+        self.data: Any = plan.splits
+        if isinstance(data, (str, os.PathLike)):
+            folder = Path(data).expanduser()
+            self.data = str(folder.resolve()) if folder.is_dir() else str(data)
+        self._temporary = None if plan.folder else tempfile.TemporaryDirectory(prefix="explorer-run-")
+        self.folder = plan.folder or Path(self._temporary.name)
+        if not plan.folder:
+            checkpoint.write_json(self.folder / checkpoint.RECIPE, plan.recipe.as_dict())
+
+    def events(self, run: Run) -> Iterator[Event]:
+        """All events of one start, as they come."""
+        ray = connect(self.workers, cpus=self.cpus, gpus=int(self.on_gpu))
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        box = ray.remote(PostBox).options(num_cpus=0, scheduling_strategy=here).remote()
+        error: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._trainer(ray, box).fit()
+            except BaseException as reason:  # told by the run below, in its own thread
+                error.append(reason)
+
+        thread = threading.Thread(target=work, name="explorer-ray-train", daemon=True)
+        thread.start()
+        told, starts = False, 0
+        try:
+            while True:
+                alive = thread.is_alive()
+                items, failure = ray.get(box.take.remote())
+                for item in items:
+                    if isinstance(item, dict):
+                        self.plan.net.load_state_dict(item)
+                        self.plan.net.eval()
+                        continue
+                    if isinstance(item, Started):
+                        self._rewind(run, item)
+                        if starts:
+                            yield Note(f"A worker was lost. The others go on with a new one, from step {item.step}.")
+                        starts += 1
+                    yield item
+                if not alive and not items:
+                    break
+                if run.asked_to_stop and not told:
+                    told = True
+                    ray.get(box.ask_to_stop.remote())
+                if not items:
+                    time.sleep(PAUSE)
+            if failure:
+                raise TrainingError(failure) from (error[0] if error else None)
+            if error:
+                said = str(error[0]).strip().splitlines() or [type(error[0]).__name__]
+                raise TrainingError(f"The workers failed more than {self.max_failures} times, and were not started again. What was "
+                                    f"saved is in '{self.folder}'. The last words: {said[-1][:300]}") from error[0]
+        finally:
+            ray.kill(box)
+
+    def _trainer(self, ray: Any, box: Any) -> Any:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        resources = {"CPU": self.cpus, **({"GPU": 1} if self.on_gpu else {})}
+        return TorchTrainer(
+            _work,
+            train_loop_config={
+                "box": box, "model": ray.put(self.plan.net), "data": ray.put(self.data), "recipe": self.plan.recipe,
+                "photos": (len(self.plan.splits.train), len(self.plan.splits.val)), "folder": str(self.folder),
+                "cpus": self.cpus, "sync_batchnorm": self.sync_batchnorm,
+            },
+            scaling_config=ScalingConfig(num_workers=self.workers, use_gpu=self.on_gpu, resources_per_worker=resources),
+            torch_config=TorchConfig(backend="nccl" if self.on_gpu else "gloo"),
+            run_config=RunConfig(name=f"explorer-{uuid.uuid4().hex[:12]}", storage_path=str(self.folder / ".ray"),
+                                 failure_config=FailureConfig(max_failures=self.max_failures)),
+        )
+
+    def _rewind(self, run: Run, started: Started) -> None:
+        """The run's history up to where the workers begin: what comes after it they will tell once more."""
+        steps = -(-started.batches // self.plan.recipe.accumulate)
+        epoch = started.step // steps
+        rows = run.history or past_epochs(self.folder, epoch)
+        run.history[:] = [row for row in rows if row["epoch"] < epoch]
+        run.batches[:] = [batch for batch in run.batches if batch.epoch * started.batches + batch.batch
+                          <= started.step * self.plan.recipe.accumulate]
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What each worker does; Ray Train has joined them already."""
+    import ray
+    from ray.train.torch import get_device
+
+    from explorer.training.distributed import Team
+
+    box = config["box"]
+    if ray.get(box.has_failed.remote()):
+        return  # Ray starts all workers again, whatever happened; what would fail again is not tried again
+    try:
+        team = Team(sync_batchnorm=config["sync_batchnorm"])
+        folder, where = Path(config["folder"]), socket.gethostname()
+        if not (folder / checkpoint.RECIPE).is_file():
+            raise TrainingError(f"'{folder}' is not on {where}: give a run_dir that all computers of the cluster see.")
+        data = ray.get(config["data"])
+        splits = data if isinstance(data, Splits) else open_data(data, seed=config["recipe"].seed)
+        if (len(splits.train), len(splits.val)) != config["photos"]:
+            raise TrainingError(f"'{data}' has other photos on {where}: {len(splits.train)} and {len(splits.val)}, not "
+                                f"{config['photos'][0]} and {config['photos'][1]}. All computers must see the same folder.")
+        net = ray.get(config["model"]).to(get_device())
+        recipe = replace(config["recipe"], threads=config["recipe"].threads or config["cpus"])
+        job = Job(net, splits, recipe, folder, True, team)
+        run = Run(net, splits, recipe, job.events)
+        if team.rank == 0:
+            run.listen(_Reporter(ray, box, run))
+        run.start().wait()
+    except (TrainingError, ValueError, TypeError) as error:
+        ray.get(box.fail.remote(str(error)))
+        raise  # so that the others don't wait for this one
+
+
+class _Reporter:
+    """Worker 0's listener: brings the events to the post box, with the weights before the last one."""
+
+    def __init__(self, ray: Any, box: Any, run: Run):
+        self.ray, self.box, self.run = ray, box, run
+        self.items: list[Any] = []
+        self.last = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Finished | Stopped):
+            self.items.append({key: value.detach().cpu() for key, value in self.run.model.state_dict().items()})
+        self.items.append(event)
+        if isinstance(event, Batch) and time.monotonic() - self.last < PAUSE:
+            return
+        if self.ray.get(self.box.exchange.remote(self.items)):
+            self.run.stop(wait=False)
+        self.items, self.last = [], time.monotonic()

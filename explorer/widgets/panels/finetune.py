@@ -1,0 +1,460 @@
+"""Fine-tuning: from which photos, what learns and how, and the run itself.
+
+Everything that can be said beforehand is said beforehand: what is in the data, how many numbers learn, the learning rate
+of every step, what augmentation does to a photo. Settings that can't be are a sentence; the controls stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import re
+from collections import deque
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as W
+
+from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.images import thumbnail_jpeg
+from explorer.widgets.panels.run_view import RunView
+from explorer.widgets.parts import data_card
+from explorer.widgets.parts.live_chart import LiveChart
+from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
+from explorer.widgets.session import Session
+from explorer.widgets.worker import Ticket, Worker
+
+log = logging.getLogger(__name__)
+
+FOLDER = "a folder"
+DATA = {"flowers5: five flowers, bundled": "flowers5", "flowers5_nano: a few small photos, for trying out": "flowers5_nano",
+        "CIFAR-10: 60,000 tiny photos": "cifar10", "a folder of your own": FOLDER}
+PREVIEWED = 200  # steps of the schedule that are drawn
+
+#: Runs that were started from a dashboard, kept when it is closed, so that the next one shows them again.
+STARTED: deque[Any] = deque(maxlen=8)
+
+
+# --- plain functions --------------------------------------------------------------------------------------------
+
+
+def number(label: str, text: str, *, whole: bool = False) -> float | int | None:
+    """What a reader has typed: None for nothing. Raises ValueError with what to write; a comma is taken for a point."""
+    text = text.strip().replace(",", ".")
+    if not text:
+        return None
+    try:
+        return int(text) if whole else float(text)
+    except ValueError:
+        example = "a whole number such as 3" if whole else "a number such as 0.001 or 1e-3"
+        raise ValueError(f"{label} is {text!r}: write {example}, or leave it empty.") from None
+
+
+def planned_rates(recipe: Any, batches: int) -> list[tuple[float, float]]:
+    """(epoch, learning rate of the classifier) along a run of `batches` batches an epoch."""
+    from explorer.training.schedule import schedule
+
+    steps = -(-batches // recipe.accumulate)
+    total = steps * recipe.epochs
+    factor = schedule(recipe.schedule, total=total, warmup=round(recipe.warmup * total))
+    shown = sorted({round(i * (total - 1) / max(min(total, PREVIEWED) - 1, 1)) for i in range(min(total, PREVIEWED))})
+    return [(step / steps, recipe.rates[0] * factor(step)) for step in shown]
+
+
+def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
+    """(numbers that learn, numbers in all, what is frozen) of a model with a classifier of `classes` classes.
+
+    Counted on a copy without weights. Raises ValueError for a model that can't be cut there.
+    """
+    from explorer.models.surgery import empty_copy, freeze, unfreeze
+
+    empty = empty_copy(model)
+    empty.reset_classifier(classes)
+    unfreeze(empty)
+    names, frozen = [stage.name for stage in empty.stage_table], "nothing"
+    if train == "head":
+        freeze(empty)
+        frozen = "everything but the classifier"
+    elif train == "last_stage":
+        if len(names) < 2:
+            raise ValueError("This model has no stages that could be told apart: train the head, or everything.")
+        freeze(empty, names[-2])
+        frozen = f"all up to and including {names[-2]}"
+    sizes = [(p.numel(), p.requires_grad) for p in empty.parameters()]
+    return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
+
+
+def learns_html(learns: int, total: int, frozen: str, cached: bool) -> str:
+    share = 100 * learns / max(total, 1)
+    text = f"<b>{learns:,}</b> of {total:,} numbers learn ({share:.3g} %). Frozen: {escape(frozen)}."
+    if cached:
+        text += " A frozen body sees each photo once; the run keeps what it saw, so its epochs take no time."
+    return f'<span class="vx-soft">{text}</span>'
+
+
+def next_name(runs: Any) -> str:
+    """ "my run 3" where two were there."""
+    numbers = [int(found[1]) for run in runs if (found := re.fullmatch(r"my run (\d+)", run.name))]
+    return f"my run {max(numbers, default=0) + 1}"
+
+
+def known_runs() -> list[Any]:
+    """The runs of this process, by name, those that still learn last. Imports nothing: without it there is none."""
+    import sys
+
+    module = sys.modules.get("explorer.training.run")
+    runs = list(module.RUNS) if module is not None else []
+    natural = {run: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", run.name)] for run in runs}
+    return sorted(runs, key=lambda run: (run.running, [(isinstance(part, str), part) for part in natural[run]]))
+
+
+# --- the panel --------------------------------------------------------------------------------------------------
+
+
+class FinetunePanel(Panel):
+    """Built when it is first looked at (`build`): its controls would slow down a dashboard that trains nothing."""
+
+    draw_on = ("model_name",)
+
+    def __init__(self, session: Session):
+        self.view: RunView | None = None
+        self.worker: Worker | None = None
+        self._splits: tuple[Any, Any] = (None, None)  # (what was asked for, what was opened)
+        self._done: dict[str, Any] = {}               # what the previews on the screen were made of
+        self._duplicates = ""
+        super().__init__(session)
+        self.add_class("vx-train")
+
+    def build(self) -> None:
+        """Build the controls; nothing where they are there already."""
+        with self.session.lock:
+            if self.view is None:
+                self._build()
+                self._changed()
+
+    def _build(self) -> None:
+        from explorer.training.augment import AUGMENTATIONS
+        from explorer.training.recipe import OPTIMIZERS, Recipe
+        from explorer.training.schedule import SCHEDULES
+
+        default, wide = Recipe(), W.Layout(width="auto")
+        style = {"description_width": "104px"}
+
+        def field(kind: type, description: str, why: str = "", **options: Any) -> Any:
+            return kind(description=description, tooltip=why or description, **{"layout": wide, "style": style, **options})
+
+        def text(description: str, placeholder: str, why: str = "", **options: Any) -> W.Text:
+            return field(W.Text, description, why, placeholder=placeholder, continuous_update=False, **options)
+
+        self.data = field(W.Dropdown, "Data set", options=[*DATA.items()])
+        self.folder = text("Folder", "the path of a folder with one folder a class",
+                           layout=W.Layout(width="auto", display="none"))  # of its own: it comes and goes
+        self.train = field(W.Dropdown, "What learns", options=[("head: the classifier", "head"),
+                           ("last stage and classifier", "last_stage"), ("everything", "all")])
+        self.epochs = field(W.IntText, "Epochs", value=default.epochs)
+        self.lr = text("Learning rate", "", "Of the classifier; the body learns at a tenth")
+        self.batch_size = field(W.IntText, "Batch size", value=default.batch_size)
+        self.optimizer = field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
+        self.schedule = field(W.Dropdown, "Schedule", options=[(name.replace("_", " "), name) for name in SCHEDULES],
+                              value=default.schedule)
+        self.augment = field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
+        self.seed = field(W.IntText, "Seed", value=default.seed)
+        self.advanced: dict[str, W.Text] = {
+            "body_lr": text("Body's rate", "a tenth of the classifier's"), "weight_decay": text("Weight decay", "recommended"),
+            "warmup": text("Warm-up", f"{default.warmup:g}, a share of the run"),
+            "label_smoothing": text("Smoothing", "0, a share of each label"), "mixup": text("Mixup", "0, such as 0.2"),
+            "cutmix": text("CutMix", "0, such as 1"), "clip": text("Clip", "off, such as 1"),
+            "ema": text("EMA", "off, such as 0.99"), "patience": text("Patience", "off, epochs without a better one"),
+            "views": text("Views", "1, of each photo, head only"), "threads": text("Threads", "all but one"),
+        }
+        self.balanced = W.Checkbox(description="rare classes weigh more", indent=False, layout=wide)
+        self.scratch = W.Checkbox(description="from scratch: forget the trained weights", indent=False, layout=wide)
+        self.cache = W.Checkbox(value=True, description="head only: see each photo once (cache)", indent=False, layout=wide)
+        self.run_dir = text("Checkpoints", "none; a folder that a cut-off run resumes from")
+        self.card, self.learns, self.rate_note, self.problem, self.preview_note = (W.HTML() for _ in range(5))
+        self.samples = PhotoStrip(label="Photos of each class", side=72)
+        self.variants = PhotoStrip(label="One photo as augmentation varies it", side=56)
+        self.rates = LiveChart(title="Learning rate", x_label="epoch", height=110, switches=[])
+        self.find_duplicates = W.Button(description="Find duplicates", layout=wide,
+                                        tooltip="Photos that are in both parts, pixel for pixel")
+        self.start = W.Button(description="Start", button_style="primary", layout=wide)
+        self.worker, self.starter = Worker("explorer-data"), Worker("explorer-start")
+        self.view = RunView(self.session)
+
+        more = W.Box([*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache])
+        more.add_class("vx-fields")
+        accordion = W.Accordion([more], titles=("Advanced",), selected_index=None)
+        fields = W.Box([self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed])
+        fields.add_class("vx-fields")
+        begin = W.HBox([self.start])
+        begin.add_class("vx-controls")
+        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.data, self.folder, self.card, self.samples, self.find_duplicates])
+        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), fields, self.learns, self.rate_note, self.rates, self.preview_note,
+                         self.variants, accordion, self.problem, begin])
+        columns = W.Box([data, recipe])
+        columns.add_class("vx-train-columns")
+        self.children = [columns, W.HTML("<h3>Run</h3>"), self.view]
+        for button in (self.start, self.find_duplicates):
+            button.add_class("vx-open")
+
+        for control in (self.data, self.folder, self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule,
+                        self.augment, self.seed, *self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache):
+            control.observe(self._changed, "value")
+        self.start.on_click(lambda _: self._start())
+        self.find_duplicates.on_click(lambda _: self._preview(duplicates=True))
+
+    # --- what is asked for ---
+
+    @property
+    def chosen(self) -> Any:
+        """The data set that is asked for: a name, or a path. Raises ValueError where no folder is named."""
+        if self.data.value != FOLDER:
+            return self.data.value
+        if not self.folder.value.strip():
+            raise ValueError("Type the path of a folder that holds one folder of photos for each class.")
+        return Path(self.folder.value.strip()).expanduser()
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `finetune` that the controls stand for. Raises ValueError for what is no number."""
+        found: dict[str, Any] = {name: getattr(self, name).value for name in
+                                 ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed", "cache")}
+        found["lr"] = number("Learning rate", self.lr.value)
+        whole = ("patience", "views", "threads")
+        for name, control in self.advanced.items():
+            value = number(control.description, control.value, whole=name in whole)
+            if value is not None:
+                found[name] = value
+        if self.balanced.value:
+            found["class_weights"] = "balanced"
+        return found
+
+    def _changed(self, _change: Any = None) -> None:
+        """Another setting: say what follows from it at once, and look at photos and model in the background."""
+        from explorer.training.recipe import Recipe
+
+        with self.session.lock:
+            self.folder.layout.display = "" if self.data.value == FOLDER else "none"
+            try:
+                recipe, problem = Recipe(**self.settings()), ""
+            except (ValueError, TypeError) as error:
+                recipe, problem = None, str(error)
+            self._complain(problem)
+            if recipe is not None:
+                self._draw_rates(recipe)
+        self._preview()
+
+    def _complain(self, text: str) -> None:
+        self.problem.value = f'<div class="vx-error" role="alert">{escape(text)}</div>' if text else ""
+
+    def _draw_rates(self, recipe: Any) -> None:
+        head, body = recipe.rates
+        self.lr.placeholder = f"{head:g}, recommended" if recipe.lr is None else ""
+        which = "recommended" if recipe.lr is None else "yours"
+        rates = f"{head:g} for the classifier ({which})" + ("" if recipe.train == "head" else f", {body:g} for the body")
+        self.rate_note.value = f'<span class="vx-soft">Learning rate: {rates}.</span>'
+        splits = self._splits[1]
+        batches = math.ceil(len(splits.train) / recipe.batch_size) if splits is not None else 10
+        key = (recipe, batches)
+        if self._done.get("rates") != key:
+            self._done["rates"] = key
+            self.rates.x_end = recipe.epochs
+            self.rates.replace({"learning rate": planned_rates(recipe, batches)})
+
+    def draw(self) -> None:
+        """Another model is on the screen."""
+        if self.view is not None:
+            self._preview()
+
+    # --- previews, in the background ---
+
+    def _preview(self, *, duplicates: bool = False) -> None:
+        self.worker.submit(lambda ticket: self._look(ticket, duplicates))
+
+    def _look(self, ticket: Ticket, duplicates: bool) -> None:
+        try:
+            splits = self._open_data()
+            self._card(splits, ticket)
+        except Exception as error:
+            log.info("no data card: %s", error)
+            self._done["card"] = None
+            with self.session.lock:
+                self.card.value = f'<div class="vx-note">{escape(str(error))}</div>'
+                self.samples.show([], [])
+            splits = None
+        if ticket.stale:
+            return
+        if duplicates and splits is not None:
+            self._find_duplicates(splits)
+        model = self.session.model
+        if model is None:
+            return
+        try:
+            self._count(model, splits)
+            if not ticket.stale and splits is not None:
+                self._vary(model, splits)
+        except Exception as error:
+            log.info("no preview: %s", error)
+            with self.session.lock:
+                self.learns.value = f'<div class="vx-note">{escape(str(error))}</div>'
+
+    def _open_data(self, *, download: bool = False) -> Any:
+        """The data set that is asked for, opened once. CIFAR-10 is downloaded only for a run."""
+        from explorer.data.datasets import cifar10, open_data
+
+        key = (str(self.chosen), self.seed.value)
+        if self._splits[0] == key:
+            return self._splits[1]
+        if key[0] == "cifar10" and not download:
+            try:
+                splits = cifar10(download=False)
+            except ValueError:
+                raise ValueError("CIFAR-10 is not on this computer. Start downloads it (170 MB); the other sets are here.") from None
+        else:
+            splits = open_data(self.chosen, seed=self.seed.value)
+        self._splits, self._duplicates = (key, splits), ""
+        return splits
+
+    def _card(self, splits: Any, ticket: Ticket) -> None:
+        from explorer.data.datasets import without_broken
+        from explorer.data.images import ImageError
+
+        if self._done.get("card") is splits:
+            return
+        with self.session.lock:
+            self.card.value = '<span class="vx-busy" role="status">looking at the photos …</span>'
+        shown, sizes, classes = [], [], len(splits.classes)
+        wanted = data_card.SAMPLES // classes * classes or data_card.SAMPLES  # as many of each class
+        for index in data_card.spread(splits.train, data_card.MEASURED):
+            if ticket.stale:
+                return
+            try:
+                photo = splits.train.open_one(index)
+            except ImageError:
+                continue  # named below
+            sizes.append(photo.size)
+            if len(shown) < wanted:
+                shown.append((thumbnail_jpeg(photo), data_card.label_caption(splits.train, index)))
+        notes: tuple[str, ...] = ()
+        if splits.train.files and len(splits.train) + len(splits.val) <= data_card.CHECKED:
+            notes = tuple(note for note in without_broken(splits).notes if note not in splits.notes)
+        with self.session.lock:
+            self._done["card"] = splits
+            self.card.value = data_card.card_html(splits, sizes, notes)
+            self.samples.show([data for data, _ in shown], [caption for _, caption in shown])
+            self._done.pop("rates", None)
+        self._redraw_rates()
+
+    def _redraw_rates(self) -> None:
+        """The number of photos is known now, and with it the number of steps."""
+        from explorer.training.recipe import Recipe
+
+        with self.session.lock:
+            try:
+                self._draw_rates(Recipe(**self.settings()))
+            except (ValueError, TypeError):
+                pass  # the sentence is there already
+
+    def _find_duplicates(self, splits: Any) -> None:
+        from explorer.data.datasets import duplicates
+
+        with self.session.lock:
+            self.find_duplicates.description, self.find_duplicates.disabled = "Comparing …", True
+        try:
+            text = data_card.duplicates_text(duplicates(splits))
+        except ValueError as error:  # a broken photo
+            text = str(error)
+        finally:
+            with self.session.lock:
+                self.find_duplicates.description, self.find_duplicates.disabled = "Find duplicates", False
+        with self.session.lock:
+            if text != self._duplicates:
+                self._duplicates = text
+                self.card.value += f'<div class="vx-note" role="status">{escape(text)}</div>'
+
+    def _count(self, model: Any, splits: Any) -> None:
+        classes = len(splits.classes) if splits is not None else model.num_classes
+        key = (id(model), self.train.value, classes, self.cache.value)
+        if self._done.get("learns") != key:
+            html = learns_html(*what_learns(model, self.train.value, classes), self.train.value == "head" and self.cache.value)
+            with self.session.lock:
+                self._done["learns"], self.learns.value = key, html
+
+    def _vary(self, model: Any, splits: Any) -> None:
+        from explorer.data.transforms import resolve_data_config
+        from explorer.training.augment import AUGMENTATIONS, preview
+
+        augment, seed = self.augment.value, self.seed.value
+        key = (id(model), id(splits), augment, seed)
+        if self._done.get("variants") == key:
+            return
+        photo = splits.train.open_one(data_card.spread(splits.train, 1)[0])
+        count = 1 if augment == "none" else 8
+        views = preview(photo, augment, resolve_data_config({}, model=model), count=count, seed=max(seed, 0))
+        with self.session.lock:
+            self._done["variants"] = key
+            self.variants.show([thumbnail_jpeg(view) for view in views], [Caption()] * len(views))
+            self.preview_note.value = f'<span class="vx-soft">{escape(augment)}: {escape(AUGMENTATIONS[augment])}.</span>'
+
+    # --- starting ---
+
+    def _start(self) -> None:
+        self.start.disabled = True
+        self.starter.submit(self._start_run)
+
+    def _start_run(self, _ticket: Ticket) -> None:
+        try:
+            self._say_starting("preparing the photos and the model …")
+            run = self._new_run()
+            STARTED.append(run)
+            with self.session.lock:
+                self._complain("")
+                self.session.run = run
+        except Exception as error:
+            log.warning("no run was started", exc_info=error)
+            with self.session.lock:
+                self._complain(str(error))
+        finally:
+            with self.session.lock:
+                self.start.disabled = False
+
+    def _say_starting(self, text: str) -> None:
+        with self.session.lock:
+            self.problem.value = f'<span class="vx-busy" role="status">{escape(text)}</span>'
+
+    def _new_run(self) -> Any:
+        from explorer.models.factory import is_model
+        from explorer.training.checkpoint import LAST
+        from explorer.training.finetune import finetune
+
+        session, model = self.session, self.session.model
+        if getattr(session.run, "running", False):
+            raise ValueError(f"{session.run.name} is learning. Stop it first; it can be resumed later.")
+        if model is None:
+            raise ValueError("There is no model yet: open one in the picker.")
+        settings = self.settings()
+        splits = self._open_data(download=True)
+        folder = Path(self.run_dir.value.strip()).expanduser() if self.run_dir.value.strip() else None
+        if self.scratch.value:
+            name = model.config.architecture
+            if not is_model(name):
+                raise ValueError("Only models from the picker can begin from scratch by their name: build yours anew in a cell.")
+            model = name
+        else:
+            model = copy.deepcopy(model)  # the one on the screen stays as it is
+        return finetune(model, splits, name=next_name([*session.runs, *known_runs()]), run_dir=folder,
+                        resume=folder is not None and (folder / LAST).is_file(), pretrained=not self.scratch.value,
+                        input_size=session.input_size, **settings)
+
+    def wait(self, timeout: float | None = 60) -> bool:
+        """Block until previews are drawn and a run that was asked for has begun; False after `timeout` seconds."""
+        self.build()
+        return self.starter.wait(timeout) and self.worker.wait(timeout) and self.view.wait(timeout)
+
+    def close(self) -> None:
+        for worker in (self.worker, getattr(self, "starter", None)):
+            if worker is not None:
+                worker.close()
+        self._splits, self._done = (None, None), {}
+        super().close()

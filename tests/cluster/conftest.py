@@ -1,0 +1,68 @@
+"""A Ray cluster of several nodes on this computer, and what runs on it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import explorer
+from explorer.models.contract import VisionModel
+
+SIZE = (3, 32, 32)
+
+
+class Nodes:
+    """A head without CPUs, where this process lives, and nodes with one CPU each, which can be lost."""
+
+    def __init__(self, count: int):
+        from ray.cluster_utils import Cluster
+
+        self.folder = tempfile.mkdtemp(prefix="ray-")
+        common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": self.folder, **common})
+        self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20) for _ in range(count)]
+        self.cluster.wait_for_nodes()
+
+    def lose_one_at_work(self) -> None:
+        """Kill a node whose CPU is taken, without a word to anybody."""
+        from ray._private.state import available_resources_per_node
+
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            free = available_resources_per_node()
+            busy = [node for node in self.others if node.node_id in free and free[node.node_id].get("CPU", 0) < 1]
+            if busy:
+                self.others.remove(busy[0])
+                self.cluster.remove_node(busy[0], allow_graceful=False)
+                return
+            time.sleep(0.05)
+        raise AssertionError("no node is at work")
+
+
+@pytest.fixture(scope="package")
+def nodes() -> Iterator[Nodes]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray would leave one in this user's home
+    ray = pytest.importorskip("ray", reason="Ray, of the extra 'cluster', is not installed")
+    nodes = Nodes(3)
+    ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield nodes
+    ray.shutdown()
+    nodes.cluster.shutdown()
+    shutil.rmtree(nodes.folder, ignore_errors=True)
+
+
+def small_net(seed: int = 0) -> VisionModel:
+    """Few numbers, but with BatchNorm, which sees photos together."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
+                        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    return explorer.wrap(net, input_size=SIZE)

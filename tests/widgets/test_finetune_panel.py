@@ -1,0 +1,467 @@
+"""The panel that trains: what it says beforehand, the run it starts, what a reader can do with it. No browser."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import ipywidgets as W
+import pytest
+import torch
+from ipywidgets.widgets import widget as registry
+from PIL import Image
+from torch import nn
+
+import explorer
+from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.events import Batch, Epoch
+from explorer.training.finetune import finetune
+from explorer.training.recipe import Recipe
+from explorer.training.run import RUNS
+from explorer.widgets.panels import finetune as panel_module
+from explorer.widgets.panels.finetune import next_name, number, planned_rates, what_learns
+from explorer.widgets.panels.run_view import between_batches, caption, copy_of_model, how_far
+from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
+
+SIZE = (3, 32, 32)
+COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 210)}
+
+
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+                         input_size=SIZE)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photos of three colours in three folders."""
+    for name, colour in COLOURS.items():
+        (tmp_path / "colours" / name).mkdir(parents=True)
+        for i in range(10):
+            Image.new("RGB", (30, 24), tuple(min(c + 3 * i, 255) for c in colour)).save(tmp_path / "colours" / name / f"{i}.png")
+    return tmp_path / "colours"
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_runs():
+    """A new dashboard shows the runs of this process; each test begins without."""
+    panel_module.STARTED.clear()
+    RUNS.clear()
+
+
+@pytest.fixture
+def dash():
+    dash = explorer.Dashboard(tiny())
+    dash.wait()
+    yield dash
+    if getattr(dash.session.run, "running", False):
+        dash.session.run.stop()
+    dash.close()
+
+
+@pytest.fixture
+def panel(dash, folder):
+    """The open panel, asked for the folder, with an everything-learns run of three epochs."""
+    panel = dash.finetune
+    dash.tabs.selected_index = dash.tabs.children.index(panel)
+    panel.data.value, panel.folder.value = "a folder", str(folder)
+    panel.train.value, panel.batch_size.value, panel.advanced["threads"].value = "all", 8, "1"
+    panel.lr.value = "0.05"
+    assert panel.wait()
+    return panel
+
+
+def start(panel):
+    panel.start.click()
+    assert panel.wait()
+    assert 'role="alert"' not in panel.problem.value, panel.problem.value
+    return panel.session.run
+
+
+def finished(panel):
+    run = start(panel).wait(60)
+    assert panel.view.wait()
+    return run
+
+
+# --- before anything learns -----------------------------------------------------------------------------------
+
+
+def test_the_panel_costs_nothing_until_it_is_looked_at(dash):
+    before = len(registry._instances)
+    dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+    assert len(registry._instances) > before + 40
+    assert dash.finetune.wait()
+
+
+def test_the_data_card_counts_measures_and_shows_photos_of_each_class(panel):
+    html = panel.card.value
+    assert "24 photos to learn from, 6 to judge by, 3 classes" in html and "30 × 24 pixels" in html
+    assert html.count("8 + 2") == 3
+    assert [one.text for one in panel.samples.captions] == ["blue", "green", "red"] * 4
+
+
+def test_broken_files_are_named_before_a_run_starts(panel, folder):
+    (folder / "red" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00")
+    panel.seed.value = 1  # another split: the folder is read again
+    panel.wait()
+    assert "torn.jpg" in panel.card.value
+
+
+def test_names_of_classes_are_text(panel, folder):
+    (folder / "red").rename(folder / "<b onclick=x>")
+    panel.seed.value = 1
+    panel.wait()
+    assert "<b onclick" not in panel.card.value and "&lt;b onclick=x&gt;" in panel.card.value
+
+
+def test_duplicates_across_the_parts_are_found_on_request(panel, folder):
+    assert "both parts" not in panel.card.value
+    panel.find_duplicates.click()
+    panel.wait()
+    assert "No photo is in both parts" in panel.card.value
+    assert duplicates_text([("a/1", "a/9")]) == "1 photo is in both parts, and judge nothing: a/1 = a/9."
+
+
+@pytest.mark.parametrize("train, learns", [("head", 27), ("all", 251)])
+def test_it_says_how_many_numbers_learn(panel, train, learns):
+    panel.train.value = train
+    panel.wait()
+    assert f"<b>{learns}</b> of 251 numbers learn" in panel.learns.value
+
+
+def test_counting_what_learns_agrees_with_the_run_and_leaves_the_model_alone():
+    model = explorer.create_model("resnet10t", num_classes=7)
+    learns, total, frozen = what_learns(model, "last_stage", 3)
+    assert model.num_classes == 7 and all(p.requires_grad for p in model.parameters())
+    assert frozen == "all up to and including layer3"
+    draw = torch.Generator().manual_seed(0)
+    pictures = [Image.fromarray(torch.randint(0, 255, (24, 24, 3), generator=draw).byte().numpy()) for _ in range(6)]
+    photos = PhotoSet(("a", "b", "c"), (0, 1, 2) * 2, tuple("uvwxyz"), lambda i: pictures[i])
+    run = finetune(model, Splits("noise", photos, photos), epochs=1, train="last_stage", input_size=SIZE, threads=1).wait()
+    assert run.started.learns == learns and sum(p.numel() for p in run.model.parameters()) == total
+
+
+def test_the_preview_draws_the_rates_that_the_run_then_uses(panel):
+    panel.epochs.value = 2
+    panel.wait()
+    drawn = panel.rates.points("learning rate")
+    used = [batch.lr for batch in finished(panel).batches]
+    assert len(drawn) == len(used) == 6
+    assert [rate for _, rate in drawn] == pytest.approx(used, rel=1e-6)
+
+
+def test_an_empty_rate_is_the_recommended_one_and_says_which(panel):
+    panel.lr.value = ""
+    panel.optimizer.value = "sgd"
+    assert "0.05 for the classifier (recommended), 0.005 for the body" in panel.rate_note.value
+    panel.lr.value = "0,02"
+    assert "0.02 for the classifier (yours)" in panel.rate_note.value
+
+
+def test_augmentation_is_shown_on_one_photo(panel):
+    panel.augment.value = "strong"
+    panel.wait()
+    assert len(panel.variants.captions) == 8 and "TrivialAugment" in panel.preview_note.value
+    panel.augment.value = "none"
+    panel.wait()
+    assert len(panel.variants.captions) == 1
+
+
+@pytest.mark.parametrize("control, value, words", [
+    ("epochs", 0, "epochs is 0"), ("lr", "fast", "write a number such as 0.001"), ("lr", "-1", "above 0"), ("seed", -1, "seed"),
+])
+def test_settings_that_cant_be_are_a_sentence_and_the_rest_stays(panel, control, value, words):
+    getattr(panel, control).value = value
+    assert words in panel.problem.value and 'role="alert"' in panel.problem.value
+    panel.start.click()
+    panel.wait()
+    assert panel.session.run is None and words in panel.problem.value
+    assert panel.folder.value.endswith("colours") and not panel.start.disabled
+
+
+@pytest.mark.parametrize("name, value, words", [("patience", "1.5", "whole number"), ("mixup", "-1", "mixup"), ("ema", "2", "share")])
+def test_advanced_settings_are_checked_too(panel, name, value, words):
+    panel.advanced[name].value = value
+    assert words in panel.problem.value
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(panel, tmp_path):
+    panel.folder.value = str(tmp_path / "nowhere")
+    panel.wait()
+    assert "There is no folder" in panel.card.value
+    panel.start.click()
+    panel.wait()
+    assert "There is no folder" in panel.problem.value and panel.session.run is None
+
+
+def test_cifar10_is_not_downloaded_to_be_looked_at(panel, monkeypatch):
+    asked = []
+    monkeypatch.setattr("explorer.data.datasets.cifar10", lambda **options: asked.append(options) or _raise(ValueError("not here")))
+    panel.data.value = "cifar10"
+    panel.wait()
+    assert asked and all(options == {"download": False} for options in asked)
+    assert "Start downloads it" in panel.card.value
+
+
+def _raise(error):
+    raise error
+
+
+# --- a run ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_draws_its_batches_and_its_epochs_and_marks_the_best(panel):
+    run = finished(panel)
+    view = panel.view
+    assert run.state == "finished" and run.name.startswith("my run ")
+    places, losses = zip(*view.loss.points("each batch"))
+    assert places == pytest.approx([b.epoch + b.batch / 3 for b in run.batches])
+    assert losses == pytest.approx([b.loss for b in run.batches])
+    epochs, judged = zip(*view.right.points("judged"))
+    assert epochs == (1, 2, 3) and judged == pytest.approx([row["val_top1"] for row in run.history])
+    assert view.loss.marks == [[run.best["epoch"] + 1, "best"]]
+    assert "Finished: 3 epochs" in view.progress.value
+    assert view.stop.disabled and view.resume.disabled
+
+
+def test_the_model_on_the_screen_is_not_the_one_that_learns(panel):
+    model = panel.session.model
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    run = finished(panel)
+    assert run.model is not model
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_the_photos_get_the_answers_of_the_present_network(panel):
+    run = finished(panel)
+    captions = panel.view.photos.captions
+    assert len(captions) == len(run.data.val) == 6
+    assert sum(one.right for one in captions) == round(run.best["val_top1"] * 6)
+    for i, one in enumerate(captions):
+        best = explorer.predict(run.model, run.data.val[i][0])[0]
+        assert one.text.startswith(f"{best.label} {100 * best.probability:.0f}")
+
+
+def test_cached_answers_are_those_of_the_whole_network(panel):
+    panel.train.value = "head"
+    run = finished(panel)
+    assert run.started.cached
+    for i, one in enumerate(panel.view.photos.captions):
+        best = explorer.predict(run.model, run.data.val[i][0])[0]
+        assert one.text.startswith(f"{best.label} {100 * best.probability:.0f}")
+
+
+def test_stop_and_resume_lose_nothing(panel):
+    panel.epochs.value = 400
+    run = start(panel)
+    hold = threading.Event()
+    run.listen(lambda event: hold.set() if isinstance(event, Epoch) else None)
+    assert hold.wait(60)
+    panel.view.stop.click()
+    run.wait(60)
+    panel.view.wait()
+    assert run.state == "stopped" and "Resume goes on from there" in panel.view.progress.value
+    assert not panel.view.resume.disabled and panel.view.stop.disabled
+    stopped_at = len(run.batches)
+    assert len(panel.view.loss.points("each batch")) == stopped_at
+    again = threading.Event()
+    run.listen(lambda event: again.set() if isinstance(event, Batch) and len(run.batches) > stopped_at + 5 else None)
+    panel.view.resume.click()
+    assert panel.view.wait() and again.wait(60)
+    panel.view.stop.click()
+    run.wait(60)
+    assert len(panel.view.loss.points("each batch")) == len(run.batches) > stopped_at
+    assert [b.step for b in run.batches] == list(range(1, len(run.batches) + 1))
+
+
+def test_another_start_while_one_learns_is_a_sentence(panel):
+    panel.epochs.value = 100_000
+    run = start(panel)
+    panel.start.click()
+    panel.wait()
+    assert "is learning. Stop it first" in panel.problem.value and panel.session.run is run
+
+
+def test_use_this_model_makes_it_the_dashboards_under_the_runs_name(panel, dash):
+    run = finished(panel)
+    panel.view.use.click()
+    panel.wait()
+    dash.wait()
+    assert dash.session.model_name.endswith(run.name) and run.name in dash.status.value
+    assert {p.label for p in dash.session.look.predictions} == set(COLOURS)
+    assert all(torch.equal(a, b) for a, b in zip(dash.session.model.parameters(), run.model.parameters()))
+    assert dash.session.look.notes == ()
+
+
+def test_a_copy_is_made_between_two_batches_while_it_learns(panel):
+    panel.epochs.value = 100_000
+    run = start(panel)
+    box = []
+    between_batches(run, lambda: box.append(threading.current_thread()))
+    assert box == [run._thread]
+    model = copy_of_model(run)
+    assert model is not run.model and not model.training and run.running
+
+
+def test_what_goes_wrong_between_two_batches_is_raised_and_the_run_goes_on(panel):
+    panel.epochs.value = 100_000
+    run = start(panel)
+    with pytest.raises(OSError, match="full"):
+        between_batches(run, lambda: _raise(OSError("the disk is full")))
+    assert run.running
+
+
+def test_save_writes_a_folder_that_opens_again(panel, tmp_path):
+    run = finished(panel)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("do not lose me")
+    panel.view.path.value = str(tmp_path / "other")
+    panel.view.save.click()
+    panel.wait()
+    assert 'role="alert"' in panel.view.message.value and "something else" in panel.view.message.value
+    panel.view.path.value = str(tmp_path / "saved")
+    panel.view.save.click()
+    panel.wait()
+    assert "Saved in" in panel.view.message.value
+    assert (tmp_path / "saved" / "model.safetensors").is_file() and run.labels == ("blue", "green", "red")
+
+
+def test_a_failed_run_is_a_sentence_and_the_settings_stay(panel):
+    panel.lr.value, panel.optimizer.value, panel.schedule.value = "1e30", "sgd", "constant"
+    panel.advanced["warmup"].value = "0"
+    run = start(panel)
+    with pytest.raises(explorer.training.TrainingError):
+        run.wait(60)
+    panel.view.wait()
+    assert "tenth of the learning rate" in panel.view.progress.value and 'role="alert"' in panel.view.progress.value
+    assert panel.lr.value == "1e30"
+
+
+def test_checkpoints_go_on_where_a_folder_was_cut_off(panel, tmp_path):
+    panel.run_dir.value = str(tmp_path / "kept")
+    first = finished(panel)
+    panel.epochs.value = 5
+    second = finished(panel)
+    assert [row["epoch"] for row in second.history] == [0, 1, 2, 3, 4]
+    assert second.history[0]["val_loss"] == first.history[0]["val_loss"]
+
+
+# --- the session ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_a_cell_is_shown_by_setting_it(dash, panel, folder):
+    done = finetune(tiny(), folder, epochs=2, train="all", threads=1, name="from a cell").wait()
+    dash.session.run = done
+    panel.wait()
+    assert len(panel.view.loss.points("judged")) == 2 and "from a cell" in panel.view.progress.value
+    assert any(one is done for one in dash.session.runs)
+    dash.session.run = None
+    assert panel.view.loss.names == () and panel.view.body.layout.display == "none"
+
+
+def test_what_is_no_run_is_refused(dash):
+    with pytest.raises(Exception, match="what explorer.finetune or load_run gives, not str"):
+        dash.session.run = "my run"
+    with pytest.raises(Exception, match="is a result"):
+        dash.session.runs = ()
+
+
+def test_closing_the_dashboard_does_not_stop_a_run_and_a_new_one_shows_it(folder):
+    before = set(registry._instances)
+    dash = explorer.Dashboard(tiny())
+    dash.wait()
+    panel = dash.finetune
+    panel.build()
+    panel.data.value, panel.folder.value, panel.train.value = "a folder", str(folder), "all"
+    panel.epochs.value, panel.advanced["threads"].value = 100_000, "1"
+    run = start(panel)
+    dash.close()
+    assert set(registry._instances) == before
+    assert run.running and not any(getattr(l, "func", None) is not None for l in run._listeners)
+    late = explorer.Dashboard(tiny())
+    late.wait()
+    assert late.session.run is run
+    late.finetune.build()
+    seen = len(late.finetune.view.loss.points("each batch"))
+    between_batches(run, lambda: None)
+    run.stop()
+    assert len(late.finetune.view.loss.points("each batch")) >= seen
+    assert "Stopped after" in late.finetune.view.progress.value
+    late.close()
+    assert set(registry._instances) == before
+
+
+def test_every_control_of_the_panel_has_a_label(panel):
+    def controls(box):
+        for child in box.children:
+            if isinstance(child, W.Box):
+                yield from controls(child)
+            elif isinstance(child, (W.Text, W.Dropdown, W.Checkbox, W.Button, W.IntText)):
+                yield child
+
+    found = list(controls(panel))
+    assert len(found) > 25 and all(control.description for control in found)
+
+
+def test_a_redraw_that_takes_its_time_does_not_hold_the_run_up(panel):
+    panel.epochs.value = 100_000
+    run = start(panel)
+    with panel.session.lock:  # somebody draws
+        at = len(run.batches)
+        passed = threading.Event()
+        run.listen(lambda event: passed.set() if len(run.batches) > at + 50 else None)
+        assert passed.wait(60)
+
+
+# --- plain functions --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text, value", [("", None), (" ", None), ("0.01", 0.01), ("1e-3", 1e-3), ("0,5", 0.5)])
+def test_numbers_are_read_as_people_write_them(text, value):
+    assert number("Rate", text) == value
+
+
+def test_planned_rates_cover_the_whole_run_with_few_points():
+    rates = planned_rates(Recipe(epochs=50, schedule="constant", warmup=0.0, lr=0.3), 1000)
+    assert len(rates) <= 200 and rates[0] == (0.0, 0.3) and rates[-1][0] == pytest.approx(50, abs=0.01)
+
+
+def test_runs_are_numbered_on():
+    assert next_name([]) == "my run 1"
+    assert next_name([SimpleNamespace(name=name) for name in ("my run 9", "my run 10", "resnet on cats")]) == "my run 11"
+
+
+def test_classes_take_turns_among_the_samples():
+    photos = PhotoSet(("a", "b"), (0, 0, 0, 1), ("p", "q", "r", "s"), lambda i: None)
+    assert spread(photos, 3) == [0, 3, 1] and spread(photos, 9) == [0, 3, 1, 2]
+
+
+def test_scarce_and_uneven_classes_are_noted():
+    assert "Fewer than 10" in imbalance({"a": 50, "b": 3})[0]
+    assert "6 times" in imbalance({"a": 60, "b": 10})[0]
+    assert imbalance({"a": 50, "b": 40}) == []
+
+
+def test_many_classes_are_counted_not_drawn():
+    names = tuple(f"class {i}" for i in range(40))
+    photos = PhotoSet(names, tuple(range(40)), names, lambda i: None)
+    html = card_html(Splits("many", photos, photos))
+    assert html.count("<li><span") == 24 and "16 more classes" in html
+
+
+def test_a_caption_says_what_it_is_where_the_answer_is_wrong():
+    labels = ("cat", "dog")
+    right, wrong = caption(torch.tensor([3.0, 0.0]), 0, labels), caption(torch.tensor([3.0, 0.0]), 1, labels)
+    assert right.right and right.text == "cat 95\N{NO-BREAK SPACE}%"
+    assert wrong.right is False and wrong.text.endswith("but it is dog")
+    several = caption(torch.tensor([3.0, -1.0]), (0, 1), labels)
+    assert several.text == "cat" and several.right is False and "cat, dog" in several.title
+
+
+def test_a_run_that_prepares_says_how_far_it_is():
+    run = SimpleNamespace(name="r", recipe=Recipe(), history=[], best=None, state="running", started=None, batches=[],
+                          progress=SimpleNamespace(what="looking at each photo once", done=64, total=200), asked_to_stop=False)
+    assert how_far(run) == (0.0, "Preparing, looking at each photo once: 64 of 200.")
+    assert panel_module.known_runs() is not None
