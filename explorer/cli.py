@@ -81,7 +81,8 @@ def _sentence(error: Exception) -> str:
     text = printable(" ".join(str(error).split()))
     if isinstance(error, ModuleNotFoundError) and text.startswith("No module named"):
         return f"The Python package {error.name!r} is missing. Install explorer again with pip."
-    if isinstance(error, (CommandError, ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError)) and text:
+    ours = (CommandError, ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError)
+    if isinstance(error, ours) and text:
         return text
     kind = type(error).__name__
     return f"Unexpected {kind}: {text or 'no message'}. Run it again with --debug and report what it shows."
@@ -199,13 +200,13 @@ def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
         f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5")
     add = tune.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
-    add("data", metavar="DATA", help="a folder with a folder of photos for each class, with or without train/ and "
-        "val/ above them; or flowers5, which is bundled, or cifar10")
+    add("data", metavar="DATA", help="a folder with a folder of photos for each class, with or without train/ "
+        "and val/ above them; or flowers5, which is bundled, or cifar10")
 
     add = tune.add_argument_group("what learns").add_argument
     add("--epochs", type=_count, default=3, metavar="N", help="how often every photo is seen (default: 3)")
-    add("--train", default="head", metavar="PART", help="head (the classifier alone: seconds), last_stage, or all "
-        "(default: head)")
+    add("--train", default="head", metavar="PART", help="head (the classifier alone: seconds), last_stage, or "
+        "all (default: head)")
     add("--from-scratch", action="store_true", help="begin with random weights, not with trained ones")
     add("--size", type=_count, metavar="PIXELS", help="the side of the photos, where not the model's own")
 
@@ -215,9 +216,10 @@ def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--body-lr", type=float, metavar="RATE", help="that of the body, where it learns (default: a tenth)")
     add("--optimizer", default="adamw", metavar="NAME", help="adamw, adam, sgd, or another of torch.optim "
         "(default: adamw)")
-    add("--schedule", default="cosine", metavar="NAME", help="constant, step, cosine or one_cycle (default: cosine)")
-    add("--augment", default="light", metavar="NAME", help="how photos are varied: none, light, standard, strong or "
-        "cifar (default: light)")
+    add("--schedule", default="cosine", metavar="NAME", help="constant, step, cosine or one_cycle (default: "
+        "cosine)")
+    add("--augment", default="light", metavar="NAME", help="how photos are varied: none, light, standard, strong "
+        "or cifar (default: light)")
     add("--balance", action="store_true", help="rare classes weigh more: all classes count alike")
     add("--patience", type=_count, metavar="N", help="stop after N epochs without a better one")
     add("--seed", type=int, default=0, metavar="N", help="draws the held-out photos, their order and variants "
@@ -231,10 +233,11 @@ def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="such as cpu or cuda:1 (default: the GPU if there is one)")
 
     add = tune.add_argument_group("what is kept").add_argument
-    add("--run-dir", type=Path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with a "
-        "number where it is taken)")
+    add("--run-dir", type=Path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with "
+        "a number where it is taken)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, with the settings it had")
-    add("--save", type=Path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, card")
+    add("--save", type=Path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, "
+        "card")
     add("--tensorboard", type=Path, metavar="FOLDER", help="curves for TensorBoard")
     add("--json", action="store_true", help="history and best epoch as JSON")
     tune.set_defaults(run=run_finetune, failed=1)
@@ -255,7 +258,8 @@ def _add_evaluate(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="draws the held-out photos where nobody has split (default: as the "
         "model's training did, otherwise 0)")
     add("--json", action="store_true", help="all figures as JSON")
-    add("--csv", type=Path, metavar="FILE", help="write a line for each photo: true, predicted, probability, loss")
+    add("--csv", type=Path, metavar="FILE", help="write a line for each photo: true, predicted, probability, "
+        "loss")
     judge.set_defaults(run=run_evaluate, failed=1)
 
 
@@ -633,9 +637,13 @@ def _wait(run: Any) -> bool:
 
 def _is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
-    from explorer.models.factory import is_model
+    from explorer.models.factory import is_model, split_door
 
-    return not is_model(text) and Path(text).expanduser().is_dir()
+    folder = Path(text).expanduser()
+    if ("/" in text or os.sep in text) and not split_door(text)[0] and not folder.is_dir():
+        raise CommandError(f"There is no folder '{text}'. Give the folder of a trained model, or a name: see "
+                           "`list`.")
+    return not is_model(text) and folder.is_dir()
 
 
 def _model_to_teach(text: str) -> Any:
@@ -715,7 +723,8 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A function (done, total) that moves a bar, in a terminal; elsewhere it says nothing."""
     from tqdm import tqdm
 
-    with tqdm(desc=what, file=sys.stderr, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+    hidden = not sys.stderr.isatty()
+    with tqdm(desc=what, file=sys.stderr, leave=False, dynamic_ncols=True, disable=hidden) as bar:
         def move(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)

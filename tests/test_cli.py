@@ -97,7 +97,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
 
 
 def test_piped_names_are_plain_lines_in_natural_order():
-    done = run("list", "resnet1*", "--exclude", "*t", "--exclude", "*[cds]")
+    done = run("list", "resnet1*", "--exclude", "*t", "--exclude", "*[cds]", "--exclude", "*clip*")
     assert (done.returncode, done.stdout.split()) == (0, ["resnet18", "resnet101", "resnet152"])
 
 
@@ -329,14 +329,15 @@ def test_finetune_teaches_saves_and_says_how_to_judge(here, capsys):
     assert re.fullmatch(r"Best epoch [12] of 2: [\d.]+ % of 40 photos right, loss [\d.]+\.\n"
                         r"The model is in mine\. Judge it: vision-explorer evaluate mine flowers5_nano\n", out)
     assert err.count("judged: loss") == 2 and "Traceback" not in err
-    assert {path.name for path in (here / "mine").iterdir()} == {"README.md", "config.json", "model.safetensors", "run.json"}
+    assert {path.name for path in (here / "mine").iterdir()} == \
+        {"README.md", "config.json", "model.safetensors", "run.json"}
     assert (here / "runs" / "mobilenetv3_small_050-flowers5_nano" / "last.pt").is_file()
 
 
 def test_settings_reach_the_recipe_and_json_has_history_and_best(here, capsys):
-    words = ["--epochs", "2", "--train", "all", "--lr", "0.004", "--body-lr", "0.002", "--batch-size", "40", "--optimizer", "sgd",
-             "--schedule", "one_cycle", "--augment", "none", "--seed", "3", "--label-smoothing", "0.1", "--clip", "1", "--balance",
-             "--run-dir", "run", "--json"]
+    words = ["--epochs", "2", "--train", "all", "--lr", "0.004", "--body-lr", "0.002", "--batch-size", "40",
+             "--optimizer", "sgd", "--schedule", "one_cycle", "--augment", "none", "--seed", "3",
+             "--label-smoothing", "0.1", "--clip", "1", "--balance", "--run-dir", "run", "--json"]
     assert cli.main(["finetune", *SMALL, *words]) == 0
     facts = json.loads(capsys.readouterr().out)
     expected = {"epochs": 2, "train": "all", "lr": 0.004, "body_lr": 0.002, "batch_size": 40, "optimizer": "sgd",
@@ -360,7 +361,7 @@ def test_the_help_names_every_choice():
     (["resnet5O", "flowers5"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
     (["resnet18", "no folder"], "There is no folder 'no folder'. Give a folder of class folders"),
     (["resnet18", "flowers5_nano", "--from-scratch", "--train", "tail"], "train is 'tail': expected one of head"),
-    (["resnet18", "flowers5_nano", "--from-scratch", "--schedule", "round"], "schedule is 'round': expected one of constant"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--schedule", "round"], "schedule is 'round': expected one of"),
     (["resnet18", "flowers5_nano", "--from-scratch", "--lr", "-1"], "lr is -1.0: give a number above 0"),
     (["resnet18", "flowers5_nano", "--resume"], "Which run should go on? Name its folder with --run-dir."),
     (["resnet18", "flowers5_nano", "--save", "full"], "'full' is there already and holds something else"),
@@ -443,8 +444,8 @@ def test_a_folder_of_another_run_is_never_taken_by_default(here):
 def trained(tmp_path_factory) -> Path:
     """A folder with a saved model and the run_dir it came from."""
     folder = tmp_path_factory.mktemp("trained")
-    assert cli.main(["finetune", *SMALL, "--epochs", "1", "--run-dir", str(folder / "run"), "--save", str(folder / "mine"),
-                     "--json"]) == 0
+    assert cli.main(["finetune", *SMALL, "--epochs", "1", "--run-dir", str(folder / "run"), "--save",
+                     str(folder / "mine"), "--json"]) == 0
     return folder
 
 
@@ -461,7 +462,8 @@ def test_predict_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
 
 
 def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
-    assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), "--model", str(trained / "mine"), "--checkpoint", "x.pth"]) == 2
+    words = ["--model", str(trained / "mine"), "--checkpoint", "x.pth"]
+    assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), *words]) == 2
     assert "has its weights: leave --checkpoint away" in capsys.readouterr().err
 
 
@@ -491,7 +493,8 @@ def test_evaluate_opens_a_saved_model_and_a_run_dir_and_has_the_librarys_figures
 
 
 def test_evaluate_prints_tables_and_writes_a_line_a_photo(trained, tmp_path, capsys):
-    assert cli.main(["evaluate", str(trained / "mine"), "flowers5_nano", "--tta", "--csv", str(tmp_path / "photos.csv")]) == 0
+    words = [str(trained / "mine"), "flowers5_nano", "--tta", "--csv", str(tmp_path / "photos.csv")]
+    assert cli.main(["evaluate", *words]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^run on flowers5_nano: 40 photos, top-1 [\d.]+ %, loss", out)
     assert "Each photo and its mirror image, averaged." in out and re.search(r"^daisy .* 8$", out, re.MULTILINE)
@@ -501,8 +504,11 @@ def test_evaluate_prints_tables_and_writes_a_line_a_photo(trained, tmp_path, cap
 @pytest.mark.parametrize(("words", "sentence"), [
     (["resnet5O", "flowers5_nano"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
     (["tf_efficientnet_lite0", "flowers5_nano"], "The model knows 1000 classes"),
-    (["MINE", "nowhere"], "There is no folder 'nowhere'"), (["MINE", "flowers5_nano", "--split", "half"], "split is 'half'"),
-    (["MINE", "flowers5_nano", "--csv", "no/where.csv"], "There is no folder 'no'"), ([".", "flowers5_nano"], "holds no run"),
+    (["MINE", "nowhere"], "There is no folder 'nowhere'"),
+    (["MINE", "flowers5_nano", "--split", "half"], "split is 'half'"),
+    (["no/folder", "flowers5_nano"], "There is no folder 'no/folder'. Give the folder of a trained model"),
+    (["MINE", "flowers5_nano", "--csv", "no/where.csv"], "There is no folder 'no'"),
+    ([".", "flowers5_nano"], "holds no run"),
 ])
 def test_what_cannot_be_judged_is_one_sentence_and_exit_code_1(words, sentence, trained, here, capsys):
     assert cli.main(["evaluate", *(str(trained / "mine") if word == "MINE" else word for word in words)]) == 1

@@ -11,6 +11,20 @@ class ClusterError(RuntimeError):
     """The cluster can't do what was asked; the message says what to change."""
 
 
+def find_ray() -> ModuleType:
+    """`ray`, with the parts that are used here. Raises ModuleNotFoundError with what to install."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
+    try:
+        import ray
+        import ray.data
+        import ray.train.torch
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            f"explorer.cluster needs Ray, which is not complete here ({error}): pip install 'vision-explorer[cluster]'. Without "
+            "it, explorer.finetune and explorer.predict do the same on this computer.") from error
+    return ray
+
+
 def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> ModuleType:
     """`ray`, connected to a cluster that has room for `workers` with so many CPUs and GPUs each.
 
@@ -19,15 +33,7 @@ def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> Modu
     for name, value, least in (("workers", workers, 1), ("cpus_per_worker", cpus, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
-    try:
-        import ray
-        import ray.data
-        import ray.train.torch  # noqa: F401
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            f"explorer.cluster needs Ray, which is not complete here ({error}): pip install 'vision-explorer[cluster]'. Without "
-            "it, explorer.finetune and explorer.predict do the same on this computer.") from error
+    ray = find_ray()
     if not ray.is_initialized():
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:

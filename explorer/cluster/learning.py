@@ -28,6 +28,7 @@ from explorer.training.loop import TrainingError
 from explorer.training.run import RUNS, Run
 
 PAUSE = 0.05  # seconds between two messages of worker 0, at least: a short batch must not wait for its report
+GRACE = 5.0  # seconds until a worker that can't go on, alone, ends all
 
 
 def finetune(
@@ -84,7 +85,7 @@ class PostBox:
     def __init__(self) -> None:
         self.items: list[Any] = []
         self.wanted = False
-        self.failure = ""
+        self.failures: list[str] = []
 
     def exchange(self, items: list[Any]) -> bool:
         """Worker 0 brings events, and hears whether to stop."""
@@ -94,16 +95,17 @@ class PostBox:
     def take(self) -> tuple[list[Any], str]:
         """What came since the last time, and why it can't go on."""
         items, self.items = self.items, []
-        return items, self.failure
+        return items, self.failures[0] if self.failures else ""
 
     def ask_to_stop(self) -> None:
         self.wanted = True
 
     def fail(self, sentence: str) -> None:
-        self.failure = self.failure or sentence
+        self.failures.append(sentence)
 
-    def has_failed(self) -> bool:
-        return bool(self.failure)
+    def failed(self) -> int:
+        """How many workers have."""
+        return len(self.failures)
 
 
 class _ClusterJob:
@@ -181,7 +183,7 @@ class _ClusterJob:
             train_loop_config={
                 "box": box, "model": ray.put(self.plan.net), "data": ray.put(self.data), "recipe": self.plan.recipe,
                 "photos": (len(self.plan.splits.train), len(self.plan.splits.val)), "folder": str(self.folder),
-                "cpus": self.cpus, "sync_batchnorm": self.sync_batchnorm,
+                "workers": self.workers, "cpus": self.cpus, "sync_batchnorm": self.sync_batchnorm,
             },
             scaling_config=ScalingConfig(num_workers=self.workers, use_gpu=self.on_gpu, resources_per_worker=resources),
             torch_config=TorchConfig(backend="nccl" if self.on_gpu else "gloo"),
@@ -207,7 +209,7 @@ def _work(config: dict[str, Any]) -> None:
     from explorer.training.distributed import Team
 
     box = config["box"]
-    if ray.get(box.has_failed.remote()):
+    if ray.get(box.failed.remote()):
         return  # Ray starts all workers again, whatever happened; what would fail again is not tried again
     try:
         team = Team(sync_batchnorm=config["sync_batchnorm"])
@@ -228,7 +230,11 @@ def _work(config: dict[str, Any]) -> None:
         run.start().wait()
     except (TrainingError, ValueError, TypeError) as error:
         ray.get(box.fail.remote(str(error)))
-        raise  # so that the others don't wait for this one
+        end = time.monotonic() + GRACE
+        while ray.get(box.failed.remote()) < config["workers"]:  # most of what goes wrong goes wrong for all
+            if time.monotonic() > end:
+                raise  # so that the others don't wait for this one
+            time.sleep(PAUSE)
 
 
 class _Reporter:

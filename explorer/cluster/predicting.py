@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from explorer.cluster.connection import ClusterError, connect
+from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
@@ -102,6 +102,7 @@ def predict(
     output of another model; ClusterError where the workers fail; ModuleNotFoundError without Ray.
     """
     started = time.monotonic()
+    find_ray()
     check_topk(topk)
     for name, value in (("batch_size", batch_size), ("photos_per_file", photos_per_file)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -208,6 +208,8 @@ def create_model(
     if door:  # somebody's own configuration and weights, of an architecture that we know
         config, found = weights.open_door(door, inside, cache_dir)
         name = config.architecture
+        if in_chans is None and config.input_size[0] != 3:
+            in_chans = config.input_size[0]  # as its weights have it
         if door == "local-dir" and pretrained:
             pretrained, checkpoint_path = False, found
     architecture, tag = check_name(name)

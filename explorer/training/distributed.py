@@ -88,6 +88,8 @@ class Team:
                         mean = statistic.double()
                         dist.all_reduce(mean)
                         statistic.copy_(mean / self.world)
+                    if module.num_batches_tracked is not None:  # worker 0 has a part of every batch
+                        dist.broadcast(module.num_batches_tracked, 0)
 
     def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
               class_weights: Tensor | None, multi_label: bool) -> tuple[float, float, int]:

@@ -167,8 +167,8 @@ def match_classes(model: VisionModel, photos: PhotoSet) -> tuple[tuple[str, ...]
     in_order = list(range(len(own)))
     named = own == model.config.labels or len(own) == 1000
     if not named and len(theirs) == len(own):
-        note = f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their order."
-        return _distinct(theirs), in_order, [note]
+        return _distinct(theirs), in_order, [
+            f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their order."]
     wordnet = len(own) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
     if wordnet and len(theirs) == 1000 and list(theirs) == sorted(theirs):
         return _distinct(own), in_order, []
@@ -207,8 +207,8 @@ def _answers(
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
 
-    Returns log-probabilities [N, K]; for multi-label those of the contrary too, log(1 - p), [N, K], else None;
-    which photos could be opened; the names of the others, and why not; the pace.
+    Returns log-probabilities [N, K]; for multi-label those of the contrary too, log(1 - p), else None; which
+    photos could be opened; the names of the others, and why not; the pace.
     """
     config = resolve_data_config({}, model=model)
     transform, place = create_transform(**config), parameter_place(model)

@@ -29,6 +29,7 @@ from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import optimize
+from explorer.models.weights import LoadReport
 from explorer.models.surgery import freeze, parameter_groups, unfreeze
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
@@ -163,7 +164,9 @@ def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrain
             raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: explorer.wrap(module).")
     if device is not None:
         net.to(device)
-    net.config = net.config.with_(labels=splits.classes, num_classes=classes)
+    # What it becomes is no published set of weights any more.
+    net.config = net.config.with_(labels=splits.classes, num_classes=classes, tag=splits.name, hf_hub_id="", url="",
+                                  top1=None, top5=None)
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
     unfreeze(net)
@@ -206,7 +209,7 @@ class Job:
                               asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
                 if isinstance(event, Finished | Stopped):
                     yield from self._save()
-                    self._take_best()
+                    self._take_best(run)
                 yield event
                 if isinstance(event, Epoch) or (recipe.save_every and isinstance(event, Batch) and event.batch % recipe.save_every == 0
                                                 and event.batch % recipe.accumulate == 0):
@@ -296,12 +299,16 @@ class Job:
             return
         yield Saved(self.state.epoch, self.state.step, str(path))
 
-    def _take_best(self) -> None:
+    def _take_best(self, run: Run) -> None:
         """The best epoch's weights into the model, for whoever uses it now; the last ones are kept to go on from."""
         state = self.state
         if state.best_weights:
             state.last_weights = {key: value.detach().clone() for key, value in state.network.state_dict().items()}
             state.network.load_state_dict(state.best_weights)
+            # whoever looks at it now reads what it has become, not that its classifier was fresh
+            model = self.model
+            model.load_report = LoadReport(f"the run {run.name}, epoch {state.best_epoch + 1} of {self.recipe.epochs}",
+                                           loaded=len(model.state_dict()))
         self.model.eval()
 
     def _go_on(self) -> None:

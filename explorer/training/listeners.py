@@ -56,7 +56,8 @@ class _Printer:
             case Batch():
                 epochs, batches = (self.started.epochs, self.started.batches) if self.started else ("?", 0)
                 beside = f"loss {event.loss:.3f}, {event.examples_per_second:.0f} photos/s"
-                self._advance(f"epoch {event.epoch + 1} of {epochs}", event.batch, batches, beside, quiet=True)
+                what = f"epoch {event.epoch + 1} of {epochs}"
+                self._advance(what, event.batch, batches, beside, quiet=True)
             case Epoch():
                 self._close()
                 best = ", the best so far" if event.best else ""
@@ -88,7 +89,10 @@ class _Printer:
             from tqdm import tqdm
 
             self._close()
-            self.bar = tqdm(total=total, desc=what, file=self.stream, leave=False, dynamic_ncols=True)
+            # without tqdm's own pace: photos a second say more than batches
+            form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+            self.bar = tqdm(total=total, desc=what, file=self.stream, leave=False, dynamic_ncols=True,
+                            bar_format=form)
             self.announced = what
         self.bar.set_postfix_str(beside, refresh=False)
         self.bar.update(done - self.bar.n)
@@ -129,8 +133,8 @@ class TensorBoardListener:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ModuleNotFoundError(
-                "TensorBoard is not installed. Install it with `pip install tensorboard`; without it, the same figures "
-                "are in run.history, and in history.jsonl of a run_dir.", name="tensorboard") from error
+                "TensorBoard is not installed. Install it with `pip install tensorboard`; without it, the same "
+                "figures are in run.history, and in history.jsonl of a run_dir.", name="tensorboard") from error
         self.writer: Any = SummaryWriter(os.fspath(folder))
 
     def __call__(self, event: Event) -> None:

@@ -95,9 +95,7 @@ def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> Lo
 
 def _saved(folder: Path) -> LoadedRun:
     facts = read_run(folder)
-    channels = _channels(folder)
-    options = {} if channels == 3 else {"in_chans": channels}
-    net = create_model(f"local-dir:{folder}", pretrained=True, **options).eval()
+    net = create_model(f"local-dir:{folder}", pretrained=True).eval()
     labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
     notes = [str(note) for note in facts.get("notes", [])]
     if not facts:
@@ -105,15 +103,6 @@ def _saved(folder: Path) -> LoadedRun:
     return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels,
                      recipe_from(facts.get("recipe", {})), list(facts.get("history", [])),
                      str(facts.get("data", "")), notes)
-
-
-def _channels(folder: Path) -> int:
-    """How many channels the saved model reads; 3 where the folder does not say."""
-    try:
-        facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return int(facts["pretrained_cfg"]["input_size"][0])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return 3  # create_model says what is wrong with the file
 
 
 def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:

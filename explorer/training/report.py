@@ -182,7 +182,8 @@ def confusion_html(result: Evaluation) -> str:
             f"{count or '·'}</td>" for j, count in enumerate(counts))
         rows.append(f"<tr>{_name(name)}{cells}</tr>")
     caption = _caption("Rows are true, columns what they were taken for")
-    return (f"<table style='border-collapse:collapse'>{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    return (f"<table style='border-collapse:collapse'>{caption}<thead><tr><td></td>{head}</tr></thead>"
+            f"<tbody>{''.join(rows)}</tbody></table>")
 
 
 def confused_html(pairs: Sequence[Confused]) -> str:

@@ -35,6 +35,7 @@ class Run:
     """What `finetune` gives back while it works. It shows itself as a table in a notebook.
 
     model, labels: the model that learns, and its classes;  recipe, data: how, and from what
+    began_with: where the weights came from that it started with
     history: one dict an epoch;  batches: one `Batch` event each;  notes: sentences
     best:    the dict of the best epoch, or None before the first
     state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
@@ -45,6 +46,7 @@ class Run:
                  folder: Path | None = None, name: str = "", listeners: Sequence[Listener] = ()):
         self.model, self.data, self.recipe, self.folder = model, data, recipe, folder
         self.labels = data.classes
+        self.began_with = model.load_report.source if model.load_report is not None else "random weights"
         self.name = name or (folder.name if folder else "run")
         self.history: list[dict[str, Any]] = []
         self.batches: list[Batch] = []

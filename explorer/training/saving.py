@@ -26,7 +26,8 @@ def save_run(run: Run, folder: Path) -> Path:
     model, config = run.model, run.model.config
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_whole(folder / "model.safetensors", lambda path: save_file(state, path, metadata={"format": "pt"}))
-    own = {**config.as_timm(), "num_classes": model.num_classes, "tag": "", "hf_hub_id": "", "url": ""}
+    own = {**config.as_timm(), "num_classes": model.num_classes, "tag": "", "hf_hub_id": "", "url": "",
+           "input_size": (model.in_chans, *config.input_size[1:])}
     own.pop("labels", None)
     write_json(folder / "config.json", {
         "architecture": config.architecture, "num_classes": model.num_classes, "num_features": model.num_features,
@@ -54,7 +55,7 @@ def card(run: Run) -> str:
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items() if value is not None)
     return (f"# {run.name}\n\n`{config.architecture}`, trained with explorer {__version__} on {run.data.name}.\n\n"
             f"- Classes: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- Right: {judged}\n"
-            f"- Began with: {run.model.load_report.source if run.model.load_report else 'random weights'}"
+            f"- Began with: {run.began_with}"
             f"{f' ({config.license})' if config.license else ''}\n\n"
             "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, so it is a "
             "little too good; photos from elsewhere may do much worse.\n\n"

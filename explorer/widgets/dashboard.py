@@ -15,6 +15,7 @@ from explorer.widgets.panels.images import ImagesPanel, gallery
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
+from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.session import Session, check_input_size, check_labels, check_model
 
@@ -55,6 +56,7 @@ class Dashboard(W.VBox):
         self.stages = StagesPanel(self.session)
         self.modules = ModulesPanel(self.session)
         self.finetune = FinetunePanel(self.session)
+        self.runs = RunsPanel(self.session)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
@@ -62,7 +64,8 @@ class Dashboard(W.VBox):
         head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
         side = W.VBox([self.picker, self.images])
-        self.tabs = W.Tab([self.stages, self.modules, self.finetune], titles=("Feature maps", "Modules", "Train"))
+        self.tabs = W.Tab([self.stages, self.modules, self.finetune, self.runs],
+                          titles=("Feature maps", "Modules", "Train", "Runs"))
         main = W.VBox([self.predictions, self.tabs])
         side.add_class("vx-side")
         main.add_class("vx-main")

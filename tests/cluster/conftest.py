@@ -20,14 +20,14 @@ SIZE = (3, 32, 32)
 
 
 class Nodes:
-    """A head without CPUs, where this process lives, and nodes with one CPU each, which can be lost."""
+    """A head, where this process lives, and others, which can be lost. Each has one CPU."""
 
     def __init__(self, count: int):
         from ray.cluster_utils import Cluster
 
         self.folder = tempfile.mkdtemp(prefix="ray-")
         common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": self.folder, **common})
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": self.folder, **common})
         self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20) for _ in range(count)]
         self.cluster.wait_for_nodes()
 
@@ -52,7 +52,7 @@ def nodes() -> Iterator[Nodes]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray would leave one in this user's home
     ray = pytest.importorskip("ray", reason="Ray, of the extra 'cluster', is not installed")
-    nodes = Nodes(3)
+    nodes = Nodes(2)
     ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
     yield nodes
     ray.shutdown()

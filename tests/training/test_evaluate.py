@@ -1,4 +1,4 @@
-"""Evaluation: figures held against scikit-learn and against cases made by hand; what is shown, and what is refused."""
+"""Evaluation: figures held against scikit-learn and against cases made by hand; what is shown, what is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHADES = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "black"
 
 
 def drawn(count: int = 200, classes: int = 7, seed: int = 0, *, multi_label: bool = False) -> Evaluation:
-    """Made-up answers, right more often than not; the last class is never predicted, the one before has no photos."""
+    """Made-up answers, often right; the last class is never predicted, the one before has no photos."""
     draw = torch.Generator().manual_seed(seed)
     logits = torch.randn(count, classes, generator=draw)
     if multi_label:
@@ -111,7 +111,8 @@ def test_curves_and_their_areas_equal_scikit_learns(multi_label):
         curve = result.pr[name]
         precision, recall, _ = metrics.precision_recall_curve(truth, result.probabilities[:, i])
         np.testing.assert_allclose((curve.x, curve.y), (recall, precision), atol=1e-6)
-        assert curve.area == pytest.approx(metrics.average_precision_score(truth, result.probabilities[:, i]), abs=1e-6)
+        expected = metrics.average_precision_score(truth, result.probabilities[:, i])
+        assert curve.area == pytest.approx(expected, abs=1e-6)
     assert len(result.roc) == (7 if multi_label else 6)
 
 
@@ -216,7 +217,7 @@ def test_parts_that_do_not_fit_are_refused():
 
 
 class Eye(nn.Module):
-    """Looks at the mean of each colour: a photo that is mostly red is class 0, and so on; the left half counts double."""
+    """Looks at the mean of each colour: what is mostly red is class 0, and so on; the left half counts double."""
 
     def __init__(self):
         super().__init__()
@@ -249,7 +250,8 @@ def album(pairs, classes=COLOURS) -> PhotoSet:
             raise ImageError(f"'{index}.jpg' is broken or cut off: download it again.")
         return pairs[index][0]
 
-    labels = tuple(tuple(map(classes.index, name)) if isinstance(name, tuple) else classes.index(name) for _, name in pairs)
+    labels = tuple(tuple(map(classes.index, name)) if isinstance(name, tuple) else classes.index(name)
+                   for _, name in pairs)
     return PhotoSet(tuple(classes), labels, tuple(f"{i}.jpg" for i in range(len(pairs))), open_one)
 
 
@@ -288,7 +290,8 @@ def test_test_time_augmentation_is_the_mean_over_the_photo_and_its_mirror_image(
         views = [picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
         said = [sorted(explorer.predict(model, view, topk=3), key=lambda p: p.index) for view in views]
         assert row.tolist() == pytest.approx([(a.probability + b.probability) / 2 for a, b in zip(*said)], rel=1e-4)
-    assert result.tta and result.losses.tolist() == pytest.approx((-result.probabilities[:, 0].log()).tolist(), rel=1e-5)
+    assert result.tta
+    assert result.losses.tolist() == pytest.approx((-result.probabilities[:, 0].log()).tolist(), rel=1e-5)
     assert evaluate(model, album([(pictures[0], "red")])).probabilities[0, 0] > result.probabilities[0, 0]
 
 
@@ -434,8 +437,8 @@ def finished():
     torch.manual_seed(0)
     model = explorer.create_model("mobilenetv3_small_050", num_classes=3)
     pairs = [(photo(name), name) for name in COLOURS for _ in range(4)]
-    return finetune(model, Splits("colours", album(pairs), album(pairs[::4])), epochs=2, input_size=SIZE, seed=5, threads=1,
-                    augment="none", device="cpu").wait()
+    return finetune(model, Splits("colours", album(pairs), album(pairs[::4])), epochs=2, input_size=SIZE, seed=5,
+                    threads=1, augment="none", device="cpu").wait()
 
 
 def test_a_run_is_judged_by_its_held_out_photos_as_its_loop_did(finished):
@@ -494,7 +497,8 @@ def test_a_csv_has_a_line_for_each_photo(few, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == list(few.names)
     assert [int(row["right"]) for row in rows] == [1, 0, 0, 0, 1, 1]
-    assert (rows[1]["true"], rows[1]["predicted"]) == ("red", "green") and float(rows[1]["probability"]) == pytest.approx(0.6)
+    assert (rows[1]["true"], rows[1]["predicted"]) == ("red", "green")
+    assert float(rows[1]["probability"]) == pytest.approx(0.6)
 
 
 def test_the_short_form_is_one_line(few):

@@ -275,6 +275,19 @@ def test_a_run_saves_a_folder_that_opens_again_with_its_labels(colours, tmp_path
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["recipe"]["epochs"] == 1
 
 
+def test_a_grey_net_saves_a_folder_that_opens_as_it_is(colours, tmp_path):
+    done = run(small(in_chans=1), colours, epochs=1, input_size=(1, 32, 32)).wait()
+    again = explorer.create_model(f"local-dir:{done.save(tmp_path / 'grey')}", pretrained=True)
+    assert again.in_chans == 1 and equal_weights(again, done.model)
+
+
+def test_a_trained_model_says_what_it_learnt_and_not_that_its_classifier_is_fresh(colours):
+    done = run(small(), colours, epochs=1, name="my run").wait()
+    seen = explorer.look(done.model, colours.val[0][0])
+    assert seen.notes == () and seen.model_name == "resnet18.colours"
+    assert "my run" in done.model.load_report.source and done.began_with == "random weights"
+
+
 def test_a_folder_with_something_else_in_it_is_not_written_into(colours, tmp_path):
     (tmp_path / "thesis.txt").write_text("do not lose me")
     done = run(small(), colours, epochs=1).wait()

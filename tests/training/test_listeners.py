@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
 import types
 
@@ -15,8 +14,9 @@ from explorer.training.listeners import TensorBoardListener, print_progress
 STREAM = [
     Progress("looking at each photo once", 8, 16), Progress("looking at each photo once", 16, 16),
     Started(2, 3, 0, 5125, True),
-    Batch(0, 1, 1, 1.5, 0.25, 0.01, 100.0), Batch(0, 2, 2, 1.25, 0.5, 0.01, 100.0), Batch(0, 3, 3, 1.0, 0.5, 0.01, 100.0),
-    Epoch(0, 3, 1.25, 0.417, 1.1, 0.6, 0.01, 0.5, True), Saved(1, 3, "somewhere"), Note("Left out, x.jpg: broken."),
+    Batch(0, 1, 1, 1.5, 0.25, 0.01, 100.0), Batch(0, 2, 2, 1.25, 0.5, 0.01, 100.0),
+    Batch(0, 3, 3, 1.0, 0.5, 0.01, 100.0), Epoch(0, 3, 1.25, 0.417, 1.1, 0.6, 0.01, 0.5, True),
+    Saved(1, 3, "somewhere"), Note("Left out, x.jpg: broken."),
     Batch(1, 1, 4, 0.9, 0.75, 0.005, 100.0),
     Epoch(1, 6, 0.9, 0.7, 1.2, 0.55, 0.005, 1.0, False), Finished(2, 0, 0.6, 1.0),
 ]
@@ -127,10 +127,11 @@ def test_a_run_tells_its_listener(capsys):
     import explorer
     from explorer.data.datasets import PhotoSet, Splits
 
-    photos = PhotoSet(("red", "blue"), (0, 1) * 4, tuple(map(str, range(8))), lambda i: Image.new("RGB", (32, 32), ("red", "blue")[i % 2]))
+    names = ("red", "blue")
+    photos = PhotoSet(names, (0, 1) * 4, tuple(map(str, range(8))), lambda i: Image.new("RGB", (32, 32), names[i % 2]))
     stream = io.StringIO()
-    explorer.finetune("mobilenetv3_small_050", Splits("two", photos, photos), epochs=1, pretrained=False, input_size=(3, 32, 32),
-                      threads=1, device="cpu", augment="none", on_event=print_progress(stream)).wait()
+    explorer.finetune("mobilenetv3_small_050", Splits("two", photos, photos), epochs=1, pretrained=False,
+                      input_size=(3, 32, 32), threads=1, device="cpu", augment="none",
+                      on_event=print_progress(stream)).wait()
     lines = stream.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["looking", "training", "epoch", "finished:"]
-    assert not logging.getLogger("explorer.training.run").handlers

@@ -32,8 +32,9 @@ def colours() -> Splits:
 
 
 def learn(model, data, folder=None, **settings):
-    return finetune(model, data, **{"run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6, "epochs": 2,
-                                    "device": "cpu", "threads": 1, "pretrained": False, **settings}).wait()
+    return finetune(model, data, **{
+        "run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6, "epochs": 2, "device": "cpu",
+        "threads": 1, "pretrained": False, **settings}).wait()
 
 
 def same_answers(one, other) -> bool:

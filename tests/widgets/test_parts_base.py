@@ -15,9 +15,10 @@ from explorer.widgets.parts.image_input import ImageInput
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.parts.photo_strip import PhotoStrip
+from explorer.widgets.parts.run_table import RunTable
 from explorer.widgets.parts.tree import ModuleTree
 
-PARTS = [FeatureMosaic, ModuleTree, ImageInput, LiveChart, PhotoStrip]
+PARTS = [FeatureMosaic, ModuleTree, ImageInput, LiveChart, PhotoStrip, RunTable]
 
 
 def record_messages(monkeypatch) -> list[tuple[str, dict, list]]:

@@ -112,7 +112,14 @@ class TokenModel(VisionModel):
         tokens = self.embed(x)
         for tokens in self.walk_blocks(tokens, grid):
             yield self.to_map(tokens, grid)  # block0 ... [B, C, H/p, W/p]
-        return self.norm(tokens)  # [B, prefix + N, C]
+        return self.finish(tokens)  # [B, prefix + N, C]
+
+    def finish(self, tokens: Tensor) -> Tensor:
+        """What the last block gives -> what `forward_features` returns.
+
+        A family with more behind its blocks than a norm overrides this.
+        """
+        return self.norm(tokens)
 
     def forward_intermediates(
         self,
@@ -146,7 +153,7 @@ class TokenModel(VisionModel):
             if stop_early and intermediates_only and index == max(wanted):
                 break
         intermediates = [kept[index] for index in wanted]
-        return intermediates if intermediates_only else (self.norm(tokens), intermediates)
+        return intermediates if intermediates_only else (self.finish(tokens), intermediates)
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Tokens [B, prefix + N, C] -> one vector [B, C] for each photo; all tokens with global_pool ""."""

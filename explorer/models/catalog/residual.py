@@ -221,4 +221,12 @@ FAMILIES = (
         names="""resnet50_clip resnet101_clip resnet50x4_clip resnet50x16_clip resnet50x64_clip resnet50_clip_gap
                  resnet101_clip_gap resnet50x4_clip_gap resnet50x16_clip_gap resnet50x64_clip_gap resnet50_mlp""",
     ),
+    family(
+        "dpn", title="Dual path network", year=2017, arxiv="1707.01629", module="dpn",
+        paper="Chen et al., Dual Path Networks",
+        idea="""ResNet and DenseNet in one: most of what a block finds is added, a small share is appended. Adding
+                reuses features that are known already; appending leaves room for new ones. With both a network needs
+                fewer channels than with either alone.""",
+        names="dpn48b dpn68 dpn68b dpn92 dpn98 dpn131 dpn107",
+    ),
 )

@@ -232,4 +232,13 @@ FAMILIES = (
              "maps nearly to the end, and attention works only on the last, smallest map.",
         names="efficientformer_l1 efficientformer_l3 efficientformer_l7",
     ),
+    family(
+        "pit", title="PiT", year=2021, arxiv="2103.16302", module="pit",
+        paper="Heo et al., Rethinking Spatial Dimensions of Vision Transformers",
+        idea="""A vision transformer with pooling: twice on its way the map shrinks to half, and each place gets twice
+                the channels. Convolutional networks have always done so, and transformers turn out to gain by it too.
+                The class token, which has no place, passes through a layer of its own beside the pooling.""",
+        names="""pit_ti_224 pit_xs_224 pit_s_224 pit_b_224 pit_ti_distilled_224 pit_xs_distilled_224
+                 pit_s_distilled_224 pit_b_distilled_224""",
+    ),
 )

@@ -164,15 +164,15 @@ class FinetunePanel(Panel):
         self.advanced: dict[str, W.Text] = {
             "body_lr": text("Body's rate", "a tenth of the classifier's"), "weight_decay": text("Weight decay", "recommended"),
             "warmup": text("Warm-up", f"{default.warmup:g}, a share of the run"),
-            "label_smoothing": text("Smoothing", "0, a share of each label"), "mixup": text("Mixup", "0, such as 0.2"),
-            "cutmix": text("CutMix", "0, such as 1"), "clip": text("Clip", "off, such as 1"),
-            "ema": text("EMA", "off, such as 0.99"), "patience": text("Patience", "off, epochs without a better one"),
-            "views": text("Views", "1, of each photo, head only"), "threads": text("Threads", "all but one"),
+            "label_smoothing": text("Label smoothing", "0, such as 0.1"), "mixup": text("Mixup", "0, such as 0.2"),
+            "cutmix": text("CutMix", "0, such as 1"), "clip": text("Gradient clip", "off, such as 1"),
+            "ema": text("Mean weights", "off, such as 0.99", "EMA: weights averaged over the last steps are judged and kept"), "patience": text("Patience", "off, such as 3 epochs", "Stop after so many epochs without a better one"),
+            "views": text("Views", "1, such as 2", "Head only: variants of each photo that the frozen body sees"), "threads": text("Threads", "all but one"),
         }
         self.balanced = W.Checkbox(description="rare classes weigh more", indent=False, layout=wide)
         self.scratch = W.Checkbox(description="from scratch: forget the trained weights", indent=False, layout=wide)
         self.cache = W.Checkbox(value=True, description="head only: see each photo once (cache)", indent=False, layout=wide)
-        self.run_dir = text("Checkpoints", "none; a folder that a cut-off run resumes from")
+        self.run_dir = text("Checkpoints", "none; a folder", "A run that was cut off goes on from this folder")
         self.card, self.learns, self.rate_note, self.problem, self.preview_note = (W.HTML() for _ in range(5))
         self.samples = PhotoStrip(label="Photos of each class", side=72)
         self.variants = PhotoStrip(label="One photo as augmentation varies it", side=56)

@@ -307,10 +307,11 @@ class RunView(Panel):
             (watch, captions, sentence), self._answers = self._answers, None
             if watch is self._watch:
                 self.photos.caption(captions)
-            else:
+            elif watch.run is run:
                 self._watch = watch
                 self.photos.show(watch.thumbnails, captions)
-            self.about_photos.value = f'<span class="vx-soft">{sentence}</span>'
+            if watch.run is run:
+                self.about_photos.value = f'<span class="vx-soft">{sentence}</span>'
         self.progress.value = progress_html(run)
         if len(run.notes) != self._noted:
             self._noted = len(run.notes)

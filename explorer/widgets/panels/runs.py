@@ -1,0 +1,292 @@
+"""The runs so far beside each other: what was different, which was best, and their curves in one chart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as W
+
+from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.run_view import copy_of_model
+from explorer.widgets.parts.live_chart import LiveChart
+from explorer.widgets.parts.run_table import Cell, RunTable
+from explorer.widgets.session import Session
+from explorer.widgets.worker import Ticket, Worker
+
+log = logging.getLogger(__name__)
+
+GAP = 0.5           # seconds between two drawings, at least
+MOST_CURVES = 8     # that are ticked without being asked for
+MOST_IN_CHART = 32  # the newest
+ALWAYS = ("train", "lr", "batch_size", "optimizer", "schedule", "augment", "seed")  # settings that always have a column
+NO_SETTING = ("epochs",)  # has a column of its own
+
+
+@dataclass(eq=False)
+class PastRun:
+    """What a folder tells of a run without opening its model: `explorer.load_run(folder)` does that."""
+
+    name: str
+    folder: Path
+    recipe: Any
+    history: list[dict[str, Any]] = field(default_factory=list)
+    data_name: str = ""
+    state: str = "on disk"
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        return next((row for row in reversed(self.history) if row.get("best")), None)
+
+
+def past_runs(folder: Path) -> list[PastRun]:
+    """The runs in the folders of `folder`, as `Run.save` or a `run_dir` left them, by name; others are passed over.
+
+    Raises ValueError where there is no such folder.
+    """
+    from explorer.training.checkpoint import HISTORY, RECIPE
+    from explorer.training.finetune import past_epochs
+    from explorer.training.loading import recipe_from
+    from explorer.training.saving import read_run
+
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder '{folder}'. Give the one that your runs' folders are in.")
+    found = []
+    for place in sorted([folder, *folder.iterdir()]):
+        if not place.is_dir():
+            continue
+        facts = read_run(place)
+        try:
+            if facts:
+                found.append(PastRun(str(facts.get("name") or place.name), place, recipe_from(facts.get("recipe", {})),
+                                     list(facts.get("history", [])), str(facts.get("data", ""))))
+            elif (place / RECIPE).is_file() and (place / HISTORY).is_file():
+                recipe = recipe_from(json.loads((place / RECIPE).read_text(encoding="utf-8")))
+                found.append(PastRun(place.name, place, recipe, past_epochs(place, recipe.epochs)))
+        except (ValueError, TypeError, OSError) as error:
+            log.warning("'%s' holds no readable run: %s", place, error)
+    return found
+
+
+def architecture_of(run: Any) -> str:
+    config = getattr(getattr(run, "model", None), "config", None)
+    return getattr(config, "architecture", "") or ""
+
+
+def data_of(run: Any) -> str:
+    return getattr(getattr(run, "data", None), "name", "") or getattr(run, "data_name", "")
+
+
+def facts_of(run: Any) -> dict[str, Any]:
+    """Every column of a run by name, unformatted: what the CSV holds."""
+    best, settings = run.best or {}, run.recipe.as_dict()
+    if settings["lr"] is None:
+        settings["lr"] = run.recipe.rates[0]
+    return {
+        "run": run.name, "model": architecture_of(run), "data": data_of(run), "state": getattr(run, "state", "finished"),
+        "epochs": f"{len(run.history)} of {run.recipe.epochs}", "best right": best.get("val_top1"), "best epoch": best["epoch"] + 1 if best else None,
+        "loss there": best.get("val_loss"), "seconds": run.history[-1].get("seconds") if run.history else None,
+        **{name: value for name, value in settings.items() if name not in NO_SETTING},
+    }
+
+
+def csv_text(runs: Sequence[Any]) -> str:
+    """All facts of all runs, one line a run. Empty for none."""
+    if not runs:
+        return ""
+    rows = [facts_of(run) for run in runs]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
+    """(columns, rows): figures, the usual settings, and whatever else is not the same in all runs."""
+    all_facts = [facts_of(run) for run in runs]
+    settings = [name for name in (all_facts[0] if all_facts else ()) if name in (runs[0].recipe.as_dict())]
+    different = {name for name in ("model", "data", *settings) if len({str(facts.get(name)) for facts in all_facts}) > 1}
+    figures = ["run", "model", "data", "state", "epochs", "best right", "loss there", "seconds"]
+    columns = [*figures, *(name for name in settings if name in ALWAYS or name in different)]
+    tops = [facts["best right"] for facts in all_facts if facts["best right"] is not None]
+    rows = []
+    for facts in all_facts:
+        row = [Cell(shown(name, facts.get(name)), name in different,
+                    name == "best right" and len(tops) > 1 and facts[name] == max(tops)) for name in columns]
+        rows.append(row)
+    return [name.replace("_", " ") for name in columns], rows
+
+
+def shown(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name == "best right":
+        return f"{100 * value:.1f} %"
+    if name == "loss there":
+        return f"{value:.3f}"
+    if name == "seconds":
+        return f"{value:.1f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def distinct_names(runs: Sequence[Any]) -> list[str]:
+    """A name for each curve; equal ones are numbered."""
+    names = [run.name for run in runs]
+    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
+
+
+class RunsPanel(Panel):
+    """Built when it is first looked at (`build`)."""
+
+    draw_on = ("runs",)
+
+    def __init__(self, session: Session):
+        self.table: RunTable | None = None
+        self.worker: Worker | None = None
+        self.shown: list[Any] = []      # one a row
+        self._past: list[PastRun] = []
+        self._ends: dict[Any, Any] = {}  # run -> what ends the listening to it
+        self._drawn = 0.0
+        self._gone = False
+        super().__init__(session)
+        self.add_class("vx-runs")
+
+    def build(self) -> None:
+        """Make table and charts; nothing where they are there already."""
+        with self.session.lock:
+            if self.table is not None:
+                return
+            self.table = RunTable(lock=self.session.lock)
+            tick = "Tick a run: its curve appears here."
+            self.right = LiveChart(title="Right answers, judged", x_label="epoch", unit="percent", switches=[], empty=tick,
+                                   lock=self.session.lock)
+            self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=self.session.lock)
+            self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with runs.</span>')
+            self.folder = W.Text(description="Runs folder", placeholder="a folder whose folders are saved runs", continuous_update=False,
+                                 style={"description_width": "initial"}, layout=W.Layout(width="min(420px, 100%)"))
+            self.message = W.HTML()
+            self.worker = Worker("explorer-runs")
+            charts = W.HBox([self.right, self.loss])
+            charts.add_class("vx-charts")
+            self.children = [self.empty, self.table, self.message, charts, self.folder]
+            self.table.observe(self._draw_curves, "ticked")
+            for chart in (self.right, self.loss):
+                chart.observe(self._legend, "hidden")
+            self.table.on_action(self._act)
+            self.folder.observe(self._read_folder, "value")
+            self.draw()
+
+    def draw(self) -> None:
+        if self.table is None or self._gone:
+            return
+        before = {id(run) for run in self.shown}
+        ticked = {id(self.shown[index]) for index in self.table.ticked}
+        self.shown = [*self.session.runs, *self._past]
+        for run in self.shown:
+            if hasattr(run, "listen") and run not in self._ends:
+                self._ends[run] = run.listen(self._hear)
+        columns, rows = table_of(self.shown)
+        self.table.show(columns, rows, csv=csv_text(self.shown))
+        new = [index for index, run in enumerate(self.shown) if id(run) not in before]
+        kept = [index for index, run in enumerate(self.shown) if id(run) in ticked]
+        self.table.ticked = sorted({*kept, *new[:max(0, MOST_CURVES - len(kept))]})
+        self.empty.layout.display = "none" if self.shown else ""
+        self._draw_curves()
+
+    def _draw_curves(self, _change: Any = None) -> None:
+        with self.session.lock:
+            if self._gone:
+                return
+            # All of them, with those without a tick hidden: so each keeps its colour.
+            names = self._names()
+            curves = list(zip(names, self.shown))[-MOST_IN_CHART:]
+            hidden = [name for index, name in enumerate(names) if index not in self.table.ticked]
+            for chart, figure in ((self.right, "val_top1"), (self.loss, "val_loss")):
+                chart.replace({name: [(row["epoch"] + 1, row[figure]) for row in list(run.history)] for name, run in curves})
+                if chart.hidden != hidden:
+                    chart.hidden = hidden
+
+    def _names(self) -> list[str]:
+        return distinct_names(self.shown)
+
+    def _legend(self, change: Any) -> None:
+        """A curve that is switched in a legend is a tick."""
+        with self.session.lock:
+            ticked = [index for index, name in enumerate(self._names()) if name not in change["new"]]
+            if not self._gone and ticked != self.table.ticked:
+                self.table.ticked = ticked
+
+    def _hear(self, event: Any) -> None:
+        """In a run's thread: another epoch, or another state."""
+        if event.kind not in ("epoch", "stopped", "finished", "note", "started"):
+            return
+        now, often = time.monotonic(), event.kind == "epoch"
+        if often and now - self._drawn < GAP:
+            return
+        # Somebody who redraws for the moment is not waited for, but at the end, when no event follows.
+        if self.session.lock.acquire(blocking=not often):
+            try:
+                self._drawn = now
+                self.draw()
+            finally:
+                self.session.lock.release()
+
+    def _act(self, what: str, index: int) -> None:
+        self.worker.submit(lambda ticket: self._do(what, self.shown[index], ticket))
+
+    def _do(self, what: str, run: Any, _ticket: Ticket) -> None:
+        try:
+            if isinstance(run, PastRun):
+                from explorer.training.loading import load_run
+
+                run = load_run(run.folder)
+            if what == "show":
+                with self.session.lock:
+                    self.session.run = run
+                self._say(f"{run.name} is shown under Train.")
+            else:
+                self.session.open_model(copy_of_model(run))
+                self._say(f"All panels show the model of {run.name} now.")
+        except Exception as error:
+            log.warning("%s", error, exc_info=error)
+            self._say(str(error), wrong=True)
+
+    def _say(self, text: str, *, wrong: bool = False) -> None:
+        with self.session.lock:
+            if not self._gone:
+                kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
+                self.message.value = f"<div {kind}>{escape(text)}</div>" if text else ""
+
+    def _read_folder(self, _change: Any = None) -> None:
+        text = self.folder.value.strip()
+        try:
+            past = past_runs(Path(text).expanduser()) if text else []
+        except (ValueError, OSError) as error:
+            self._say(str(error), wrong=True)
+            return
+        with self.session.lock:
+            self._past = past
+            self._say("" if past or not text else f"'{text}' holds no runs.")
+            self.draw()
+
+    def wait(self, timeout: float | None = 60) -> bool:
+        """Block until what was asked for is done; False after `timeout` seconds."""
+        return self.worker is None or self.worker.wait(timeout)
+
+    def close(self) -> None:
+        self._gone = True
+        for end in self._ends.values():
+            end()
+        self._ends, self.shown, self._past = {}, [], []
+        if self.worker is not None:
+            self.worker.close()
+        super().close()

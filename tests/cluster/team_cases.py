@@ -1,0 +1,65 @@
+"""What tests/cluster/test_team.py starts twice side by side: `torchrun ... team_cases.py FOLDER` writes each case's result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from explorer.models.contract import VisionModel
+from explorer.training.finetune import Job, make_plan
+from explorer.training.run import Run
+from tests.cluster.conftest import SIZE, small_net
+from tests.training.test_finetune import Splits, painted
+
+# Settings of each case; `size` photos make a step, however many workers there are. `sync`: BatchNorm sees the whole batch.
+CASES: dict[str, dict[str, Any]] = {
+    "everything": {"train": "all", "sync": True},
+    "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5, "label_smoothing": 0.1},
+    "class weights": {"train": "all", "sync": True, "class_weights": [1.0, 5.0, 0.2]},
+    "frozen statistics": {"train": "head", "cache": False},
+    "cached": {"train": "head", "views": 2, "augment": "light"},
+    "several classes": {"train": "all", "sync": True, "several": True},
+    "own statistics": {"train": "all"},
+    "varied": {"train": "all", "sync": True, "augment": "light"},
+}
+COUNT = 65  # photos: three groups for the frozen body, and a last batch of 1
+
+
+def data(several: bool = False) -> Splits:
+    splits = Splits("colours", painted(COUNT), painted(11, seed=1))
+    if several:
+        parts = [type(p)(p.classes, tuple((label, 2) if label != 2 else (2,) for label in p.labels), p.names, p.open_one)
+                 for p in (splits.train, splits.val)]
+        splits = Splits("several", *parts)
+    return splits
+
+
+def learnt(case: str, team: Any = None) -> tuple[VisionModel, Run]:
+    """The case's run, by this process alone or in a team."""
+    settings = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "augment": "none", "threads": 1, "input_size": SIZE,
+                "device": "cpu", **CASES[case]}
+    sync, several = settings.pop("sync", False), settings.pop("several", False)
+    workers = team.world if team else 1
+    if team is not None:
+        team.sync_batchnorm = sync
+    plan = make_plan(small_net(), data(several), batch_size=8 // workers, workers=workers, **settings)
+    run = Run(plan.net, plan.splits, plan.recipe, Job(plan.net, plan.splits, plan.recipe, team=team).events)
+    return plan.net, run.start().wait()
+
+
+if __name__ == "__main__":
+    from explorer.training.distributed import Team
+
+    dist.init_process_group("gloo")
+    for name in CASES:
+        team = Team()
+        net, run = learnt(name, team)
+        everyone = [None] * team.world
+        dist.all_gather_object(everyone, net.state_dict())
+        if team.rank == 0:
+            torch.save({"workers": everyone, "history": run.history}, Path(sys.argv[1]) / f"{name}.pt")
+    dist.destroy_process_group()
