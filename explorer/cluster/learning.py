@@ -29,6 +29,7 @@ from explorer.training.run import RUNS, Run
 
 PAUSE = 0.05  # seconds between two messages of worker 0, at least: a short batch must not wait for its report
 GRACE = 5.0  # seconds until a worker that can't go on, alone, ends all
+LOST = 60.0  # seconds without a word after which a run that was asked to stop waits no longer
 
 
 def finetune(
@@ -141,7 +142,7 @@ class _ClusterJob:
 
         thread = threading.Thread(target=work, name="explorer-ray-train", daemon=True)
         thread.start()
-        told, starts = False, 0
+        told, starts, step = 0.0, 0, 0  # told: when they were asked to stop
         try:
             while True:
                 alive = thread.is_alive()
@@ -156,12 +157,20 @@ class _ClusterJob:
                         if starts:
                             yield Note(f"A worker was lost. The others go on with a new one, from step {item.step}.")
                         starts += 1
+                    step = getattr(item, "step", step)
                     yield item
                 if not alive and not items:
                     break
                 if run.asked_to_stop and not told:
-                    told = True
+                    told = time.monotonic()
                     ray.get(box.ask_to_stop.remote())
+                elif told and items:
+                    told = time.monotonic()
+                elif told and time.monotonic() - told > LOST:
+                    yield Note(f"No worker has answered for {LOST:g} seconds: perhaps the cluster has no room for {self.workers} workers at "
+                               f"present. What was saved is in '{self.folder}'.")
+                    yield Stopped(len(run.history), step, "asked")
+                    return
                 if not items:
                     time.sleep(PAUSE)
             if failure:
@@ -170,6 +179,9 @@ class _ClusterJob:
                 said = str(error[0]).strip().splitlines() or [type(error[0]).__name__]
                 raise TrainingError(f"The workers failed more than {self.max_failures} times, and were not started again. What was "
                                     f"saved is in '{self.folder}'. The last words: {said[-1][:300]}") from error[0]
+        except ray.exceptions.RayError as reason:  # the post box is gone, and with it this computer's part of the cluster
+            raise ClusterError(f"The connection to the cluster was lost ({type(reason).__name__}). What was saved is in '{self.folder}': "
+                               "run.resume() goes on from there.") from reason
         finally:
             ray.kill(box)
 
@@ -212,7 +224,7 @@ def _work(config: dict[str, Any]) -> None:
     if ray.get(box.failed.remote()):
         return  # Ray starts all workers again, whatever happened; what would fail again is not tried again
     try:
-        team = Team(sync_batchnorm=config["sync_batchnorm"])
+        team = Team(sync_batchnorm=config["sync_batchnorm"], device=get_device())
         folder, where = Path(config["folder"]), socket.gethostname()
         if not (folder / checkpoint.RECIPE).is_file():
             raise TrainingError(f"'{folder}' is not on {where}: give a run_dir that all computers of the cluster see.")
@@ -251,6 +263,10 @@ class _Reporter:
         self.items.append(event)
         if isinstance(event, Batch) and time.monotonic() - self.last < PAUSE:
             return
-        if self.ray.get(self.box.exchange.remote(self.items)):
+        try:
+            wanted = self.ray.get(self.box.exchange.remote(self.items))
+        except self.ray.exceptions.RayError:  # the notebook is gone, and nobody would ever stop this
+            wanted = True
+        if wanted:
             self.run.stop(wait=False)
         self.items, self.last = [], time.monotonic()

@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "backbones.hrnet": ("HRNet",),
     "backbones.resnet_pruned": ("PrunedResNet",),
     "backbones.condconv": ("CondConvEfficientNet",),
+    "backbones.nfnet": ("NFNet",),
+    "backbones.cait": ("CaiT",),
     "backbones.pit": ("PiT",),
     "backbones.dpn": ("DPN",),
     "backbones.hgnet": ("HGNet",),

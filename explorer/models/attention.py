@@ -65,8 +65,8 @@ def attention_maps(
     if not layers:
         raise ValueError(
             f"{name} has no attention layers whose weights could be shown. Take a transformer, such as "
-            "vit_tiny_patch16_224, deit_tiny_patch16_224 or swin_tiny_patch4_window7_224; for a convolutional network, "
-            "a heat map (explorer.explain) tells where it looks."
+            "vit_tiny_patch16_224, deit_tiny_patch16_224 or swin_tiny_patch4_window7_224; what a "
+            "convolutional network answers to is in its feature maps (explorer.look)."
         )
     chosen = [layers[index] for index in resolve_indices(blocks, len(layers))]
     found: dict[str, Tensor] = {}

@@ -44,6 +44,7 @@ class Timeline:
     stage_ends: list[int] = field(default_factory=list)
     features_end: int = 0
     root: str = ""  # path of the network itself: "module" behind explorer's doors
+    untold: set[int] = field(default_factory=set)  # stages of a foreign network that no module ends
 
     def first_use(self, name: str) -> float:
         """When a parameter is first needed: as soon as its module runs, or the nearest module around it that does.
@@ -99,6 +100,7 @@ def timeline(model: nn.Module) -> Timeline:
         else:  # a foreign network: its stages are the modules that the door found
             network(x)
             found.stage_ends = [found.ends.get(f"module.{module}", clock) for module in table]
+            found.untold = {i for i, module in enumerate(table) if f"module.{module}" not in found.ends}
             heads = {id(m) for m in empty.get_classifier().modules()} if empty.num_classes else set()
             starts = [found.begins[path] for path, m in empty.named_modules() if id(m) in heads and path in found.begins]
             found.features_end = min(starts, default=clock + 1)
@@ -206,7 +208,7 @@ def keep_frozen_statistics(model: nn.Module) -> None:
 def end_of(model: nn.Module, name: str, run: Timeline) -> int:
     """The tick at which a stage's map, or else the module of that path, is ready."""
     stages = [stage.name for stage in model.stage_table]
-    if name in stages:
+    if name in stages and stages.index(name) not in run.untold:
         return run.stage_ends[stages.index(name)]
     for path in (name, f"{run.root}.{name}"):
         if path in run.ends:

@@ -43,14 +43,15 @@ class Team:
 
     rank: 0 .. world - 1;  worker 0 writes the checkpoints and tells the events
     sync_batchnorm: BatchNorm sees the whole batch: exact, at the price of two messages for every such layer
+    device: this worker's, where it has a GPU
     Needs `torch.distributed.init_process_group` before. Every method is called by all workers in the same order.
     """
 
-    def __init__(self, *, sync_batchnorm: bool = False):
+    def __init__(self, *, sync_batchnorm: bool = False, device: torch.device | str = "cpu"):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.sync_batchnorm = sync_batchnorm
         # NCCL carries numbers between GPUs only, gloo also between CPUs.
-        self.device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in dist.get_backend() else torch.device("cpu")
+        self.device = torch.device(device if dist.get_backend() == "nccl" else "cpu")
         self._wrapped: tuple[nn.Module, DistributedDataParallel] | None = None
 
     def share(self, items: Items) -> Items:

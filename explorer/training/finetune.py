@@ -421,7 +421,8 @@ def joined(options: dict[str, Any], sync_batchnorm: bool) -> Iterator[Team | Non
     options["device"] = f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu"
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield Team(sync_batchnorm=sync_batchnorm)
+        yield Team(sync_batchnorm=sync_batchnorm, device=options["device"])
+        dist.barrier()  # nobody leaves while another one still speaks
     finally:
         dist.destroy_process_group()
 

@@ -166,7 +166,8 @@ def test_nothing_of_the_training_is_cut_off_or_unreadable(lab, expect, width, da
               .map(n => n.outerHTML.slice(0, 90));
         }""")
         assert outside == []
-        short = panel.locator(".vx-run button:visible").evaluate_all("all => all.filter(b => b.scrollWidth > b.clientWidth + 1).map(b => b.innerText)")
+        short = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label").evaluate_all(
+            "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)")
         assert short == []
         for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign", ".vx-run-line"):
             paint = "fill" if "text text" in selector else "color"

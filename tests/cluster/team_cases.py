@@ -62,4 +62,5 @@ if __name__ == "__main__":
         dist.all_gather_object(everyone, net.state_dict())
         if team.rank == 0:
             torch.save({"workers": everyone, "history": run.history}, Path(sys.argv[1]) / f"{name}.pt")
+    dist.barrier()
     dist.destroy_process_group()

@@ -360,3 +360,10 @@ def test_checkpointing_works_through_a_door():
     model.set_grad_checkpointing()
     (loss, size), (plain_loss, plain_size) = train_once(model, photos), train_once(other, photos)
     assert torch.equal(loss, plain_loss) and size < plain_size
+
+
+def test_a_stage_of_a_foreign_net_that_no_module_ends_is_refused_and_freezes_nothing():
+    model = explorer.create_model("timm/hrnet_w18_small")  # its stages are names in timm's table only
+    with pytest.raises(ValueError, match="no stage or module 'stage1'"):
+        explorer.freeze(model, "stage1")
+    assert all(p.requires_grad for p in model.parameters())

@@ -465,3 +465,24 @@ def test_a_run_that_prepares_says_how_far_it_is():
                           progress=SimpleNamespace(what="looking at each photo once", done=64, total=200), asked_to_stop=False)
     assert how_far(run) == (0.0, "Preparing, looking at each photo once: 64 of 200.")
     assert panel_module.known_runs() is not None
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+def test_from_scratch_forgets_the_trained_weights(folder, scratch):
+    dash = explorer.Dashboard("tf_efficientnet_lite0")
+    dash.wait()
+    panel = dash.finetune
+    panel.build()
+    panel.data.value, panel.folder.value, panel.epochs.value = "a folder", str(folder), 1
+    panel.scratch.value, panel.advanced["threads"].value = scratch, "1"
+    run = start(panel).wait(120)
+    mine, theirs = run.model.get_parameter("conv_stem.weight"), dash.session.model.get_parameter("conv_stem.weight")
+    assert torch.equal(mine, theirs) != scratch  # the body is frozen: as it was, or drawn anew
+    dash.close()
+
+
+def test_an_own_network_cant_begin_from_scratch_by_name_and_says_so(panel):
+    panel.scratch.value = True
+    panel.start.click()
+    panel.wait()
+    assert "build yours anew in a cell" in panel.problem.value and panel.session.run is None

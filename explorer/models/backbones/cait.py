@@ -93,7 +93,8 @@ class ClassAttention(nn.Module):
         return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer = F.scaled_dot_product_attention(self.heads(self.q(x[:, :1])), self.heads(self.k(x)), self.heads(self.v(x)))
+        query, key, value = self.heads(self.q(x[:, :1])), self.heads(self.k(x)), self.heads(self.v(x))
+        answer = F.scaled_dot_product_attention(query, key, value)  # [B, heads, 1, C / heads]
         return self.proj(answer.transpose(1, 2).flatten(2))
 
 
@@ -139,6 +140,7 @@ class CaiT(TokenModel):
     img_size, patch_size: sides in pixels, or (height, width); the model is built for that size
     embed_dim, num_heads: numbers in a token, heads of attention
     depth, depth_token_only: blocks for the patches, and then for the class token
+    mlp_ratio, mlp_ratio_token_only: how many times wider than a token the middle of their MLPs is
     global_pool:   "token" (the class token), "avg" of the patches, "" (logits for all tokens)
     init_values:   start of the learnt factors on every branch
     drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier,
@@ -160,6 +162,7 @@ class CaiT(TokenModel):
         depth_token_only: int = 2,
         num_heads: int = 12,
         mlp_ratio: float = 4.0,
+        mlp_ratio_token_only: float = 4.0,
         init_values: float = 1e-5,
         num_classes: int = 1000,
         in_chans: int = 3,
@@ -177,19 +180,21 @@ class CaiT(TokenModel):
         self.num_prefix_tokens = self.num_prefix_positions = 0
         self.global_pool = self._check_pool(global_pool)
         norm = partial(nn.LayerNorm, eps=1e-6)
-        block = dict(mlp_ratio=mlp_ratio, init_values=init_values, norm_layer=norm)
+        block = dict(init_values=init_values, norm_layer=norm)
 
         self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, self.patch_embed.num_patches, embed_dim))
         self.pos_drop, self.norm_pre = nn.Dropout(pos_drop_rate), nn.Identity()
         self.blocks = nn.Sequential(*(
-            Block(embed_dim, num_heads, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=drop_path_rate,
-                  **block)
+            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate,
+                  drop_path=drop_path_rate, **block)
             for _ in range(depth)
         ))
         self.blocks_token_only = nn.ModuleList(
-            ClassBlock(embed_dim, num_heads, **block) for _ in range(depth_token_only))
+            ClassBlock(embed_dim, num_heads, mlp_ratio=mlp_ratio_token_only, **block)
+            for _ in range(depth_token_only)
+        )
         self.norm = norm(embed_dim)
         self.attn_pool, self.fc_norm = None, nn.Identity()
         self.head_drop = nn.Dropout(drop_rate)

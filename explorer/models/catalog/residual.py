@@ -229,4 +229,24 @@ FAMILIES = (
                 fewer channels than with either alone.""",
         names="dpn48b dpn68 dpn68b dpn92 dpn98 dpn131 dpn107",
     ),
+    family(
+        "nf_resnet", title="NF-ResNet and NF-RegNet", year=2021, arxiv="2101.08692", module="nfnet",
+        paper="Brock et al., Characterizing signal propagation to close the performance gap in unnormalized ResNets",
+        idea="""ResNets and RegNets without BatchNorm: what it would measure, arithmetic predicts. Filters are kept at
+                mean zero and fixed size, and each block divides its input by the deviation that it must have by then.
+                So no photo depends on the others of its batch, and training needs less memory.""",
+        names="""nf_resnet26 nf_resnet50 nf_resnet101 nf_seresnet26 nf_seresnet50 nf_seresnet101 nf_ecaresnet26
+                 nf_ecaresnet50 nf_ecaresnet101 nf_regnet_b0 nf_regnet_b1 nf_regnet_b2 nf_regnet_b3 nf_regnet_b4
+                 nf_regnet_b5""",
+    ),
+    family(
+        "nfnet", title="NFNet", year=2021, arxiv="2102.06171", module="nfnet",
+        paper="Brock et al., High-Performance Large-Scale Image Recognition Without Normalization",
+        idea="""The first network without normalisation that was as accurate as the best with it. Large batches used to
+                upset such networks; cutting each filter's gradient to a share of the filter's own size cures that.
+                The block is a wide ResNet's, with groups that suit the chip and a second 3 x 3 convolution.""",
+        names="""dm_nfnet_f0 dm_nfnet_f1 dm_nfnet_f2 dm_nfnet_f3 dm_nfnet_f4 dm_nfnet_f5 dm_nfnet_f6 nfnet_f0 nfnet_f1
+                 nfnet_f2 nfnet_f3 nfnet_f4 nfnet_f5 nfnet_f6 nfnet_f7 nfnet_l0 eca_nfnet_l0 eca_nfnet_l1 eca_nfnet_l2
+                 eca_nfnet_l3""",
+    ),
 )

@@ -241,4 +241,13 @@ FAMILIES = (
         names="""pit_ti_224 pit_xs_224 pit_s_224 pit_b_224 pit_ti_distilled_224 pit_xs_distilled_224
                  pit_s_distilled_224 pit_b_distilled_224""",
     ),
+    family(
+        "cait", title="CaiT", year=2021, arxiv="2103.17239", module="cait",
+        paper="Touvron et al., Going deeper with Image Transformers",
+        idea="""A transformer of up to 48 blocks, in which patches talk first and the class token asks at the end. Learnt
+                factors that start near zero let so many blocks learn at all: at first each adds next to nothing. That
+                trick, LayerScale, is in most deep networks by now.""",
+        names="""cait_xxs24_224 cait_xxs24_384 cait_xxs36_224 cait_xxs36_384 cait_xs24_384 cait_s24_224 cait_s24_384
+                 cait_s36_384 cait_m36_384 cait_m48_448""",
+    ),
 )

@@ -86,9 +86,10 @@ def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
 
 
-def learns_html(learns: int, total: int, frozen: str, cached: bool) -> str:
+def learns_html(name: str, learns: int, total: int, frozen: str, *, cached: bool) -> str:
     share = 100 * learns / max(total, 1)
-    text = f"<b>{learns:,}</b> of {total:,} numbers learn ({share:.3g} %). Frozen: {escape(frozen)}."
+    text = (f"<b>{learns:,}</b> of {total:,} numbers learn ({share:.3g} %), in a copy of {escape(name)}. "
+            f"Frozen: {escape(frozen)}.")
     if cached:
         text += " A frozen body sees each photo once; the run keeps what it saw, so its epochs take no time."
     return f'<span class="vx-soft">{text}</span>'
@@ -162,16 +163,20 @@ class FinetunePanel(Panel):
         self.augment = field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
         self.seed = field(W.IntText, "Seed", value=default.seed)
         self.advanced: dict[str, W.Text] = {
-            "body_lr": text("Body's rate", "a tenth of the classifier's"), "weight_decay": text("Weight decay", "recommended"),
+            "body_lr": text("Body's rate", "a tenth of the classifier's"),
+            "weight_decay": text("Weight decay", "recommended"),
             "warmup": text("Warm-up", f"{default.warmup:g}, a share of the run"),
             "label_smoothing": text("Label smoothing", "0, such as 0.1"), "mixup": text("Mixup", "0, such as 0.2"),
             "cutmix": text("CutMix", "0, such as 1"), "clip": text("Gradient clip", "off, such as 1"),
-            "ema": text("Mean weights", "off, such as 0.99", "EMA: weights averaged over the last steps are judged and kept"), "patience": text("Patience", "off, such as 3 epochs", "Stop after so many epochs without a better one"),
-            "views": text("Views", "1, such as 2", "Head only: variants of each photo that the frozen body sees"), "threads": text("Threads", "all but one"),
+            "ema": text("Mean weights", "off, such as 0.99", "EMA: the mean of the last steps' weights is judged and kept"),
+            "patience": text("Patience", "off, such as 3 epochs", "Stop after so many epochs without a better one"),
+            "views": text("Views", "1, such as 2", "Head only: variants of each photo that the frozen body sees"),
+            "threads": text("Threads", "all but one"),
         }
         self.balanced = W.Checkbox(description="rare classes weigh more", indent=False, layout=wide)
         self.scratch = W.Checkbox(description="from scratch: forget the trained weights", indent=False, layout=wide)
-        self.cache = W.Checkbox(value=True, description="head only: see each photo once (cache)", indent=False, layout=wide)
+        self.cache = W.Checkbox(value=True, description="head only: see each photo once (cache)", indent=False,
+                                layout=wide)
         self.run_dir = text("Checkpoints", "none; a folder", "A run that was cut off goes on from this folder")
         self.card, self.learns, self.rate_note, self.problem, self.preview_note = (W.HTML() for _ in range(5))
         self.samples = PhotoStrip(label="Photos of each class", side=72)
@@ -183,24 +188,25 @@ class FinetunePanel(Panel):
         self.worker, self.starter = Worker("explorer-data"), Worker("explorer-start")
         self.view = RunView(self.session)
 
-        more = W.Box([*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache])
-        more.add_class("vx-fields")
+        usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed]
+        rarer = [*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache]
+        fields, more = W.Box(usual), W.Box(rarer)
+        for box in (fields, more):
+            box.add_class("vx-fields")
         accordion = W.Accordion([more], titles=("Advanced",), selected_index=None)
-        fields = W.Box([self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed])
-        fields.add_class("vx-fields")
         begin = W.HBox([self.start])
         begin.add_class("vx-controls")
-        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.data, self.folder, self.card, self.samples, self.find_duplicates])
-        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), fields, self.learns, self.rate_note, self.rates, self.preview_note,
-                         self.variants, accordion, self.problem, begin])
+        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.data, self.folder, self.card, self.samples,
+                       self.find_duplicates])
+        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), fields, self.learns, self.rate_note, self.rates,
+                         self.preview_note, self.variants, accordion, self.problem, begin])
         columns = W.Box([data, recipe])
         columns.add_class("vx-train-columns")
         self.children = [columns, W.HTML("<h3>Run</h3>"), self.view]
         for button in (self.start, self.find_duplicates):
             button.add_class("vx-open")
 
-        for control in (self.data, self.folder, self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule,
-                        self.augment, self.seed, *self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache):
+        for control in (self.data, self.folder, *usual, *rarer):
             control.observe(self._changed, "value")
         self.start.on_click(lambda _: self._start())
         self.find_duplicates.on_click(lambda _: self._preview(duplicates=True))
@@ -310,7 +316,8 @@ class FinetunePanel(Panel):
             try:
                 splits = cifar10(download=False)
             except ValueError:
-                raise ValueError("CIFAR-10 is not on this computer. Start downloads it (170 MB); the other sets are here.") from None
+                raise ValueError("CIFAR-10 is not on this computer. Start downloads it (170 MB); the other sets are "
+                                 "here.") from None
         else:
             splits = open_data(self.chosen, seed=self.seed.value)
         self._splits, self._duplicates = (key, splits), ""
@@ -377,7 +384,8 @@ class FinetunePanel(Panel):
         classes = len(splits.classes) if splits is not None else model.num_classes
         key = (id(model), self.train.value, classes, self.cache.value)
         if self._done.get("learns") != key:
-            html = learns_html(*what_learns(model, self.train.value, classes), self.train.value == "head" and self.cache.value)
+            html = learns_html(self.session.model_name, *what_learns(model, self.train.value, classes),
+                               cached=self.train.value == "head" and self.cache.value)
             with self.session.lock:
                 self._done["learns"], self.learns.value = key, html
 
@@ -439,7 +447,8 @@ class FinetunePanel(Panel):
         if self.scratch.value:
             name = model.config.architecture
             if not is_model(name):
-                raise ValueError("Only models from the picker can begin from scratch by their name: build yours anew in a cell.")
+                raise ValueError("Only models from the picker can begin from scratch by their name: build yours anew in a "
+                                 "cell.")
             model = name
         else:
             model = copy.deepcopy(model)  # the one on the screen stays as it is

@@ -91,8 +91,9 @@ def facts_of(run: Any) -> dict[str, Any]:
     if settings["lr"] is None:
         settings["lr"] = run.recipe.rates[0]
     return {
-        "run": run.name, "model": architecture_of(run), "data": data_of(run), "state": getattr(run, "state", "finished"),
-        "epochs": f"{len(run.history)} of {run.recipe.epochs}", "best right": best.get("val_top1"), "best epoch": best["epoch"] + 1 if best else None,
+        "run": run.name, "model": architecture_of(run), "data": data_of(run),
+        "state": getattr(run, "state", "finished"), "epochs": f"{len(run.history)} of {run.recipe.epochs}",
+        "best right": best.get("val_top1"), "best epoch": best["epoch"] + 1 if best else None,
         "loss there": best.get("val_loss"), "seconds": run.history[-1].get("seconds") if run.history else None,
         **{name: value for name, value in settings.items() if name not in NO_SETTING},
     }

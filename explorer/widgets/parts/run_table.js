@@ -65,7 +65,7 @@ function render({ model, el }) {
     root.dataset.runs = String(table.rows.length);
     box.replaceChildren();
     const grid = make("table", "", box), header = make("tr", "", make("thead", "", grid)), body = make("tbody", "", grid);
-    for (const text of ["curves", ...table.columns, ""]) make("th", "", header, text).scope = "col";
+    for (const text of ["curves", table.columns[0], "", ...table.columns.slice(1)]) make("th", "", header, text).scope = "col";
     table.rows.forEach((row, index) => {
       const name = row[0].text, line = make("tr", "", body);
       const tick = make("input", "vx-runs-tick", make("td", "", line));
@@ -85,7 +85,8 @@ function render({ model, el }) {
         if (best) cell.title = "the best of these runs";
         else if (differs) cell.title = "not the same in all runs";
       });
-      const act = make("td", "vx-runs-act", line);
+      const act = make("td", "vx-runs-act");
+      line.children[1].after(act);                      // beside the name, where a narrow page shows it
       button(act, "Show", `Show ${name} under Train`, () => send({ kind: "show", index })).dataset.key = `show ${index}`;
       button(act, "Use", `Use the model of ${name} in all panels`, () => send({ kind: "use", index })).dataset.key = `use ${index}`;
     });

@@ -1,0 +1,58 @@
+"""Photos a second with one worker and with two: `python -m tests.cluster.bench_cluster [MODEL]`.
+
+Each worker has one CPU and one thread. Training counts from the first batch to the last one of one epoch (all parameters,
+16 photos a worker); prediction counts the whole call once its workers are warm, by the difference between a large and a
+small folder. The figures mean something on a quiet computer with as many cores as workers only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import explorer
+from explorer import cluster
+from explorer.data.datasets import Splits, open_data
+from explorer.training.events import Batch
+
+PHOTOS = 96
+
+
+def training(model: str, workers: int, data: Splits) -> float:
+    """Photos a second."""
+    stamps: list[tuple[float, Batch]] = []
+    run = cluster.finetune(model, data, workers=workers, batch_size=16, train="all", epochs=1,
+                           on_event=lambda e: stamps.append((time.perf_counter(), e)) if isinstance(e, Batch) else None)
+    run.wait()
+    batches = [batch for _, batch in stamps][1:]  # the first one opens and joins much
+    seconds = sum(run.recipe.batch_size / batch.examples_per_second for batch in batches)
+    return len(batches) * run.recipe.batch_size / seconds
+
+
+def prediction(model: str, workers: int, files: list[Path]) -> float:
+    """Photos a second, without the start of the workers."""
+    took = {}
+    for count in (len(files) // 4, len(files)):
+        with tempfile.TemporaryDirectory() as folder:
+            photos = Path(folder, "photos")
+            photos.mkdir()
+            for i, file in enumerate(files[:count]):
+                os.link(file, photos / f"{i}{file.suffix}") if os.stat(folder).st_dev == os.stat(file).st_dev else \
+                    (photos / f"{i}{file.suffix}").write_bytes(file.read_bytes())
+            took[count] = cluster.predict(model, photos, output=Path(folder, "answers"), workers=workers, photos_per_file=16).seconds
+    return (len(files) - len(files) // 4) / (took[len(files)] - took[len(files) // 4])
+
+
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else "tf_efficientnet_lite0"
+    everything = open_data("flowers5")
+    data = Splits("a part of flowers5", everything.train.subset(range(PHOTOS)), everything.val.subset(range(8)))
+    print(f"{name}, {os.cpu_count()} cores, load before: {os.getloadavg()[0]:.1f}")
+    for workers in (1, 2):
+        print(f"training, {workers} worker(s): {training(name, workers, data):.1f} photos/s", flush=True)
+    for workers in (1, 2):
+        print(f"prediction, {workers} worker(s): {prediction(name, workers, list(everything.train.files)[:160]):.1f} photos/s", flush=True)
+    print(f"load after: {os.getloadavg()[0]:.1f}, explorer {explorer.__version__}")
