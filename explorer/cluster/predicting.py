@@ -12,6 +12,7 @@ import copy
 import hashlib
 import itertools
 import json
+import logging
 import os
 import time
 import uuid
@@ -131,6 +132,7 @@ def predict(
         portable = model if parameter_place(model)["device"].type == "cpu" else copy.deepcopy(model).cpu()
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # its plans are not what a notebook is for
         answers = ray.data.from_arrow([pyarrow.table({"name": part}) for part in lists]).map_batches(
             _Worker, batch_size=None, zero_copy_batch=True, num_cpus=cpus_per_worker, num_gpus=int(on_gpu),
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(lists))),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
@@ -39,7 +40,7 @@ class Run:
     history: one dict an epoch;  batches: one `Batch` event each;  notes: sentences
     best:    the dict of the best epoch, or None before the first
     state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
-    folder:  where it is kept, or None
+    folder:  where it is kept, or None;  created: when it was made, in seconds since 1970
     """
 
     def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, work: Callable[[Run], Iterator[Event]], *,
@@ -53,6 +54,7 @@ class Run:
         self.notes: list[str] = list(data.notes)
         self.started: Started | None = None
         self.progress: Progress | None = None
+        self.created = time.time()
         self.state = "waiting"
         self.error: BaseException | None = None
         self._work, self._listeners = work, list(listeners)
@@ -68,6 +70,10 @@ class Run:
                 raise TrainingError(f"{self.name} is running. Stop it first: run.stop().")
             if self.state == "finished":
                 raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
+            if self._thread is threading.current_thread():
+                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
+            if self._thread is not None:
+                self._thread.join()  # it may have told of its stop and not ended yet
             self._stop.clear()
             self.state, self.error = "running", None
             # Not a daemon: Python would kill such a thread in mid-step at its end, which torch answers by aborting.

@@ -63,13 +63,9 @@ class Dashboard(W.VBox):
 
         head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
-        side = W.VBox([self.picker, self.images])
         self.tabs = W.Tab([self.stages, self.modules, self.finetune, self.runs],
                           titles=("Feature maps", "Modules", "Train", "Runs"))
-        main = W.VBox([self.predictions, self.tabs])
-        side.add_class("vx-side")
-        main.add_class("vx-main")
-        columns = W.HBox([side, main])
+        columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
         columns.add_class("vx-columns")
         super().__init__([W.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"), head, self.message, columns])
         self.add_class("vx-dashboard")

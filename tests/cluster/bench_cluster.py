@@ -1,8 +1,8 @@
 """Photos a second with one worker and with two: `python -m tests.cluster.bench_cluster [MODEL]`.
 
 Each worker has one CPU and one thread. Training counts from the first batch to the last one of one epoch (all parameters,
-16 photos a worker); prediction counts the whole call once its workers are warm, by the difference between a large and a
-small folder. The figures mean something on a quiet computer with as many cores as workers only.
+16 photos a worker); prediction from the first finished file of answers to the last. The figures mean
+something on a quiet computer with as many cores as workers only.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def training(model: str, workers: int, data: Splits) -> float:
 
 
 def prediction(model: str, workers: int, files: list[Path]) -> float:
-    """Photos a second, without the start of the workers."""
-    took = {}
-    for count in (len(files) // 4, len(files)):
-        with tempfile.TemporaryDirectory() as folder:
-            photos = Path(folder, "photos")
-            photos.mkdir()
-            for i, file in enumerate(files[:count]):
-                os.link(file, photos / f"{i}{file.suffix}") if os.stat(folder).st_dev == os.stat(file).st_dev else \
-                    (photos / f"{i}{file.suffix}").write_bytes(file.read_bytes())
-            took[count] = cluster.predict(model, photos, output=Path(folder, "answers"), workers=workers, photos_per_file=16).seconds
-    return (len(files) - len(files) // 4) / (took[len(files)] - took[len(files) // 4])
+    """Photos a second, from the first finished file of answers to the last."""
+    stamps: list[tuple[float, int]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder, "photos")
+        photos.mkdir()
+        for i, file in enumerate(files):
+            (photos / f"{i}{file.suffix}").write_bytes(file.read_bytes())
+        cluster.predict(model, photos, output=Path(folder, "answers"), workers=workers, photos_per_file=8,
+                        progress=lambda done, total: stamps.append((time.perf_counter(), done)))
+    (start, first), (end, last) = stamps[0], stamps[-1]
+    return (last - first) / (end - start)
 
 
 if __name__ == "__main__":

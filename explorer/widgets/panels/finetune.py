@@ -102,13 +102,11 @@ def next_name(runs: Any) -> str:
 
 
 def known_runs() -> list[Any]:
-    """The runs of this process, by name, those that still learn last. Imports nothing: without it there is none."""
+    """The runs of this process, oldest first, those that still learn last. Imports nothing: without it there is none."""
     import sys
 
     module = sys.modules.get("explorer.training.run")
-    runs = list(module.RUNS) if module is not None else []
-    natural = {run: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", run.name)] for run in runs}
-    return sorted(runs, key=lambda run: (run.running, [(isinstance(part, str), part) for part in natural[run]]))
+    return sorted(module.RUNS if module is not None else [], key=lambda run: (run.running, run.created))
 
 
 # --- the panel --------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class ImagesPanel(Panel):
         self.note = W.HTML()
         self.gallery.show(self._thumbnails())
         super().__init__(session, [self.gallery, self.note, self.input])
+        self.add_class("vx-images")
         self.gallery.on_pick(self._pick)
         self.input.on_image(lambda name, data: session.open_image(data, name))
 
