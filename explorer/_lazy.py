@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,8 +13,9 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` for a package.
 
-    package: its `__name__`; modules: submodule -> the names it gives.
-    Asking for a name that is in no list raises AttributeError, with the nearest name where one is near.
+    package: its `__name__`; modules: submodule -> the names it gives. The package's own files answer to their names too:
+    `explorer.models.layers` needs no import of its own.
+    Asking for any other name raises AttributeError, with the nearest name where one is near.
     """
     origin = {name: module for module, names in modules.items() for name in names}
 
@@ -23,6 +25,8 @@ def lazy_names(
             setattr(sys.modules[package], name, value)  # next time without this function
             return value
         if not name.startswith("_"):
+            if importlib.util.find_spec(f"{package}.{name}") is not None:
+                return importlib.import_module(f"{package}.{name}")
             from difflib import get_close_matches
 
             near = get_close_matches(name, origin, n=1)

@@ -30,7 +30,14 @@ from explorer.data.folders import PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look import (
-    Prediction, as_model, check_topk, labels_of, model_name, notes_on, prepare, top_predictions,
+    Prediction,
+    as_model,
+    check_topk,
+    labels_of,
+    model_name,
+    notes_on,
+    prepare,
+    top_predictions,
 )
 from explorer.inspection.predict import ROWS_SHOWN, PredictionRow, PredictionTable
 from explorer.models.contract import VisionModel, evaluation, parameter_place

@@ -11,10 +11,11 @@ that: minutes become seconds. The loop itself is in `loop.py`.
 
 from __future__ import annotations
 
-import copy
 import json
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -29,12 +30,13 @@ from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import optimize
-from explorer.models.weights import LoadReport
 from explorer.models.surgery import freeze, parameter_groups, unfreeze
+from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
-from explorer.training.events import Event, Finished, Note, Progress, Saved, Started, Stopped, Epoch, Batch
-from explorer.training.loop import State, TrainingError, train as loop
+from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
+from explorer.training.loop import State, TrainingError
+from explorer.training.loop import train as loop
 from explorer.training.recipe import TRAIN, Recipe, optimizer_class
 from explorer.training.run import RUNS, Run
 from explorer.training.schedule import SCHEDULES
@@ -42,6 +44,8 @@ from explorer.training.sources import Classifier, FeatureSource, PhotoSource, So
 
 if TYPE_CHECKING:
     from explorer.training.distributed import Team
+
+log = logging.getLogger(__name__)
 
 
 def finetune(
@@ -217,6 +221,7 @@ class Job:
 
     def prepare(self, run: Run, threads: int) -> Iterator[Event]:
         """Open the photos, cache what can be cached, and put the optimizer together."""
+        began = time.perf_counter()
         before = set(self.splits.notes)
         self.splits = run.data = without_broken(self.splits)
         yield from (Note(text) for text in self.splits.notes if text not in before)
@@ -225,7 +230,11 @@ class Job:
         network: nn.Module = model
         if recipe.cached:
             model.eval()
-            body = optimize(model)
+            try:
+                body = optimize(model)
+            except (RuntimeError, ValueError) as error:  # a body that can't be made faster sees the same
+                log.info("%s is not optimized: %s", model.config.name, error)
+                body = model
             self.source = cache_features(
                 model, body, self.splits.train, self.splits.val, config, recipe, threads=threads,
                 asked_to_stop=lambda: self._asked_to_stop(run),
@@ -251,6 +260,7 @@ class Job:
         if self.resume:
             checkpoint.restore(self.folder, self.state)
             run.history[:] = past_epochs(self.folder, self.state.epoch)
+        self.state.seconds += time.perf_counter() - began
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         recipe = self.recipe

@@ -63,6 +63,14 @@ def order_of(count: int, seed: int, epoch: int) -> list[int]:
         return torch.randperm(count).tolist()
 
 
+def batches_of(count: int, size: int) -> list[range]:
+    """The places of each batch in an epoch's order. A last lone photo joins the batch before: BatchNorm can't take one."""
+    parts = [range(i, min(i + size, count)) for i in range(0, count, size)]
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [range(parts[-2].start, count)]
+    return parts
+
+
 def target_tensor(labels: Sequence[Label], classes: int) -> Tensor:
     """Class indices [B] int64, or for photos with several classes a row of 0 and 1 each [B, K] float32."""
     if not any(isinstance(label, tuple) for label in labels):
@@ -76,8 +84,8 @@ def target_tensor(labels: Sequence[Label], classes: int) -> Tensor:
 class PhotoSource:
     """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit.
 
-    team: this process opens its share of each batch only, which may be none of a last small one. A photo is then varied by
-          (seed, epoch, photo), so that the number of workers changes nothing; a single process draws once a batch.
+    A photo is varied by (seed, epoch, photo), so that its neighbours in the batch change nothing.
+    team: this process opens its share of each batch only, which may be none of a last small one.
     """
 
     def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, threads: int = 1,
@@ -93,7 +101,7 @@ class PhotoSource:
         self._judged: list[tuple[Tensor, Tensor]] | None = None
 
     def __len__(self) -> int:
-        return -(-len(self.train) // self.recipe.batch_size)
+        return len(batches_of(len(self.train), self.recipe.batch_size))
 
     def _open(self, index: int) -> Image.Image:
         """One photo; the first time it is made as small as any crop of it can use."""
@@ -110,8 +118,8 @@ class PhotoSource:
         return photo
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        order, size = order_of(len(self.train), self.recipe.seed, epoch), self.recipe.batch_size
-        groups = [order[i:i + size] for i in range(0, len(order), size)]
+        order = order_of(len(self.train), self.recipe.seed, epoch)
+        groups = [order[part.start:part.stop] for part in batches_of(len(order), self.recipe.batch_size)]
         targets = [target_tensor([self.train.labels[i] for i in group], len(self.train.classes)) for group in groups]
         if self.team is not None:
             groups, targets = list(map(self.team.share, groups)), list(map(self.team.share, targets))
@@ -120,14 +128,10 @@ class PhotoSource:
             photos = [future.result() for future in ahead]
             if number + 1 < len(groups):  # opened while this batch is being learnt from
                 ahead = [self.pool.submit(self._open, i) for i in groups[number + 1]]
-            if self.team is None:
-                with drawn_by(self.recipe.seed, epoch, number, 0):
-                    inputs = torch.stack([self.vary(photo) for photo in photos])
-            else:
-                inputs = torch.empty(len(photos), *self.size)
-                for i, photo in enumerate(photos):
-                    with drawn_by(self.recipe.seed, epoch, groups[number][i], 0):
-                        inputs[i] = self.vary(photo)
+            inputs = torch.empty(len(photos), *self.size)
+            for i, photo in enumerate(photos):
+                with drawn_by(self.recipe.seed, epoch, groups[number][i], 0):
+                    inputs[i] = self.vary(photo)
             yield inputs, targets[number]
 
     def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -195,12 +199,12 @@ class FeatureSource:
         self.multi_label = labels.ndim == 2
 
     def __len__(self) -> int:
-        return -(-self.views.shape[1] // self.recipe.batch_size)
+        return len(batches_of(self.views.shape[1], self.recipe.batch_size))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        order, size = torch.tensor(order_of(self.views.shape[1], self.recipe.seed, epoch)), self.recipe.batch_size
-        for number in range(start, len(self)):
-            chosen = order[number * size:(number + 1) * size]
+        order = torch.tensor(order_of(self.views.shape[1], self.recipe.seed, epoch))
+        for part in batches_of(len(order), self.recipe.batch_size)[start:]:
+            chosen = order[part.start:part.stop]
             if self.team is not None:
                 chosen = self.team.share(chosen)
             yield self.views[(chosen + epoch) % len(self.views), chosen], self.labels[chosen]

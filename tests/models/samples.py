@@ -13,6 +13,7 @@ from explorer.models.catalog import FAMILIES, family_module
 from explorer.models.contract import VisionModel
 from tests.models.oracle import randomise, without_initialisation
 
+
 def smallest_of_each_file() -> dict[str, str]:
     """Family file -> the name in it with the fewest parameters."""
     found: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.backbones.hgnet import HGNet, VARIANTS, rows
+from explorer.models.backbones.hgnet import VARIANTS, HGNet, rows
 from tests.models import family_checks as check
 from tests.models.oracle import (
     check_gradients_equal,

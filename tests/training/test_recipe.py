@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.data.samples import sample_photos
 from explorer.data.images import load_image
+from explorer.data.samples import sample_photos
 from explorer.data.transforms import create_transform
 from explorer.training.augment import AUGMENTATIONS, create_augmentation, preview
 from explorer.training.recipe import Recipe, optimizer_class

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.channel_attention import SEModule
 from explorer.models.layers.conv_same import create_conv2d
-from explorer.models.layers.pool import SelectAdaptivePool2d, create_classifier
+from explorer.models.layers.pool import create_classifier
 from explorer.models.layers.windows import window_partition, window_reverse
 
 # --- blocks -----------------------------------------------------------------------------------------------

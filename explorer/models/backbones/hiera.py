@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explorer.models.backbones.tokens import init_linear, rescale_branches
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import LayerScale, Mlp, resample_abs_pos_embed, to_pair
 from explorer.models.layers.windows import window_partition, window_reverse
-from explorer.models.backbones.tokens import init_linear, rescale_branches
 
 UNIT = 8  # patches on a side of the window that the first stage attends in; MAE covers whole windows
 POOLS = ("avg", "max", "avgmax", "")

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.models.backbones.tokens import TokenModel, init_linear
 from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.transformer import (
@@ -29,7 +30,6 @@ from explorer.models.layers.transformer import (
     QuickGELU,
     SwiGLUPacked,
 )
-from explorer.models.backbones.tokens import TokenModel, init_linear
 
 
 class Block(nn.Module):

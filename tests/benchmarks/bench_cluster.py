@@ -1,4 +1,4 @@
-"""Photos a second with one worker and with two: `python -m tests.cluster.bench_cluster [MODEL]`.
+"""Photos a second with one worker and with two: `python tests/benchmarks/bench_cluster.py [MODEL]`.
 
 Each worker has one CPU and one thread. Training counts from the first batch to the last one of one epoch (all parameters,
 16 photos a worker); prediction from the first finished file of answers to the last. The figures mean
