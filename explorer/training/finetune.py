@@ -29,7 +29,7 @@ from explorer.data.datasets import Splits, open_data, without_broken
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
-from explorer.models.optimize import optimize
+from explorer.models.optimize import mostly_convolutions, optimize
 from explorer.models.surgery import freeze, parameter_groups, unfreeze
 from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
@@ -251,6 +251,8 @@ class Job:
                 yield Note("The classifier of this model needs more than one vector, so nothing can be cached: each epoch looks "
                            "at every photo again.")
         if self.source is None:
+            if mostly_convolutions(model):  # twice as fast on a CPU; the numbers are the same
+                model.to(memory_format=torch.channels_last)
             self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, threads, self.team)
         self.state = State(network, self._optimizer(network))
         if recipe.ema is not None:

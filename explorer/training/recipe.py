@@ -14,7 +14,7 @@ TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the c
 OPTIMIZERS = ("adamw", "adam", "sgd")
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
 HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
-RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.05}
+RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
 
 
 @dataclass(frozen=True)
