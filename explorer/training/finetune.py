@@ -209,15 +209,22 @@ class Job:
                           sum(p.numel() for p in state.network.parameters() if p.requires_grad),
                           isinstance(self.source, FeatureSource))
             place = parameter_place(self.model)
-            for event in loop(state, self.source, recipe, place, class_weights=self._class_weights(place["device"]),
-                              asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
-                if isinstance(event, Finished | Stopped):
-                    yield from self._save()
-                    self._take_best(run)
-                yield event
-                if isinstance(event, Epoch) or (recipe.save_every and isinstance(event, Batch) and event.batch % recipe.save_every == 0
-                                                and event.batch % recipe.accumulate == 0):
-                    yield from self._save()
+            try:
+                for event in loop(state, self.source, recipe, place, class_weights=self._class_weights(place["device"]),
+                                  asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
+                    if isinstance(event, Finished | Stopped):
+                        yield from self._save()
+                        self._take_best(run)
+                    yield event
+                    due = isinstance(event, Batch) and recipe.save_every and event.batch % recipe.save_every == 0
+                    if isinstance(event, Epoch) or (due and event.batch % recipe.accumulate == 0):
+                        yield from self._save()
+            except Exception:  # such as a loss that is no number: what was learnt before it is not lost
+                self._take_best(run)
+                raise
+            if run.state == "finished":  # nothing goes on from here: photos and last weights may go
+                self.source.close()
+                self.source, state.last_weights = None, {}
 
     def prepare(self, run: Run, threads: int) -> Iterator[Event]:
         """Open the photos, cache what can be cached, and put the optimizer together."""

@@ -216,6 +216,26 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence(colours):
         run(small(), colours, epochs=2, train="all", lr=1e30, optimizer="sgd", schedule="constant", warmup=0.0).wait()
 
 
+def test_a_run_that_fails_leaves_the_best_epochs_weights_in_the_model(colours, monkeypatch):
+    true_learn, seen = loop.learn, []
+
+    def fails_in_the_second_epoch(network, *args):
+        seen.append(1)
+        loss, right, pieces = true_learn(network, *args)
+        return (float("nan") if len(seen) > 4 else loss), right, pieces
+
+    monkeypatch.setattr(loop, "learn", fails_in_the_second_epoch)
+    failed = run(small(), colours, epochs=3, train="all", seed=5)
+    with pytest.raises(TrainingError, match="epoch 2"):
+        failed.wait()
+    monkeypatch.setattr(loop, "learn", true_learn)
+    one_epoch = run(small(), colours, epochs=3, train="all", seed=5)
+    one_epoch.listen(lambda event: isinstance(event, Epoch) and one_epoch.stop(wait=False))
+    one_epoch.wait()
+    assert len(failed.history) == 1 and failed.state == "failed"
+    assert equal_weights(failed.model, one_epoch.model)
+
+
 def test_too_little_memory_splits_the_batch_and_gives_the_same_gradients(colours, monkeypatch):
     whole = run(small(), colours, epochs=1, seed=2, cache=False).wait()
     true_forward = loop.learn.__globals__["loss_of"]
