@@ -34,6 +34,12 @@ def percent(share: float | None) -> str:
     return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
 
 
+def named(result: Evaluation) -> str:
+    """Which model, on which photos; a run is often named after its data already."""
+    inside = result.data_name in result.model_name
+    return result.model_name if inside else f"{result.model_name} on {result.data_name}"
+
+
 def headline(result: Evaluation) -> str:
     """The figures that stand for all: how many photos, how many right, how sure."""
     parts = [f"{len(result)} photo{'s' * (len(result) != 1)}"]
@@ -89,7 +95,7 @@ FIGURES = ("precision", "recall", "F1", "ROC area", "photos")
 
 def as_text(result: Evaluation) -> str:
     """What a terminal shows."""
-    lines = [f"{result.model_name} on {result.data_name}: {headline(result)}", *facts(result), ""]
+    lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
     shown = weakest(result)
     if len(shown) < len(result.per_class):
         lines.append(f"The {len(shown)} weakest of {len(result.per_class)} classes:")
@@ -119,7 +125,7 @@ def _columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
 
 def as_html(result: Evaluation) -> str:
     notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in result.notes)
-    title = escape(f"{result.model_name} on {result.data_name}: {headline(result)}")
+    title = escape(f"{named(result)}: {headline(result)}")
     said = "".join(f"<p style='margin:.3em 0'>{escape(sentence)}</p>" for sentence in facts(result))
     parts = [per_class_html(result)]
     if not result.multi_label:
@@ -257,7 +263,7 @@ def plot_confusion(result: Evaluation) -> Figure:
     shares = (result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     chart.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{result.model_name} on {result.data_name}")
+    axes.set(xlabel="predicted", ylabel="true", title=named(result))
     if count <= 2 * TABLE:
         names = [_literal(name) for name in result.classes]
         axes.set_xticks(range(count), names, rotation=90)
@@ -306,7 +312,7 @@ def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) ->
     else:
         axes.set(xlabel="recall", ylabel="precision")
     area = "area" if kind == "roc" else "average precision"
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), title=f"{result.model_name} on {result.data_name}")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), title=named(result))
     if chosen:
         axes.legend(title=f"class ({area})", fontsize="small")
     return chart
