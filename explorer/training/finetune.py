@@ -152,7 +152,7 @@ def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
 
 
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
-               input_size: tuple[int, int, int] | None) -> VisionModel:
+              input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes, drawn by the seed."""
     classes = len(splits.classes)
     with drawn_by(recipe.seed, -2):

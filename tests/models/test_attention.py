@@ -17,7 +17,7 @@ WITH_ATTENTION = {"metaformer": "caformer_s18", "mobilenetv4": "mobilenetv4_hybr
 #: Attention without torch's fused function, some of it linear in the number of tokens: these families' own tests hold
 #: the weights against the outputs.
 UNFUSED = ("mobilevit", "efficientvit_mit", "efficientvit_msra", "levit", "edgenext", "fastvit", "visformer",
-           "vit_relatives")
+           "vit_relatives", "cait")
 #: One may add up to less than 1 there; differential attention takes one map away from another, and so goes below 0.
 NO_SHARES = ("efficientvit_mit", "vit_relatives")
 

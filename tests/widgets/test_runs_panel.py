@@ -76,7 +76,7 @@ def test_the_csv_holds_every_setting_and_figure(two):
 def test_a_recommended_rate_is_written_out(two):
     run = two[0]
     run.recipe = replace(run.recipe, lr=None)
-    assert next(csv.DictReader(io.StringIO(csv_text([run]))))["lr"] == "0.001"
+    assert next(csv.DictReader(io.StringIO(csv_text([run]))))["lr"] == "0.003"
 
 
 def test_names_with_commas_and_quotes_survive_the_csv(two):
