@@ -107,6 +107,16 @@ def test_the_attention_of_every_block_can_be_shown():
     assert found["blocks.0.attn"].grid == (3, 3)
 
 
+def test_talking_heads_mix_the_weights_that_are_shown_once_more_and_then_the_values():
+    model = pair(**SMALL)[0].eval()
+    randomise(model)
+    layer, x = model.blocks[0].attn, torch.randn(2, 9, 192)
+    with torch.no_grad():
+        again = layer.proj_w(layer.attention_weights(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        mixed = (again @ layer.queries_keys_values(x)[2]).transpose(1, 2).flatten(2)
+        assert relative_error(layer(x), layer.proj(mixed)) < TOLERANCE
+
+
 def test_the_last_blocks_mix_values_by_the_weights_that_are_shown():
     model = pair(**SMALL)[0].eval()
     randomise(model)
