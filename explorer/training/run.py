@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.training import checkpoint
-from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
+from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
 from explorer.training.loop import TrainingError
 from explorer.training.recipe import Recipe
 
@@ -212,4 +212,4 @@ def _run(run: Run) -> None:
 RUNS: weakref.WeakSet[Run] = weakref.WeakSet()
 """The runs of this process, for whoever shows them all."""
 
-__all__ = ["RUNS", "Run", "Saved", "TrainingError"]
+__all__ = ["RUNS", "Run", "TrainingError"]

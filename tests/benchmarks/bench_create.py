@@ -12,27 +12,14 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from turns import interleaved
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["resnet50", "efficientnet_b0", "densenet121", "convnext_tiny", "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
-
-
-def taking_turns(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each contestant; they take turns, and one round before the first is not counted."""
-    seconds: dict[str, list[float]] = {side: [] for side in contestants}
-    for turn in range(repeats + 1):
-        for side, work in contestants.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                seconds[side].append(time.perf_counter() - start)
-    return {side: statistics.median(values) for side, values in seconds.items()}
 
 
 def save(name: str, folder: Path) -> None:
@@ -75,7 +62,7 @@ def main() -> None:
                 f"{name} with random weights": lambda library: library.create_model(name),
             }
             for row, create in rows.items():
-                median = taking_turns({"explorer": lambda: create(explorer), "timm": lambda: create(timm)}, options.repeats)
+                median = interleaved({"explorer": lambda: create(explorer), "timm": lambda: create(timm)}, options.repeats)
                 print(f"{row:52} {median['explorer']:8.3f}s {median['timm']:8.3f}s {median['timm'] / median['explorer']:6.1f}x",
                       flush=True)
 

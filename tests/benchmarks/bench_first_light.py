@@ -20,21 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from turns import interleaved
+
 ROOT = Path(__file__).resolve().parents[2]
 CHANNELS = 64  # of each stage, on both sides
 COLUMNS = 8
-
-
-def interleaved(contestants: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each contestant; they take turns, and one round before the first is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(repeats + 1):
-        for name, work in contestants.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 # --- listing the models: whole processes --------------------------------------------------------------------

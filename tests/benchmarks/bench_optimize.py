@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import platform
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,22 +19,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
+from turns import interleaved  # noqa: E402
 
 import explorer  # noqa: E402
 
 MODELS = ("resnet50", "efficientnet_lite0", "mobileone_s0", "repvgg_a0")
-
-
-def interleaved(contestants: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each contestant; they take turns, and one round before the first is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(repeats + 1):
-        for name, work in contestants.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def predicting(name: str, batch: int, repeats: int) -> tuple[dict[str, float], explorer.VisionModel]:
