@@ -19,7 +19,7 @@ from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.session import Session, check_input_size, check_labels, check_model
 
-STYLE = Path(__file__).with_name("style.css")
+HERE = Path(__file__).parent
 
 NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget must be "
             "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
@@ -67,7 +67,7 @@ class Dashboard(W.VBox):
                           titles=("Feature maps", "Modules", "Train", "Runs"))
         columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
         columns.add_class("vx-columns")
-        super().__init__([W.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"), head, self.message, columns])
+        super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
 
@@ -158,6 +158,12 @@ class Dashboard(W.VBox):
         """A click proves that a browser shows the dashboard: if the views have not loaded there, they can't."""
         self._seen = True
         self._show_error()
+
+
+def styles() -> str:
+    """What all panels share, then what each brings along."""
+    sheets = [HERE / "style.css", *sorted((HERE / "panels").glob("*.css"))]
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def _close_all(box: W.Box) -> None:
