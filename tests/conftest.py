@@ -38,6 +38,8 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        return  # one of several processes (pytest -n): the one that prints the summary has them all
     if skips.rule_applies(os.environ) and (unexpected := skips.unexpected(session)):
         session.config.stash[skips.UNEXPECTED] = unexpected
         if session.exitstatus == pytest.ExitCode.OK:

@@ -17,7 +17,7 @@ ONE_SKIPPED = "import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip('no 
 @pytest.fixture
 def run(pytester, monkeypatch):
     """Run pytest over one file of tests, with this project's conftest."""
-    def run_pytest(text: str, *, ci: str, allowed: str = ""):
+    def run_pytest(text: str, *options: str, ci: str, allowed: str = ""):
         monkeypatch.setenv("CI", ci)
         package = pytester.mkpydir("tests")
         for name in ("conftest.py", "skips.py"):
@@ -26,7 +26,7 @@ def run(pytester, monkeypatch):
         (package / "test_it.py").write_text(text, encoding="utf-8")
         pytester.makeini("[pytest]\ntestpaths = tests")
         monkeypatch.delenv("PYTHONPATH", raising=False)
-        return pytester.runpytest_subprocess("-p", "no:nbval", "-p", "no:cacheprovider")
+        return pytester.runpytest_subprocess("-p", "no:nbval", "-p", "no:cacheprovider", *options)
     return run_pytest
 
 
@@ -40,6 +40,13 @@ def test_a_whole_file_that_is_skipped_fails_ci_too(run):
     result = run("import pytest\npytest.importorskip('no_such_library')\ndef test_a(): pass\n", ci="true")
     assert result.ret != pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*tests/test_it.py: *no_such_library*"])
+
+
+@pytest.mark.parametrize("text", [ONE_SKIPPED, "import pytest\npytest.importorskip('no_such_library')\n"])
+def test_skips_in_several_processes_fail_ci_too(run, text):
+    result = run(text, "-n", "2", ci="true")
+    assert result.ret != pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*tests/test_it.py*: *no*"])
 
 
 def test_an_expected_skip_passes_ci(run):
