@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "look": ("Look", "Prediction", "look"),
     "predict": ("PredictionTable", "predict"),
     "modules": ("ModuleNode", "module_tree"),
+    "attribution": ("METHODS", "Attribution", "default_stage", "explain"),
 })
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from explorer.data.images import load_image
 from explorer.data.labels import labels_for
 from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
 from explorer.inspection import draw
+from explorer.inspection.tail import Tail, default_stage, fingerprint, ordinary, walk
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.factory import create_model
@@ -46,6 +48,19 @@ class Prediction:
     index: int
     probability: float
     logit: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a look comes from: the model as it was then, and the end of its pass for heat maps (`inspection.tail`)."""
+
+    model: weakref.ref[nn.Module]
+    fingerprint: tuple[tuple[int, int], ...] | None
+    tail: Tail | None
+
+    def is_still(self, model: nn.Module) -> bool:
+        """Whether that very model, unchanged since, would give the same numbers again."""
+        return self.model() is model and self.fingerprint is not None and self.fingerprint == fingerprint(model)
 
 
 @dataclass(eq=False, repr=False)
@@ -78,6 +93,11 @@ class Look:
     config: dict[str, Any]
     timing: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
+
+    _origin = None  # an `Origin`, on the look itself: copies and saved looks hold the numbers alone
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_origin"}
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -152,51 +172,24 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
     prepared = time.perf_counter()
     with evaluating(model):
         entered = time.perf_counter()
-        maps, embedding, logits = _walk(model, tensor)
+        begin = default_stage(model) if model.num_classes and model.stage_table else ""
+        maps, embedding, logits, tail = walk(model, tensor, stage=begin)
         finished = time.perf_counter()
+        origin = Origin(weakref.ref(model), fingerprint(model), tail)
 
-    # Copied outside the inference mode they become ordinary tensors, which may be trained on.
-    stages = {name: _own_copy(feature_map) for name, feature_map in maps.items()}
-    embedding, logits = _own_copy(embedding), _own_copy(logits)
+    stages = {name: ordinary(feature_map) for name, feature_map in maps.items()}
+    embedding, logits = ordinary(embedding), ordinary(logits)
     labels = labels_of(model)
     timing = {"preprocess": prepared - started, "forward": finished - entered, "device": _device_name(model)}
     if timing["device"] == "cpu":
         timing["threads"] = torch.get_num_threads()
-    return Look(
+    found = Look(
         model_name=model_name(model), predictions=top_predictions(logits, labels, topk), stages=stages,
         embedding=embedding, logits=logits, input=tensor, image=photo, seen=seen, labels=labels,
         config=config, timing=timing, notes=notes_on(model),
     )
-
-
-def _walk(model: VisionModel, tensor: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """One pass over a photo [C, H, W]: ({stage: [C, H, W]}, embedding [D], logits [K])."""
-    with torch.inference_mode():
-        walk = model.forward_stages(tensor[None].to(**parameter_place(model)))
-        # The next layer may work in place, on this very memory: so each map is copied before that layer runs.
-        maps = {stage.name: next(walk)[0].clone() for stage in model.stage_table}
-        try:
-            next(walk)
-        except StopIteration as end:  # a generator hands its `return` value over in here
-            features = end.value
-        else:
-            raise RuntimeError("forward_stages yielded more maps than the model has stages")
-        if model.num_classes:
-            embedding, logits = (both[0] for both in model.forward_vector_and_logits(features))
-        else:
-            embedding = model.forward_head(features, pre_logits=True)[0]
-            logits = embedding.new_empty(0)
-        if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
-            embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
-        logits = logits.cpu()  # waits until the device has finished, so that the clock is right
-    if logits.ndim > 1:
-        raise ValueError(f"This model gives logits of shape {list(logits.shape)} for one photo, not one "
-                         'score a class: create it with a global_pool, e.g. "avg".')
-    return maps, embedding, logits
-
-
-def _own_copy(tensor: Tensor) -> Tensor:
-    return tensor.to(device="cpu", dtype=torch.float32, copy=True)
+    found._origin = origin
+    return found
 
 
 # --- what `predict` and the other ways of looking need too -------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import threading
 from collections import Counter
@@ -216,6 +218,28 @@ def test_what_it_gives_can_be_trained_on(small_model, photo):
     (seen.embedding * weight).sum().backward()
     assert torch.equal(weight.grad, seen.embedding)
     assert not any(maps.is_inference() or maps.requires_grad for maps in seen.stages.values())
+
+
+def test_a_look_inside_inference_mode_gives_ordinary_tensors(small_model, photo):
+    wanted = look(small_model, photo)
+    with torch.inference_mode():
+        seen = look(small_model, photo)
+    assert torch.equal(seen.logits, wanted.logits) and torch.equal(seen.embedding, wanted.embedding)
+    assert not any(each.is_inference() or each.requires_grad for each in (seen.logits, *seen.stages.values()))
+
+
+def test_a_look_can_be_copied_and_saved(small_model, photo):
+    seen = look(small_model, photo)
+    for other in (copy.copy(seen), copy.deepcopy(seen), pickle.loads(pickle.dumps(seen))):
+        assert torch.equal(other.logits, seen.logits) and other.predictions == seen.predictions
+        assert other._repr_html_() == seen._repr_html_()
+
+
+def test_the_maps_of_a_look_are_its_own(small_model, photo):
+    """What is written into one stage changes no other number."""
+    seen, again = look(small_model, photo), look(small_model, photo)
+    seen.stages["layer4"].zero_()
+    assert torch.equal(seen.stages["layer3"], again.stages["layer3"]) and torch.equal(seen.embedding, again.embedding)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

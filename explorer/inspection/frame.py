@@ -1,0 +1,52 @@
+"""From the network's frame back to the photo's: the crop and the resize undone.
+
+A network sees a square cut out of a resized photo. A heat map over that square is stretched over the part of the photo
+that the square was, and is zero elsewhere: there the network saw nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from explorer.data.transforms import crop_box
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in the photo's pixels
+
+
+def to_photo_frame(values: np.ndarray, image_size: tuple[int, int], config: Mapping[str, Any]) -> np.ndarray:
+    """Values over the network's input, float [h, w] of any size, as float32 [H, W] over the whole photo.
+
+    image_size: (width, height) of the photo;  config: keyword arguments of `explorer.data.create_transform`
+    Between the values it is interpolated linearly; where they are finer than the photo's pixels they are averaged.
+    """
+    width, height = image_size
+    left, top, right, bottom = crop_box(image_size, config)
+    down = _stretch(values.shape[0], height, top, bottom)
+    across = _stretch(values.shape[1], width, left, right)
+    return (down @ values.astype(np.float32) @ across.T).astype(np.float32)
+
+
+def seen_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> Box:
+    """The part of the photo that the network saw: (left, top, right, bottom) in its pixels, never outside of it."""
+    width, height = image_size
+    left, top, right, bottom = crop_box(image_size, config)
+    return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+
+
+def _stretch(count: int, length: int, start: float, end: float) -> np.ndarray:
+    """A matrix [length, count] that lays `count` values side by side over the pixels `start` to `end` of a line.
+
+    A row says of which values a pixel is mixed; it is zero for a pixel whose middle lies outside.
+    """
+    middles = np.arange(length) + 0.5
+    shrink = count / (end - start)  # values for one pixel
+    at = (middles - start) * shrink - 0.5  # in steps of values: 0 is the middle of the first
+    weights = np.clip(1 - np.abs(at[:, None] - np.arange(count)) / max(shrink, 1.0), 0, None)
+    sums = weights.sum(axis=1, keepdims=True)
+    # Outside of the first and last value's middles there is one neighbour only, so its share becomes 1.
+    weights = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+    weights[(middles < start) | (middles > end)] = 0
+    return weights.astype(np.float32)

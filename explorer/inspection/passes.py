@@ -1,0 +1,80 @@
+"""Running a network many times for one question: counted, shown as it goes on, and stopped when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from explorer.inspection.look import evaluating
+from explorer.inspection.tail import ordinary
+from explorer.models.contract import VisionModel, parameter_place
+
+
+class Stopped(RuntimeError):
+    """Somebody asked to stop before there was anything to show."""
+
+
+class Passes:
+    """A model that answers for batches of inputs, and keeps count.
+
+    photos: how many inputs it was run on so far
+
+    The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may look
+    through it in between.
+    """
+
+    def __init__(
+        self, model: VisionModel, *, on_progress: Callable[[int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ):
+        self.model = model
+        self.photos = 0
+        self._done, self._total = 0, 0
+        self._on_progress, self._should_stop = on_progress, should_stop
+
+    def expect(self, total: int) -> None:
+        """How many inputs the question takes; from here on progress counts from 0 to that."""
+        self._done, self._total = 0, total
+        self._report(0)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Scores [B, K] of inputs [B, C, H, W], float32 on the CPU, without gradients."""
+        with evaluating(self.model), torch.inference_mode():
+            scores = ordinary(self._forward(inputs))
+        self._report(len(inputs))
+        return scores
+
+    def differentiable(self, inputs: Tensor) -> Tensor:
+        """Scores [B, K], float32 on the CPU, with the way back to the inputs.
+
+        Raises Stopped when asked to stop, ValueError where there is no way back.
+        """
+        if self.stopped:
+            raise Stopped("Stopped before the heat map was complete: this method has nothing to show until its end.")
+        with evaluating(self.model), torch.inference_mode(False), torch.enable_grad():
+            # A copy: a first layer that works in place must not write into the caller's tensor.
+            scores = self._forward(inputs.clone()).to("cpu", torch.float32)
+        if not scores.requires_grad and inputs.requires_grad:
+            raise ValueError("No gradient can be followed through this model; quantised layers have none, for example. "
+                             'Use method="occlusion", which needs its answers alone.')
+        self._report(len(inputs))
+        return scores
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        scores = self.model(inputs.to(**parameter_place(self.model)))
+        if scores.ndim != 2:
+            raise ValueError(f"This model gives logits of shape {list(scores.shape[1:])} for one photo, not one "
+                             'score a class: create it with a global_pool, e.g. "avg".')
+        return scores
+
+    @property
+    def stopped(self) -> bool:
+        return self._should_stop is not None and bool(self._should_stop())
+
+    def _report(self, photos: int) -> None:
+        self.photos += photos
+        self._done += photos
+        if self._on_progress is not None and self._total:
+            self._on_progress(min(self._done, self._total), self._total)

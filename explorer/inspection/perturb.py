@@ -1,0 +1,491 @@
+"""Change a photo and look again: a region masked out, or every pixel pushed a little in the worst direction.
+
+    mask_region("tf_efficientnet_lite0", "cat.jpg", (80, 40, 200, 160))     # does it still see the cat?
+    fgsm("tf_efficientnet_lite0", "cat.jpg", epsilon=2 / 255)                # a change that nobody sees
+
+Both are experiments, where a heat map is only a claim: what a network needs is what it can't do without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFilter, ImageStat
+from torch import Tensor, nn
+
+from explorer.data.images import load_image
+from explorer.data.transforms import crop_box
+from explorer.inspection import draw
+from explorer.inspection.attribution import find_class
+from explorer.inspection.look import (
+    Look,
+    Prediction,
+    as_model,
+    evaluating,
+    model_name,
+    percent,
+    picture_html,
+    top_predictions,
+)
+from explorer.inspection.look import look as look_at
+from explorer.models.contract import VisionModel, parameter_place
+
+FILLS = ("blur", "grey", "mean")
+GREY = (128, 128, 128)
+EPSILONS = tuple(step / 255 for step in (0, 0.25, 0.5, 1, 2, 4, 8, 16))
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one class's probability was before and after; label, index: which class."""
+
+    label: str
+    index: int
+    before: float
+    after: float
+
+
+# --- masking a region ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskedLook:
+    """A photo as it is and with one region masked.
+
+    before, after: the two Looks;  box: the region (left, top, right, bottom), whole pixels of the photo
+    fill:  what the region was filled with
+    notes: what a reader must know, e.g. that the network never saw the region
+    """
+
+    before: Look
+    after: Look
+    box: tuple[int, int, int, int]
+    fill: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def picture(self) -> Image.Image:
+        """The masked photo, in the photo's own size."""
+        return self.after.image
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """The likeliest classes of both Looks, those from before first: what became of each probability."""
+        return _changes(self.before.logits, self.after.logits, self.before.labels,
+                        [p.index for p in (*self.before.predictions, *self.after.predictions)])
+
+    def __repr__(self) -> str:
+        changed = _in_short(self.changes)
+        return f"MaskedLook({self.before.model_name!r}, box {self.box}, {self.fill!r}, {changed})"
+
+    def _repr_html_(self) -> str:
+        pictures = (_html(outlined(self.before.image, self.box), "The photo; the frame is the region")
+                    + _html(self.after.image, f"Looked at again: {self.fill}"))
+        return _result_html(self.before.model_name, pictures, self.changes, (*self.before.notes, *self.notes))
+
+
+def mask_region(
+    model: VisionModel | str,
+    image: Any,
+    box: Sequence[float],
+    *,
+    fill: str = "blur",
+    look: Look | None = None,
+) -> MaskedLook:
+    """Hide one region of a photo and look again.
+
+    box:  (left, top, right, bottom) in the photo's own pixels; what lies outside of the photo is cut off
+    fill: "blur" (a Gaussian of a sixth of the region's longer side: little that is new, so the kindest),
+          "grey" (mid grey), or "mean" (the mean colour of the photo)
+    look: the Look of this model at this photo, where there is one: saves a pass
+
+    A patch of one colour is itself something that the network never saw in training, and may change the
+    answer for that reason alone: compare two fills, and a region of the same size elsewhere. Raises
+    ValueError for a box that is no rectangle within the photo, an unknown fill or another photo's Look.
+    Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2, where
+    it is a grey square.
+    """
+    if fill not in FILLS:
+        *others, last = map(repr, FILLS)
+        raise ValueError(f"Unknown fill {fill!r}: expected {', '.join(others)} or {last}.")
+    model = as_model(model)
+    before = look_before(model, image, look)
+    region = _within(box, before.image.size)
+    masked = masked_photo(before.image, region, fill)
+    after = look_at(model, masked, topk=max(1, len(before.predictions)))
+    notes = ()
+    if not _overlap(region, crop_box(before.image.size, before.config)):
+        notes = ("The network never sees this region: it lies in the margin that is cut off beforehand.",)
+    return MaskedLook(before, after, region, fill, notes)
+
+
+def masked_photo(photo: Image.Image, box: tuple[int, int, int, int], fill: str) -> Image.Image:
+    """A copy of an RGB photo with the region filled; `box` lies inside it. Fills as in `mask_region`."""
+    masked = photo.copy()
+    left, top, right, bottom = box
+    if fill == "blur":
+        radius = max(right - left, bottom - top) / 6
+        margin = math.ceil(3 * radius)  # further away a Gaussian is nearly zero: why blur the whole photo
+        around = (max(0, left - margin), max(0, top - margin),
+                  min(photo.width, right + margin), min(photo.height, bottom + margin))
+        blurred = photo.crop(around).filter(ImageFilter.GaussianBlur(radius))
+        x, y = left - around[0], top - around[1]
+        masked.paste(blurred.crop((x, y, x + right - left, y + bottom - top)), (left, top))
+    else:
+        masked.paste(GREY if fill == "grey" else mean_colour(photo), box)
+    return masked
+
+
+def mean_colour(photo: Image.Image) -> tuple[int, ...]:
+    """The mean of all pixels, (red, green, blue) in 0..255."""
+    return tuple(round(value) for value in ImageStat.Stat(photo).mean)
+
+
+def outlined(photo: Image.Image, box: Sequence[float], *, side: int = 224) -> Image.Image:
+    """A small copy of a photo with a frame around `box` (the photo's pixels), seen on dark and on light."""
+    small = draw.thumbnail(photo, side)
+    x, y = small.width / photo.width, small.height / photo.height
+    left, top = min(box[0] * x, small.width - 1), min(box[1] * y, small.height - 1)
+    right, bottom = min(box[2] * x, small.width) - 1, min(box[3] * y, small.height) - 1
+    corners = (left, top, max(left, right), max(top, bottom))
+    pen = ImageDraw.Draw(small)
+    pen.rectangle([corner + shift for corner, shift in zip(corners, (-1, -1, 1, 1))], outline="black")
+    pen.rectangle(corners, outline="white")
+    return small
+
+
+def _within(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The whole pixels of a photo (width, height) that a box covers; at least one."""
+    try:
+        left, top, right, bottom = (float(value) for value in box)
+    except (TypeError, ValueError):
+        left = top = right = bottom = math.nan
+    if not all(map(math.isfinite, (left, top, right, bottom))) or left >= right or top >= bottom:
+        raise ValueError(f"The box is {box!r}: expected (left, top, right, bottom) in the photo's pixels, "
+                         "with left < right and top < bottom.")
+    width, height = size
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        raise ValueError(f"The box {box!r} lies outside of the photo, which is {width} x {height} pixels.")
+    left, top = min(max(0, round(left)), width - 1), min(max(0, round(top)), height - 1)
+    return left, top, max(left + 1, min(width, round(right))), max(top + 1, min(height, round(bottom)))
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+# --- the fast gradient sign method --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Perturbed:
+    """What the network sees, before and after a step of `fgsm`.
+
+    epsilon: how far each value was moved at most, for values in 0..1
+    aim:     the class in question;  towards: whether its probability was to rise, else to fall
+    before, after: the likeliest classes, best first;  changes: what became of their probabilities
+    original, picture: what the network saw and sees, as pictures (rounded to 8 bits; it gets `input`)
+    noise:   the difference, amplified `amplified` times, with grey for "no change"
+    input:   what went into the network the second time: normalised [C, H, W]
+    """
+
+    model_name: str
+    epsilon: float
+    aim: Prediction
+    towards: bool
+    before: list[Prediction]
+    after: list[Prediction]
+    changes: tuple[Change, ...]
+    original: Image.Image
+    picture: Image.Image
+    noise: Image.Image
+    amplified: float
+    input: Tensor
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fooled(self) -> bool:
+        """Whether the likeliest class is another one now."""
+        return self.before[0].index != self.after[0].index
+
+    def __repr__(self) -> str:
+        return f"Perturbed({self.model_name!r}, epsilon {_in_255(self.epsilon)}, {_in_short(self.changes)})"
+
+    def _repr_html_(self) -> str:
+        step = "towards" if self.towards else "away from"
+        times = f", {self.amplified:.3g} times as strong" if self.amplified else ""
+        pictures = (_html(self.original, "What the network saw") + _html(self.noise, f"The change{times}")
+                    + _html(self.picture, f"What it sees now: epsilon {_in_255(self.epsilon)}, "
+                                          f"{step} {self.aim.label}"))
+        return _result_html(self.model_name, pictures, self.changes, self.notes)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PerturbedSweep(Sequence):
+    """`fgsm` with several epsilons: a sequence of `Perturbed`. stopped: whether some are missing."""
+
+    results: tuple[Perturbed, ...]
+    stopped: bool = False
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index):
+        return self.results[index]
+
+    def __iter__(self) -> Iterator[Perturbed]:
+        return iter(self.results)
+
+    @property
+    def first_fooled(self) -> Perturbed | None:
+        """The smallest epsilon tried at which the likeliest class is another one; None: at none."""
+        return min((one for one in self if one.fooled), key=lambda one: one.epsilon, default=None)
+
+    def __repr__(self) -> str:
+        found = self.first_fooled
+        end = f"another answer from {_in_255(found.epsilon)} on" if found else "the same answer for all"
+        return f"PerturbedSweep({len(self)} epsilons, {end})"
+
+    def _repr_html_(self) -> str:
+        rows = [(_in_255(one.epsilon), one.changes[0].after, one.after[0].label, one.fooled) for one in self]
+        return f"<div>{curve_html('epsilon', self[0].aim.label, rows)}</div>"
+
+
+def fgsm(
+    model: VisionModel | str,
+    image: Any,
+    *,
+    epsilon: float = 2 / 255,
+    target: int | str | None = None,
+    towards: int | str | None = None,
+    look: Look | None = None,
+) -> Perturbed:
+    """The fast gradient sign method: move every value of a photo by epsilon, the way that hurts most.
+
+    x' = clip(x + epsilon * sign(gradient of the loss -log p(target)), 0, 1), on what the network sees after
+    resize and crop, for values in 0..1 (before normalisation). One gradient.
+
+    epsilon: 0..1; a step of an 8-bit picture is 1/255
+    target:  the class whose probability shall fall, by index or name; None: the likeliest one
+    towards: a class whose probability shall rise, in place of `target`
+    look:    the Look of this model at this photo, where there is one
+
+    A small network on a laptop falls for 1/255 or 2/255. That says that its decision is brittle in
+    directions which no camera takes; `robustness` asks about the ones a camera does take. The model, its
+    flags and gradients stay untouched.
+    Raises ValueError for an epsilon outside 0..1, an unknown class, or a model without at least two classes.
+    Source: Goodfellow et al. 2014, "Explaining and Harnessing Adversarial Examples"; `towards` is the
+    one-step target class method of Kurakin et al. 2016, "Adversarial Machine Learning at Scale".
+    """
+    return fgsm_sweep(model, image, epsilons=(epsilon,), target=target, towards=towards, look=look)[0]
+
+
+def fgsm_sweep(
+    model: VisionModel | str,
+    image: Any,
+    *,
+    epsilons: Sequence[float] = EPSILONS,
+    target: int | str | None = None,
+    towards: int | str | None = None,
+    look: Look | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PerturbedSweep:
+    """`fgsm` for several epsilons: one gradient for all, and one pass each.
+
+    on_progress(done, total) after each epsilon; should_stop() -> True ends it, and what is done is kept.
+    """
+    if not len(epsilons):
+        raise ValueError("No epsilon was given: expected at least one number in 0..1, such as 2/255.")
+    for epsilon in epsilons:
+        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 <= epsilon <= 1:
+            raise ValueError(f"epsilon is {epsilon!r}: expected a number in 0..1, such as 2/255.")
+    if target is not None and towards is not None:
+        raise ValueError("Give target=, the class to move away from, or towards=, one to move to; not both.")
+    model = as_model(model)
+    if model.num_classes < 2:
+        raise ValueError(f"This model tells {model.num_classes} classes apart: there is no decision to "
+                         "change. Take a model with a classifier for two or more.")
+    before = look_before(model, image, look)
+    index = class_index(target if towards is None else towards, before)
+    probability = float(before.logits.softmax(0)[index])
+    aim = Prediction(before.labels[index], index, probability, float(before.logits[index]))
+
+    pixels = _as_pixels(before.seen)  # [C, H, W] in 0..1
+    mean, std = (torch.tensor(before.config[key]).float().view(-1, 1, 1) for key in ("mean", "std"))
+    with evaluating(model):
+        gradient = _loss_gradient(model, (pixels - mean) / std, index)
+    # Normalisation multiplies by 1 / std, above zero: the sign for the values in 0..1 is the same.
+    direction = gradient.sign() if towards is None else -gradient.sign()
+    notes = before.notes
+    if not gradient.isfinite().all():
+        raise ValueError("The gradient of this model at this photo is not a number: its weights or maps "
+                         "hold NaN or infinite values (see explorer.activations).")
+    if not gradient.any():
+        notes += ("The gradient is zero everywhere, so nothing was changed: the loss is flat here.",)
+    results = []
+    for done, epsilon in enumerate(epsilons, start=1):
+        moved = (pixels + epsilon * direction).clamp(0, 1)
+        tensor = (moved - mean) / std
+        with evaluating(model):  # for each pass: others may look through the model in between
+            logits = logits_of(model, tensor)
+        after = top_predictions(logits, before.labels, max(5, len(before.predictions)))
+        best = [index, *(p.index for p in (*before.predictions, *after))]
+        amplified = 0.5 / epsilon if epsilon else 0.0
+        results.append(Perturbed(
+            model_name=before.model_name, epsilon=float(epsilon), aim=aim, towards=towards is not None,
+            before=before.predictions, after=after,
+            changes=_changes(before.logits, logits, before.labels, best),
+            original=before.seen.convert("RGB"), picture=_as_picture(moved),
+            noise=_as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
+            notes=notes,
+        ))
+        if on_progress:
+            on_progress(done, len(epsilons))
+        if should_stop and done < len(epsilons) and should_stop():
+            break
+    return PerturbedSweep(tuple(results), stopped=len(results) < len(epsilons))
+
+
+def _loss_gradient(model: nn.Module, tensor: Tensor, index: int) -> Tensor:
+    """Gradient at the input [C, H, W] of a loss that points the same way as -log p(index), on the CPU.
+
+    The loss is -log(p / (1 - p)): its gradient is that of -log p, divided by 1 - p. For a network that is
+    entirely sure, 1 - p is rounded to zero, and with it the gradient of -log p; here the direction stays.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        tensor = tensor[None].to(**parameter_place(model)).clone().requires_grad_()
+        logits = model(tensor)[0].float()
+        others = torch.cat([logits[:index], logits[index + 1:]])
+        loss = others.logsumexp(0) - logits[index]
+        (gradient,) = torch.autograd.grad(loss, tensor)  # of nothing else: no parameter's .grad is written
+    return gradient[0].float().cpu()
+
+
+def _as_pixels(picture: Image.Image) -> Tensor:
+    """PIL -> [C, H, W] in 0..1."""
+    values = torch.from_numpy(np.array(picture)).float().div(255)
+    return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
+
+
+def _as_picture(pixels: Tensor) -> Image.Image:
+    """[1 | 3, H, W] in 0..1 -> RGB picture."""
+    values = pixels.mul(255).round().clamp(0, 255).byte().expand(3, -1, -1)
+    return Image.fromarray(np.ascontiguousarray(values.permute(1, 2, 0).numpy()))
+
+
+# --- what other experiments need too -----------------------------------------------------------------------
+
+
+def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
+    """The Look to start from: the given one, or a new one where none is given or the model has changed since.
+
+    Raises ValueError for a Look of another model or photo, and for a model without classifier.
+    """
+    if not model.num_classes:
+        raise ValueError("This model has no classifier (num_classes=0), so it has no answer that could "
+                         "change: create it with its classes.")
+    if look is None:
+        return look_at(model, image)
+    if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
+        raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
+                         f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
+    if image is not None and image is not look.image:
+        photo = load_image(image)
+        if photo.size != look.image.size or photo.tobytes() != look.image.tobytes():
+            raise ValueError("The given Look is of another photo: leave look= out, or give the photo that "
+                             "was looked at (look.image).")
+    if look._origin is None or not look._origin.is_still(model):  # trained since, or a Look that was saved
+        return look_at(model, look.image, topk=max(1, len(look.predictions)))
+    return look
+
+
+def class_index(target: int | str | None, before: Look) -> int:
+    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest."""
+    return int(before.logits.argmax()) if target is None else find_class(target, before.labels)
+
+
+def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
+    """One photo's input [C, H, W] -> logits [K], float32 on the CPU; the caller holds `evaluating`."""
+    with torch.inference_mode():
+        logits = model(tensor[None].to(**parameter_place(model)))[0].float().cpu()
+    return logits.clone()  # outside of the inference mode: an ordinary tensor
+
+
+def _changes(
+    before: Tensor, after: Tensor, labels: Sequence[str], indices: Sequence[int]
+) -> tuple[Change, ...]:
+    was, now = before.softmax(0), after.softmax(0)
+    return tuple(Change(labels[i], i, float(was[i]), float(now[i])) for i in dict.fromkeys(indices))
+
+
+# --- HTML ---------------------------------------------------------------------------------------------------
+
+
+def _in_short(changes: Sequence[Change]) -> str:
+    first = changes[0]
+    return f"{first.label!r} {percent(first.before)} -> {percent(first.after)}"
+
+
+def _in_255(epsilon: float) -> str:
+    return f"{255 * epsilon:.3g}/255"
+
+
+def _html(image: Image.Image, caption: str) -> str:
+    return picture_html(draw.thumbnail(image, 224), caption)
+
+
+def _result_html(name: str, pictures: str, changes: Sequence[Change], notes: Sequence[str]) -> str:
+    warnings = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in notes)
+    return (f"<div><p style='margin:.3em 0'><b>{escape(name)}</b></p>{warnings}"
+            f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{pictures}"
+            f"{changes_html(changes)}</div></div>")
+
+
+def bar_html(share: float, colour: str = "#4a8fd9") -> str:
+    """A bar for a share 0..1; not a number: none."""
+    width = 100 * min(max(share, 0), 1) if math.isfinite(share) else 0
+    style = f"height:.6em;margin:2px 0;border-radius:2px;background:{colour};width:{width:.1f}%"
+    return f"<div style='{style}'></div>"
+
+
+def changes_html(changes: Sequence[Change]) -> str:
+    """A table of probabilities before and after, with two bars a class; the numbers are text."""
+    cell = "text-align:left;padding:2px 8px"
+    rows = "".join(
+        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>"
+        f"<td style='{cell};width:12em'>{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}</td>"
+        f"<td style='{cell};text-align:right'>{percent(change.before)}</td>"
+        f"<td style='{cell};text-align:right'>{percent(change.after)}</td></tr>"
+        for change in changes
+    )
+    return table_html(("class", "", "before", "after"), rows)
+
+
+def curve_html(what: str, label: str, rows: Sequence[tuple[str, float, str, bool]]) -> str:
+    """A table of a curve: (value, p of the class `label`, the likeliest class, whether it is another)."""
+    cell = "text-align:left;padding:2px 8px"
+    body = "".join(
+        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(value)}</th>"
+        f"<td style='{cell};width:12em'>{bar_html(p, '#d9804a' if other else '#4a8fd9')}</td>"
+        f"<td style='{cell};text-align:right'>{percent(p)}</td>"
+        f"<td style='{cell}'>{'<b>' * other}{escape(best)}{'</b>' * other}</td></tr>"
+        for value, p, best, other in rows
+    )
+    return table_html((what, f"p({label})", "", "likeliest"), body)
+
+
+def table_html(titles: Sequence[str], rows: str, *, style: str = "text-align:left;padding:2px 8px") -> str:
+    """A table with a line of titles above `rows`, which are HTML already."""
+    head = "".join(f"<th scope='col' style='{style}'>{escape(title)}</th>" for title in titles)
+    return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>")
