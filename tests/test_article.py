@@ -6,12 +6,21 @@ except for the network. (Detection and segmentation models are not in explorer y
 
 from __future__ import annotations
 
+import json
+import re
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 import explorer as timm
+from explorer.data.datasets import cifar10
+from explorer.data.samples import notebooks_dir
 from explorer.models import weights
+from explorer.training.augment import create_augmentation
+from explorer.training.sources import batches_of, order_of
+from tests import tiny_cifar10
 
 
 @pytest.fixture
@@ -131,3 +140,174 @@ def test_an_ensemble_of_two_and_a_stack_of_three(published):
         fused = torch.cat([model.eval()(x) for model in models], dim=1)
         # the article's own `Linear(3, 1)` can't read 3 x 1000 logits: here it has the size that it needs
         assert nn.Linear(3 * 1000, 1)(fused).shape == (1, 1)
+
+
+# --- training and testing: CIFAR-10, ResNet-50, Adam ------------------------------------------------------------
+
+
+def train_and_test(timm, root, *, num_epochs=10, batch_size=100, num_workers=2):
+    """The article's script; what it prints is returned: the loss of each epoch, the accuracy in percent."""
+    import torch.optim as optim
+    import torchvision
+    import torchvision.transforms as transforms
+
+    transform = transforms.Compose([
+        transforms.RandomHorizontalFlip(),
+        transforms.RandomCrop(32, padding=4),
+        transforms.ToTensor(),
+        transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ])
+    trainset = torchvision.datasets.CIFAR10(root=root, train=True, download=True, transform=transform)
+    trainloader = torch.utils.data.DataLoader(trainset, batch_size=batch_size, shuffle=True,
+                                              num_workers=num_workers)
+    testset = torchvision.datasets.CIFAR10(root=root, train=False, download=True, transform=transform)
+    testloader = torch.utils.data.DataLoader(testset, batch_size=batch_size, shuffle=False,
+                                             num_workers=num_workers)
+
+    model = timm.create_model('resnet50', pretrained=True, num_classes=10)
+
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = optim.Adam(model.parameters(), lr=0.001)
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    losses = []
+    for epoch in range(num_epochs):
+        running_loss = 0.0
+        for i, data in enumerate(trainloader, 0):
+            inputs, labels = data
+            inputs, labels = inputs.to(device), labels.to(device)
+            optimizer.zero_grad()
+            outputs = model(inputs)
+            loss = criterion(outputs, labels)
+            loss.backward()
+            optimizer.step()
+            running_loss += loss.item()
+        losses.append(running_loss / (i + 1))
+
+    correct = 0
+    total = 0
+    model.eval()
+    with torch.no_grad():
+        for data in testloader:
+            images, labels = data
+            images, labels = images.to(device), labels.to(device)
+            outputs = model(images)
+            _, predicted = torch.max(outputs.data, 1)
+            total += labels.size(0)
+            correct += (predicted == labels).sum().item()
+    return losses, 100 * correct / total
+
+
+def test_the_lesson_shows_the_script_and_the_one_cell_and_both_run(published, tmp_path, monkeypatch, capsys):
+    """As they are printed there, but for one epoch."""
+    notebook = json.loads((notebooks_dir() / "lesson_cifar10.ipynb").read_text(encoding="utf-8"))
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    script, cell = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    tiny_cifar10.write(tmp_path / "data", monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+    exec(script.replace("range(10)", "range(1)").replace("num_workers=2", "num_workers=0"), {})
+    assert re.search(r"Epoch 1, Loss: \d+\.\d+\nAccuracy on test set: \d+\.0%", capsys.readouterr().out)
+
+    names = {"explorer": timm}
+    exec(cell.replace("epochs=10", "epochs=1"), names)
+    assert len(names["run"].history) == 1
+
+
+def beginning(name):
+    """Numbers for a network to begin with, none of them 0 or 1: those hide what they are multiplied with."""
+    torch.manual_seed(1)
+    model = timm.create_model(name, num_classes=10)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.3, 1.0)
+            nn.init.normal_(module.bias, std=0.1)
+    return model.state_dict()
+
+
+def test_the_script_gives_the_numbers_that_it_gives_with_timm(tmp_path, monkeypatch):
+    other = pytest.importorskip("timm")
+    tiny_cifar10.write(tmp_path, monkeypatch)
+    begins = beginning("resnet50")
+
+    def script(library):
+        def create_model(name, pretrained, num_classes):
+            model = library.create_model(name, num_classes=num_classes)
+            model.load_state_dict(begins)
+            torch.manual_seed(0)  # the photos' order and variants
+            return model
+
+        losses, accuracy = train_and_test(SimpleNamespace(create_model=create_model), tmp_path,
+                                          num_epochs=2, batch_size=25, num_workers=0)
+        return [*losses, accuracy]
+
+    ours = script(timm)
+    assert ours == pytest.approx(script(other), rel=1e-3)
+    assert ours[0] != pytest.approx(ours[1], rel=0.01)  # it did learn in between
+
+
+# The same in one cell, as the lesson shows it. `mean` and `std` of the article stand in the model's config,
+# where explorer looks for them; with crop_pct=1 a photo of 32 x 32 is judged as it is.
+ARTICLE = dict(train="all", optimizer="adam", lr=0.001, body_lr=0.001, schedule="constant", warmup=0.0)
+HALVES = dict(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop_pct=1.0)
+
+
+def test_finetune_takes_the_scripts_steps_on_the_same_photos_and_evaluate_counts_alike(tmp_path, monkeypatch):
+    """In double precision: Adam divides by gradients, so in single precision two right programs drift apart.
+
+    With a smaller ResNet: what is compared is the way of training.
+    """
+    from torchvision import transforms
+
+    tiny_cifar10.write(tmp_path, monkeypatch)
+    data, begins = cifar10(tmp_path), beginning("resnet18")
+    batch_size = 25  # two steps: the second one shows whether the first was the same
+
+    model = timm.create_model("resnet18", num_classes=10).double()
+    model.load_state_dict(begins)
+    model.config = model.config.with_(**HALVES, labels=data.classes)  # it keeps its classifier
+    run = timm.finetune(model, data, epochs=1, batch_size=batch_size, augment="none", input_size=(3, 32, 32),
+                        **ARTICLE)
+    run.wait()
+    ours = [batch.loss for batch in run.batches]
+
+    normalize = transforms.Normalize(HALVES["mean"], HALVES["std"])
+    prepare = transforms.Compose([transforms.ToTensor(), normalize])
+    photos = torch.stack([prepare(photo) for photo, _ in data.train]).double()
+    labels = torch.tensor(data.train.labels)
+    model = timm.create_model("resnet18", num_classes=10).double()
+    model.load_state_dict(begins)
+    criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=0.001)
+    losses = []
+    order = order_of(len(photos), 0, 0)
+    for part in batches_of(len(photos), batch_size):
+        chosen = order[part.start:part.stop]
+        optimizer.zero_grad()
+        loss = criterion(model(photos[chosen]).float(), labels[chosen])  # as explorer's loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert ours == pytest.approx(losses, rel=1e-5)
+
+    judged = torch.stack([prepare(photo) for photo, _ in data.val]).double()
+    with torch.no_grad():
+        right = (run.model(judged).argmax(1) == torch.tensor(data.val.labels)).double().mean().item()
+    assert timm.evaluate(run).top1 == right
+
+
+def test_the_augmentation_called_cifar_is_the_scripts(tmp_path, monkeypatch):
+    """Each variant is one of the 9 x 9 crops of the padded photo, mirrored or not, and they differ."""
+    from torch.nn.functional import pad
+    from torchvision.transforms.functional import pil_to_tensor
+
+    tiny_cifar10.write(tmp_path, monkeypatch)
+    photo, _ = cifar10(tmp_path).train[0]
+    padded = pad(pil_to_tensor(photo), (4, 4, 4, 4))
+    possible = {side[:, y:y + 32, x:x + 32].numpy().tobytes()
+                for side in (padded, padded.flip(-1)) for y in range(9) for x in range(9)}
+    config = HALVES | dict(input_size=(3, 32, 32), interpolation="bicubic", crop_mode="center")
+    vary = create_augmentation("cifar", config)
+    torch.manual_seed(0)
+    found = {((vary(photo) + 1) * 127.5).round().byte().numpy().tobytes() for _ in range(300)}
+    assert len(possible) == 162 and found <= possible
+    assert len(found) > 100  # each of the 162 is as likely: of 300 draws about 137 differ
