@@ -13,6 +13,7 @@ import logging
 import operator
 import threading
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ class Wish:
     pretrained: bool = True
     image: Any = None
     image_name: str = ""
+    model_source: str = ""     # the name that gives this very model again; none for random weights
+    random_weights: bool = False
+    image_source: str | PathLike | None = None  # the file that the photo was opened from
 
 
 class Session(t.HasTraits):
@@ -83,6 +87,8 @@ class Session(t.HasTraits):
         super().__init__()
         self.labels, self.input_size = labels, input_size
         self.worker = Worker()
+        #: Where the model and the photo on the screen came from, for whoever writes down how to get them again.
+        self.model_source, self.random_weights, self.image_source = "", False, None
         #: Held while results are published and while a panel redraws, so that the two never mix.
         self.lock = threading.RLock()
         self._publishing = threading.local()
@@ -96,11 +102,14 @@ class Session(t.HasTraits):
 
         Raises ValueError or TypeError for something that can't be a model; returns at once otherwise.
         """
-        self._ask(model=check_model(model, self.input_size), pretrained=pretrained)
+        model = check_model(model, self.input_size)
+        named = isinstance(model, str)
+        self._ask(model=model, pretrained=pretrained, model_source=model if named and pretrained else "",
+                  random_weights=named and not pretrained)
 
     def open_image(self, source: Any, name: str = "") -> None:
         """Ask for a photo, as it came: it is opened by the worker, and a broken one becomes a sentence in `error`."""
-        self._ask(image=source, image_name=name or _name_of(source))
+        self._ask(image=source, image_name=name or _name_of(source), image_source=_file_of(source))
 
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the newest wish is fulfilled.
@@ -144,7 +153,8 @@ class Session(t.HasTraits):
             picture = load_image(proposal["value"])
         except ImageError as error:
             raise t.TraitError(str(error)) from error
-        self.open_image(picture, _name_of(proposal["value"]))
+        source = proposal["value"]  # opened here, to refuse it at once; a file stays known by its name
+        self._ask(image=picture, image_name=_name_of(source), image_source=_file_of(source))
         return self.image
 
     def toggle_compare(self, name: str) -> None:
@@ -209,7 +219,10 @@ class Session(t.HasTraits):
                 return
             known = len(problems)
             image = self._attempt(lambda: self._open_image(wish), self.image, problems)
-            name = self.image_name if image is self.image else wish.image_name
+            name, source = (self.image_name, self.image_source) if image is self.image else (wish.image_name, wish.image_source)
+            origin = {"image_source": source}
+            if model is not self.model:
+                origin |= {"model_source": wish.model_source, "random_weights": wish.random_weights}
             if not self._remember(wish, image=image, image_name=name):
                 del problems[known:]
             if ticket.stale:
@@ -220,7 +233,7 @@ class Session(t.HasTraits):
                 del problems[known:]  # the newer job looks again
                 return
             if results:
-                self._attempt(lambda: self._publish(image_name=name, **results), None, problems)
+                self._attempt(lambda: self._publish(**origin, image_name=name, **results), None, problems)
         finally:
             if problems:  # the next wish of the reader clears them, not the next job
                 self._cause = self._cause or problems[0]
@@ -376,6 +389,11 @@ def _name_of(source: Any) -> str:
     if isinstance(title := getattr(source, "title", None), str):  # a bundled photo, under the gallery's name for it
         return title
     return Path(getattr(source, "filename", "") or getattr(source, "name", "") or "photo").name
+
+
+def _file_of(source: Any) -> str | PathLike | None:
+    """What a photo was opened from, where it is a file. Bytes are let go of."""
+    return source if isinstance(source, (str, PathLike)) else None
 
 
 def _sentence(error: Exception, wish: Wish) -> str:

@@ -1,13 +1,21 @@
-"""What the panels share."""
+"""What the panels share: how they follow the session, and the bar with code, figure and guide."""
 
 from __future__ import annotations
 
 import contextlib
-from html import escape
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets import export
+from explorer.widgets.parts.panel_tools import FORMATS, PanelTools, offers_of
 from explorer.widgets.session import Session
+from explorer.widgets.worker import Ticket, Worker
+
+log = logging.getLogger(__name__)
 
 
 class Panel(W.VBox):
@@ -15,26 +23,185 @@ class Panel(W.VBox):
 
     A panel never runs the model and never calls another panel. `draw_on` names the session's traits behind it:
     whenever one changes, `draw` runs, in the thread that published and under the session's lock.
+
+    What a subclass says about itself stands behind the buttons beside its title:
+
+        guide      HTML: what you see, what it does not prove, and a link to the paper
+        code()     the few lines that reproduce what is shown now
+        figure()   what is shown, as a picture or a matplotlib Figure to keep
+        caption()  the settings behind it, in words
     """
 
     title = ""  # shown above the panel; empty where a tab says it
+    name = ""   # what to call a panel without a title, e.g. in the name of an exported file
+    guide = ""
+    nothing_yet = "Nothing is shown here yet: choose a model and a photo first."
     draw_on: tuple[str, ...] = ()
 
-    def __init__(self, session: Session, children=()):
+    def __init__(self, session: Session, children: Sequence[W.Widget] = (), *, beside: Sequence[W.Widget] = ()):
+        """beside: controls at the right of the bar."""
         self.session = session
-        heading = [W.HTML(f"<h3>{escape(self.title)}</h3>")] if self.title else []
-        super().__init__([*heading, *children])
+        self.tools: PanelTools | None = None  # until there is something below the bar
+        self._head: list[W.Widget] | None = None
+        self._beside = beside
+        self._exporter: Worker | None = None
+        self._exported: Any = None      # the figure that the page shows, until another one or its end
+        self._code_sent: str | None = None  # what the page shows behind "Show code"; None where that is shut
+        super().__init__([*self._bar(), *children] if children else [])
         self.add_class("vx-panel")
         if self.draw_on:
             session.observe(self._redraw, list(self.draw_on))
             self._redraw()
 
+    def fill(self, children: Sequence[W.Widget]) -> None:
+        """Set what is below the bar; in place of `self.children = ...`, which would take the bar away."""
+        self.children = [*self._bar(), *children]
+
+    def _bar(self) -> list[W.Widget]:
+        """What stands on top, made once; nothing where a panel has no title and nothing to offer."""
+        if self._head is None:
+            cls, self._head = type(self), [*self._beside]
+            offers = offers_of(code=cls.code is not Panel.code, figure=cls.figure is not Panel.figure, guide=bool(cls.guide))
+            if self.title or offers:
+                self.tools = PanelTools(title=self.title, label=self.called, offers=offers, lock=self.session.lock)
+                self.tools.on_ask(self._asked)
+                self._head = [W.HBox([self.tools, *self._beside]) if self._beside else self.tools]
+                self._head[0].add_class("vx-panel-head")
+        return self._head
+
+    # --- for subclasses -------------------------------------------------------------------------------------
+
     def draw(self) -> None:
         """Bring what is shown up to date with the session."""
+
+    def code(self) -> str:
+        """The few lines of explorer that reproduce what is shown now, "" while nothing is; called under the lock.
+
+        They run as they are in a notebook where `dash` is the Dashboard, which they name only for what has no
+        name of its own: a model that was built in a cell, a photo from the clipboard.
+        """
+        return ""
+
+    def figure(self) -> Any:
+        """What is shown as a PIL image or a matplotlib Figure, None while nothing is; called under the lock.
+
+        A Figure is made with `matplotlib.figure.Figure`, not with pyplot, which would keep it for good.
+        """
+        return None
+
+    def heading(self) -> str:
+        """The title of the exported figure."""
+        return f"{self.called}: {self.session.model_name}" if self.session.model_name else self.called
+
+    def caption(self) -> str:
+        """The settings behind `figure`, in sentences: they stand below the picture and in the file's metadata."""
+        return export.caption_of(self.session)
+
+    # --- what the bar does ----------------------------------------------------------------------------------
+
+    @property
+    def called(self) -> str:
+        """The panel's name in words."""
+        return self.title or self.name or type(self).__name__.removesuffix("Panel")
+
+    def changed(self) -> None:
+        """Say that other lines reproduce what is shown now; `draw` and `on_choice` say so by themselves."""
+        if self._code_sent is None:
+            return
+        with self.session.lock:
+            text = self._code_text()
+            if self._code_sent not in (None, text):
+                self._send_code(text)
+
+    def exported(self, format: str = "png") -> bytes:
+        """The bytes of the file behind "Export figure": "png", and of charts "svg" and "pdf" too.
+
+        Raises ValueError while there is nothing to export, and for a format that the figure does not have.
+        """
+        return export.file_bytes(self._figure_now(), format, title=self._title_now(), caption=self._caption_now())
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write what "Export figure" gives, in the format that the file's ending names; the path of the file."""
+        path = Path(path)
+        path.write_bytes(self.exported(path.suffix.lstrip(".").lower()))
+        return path
+
+    def _figure_now(self) -> Any:
+        with self.session.lock:
+            figure = self.figure()
+        if figure is None:
+            raise ValueError(self.nothing_yet)
+        return figure
+
+    def _caption_now(self) -> str:
+        with self.session.lock:
+            return f"{self.caption()} Made with {export.software()}.".strip()
+
+    def _title_now(self) -> str:
+        with self.session.lock:
+            return self.heading()
+
+    def _code_text(self) -> str:
+        try:
+            return self.code()
+        except Exception:
+            log.exception("the code of %s could not be written", self.called)
+            return "# These lines could not be written; the log of the kernel says why."
+
+    def _send_code(self, text: str) -> None:
+        self._code_sent = text
+        self.tools.answer("code", {"text": text, "otherwise": self.nothing_yet})
+
+    def _asked(self, what: str) -> None:
+        """One wish from the page."""
+        if what == "guide":
+            self.tools.answer("guide", {"html": self.guide})
+        elif what == "code":
+            with self.session.lock:
+                self._send_code(self._code_text())
+        elif what == "shut":
+            self._code_sent, self._exported = None, None
+        elif what == "figure" or what in FORMATS:
+            if self._exporter is None:
+                self._exporter = Worker("explorer-export")
+            self._exporter.submit(lambda ticket: self._export(what, ticket))
+
+    def _export(self, what: str, ticket: Ticket) -> None:
+        """Draw the figure and show it, or save the one that is shown in another format; in the background."""
+        try:
+            if what == "figure":
+                self._exported = self._figure_now(), self._title_now(), self._caption_now(), self._file_name()
+            if self._exported is None:  # shut in the meantime
+                return
+            figure, title, caption, name = self._exported
+            format = "png" if what == "figure" else what
+            data = export.file_bytes(figure, format, title=title, caption=caption)
+            if ticket.stale:
+                return
+            content = {"name": f"{name}.{format}", "format": format}
+            if what == "figure":
+                content |= {"caption": caption, "formats": list(export.formats_of(figure))}
+            self.tools.answer("figure" if what == "figure" else "file", content, data)
+        except Exception as error:
+            expected = isinstance(error, ValueError)
+            log.log(logging.INFO if expected else logging.ERROR, "no figure of %s", self.called, exc_info=not expected)
+            why = str(error) if expected else f"The figure could not be drawn ({type(error).__name__}: {error})."
+            self.tools.answer("problem", {"text": why})
+
+    def _file_name(self) -> str:
+        with self.session.lock:
+            return export.file_name(self.called, self.session.model_name, self.session.image_name)
+
+    def wait_export(self, timeout: float | None = 60) -> bool:
+        """Block until the page has the figure that was asked for; False after `timeout` seconds."""
+        return self._exporter is None or self._exporter.wait(timeout)
+
+    # --- following the session ------------------------------------------------------------------------------
 
     def _redraw(self, _change=None) -> None:
         with self.session.lock:
             self.draw()
+            self.changed()
 
     def on_choice(self, control: W.Widget, name: str = "value") -> None:
         """Redraw when the reader moves a control; the model does not run for that."""
@@ -44,6 +211,9 @@ class Panel(W.VBox):
         if self.draw_on:
             with contextlib.suppress(ValueError):  # the session let go of its observers first
                 self.session.unobserve(self._redraw, list(self.draw_on))
+        if self._exporter is not None:
+            self._exporter.close()
+        self._exported = None
         super().close()
 
 

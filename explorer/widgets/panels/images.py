@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.parts.image_input import ImageInput
 from explorer.widgets.session import Session
+from explorer.widgets.snippets import photo_lines
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 MAX_THUMBNAILS = 60  # about 4 kB each, sent once
+LARGEST = 1600       # pixels on the longer side of an exported photo
 
 
 def gallery(images: Any) -> list[tuple[str, Any]]:
@@ -66,6 +70,16 @@ def thumbnail_jpeg(source: Any, side: int = 96) -> bytes:
 class ImagesPanel(Panel):
     title = "Photo"
     draw_on = ("image_name", "busy")
+    guide = """
+        <p><b>What you see.</b> The photos to choose from. Drop one of your own, paste it, or take one with the camera: it
+        goes to the Python that runs this notebook, and nowhere else. It is turned upright as its camera said, and its
+        colours are taken as they are stored.</p>
+        <p><b>What it does not prove.</b> How a model does on a few photos says little about how it does on yours. Most
+        models here were trained on ImageNet: a thousand classes, among them 118 breeds of dog and no giraffe. New photos
+        that were collected in the very same way cost such models 11 to 14 points of accuracy
+        (<a href="https://arxiv.org/abs/1902.10811">Recht and others, 2019</a>).</p>
+        <p><b>To read.</b> <a href="https://arxiv.org/abs/1409.0575">Russakovsky and others, 2015: ImageNet Large Scale
+        Visual Recognition Challenge</a>.</p>"""
 
     def __init__(self, session: Session, photos: list[tuple[str, Any]]):
         """photos: (title, source) of each, as `gallery` gives them."""
@@ -104,3 +118,28 @@ class ImagesPanel(Panel):
         titles = [title for title, _ in self.photos]
         name = self.session.image_name
         self.gallery.mark(titles.index(name) if name in titles else -1)
+
+    # --- code and figure ---
+
+    def code(self) -> str:
+        lines = photo_lines(self.session)
+        return "\n".join(["import explorer", "", *lines, "explorer.load_image(photo)"]) if lines else ""
+
+    def figure(self) -> Any:
+        from explorer.inspection.draw import thumbnail
+
+        return None if self.session.image is None else thumbnail(self.session.image, LARGEST)
+
+    def heading(self) -> str:
+        return self.session.image_name or self.called
+
+    def caption(self) -> str:
+        """Also who took a bundled photo: it may not be shown without."""
+        from explorer.data.samples import sample_photos
+
+        image, source = self.session.image, self.session.image_source
+        parts = [f"Photo: {self.session.image_name}"]
+        parts += [f"{image.width} × {image.height} pixels"] if image is not None else []
+        parts += [f"{photo.credit}, {photo.licence} ({photo.source})" for photo in sample_photos()
+                  if source is not None and os.fspath(photo) == os.fspath(source)]
+        return ". ".join(parts) + "."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
+from typing import Any
 
 import ipywidgets as W
 import traitlets as t
@@ -16,12 +17,14 @@ from explorer.models import weights
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.catalog import FAMILIES
 from explorer.models.factory import list_models, natural_key, split_door
+from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.card import card_html, default_size, pixels, stated
 from explorer.widgets.parts.comparison import Comparison
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.timeline import FamilyTimeline
 from explorer.widgets.session import MAX_COMPARED, Session
+from explorer.widgets.snippets import call, literal
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ SORTS = {"name": "name", "newest": "year", "fewest parameters": "parameters", "f
          "highest accuracy": "top1"}
 COLUMNS = ("parameters", "macs", "top1")
 COLUMN_TITLES = ("params", "mult-adds", "top-1")
+MOST_TABLED = 30  # rows of the exported table
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,19 @@ def comparison_row(name: str) -> list[str]:
 
 
 class PickerPanel(Panel):
+    title = "Model"
     draw_on = ("model_name", "busy", "compare")
+    guide = """
+        <p><b>What you see.</b> Every architecture that explorer can build, by family and year, with its size and, for the
+        weights that are published, how often its first answer is right on ImageNet's 50,000 validation photos (top-1). That
+        accuracy is what the authors of the weights state; it was not measured here.</p>
+        <p><b>What it does not prove.</b> Two accuracies compare two <i>trainings</i>, not two architectures: a ResNet-50 of
+        2015, trained as in 2021, gains four points
+        (<a href="https://arxiv.org/abs/2110.00476">Wightman and others, 2021: ResNet strikes back</a>). Weights that saw
+        other photos first, or larger ones, have an advantage that the table does not show. Few multiply-adds do not mean
+        fast (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018</a>), and the best model on ImageNet need not be
+        the best on your photos (<a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019</a>).</p>
+        <p>Each family's paper is linked on its models' cards. Read a licence before you build on weights.</p>"""
 
     def __init__(self, session: Session):
         # One layout and one style for many controls: each would be a widget of its own, and cost as much.
@@ -242,9 +258,7 @@ class PickerPanel(Panel):
             button.add_class("vx-open")
         self.body = W.Box([find, pick, show])
         self.body.add_class("vx-picker-body")
-        heading = W.HTML("<h3>Model</h3>", layout=auto, style=self.count.style)
-        head = _box(W.HBox, "vx-picker-head", [heading, self.fold])
-        super().__init__(session, [head, self.body, self.comparison])
+        super().__init__(session, [self.body, self.comparison], beside=[self.fold])
         self.add_class("vx-picker")
 
         for control in (self.search, self.family, self.task, self.size, self.licence, self.here, self.sort):
@@ -290,6 +304,7 @@ class PickerPanel(Panel):
             )
             self.clear.disabled = not filters.active()
             self._show_model()
+            self.changed()
 
     def _clear(self) -> None:
         """Ask for nothing; one new list, not one for each control."""
@@ -381,6 +396,7 @@ class PickerPanel(Panel):
             )
             self.open_random.description = "Open with random weights"
             self._show_toggle()
+            self.changed()
 
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
@@ -424,6 +440,54 @@ class PickerPanel(Panel):
         if name.partition(".")[0] in self.models.names:
             self.select(name)
         self._show_card()
+
+    # --- code and figure ---
+
+    def code(self) -> str:
+        """The list as it is filtered and sorted, the card, and the models to compare."""
+        filters, sort = self.filters, self.sort.value
+        asked = {name: getattr(filters, name) for name in filters.active()}
+        lines = ["import explorer"]
+        if sort == "name" and asked.keys() <= {"search", "family", "task"}:
+            word = asked.pop("search", "").strip().lower()
+            pattern = [literal(word if any(c in word for c in "*?[") else f"*{word}*")] if word else []
+            listed = call("explorer.list_models", *pattern, options=asked)
+        else:  # the catalog's own filters do not know sizes, licences and what is on this computer
+            lines.append("from explorer.widgets.panels.picker import Filters, find_cards")
+            sorting = {} if sort == "name" else {"sort": sort}
+            listed = f"[card.name for card in {call('find_cards', call('Filters', options=asked), options=sorting)}]"
+        if name := self.models.value:
+            lines.append("from explorer.models.card import model_card")
+            lines += ["", f"card = {call('model_card', literal(self.tag.value or name))}"]
+        else:
+            lines.append("")
+        if self.session.compare:
+            lines.append(f"compared = {literal([*self.session.compare])}")
+        return "\n".join([*lines, listed])
+
+    def figure(self) -> Any:
+        """The models to compare as a table, or the first of the list where none is ticked."""
+        rows = [comparison_row(name) for name in self._tabled()]
+        return export.table_figure(COMPARED, rows, title=self.heading(), right=(2, 3, 4)) if rows else None
+
+    def _tabled(self) -> list[str]:
+        return [*self.session.compare] or list(self.models.names[:MOST_TABLED])
+
+    def heading(self) -> str:
+        if self.session.compare:
+            return "Models compared"
+        shown, found = len(self._tabled()), len(self.models.names)
+        return f"Models: the first {shown} of {found}" if shown < found else f"Models: {found}"
+
+    def caption(self) -> str:
+        filters = self.filters
+        texts = {"licence": LICENCES.get(filters.licence, ""), "here": "weights on this computer"}
+        asked = [f"{Filters.WORDS[name].removeprefix('the ')} {texts.get(name) or getattr(filters, name)!r}" if name != "here"
+                 else texts["here"] for name in filters.active()]
+        parts = [] if self.session.compare else [
+            f"Filters: {', '.join(asked) or 'none'}", f"Sorted by {next(k for k, v in SORTS.items() if v == self.sort.value)}"]
+        parts.append("Top-1: on ImageNet's validation photos, as published with the weights, not measured here")
+        return ". ".join(parts) + "."
 
 
 def _box(kind: type[W.Box], name: str, children: list[W.Widget]) -> W.Box:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
 from explorer.inspection import draw
+from explorer.widgets import export
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.session import Session
+from explorer.widgets.snippets import call, setup_lines
 
 if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen before that
     from explorer.inspection.look import Look, Prediction
@@ -51,10 +53,19 @@ def steps_html(look: Look) -> str:
 class PredictionsPanel(Panel):
     title = "Predictions"
     draw_on = ("look",)
+    guide = """
+        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds likeliest. The
+        last layer gives every class a score, the <i>logit</i>; softmax turns all scores into shares that add up to 100 %.
+        </p>
+        <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks are surer of
+        themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and others, 2017: On Calibration of
+        Modern Neural Networks</a>). The shares are shared out among the classes that the model knows: a photo of anything
+        else gets one of them too, often with a high share (<a href="https://arxiv.org/abs/1610.02136">Hendrycks and Gimpel,
+        2017</a>). And a right answer may rest on the background: see what changes with another photo.</p>"""
 
     def __init__(self, session: Session):
         self.photo = W.Image(format="jpeg", layout=W.Layout(width="224px", height="auto", max_width="100%"))
-        self.caption = W.HTML()
+        self.words = W.HTML()
         self.bars = W.HTML(layout=W.Layout(width="100%"))
         self.notes = W.HTML()
         self.steps = W.HTML()
@@ -65,7 +76,7 @@ class PredictionsPanel(Panel):
                                    layout=W.Layout(width="auto"))
         controls = W.HBox([self.topk, self.logits, self.prepared], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        left = W.VBox([self.photo, self.caption], layout=W.Layout(flex="0 1 auto"))
+        left = W.VBox([self.photo, self.words], layout=W.Layout(flex="0 1 auto"))
         right = W.VBox([self.notes, self.bars, controls], layout=W.Layout(flex="1 1 260px", min_width="0"))
         row = W.HBox([left, right], layout=W.Layout(flex_flow="row wrap", grid_gap="16px"))
         self.body = W.VBox([row, self.steps])
@@ -86,7 +97,7 @@ class PredictionsPanel(Panel):
         self.photo.value = draw.jpeg_bytes(look.seen)
         height, width = look.input.shape[-2:]
         name = escape(self.session.image_name)
-        self.caption.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
+        self.words.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
                               f'<span class="vx-soft">The network sees {width} × {height} pixels</span></div>')
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
@@ -95,3 +106,52 @@ class PredictionsPanel(Panel):
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
         self.steps.value = steps_html(look) if self.prepared.value else ""
+
+    # --- code and figure ---
+
+    def code(self) -> str:
+        lines = setup_lines(self.session)
+        if not lines:
+            return ""
+        lines.append(f"look = {call('explorer.look', 'model', 'photo', options={'topk': self.topk.value})}")
+        if self.prepared.value:
+            lines.append("look.steps  # how the photo was prepared")
+        # a model without classifier has no predictions
+        lines.append("look.predictions" if self.session.look.predictions else "look.embedding")
+        return "\n".join(lines)
+
+    def figure(self) -> Any:
+        look = self.session.look
+        if look is None:
+            return None
+        from matplotlib.figure import Figure
+
+        from explorer.inspection.look import percent, top_predictions
+
+        best = top_predictions(look.logits, look.labels, self.topk.value) if look.predictions else []
+        figure = Figure(figsize=(9 if best else 3.4, max(3.2, 0.36 * len(best) + 1.1)), layout="constrained")
+        places = figure.subplots(1, 2, width_ratios=(2, 3)) if best else [figure.subplots()]
+        places[0].imshow(look.seen)
+        places[0].set_axis_off()
+        if best:
+            bars = places[1]
+            shown = bars.barh(range(len(best)), [one.probability for one in best], color=export.ACCENT)
+            values = [percent(one.probability) + (f"  logit {one.logit:.2f}" if self.logits.value else "") for one in best]
+            bars.bar_label(shown, values, padding=4, fontsize=9)
+            bars.set_yticks(range(len(best)), [export.shortened(one.label) for one in best])
+            bars.invert_yaxis()
+            bars.set(xlim=(0, 1.4), xticks=(0, 0.5, 1))  # the numbers stand at the right of the bars
+            bars.set_xlabel("probability (softmax)", x=0.5 / 1.4)
+            bars.spines[["top", "right"]].set_visible(False)
+            bars.spines["bottom"].set_bounds(0, 1)
+        return export.titled(figure, self.heading())
+
+    def caption(self) -> str:
+        look = self.session.look
+        if look is None:
+            return super().caption()
+        c = look.config
+        numbers = {name: ", ".join(f"{value:.4g}" for value in c[name]) for name in ("mean", "std")}
+        settings = (f"Preprocessing: {c['interpolation']}, crop {c['crop_pct']:g} ({c['crop_mode']}), "
+                    f"mean {numbers['mean']}, std {numbers['std']}")
+        return " ".join([super().caption(), f"{settings}.", *look.notes])

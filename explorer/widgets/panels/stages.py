@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.session import Session
+from explorer.widgets.snippets import call, literal, setup_lines
+
+SHEET = 1100  # pixels, about, of the exported sheet's longer side
 
 
 class StagesPanel(Panel):
+    name = "Feature maps"
     draw_on = ("look",)
+    guide = """
+        <p><b>What you see.</b> What comes out of one stage for this photo: every small picture is one channel, every pixel
+        of it one place of the photo. Early stages answer to edges and colours, with many places; late ones to parts and
+        things, with few. “Own” colours stretch each channel from its lowest to its highest value; “shared” colours make
+        channels comparable, and show how many are nearly silent.</p>
+        <p><b>What it does not prove.</b> A channel that lights up on the cat need not stand for cats: look at it with other
+        photos. Most networks spread what they know over many channels, and can do without those that seem to stand for
+        one thing (<a href="https://arxiv.org/abs/1803.06959">Morcos and others, 2018</a>). Bright means a large value, not
+        an important one: what counts for the answer is what the later layers make of it.</p>
+        <p><b>To read.</b> <a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014: Visualizing and Understanding
+        Convolutional Networks</a>; <a href="https://distill.pub/2017/feature-visualization/">Olah and others, 2017: Feature
+        Visualization</a>.</p>"""
 
     def __init__(self, session: Session):
         self.stage = W.ToggleButtons(options=[], tooltips=[])
@@ -20,6 +38,10 @@ class StagesPanel(Panel):
         self._offering = False
         super().__init__(session, [self.stage, self.mosaic])
         self.on_choice(self.stage)
+        self.mosaic.observe(self._recoloured, ["sort", "scale", "colormap", "selected"])
+
+    def _recoloured(self, _change=None) -> None:
+        self.changed()  # the page draws these by itself
 
     def draw(self) -> None:
         look = self.session.look
@@ -54,3 +76,47 @@ class StagesPanel(Panel):
             self.stage.value = names[round(share * (len(names) - 1))] if names else None
         finally:
             self._offering = False
+
+    # --- code and figure ---
+
+    def _shown_maps(self) -> Any:
+        """The maps [C, H, W] of the stage on the screen, None where there are none."""
+        look = self.session.look
+        return None if look is None or self.stage.value not in look.stages else look.stages[self.stage.value]
+
+    def _options(self) -> dict[str, Any]:
+        """How the mosaic is drawn, in the words of `Look.mosaic`."""
+        view, (channels, height, width) = self.mosaic, self._shown_maps().shape
+        options: dict[str, Any] = {"sort": view.sort, "scale": view.scale, "colormap": view.colormap}
+        shown = view.shown_channels
+        if shown < channels:
+            options["limit"] = shown
+        side = -(-max(height, width) // view.step)  # of one channel, in values; then as many pixels each as there is room for
+        options["cell"] = side * max(1, round(SHEET / (shown ** 0.5 * side)))
+        return options
+
+    def code(self) -> str:
+        if self._shown_maps() is None:
+            return ""
+        lines = [*setup_lines(self.session), "look = explorer.look(model, photo)"]
+        stage, channel = literal(self.stage.value), self.mosaic.selected
+        if 0 <= channel < len(self._shown_maps()):
+            lines.append(f"look.stages[{stage}][{channel}]  # the enlarged channel")
+        lines.append(call("look.mosaic", stage, options=self._options()))
+        return "\n".join(lines)
+
+    def figure(self) -> Any:
+        if self._shown_maps() is None:
+            return None
+        return self.session.look.mosaic(self.stage.value, **self._options())
+
+    def heading(self) -> str:
+        return f"Feature maps of {self.stage.value}: {self.session.model_name}"
+
+    def caption(self) -> str:
+        view = self.mosaic
+        colours = "each channel from its own minimum to its own maximum" if view.scale == "own" else "one scale for all channels"
+        if view.colormap == "coolwarm":
+            colours += ", zero in the middle"
+        order = "by channel number" if view.sort == "channel" else "the strongest first (mean absolute activation)"
+        return f"{super().caption()} {view.note[:1].upper()}{view.note[1:]}. Order: {order}. Colours: {view.colormap}, {colours}."

@@ -69,6 +69,16 @@ class FeatureMosaic(ExplorerPart):
         self._maps = {}
 
     @property
+    def shown_channels(self) -> int:
+        """How many channels are shown; fewer than there are where the weaker ones were left out."""
+        return self._maps.get("count", 0)
+
+    @property
+    def step(self) -> int:
+        """Each pixel is the mean of step x step values; 1 where nothing is averaged."""
+        return self._maps.get("step", 1)
+
+    @property
     def note(self) -> str:
         """What is shown, in words: how many channels, their size, what was left out."""
         return self._maps.get("note", "")
