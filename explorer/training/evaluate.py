@@ -56,6 +56,7 @@ def evaluate(
     split: str = "val",
     seed: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Evaluation:
     """Judge a model by photos whose classes are known.
 
@@ -70,6 +71,7 @@ def evaluate(
     seed:  draws which photos are held out where nobody has split; None: as the run did, otherwise 0. Another
            seed than the training had would judge by photos that were learnt from
     on_progress: called with (photos done, of how many) after each batch
+    should_stop: asked after each batch; once it says True, the photos done so far are judged, and a note says so
 
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
@@ -92,8 +94,12 @@ def evaluate(
     classes, place_of, more = match_classes(net, photos)
     notes += more
 
-    log_yes, log_no, opened, broken, throughput = _answers(net, photos, batch_size, tta, on_progress)
-    photos = photos.subset(opened) if broken else photos
+    log_yes, log_no, opened, broken, throughput = _answers(
+        net, photos, batch_size, tta, on_progress, should_stop)
+    if (seen := len(opened) + len(broken)) < len(photos):
+        notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
+                     "the first classes' alone.")
+    photos = photos.subset(opened) if len(opened) < len(photos) else photos
     labels = target_tensor([_moved(label, place_of) for label in photos.labels], len(classes))
     if labels.ndim == 2:
         losses = -(labels * log_yes + (1 - labels) * log_no).mean(1)
@@ -203,7 +209,7 @@ def _moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple
 
 def _answers(
     model: VisionModel, photos: PhotoSet, batch_size: int, tta: bool,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool] | None,
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
 
@@ -242,11 +248,14 @@ def _answers(
             done += len(inputs)
             if on_progress is not None:
                 on_progress(done, len(photos))
+            if should_stop is not None and should_stop():
+                break
     seconds = time.perf_counter() - started
-    opened = [i for i in range(len(photos)) if i not in broken]
+    broken = {i: broken[i] for i in sorted(broken) if i < done}  # behind a stop, some were opened ahead
+    opened = [i for i in range(done) if i not in broken]
     if not opened:
         first = f" The first: {broken[0]}" if broken else ""
-        raise DataError(f"None of the {len(photos)} photos could be opened.{first}")
+        raise DataError(f"None of the {done} photos could be opened.{first}")
     # Copied outside the inference mode they become ordinary tensors.
     log_yes, *log_no = (torch.cat(each)[opened].clone() for each in zip(*parts))
     bad = log_yes.isnan().any(1).nonzero()[:, 0].tolist()
@@ -254,9 +263,9 @@ def _answers(
         raise ValueError(f"The model's scores are not finite for {len(bad)} of {len(opened)} photos, such as "
                          f"'{photos.names[opened[bad[0]]]}': its weights are broken. A training with too "
                          "large steps does that.")
-    pace = Throughput(len(photos) / max(seconds, 1e-9), seconds, forward, threads, torch.get_num_threads(),
+    pace = Throughput(done / max(seconds, 1e-9), seconds, forward, threads, torch.get_num_threads(),
                       str(place["device"]))
-    left_out = [(photos.names[i], broken[i]) for i in sorted(broken)]
+    left_out = [(photos.names[i], broken[i]) for i in broken]
     return log_yes, log_no[0] if log_no else None, opened, left_out, pace
 
 

@@ -458,6 +458,12 @@ class Evaluation:
 
         return report.plot_curves(self, "pr", classes)
 
+    def plot(self, classes: Sequence[str] | None = None) -> Figure:
+        """All of these charts in one figure; classes: of the curves, as in `plot_roc`."""
+        from explorer.training import report
+
+        return report.plot_overview(self, classes)
+
     # --- to look at -------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
@@ -496,6 +502,9 @@ class _Curves(Mapping):
             truth = result.labels[:, i] if result.multi_label else result.labels == i
             self._known[name] = self._curve(result._scores[:, i].contiguous(), truth.long())
         return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # a Mapping would work the curve out to see whether it is there
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -20,6 +20,8 @@ from explorer.inspection import draw
 from explorer.inspection.look import picture_html
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from explorer.training.evaluation import Confused, Evaluation, JudgedPhoto
 
 TABLE = 25  # classes up to which the confusion matrix is a table; a larger one is a picture
@@ -256,14 +258,51 @@ class Chart(Figure):
 def plot_confusion(result: Evaluation) -> Figure:
     if result.multi_label:
         raise ValueError("Photos with several classes have no confusion matrix: there is no one answer.")
-    count = len(result.classes)
-    side = min(max(4.5, 0.45 * count + 2), 16)
+    side = min(max(4.5, 0.45 * len(result.classes) + 2), 16)
     chart = Chart(side, side)
-    axes = chart.add_subplot()
+    draw_confusion(chart.add_subplot(), result)
+    return chart
+
+
+def plot_reliability(result: Evaluation) -> Figure:
+    chart = Chart()
+    draw_reliability(chart.add_subplot(), result)
+    return chart
+
+
+def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) -> Figure:
+    """kind: "roc" or "pr"."""
+    chart = Chart()
+    draw_curves(chart.add_subplot(), result, kind, classes)
+    return chart
+
+
+def plot_overview(result: Evaluation, classes: Sequence[str] | None = None) -> Figure:
+    """The charts in one figure: confusion matrix (where there is one), reliability, ROC and precision-recall.
+
+    classes: of these the curves; None: as in `plot_roc`
+    """
+    draws = [lambda axes: draw_reliability(axes, result), lambda axes: draw_curves(axes, result, "roc", classes),
+             lambda axes: draw_curves(axes, result, "pr", classes)]
+    if result.multi_label:
+        chart = Chart(15, 5)
+        for axes, draw_on in zip(chart.subplots(1, 3), draws):
+            draw_on(axes)
+        return chart
+    chart = Chart(13, 11)
+    places = chart.subplots(2, 2).flatten()
+    for axes, draw_on in zip(places, [lambda axes: draw_confusion(axes, result), *draws]):
+        draw_on(axes)
+    return chart
+
+
+def draw_confusion(axes: Axes, result: Evaluation) -> None:
+    count = len(result.classes)
     shares = (result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    chart.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
-    axes.set(xlabel="predicted", ylabel="true", title=named(result))
+    axes.figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(named(result), parse_math=False)
     if count <= 2 * TABLE:
         names = [_literal(name) for name in result.classes]
         axes.set_xticks(range(count), names, rotation=90)
@@ -272,12 +311,9 @@ def plot_confusion(result: Evaluation) -> Figure:
         for i, j in result.confusion.nonzero().tolist():
             axes.text(j, i, int(result.confusion[i, j]), ha="center", va="center",
                       color="white" if shares[i, j] > 0.5 else "black")
-    return chart
 
 
-def plot_reliability(result: Evaluation) -> Figure:
-    chart = Chart()
-    axes = chart.add_subplot()
+def draw_reliability(axes: Axes, result: Evaluation) -> None:
     bins = [one for one in result.calibration.bins if one.count]
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
     right = [one.right for one in bins]
@@ -287,10 +323,9 @@ def plot_reliability(result: Evaluation) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers",
              title=f"Calibration error {percent(result.calibration.error)}, {len(result)} photos")
     axes.legend()
-    return chart
 
 
-def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) -> Figure:
+def draw_curves(axes: Axes, result: Evaluation, kind: str, classes: Sequence[str] | None) -> None:
     """kind: "roc" or "pr"."""
     curves = getattr(result, kind)
     if classes is None:
@@ -299,8 +334,6 @@ def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) ->
             chosen = sorted(chosen, key=lambda name: curves[name].area)[:CURVES]
     else:
         chosen = [result.classes[result.index(name)] for name in classes]
-    chart = Chart()
-    axes = chart.add_subplot()
     for name in chosen:
         # Recall falls along the curve; "post" holds each precision down to the next recall, as average
         # precision counts it.
@@ -312,10 +345,10 @@ def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) ->
     else:
         axes.set(xlabel="recall", ylabel="precision")
     area = "area" if kind == "roc" else "average precision"
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), title=named(result))
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_title(named(result), parse_math=False)
     if chosen:
         axes.legend(title=f"class ({area})", fontsize="small")
-    return chart
 
 
 def _literal(name: str) -> str:

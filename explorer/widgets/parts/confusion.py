@@ -1,0 +1,120 @@
+"""A confusion matrix to click into: rows are true classes, columns what they were taken for.
+
+The page gets the cells that are not zero, and picks out of them what fits on a screen: of a thousand classes the most
+confused ones first, in pages, with all the others summed up in one more row and column. So no photo is hidden.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import traitlets as t
+
+from .base import ExplorerPart
+
+log = logging.getLogger(__name__)
+_HERE = Path(__file__).parent
+
+ANY, OTHERS = -1, -2  # in a picked cell: every class; the classes that are not on this page
+
+#: Called with (true classes, predicted classes) of a cell, as indices; None stands for all.
+Pick = Callable[[tuple[int, ...] | None, tuple[int, ...] | None], None]
+
+
+class ConfusionMatrix(ExplorerPart):
+    """Counts as text, shares as colour. ``on_pick`` calls back for a cell, a row's or a column's name, or a pair below.
+
+    ``share``: colours are shares of the photos of a class ("true"), or of the answers with its name ("predicted").
+    ``order``: "given", "photos" (most first) or "confused" (the most confused pairs first). ``picked`` is the marked
+    cell: [] or [true, predicted] with -1 for all classes and -2 for those not on the page. ``show`` may be called from
+    any thread.
+    """
+
+    _esm = _HERE / "confusion.js"
+    _css = _HERE / "confusion.css"
+    _reader_traits = ("share", "order")
+
+    share = t.Enum(["true", "predicted"], "true", help="what the colours are shares of").tag(sync=True)
+    order = t.Enum(["confused", "photos", "given"], "given", help="which classes come first").tag(sync=True)
+    picked = t.List(t.Int(min=OTHERS), help="the marked cell, [] for none").tag(sync=True)
+
+    _table = t.Unicode("").tag(sync=True, echo_update=False)
+
+    def __init__(self, **kwargs):
+        self._classes: tuple[str, ...] = ()
+        self._callbacks: list[Pick] = []
+        super().__init__(**kwargs)
+
+    @t.validate("picked")
+    def _a_cell(self, proposal):
+        cell = proposal["value"]
+        if len(cell) not in (0, 2) or any(index >= len(self._classes) for index in cell):
+            raise t.TraitError(f"A cell is [] or [true, predicted] with indices below {len(self._classes)}, not {cell}.")
+        return cell
+
+    def show(self, classes: Sequence[str], matrix: Any) -> None:
+        """Show counts: matrix [K, K] of whole numbers, rows true, columns predicted.
+
+        Up to 24 classes come in their order, more with the most confused first. Raises ValueError for another shape.
+        """
+        counts = np.asarray(matrix)
+        if counts.shape != (len(classes), len(classes)) or counts.dtype.kind not in "iu":
+            raise ValueError(f"Expected whole numbers of shape [{len(classes)}, {len(classes)}], one row a class, got "
+                             f"{counts.dtype} of shape {list(counts.shape)}.")
+        rows, columns = counts.nonzero()
+        cells = np.stack([rows, columns, counts[rows, columns]], 1).tolist()
+        used = len({*rows.tolist(), *columns.tolist()})
+        message = json.dumps({"classes": list(map(str, classes)), "cells": cells}, ensure_ascii=False,
+                             separators=(",", ":"))
+        with self._lock:
+            if not self._closed:
+                self.picked = []
+                self._classes = tuple(map(str, classes))
+                self.order = "given" if used <= 24 else "confused"
+                self._table = message
+
+    def clear(self) -> None:
+        """Show nothing."""
+        with self._lock:
+            if not self._closed:
+                self.picked, self._classes, self._table = [], (), ""
+
+    def mark(self, true: int, predicted: int) -> None:
+        """Mark a cell; nothing is picked by this."""
+        with self._lock:
+            if not self._closed:
+                self.picked = [true, predicted]
+
+    def on_pick(self, callback: Pick) -> None:
+        """Call ``callback(true, predicted)`` for each pick, in whichever thread the kernel handles messages in."""
+        self._callbacks.append(callback)
+
+    def _on_message(self, kind, content, buffers) -> None:
+        if kind != "pick":
+            return super()._on_message(kind, content, buffers)
+        true, predicted, cell = content.get("true"), content.get("predicted"), content.get("cell")
+        if not (self._indices(true) and self._indices(predicted) and isinstance(cell, list) and len(cell) == 2
+                and all(type(one) is int and OTHERS <= one < len(self._classes) for one in cell)):
+            log.warning("%r: there is no such cell to pick", self)
+            return
+        with self._lock:
+            self.picked = cell
+        for callback in list(self._callbacks):
+            callback(*(None if one is None else tuple(one) for one in (true, predicted)))
+
+    def _indices(self, given: Any) -> bool:
+        """Whether this is None, or a list of some of the classes, each once."""
+        return given is None or (isinstance(given, list) and 0 < len(given) <= len(self._classes)
+                                 and all(type(one) is int and 0 <= one < len(self._classes) for one in given)
+                                 and len(set(given)) == len(given))
+
+    def _release(self) -> None:
+        self._callbacks, self._classes, self._table = [], (), ""
+
+    def __repr__(self) -> str:
+        return f"ConfusionMatrix({len(self._classes)} classes)"

@@ -1,0 +1,98 @@
+// Photos with their answers; a click or Enter picks one, arrow keys move between them.
+
+function make(tag, className, parent, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  parent?.append(node);
+  return node;
+}
+
+function render({ model, el }) {
+  const root = make("div", "vx-judged", el);
+  root.dataset.lmSuppressShortcuts = "true";             // or JupyterLab takes the arrow keys
+  const note = make("div", "vx-judged-note", root);
+  note.setAttribute("role", "status");
+  const list = make("div", "vx-judged-list", root);
+  list.setAttribute("role", "listbox");
+  let urls = [];
+  const clean = () => urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
+  const options = () => [...list.children];
+
+  function write() {
+    const answers = model.get("_answers") || [];
+    note.textContent = model.get("note");
+    note.hidden = !model.get("note");
+    list.setAttribute("aria-label", model.get("label"));
+    list.hidden = !answers.length;
+    root.dataset.photos = String(answers.length);
+    list.replaceChildren(...answers.map(({ true: is, said, sure, right, name }) => {
+      const option = make("div", "vx-judged-one");
+      option.setAttribute("role", "option");
+      option.setAttribute("aria-label", `${name}: is ${is}, taken for ${said}, ${sure}`);
+      option.title = name;
+      option.dataset.right = String(right);
+      make("img", "", option).alt = "";
+      option.firstChild.draggable = false;
+      make("span", "vx-judged-sign", option, right ? `✓ ${is}` : `✗ is ${is}`);
+      make("span", "", option, right ? sure : `taken for ${said}, ${sure}`);
+      return option;
+    }));
+    draw();
+  }
+  function draw() {
+    clean();
+    const { sizes = [], data } = model.get("_pictures") || {};
+    let start = 0;
+    options().forEach((option, index) => {
+      if (index >= sizes.length) return;                 // its pictures are on their way
+      urls.push(URL.createObjectURL(new Blob([new Uint8Array(data.buffer, data.byteOffset + start, sizes[index])])));
+      start += sizes[index];
+      option.firstChild.src = urls.at(-1);
+    });
+    mark();
+  }
+  function mark() {
+    const selected = model.get("selected"), all = options(), reachable = all[selected] ? selected : 0;
+    all.forEach((option, index) => {
+      option.setAttribute("aria-selected", String(index === selected));
+      option.tabIndex = index === reachable ? 0 : -1;
+    });
+  }
+  function focusOn(index) {
+    const all = options(), to = all[Math.max(0, Math.min(all.length - 1, index))];
+    all.forEach((one) => { one.tabIndex = one === to ? 0 : -1; });
+    to?.focus();
+  }
+  function pick(index) {
+    model.set("selected", index);
+    mark();
+    try { model.send({ kind: "pick", index }); } catch (error) { console.warn("explorer: no kernel", error); }
+  }
+  const indexOf = (event) => options().indexOf(event.target.closest(".vx-judged-one"));
+  list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); pick(index); } };
+  list.onkeydown = (event) => {
+    const index = indexOf(event);
+    if (index < 0) return;
+    event.stopPropagation();
+    const all = options(), width = all.filter((one) => one.offsetTop === all[0].offsetTop).length;
+    const to = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + width, ArrowUp: index - width,
+                 Home: 0, End: all.length - 1 }[event.key];
+    if (to !== undefined) { event.preventDefault(); focusOn(to); }
+    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(index); }
+  };
+  const watched = { "change:_answers": write, "change:note": write, "change:label": write, "change:_pictures": draw,
+                    "change:selected": mark };
+  for (const [event, act] of Object.entries(watched)) model.on(event, act);
+  write();
+  return () => {
+    for (const [event, act] of Object.entries(watched)) model.off(event, act);
+    clean();
+    root.remove();
+  };
+}
+
+export default {
+  initialize({ model }) { model.send({ kind: "ready" }); },
+  render,
+};

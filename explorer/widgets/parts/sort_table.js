@@ -1,0 +1,129 @@
+// A table of figures: a press on a heading sorts, one on a name picks its row. Everything is written as text.
+
+function make(tag, className, parent, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  parent?.append(node);
+  return node;
+}
+
+const SHOWN = {
+  text: (value) => value,
+  count: (value) => value.toLocaleString("en"),
+  share: (value) => `${(100 * value).toFixed(1)} %`,
+  number: (value) => value.toFixed(3),
+};
+
+function render({ model, el }) {
+  const root = make("div", "vx-sorted", el);
+  root.dataset.lmSuppressShortcuts = "true";
+  const box = make("div", "vx-sorted-scroll", root);
+  box.tabIndex = 0;                                      // a narrow page scrolls it, with the keyboard too
+  box.setAttribute("role", "region");
+  const bar = make("div", "vx-sorted-bar", root);
+  const byHand = make("textarea", "vx-sorted-byhand", root);
+  byHand.readOnly = true;
+  byHand.rows = 4;
+  byHand.hidden = true;
+  byHand.setAttribute("aria-label", "Text to copy");
+  let table = { columns: [], rows: [], csv: "" };
+
+  const send = (message) => {
+    try { model.send(message); } catch (error) { console.warn("explorer: no kernel", error); }
+  };
+  function button(parent, text, act) {
+    const node = make("button", "", parent, text);
+    node.type = "button";
+    node.onclick = act;
+    return node;
+  }
+  button(bar, "Copy as CSV", async () => {
+    byHand.hidden = true;
+    try {
+      await navigator.clipboard.writeText(table.csv);
+      live.textContent = "Copied.";
+    } catch {                                            // no https, no permission, or an embedded page
+      byHand.hidden = false;
+      byHand.value = table.csv;
+      byHand.focus();
+      byHand.select();
+      live.textContent = "The browser does not let this page copy. The text is selected: press Ctrl+C (⌘C on a Mac).";
+    }
+  });
+  button(bar, "Download CSV", () => {
+    const link = make("a", "", root);
+    link.href = URL.createObjectURL(new Blob([table.csv], { type: "text/csv" }));
+    link.download = `${model.get("label").toLowerCase().replace(/[^a-z0-9]+/g, "-")}.csv`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+    link.remove();
+  });
+  const live = make("span", "vx-sorted-live", bar);
+  live.setAttribute("role", "status");
+
+  function sorted() {
+    const [column, ascending] = model.get("sort") || [];
+    const order = table.rows.map((_, index) => index);
+    if (column === undefined) return order;
+    const text = table.columns[column]?.[1] === "text";
+    return order.sort((a, b) => {
+      const x = table.rows[a][column], y = table.rows[b][column];
+      if (x === null || y === null) return (x === null) - (y === null) || a - b;   // dashes last, either way
+      const difference = text ? String(x).localeCompare(String(y)) : x - y;
+      return (ascending ? difference : -difference) || a - b;
+    });
+  }
+  function sortBy(column) {
+    const [now, ascending] = model.get("sort") || [];
+    const first = table.columns[column][1] !== "count";   // the weakest class first, the one with most photos first
+    const value = [column, now === column ? !ascending : first];
+    model.set("sort", value);
+    send({ kind: "choose", key: "sort", value });
+  }
+  function draw() {
+    const focused = document.activeElement?.dataset?.key;
+    box.setAttribute("aria-label", model.get("label"));
+    root.hidden = !table.rows.length;
+    root.dataset.rows = String(table.rows.length);
+    const grid = make("table", ""), header = make("tr", "", make("thead", "", grid)), body = make("tbody", "", grid);
+    const [by, ascending] = model.get("sort") || [];
+    table.columns.forEach(([title, kind], column) => {
+      const heading = make("th", kind === "text" ? "" : "vx-sorted-figure", header);
+      heading.scope = "col";
+      heading.setAttribute("aria-sort", column !== by ? "none" : ascending ? "ascending" : "descending");
+      const press = button(heading, column === by ? `${title} ${ascending ? "▲" : "▼"}` : title, () => sortBy(column));
+      press.dataset.key = `column ${column}`;
+      press.title = `Sort by ${title}`;
+    });
+    for (const index of sorted()) {
+      const line = make("tr", "", body);
+      table.rows[index].forEach((value, column) => {
+        const kind = table.columns[column][1];
+        const cell = make(column ? "td" : "th", kind === "text" ? "" : "vx-sorted-figure", line);
+        const text = value === null ? "–" : SHOWN[kind](value);
+        if (column) { cell.textContent = text; return; }
+        cell.scope = "row";
+        const press = button(cell, text, () => send({ kind: "pick", index }));
+        press.dataset.key = `row ${index}`;
+        press.title = text;
+      });
+    }
+    box.replaceChildren(grid);
+    if (focused) box.querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+  function renew() { table = JSON.parse(model.get("_table") || '{"columns": [], "rows": [], "csv": ""}'); draw(); }
+  model.on("change:_table", renew);
+  model.on("change:sort", draw);
+  renew();
+  return () => {
+    model.off("change:_table", renew);
+    model.off("change:sort", draw);
+    root.remove();
+  };
+}
+
+export default {
+  initialize({ model }) { model.send({ kind: "ready" }); },
+  render,
+};
