@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,9 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
-from explorer.data.datasets import Splits, open_data, without_broken
+from explorer.data.datasets import PhotoSet, Splits, open_data, without_broken
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
@@ -35,7 +37,8 @@ from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
-from explorer.training.loop import State, TrainingError
+from explorer.training.kept import FOLDER, KeptWeights, learning_names
+from explorer.training.loop import State, TrainingError, weights_of
 from explorer.training.loop import train as loop
 from explorer.training.recipe import TRAIN, Recipe, optimizer_class
 from explorer.training.run import RUNS, Run
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from explorer.training.distributed import Team
 
 log = logging.getLogger(__name__)
+
+ONCE_BYTES = 256 * 1024**2  # photos that wait, open, for the one who needs them next, at most
 
 
 def finetune(
@@ -193,6 +198,7 @@ class Job:
         self.resume = resume and folder is not None and (folder / checkpoint.LAST).is_file()
         self.state: State | None = None
         self.source: Source | None = None
+        self.names: dict[str, str] = {}  # of what learns, in the network and in the model
 
     def events(self, run: Run) -> Iterator[Event]:
         """All events of one start: a run that was stopped and is started again goes on where it was."""
@@ -212,6 +218,8 @@ class Job:
             try:
                 for event in loop(state, self.source, recipe, place, class_weights=self._class_weights(place["device"]),
                                   asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
+                    if isinstance(event, Epoch):  # before anybody hears of it: whoever does may ask for it
+                        yield from self._keep(run, event.epoch + 1, best=event.best)
                     if isinstance(event, Finished | Stopped):
                         yield from self._save()
                         self._take_best(run)
@@ -230,7 +238,7 @@ class Job:
         """Open the photos, cache what can be cached, and put the optimizer together."""
         began = time.perf_counter()
         before = set(self.splits.notes)
-        self.splits = run.data = without_broken(self.splits)
+        self.splits = run.data = without_broken(opened_once(self.splits))
         yield from (Note(text) for text in self.splits.notes if text not in before)
         recipe, model = self.recipe, self.model
         config = resolve_data_config({}, model=model)
@@ -266,9 +274,18 @@ class Job:
             from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
             self.state.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+        self.names = learning_names(model, network)
+        run.weights_now = lambda: self._weights(run)
+        if self.folder is not None and run.folder is None:  # one of several workers: the run that is watched is elsewhere
+            run.kept = KeptWeights(self.folder / FOLDER)
         if self.resume:
             checkpoint.restore(self.folder, self.state)
             run.history[:] = past_epochs(self.folder, self.state.epoch)
+        if self.team is None or not self.team.rank:
+            run.kept.forget(behind=self.state.epoch if self.resume else -1)
+            run.kept.best = self.state.best_epoch + 1 or None
+        if not self.resume:
+            yield from self._keep(run, 0)
         self.state.seconds += time.perf_counter() - began
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
@@ -318,6 +335,24 @@ class Job:
             return
         yield Saved(self.state.epoch, self.state.step, str(path))
 
+    def _weights(self, run: Run) -> dict[str, Tensor]:
+        """A copy of what learns, as it is judged, on the CPU and named as in the model."""
+        found = weights_of(self.state) if run.state == "running" else self.state.network.state_dict()
+        return {self.names[key]: found[key].detach().to("cpu", copy=True) for key in self.names}
+
+    def _keep(self, run: Run, epoch: int, *, best: bool = False) -> Iterator[Event]:
+        """The weights after `epoch` epochs, to come back to; a full disk is a sentence, and the run goes on."""
+        if self.team is not None and self.team.rank:
+            return
+        if best:  # these are held anyway, for the end
+            weights = {self.names[key]: self.state.best_weights[key] for key in self.names}
+        else:
+            weights = self._weights(run)
+        try:
+            run.kept.keep(epoch, weights, best=best)
+        except OSError as error:
+            yield Note(f"The weights after epoch {epoch} could not be kept to come back to ({error}): make room on the disk.")
+
     def _take_best(self, run: Run) -> None:
         """The best epoch's weights into the model, for whoever uses it now; the last ones are kept to go on from."""
         state = self.state
@@ -335,6 +370,40 @@ class Job:
         if self.state.last_weights:
             self.state.network.load_state_dict(self.state.last_weights)
             self.state.last_weights = {}
+
+
+def opened_once(splits: Splits, *, room: int = ONCE_BYTES) -> Splits:
+    """The same photos, of which each one's first opening serves the second too, while those that wait take `room` bytes.
+
+    The look for broken photos opens all of them; the first that learns from one, or caches it, then need not do so again.
+    """
+    guard = threading.Lock()
+
+    def part(photos: PhotoSet) -> PhotoSet:
+        waiting: dict[int, Image.Image] = {}
+
+        def open_one(index: int) -> Image.Image:
+            nonlocal room
+            with guard:
+                photo = waiting.pop(index, None)
+                room += 0 if photo is None else _bytes_of(photo)
+            if photo is not None:
+                return photo
+            photo = photos.open_one(index)
+            with guard:
+                if index not in seen and _bytes_of(photo) <= room:
+                    waiting[index], room = photo, room - _bytes_of(photo)
+                seen.add(index)
+            return photo
+
+        seen: set[int] = set()
+        return replace(photos, open_one=open_one)
+
+    return replace(splits, train=part(splits.train), val=part(splits.val))
+
+
+def _bytes_of(photo: Image.Image) -> int:
+    return photo.width * photo.height * len(photo.getbands())
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
+from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
 from explorer.training.recipe import Recipe
 from explorer.training.saving import read_run
@@ -31,11 +32,12 @@ from explorer.training.sources import Classifier, drawn_by
 
 
 @dataclass(eq=False, repr=False)
-class LoadedRun:
+class LoadedRun(HasCheckpoints):
     """A run that is over, or was when its folder was written. It shows itself as a table in a notebook.
 
     model, labels: the trained model, in evaluation mode, and its classes;  folder: where it comes from
     history: one dict an epoch;  recipe: its settings;  data_name: what it learnt from;  notes: sentences
+    checkpoints, model_at(epoch): the epochs whose weights the folder has, and the model as it was then
     """
 
     name: str
@@ -46,6 +48,9 @@ class LoadedRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     data_name: str = ""
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.kept = KeptWeights(self.folder / FOLDER)
 
     @property
     def best(self) -> dict[str, Any] | None:

@@ -202,7 +202,7 @@ def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, network: nn.Module) -
 
 
 def weights_of(state: State) -> dict[str, Tensor]:
-    """The weights that are judged: the averaged ones, where there are such."""
+    """The weights that are judged: the averaged ones, where there are such. Both are named as in `state.network`."""
     return state.network.state_dict() if state.average is None else state.average.module.state_dict()
 
 

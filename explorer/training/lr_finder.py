@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
 import torch
 
-from explorer.data.datasets import open_data
+from explorer.data.datasets import Splits, open_data
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.training.finetune import Job, model_for, threads_for
 from explorer.training.loop import learn
@@ -22,14 +24,22 @@ from explorer.training.recipe import Recipe
 from explorer.training.run import Run
 from explorer.training.sources import drawn_by
 
+PHOTOS = 512  # that are looked at, at most
+FEW = 4       # photos to judge by that stay, though nobody judges: a data set must have some
+
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it never does."""
+    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it never does.
+
+    photos: of how many; seconds: what it took, opening them included
+    """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestion: float | None
+    photos: int = 0
+    seconds: float = 0.0
 
     def plot(self) -> Any:
         """A matplotlib figure."""
@@ -57,37 +67,64 @@ class LearningRates:
 
 
 def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: float = 10.0, steps: int = 80,
-            pretrained: bool = True, input_size: tuple[int, int, int] | None = None, **settings: Any) -> LearningRates:
+            photos: int = PHOTOS, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
+            on_rate: Callable[[float, float], None] | None = None, should_stop: Callable[[], bool] = lambda: False,
+            **settings: Any) -> LearningRates:
     """Try `steps` rates from `start` to `stop`, one batch each; ends early where the loss explodes.
 
-    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...). The model is left as it was: a copy
-    learns. Raises ValueError for rates that can't be, and what `finetune` raises.
+    photos:   look at so many, at most, drawn by the seed; behind a frozen body each is seen once
+    on_rate:  called with (rate, smoothed loss) after each step
+    should_stop: asked often; True ends it with what there is
+    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...)
+
+    The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune` raises.
     """
+    began = time.perf_counter()
     if not 0 < start < stop:
         raise ValueError(f"start is {start} and stop {stop}: give two rates above 0, the smaller one first.")
-    if steps < 5:
-        raise ValueError(f"steps is {steps}: give 5 or more, or there is no curve.")
+    for name, value, least in (("steps", steps, 5), ("photos", photos, 2)):
+        if value < least:
+            raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
     recipe = Recipe(**{"augment": "none", **settings})
-    splits = open_data(data, seed=recipe.seed)
+    splits = some_of(open_data(data, seed=recipe.seed), photos, recipe.seed)
     mine = copy.deepcopy(model) if isinstance(model, VisionModel) else model
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
     job = Job(net, splits, recipe)
     run = Run(net, splits, recipe, job.events, name="learning-rate finder")
+    run.listen(lambda _event: should_stop() and run.stop(wait=False))  # told of while the body looks at the photos
+    rates: list[float] = []
+    losses: list[float] = []
     with threads_for(recipe) as threads:
         for _ in job.prepare(run, threads):
             pass  # its notes are the run's matter; nobody listens here
-        rates, losses = _climb(job, recipe, start, stop, steps)
-    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses))
+        if job.state is not None:
+            for rate, loss in _climb(job, recipe, start, stop, steps):
+                rates.append(rate)
+                losses.append(loss)
+                if on_rate is not None:
+                    on_rate(rate, loss)
+                if should_stop():
+                    break
+            job.source.close()
+    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(job.splits.train), time.perf_counter() - began)
 
 
-def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> tuple[list[float], list[float]]:
+def some_of(splits: Splits, photos: int, seed: int) -> Splits:
+    """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a few stay."""
+    train = splits.train
+    if len(train) > photos:
+        train = train.subset(sorted(random.Random(seed).sample(range(len(train)), photos)))
+    return Splits(splits.name, train, splits.val.subset(range(min(len(splits.val), FEW))), splits.notes)
+
+
+def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
+    """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
     state, source, place = job.state, job.source, parameter_place(job.model)
     optimizer = state.optimizer
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
     batches = chain.from_iterable(source.batches(epoch) for epoch in count())
-    rates: list[float] = []
-    losses: list[float] = []
     mean = best = 0.0
+    weight = min(8 / steps, 0.5)  # of the newest loss: a mean over about as many decades, however many steps
     state.network.train()
     for number in range(steps):
         rate = start * (stop / start) ** (number / (steps - 1))
@@ -97,18 +134,15 @@ def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> t
         with drawn_by(recipe.seed, -3, number):
             loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, None, state.pieces, source.multi_label)
         if not math.isfinite(loss):
-            break
+            return
         optimizer.step()
         optimizer.zero_grad()
-        mean = 0.9 * mean + 0.1 * loss
-        smooth = mean / (1 - 0.9 ** (number + 1))
+        mean = (1 - weight) * mean + weight * loss
+        smooth = mean / (1 - (1 - weight) ** (number + 1))
         best = smooth if number == 0 else min(best, smooth)
-        rates.append(rate)
-        losses.append(smooth)
+        yield rate, smooth
         if number > 5 and smooth > 3 * best:
-            break
-    source.close()
-    return rates, losses
+            return
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:

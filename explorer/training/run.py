@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
+from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
 from explorer.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from explorer.data.datasets import Splits
     from explorer.models.contract import VisionModel
 
@@ -32,7 +35,7 @@ Listener = Callable[[Event], None]
 STATES = ("waiting", "running", "stopped", "finished", "failed")
 
 
-class Run:
+class Run(HasCheckpoints):
     """What `finetune` gives back while it works. It shows itself as a table in a notebook.
 
     model, labels: the model that learns, and its classes;  recipe, data: how, and from what
@@ -41,6 +44,7 @@ class Run:
     best:    the dict of the best epoch, or None before the first
     state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
     folder:  where it is kept, or None;  created: when it was made, in seconds since 1970
+    checkpoints, model_at(epoch): the epochs whose weights are kept, and the model as it was then
     """
 
     def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, work: Callable[[Run], Iterator[Event]], *,
@@ -57,6 +61,8 @@ class Run:
         self.created = time.time()
         self.state = "waiting"
         self.error: BaseException | None = None
+        self.kept = KeptWeights(None if folder is None else folder / FOLDER)
+        self.weights_now: Callable[[], dict[str, Tensor]] | None = None  # what learns, as it is: ask between two batches
         self._work, self._listeners = work, list(listeners)
         self._stop, self._thread = threading.Event(), None
         self._guard = threading.Lock()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
 from explorer.training.checkpoint import write_json, write_whole
+from explorer.training.kept import save_epochs
 
 if TYPE_CHECKING:
     from explorer.training.run import Run
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def save_run(run: Run, folder: Path) -> Path:
     """Write `run.model` as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens it.
 
+    The weights of each epoch go along where they are small, as those of a classifier are.
     Raises FileExistsError where the folder holds something else already.
     """
     from safetensors.torch import save_file
@@ -35,6 +37,7 @@ def save_run(run: Run, folder: Path) -> Path:
     })
     write_json(folder / "run.json", {"name": run.name, "data": run.data.name, "recipe": run.recipe.as_dict(),
                                      "history": run.history, "notes": run.notes, "versions": versions()})
+    save_epochs(run.kept, folder)
     write_whole(folder / "README.md", lambda path: path.write_text(card(run), encoding="utf-8"))
     return folder
 

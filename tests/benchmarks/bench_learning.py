@@ -2,6 +2,7 @@
 
     python tests/benchmarks/bench_learning.py                 # all pairs on flowers5: a quarter of an hour on two cores
     python tests/benchmarks/bench_learning.py --only head --epochs 5
+    python tests/benchmarks/bench_learning.py --only plot     # what the live view costs a run
 
 Every side starts from the same ImageNet weights of tf_efficientnet_lite0 and sees the same photos at 224 x 224, in the
 same process and with the same threads. `pip install fastai` adds its side; without it, it is left out.
@@ -13,11 +14,13 @@ import argparse
 import importlib.util
 import os
 import platform
+import statistics
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+EPOCHS_WATCHED = 150  # of runs with and without the live view: a few seconds of nothing but batches
 MODEL, DATA = "tf_efficientnet_lite0", ROOT / "assets" / "data" / "flowers5"
 
 
@@ -102,11 +105,103 @@ def with_fastai(epochs: int, train: str, threads: int) -> tuple[float, float, fl
     return seconds, best, epochs * len(data.train_ds) / seconds
 
 
+class Wire:
+    """Stands for the notebook's connection: each message is packed as Jupyter packs it, and then let go."""
+
+    def __init__(self) -> None:
+        from comm.base_comm import BaseComm
+        from jupyter_client.session import Session
+
+        session, wire = Session(key=b"of this benchmark"), self
+        self.messages = self.bytes = 0
+
+        class Comm(BaseComm):
+            def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+                packed = session.serialize(session.msg(msg_type, content={"data": data or {}}, metadata=metadata or {}))
+                wire.messages += 1
+                wire.bytes += sum(len(part) for part in packed) + sum(memoryview(part).nbytes for part in buffers or ())
+
+        self.make = Comm
+
+
+def watched(epochs: int, threads: int, *, view: bool) -> dict[str, float]:
+    """A head-only run, whose batches follow each other fastest, with or without the panel's view of it: seconds from its
+    first batch to its end, and what its listeners took of the run's own thread, by a clock around each call."""
+    import comm
+
+    from explorer.training.finetune import finetune
+
+    wire, before = Wire(), comm.create_comm
+    comm.create_comm = lambda *args, **keys: wire.make(*args, **keys)
+    spent, times = {"wall": 0.0, "processor": 0.0, "charts": 0.0}, {}
+
+    def clocked(listener):
+        def hear(event):
+            wall, processor = time.perf_counter(), time.thread_time()
+            listener(event)
+            if "started" in times:
+                spent["processor"] += time.thread_time() - processor
+                spent["wall"] += time.perf_counter() - wall
+        return hear
+
+    def clocked_chart(method):
+        def draw(*args, **options):
+            processor = time.thread_time()
+            method(*args, **options)
+            spent["charts"] += time.thread_time() - processor
+        return draw
+
+    try:
+        run = finetune(MODEL, str(DATA), epochs=epochs, threads=threads, device="cpu",
+                       on_event=lambda event: times.setdefault(event.kind, time.perf_counter()))
+        looked = 0.0
+        if view:
+            from explorer.widgets.panels.run_view import RunView
+            from explorer.widgets.session import Session
+
+            session = Session()
+            panel = RunView(session)
+            session.run = run
+            run._listeners[-1] = clocked(run._listeners[-1])
+            for chart in (panel.loss, panel.right):
+                chart.extend, chart.flush = clocked_chart(chart.extend), clocked_chart(chart.flush)
+        run.wait()
+        if view:
+            panel.wait()
+            looked = panel.epochs.spent
+            panel.close()
+            session.close()
+    finally:
+        comm.create_comm = before
+    return {"seconds": times["finished"] - times["started"], "batches": len(run.batches), "messages": wire.messages,
+            "bytes": wire.bytes, "looked": looked, **spent}
+
+
+def live_plot(threads: int, repeats: int) -> None:
+    """What the live view costs a run: the ratio of whole runs that take turns, and the listeners' own time."""
+    kept: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    for turn in range(repeats + 1):
+        for view in kept:
+            figures = watched(EPOCHS_WATCHED, threads, view=view)
+            if turn:  # one round before the first is not counted
+                kept[view].append(figures)
+    without, along = (statistics.median(one["seconds"] for one in kept[view]) for view in (False, True))
+    middle = {name: statistics.median(one[name] for one in kept[True]) for name in kept[True][0]}
+    print(f"\nlive view of a head-only run, {EPOCHS_WATCHED} epochs, {middle['batches']:.0f} batches, {repeats} runs of each kind in turns")
+    print(f"{'without the view':40} {without:8.3f} s\n{'with the view':40} {along:8.3f} s {100 * (along / without - 1):+9.1f} %")
+    for name, what in (("charts", "the two live charts, processor time"), ("processor", "all its callbacks, processor time"),
+                       ("wall", "all its callbacks, by the wall clock"),
+                       ("looked", "looks at photos, in a thread beside")):
+        print(f"{what:40} {middle[name]:8.3f} s {100 * middle[name] / along:9.2f} %")
+    print(f"{'messages to the page':40} {middle['messages']:8.0f} {middle['bytes'] / 1024:11.0f} kB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["head", "all", "seeds"], help="one part only")
+    parser.add_argument("--only", choices=["head", "all", "seeds", "plot"], help="one part only")
     parser.add_argument("--epochs", type=int, nargs="+", default=[5, 20], help="of the head-only runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=int, default=5, help="of the runs with and without the live view")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     sides = {"explorer": ours, "plain loop": plain}
@@ -130,6 +225,9 @@ def main() -> None:
             print(f"{f'head, 5 epochs, seed {seed}: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
         seconds, right, pace = ours(2, "all", options.threads)
         print(f"{'all, 2 epochs: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
+
+    if options.only in (None, "plot"):
+        live_plot(options.threads, options.repeats)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def wait_for_points(page, chart, more_than: int) -> None:
 def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, expect):
     train.get_by_label("What learns", exact=True).select_option("everything")
     fill(train, "Epochs", "100000")
+    lab.run_code("dash.finetune.advanced['warmup'].value = '0'")  # of so many epochs it would last for ever
+    fill(train, "Learning rate", "0.1")
     expect(train.locator(".vx-photos-one img").nth(15)).to_be_visible()
     train.get_by_role("button", name="Start", exact=True).click()
     run = train.locator(".vx-run")
@@ -94,6 +96,20 @@ def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, 
     run.get_by_role("button", name="Stop").click()
     expect(run.locator(".vx-run-line")).to_contain_text("Stopped after")
     assert int(lab.run_code("print(len(dash.session.run.batches))")) > at
+
+    # back to before its first epoch: other answers, other maps, and that model in the other panels
+    epochs = run.locator(".vx-epochs")
+    expect(epochs.locator(".vx-mosaic-canvas")).to_be_visible()
+    slider = epochs.get_by_role("slider")
+    last = epochs.locator(".vx-predictions").inner_text()
+    slider.focus()
+    lab.page.keyboard.press("Home")
+    expect(epochs).to_contain_text("Before the first epoch")
+    expect(epochs).to_contain_text("that it does not learn from, before the first epoch")
+    expect(epochs.locator(".vx-predictions")).not_to_have_text(last, use_inner_text=True)
+    expect(loss.locator(".vx-chart-mark")).to_have_count(2)
+    epochs.get_by_role("button", name="Use this checkpoint").click()
+    expect(view.locator(".vx-status")).to_contain_text("my run 1, before the first epoch")
 
     # its model predicts in the other panels
     run.get_by_role("button", name="Use this model").click()

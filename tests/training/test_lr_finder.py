@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from explorer.data.datasets import Splits
-from explorer.training.lr_finder import find_lr, suggest
+from explorer.training.lr_finder import find_lr, some_of, suggest
 from tests.training.test_finetune import SIZE, painted, small
 
 
@@ -29,7 +29,27 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     assert suggest(rates, [1.0] * 30) is None
 
 
-@pytest.mark.parametrize("wrong", [{"start": 1.0, "stop": 0.1}, {"steps": 2}])
+@pytest.mark.parametrize("train", ["head", "all"])
+def test_it_can_be_followed_and_stopped_and_says_what_it_cost(train):
+    seen = []
+    found = find_lr(small(), Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30, photos=16, input_size=SIZE,
+                    threads=1, on_rate=lambda rate, loss: seen.append((rate, loss)), should_stop=lambda: len(seen) == 3)
+    assert list(zip(found.rates, found.losses)) == seen and len(seen) == 3
+    assert found.suggestion is None and found.photos == 16 and found.seconds > 0
+
+
+def test_it_can_be_stopped_while_the_body_looks_at_the_photos():
+    found = find_lr(small(), Splits("colours", painted(40), painted(6)), batch_size=8, input_size=SIZE, threads=1, should_stop=lambda: True)
+    assert found.rates == () and found.suggestion is None
+
+
+def test_many_photos_are_drawn_by_the_seed():
+    data = Splits("colours", painted(24), painted(6))
+    first, again, other = (some_of(data, 10, seed).train.names for seed in (1, 1, 2))
+    assert first == again != other and len(set(first)) == 10 and some_of(data, 99, 1).train is data.train
+
+
+@pytest.mark.parametrize("wrong", [{"start": 1.0, "stop": 0.1}, {"steps": 2}, {"photos": 1}])
 def test_a_range_that_can_not_be_is_a_sentence(wrong):
     with pytest.raises(ValueError, match="give"):
         find_lr("resnet18", "flowers5_nano", pretrained=False, **wrong)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import threading
 from types import SimpleNamespace
 
 import ipywidgets as W
+import numpy as np
 import pytest
 import torch
 from ipywidgets.widgets import widget as registry
@@ -20,7 +24,8 @@ from explorer.training.recipe import Recipe
 from explorer.training.run import RUNS
 from explorer.widgets.panels import finetune as panel_module
 from explorer.widgets.panels.finetune import next_name, number, planned_rates, what_learns
-from explorer.widgets.panels.run_view import between_batches, caption, copy_of_model, how_far
+from explorer.widgets.panels.run_epochs import NOW, between_batches, caption, copy_of_model
+from explorer.widgets.panels.run_view import gap_note, how_far
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
 
 SIZE = (3, 32, 32)
@@ -346,6 +351,253 @@ def test_checkpoints_go_on_where_a_folder_was_cut_off(panel, tmp_path):
     second = finished(panel)
     assert [row["epoch"] for row in second.history] == [0, 1, 2, 3, 4]
     assert second.history[0]["val_loss"] == first.history[0]["val_loss"]
+
+
+# --- going through the epochs ------------------------------------------------------------------------------------
+
+
+def move(panel, place):
+    """The reader drags the slider."""
+    epochs = panel.view.epochs
+    epochs.slider.value = epochs._places.index(place)
+    assert epochs.place == place and panel.view.wait()
+    return epochs
+
+
+def bars(html):
+    """{class: percent} of the answer to the reader's photo."""
+    return {name.replace("<b>", "").replace("</b>", ""): float(share)
+            for name, share in re.findall(r'vx-name">(.+?)</span><span class="vx-value">([\d.]+) %', html)}
+
+
+def test_every_epochs_answers_are_those_that_its_model_gives(panel):
+    run = finished(panel)
+    assert panel.view.epochs.slider.max == 3 and panel.view.epochs.place == run.best["epoch"] + 1
+    for epoch in (0, 2, 3):
+        view, model = move(panel, epoch), run.model_at(epoch)
+        for i, one in enumerate(view.photos.captions):
+            best = explorer.predict(model, run.data.val[i][0])[0]
+            assert one.text.startswith(f"{best.label} {100 * best.probability:.0f}")
+        expected = {p.label: round(100 * p.probability, 1) for p in explorer.look(model, panel.session.image).predictions}
+        assert bars(view.answer.value) == pytest.approx(expected, abs=0.11)
+    assert "after epoch 3" in view.about.value and "<b>After epoch 3</b> of 3" in view.where.value
+
+
+def test_the_maps_of_a_stage_are_those_of_the_chosen_epoch(folder):
+    torch.manual_seed(0)
+    dash = explorer.Dashboard(explorer.create_model("resnet10t", num_classes=3), input_size=(3, 64, 64))
+    dash.wait()
+    panel = dash.finetune
+    panel.build()
+    panel.data.value, panel.folder.value, panel.train.value = "a folder", str(folder), "last_stage"
+    panel.epochs.value, panel.lr.value, panel.advanced["threads"].value = 1, "0.1", "1"
+    run = finished(panel)
+    view = panel.view.epochs
+    assert view.stage.value == "layer4" and ("layer1 (frozen)", "layer1") in view.stage.options
+    shown = {}
+    for epoch in (0, 1):
+        maps = move(panel, epoch).mosaic._maps
+        channels = np.frombuffer(maps["channels"], "<i4")
+        seen = explorer.look(run.model_at(epoch), dash.session.image).stages["layer4"].numpy()[channels]
+        assert np.allclose(np.frombuffer(maps["hi"], "<f4"), seen.max(axis=(1, 2)), rtol=1e-4, atol=1e-6)
+        shown[epoch] = channels.tolist(), maps["hi"]
+    assert shown[0][0] == shown[1][0] and shown[0][1] != shown[1][1]  # the same channels, with other values
+    view.stage.value = "layer1"
+    panel.view.wait()
+    assert "layer1 is frozen" in view.maps_note.value and view.mosaic._maps["title"].startswith("layer1")
+    dash.close()
+
+
+def test_a_head_only_run_says_that_its_maps_stay_and_shows_the_answer(panel):
+    panel.train.value = "head"
+    run = finished(panel)
+    view = panel.view.epochs
+    assert "same after every epoch" in view.maps_note.value and view.mosaic.layout.display == view.stage.layout.display == "none"
+    before, after = bars(move(panel, 0).answer.value), bars(move(panel, 3).answer.value)
+    expected = {p.label: round(100 * p.probability, 1) for p in explorer.look(run.model_at(3), panel.session.image).predictions}
+    assert after == pytest.approx(expected, abs=0.11) and before != after
+
+
+def test_another_photo_is_answered_at_the_chosen_epoch(panel, dash):
+    run = finished(panel)
+    move(panel, 1)
+    dash.load(Image.new("RGB", (50, 40), (10, 230, 30)))
+    dash.wait()
+    panel.wait()
+    expected = {p.label: round(100 * p.probability, 1) for p in explorer.look(run.model_at(1), dash.session.image).predictions}
+    assert bars(panel.view.epochs.answer.value) == pytest.approx(expected, abs=0.11)
+
+
+def test_a_run_is_looked_at_while_it_learns_and_an_epoch_that_was_chosen_stays(panel):
+    panel.epochs.value, panel.lr.value = 100_000, "0.05"
+    run = start(panel)
+    view = panel.view.epochs
+    first = threading.Event()
+    view.about.observe(lambda _change: first.set(), "value")
+    assert first.wait(60) and view.place == NOW and view.photos.captions
+    said, changed = view.answer.value, threading.Event()
+    view.answer.observe(lambda change: changed.set() if change["new"] not in ("", said) else None, "value")
+    assert changed.wait(60)  # by itself
+    move(panel, 0)
+    between_batches(run, lambda: None)
+    assert view.place == 0 and "before the first epoch:" in view.about.value
+    run.stop()
+    panel.view.wait()
+    assert view.place == 0 and "before the first epoch:" in view.about.value
+    assert view.slider.max == len(view._places) - 1 > 0 and not panel.view.resume.disabled
+
+
+def test_mean_weights_give_the_answers_of_an_averaged_run(panel):
+    panel.advanced["ema"].value, panel.epochs.value = "0.9", 2
+    run = finished(panel)
+    view = move(panel, 2)
+    assert sum(one.right for one in view.photos.captions) == round(run.history[1]["val_top1"] * 6)
+
+
+def test_an_earlier_epochs_model_becomes_the_dashboards(panel, dash):
+    run = finished(panel)
+    move(panel, 1).use.click()
+    panel.wait()
+    dash.wait()
+    assert dash.session.model_name.endswith(f"{run.name}, epoch 1") and "after epoch 1" in dash.status.value
+    assert all(torch.equal(a, b) for a, b in zip(dash.session.model.parameters(), run.model_at(1).parameters()))
+
+
+def test_the_epoch_that_is_shown_is_marked_in_the_curves(panel):
+    run = finished(panel)
+    other = 3 - run.best["epoch"]
+    move(panel, other)
+    assert [float(other), "shown"] in panel.view.loss.marks and panel.view.loss.marks == panel.view.right.marks
+    panel.view.epochs.play.value = 0
+    assert panel.view.epochs.place == 0 and panel.view.wait()
+
+
+def test_a_run_from_a_folder_is_gone_through_too(panel, dash, tmp_path, folder):
+    done = finetune(explorer.create_model("resnet10t", num_classes=3), folder, epochs=2, input_size=SIZE, threads=1, name="kept").wait(60)
+    dash.session.run = explorer.load_run(done.save(tmp_path / "kept"))
+    assert panel.wait() and panel.view.epochs.slider.max == 2
+    expected = {p.label: round(100 * p.probability, 1) for p in explorer.look(done.model_at(1), dash.session.image).predictions}
+    assert bars(move(panel, 1).answer.value) == pytest.approx(expected, abs=0.11)
+    assert panel.view.photos.captions == ()
+
+
+def test_a_checkpoint_that_was_taken_away_is_a_sentence(panel, tmp_path):
+    panel.run_dir.value = str(tmp_path / "run")
+    finished(panel)
+    (tmp_path / "run" / "epochs" / "0001.safetensors").write_bytes(b"cut off")
+    assert "damaged" in move(panel, 1).about.value
+
+
+# --- what learns, the rate, and a second run ------------------------------------------------------------------------
+
+
+def test_the_trees_show_what_would_learn_and_what_does(panel):
+    panel.train.value = "head"
+    panel.modules.selected_index = 0
+    panel.wait()
+    assert "27 of 251 parameters learn" in panel.modules.note.value
+    rows = json.loads(panel.modules.tree._tree)["rows"]
+    assert [row[4] for row in rows if row[2] in ("Conv2d", "Linear")] == [0, 27]
+    panel.train.value = "all"
+    panel.wait()
+    assert "251 of 251" in panel.modules.note.value
+    finished(panel)
+    panel.train.value = "head"
+    panel.view.modules.selected_index = 0
+    panel.wait()
+    assert "251 of 251" in panel.view.modules.note.value and "27 of 251" in panel.modules.note.value
+
+
+def test_a_rate_is_found_drawn_and_used(panel):
+    before = {key: value.clone() for key, value in panel.session.model.state_dict().items()}
+    panel.lr.value, finder = "", panel.finder
+    shown = [control.layout.display != "none" for control in (finder.find, finder.stop, finder.use, finder.chart)]
+    assert shown == [True, False, False, False]
+    panel.finder.find.click()
+    panel.wait()
+    assert finder.found.suggestion is not None, finder.note.value
+    xs, losses = zip(*finder.chart.points("loss, smoothed"))
+    assert xs == pytest.approx([math.log10(rate) for rate in finder.found.rates], abs=1e-5) and losses == pytest.approx(finder.found.losses)
+    assert finder.chart.marks == [[math.log10(finder.found.suggestion), f"{finder.found.suggestion:.2g}"]]
+    assert "24 photos" in finder.note.value and "as it was" in finder.note.value
+    finder.use.click()
+    assert panel.settings()["lr"] == pytest.approx(finder.found.suggestion, rel=0.05) and "(yours)" in panel.rate_note.value
+    assert all(torch.equal(value, before[key]) for key, value in panel.session.model.state_dict().items())
+
+
+def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
+    import explorer.training.lr_finder as module
+
+    true, begun = module.find_lr, threading.Event()
+
+    def slow(*args, on_rate, **options):
+        return true(*args, on_rate=lambda *point: (on_rate(*point), begun.set(), panel.finder._ended.wait(30)), **options)
+
+    monkeypatch.setattr(module, "find_lr", slow)
+    panel.finder.find.click()
+    assert begun.wait(60) and not panel.finder.stop.disabled
+    panel.finder.stop.click()
+    panel.wait()
+    assert "Stopped after 1 rate," in panel.finder.note.value and panel.finder.use.disabled
+    panel.epochs.value = 100_000
+    start(panel)
+    panel.finder.find.click()
+    panel.wait()
+    assert "is learning. Stop it first" in panel.finder.note.value and not panel.finder.find.disabled
+
+
+def test_also_from_scratch_runs_twice_and_lies_in_runs_side_by_side(folder):
+    dash = explorer.Dashboard("tf_efficientnet_lite0", input_size=SIZE)
+    dash.wait()
+    panel = dash.finetune
+    panel.build()
+    panel.data.value, panel.folder.value, panel.epochs.value = "a folder", str(folder), 1
+    panel.both.value, panel.advanced["threads"].value = True, "1"
+    assert "pretrained=False" in panel.code() and panel.code().endswith("run.best, scratch.wait().best")
+    first = start(panel)
+    second = threading.Event()
+    dash.session.observe(lambda change: second.set() if change["new"] is not first else None, "run")
+    assert dash.session.run is not first or second.wait(120)
+    again = dash.session.run.wait(120)
+    assert again.name == f"{first.name} from scratch" and again.recipe == first.recipe and again.data.val.names == first.data.val.names
+    mine, theirs = (run.model.get_parameter("conv_stem.weight") for run in (first, again))
+    assert torch.equal(mine, dash.session.model.get_parameter("conv_stem.weight")) and not torch.equal(mine, theirs)
+    dash.runs.build()
+    assert dash.runs.right.names == (first.name, again.name) and dash.runs.table.ticked == [0, 1]
+    dash.close()
+
+
+def test_a_stopped_run_is_not_followed_by_the_one_from_scratch(panel):
+    heard = []
+    panel._begin = heard.append
+    panel._then(SimpleNamespace(name="first"), {}, SimpleNamespace(kind="stopped"))
+    panel.wait()
+    assert heard == []
+    panel._then(SimpleNamespace(name="first"), {"second": 2}, SimpleNamespace(kind="finished"))
+    panel.wait()
+    assert heard == [{"second": 2}]
+
+
+def rows(learnt, judged):
+    return [{"epoch": i, "loss": a, "val_loss": b} for i, (a, b) in enumerate(zip(learnt, judged))]
+
+
+@pytest.mark.parametrize("learnt, judged, words", [
+    ([1, 0.9, 0.8], [1, 0.9, 0.8], "too few to tell"),
+    ([1, 0.6, 0.4, 0.2, 0.1, 0.05], [1, 0.7, 0.6, 0.65, 0.7, 0.8], "Since epoch 3 the judged loss has risen by 33 %"),
+    ([1, 0.9, 0.8, 0.7, 0.6], [1, 0.9, 0.8, 0.7, 0.6], "more epochs may do better"),
+    ([1, 0.5, 0.4, 0.4, 0.4, 0.4], [1, 0.5, 0.41, 0.4, 0.4, 0.4], "levelled off"),
+    ([1, 0.5, 0.4, 0.4, 0.9], [1, 0.5, 0.4, 0.5, 0.9], "levelled off"),
+    ([], [], ""),
+])
+def test_the_gap_between_the_curves_is_put_into_words(learnt, judged, words):
+    text = gap_note(rows(learnt, judged))
+    assert words in text and bool(text) == bool(words)
+
+
+def test_knowing_its_own_photos_far_better_is_said_where_the_judged_loss_stays():
+    history = [row | {"top1": 1.0, "val_top1": 0.8} for row in rows([1, 0.3, 0.1, 0.05, 0.02], [1, 0.5, 0.45, 0.44, 0.44])]
+    assert "100 % of the photos right that it learns from, and 80 % of the others" in gap_note(history)
 
 
 # --- the session ------------------------------------------------------------------------------------------------

@@ -19,11 +19,14 @@ import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
+from explorer.widgets.panels.learns_tree import LearnsTree
+from explorer.widgets.panels.rate_finder import RateFinder
 from explorer.widgets.panels.run_view import RunView
 from explorer.widgets.parts import data_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.session import Session
+from explorer.widgets.snippets import call, literal, model_lines
 from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
@@ -63,10 +66,10 @@ def planned_rates(recipe: Any, batches: int) -> list[tuple[float, float]]:
     return [(step / steps, recipe.rates[0] * factor(step)) for step in shown]
 
 
-def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
-    """(numbers that learn, numbers in all, what is frozen) of a model with a classifier of `classes` classes.
+def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
+    """(a copy without weights, with a classifier of `classes` classes and frozen as `train` says; what is frozen in words).
 
-    Counted on a copy without weights. Raises ValueError for a model that can't be cut there.
+    Raises ValueError for a model that can't be cut there.
     """
     from explorer.models.surgery import empty_copy, freeze, unfreeze
 
@@ -82,6 +85,15 @@ def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
             raise ValueError("This model has no stages that could be told apart: train the head, or everything.")
         freeze(empty, names[-2])
         frozen = f"all up to and including {names[-2]}"
+    return empty, frozen
+
+
+def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
+    """(numbers that learn, numbers in all, what is frozen) of a model with a classifier of `classes` classes.
+
+    Counted on a copy without weights. Raises ValueError for a model that can't be cut there.
+    """
+    empty, frozen = as_it_would_learn(model, train, classes)
     sizes = [(p.numel(), p.requires_grad) for p in empty.parameters()]
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
 
@@ -101,6 +113,11 @@ def next_name(runs: Any) -> str:
     return f"my run {max(numbers, default=0) + 1}"
 
 
+def second_folder(folder: Path) -> Path:
+    """Where the run from scratch keeps its checkpoints: beside the first one's."""
+    return folder.with_name(f"{folder.name} from scratch")
+
+
 def known_runs() -> list[Any]:
     """The runs of this process, oldest first, those that still learn last. Imports nothing: without it there is none."""
     import sys
@@ -109,12 +126,38 @@ def known_runs() -> list[Any]:
     return sorted(module.RUNS if module is not None else [], key=lambda run: (run.running, run.created))
 
 
+def run_caption(run: Any) -> str:
+    """Model, data, result and the settings that are not the usual ones, in sentences."""
+    from explorer.training.recipe import Recipe
+
+    usual = Recipe().as_dict()
+    architecture = getattr(getattr(getattr(run, "model", None), "config", None), "architecture", "")
+    data = getattr(getattr(run, "data", None), "name", "") or getattr(run, "data_name", "")
+    parts = [f"{what}: {text}" for what, text in (("Run", run.name), ("Model", architecture), ("Data", data)) if text]
+    if run.best:
+        parts.append(f"Best: {100 * run.best['val_top1']:.1f} % right after epoch {run.best['epoch'] + 1}")
+    settings = {name: value for name, value in run.recipe.as_dict().items() if value != usual[name] or name in ("epochs", "train", "seed")}
+    return ". ".join([*parts, "Settings: " + ", ".join(f"{name} {value}" for name, value in settings.items())]) + "."
+
+
 # --- the panel --------------------------------------------------------------------------------------------------
 
 
 class FinetunePanel(Panel):
     """Built when it is first looked at (`build`): its controls would slow down a dashboard that trains nothing."""
 
+    name = "Train"
+    nothing_yet = "No run yet: start one, and its curves can be kept."
+    guide = """
+        <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with “last
+        stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the share of right
+        answers: on each batch that it learns from, and after each epoch on photos that it never learns from. Those judge.</p>
+        <p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points, and
+        another seed another result. Photos of the same scene in both parts make it look better than it is. And the best
+        epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that chose nothing.</p>
+        <p><b>To read.</b> <a href="https://arxiv.org/abs/1411.1792">Yosinski and others, 2014: How transferable are features
+        in deep neural networks?</a>; <a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019: Do Better
+        ImageNet Models Transfer Better?</a>.</p>"""
     draw_on = ("model_name",)
 
     def __init__(self, session: Session):
@@ -173,6 +216,9 @@ class FinetunePanel(Panel):
         }
         self.balanced = W.Checkbox(description="rare classes weigh more", indent=False, layout=wide)
         self.scratch = W.Checkbox(description="from scratch: forget the trained weights", indent=False, layout=wide)
+        self.both = W.Checkbox(description="also from scratch: a second run afterwards, to compare", indent=False, layout=wide,
+                               tooltip="The same settings, photos and order, without the trained weights. Runs lays both over each other. "
+                               "Best with “everything”: a classifier behind a body that was never trained learns little")
         self.cache = W.Checkbox(value=True, description="head only: see each photo once (cache)", indent=False,
                                 layout=wide)
         self.run_dir = text("Checkpoints", "none; a folder", "A run that was cut off goes on from this folder")
@@ -185,6 +231,8 @@ class FinetunePanel(Panel):
         self.start = W.Button(description="Start", button_style="primary", layout=wide)
         self.worker, self.starter = Worker("explorer-data"), Worker("explorer-start")
         self.view = RunView(self.session)
+        self.finder = RateFinder(self.session, self._to_find, lambda rate: setattr(self.lr, "value", rate))
+        self.modules = LearnsTree("Modules: what would learn", self._would_learn)
 
         usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed]
         rarer = [*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache]
@@ -192,20 +240,23 @@ class FinetunePanel(Panel):
         for box in (fields, more):
             box.add_class("vx-fields")
         accordion = W.Accordion([more], titles=("Advanced",), selected_index=None)
-        begin = W.HBox([self.start])
+        begin = W.HBox([self.start, self.both], layout=W.Layout(flex_flow="row wrap"))
         begin.add_class("vx-controls")
         data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.data, self.folder, self.card, self.samples,
                        self.find_duplicates])
-        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), fields, self.learns, self.rate_note, self.rates,
-                         self.preview_note, self.variants, accordion, self.problem, begin])
+        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), fields, self.learns, self.rate_note, self.rates, self.finder,
+                         self.preview_note, self.variants, self.modules, accordion, self.problem, begin])
         columns = W.Box([data, recipe])
         columns.add_class("vx-train-columns")
-        self.children = [columns, W.HTML("<h3>Run</h3>"), self.view]
+        self.fill([columns, W.HTML("<h3>Run</h3>"), self.view])
         for button in (self.start, self.find_duplicates):
             button.add_class("vx-open")
 
         for control in (self.data, self.folder, *usual, *rarer):
             control.observe(self._changed, "value")
+        self.both.observe(lambda _change: self.changed(), "value")
+        for control in (self.train, self.data):
+            control.observe(lambda _change: self.modules.refresh(), "value")
         self.start.on_click(lambda _: self._start())
         self.find_duplicates.on_click(lambda _: self._preview(duplicates=True))
 
@@ -247,6 +298,7 @@ class FinetunePanel(Panel):
             self._complain(problem)
             if recipe is not None:
                 self._draw_rates(recipe)
+            self.changed()
         self._preview()
 
     def _complain(self, text: str) -> None:
@@ -270,6 +322,7 @@ class FinetunePanel(Panel):
         """Another model is on the screen."""
         if self.view is not None:
             self._preview()
+            self.modules.refresh()
 
     # --- previews, in the background ---
 
@@ -412,11 +465,13 @@ class FinetunePanel(Panel):
     def _start_run(self, _ticket: Ticket) -> None:
         try:
             self._say_starting("preparing the photos and the model …")
-            run = self._new_run()
-            STARTED.append(run)
-            with self.session.lock:
-                self._complain("")
-                self.session.run = run
+            self.finder.end()
+            both = self.both.value and not self.scratch.value
+            wish = self._wish()
+            second = self._wish(scratch=True, name=f"{wish['name']} from scratch") if both else None
+            run = self._begin(wish)
+            if second is not None:
+                run.listen(lambda event: self._then(run, second, event))
         except Exception as error:
             log.warning("no run was started", exc_info=error)
             with self.session.lock:
@@ -429,10 +484,39 @@ class FinetunePanel(Panel):
         with self.session.lock:
             self.problem.value = f'<span class="vx-busy" role="status">{escape(text)}</span>'
 
-    def _new_run(self) -> Any:
+    def _begin(self, wish: dict[str, Any]) -> Any:
+        """Start a run as `_wish` describes it, and show it."""
+        from explorer.training.finetune import finetune
+
+        run = finetune(**wish)
+        STARTED.append(run)
+        with self.session.lock:
+            self._complain("")
+            self.session.run = run
+        return run
+
+    def _then(self, first: Any, second: dict[str, Any], event: Any) -> None:
+        """In the first run's thread: when it is finished, the one from scratch begins; not behind a stop."""
+        if event.kind != "finished":
+            return
+
+        def begin(_ticket: Ticket) -> None:
+            try:
+                self._begin(second)
+            except Exception as error:
+                log.warning("the run from scratch was not started", exc_info=error)
+                with self.session.lock:
+                    self._complain(str(error))
+
+        try:
+            self.starter.submit(begin)
+        except RuntimeError:  # the dashboard is closed: nobody is there to compare
+            log.info("%s is finished; the run from scratch is not started", first.name)
+
+    def _wish(self, *, scratch: bool | None = None, name: str = "") -> dict[str, Any]:
+        """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
         from explorer.models.factory import is_model
         from explorer.training.checkpoint import LAST
-        from explorer.training.finetune import finetune
 
         session, model = self.session, self.session.model
         if getattr(session.run, "running", False):
@@ -442,22 +526,42 @@ class FinetunePanel(Panel):
         settings = self.settings()
         splits = self._open_data(download=True)
         folder = Path(self.run_dir.value.strip()).expanduser() if self.run_dir.value.strip() else None
-        if self.scratch.value:
-            name = model.config.architecture
-            if not is_model(name):
+        if folder is not None and name:  # a second run has a folder of its own beside the first one's
+            folder = second_folder(folder)
+        scratch = self.scratch.value if scratch is None else scratch
+        if scratch:
+            architecture = model.config.architecture
+            if not is_model(architecture):
                 raise ValueError("Only models from the picker can begin from scratch by their name: build yours anew in a "
                                  "cell.")
-            model = name
+            model = architecture
         else:
             model = copy.deepcopy(model)  # the one on the screen stays as it is
-        return finetune(model, splits, name=next_name([*session.runs, *known_runs()]), run_dir=folder,
-                        resume=folder is not None and (folder / LAST).is_file(), pretrained=not self.scratch.value,
-                        input_size=session.input_size, **settings)
+        return {"model": model, "data": splits, "name": name or next_name([*session.runs, *known_runs()]), "run_dir": folder,
+                "resume": folder is not None and (folder / LAST).is_file(), "pretrained": not scratch,
+                "input_size": session.input_size, **settings}
+
+    def _to_find(self) -> tuple[Any, Any, dict[str, Any]]:
+        """(model, data, settings) for the learning-rate finder; a run that learns has the processor to itself."""
+        wish = self._wish()
+        for name in ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema"):
+            wish.pop(name, None)
+        return wish.pop("model"), wish.pop("data"), wish
+
+    def _would_learn(self) -> Any:
+        model = self.session.model
+        if model is None:
+            return None
+        try:
+            classes = len(self._open_data().classes)
+        except Exception:  # the card says why; the tree does not depend on the number
+            classes = model.num_classes
+        return as_it_would_learn(model, self.train.value, classes)[0]
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until previews are drawn and a run that was asked for has begun; False after `timeout` seconds."""
         self.build()
-        return self.starter.wait(timeout) and self.worker.wait(timeout) and self.view.wait(timeout)
+        return all(part.wait(timeout) for part in (self.starter, self.worker, self.view, self.finder, self.modules))
 
     def close(self) -> None:
         for worker in (self.worker, getattr(self, "starter", None)):
@@ -465,3 +569,70 @@ class FinetunePanel(Panel):
                 worker.close()
         self._splits, self._done = (None, None), {}
         super().close()
+
+    # --- code and figure ---
+
+    def code(self) -> str:
+        """What Start does: every setting that is not the usual one. The model on the screen stays as it is."""
+        from explorer.models.factory import is_model
+        from explorer.training.checkpoint import LAST
+        from explorer.training.recipe import Recipe
+
+        session, usual = self.session, Recipe().as_dict()
+        if self.view is None or session.model is None:
+            return ""
+        try:
+            settings, data = self.settings(), self.chosen
+            Recipe(**settings)
+        except (ValueError, TypeError):
+            return "# These settings can't be used: the panel says why."
+        options = {name: value for name, value in settings.items() if name in ("epochs", "train") or value != usual[name]}
+        options |= {} if session.input_size is None else {"input_size": session.input_size}
+        if self.run_dir.value.strip():
+            folder = Path(self.run_dir.value.strip()).expanduser()
+            options |= {"run_dir": str(folder)} | ({"resume": True} if (folder / LAST).is_file() else {})
+        lines = ["import explorer", ""]
+        if self.scratch.value:
+            if not is_model(session.model.config.architecture):
+                return "# Only models from the picker can begin from scratch by their name."
+            options["pretrained"], model = False, literal(session.model.config.architecture)
+        elif session.model_source:
+            lines += model_lines(session)
+            model = "model"
+        else:  # it is the one on the screen, which stays as it is
+            lines = ["import copy", "", *lines, *model_lines(session)]
+            model = "copy.deepcopy(model)"
+        lines.append(f"run = {call('explorer.finetune', model, literal(data), options=options)}")
+        if not self.both.value or self.scratch.value:
+            return "\n".join([*lines, "run.wait().best"])
+        architecture = session.model.config.architecture
+        if not is_model(architecture):
+            return "# Only models from the picker can begin from scratch by their name."
+        options = {name: value for name, value in options.items() if name not in ("run_dir", "resume")} | {"pretrained": False}
+        if self.run_dir.value.strip():
+            options["run_dir"] = str(second_folder(folder))
+        return "\n".join([*lines, "run.wait()", f"scratch = {call('explorer.finetune', literal(architecture), literal(data), options=options)}",
+                          "run.best, scratch.wait().best"])
+
+    def figure(self) -> Any:
+        """The curves of the run on the screen."""
+        run = self.session.run
+        if run is None or not run.history:
+            return None
+        from explorer.widgets.export import curves_figure
+
+        charts: dict[str, dict[str, Any]] = {}
+        for what, learnt, judged in (("loss", "loss", "val_loss"), ("right answers", "top1", "val_top1")):
+            batches, started = list(getattr(run, "batches", [])), getattr(run, "started", None)
+            each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches] if started else []
+            rows = list(run.history)
+            charts[what] = ({"each batch": each} if each else {"learning": [(row["epoch"] + 1, row[learnt]) for row in rows]})
+            charts[what]["judged"] = [(row["epoch"] + 1, row[judged]) for row in rows]
+        return curves_figure(charts, title=self.heading())
+
+    def heading(self) -> str:
+        return getattr(self.session.run, "name", "") or self.called
+
+    def caption(self) -> str:
+        run = self.session.run
+        return "" if run is None else run_caption(run)

@@ -6,9 +6,8 @@ The run goes on in its own thread whatever becomes of this view. What is drawn i
 
 from __future__ import annotations
 
-import copy
 import logging
-import threading
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,17 +17,17 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.images import thumbnail_jpeg
+from explorer.widgets.panels.learns_tree import LearnsTree
+from explorer.widgets.panels.run_epochs import NOW, EpochsView, between_batches, copy_of_model
 from explorer.widgets.parts.live_chart import LiveChart
-from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.session import Session
 from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
 
-GAP = 0.2        # seconds between two drawings, at least
-WATCHED = 8      # photos whose predictions are shown
-SHARE = 20       # looking at them may take one part in so many of the run's time
+GAP = 0.25       # seconds between two drawings, at least
+FEW_EPOCHS = 5   # of fewer nothing is concluded
+WIDE = 0.1       # so much better on its own photos is worth a sentence
 
 
 # --- what is said: plain functions -----------------------------------------------------------------------------
@@ -89,113 +88,39 @@ def notes_html(notes: list[str]) -> str:
     return f'<ul class="vx-run-notes" aria-label="Notes">{shown}</ul>' if shown else ""
 
 
-# --- touching a run from outside -------------------------------------------------------------------------------
+def gap_note(history: list[dict[str, Any]]) -> str:
+    """What the two loss curves say about learning by heart; nothing is concluded from fewer than `FEW_EPOCHS` epochs.
 
-
-def between_batches(run: Any, work: Callable[[], Any]) -> Any:
-    """What `work()` gives: run in the run's own thread between two batches while it learns, at once where it rests.
-
-    So a copy of the weights never holds half a step. Raises what `work` raises.
+    The loss while learning is a mean over an epoch, of varied photos: it lags, and it is of harder photos. So only what the
+    two do is compared, not how far apart they are.
     """
-    if not getattr(run, "running", False):
-        return work()
-    outcome: list[tuple[Any, BaseException | None]] = []
-    begun, done = threading.Event(), threading.Event()
-
-    def once(_event: Any) -> None:
-        if begun.is_set():
-            return
-        begun.set()
-        try:
-            outcome.append((work(), None))
-        except Exception as error:
-            outcome.append((None, error))
-        done.set()
-
-    stop_listening = run.listen(once)
-    while run.running and not done.wait(0.05):
-        pass
-    stop_listening()
-    if not begun.is_set():  # it ended before its next event
-        return work()
-    done.wait()
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
-
-
-def copy_of_model(run: Any) -> Any:
-    """A copy of the run's network as it is now, under the run's name, in evaluation mode.
-
-    A copy, because the run may go on: what the other panels show must not change under them.
-    """
-    from explorer.models.weights import LoadReport
-
-    model = between_batches(run, lambda: copy.deepcopy(run.model)).eval()
-    for parameter in model.parameters():
-        parameter.grad = None
-    model.config = model.config.with_(tag=run.name)
-    model.load_report = LoadReport(source=f"{run.name}, trained here", name=model.config.name)
-    return model
-
-
-class Watch:
-    """A few photos that the run is judged by, and what its network says to them. Call `answers` where the run allows it:
-    in the run's own thread while it learns."""
-
-    def __init__(self, run: Any, count: int = WATCHED):
-        import torch
-
-        from explorer.data.transforms import create_transform, resolve_data_config
-
-        photos = run.data.val
-        chosen = [i * len(photos) // min(count, len(photos)) for i in range(min(count, len(photos)))]
-        pictures, self.truth = zip(*(photos[i] for i in chosen))
-        self.names = [photos.names[i] for i in chosen]
-        self.thumbnails = [thumbnail_jpeg(picture) for picture in pictures]
-        prepare = create_transform(**resolve_data_config({}, model=run.model))
-        self.inputs = torch.stack([prepare(picture) for picture in pictures])
-        self.run, self.vectors = run, None
-
-    def answers(self) -> list[Caption]:
-        """A caption for each photo. With a frozen body the photos go through it once only, as all others do."""
-        import torch
-
-        from explorer.inspection.look import evaluating
-        from explorer.models.contract import parameter_place
-
-        model = self.run.model
-        with evaluating(model), torch.inference_mode():
-            if self.vectors is not None:
-                logits = model.forward_classifier(self.vectors)
-            else:
-                inputs = self.inputs.to(**parameter_place(model))
-                if self.run.started is not None and self.run.started.cached:
-                    self.vectors, logits = model.forward_vector_and_logits(model.forward_features(inputs))
-                else:
-                    logits = model(inputs)
-        return [caption(row, label, self.run.labels, name) for row, label, name in
-                zip(logits.float().cpu(), self.truth, self.names)]
-
-
-def caption(logits: Any, label: Any, labels: tuple[str, ...], name: str = "") -> Caption:
-    """What the network says to one photo, and whether that is right. logits: [K]; label: an index, or several."""
-    if isinstance(label, tuple):
-        said = tuple(i for i, yes in enumerate((logits > 0).tolist()) if yes)
-        text = ", ".join(labels[i] for i in said) or "nothing"
-        return Caption(text, set(said) == set(label), f"{name}: it is {', '.join(labels[i] for i in label) or 'nothing'}")
-    shares = logits.softmax(0)
-    best = int(shares.argmax())
-    text = f"{labels[best]} {100 * float(shares[best]):.0f}\N{NO-BREAK SPACE}%"
-    return Caption(text if best == label else f"{text}, but it is {labels[label]}", best == label, name)
+    if not history:
+        return ""
+    if len(history) < FEW_EPOCHS:
+        return (f"Learning and judged loss after {len(history)} epoch{'s' * (len(history) != 1)}: too few to tell whether it learns by "
+                f"heart. From {FEW_EPOCHS} epochs on a sentence stands here.")
+    learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
+    if not all(math.isfinite(value) for value in (*learnt, *judged)):
+        return ""
+    low = min(range(len(judged)), key=judged.__getitem__)
+    since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
+    if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
+        return (f"Since epoch {low + 1} the judged loss has risen by {100 * rise:.0f} % while the loss of learning fell: it learns its photos by "
+                "heart (overfitting). Fewer epochs, stronger augmentation or more photos help; the best epoch's weights are kept.")
+    if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
+        return "Both losses were still falling at the end: more epochs may do better (underfitting so far)."
+    known, others = history[-1].get("top1", 0.0), history[-1].get("val_top1", 0.0)
+    if known - others > WIDE:
+        return (f"It gets {100 * known:.0f} % of the photos right that it learns from, and {100 * others:.0f} % of the others: part of what it "
+                "learnt holds for its own photos only, though the judged loss does not rise. More photos or stronger augmentation help.")
+    return "The judged loss has levelled off and does not rise: no sign of learning by heart, and little to gain from more of the same epochs."
 
 
 # --- the view ---------------------------------------------------------------------------------------------------
 
 
 class RunView(Panel):
-    draw_on = ("run",)
+    draw_on = ("run", "image")
 
     def __init__(self, session: Session):
         self.progress = W.HTML()
@@ -212,52 +137,55 @@ class RunView(Panel):
         self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty="The first batch is on its way.")
         self.right = LiveChart(title="Right answers", x_label="epoch", unit="percent", smooth=True, switches=["smooth"],
                                empty="The first batch is on its way.")
-        self.about_photos = W.HTML()
-        self.photos = PhotoStrip(label="Photos that the run is judged by, with its present answers", side=96)
+        self.gap = W.HTML()
+        self.epochs = EpochsView(session, lambda epoch: self._do(lambda: self._use_epoch(epoch)))
+        self.photos = self.epochs.photos
+        self.modules = LearnsTree("Modules of this run: what learns", lambda: getattr(self._run, "model", None))
         self.notes = W.HTML()
         controls = W.HBox([self.stop, self.resume, self.use, self.save, self.path], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
         charts = W.HBox([self.loss, self.right])
         charts.add_class("vx-charts")
-        self.body = W.VBox([self.progress, controls, self.message, charts, self.about_photos, self.photos, self.notes])
+        self.body = W.VBox([self.progress, controls, self.message, charts, self.gap, self.epochs, self.modules, self.notes])
         self.body.add_class("vx-run")
         self.worker = Worker("explorer-run-view")
         self._run: Any = None
+        self._image: Any = None
         self._stop_listening: Callable[[], None] = lambda: None
-        self._watch: Watch | None = None
         self._seen = self._epochs = self._noted = 0
         self._heard: dict[str, float] = {}
-        self._watched_at = self._watched_for = 0.0
-        self._answers: tuple[Watch, list[Caption], str] | None = None  # not yet on the page
         super().__init__(session, [self.empty, self.body])
         self.stop.on_click(lambda _: self._stop())
         self.resume.on_click(lambda _: self._do(self._resume))
         self.use.on_click(lambda _: self._do(self._use))
         self.save.on_click(lambda _: self._do(self._save))
+        self.epochs.slider.observe(self._mark, "value")
 
     def draw(self) -> None:
-        """Follow another run; all that it has told before is drawn at once."""
+        """Follow another run; all that it has told before is drawn at once. Or look at another photo."""
         run = self.session.run
         self.empty.layout.display = "none" if run is not None else ""
         self.body.layout.display = "" if run is not None else "none"
         if run is self._run:
+            if self.session.image is not self._image:
+                self._image = self.session.image
+                self.epochs.photo_changed()
             return
         self._stop_listening()
-        self._stop_listening, self._run, self._watch = (lambda: None), run, None
+        self._stop_listening, self._run, self._image = (lambda: None), run, self.session.image
         self._seen = self._epochs = self._noted = 0
-        self._heard, self._watched_at, self._watched_for, self._answers = {}, 0.0, 0.0, None
+        self._heard = {}
         self.loss.clear()
         self.right.clear()
-        self.photos.show([], [])
-        for line in (self.message, self.notes, self.about_photos):
+        for line in (self.message, self.notes, self.gap):
             line.value = ""
+        self.epochs.follow(run)
+        self.modules.refresh()
         if run is None:
             return
         if hasattr(run, "listen"):
             self._stop_listening = run.listen(partial(self._hear, run))
         self._catch_up(run)
-        if hasattr(run, "data") and not getattr(run, "running", False):
-            self._do(lambda: self._look_at(run))
 
     # --- the run's thread ---
 
@@ -265,11 +193,14 @@ class RunView(Panel):
         """Called for every event, thousands of times a second at worst: mostly it only looks at the clock."""
         kind, now = event.kind, time.monotonic()
         last = run.state != "running"  # no event follows, that could catch up
-        if not last and now - self._heard.get(kind, 0.0) < GAP:
+        if kind == "epoch":  # it knows itself when it is time to look again
+            self.epochs.hear(run, kind, last=last)
+        pace = "flow" if kind in ("batch", "epoch") else kind  # what one of the two has drawn is drawn for both
+        if not last and now - self._heard.get(pace, 0.0) < GAP:
             return
-        self._heard[kind] = now
-        if last or kind == "started" or kind == "epoch" and now - self._watched_at > SHARE * self._watched_for:
-            self._ask(run)
+        self._heard[pace] = now
+        if kind != "epoch":
+            self.epochs.hear(run, kind, last=last)
         # Somebody who redraws for the moment is not waited for.
         if not self.session.lock.acquire(blocking=last):
             return
@@ -298,20 +229,10 @@ class RunView(Panel):
                 chart.extend("learning", [(row["epoch"] + 1, row[learnt]) for row in rows])
             if chart.x_end != run.recipe.epochs:
                 chart.x_end = run.recipe.epochs
-            best = run.best
-            marks = [[best["epoch"] + 1.0, "best"]] if best else []
-            if chart.marks != marks:
-                chart.marks = marks
             chart.flush()
-        if self._answers is not None:
-            (watch, captions, sentence), self._answers = self._answers, None
-            if watch is self._watch:
-                self.photos.caption(captions)
-            elif watch.run is run:
-                self._watch = watch
-                self.photos.show(watch.thumbnails, captions)
-            if watch.run is run:
-                self.about_photos.value = f'<span class="vx-soft">{sentence}</span>'
+        self.epochs.offer()
+        self._mark()
+        self.gap.value = f'<span class="vx-soft">{escape(gap_note(run.history))}</span>' if run.history else ""
         self.progress.value = progress_html(run)
         if len(run.notes) != self._noted:
             self._noted = len(run.notes)
@@ -323,31 +244,19 @@ class RunView(Panel):
             self.loss.finish()
             self.right.finish()
 
-    def _ask(self, run: Any) -> None:
-        """Ask the network as it is now what it says to the photos; `_catch_up` shows it."""
-        if run is not self._run:
+    def _mark(self, _change: Any = None) -> None:
+        """The best epoch, and the one that is looked at, in both charts."""
+        run = self._run
+        if run is None:
             return
-        began = time.monotonic()
-        try:
-            known = self._answers[0] if self._answers is not None else self._watch
-            watch = known if known is not None and known.run is run else Watch(run)
-            captions = watch.answers()
-        except Exception:  # a photo that can't be shown must not end the listening
-            log.exception("the photos of %s could not be shown", run.name)
-            return
-        self._watched_at = time.monotonic()
-        self._watched_for = self._watched_at - began
-        right = sum(bool(one.right) for one in captions)
-        when = f"after epoch {len(run.history)}" if run.history else "before the first epoch"
-        sentence = f"What it says to photos that it does not learn from, {when}: {right} of {len(captions)} right."
-        self._answers = (watch, captions, sentence)
-
-    def _look_at(self, run: Any) -> None:
-        """The photos of a run that rests."""
-        if not getattr(run, "running", False):
-            self._ask(run)
-            with self.session.lock:
-                self._catch_up(run)
+        best = run.best["epoch"] + 1 if run.best else None
+        marks = [] if best is None else [[float(best), "best"]]
+        if self.epochs.place not in (NOW, best) and self.epochs.layout.display != "none":
+            marks.append([float(self.epochs.place), "shown"])
+        with self.session.lock:
+            for chart in (self.loss, self.right):
+                if chart.marks != marks:
+                    chart.marks = marks
 
     # --- buttons ---
 
@@ -389,6 +298,14 @@ class RunView(Panel):
         again = " It goes on learning; press again for its later state." if getattr(run, "running", False) else ""
         self._say(f"All panels show {run.name} now.{again}")
 
+    def _use_epoch(self, epoch: int) -> None:
+        run = self._run
+        if epoch == NOW:
+            self._use()
+            return
+        self.session.open_model(between_batches(run, lambda: run.model_at(epoch)))
+        self._say(f"All panels show {run.name} as it was {f'after epoch {epoch}' if epoch else 'before its first epoch'} now.")
+
     def _save(self) -> None:
         run, path = self._run, self.path.value.strip()
         if not path:
@@ -400,12 +317,12 @@ class RunView(Panel):
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until the buttons' work is done; False after `timeout` seconds. The run itself: `session.run.wait()`."""
-        return self.worker.wait(timeout)
+        return self.worker.wait(timeout) and self.epochs.wait(timeout) and self.modules.wait(timeout)
 
     def close(self) -> None:
         """End the listening; the run goes on."""
         self._gone = True
         self._stop_listening()
         self.worker.close()
-        self._run = self._watch = self._answers = None
+        self._run = self._image = None
         super().close()

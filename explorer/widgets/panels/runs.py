@@ -16,10 +16,12 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.run_view import copy_of_model
+from explorer.widgets.panels.finetune import run_caption
+from explorer.widgets.panels.run_epochs import copy_of_model
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.run_table import Cell, RunTable
 from explorer.widgets.session import Session
+from explorer.widgets.snippets import literal
 from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
@@ -148,6 +150,18 @@ def distinct_names(runs: Sequence[Any]) -> list[str]:
 class RunsPanel(Panel):
     """Built when it is first looked at (`build`)."""
 
+    name = "Runs"
+    nothing_yet = "No run is ticked: tick one that has finished an epoch."
+    guide = """
+        <p><b>What you see.</b> The runs so far, the settings in which they differ (marked), and the curves of those with a
+        tick: the loss and the share of right answers on photos that they did not learn from.</p>
+        <p><b>What it does not prove.</b> That a setting is better, from one run each: chance alone, in the order of the
+        photos and the fresh classifier, often makes as large a difference. Repeat both with three seeds or more before you
+        believe it (<a href="https://arxiv.org/abs/2103.03098">Bouthillier and others, 2021: Accounting for Variance in
+        Machine Learning Benchmarks</a>;
+        <a href="https://arxiv.org/abs/2109.08203">Picard, 2021: torch.manual_seed(3407) is all you need</a>). Runs are only
+        comparable where the same photos judged them: the columns data and seed say so. Of many runs, the best one was also
+        the luckiest.</p>"""
     draw_on = ("runs",)
 
     def __init__(self, session: Session):
@@ -178,7 +192,7 @@ class RunsPanel(Panel):
             self.worker = Worker("explorer-runs")
             charts = W.HBox([self.right, self.loss])
             charts.add_class("vx-charts")
-            self.children = [self.empty, self.table, self.message, charts, self.folder]
+            self.fill([self.empty, self.table, self.message, charts, self.folder])
             self.table.observe(self._draw_curves, "ticked")
             for chart in (self.right, self.loss):
                 chart.observe(self._legend, "hidden")
@@ -215,6 +229,7 @@ class RunsPanel(Panel):
                 chart.replace({name: [(row["epoch"] + 1, row[figure]) for row in list(run.history)] for name, run in curves})
                 if chart.hidden != hidden:
                     chart.hidden = hidden
+            self.changed()
 
     def _names(self) -> list[str]:
         return distinct_names(self.shown)
@@ -291,3 +306,56 @@ class RunsPanel(Panel):
         if self.worker is not None:
             self.worker.close()
         super().close()
+
+    # --- code and figure ---
+
+    def _ticked(self) -> list[tuple[str, Any]]:
+        """(name, run) of each row with a tick."""
+        if self.table is None:
+            return []
+        return [(name, run) for index, (name, run) in enumerate(zip(self._names(), self.shown)) if index in self.table.ticked]
+
+    def code(self) -> str:
+        ticked = self._ticked()
+        if not ticked:
+            return ""
+        places, past = [], False
+        for _, run in ticked:
+            if not isinstance(run, PastRun):
+                index = next(i for i, one in enumerate(self.session.runs) if one is run)
+                places.append(f"dash.session.runs[{index}]")
+            else:  # its curves need no model; explorer.load_run opens that too
+                past = True
+                places.append(f"past_runs(Path({literal(run.folder)}))[0]")
+        imports = ["import explorer", "import matplotlib.pyplot as plt"]
+        if past:
+            imports = ["from pathlib import Path", "", *imports, "from explorer.widgets.panels.runs import past_runs",
+                       "# explorer.load_run(folder) opens a run with its model; curves need none"]
+        names = ", ".join(literal(name) for name, _ in ticked)
+        return "\n".join([
+            *imports, "", "runs = [", *(f"    {place}," for place in places), "]", f"names = [{names}]",
+            "figure, (right, loss) = plt.subplots(1, 2, figsize=(10, 3.6))",
+            "for name, run in zip(names, runs):",
+            '    epochs = [row["epoch"] + 1 for row in run.history]',
+            '    right.plot(epochs, [row["val_top1"] for row in run.history], label=name)',
+            '    loss.plot(epochs, [row["val_loss"] for row in run.history], label=name)',
+            'right.set(xlabel="epoch", ylabel="right answers, judged")',
+            'loss.set(xlabel="epoch", ylabel="loss, judged")',
+            "right.legend()",
+        ])
+
+    def figure(self) -> Any:
+        curves = {name: list(run.history) for name, run in self._ticked() if run.history}
+        if not curves:
+            return None
+        from explorer.widgets.export import curves_figure
+
+        return curves_figure({what: {name: [(row["epoch"] + 1, row[figure]) for row in rows] for name, rows in curves.items()}
+                              for what, figure in (("right answers, judged", "val_top1"), ("loss, judged", "val_loss"))},
+                             title=self.heading())
+
+    def heading(self) -> str:
+        return "Runs"
+
+    def caption(self) -> str:
+        return " ".join(run_caption(run) for _, run in self._ticked())

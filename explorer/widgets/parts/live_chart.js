@@ -265,13 +265,14 @@ function render({ model, el }) {
       shape("line", { x1: margin.left, x2: end, y1: y, y2: y }, grid);
       shape("text", { x: margin.left - 6, y: Number(y) + 4, "text-anchor": "end" }, texts, text);
     }
-    const name = model.get("x_label"), free = end - 6.3 * name.length - 20;
-    let words = name;                                    // "epoch 8" where the axis ends with a round number
+    const name = model.get("x_label"), [lastTick, lastText] = scale.xTicks.at(-1) ?? [];
+    const words = name && scale.x(lastTick) > end - 1 ? `${name} ${lastText}` : name;   // "epoch 8" where the axis ends with a round number
+    const free = end - 6.3 * words.length - 20;
     shape("line", { x1: margin.left, x2: end, y1: bottom, y2: bottom, class: "vx-chart-axis" }, grid);
     for (const [value, text] of scale.xTicks) {
       const x = scale.x(value);
       shape("line", { x1: x.toFixed(1), x2: x.toFixed(1), y1: bottom, y2: bottom + 4, class: "vx-chart-axis" }, grid);
-      if (name && x > end - 1) { words = `${name} ${text}`; continue; }
+      if (name && x > end - 1) continue;
       if (!name || x + 3.3 * text.length < free) shape("text", { x: x.toFixed(1), y: bottom + 16, "text-anchor": "middle" }, texts, text);
     }
     if (name) shape("text", { x: end, y: bottom + 16, "text-anchor": "end", class: "vx-chart-name" }, texts, words);

@@ -92,6 +92,7 @@ function render({ model, el }) {
   function rowOf(index) {
     if (made.has(index)) return made.get(index);
     const node = tree.nodes[index], row = make("div", "vx-tree-row"), share = tree.whole ? node.params / tree.whole : 0;
+    if (node.params && !node.trainable) row.classList.add("vx-tree-frozen");
     row.setAttribute("role", "row");
     row.tabIndex = -1;
     row.dataset.index = String(index);
@@ -107,7 +108,8 @@ function render({ model, el }) {
     make("span", "vx-tree-label", name, node.name);
     cell(row, "vx-tree-kind", node.kind, node.kind);
     cell(row, "vx-tree-shape", node.shape, node.shape);
-    cell(row, "vx-tree-params", node.params ? short(node.params, "B") : "–", `${exact(node.params)} parameters`);
+    cell(row, "vx-tree-params", node.params ? short(node.params, "B") : "–",
+      `${exact(node.params)} parameters${node.params && !node.trainable ? ", all frozen" : ""}`);
     const part = cell(row, "vx-tree-share", node.params ? percent(share) : "", `${percent(share)} of the model's parameters`);
     if (node.params) make("i", "", part).style.setProperty("--vx-share", String(share));
     cell(row, "vx-tree-flops", node.flops === null ? "–" : short(node.flops, "G"),

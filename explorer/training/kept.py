@@ -1,0 +1,192 @@
+"""What a run keeps of each epoch, so that one can go back and look: the weights that learn, and nothing else.
+
+    run.checkpoints                # (0, 1, 2, 3): after how many epochs; 0 is before the first
+    run.model_at(1)                # a copy of the model as it was then
+
+A frozen body is the same after every epoch: a head-only run keeps a few kB an epoch. What grows too large is thinned: every
+second epoch goes, then every second of those that are left; the first, the best and the last stay.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import threading
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from explorer.models.contract import VisionModel
+from explorer.models.weights import LoadReport
+from explorer.training.checkpoint import write_whole
+
+MEMORY_BYTES = 256 * 1024**2  # of one run without a folder
+DISK_BYTES = 1024**3          # of one run_dir
+SAVED_BYTES = 16 * 1024**2    # that `Run.save` puts beside the model
+MOST = 200                    # epochs, however small
+FOLDER = "epochs"             # below a run_dir, and below what `Run.save` wrote
+
+
+def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
+    """{name in `network`: name in `model`} of what learning changes: trainable weights, and buffers of parts that learn.
+
+    network: `model` itself, or the part of it that learns behind a frozen body
+    """
+    training = {id(part): part.training for part in network.modules()}
+    network.train()  # frozen BatchNorm layers stay in evaluation: their statistics do not change
+    kept = network.state_dict(keep_vars=True)
+    found = [name for name, weight in network.named_parameters(remove_duplicate=False) if weight.requires_grad and name in kept]
+    for path, part in network.named_modules():
+        found += [name for key in part._buffers if part.training and (name := f"{path}.{key}".lstrip(".")) in kept]
+        part.training = training[id(part)]
+    if network is model:
+        return {name: name for name in found}
+    names = {id(value): name for name, value in model.state_dict(keep_vars=True).items()}
+    return {name: names[id(kept[name])] for name in found}
+
+
+class KeptWeights:
+    """The weights that learn by epoch, named as in the model: in memory, or in a folder as one safetensors file an epoch.
+
+    room: bytes that all of them may take, which are `MOST` at most. In memory the best epoch is not counted, since the run holds it anyway; a folder
+          takes three epochs at least. May be read while another thread keeps.
+    """
+
+    def __init__(self, folder: Path | None = None, *, room: int | None = None):
+        self.folder = folder
+        self.room = room if room is not None else MEMORY_BYTES if folder is None else DISK_BYTES
+        self.best: int | None = None  # the epoch that is never let go
+        self._guard = threading.Lock()
+        self._held: dict[int, dict[str, Tensor]] = {}
+        self._step = 1  # every so many epochs is kept
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        with self._guard:
+            return tuple(sorted(self._epochs()))
+
+    def keep(self, epoch: int, weights: dict[str, Tensor], *, best: bool = False) -> None:
+        """Keep weights that nobody changes any more as those after `epoch` epochs. Raises OSError for a full disk."""
+        if self.folder is not None:
+            from safetensors.torch import save_file
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tensors = {name: value.contiguous() for name, value in weights.items()}
+            write_whole(self._path(epoch), lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+        with self._guard:
+            if self.folder is None:
+                self._held[epoch] = weights
+            self.best = epoch if best else self.best
+            self._thin(epoch)
+
+    def weights(self, epoch: int) -> dict[str, Tensor]:
+        """What learns, as it was after `epoch` epochs. Raises ValueError for one that is not kept."""
+        if epoch not in self.checkpoints:
+            there = ", ".join(map(str, self.checkpoints)) or "none"
+            raise ValueError(f"There is no checkpoint after {epoch} epochs. There are: {there}. (0 is before the first.)")
+        if self.folder is None:
+            return self._held[epoch]
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(self._path(epoch))
+        except Exception as error:  # whatever a damaged file can raise
+            raise ValueError(f"The checkpoint '{self._path(epoch)}' can't be read ({type(error).__name__}): it is damaged, "
+                             "or was taken away.") from error
+
+    def forget(self, *, behind: int) -> None:
+        """Drop the epochs after `behind`: a resumed run makes them anew."""
+        with self._guard:
+            for epoch in [epoch for epoch in self._epochs() if epoch > behind]:
+                self._drop(epoch)
+
+    # --- where they are, and how much ---
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"{epoch:04d}.safetensors"
+
+    def _epochs(self) -> list[int]:
+        if self.folder is None:
+            return list(self._held)
+        return [int(path.stem) for path in self.folder.glob("*.safetensors") if re.fullmatch(r"\d{4,9}", path.stem)]
+
+    def _thin(self, last: int) -> None:
+        """Let go of what is too much: every second epoch, then every second of the rest; at last the first, then the last."""
+        always = (0, last, self.best)
+        self._drop_between(always)
+        while self._too_much() and any(epoch not in always for epoch in self._epochs()):
+            self._step *= 2
+            self._drop_between(always)
+        for epoch in (0, last):
+            if self._too_much() and epoch in self._epochs() and epoch != self.best:
+                self._drop(epoch)
+
+    def _too_much(self) -> bool:
+        if len(self._epochs()) > MOST:
+            return True
+        if self.folder is not None:
+            sizes = [self._path(epoch).stat().st_size for epoch in self._epochs()]
+            return sum(sizes) > max(self.room, 3 * max(sizes, default=0))
+        return sum(value.nbytes for epoch, held in self._held.items() if epoch != self.best for value in held.values()) > self.room
+
+    def _drop_between(self, always: tuple[int | None, ...]) -> None:
+        for epoch in self._epochs():
+            if epoch % self._step and epoch not in always:
+                self._drop(epoch)
+
+    def _drop(self, epoch: int) -> None:
+        if self.folder is None:
+            del self._held[epoch]
+        else:
+            self._path(epoch).unlink(missing_ok=True)
+
+
+class HasCheckpoints:
+    """What a run and a run from a folder share: `name`, `model`, `recipe` and `kept` are theirs."""
+
+    kept: KeptWeights
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """After how many epochs the weights can be had again; 0 is before the first. Empty where none were kept."""
+        return self.kept.checkpoints
+
+    def model_at(self, epoch: int) -> VisionModel:
+        """A copy of the model as it was after `epoch` epochs (0: before the first), in evaluation mode.
+
+        The averaged weights, where the run has such (ema). Raises ValueError for an epoch that is not in `checkpoints`.
+        """
+        weights = self.kept.weights(epoch)  # before anything is copied
+        model = copy.deepcopy(self.model).eval()
+        put_into(model, weights)
+        name_epoch(model, self.name, epoch, self.recipe.epochs)
+        return model
+
+
+def put_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Make a copy of a run's model what it was when it had these `weights`. Raises ValueError where they don't fit."""
+    try:
+        strange = model.load_state_dict(weights, strict=False).unexpected_keys
+    except RuntimeError as error:  # other shapes
+        strange = str(error).splitlines()[-1:]
+    if strange:
+        raise ValueError(f"The checkpoint is of another model: {strange[0].strip()} does not fit.")
+
+
+def name_epoch(model: VisionModel, run: str, epoch: int, epochs: int) -> None:
+    """Let a copy say which state of which run it has."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    model.config = model.config.with_(tag=f"{run}, epoch {epoch}")
+    when = f"after epoch {epoch} of {epochs}" if epoch else "before the first epoch"
+    model.load_report = LoadReport(f"{run}, {when}", name=model.config.name, loaded=len(model.state_dict()))
+
+
+def save_epochs(kept: KeptWeights, folder: Path) -> None:
+    """Put the kept epochs beside a saved model, where all of them together are small; what was there before goes."""
+    saved = KeptWeights(folder / FOLDER, room=2 * SAVED_BYTES)
+    saved.forget(behind=-1)
+    epochs = kept.checkpoints
+    if epochs and len(epochs) * sum(value.nbytes for value in kept.weights(epochs[0]).values()) <= SAVED_BYTES:
+        for epoch in epochs:
+            saved.keep(epoch, kept.weights(epoch))

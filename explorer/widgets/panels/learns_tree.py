@@ -1,0 +1,81 @@
+"""Which modules learn and which are frozen, as a tree that is made when it is opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as W
+
+from explorer.widgets.parts.tree import ModuleTree
+from explorer.widgets.worker import Ticket, Worker
+
+log = logging.getLogger(__name__)
+
+
+def empty_with_flags(model: Any) -> Any:
+    """A copy without numbers, so that nobody's weights are touched, on which the same parameters may learn."""
+    from explorer.models.surgery import empty_copy
+
+    empty = empty_copy(model)
+    for mine, theirs in zip(empty.parameters(), model.parameters()):
+        mine.requires_grad_(theirs.requires_grad)
+    return empty
+
+
+class LearnsTree(W.Accordion):
+    """A shut drawer with a module tree; frozen modules are grey. `refresh` when `model()` would give another one.
+
+    model: gives the network whose parameters are frozen or not, or None; asked in a thread of its own. Its weights are
+           left alone: it may be learning
+    """
+
+    def __init__(self, title: str, model: Callable[[], Any]):
+        self.tree, self.note = ModuleTree(), W.HTML()
+        self._model, self._shown = model, None
+        self.worker = Worker("explorer-learns")
+        super().__init__([W.VBox([self.note, self.tree])], titles=(title,), selected_index=None)
+        self.observe(self._opened, "selected_index")
+
+    def _opened(self, _change: Any) -> None:
+        if self.selected_index is not None:
+            self.worker.submit(self._draw)
+
+    def refresh(self) -> None:
+        """Draw anew, if it is open; otherwise that is done when it is opened."""
+        if self.selected_index is None:
+            self._shown = None
+        self._opened(None)
+
+    def _draw(self, ticket: Ticket) -> None:
+        try:
+            model = self._model()
+            if model is None:
+                self.note.value = '<span class="vx-soft">There is no model yet.</span>'
+                return
+            flags = tuple(p.requires_grad for p in model.parameters())
+            if self._shown is not None and self._shown[0] is model and self._shown[1] == flags:
+                return
+            from explorer.inspection.modules import module_tree
+
+            root = module_tree(empty_with_flags(model))
+            if ticket.stale:
+                return
+            self.tree.show(root.rows(), title=model.config.architecture)
+            self._shown = model, flags
+            self.note.value = (f'<span class="vx-soft">{root.trainable:,} of {root.params:,} parameters learn. Grey modules are frozen: they stay '
+                               "as they are.</span>")
+        except Exception as error:
+            log.warning("no tree of what learns", exc_info=error)
+            self.note.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
+
+    def wait(self, timeout: float | None = 60) -> bool:
+        """Block until the tree is drawn; False after `timeout` seconds."""
+        return self.worker.wait(timeout)
+
+    def close(self) -> None:
+        self.worker.close()
+        self._model, self._shown = lambda: None, None
+        super().close()
