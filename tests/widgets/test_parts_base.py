@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
+from pathlib import Path
 
 import comm
 import numpy as np
@@ -11,14 +13,18 @@ import traitlets
 from comm.base_comm import BaseComm
 from ipywidgets.widgets.widget import _instances
 
-from explorer.widgets.parts.image_input import ImageInput
-from explorer.widgets.parts.live_chart import LiveChart
+from explorer.widgets.parts import base
 from explorer.widgets.parts.mosaic import FeatureMosaic
-from explorer.widgets.parts.photo_strip import PhotoStrip
-from explorer.widgets.parts.run_table import RunTable
-from explorer.widgets.parts.tree import ModuleTree
 
-PARTS = [FeatureMosaic, ModuleTree, ImageInput, LiveChart, PhotoStrip, RunTable]
+
+def every_part() -> list[type[base.ExplorerPart]]:
+    """The views in `widgets/parts`, all of them: one is a class with a script."""
+    for file in sorted(Path(base.__file__).parent.glob("*.py")):
+        importlib.import_module(f"explorer.widgets.parts.{file.stem}")
+    return sorted(base.ExplorerPart.__subclasses__(), key=lambda part: part.__name__)
+
+
+PARTS = every_part()
 
 
 def record_messages(monkeypatch) -> list[tuple[str, dict, list]]:

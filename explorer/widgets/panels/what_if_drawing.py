@@ -1,0 +1,223 @@
+"""What the panel that changes the photo says and draws: sentences, pairs of bars, a curve, a figure to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from explorer.inspection import draw
+from explorer.widgets import export
+from explorer.widgets.parts.evaluation_card import themed_svg
+from explorer.widgets.snippets import literal
+
+if TYPE_CHECKING:  # importing these loads torch
+    from PIL import Image
+
+    from explorer.inspection.look import Look, Prediction
+    from explorer.inspection.perturb import Change
+    from explorer.inspection.robustness import Flip, RobustnessCurve
+
+SIDE = 260  # of a photo on the screen, in pixels: two fit beside each other on a narrow page
+SHOWN = 5   # classes whose bars are shown, at most
+TOP = 3     # classes shown of a spoilt photo
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """The photo at one strength: picture, what became of the probabilities, the answer before and now."""
+
+    picture: Image.Image
+    changes: tuple[Change, ...]
+    was: Prediction
+    now: Prediction
+
+
+def unsuitable(look: Look | None) -> str:
+    """Why nothing can be tried with this look; "" where all can."""
+    if look is None:
+        return "Choose a model and a photo: then the photo can be changed here."
+    if not len(look.logits):
+        return "This model has no classifier, so it has no answer that could change: choose one with classes."
+    if len(look.logits) < 2:
+        return "This model knows only one class, so there is no decision that could change: choose one with more."
+    return ""
+
+
+def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
+    """The photo of a look at one strength, and what the model says to it: one pass."""
+    from explorer.inspection.look import look as look_at
+    from explorer.inspection.look import top_predictions
+    from explorer.inspection.perturb import Change, look_before
+    from explorer.inspection.robustness import KINDS, perturb
+
+    before = look_before(model, look.image, look)
+    was, shares = top_predictions(before.logits, before.labels, 1)[0], before.logits.softmax(0)
+    photo = perturb(before.image, kind, value)
+    known = KINDS[kind]
+    untouched = value == known.start and not known.whole
+    after = before if untouched else look_at(model, photo, topk=TOP)
+    now, best = after.logits.softmax(0), top_predictions(after.logits, after.labels, TOP)
+    indices = dict.fromkeys([was.index, *(one.index for one in best)])
+    changes = tuple(Change(before.labels[i], i, float(shares[i]), float(now[i])) for i in indices)
+    return Spoilt(draw.thumbnail(photo, SIDE), changes, was, best[0])
+
+
+def covers(box: Sequence[float], size: tuple[int, int]) -> bool:
+    """Whether a box (left, top, right, bottom) holds a whole photo (width, height)."""
+    return box[0] <= 0 and box[1] <= 0 and box[2] >= size[0] and box[3] >= size[1]
+
+
+def main(changes: Sequence[Change]) -> list[Change]:
+    """The class in question, and then those that are or were the likeliest; at most SHOWN."""
+    rest = sorted(changes[1:], key=lambda one: -max(one.before, one.after))
+    return [changes[0], *rest[:SHOWN - 1]]
+
+
+def points(change: Change) -> str:
+    """The difference in percentage points, with its sign."""
+    difference = 100 * (change.after - change.before)
+    if difference != difference:
+        return "not a number"
+    text = f"{difference:+.1f} points"
+    return "±0.0 points" if text in ("+0.0 points", "-0.0 points") else text.replace("-", "−")
+
+
+def verdict(change: Change, was: Prediction, now: Prediction) -> str:
+    """What became of one class, and of the answer."""
+    from explorer.inspection.look import percent
+
+    text = f"{change.label}: {percent(change.before)} before, {percent(change.after)} now ({points(change)})."
+    if was.index == now.index:
+        return f"{text} The answer is still {now.label}."
+    return f"{text} The answer was {was.label}; now it is {now.label} ({percent(now.probability)})."
+
+
+def class_literal(index: int, labels: Sequence[str]) -> str:
+    """A class as Python: its name where that names it alone, else its index."""
+    from explorer.inspection.attribution import find_class
+
+    try:
+        named = find_class(labels[index], labels) == index
+    except ValueError:
+        named = False
+    return literal(labels[index]) if named else str(index)
+
+
+def sentence_of(error: Exception) -> str:
+    """What went wrong, for a person; the traceback is in the log."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
+        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
+    if isinstance(error, (ValueError, TypeError)):
+        return text
+    return f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
+
+
+# --- pictures, bars and charts --------------------------------------------------------------------------------------
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
+
+
+def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:
+    """Pictures side by side with their captions: (picture, caption, format of the file)."""
+    figures = []
+    for picture, caption, format in pictures:
+        few = ' class="vx-whatif-few"' if max(picture.size) < 128 else ""  # pixels that can be counted stay squares
+        source, side = draw.data_uri(picture, format=format), 192 if few else picture.width
+        figures.append(f'<figure style="max-width:{side}px"><img alt="" src="{source}"{few}>'
+                       f"<figcaption>{escape(caption)}</figcaption></figure>")
+    return f'<div class="vx-whatif-shots">{"".join(figures)}</div>'
+
+
+def changes_html(changes: Sequence[Change]) -> str:
+    """Probabilities before and now as pairs of bars; numbers and differences are text, names are untrusted."""
+    from explorer.inspection.look import percent
+
+    rows = []
+    for one in changes:
+        numbers = f"{percent(one.before)} → {percent(one.after)}"
+        rows.append(f'<li><span class="vx-name">{escape(one.label)}</span>'
+                    f'<span class="vx-value">{numbers} <b>{points(one)}</b></span>'
+                    f'<span class="vx-track"><span class="vx-bar vx-whatif-was" style="width:{width(one.before)}"></span></span>'
+                    f'<span class="vx-track"><span class="vx-bar" style="width:{width(one.after)}"></span></span></li>')
+    return ('<div class="vx-whatif-key" aria-hidden="true"><span class="vx-whatif-was"></span>before'
+            '<span class="vx-whatif-now"></span>now</div>'
+            f'<ol class="vx-predictions vx-whatif-bars" aria-label="Probabilities, before and now">{"".join(rows)}</ol>')
+
+
+def width(share: float) -> str:
+    """A share as the width of a bar; not a number: none."""
+    return f"{share if share == share else 0:.2%}"
+
+
+def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -> str:
+    """The curve as a chart in the page's colours, with a mark at the slider's strength; "" without a curve."""
+    if curve is None or not curve.points:
+        return ""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+    draw_curve(figure.subplots(), curve, flip, value)
+    said = "; ".join(f"{point.value:g}: {point.probability:.0%}" for point in curve.points)
+    return themed_svg(export.titled(figure, ""), f"Probability of {curve.reference.label} by strength. {said}")
+
+
+def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: float) -> None:
+    """p(first answer) over the strength; rings are strengths with another answer, the dotted line is `value`."""
+    place.plot(curve.values, curve.probabilities, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)
+    other = [point for point in curve.points if point.flipped]
+    if flip is not None and flip.found and flip.first_other.value not in curve.values:
+        other.append(flip.first_other)
+    place.plot([point.value for point in other], [point.probability for point in other], "o", markersize=9,
+               markerfacecolor="none", markeredgecolor="#d9803a", label="another answer")
+    place.axvline(value, linestyle=":", color="#888888")
+    if curve.values[0] > curve.values[-1]:  # JPEG and brightness: stronger is further to the right, as on the slider
+        place.set_xscale("log")
+        place.invert_xaxis()
+        place.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        place.xaxis.set_minor_formatter(lambda x, _: "")
+    place.set(ylim=(-0.04, 1.04), xlabel=curve.kind.unit, ylabel=f"p({export.shortened(curve.reference.label, 26)})")
+    place.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    place.grid(alpha=0.3)
+    place.spines[["top", "right"]].set_visible(False)
+    for label in (place.xaxis.label, place.yaxis.label):
+        label.set_parse_math(False)
+    if other:
+        place.legend(fontsize=8, frameon=False)
+
+
+def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change], *, curve: RobustnessCurve | None = None,
+          flip: Flip | None = None, value: float = 0) -> Any:
+    """Pictures, bars before and now, and a curve, as a matplotlib Figure."""
+    from matplotlib.figure import Figure
+
+    from explorer.inspection.look import percent
+
+    chart = curve is not None and len(curve.points) > 0
+    ratios = [2.4] * len(pictures) + [4.2] + [4] * chart
+    figure = Figure(figsize=(sum(ratios) + 0.4, 3.6), layout="constrained")
+    places = figure.subplots(1, len(ratios), width_ratios=ratios)
+    for place, (picture, caption) in zip(places, pictures):
+        place.imshow(picture)
+        place.set_title(caption, fontsize=9, parse_math=False)
+        place.set_axis_off()
+    bars = places[len(pictures)]
+    rows = range(len(changes))
+    for shift, colour, name, shares in ((-0.2, "#9aa5b1", "before", [one.before for one in changes]),
+                                        (0.2, export.ACCENT, "now", [one.after for one in changes])):
+        drawn = bars.barh([at + shift for at in rows], shares, 0.36, color=colour, label=name)
+        bars.bar_label(drawn, [percent(share) for share in shares], padding=3, fontsize=8)
+    bars.set_yticks(rows, [export.shortened(one.label, 24) for one in changes], fontsize=9)
+    bars.invert_yaxis()
+    bars.set(xlim=(0, 1.3), xticks=(0, 0.5, 1))  # the numbers stand at the right of the bars
+    bars.set_xlabel("probability", x=0.5 / 1.3)
+    bars.spines[["top", "right"]].set_visible(False)
+    bars.spines["bottom"].set_bounds(0, 1)
+    bars.legend(fontsize=8, frameon=False, loc="lower right")
+    if chart:
+        draw_curve(places[-1], curve, flip, value)
+    return figure
