@@ -4,6 +4,7 @@
     vision-explorer list '*resne*t*' --pretrained           # model names
     vision-explorer show resnet50                           # the card of one model
     vision-explorer predict cat.jpg --model resnet50        # what is on the photo
+    vision-explorer compare cat.jpg --models resnet50 convnext_tiny --speed     # models side by side
     vision-explorer finetune resnet50 photos/ --save mine   # teach it your classes: a folder of photos each
     vision-explorer evaluate mine photos/                   # how good it is, and where it errs
 
@@ -38,6 +39,7 @@ PROGRAM = "vision-explorer"
 DEFAULT_MODEL = "tf_efficientnet_lite0"  # its weights install with explorer
 TOUR_FOLDER = "vision-explorer-tour"
 TOUR = "tour.ipynb"
+ANSWERS_SHOWN = 20  # photos whose answers `compare` prints
 RECORD = ".vision-explorer.json"  # in the tour's folder: what was copied, to tell whether a person changed it
 
 
@@ -153,6 +155,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     predict.add_argument("--json", action="store_true", help="as JSON")
     predict.set_defaults(run=run_predict)
 
+    _add_compare(commands, every)
     _add_finetune(commands, every)
     _add_evaluate(commands, every)
 
@@ -186,6 +189,26 @@ FINER = (  # further settings of a recipe: (name, kind, what it does)
     ("save-every", int, "a checkpoint after so many batches too"),
     ("threads", int, "CPU threads (default: all but one)"),
 )
+
+
+def _add_compare(commands: Any, every: argparse.ArgumentParser) -> None:
+    both = commands.add_parser(
+        "compare", parents=[every], help="show the same photos to several models",
+        usage=f"{PROGRAM} compare PHOTO [PHOTO ...] [--models NAME NAME ...] [options]",
+        description="Show the same photos to 2 to 8 models: their sizes, answers, agreement and speed side by side. "
+        "Exit code 1 if a model or a photo is left out.")
+    add = both.add_argument
+    add("photos", nargs="+", metavar="PHOTO", help="photos, one folder, or flowers5; a folder with a folder for each "
+        "class is judged too")
+    add("--models", nargs="+", metavar="NAME", help="see `list` (default: those whose weights install with explorer)")
+    add("--speed", action="store_true", help="measure latency, throughput and memory here, the models taking turns")
+    add("--csv", type=Path, metavar="FILE", help="write the table with full numbers")
+    add("--answers", type=Path, metavar="FILE", help="write a line for each photo with every model's first answer")
+    add("--figure", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf")
+    add("--kind", default="scatter", choices=("scatter", "predictions", "agreement", "maps", "cams"),
+        help="what --figure draws (default: scatter, accuracy against cost)")
+    add("--markdown", action="store_true", help="print the table as Markdown")
+    both.set_defaults(run=run_compare)
 
 
 def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
@@ -555,6 +578,51 @@ def run_predict(args: argparse.Namespace) -> int:
     for row in table.errors:
         _complain(printable(row.error))
     return 1 if table.errors else 0
+
+
+# --- compare ------------------------------------------------------------------------------------------------
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    from explorer.models import weights
+    from explorer.models.factory import check_name, split_door
+
+    names = args.models or [name.partition(".")[0] for name in weights.names_here()]
+    for name in names:
+        if not split_door(name)[0]:
+            check_name(name)  # a typing error shows before a minute of passes
+    for file in filter(None, (args.csv, args.answers, args.figure)):
+        if not file.expanduser().absolute().parent.is_dir():
+            raise CommandError(f"There is no folder '{file.parent}' to write '{file.name}' into.")
+    if args.figure is not None and args.figure.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise CommandError(f"A figure is a .png, .svg or .pdf file, not '{args.figure.name}'.")
+    from explorer.inspection.compare import compare
+
+    with _bar("passes") as progress:
+        result = compare(names, args.photos[0] if len(args.photos) == 1 else args.photos, measure=args.speed,
+                         on_progress=lambda done, total, what: progress(done, total))
+    if args.csv is not None:
+        result.to_csv(args.csv.expanduser())
+    if args.answers is not None:
+        result.to_csv(args.answers.expanduser(), of="photos")
+    if args.figure is not None:
+        result.figure(args.kind).savefig(args.figure.expanduser(), dpi=144)
+    if args.markdown:
+        print(*map(printable, result.to_markdown().split("\n")), sep="\n")
+        return 1 if result.problems else 0
+
+    columns, rows = result.table()
+    print_columns([columns, *([printable(text) for text in row] for row in rows)], right=set(range(1, len(columns))))
+    answers = [("photo", *result.names)]
+    for number, photo in enumerate(result.photos[:ANSWERS_SHOWN]):
+        answers.append((printable(photo), *(printable(result.answer(i, number)) for i in range(len(result)))))
+    print()
+    print_columns(answers)
+    if (left := len(result.photos) - ANSWERS_SHOWN) > 0:
+        print(f"... and {left} more: --answers FILE writes all of them")
+    for sentence in result.captions:
+        _complain(printable(sentence))
+    return 1 if result.problems else 0
 
 
 # --- finetune -----------------------------------------------------------------------------------------------

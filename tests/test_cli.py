@@ -44,6 +44,11 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
     (["list", "--task", "dancing"], "Unknown task 'dancing'. Known: "),
     (["list", "--licence", "mitt"], "No weights are under the licence 'mitt'. There are: apache-2.0, "),
     (["show"], "the following arguments are required: NAME"),
+    (["compare"], "the following arguments are required: PHOTO"),
+    (["compare", "a.jpg", "--models", "resnet50", "resnet5O"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    (["compare", "a.jpg", "--models", "resnet50"], "Compare takes 2 to 8 models, not 1"),
+    (["compare", "a.jpg", "--csv", "no/where.csv"], "There is no folder 'no'"),
+    (["compare", "a.jpg", "--figure", "it.bmp"], "A figure is a .png, .svg or .pdf file"),
     (["finetune", "resnet18"], "the following arguments are required: DATA"),
     (["finetune", "resnet18", "flowers5", "--epochs", "0"], "'0' is not a number from 1 up"),
     (["evaluate", "resnet18", "flowers5", "--topk", "many"], "'many' is not a number from 1 up"),
@@ -525,6 +530,34 @@ def test_a_broken_photo_is_named_the_others_are_judged_and_the_exit_code_is_1(tr
     assert cli.main(["evaluate", str(trained / "mine"), "photos", "--split", "all"]) == 1
     out, err = capsys.readouterr()
     assert ": 2 photos, top-1" in out and "Left out, roses/evil\\x1b[2J.jpg" in err and "\x1b" not in out + err
+
+
+# --- compare ------------------------------------------------------------------------------------------------
+
+
+LITES = ["tf_efficientnet_lite0", "tf_efficientnet_lite1"]
+
+
+def test_compare_prints_sizes_and_answers_and_writes_its_files(tmp_path, capsys):
+    import csv
+
+    photos = [str(PHOTOS / "daisy.jpg"), str(PHOTOS / "cat_tabby.jpg")]
+    files = [tmp_path / name for name in ("table.csv", "answers.csv", "it.svg")]
+    words = ["compare", *photos, "--models", *LITES, "--csv", str(files[0]), "--answers", str(files[1]), "--figure", str(files[2])]
+    assert cli.main(words) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^tf_efficientnet_lite1 +5.42 M", out, re.MULTILINE) and re.search(r"^daisy.jpg +daisy +daisy$", out, re.MULTILINE)
+    assert "Compared with 2 photos." in err
+    table, answers = (list(csv.DictReader(file.open(encoding="utf-8"))) for file in files[:2])
+    assert [row["model"] for row in table] == LITES and [row["photo"] for row in answers] == ["daisy.jpg", "cat_tabby.jpg"]
+    assert "<svg" in files[2].read_text(encoding="utf-8")
+
+
+def test_compare_names_the_model_that_it_leaves_out_and_gives_exit_code_1(capsys):
+    words = ["compare", str(PHOTOS / "daisy.jpg"), "--models", LITES[0], "resnet18", "--markdown"]
+    assert cli.main(words) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("| model | parameters |") and "resnet18: The weights of" in out
 
 
 # --- tour: the notebooks ------------------------------------------------------------------------------------

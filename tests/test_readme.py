@@ -46,7 +46,7 @@ def test_the_python_examples_run(title, folder):
 
 def test_the_terminal_examples_run(folder):
     lines = [shlex.split(line, comments=True) for line in blocks("In a terminal", "").splitlines()]
-    assert [words[1] for words in lines] == ["list", "show", "predict", "finetune", "evaluate", "tour"]
+    assert [words[1] for words in lines] == ["list", "show", "predict", "compare", "finetune", "evaluate", "tour"]
     for words in lines[:-1]:  # the tour does not end by itself; test_cli opens it
         command = [sys.executable, "-m", "explorer", *words[1:]]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)

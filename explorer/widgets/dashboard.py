@@ -10,6 +10,10 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.export import page_html, snapshot_html
+from explorer.widgets.panels.compare import ComparePanel
+from explorer.widgets.panels.embeddings import EmbeddingsPanel
+from explorer.widgets.panels.evaluate import EvaluatePanel
+from explorer.widgets.panels.explain_tab import ExplainTab
 from explorer.widgets.panels.finetune import FinetunePanel, known_runs
 from explorer.widgets.panels.images import ImagesPanel, gallery
 from explorer.widgets.panels.modules import ModulesPanel
@@ -55,16 +59,20 @@ class Dashboard(W.VBox):
         self.predictions = PredictionsPanel(self.session)
         self.stages = StagesPanel(self.session)
         self.modules = ModulesPanel(self.session)
+        self.explain = ExplainTab(self.session, self.images.photos)
+        self.compare = ComparePanel(self.session, self.images.photos)
         self.finetune = FinetunePanel(self.session)
         self.runs = RunsPanel(self.session)
+        self.evaluate = EvaluatePanel(self.session)
+        self.embeddings = EmbeddingsPanel(self.session, self.images.photos)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
 
         head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
-        self.tabs = W.Tab([self.stages, self.modules, self.finetune, self.runs],
-                          titles=("Feature maps", "Modules", "Train", "Runs"))
+        self.tabs = W.Tab([self.stages, self.modules, self.explain, self.compare, self.embeddings, self.finetune, self.runs, self.evaluate],
+                          titles=("Feature maps", "Modules", "Explain", "Compare", "Embeddings", "Train", "Runs", "Evaluate"))
         columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
         columns.add_class("vx-columns")
         super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
@@ -124,10 +132,15 @@ class Dashboard(W.VBox):
     # --- status ------------------------------------------------------------------------------------------
 
     def _open_tab(self, _change=None) -> None:
-        """Panels that few sessions need are built when they are first looked at."""
-        panel = self.tabs.children[self.tabs.selected_index or 0]
-        if hasattr(panel, "build"):
-            panel.build()
+        """Panels that few sessions need are built when they are first looked at; some rest while they are out of sight."""
+        front = self.tabs.children[self.tabs.selected_index or 0]
+        for panel in self.tabs.children:
+            if panel is not front and hasattr(panel, "seen"):
+                panel.seen(False)
+        if hasattr(front, "build"):
+            front.build()
+        if hasattr(front, "seen"):
+            front.seen(True)
 
     def _show_working(self, _change=None) -> None:
         busy = self.session.busy

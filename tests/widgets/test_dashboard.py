@@ -38,7 +38,8 @@ def test_it_needs_few_widgets():
     before = len(registry._instances)
     dash = explorer.Dashboard()
     dash.wait()
-    assert len(registry._instances) - before < 150  # each costs a notebook about a millisecond and 4 kB
+    # Each costs a notebook about a millisecond and 4 kB. Tabs that were not looked at yet are two: a box and its layout.
+    assert len(registry._instances) - before < 170
     dash.close()
 
 

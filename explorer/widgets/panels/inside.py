@@ -1,0 +1,290 @@
+"""Inside the model: what its stages tell apart, filters, activations, gradients, attention, what a channel answers to.
+
+One thing is shown at a time, and only that is worked out, for the model and the photo on the screen. What the look
+holds is drawn from it and follows the photo; what costs passes says so, begins on a click, and can be stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from explorer.widgets import export
+from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.inside_attention import Attention
+from explorer.widgets.panels.inside_block import Block
+from explorer.widgets.panels.inside_channel import Channel
+from explorer.widgets.panels.inside_gradients import Gradients
+from explorer.widgets.panels.inside_stages import Activity, Colours, FirstFilters
+from explorer.widgets.session import Session
+from explorer.widgets.worker import Ticket, Worker
+
+if TYPE_CHECKING:
+    from explorer.inspection.look import Look
+
+log = logging.getLogger(__name__)
+
+BLOCKS: tuple[type[Block], ...] = (Colours, FirstFilters, Activity, Gradients, Attention, Channel)
+GAP = 0.2             # seconds between two drawings of the progress, at least
+MOST_LOOKS = 24       # photos of the gallery that are looked at together
+MOST_BYTES = 256e6    # of their feature maps, which are held as long as the model and this view stay
+
+
+class Job:
+    """What runs in the background asks it whether to end, and tells it how far it is."""
+
+    def __init__(self, panel: InsidePanel, block: Block, key: Hashable, ticket: Ticket, stop: threading.Event):
+        self._panel, self._block, self._key, self._ticket, self._stop = panel, block, key, ticket, stop
+        self._last = 0.0
+
+    def ended(self) -> bool:
+        """Whether the reader has stopped it, or nobody waits for it any more."""
+        return self._stop.is_set() or self._ticket.stale or self._panel._gone
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last > GAP or done == total:
+            self._last = now
+            with self._panel.session.lock:
+                if not self._panel._gone and self._block.wanted == self._key:
+                    self._block.advance(done, total)
+
+
+class InsidePanel(Panel):
+    """Built when it is first looked at (`build`); nothing is drawn while something else is in front: `seen(False)`."""
+
+    name = "Inside the model"
+    draw_on = ("look",)
+    guide = """
+        <p><b>What you see.</b> <i>Colours of a stage</i>: the three directions in which the places of a stage's map differ most,
+        as red, green and blue; places of like colour look alike to the model
+        (<a href="https://arxiv.org/abs/2104.14294">Caron and others, 2021: DINO</a>;
+        <a href="https://arxiv.org/abs/2304.07193">Oquab and others, 2023: DINOv2</a>). <i>First filters</i>: the weights that
+        meet the photo's own pixels; grey is zero
+        (<a href="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks">Krizhevsky
+        and others, 2012</a>). <i>Activations</i>: how the numbers of each stage are spread, and which channels stay silent.
+        <i>Gradient flow</i>: how strongly each layer would be asked to change by this photo
+        (<a href="https://proceedings.mlr.press/v9/glorot10a.html">Glorot and Bengio, 2010</a>). <i>Attention</i>: from which
+        places each head of a transformer takes what it mixes (<a href="https://arxiv.org/abs/1706.03762">Vaswani and others,
+        2017</a>; <a href="https://arxiv.org/abs/2010.11929">Dosovitskiy and others, 2020</a>). <i>Photos of a channel</i>: those
+        to which one channel answers most (<a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014</a>).</p>
+        <p><b>What it does not prove.</b> A colour means “alike” or “different” within these pictures, and its order says nothing
+        of importance. Noise in filters is a sign of little training, no proof. A channel that is silent on a few photos may
+        speak on others, and behind another function than a ReLU “never above 0” is not dead. Gradients are small where the
+        model is sure already: compare the shape of the curve, not its height. Attention tells what is mixed, not what
+        decides; very different attention can lead to the same answer
+        (<a href="https://arxiv.org/abs/1902.10186">Jain and Wallace, 2019</a>). A few photos always have something in common:
+        look at more than one folder before you give a channel a name.</p>"""
+
+    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
+        """photos: (title, source) of each photo of the gallery."""
+        self.photos = photos
+        self.worker: Worker | None = None
+        self.view: W.Dropdown | None = None
+        self.turn = self.models = 0         # count looks and models: what was drawn from an older one is known by it
+        self.blocks: dict[str, Block] = {}  # those that were shown, by name
+        self._look: Look | None = None
+        self._model: Any = None
+        self._looks: dict[int, Look] = {}   # of photos of the gallery by this model, without their large photos
+        self._asked: Block | None = None    # who asked the worker last
+        self._stop = threading.Event()
+        self._in_front = True
+        self._gone = False
+        super().__init__(session)
+        self.add_class("vx-inside")
+
+    def build(self) -> None:
+        """Make the menu and the first view; nothing where they are there already."""
+        with self.session.lock:
+            if self.view is not None or self._gone:
+                return
+            self.view = labelled("Show", W.Dropdown, options=[(one.menu, one.name) for one in BLOCKS],
+                                 layout=W.Layout(width="auto"))
+            self.about, self.body = W.HTML(), W.Box()
+            self.body.add_class("vx-inside-body")
+            self.worker = Worker("explorer-inside")
+            line = W.HBox([self.view, self.about])
+            line.add_class("vx-inside-menu")
+            self.fill([line, self.body])
+            self.view.observe(self._chosen, "value")
+            self._chosen()
+
+    @property
+    def block(self) -> Block | None:
+        """The one that is shown."""
+        return None if self.view is None else self.blocks.get(self.view.value)
+
+    def _chosen(self, _change: Any = None) -> None:
+        with self.session.lock:
+            name = self.view.value
+            if name not in self.blocks:
+                self.blocks[name] = next(one for one in BLOCKS if one.name == name)(self)
+            block = self.blocks[name]
+            self.body.children = [block]
+            self.about.value = f'<span class="vx-soft">{block.about}</span>'
+            self.draw()
+            self.changed()
+
+    def seen(self, in_front: bool) -> None:
+        """Whether the reader sees this panel; what changed meanwhile is drawn when they come back."""
+        self._in_front = in_front
+        if self.view is None:
+            return
+        with self.session.lock:
+            if in_front:
+                self.draw()
+            else:
+                self._looks = {}
+
+    def draw(self) -> None:
+        """Another model or photo is on the screen, or another view."""
+        if self.view is None or not self._in_front or self._gone:
+            return
+        look, model = self.session.look, self.session.model
+        if look is not self._look:
+            self._look, self.turn = look, self.turn + 1
+        if model is not self._model:
+            self._model, self._looks, self.models = model, {}, self.models + 1
+        block = self.block
+        if look is None:
+            block.clear("Choose a photo: what the model makes of it appears here.")
+        elif model is not None:
+            block.follow(look, model)
+
+    # --- in the background ------------------------------------------------------------------------------------
+
+    def ask(self, block: Block, key: Hashable, step: Callable[[Job], Any]) -> None:
+        """Run `step(job)` and show what it gives in `block`, if `key` is still what the block wants then."""
+        with self.session.lock:
+            if self._gone:
+                return
+            self._stop.set()  # one thing at a time, the newest
+            before, self._asked = self._asked, block
+            if before is not None and before is not block:
+                before.dropped()
+            self._stop = stop = threading.Event()
+            block.begun(key)
+        self.worker.submit(lambda ticket: self._work(Job(self, block, key, ticket, stop), block, key, step))
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _work(self, job: Job, block: Block, key: Hashable, step: Callable[[Job], Any]) -> None:
+        found, problem, expected = None, "", True
+        try:
+            found = step(job)
+        except Exception as error:
+            expected = isinstance(error, (ValueError, IndexError, OSError))
+            log.log(logging.INFO if expected else logging.ERROR, "%s could not be shown", block.name, exc_info=error)
+            problem = sentence(error)
+        with self.session.lock:
+            if self._gone or block.wanted != key:
+                return
+            try:
+                block.done(found, problem, expected=expected)
+            except Exception as error:
+                log.exception("%s could not be drawn", block.name)
+                block.done(None, sentence(error), expected=False)
+            self.changed()
+
+    def look_at_others(self, job: Job, look: Look, model: Any, most: int) -> tuple[dict[int, Look], list[str]]:
+        """Looks of photos of the gallery other than the one on the screen, by their number; and why some are missing.
+
+        At most `most`, and no more than fit into memory. Where it is stopped, those that it got.
+        """
+        from explorer.data.images import ImageError, load_image
+        from explorer.inspection.look import look as look_at
+
+        found, problems = {}, []
+        chosen = self.others(look)[:most]
+        for number, index in enumerate(chosen, 1):
+            if job.ended():
+                break
+            title, source = self.photos[index]
+            with self.session.lock:
+                kept = self._looks.get(index) if model is self._model else None
+            if kept is None:
+                try:
+                    seen = look_at(model, load_image(source))
+                except ImageError as error:
+                    problems.append(f"{title}: {error}")
+                    continue
+                kept = replace(seen, image=seen.seen)  # a camera's photo is as large as all its maps
+                with self.session.lock:
+                    if model is self._model:
+                        self._looks[index] = kept
+            found[index] = kept
+            job.progress(number, len(chosen))
+        return found, problems
+
+    def others(self, look: Look) -> list[int]:
+        """The numbers of the gallery's photos other than the one on the screen, no more than are looked at together."""
+        session = self.session
+        numbers = [index for index, (title, source) in enumerate(self.photos)
+                   if title != session.image_name and not _same_file(source, session.image_source)]
+        size = sum(4 * maps.numel() for maps in look.stages.values())
+        return numbers[:max(1, min(MOST_LOOKS, int(MOST_BYTES / max(1, size))))]
+
+    # --- to keep ----------------------------------------------------------------------------------------------
+
+    def code(self) -> str:
+        block = self.block
+        return block.code() if block is not None and block.shown is not None else ""
+
+    def figure(self) -> Any:
+        block = self.block
+        return block.figure() if block is not None and block.shown is not None else None
+
+    def heading(self) -> str:
+        block = self.block
+        return super().heading() if block is None else f"{block.heading()}: {self.session.model_name}"
+
+    def caption(self) -> str:
+        block = self.block
+        if block is None or block.shown is None:
+            return super().caption()
+        return f"{export.caption_of(self.session, photo=block.of_photo)} {block.caption()}"
+
+    def wait(self, timeout: float | None = 60) -> bool:
+        """Block until what was asked for is drawn; False after `timeout` seconds."""
+        self.build()
+        return self.worker is None or self.worker.wait(timeout)
+
+    def close(self) -> None:
+        self._gone = True
+        self._stop.set()
+        if self.worker is not None:
+            self.worker.close()
+        for block in self.blocks.values():
+            block.release()
+            close_all(block)  # also those that are not shown
+        self._look, self._model, self._looks = None, None, {}
+        super().close()
+
+
+def close_all(box: W.Box) -> None:
+    for child in box.children:
+        if isinstance(child, W.Box):
+            close_all(child)
+        child.close()
+    box.close()
+
+
+def _same_file(source: Any, other: Any) -> bool:
+    return all(isinstance(one, (str, os.PathLike)) for one in (source, other)) and os.fspath(source) == os.fspath(other)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, for a person; the traceback is in the log."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
+    if isinstance(error, (ValueError, TypeError, IndexError, OSError)):
+        return str(error)
+    return f"That did not work ({type(error).__name__}: {error}). The log of the kernel says more."

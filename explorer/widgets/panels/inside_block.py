@@ -1,0 +1,209 @@
+"""What the views of "Inside the model" share: how they ask, what they say meanwhile, and pieces of HTML and code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from explorer.widgets.snippets import literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from explorer.inspection.look import Look
+    from explorer.widgets.panels.inside import InsidePanel
+
+SIDE = 264  # pixels of a photo, and of the picture beside it
+BUNDLED = "bundled = {one.name: one for one in explorer.sample_photos()}"
+
+
+class Block(W.VBox):
+    """One view. `follow` draws what is on the screen now, or offers to. Methods are called under the session's lock.
+
+    wanted: what was asked for last, so that an older answer is known for one;  shown: what is on the screen, or None
+    """
+
+    name = ""
+    menu = ""   # the name in the menu
+    about = ""  # one line beside it; HTML written by us
+    of_photo = True  # whether what is shown hangs on the photo on the screen
+
+    def __init__(self, panel: InsidePanel):
+        self.panel, self.session = panel, panel.session
+        self.wanted: Hashable = None
+        self.shown: Any = None
+        self.running = False
+        self.problem, self.progress = W.HTML(), W.HTML()
+        super().__init__()
+        self.add_class("vx-inside-block")
+
+    # --- for subclasses ---------------------------------------------------------------------------------------
+
+    def follow(self, look: Look, model: Any) -> None:
+        """Another model or photo is on the screen, or this view has come to the front."""
+
+    def show(self, found: Any) -> None:
+        """Draw what the background gave."""
+
+    def empty(self) -> None:
+        """Take away what is drawn."""
+
+    def busy(self, running: bool) -> None:
+        """The background works for this view, or has ended: switch buttons on and off."""
+
+    def code(self) -> str:
+        return ""
+
+    def figure(self) -> Any:
+        return None
+
+    def heading(self) -> str:
+        return self.menu
+
+    def caption(self) -> str:
+        return ""
+
+    def release(self) -> None:
+        """Let go of what is large; the panel is closed."""
+        self.shown = None
+
+    # --- for the panel ----------------------------------------------------------------------------------------
+
+    def begun(self, key: Hashable) -> None:
+        self.wanted, self.shown, self.running = key, None, True  # what is drawn stays until the answer comes
+        self.busy(True)
+
+    def advance(self, done: int, total: int) -> None:
+        self.progress.value = (f'<div class="vx-run-line"><progress max="{total}" value="{done}" aria-label="photos">'
+                               f'</progress> <span class="vx-soft" role="status">{done:,} of {total:,} photos</span></div>')
+
+    def done(self, found: Any, problem: str, *, expected: bool = True) -> None:
+        """The background has ended. expected: whether a problem is one of what was asked for, such as no attention."""
+        self._ended()
+        self.complain(problem, soft=expected)
+        if problem:
+            self.shown = None
+            self.empty()
+        elif found is not None:
+            self.shown = found
+            self.show(found)
+
+    def dropped(self) -> None:
+        """Another view has asked for something: what was begun here ends without a result."""
+        if self.running:
+            self.wanted = None
+            self._ended()
+            self.complain("This was stopped when another view was opened: one thing is worked out at a time.")
+
+    def _ended(self) -> None:
+        self.running, self.progress.value = False, ""
+        self.busy(False)
+
+    def clear(self, why: str = "") -> None:
+        self.wanted = self.shown = None
+        self._ended()
+        self.problem.value = f'<span class="vx-soft">{escape(why)}</span>' if why else ""
+        self.empty()
+
+    def complain(self, text: str, *, soft: bool = False) -> None:
+        kind = "vx-note" if soft else "vx-error"
+        self.problem.value = f'<div class="{kind}" role="alert">{escape(text)}</div>' if text else ""
+
+
+# --- controls and HTML --------------------------------------------------------------------------------------------
+
+
+def row(*children: W.Widget, name: str = "vx-line") -> W.Box:
+    box = W.Box(list(children))
+    box.add_class(name)
+    return box
+
+
+def column(*children: W.Widget) -> W.VBox:
+    box = W.VBox(list(children))
+    box.add_class("vx-inside-column")
+    return box
+
+
+def button(text: str, *, primary: bool = False, **options: Any) -> W.Button:
+    style = "primary" if primary else ""
+    made = W.Button(description=text, button_style=style, layout=W.Layout(width="auto"), **options)
+    made.add_class("vx-open")
+    return made
+
+
+def picture(
+    image: Image.Image, text: str = "", *, alt: str = "", side: int = SIDE, crisp: bool = False, format: str = "PNG"
+) -> str:
+    """A picture `side` pixels wide with a line of text, which comes from outside and is escaped."""
+    from explorer.inspection.draw import data_uri
+
+    style = f"width:{side}px{';image-rendering:pixelated' if crisp else ''}"
+    words = f'<figcaption class="vx-soft">{escape(text)}</figcaption>' if text else ""
+    return (f'<figure style="width:{side}px"><img alt="{escape(alt or text)}" style="{style}" '
+            f'src="{data_uri(image, format=format)}">{words}</figure>')
+
+
+def pictures(parts: Iterable[str]) -> str:
+    return f'<div class="vx-inside-pictures">{"".join(parts)}</div>'
+
+
+def notes_html(notes: Iterable[str]) -> str:
+    return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
+
+
+def seconds_text(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def count_of(number: int, what: str = "photo") -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# --- code and figures ---------------------------------------------------------------------------------------------
+
+
+def with_imports(lines: Sequence[str], *imports: str) -> list[str]:
+    """Lines that begin with `import explorer`, and others to import beside it."""
+    order = sorted([lines[0], *imports], key=lambda line: (line != "import torch", line.startswith("from")))
+    return [*order, *lines[1:]]
+
+
+def list_lines(first: Sequence[str], photos: Sequence[tuple[str, Any]], *, name: str = "photos") -> list[str]:
+    """Lines that define a list of photos: expressions as they are, then (title, source) of photos of the gallery."""
+    from explorer.data.samples import sample_photos
+
+    bundled = {os.fspath(photo): photo.name for photo in sample_photos()}
+    if not first and [source for _, source in photos] == [photo.path for photo in sample_photos()]:
+        return [f"{name} = explorer.sample_photos()"]
+    texts = list(first)
+    for title, source in photos:
+        if not isinstance(source, (str, os.PathLike)):
+            texts.append(f"dict(dash.images.photos)[{literal(title)}]")
+        elif os.fspath(source) in bundled:
+            texts.append(f"bundled[{literal(bundled[os.fspath(source)])}]")
+        else:
+            texts.append(literal(source))
+    lines = [BUNDLED] if any(text.startswith("bundled[") for text in texts) else []
+    short = f"{name} = [{', '.join(texts)}]"
+    return lines + ([short] if len(short) <= 100 else [f"{name} = [", *(f"    {text}," for text in texts), "]"])
+
+
+def side_by_side(images: Sequence[Image.Image], *, columns: int, gap: int = 8) -> Image.Image:
+    """Pictures in rows on white, each in the middle of a cell that fits the largest."""
+    from PIL import Image
+
+    columns = min(columns, len(images))
+    wide, high = (max(image.size[i] for image in images) for i in (0, 1))
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (wide + gap) - gap, rows * (high + gap) - gap), "white")
+    for number, image in enumerate(images):
+        left, top = number % columns * (wide + gap), number // columns * (high + gap)
+        sheet.paste(image, (left + (wide - image.width) // 2, top + (high - image.height) // 2))
+    return sheet

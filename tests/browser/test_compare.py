@@ -1,0 +1,123 @@
+"""Comparing models as a reader does it: tick, compare, measure, stop, look at every side, keep the files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+
+import pytest
+
+VIEWS = ("Predictions", "Heat maps", "Feature maps", "Agreement", "Table", "Accuracy and cost")
+
+
+@pytest.fixture
+def expect():
+    return pytest.importorskip("playwright.sync_api").expect
+
+
+def open_compare(lab, expect):
+    """A dashboard of its own with the Compare tab open; what is on it."""
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(view.locator(".vx-predictions li").first).to_be_visible(timeout=60_000)
+    view.get_by_role("tab", name="Compare", exact=True).click()
+    panel = view.locator(".vx-cmp")
+    expect(panel.get_by_role("button", name="Compare", exact=True)).to_be_enabled()
+    return panel
+
+
+def press(panel, name: str) -> None:
+    panel.get_by_role("button", name=name, exact=True).click()
+
+
+def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
+    panel = open_compare(lab, expect)
+    # which models and photos
+    expect(panel.locator(".vx-cmp-chip")).to_have_count(3)
+    panel.get_by_title("Take tf_efficientnet_lite2 away").click()
+    expect(panel.locator(".vx-cmp-chip")).to_have_count(2)
+    panel.get_by_label("Add a model", exact=True).fill("resnet18")
+    panel.get_by_label("Add a model", exact=True).press("Enter")
+    expect(panel.locator(".vx-cmp-chip")).to_have_count(3)
+    expect(panel).to_contain_text("The weights of resnet18 are not on this computer")
+    panel.get_by_label("Photos", exact=True).select_option("photos of the gallery")
+    # answers on one axis; a model that can't be had is named, the others go on
+    press(panel, "Compare")
+    expect(panel.locator(".vx-cmp-bars [role=group]").first).to_be_visible(timeout=60_000)
+    expect(panel.locator(".vx-cmp-legend")).to_contain_text("tf_efficientnet_lite1")
+    expect(panel.locator(".vx-note b", has_text="resnet18")).to_be_visible()
+    before = panel.locator(".vx-cmp-bars").inner_text()
+    panel.get_by_label("Photo", exact=True).select_option(index=2)
+    expect(panel.locator(".vx-cmp-bars")).not_to_have_text(before, use_inner_text=True)
+    # heat maps of a class, maps at another stride, agreement
+    press(panel, "Heat maps")
+    panel.get_by_label("Class", exact=True).fill("beagle")
+    panel.get_by_label("Class", exact=True).press("Enter")
+    expect(panel.locator(".vx-cmp-pictures figcaption").last).to_have_text("tf_efficientnet_lite1: beagle")
+    press(panel, "Feature maps")
+    expect(panel.locator(".vx-cmp-pictures img")).to_have_count(2)
+    panel.get_by_role("slider").press("ArrowLeft")
+    expect(panel.locator(".vx-cmp-pictures figcaption").first).to_contain_text("14 × 14")
+    press(panel, "Agreement")
+    expect(panel.locator("table td", has_text="100 %")).to_have_count(2)
+    # speed: stopped, then to the end
+    press(panel, "Measure speed")
+    press(panel, "Stop")
+    expect(panel).to_contain_text("Stopped")
+    lab.run_code("measure = dash.compare.shown.result.measure\n"
+                 "dash.compare.shown.result.measure = lambda **heard: measure(warm_up=0, repeats=2, many=2, **heard)")
+    press(panel, "Measure speed")
+    expect(panel.locator(".vx-scatter canvas").first).to_be_visible(timeout=60_000)
+    expect(panel).to_contain_text("Median of 2 passes")
+    # a row opens its model in all panels; another photo is said
+    press(panel, "Table")
+    panel.locator(".vx-sorted tbody").get_by_role("button", name="tf_efficientnet_lite1").click()
+    expect(lab.page.locator(".vx-status b")).to_have_text("tf_efficientnet_lite1.in1k", timeout=60_000)
+    panel.get_by_label("Photos", exact=True).select_option("the photo on the screen")
+    expect(panel).to_contain_text("Press Compare.")
+    # files
+    with lab.page.expect_download() as answers:
+        press(panel, "Answers as CSV")
+    answers.value.save_as(tmp_path / "answers.csv")
+    with open(tmp_path / "answers.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 and rows[2]["tf_efficientnet_lite1"] == "beagle"
+    with lab.page.expect_download() as table:
+        press(panel, "Table as Markdown")
+    table.value.save_as(tmp_path / "table.md")
+    assert "| tf_efficientnet_lite0 | 4.65 M |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    press(panel, "Show code")
+    expect(panel.locator(".vx-tools-fold pre")).to_contain_text("explorer.compare(models, photos")
+    assert lab.page.js_errors == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [480, 1400])
+def test_nothing_is_cut_off_or_unreadable(lab, expect, width, dark):
+    lab.page.set_viewport_size({"width": width, "height": 900})
+    with lab.dark() if dark else contextlib.nullcontext():
+        lab.open_cells("import explorer\ndash = explorer.Dashboard()\n"
+                       "dash.tabs.selected_index = dash.tabs.children.index(dash.compare)\n"
+                       "dash.wait(); dash.compare.compare.click(); assert dash.compare.wait()\n"
+                       "dash.compare.shown.result.measure(warm_up=0, repeats=2, many=2)\ndash")
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        lab.run_all()
+        panel = lab.page.locator(".vx-cmp")
+        expect(panel.locator(".vx-cmp-bars").first).to_be_visible(timeout=60_000)
+        for name in VIEWS:
+            press(panel, name)
+            expect(panel.get_by_role("button", name=name, exact=True)).to_have_class(re.compile(r"\bmod-active\b"))
+            outside = panel.evaluate("""el => {
+                const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+                return [...el.querySelectorAll('button, select, input, img, p, canvas')]
+                  .filter(n => n.offsetParent !== null && !n.closest('[role=region]'))
+                  .filter(n => { const box = n.getBoundingClientRect(); return box.width && (box.right > right + 1 || box.left < left - 1); })
+                  .map(n => n.outerHTML.slice(0, 90));
+            }""")
+            assert outside == [], name
+        for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
+            ink = panel.locator(selector).first.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+            assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
+    assert lab.page.js_errors == []

@@ -1,0 +1,181 @@
+"""The heat map panel: what is drawn by itself, what is asked for, and what is said where nothing can be drawn."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from PIL import Image
+
+import explorer
+from explorer.inspection import attribution
+from explorer.widgets.panels.explain import ExplainPanel
+from explorer.widgets.session import Session
+
+LABELS = ("tabby, tabby cat", "<b>dog</b>", "tiger cat", "bus", "tulip")
+
+
+def tiny(name="resnet10t", **options):
+    torch.manual_seed(0)
+    model = explorer.create_model(name, num_classes=5, **options).eval()
+    return explorer.wrap(model, labels=LABELS, input_size=(3, 64, 64)) if not options else model
+
+
+@pytest.fixture
+def photo():
+    return Image.effect_noise((96, 64), 80).convert("RGB")
+
+
+@pytest.fixture
+def panel(photo):
+    session = Session(labels=LABELS, input_size=(3, 64, 64))
+    session.open_model(tiny())
+    session.open_image(photo, "noise.png")
+    session.wait()
+    panel = ExplainPanel(session)
+    panel.build()
+    assert panel.wait()
+    yield panel
+    panel.close()
+    session.close()
+
+
+def test_grad_cam_of_the_likeliest_class_is_there_at_once_and_costs_no_pass(panel):
+    found, look = panel.shown, panel.session.look
+    assert found.method == "gradcam" and found.passes == 0 and found.target == look.predictions[0].index
+    assert panel.view._heat and "no further pass" in panel.facts.value
+    assert panel.begin.layout.display == "none"
+
+
+def test_a_part_of_a_name_chooses_the_class_and_names_are_escaped(panel):
+    panel.target.value = "dog"
+    assert panel.wait()
+    assert panel.shown.target == 1
+    assert "<b>dog</b>" not in panel.facts.value and "&lt;b&gt;dog&lt;/b&gt;" in panel.facts.value
+
+
+def test_a_class_that_there_is_not_is_a_sentence_and_the_old_map_goes(panel):
+    panel.target.value = "zebra"
+    assert panel.wait()
+    assert "None of the 5 classes is called" in panel.problem.value
+    assert panel.shown is None and not panel.view._heat and panel.code() == ""
+    panel.target.value = ""
+    assert panel.wait()
+    assert panel.problem.value == "" and panel.shown is not None
+
+
+def test_another_stage_is_drawn_from_that_stage(panel):
+    panel.stage.value = "layer2"
+    assert panel.wait()
+    assert panel.shown.stage == "layer2" and panel.shown.raw.shape == (8, 8)
+
+
+def test_a_method_with_many_passes_says_its_cost_and_waits_for_a_click(panel):
+    panel.method.value = "occlusion"
+    assert panel.wait()
+    assert panel.shown is None and panel.begin.layout.display == "" and "passes" in panel.cost.value
+    panel._options["window"].value = "32"
+    panel.go.click()
+    assert panel.wait()
+    assert panel.shown.method == "occlusion" and panel.shown.details["window"] == 32
+
+
+def test_an_option_that_is_no_number_is_a_sentence(panel):
+    panel.method.value = "occlusion"
+    panel._options["window"].value = "wide"
+    assert panel.wait()
+    assert "expected a whole number" in panel.problem.value
+
+
+def test_stop_ends_a_long_method_with_what_is_done(panel, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    real = attribution.occlusion.Passes.logits
+
+    def slow(self, inputs):
+        if self._done > 16:
+            begun.set()
+            go_on.wait(20)
+        return real(self, inputs)
+
+    monkeypatch.setattr(attribution.occlusion.Passes, "logits", slow)
+    panel.method.value = "occlusion"
+    panel._options["window"].value = "8"
+    panel.go.click()
+    assert begun.wait(20)
+    assert panel.go.disabled and not panel.stop.disabled
+    panel.stop.click()
+    go_on.set()
+    assert panel.wait()
+    assert "Stopped early" in panel.facts.value and panel.stop.disabled and not panel.go.disabled
+
+
+def test_nothing_is_computed_while_another_tab_is_in_front(panel, photo, monkeypatch):
+    calls = []
+    real = attribution.explain
+    monkeypatch.setattr(attribution, "explain", lambda *args, **keys: (calls.append(keys), real(*args, **keys))[1])
+    panel.seen(False)
+    panel.session.open_image(photo.rotate(90), "turned")
+    panel.session.wait()
+    assert panel.wait() and not calls
+    panel.seen(True)
+    assert panel.wait() and calls and panel.shown.image is panel.session.look.image
+
+
+def test_the_likeliest_classes_stand_beside_each_other(panel):
+    panel.beside.value = "classes"
+    assert panel.wait()
+    texts = [caption.text for caption in panel.strip.captions]
+    assert len(texts) == 5 and texts[0].startswith(panel.session.look.predictions[0].label)
+
+
+def test_the_quick_methods_stand_beside_each_other(panel):
+    panel.beside.value = "methods"
+    assert panel.wait()
+    titles = {caption.text for caption in panel.strip.captions}
+    assert {"Saliency", "Layer-CAM"} <= titles and "Grad-CAM" not in titles and "Occlusion" not in titles
+
+
+def test_attention_of_a_network_without_any_is_a_sentence(panel):
+    panel.method.value = "rollout"
+    assert panel.wait()
+    assert "has no attention layers" in panel.problem.value and panel.shown is None
+
+
+@pytest.mark.parametrize("choose", [
+    {}, {"target": "bus"}, {"method": "layercam", "stage": "layer2"}, {"method": "saliency"},
+    {"method": "smoothgrad", "samples": "4"},
+])
+def test_show_code_gives_the_same_heat_map(panel, choose):
+    for name, value in choose.items():
+        control = getattr(panel, name, None) or panel._options[name]
+        control.value = value
+    if panel.begin.layout.display != "none":
+        panel.go.click()
+    assert panel.wait()
+    place = {"dash": type("Dash", (), {"session": panel.session})}
+    exec(panel.code(), place)
+    assert torch.equal(place["found"].heatmap, panel.shown.heatmap)
+    assert panel.figure().size == panel.session.look.image.size
+    assert panel.shown.title in panel.caption() and "noise.png" in panel.caption()
+
+
+def test_a_transformers_block_and_head_can_be_chosen(photo):
+    session = Session()
+    session.open_model(tiny("vit_tiny_patch16_224", img_size=64))
+    session.open_image(photo)
+    session.wait()
+    panel = ExplainPanel(session)
+    panel.build()
+    try:
+        panel.method.value = "attention"
+        panel._options["head"].value = "2"
+        panel._options["block"].value = "3"
+        assert panel.wait()
+        assert panel.shown is not None and panel.shown.raw.shape == (4, 4), panel.problem.value
+        panel._options["head"].value = "9"
+        assert panel.wait()
+        assert "has 3 heads" in panel.problem.value
+    finally:
+        panel.close()
+        session.close()
