@@ -93,8 +93,11 @@ class Speed:
         photos = f"{self.batch_size} photo{'s' * (self.batch_size != 1)}"
         size = " x ".join(map(str, self.input_size[1:]))
         text = (f"{self.model_name}: a pass over {photos} of {size} takes {milliseconds(self.latency)} "
-                f"(half of the passes {milliseconds(low)} to {milliseconds(high)}), {self.photos_per_second:.3g} photos a second.")
-        memory = self.memory_means if self.peak_memory is None else f"Peak memory {megabytes(self.peak_memory)}: {self.memory_means}."
+                f"(half of the passes {milliseconds(low)} to {milliseconds(high)}), "
+                f"{self.photos_per_second:.3g} photos a second.")
+        memory = self.memory_means
+        if self.peak_memory is not None:
+            memory = f"Peak memory {megabytes(self.peak_memory)}: {memory}."
         return f"{text} {memory} {self.conditions}"
 
     @property
