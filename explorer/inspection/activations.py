@@ -243,7 +243,7 @@ class GradientFlow:
 
 
 def gradient_flow(
-    model: VisionModel | str, image: Any, target: int | str | None = None, *, look: Look | None = None
+    model: VisionModel | str, image: Any, *, target: int | str | None = None, look: Look | None = None
 ) -> GradientFlow:
     """The mean absolute gradient of every layer's parameters, from one photo and one backward pass.
 

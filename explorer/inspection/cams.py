@@ -59,8 +59,9 @@ def score_cam(
     for chosen in order.split(batch_size):
         if passes.stopped:
             break
-        masks = (maps[chosen] - maps[chosen].amin((1, 2), keepdim=True)) / spread[chosen, None, None].clamp_min(1e-8)
-        masks = F.interpolate(masks[:, None], photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
+        masks = F.interpolate(maps[chosen][:, None], photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
+        lowest, highest = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+        masks = (masks - lowest) / (highest - lowest).clamp_min(1e-8)  # 0..1, once it is as fine as the photo
         scores.append(passes.logits(masks * photo)[:, target])
     if not scores:
         raise Stopped("Stopped before the first channel was done: there is no heat map yet.")

@@ -257,7 +257,8 @@ def cosine_distances(vector: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 def _pca(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[float, float] | None, str]:
     from sklearn.decomposition import PCA
 
-    exact = min(vectors.shape) > 2  # arpack finds the first two exactly, without the others
+    differ = bool((vectors != vectors[0]).any())
+    exact = differ and min(vectors.shape) > 2  # arpack finds the first two exactly, without the others
     projection = PCA(2, svd_solver="arpack" if exact else "full", random_state=seed)
     points = projection.fit_transform(vectors.astype(np.float64))
     shares = tuple(float(share) for share in np.nan_to_num(projection.explained_variance_ratio_))

@@ -6,6 +6,7 @@ SmoothGrad, GradientSHAP); the plain gradient and guided backpropagation are a f
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def smooth_grad(
     """
     from captum.attr import NoiseTunnel, Saliency
 
-    check_count("samples", samples)
+    check_samples(samples, noise, batch_size)
     passes.expect(samples)
     with quiet_captum(seed):
         return NoiseTunnel(Saliency(passes.differentiable)).attribute(
@@ -108,6 +109,7 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients
 
     check_count("steps", steps)
+    check_count("batch_size", batch_size)
     passes.expect(steps + 2)  # and the two ends, for the delta
     with quiet_captum():
         raw, delta = IntegratedGradients(passes.differentiable).attribute(
@@ -128,7 +130,7 @@ def gradient_shap(
     """
     from captum.attr import GradientShap
 
-    check_count("samples", samples)
+    check_samples(samples, noise, batch_size)
     passes.expect(samples)
     total, done = torch.zeros_like(photo), 0
     with quiet_captum(seed):
@@ -157,6 +159,13 @@ def quiet_captum(seed: int | None = None) -> Iterator[None]:
         finally:
             if seed is not None:
                 np.random.set_state(drawn)
+
+
+def check_samples(samples: int, noise: float, batch_size: int) -> None:
+    check_count("samples", samples)
+    check_count("batch_size", batch_size)
+    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < math.inf:
+        raise ValueError(f"noise is {noise!r}: expected a share of the input's range, from 0, such as 0.15.")
 
 
 def check_count(what: str, count: int) -> None:

@@ -55,7 +55,7 @@ class Origin:
     """Where a look comes from: the model as it was then, and the end of its pass for heat maps (`inspection.tail`)."""
 
     model: weakref.ref[nn.Module]
-    fingerprint: tuple[tuple[int, int], ...] | None
+    fingerprint: tuple[Any, ...] | None
     tail: Tail | None
 
     def is_still(self, model: nn.Module) -> bool:

@@ -218,8 +218,8 @@ def robustness(
     model: VisionModel | str,
     image: Any,
     kind: str,
-    values: Sequence[float] | None = None,
     *,
+    values: Sequence[float] | None = None,
     seed: int = 0,
     look: Look | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -339,8 +339,8 @@ def find_flip(
     model: VisionModel | str,
     image: Any,
     kind: str,
-    values: Sequence[float] | None = None,
     *,
+    values: Sequence[float] | None = None,
     step: float | None = None,
     seed: int = 0,
     look: Look | None = None,
@@ -369,8 +369,8 @@ def find_flip(
     model = as_model(model)
     before = look_before(model, image, look)
     if curve is None:
-        curve = robustness(model, before.image, kind, values, seed=seed, look=before, should_stop=should_stop,
-                           on_progress=on_progress)
+        curve = robustness(model, before.image, kind, values=values, seed=seed, look=before,
+                           should_stop=should_stop, on_progress=on_progress)
     probe = _Probe(model, before, known, curve.seed)
     if curve.model_name != before.model_name or curve.reference.index != probe.reference.index:
         raise ValueError(f"The given curve is of {curve.model_name} and the answer "

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from explorer.inspection import draw
 from explorer.inspection.look import evaluating
 from explorer.models.attention import AttentionMap, attention_maps
 from explorer.models.contract import VisionModel, parameter_place
@@ -66,7 +64,7 @@ def why_no_rollout(layers: list[AttentionMap]) -> str:
 
 def attention_of(
     maps: Mapping[str, AttentionMap], *, head: int | None = None, block: int = -1,
-    query: tuple[int, int] | None = None, from_class_token: bool = True,
+    query: tuple[int, int] | None = None,
 ) -> Tensor:
     """How much one head of one block takes from each place, for the first photo: [rows, columns].
 
@@ -98,7 +96,7 @@ def attention_of(
             raise IndexError(f"The grid has {layer.grid[0]} rows and {layer.grid[1]} columns; there is no place {query}.")
         found = rows[layer.prefix + row * layer.grid[1] + column]
     else:
-        found = rows[0] if layer.prefix and from_class_token else rows[layer.prefix:].mean(0)
+        found = rows[0] if layer.prefix else rows[layer.prefix:].mean(0)
     return found.unflatten(0, layer.grid)
 
 
@@ -117,15 +115,6 @@ def _from_windows(layer: AttentionMap, weights: Tensor) -> Tensor:
         taken = taken.roll(facts["shift"], (0, 1))
     rows, columns = facts.get("map_size", padded)
     return taken[:rows, :columns]
-
-
-def attention_picture(
-    maps: Mapping[str, AttentionMap], head: int | None = None, block: int = -1, *, query: tuple[int, int] | None = None,
-    colormap: str = "viridis", cell: int = 14,
-) -> Image.Image:
-    """What `attention_of` gives as a small picture, `cell` pixels a place, from its lowest to its highest value."""
-    found = attention_of(maps, head=head, block=block, query=query)
-    return draw.mosaic(found[None], colormap=colormap, cell=cell * max(found.shape))
 
 
 def reads_class_token(model: nn.Module) -> bool:

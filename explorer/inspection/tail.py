@@ -211,15 +211,20 @@ def _same(output: Tensor) -> Tensor:
     return output
 
 
-def fingerprint(model: nn.Module) -> tuple[tuple[int, int], ...] | None:
-    """Which tensors a model has, and how often each was changed: another one once it was trained or given new weights.
+def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
+    """What is another one once a model was trained, given new weights or other layers.
 
+    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight: torch does
+    not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
     None for tensors that don't count their changes (those created under torch.inference_mode).
     """
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_inference() for tensor in tensors):
         return None
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    with torch.inference_mode():
+        firsts = [weight[(0,) * weight.ndim] for weight in model.parameters() if weight.numel()]
+        numbers = torch.stack(firsts).double().cpu().numpy().tobytes() if firsts else b""
+    return (tuple(map(type, model.modules())), tuple((tensor.data_ptr(), tensor._version) for tensor in tensors), numbers)
 
 
 def ordinary(tensor: Tensor) -> Tensor:

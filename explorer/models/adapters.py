@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
-from explorer.models.weights import LoadReport, adapt_input, download, download_url, in_cache
+from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -345,7 +345,65 @@ def create_from_library(
     create = {"torchvision": from_torchvision, "timm": from_timm}[library]
     if options.pop("checkpoint_path", None) is not None:
         raise ValueError(f"checkpoint_path is for explorer's own families. Load the file into {library}/{name} yourself.")
-    return create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
+    model = create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
+    model.config = model.config.with_(built_as=f"{library}/{name}", build_options=options_to_keep(options))
+    return model
+
+
+#: Options of another library's network that a saved folder may ask for; others could make it open files or fetch some.
+SAVED_OPTIONS = ("img_size", "patch_size", "dynamic_img_size", "global_pool", "output_stride")
+
+
+def open_saved(
+    library: str, config: ModelConfig, state: dict[str, Tensor] | None, origin: str, *, num_classes: int | None,
+    in_chans: int | None, **options: Any
+) -> VisionModel:
+    """A model that came through a door, was trained and saved: its library builds it again, the file's tensors go in.
+
+    config: as saved;  state: the tensors, None for random weights;  origin: where they are from
+    Raises WeightsError where they don't fit or the folder asks for what it may not, ImportError without the library.
+    """
+    name = config.built_as or config.architecture
+    if name.partition(".")[0] != config.architecture:
+        raise WeightsError(f"{origin} names two architectures, {config.architecture[:60]!r} and {name[:60]!r}: it is damaged.")
+    saved = dict(config.build_options)
+    if strange := sorted(saved.keys() - {*SAVED_OPTIONS}):
+        raise WeightsError(f"{origin} was saved from {name} built with {strange[0][:60]!r}, which only a program can give: build it so "
+                           "again, then explorer.load_run(folder, model=model) fills it.")
+    given = saved | {key: value for key, value in options.items() if value is not None and key != "cache_dir"}
+    trained = config.input_size[0]
+    classes = config.num_classes if state is not None or num_classes is None else num_classes
+    try:
+        with torch.random.fork_rng(devices=[], enabled=state is not None):  # its first numbers are thrown away
+            model = create_from_library(library, name.partition("/")[2], False, num_classes=classes,
+                                        in_chans=trained if in_chans is None else in_chans, **given)
+    except ImportError as error:
+        raise ImportError(f"{origin} was saved from a model of {library}. {error}") from error
+    own = model.config
+    model.config = config.with_(input_size=(own.input_size[0], *config.input_size[1:]), num_classes=classes,
+                                labels=config.labels if classes == config.num_classes else None,
+                                classifier=own.classifier, first_conv=own.first_conv, build_options=own.build_options)
+    if state is None:
+        return model
+    model.load_report = LoadReport(origin, name=config.name)
+    fill(model, state, model.load_report, in_chans=trained)
+    return _with_classes(model, num_classes)
+
+
+def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The options of `create_model` that a saved model needs to be built again, as `ModelConfig.build_options`.
+
+    Rates of dropout are no part of a trained network; None stands for a value that JSON does not know.
+    """
+    def plain(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            found = tuple(map(plain, value))
+            return None if None in found else found
+        return value if isinstance(value, (bool, int, float, str)) else None
+
+    left_out = {"drop_rate", "drop_path_rate", "in_chans", "cache_dir", "checkpoint_path"}
+    return tuple((key, plain(value)) for key, value in options.items()
+                 if value is not None and key not in left_out and (key, value) != ("output_stride", 32))
 
 
 def list_library(library: str, pretrained: bool = False) -> list[str]:
@@ -477,7 +535,7 @@ def tells_its_stages(module: nn.Module, input_size: tuple[int, int, int]) -> boo
     return [m.shape[1] for m in maps] == [row["num_chs"] for row in rows]
 
 
-def _with_classes(model: WrappedModel, num_classes: int | None) -> WrappedModel:
+def _with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:
     """The model with a fresh classifier, where another number of classes is wanted."""
     if num_classes is None or num_classes == model.num_classes:
         return model

@@ -25,6 +25,9 @@ class ModelConfig:
     crop_mode:     "center", "squash" (ignore the aspect ratio) or "border" (pad)
     num_classes:   size of the trained classifier; 0 where there is none
     labels:        class names in index order, or None for the standard names of that many classes
+    built_as:      the name that another library built the network by, with its tag: "timm/resnet50.a1_in1k"
+    build_options: ((option, value), ...) that `create_model` was given beyond the name, such as ("img_size", 96); None stands
+                   for a value that no file can hold
     """
 
     architecture: str = ""
@@ -53,6 +56,8 @@ class ModelConfig:
     notes: str = ""
     top1: float | None = None
     top5: float | None = None
+    built_as: str = ""
+    build_options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,5 +79,10 @@ class ModelConfig:
     def from_dict(cls, facts: dict[str, Any]) -> ModelConfig:
         """Build from a plain dict (JSON lists become tuples); keys we have no use for are ignored."""
         known = {f.name for f in fields(cls)}
-        tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in known}
+        tidy = {k: _tuples(v) for k, v in facts.items() if k in known}
         return cls(**tidy)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, at any depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -208,6 +208,14 @@ def create_model(
     if door:  # somebody's own configuration and weights, of an architecture that we know
         config, found = weights.open_door(door, inside, cache_dir)
         name = config.architecture
+        library, _ = split_door(name)
+        if library in LIBRARIES:
+            model = _open_saved(library, config, found, pretrained, inside, num_classes=num_classes, in_chans=in_chans,
+                                cache_dir=cache_dir, checkpoint_path=checkpoint_path, output_stride=output_stride,
+                                global_pool=global_pool, drop_rate=drop_rate, drop_path_rate=drop_path_rate, img_size=img_size,
+                                **options)
+            return _finish(model, features_only, out_indices, device, dtype)
+        _check_saved_name(name, door, inside)
         if in_chans is None and config.input_size[0] != 3:
             in_chans = config.input_size[0]  # as its weights have it
         if door == "local-dir" and pretrained:
@@ -224,6 +232,11 @@ def create_model(
         num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
                   drop_path_rate=drop_path_rate, img_size=img_size, **options)
+    saved = dict(config.build_options)  # what a saved network was built with, unless something else is wanted now
+    wanted |= {key: value for key, value in saved.items() if wanted.get(key) is None}
+    if strange := [key for key in saved if wanted[key] is None]:
+        raise weights.WeightsError(f"The network in '{inside}' was built with a {strange[0][:60]!r} of its own, which no file holds. "
+                                   + _fill_it(inside))
 
     if pretrained or checkpoint_path is not None:
         model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
@@ -231,10 +244,46 @@ def create_model(
         classes = config.num_classes if num_classes is None else num_classes
         model = _build(architecture, num_classes=classes, **wanted)
         model.config = config
+    model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
     if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
     return _finish(model, features_only, out_indices, device, dtype)
+
+
+def _open_saved(library, config, found, pretrained, inside, **options):
+    """A saved model that came through another library's door."""
+    from explorer.models.adapters import open_saved
+
+    state, origin = None, f"'{inside}'"
+    if pretrained and options.get("checkpoint_path"):
+        raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
+    if pretrained:
+        state, origin = (weights.read_state_dict(found), f"the file {found.name}") if found is not None else \
+            weights.fetch(config, options["cache_dir"])
+    return open_saved(library, config, state, origin, **options)
+
+
+def _check_saved_name(architecture: str, door: str, inside: str) -> None:
+    """Raise WeightsError for a folder whose network no name gives, with the way to open it all the same."""
+    try:
+        check_name(architecture)
+    except ValueError as error:
+        if door == "hf-hub":
+            raise
+        raise weights.WeightsError(f"{error} If it was built by hand: " + _fill_it(inside)) from error
+
+
+def _fill_it(folder: str) -> str:
+    return (f"build it again as it was, for example model = explorer.wrap(my_module), and explorer.load_run({folder!r}, "
+            "model=model) puts the saved weights into it.")
+
+
+def _options_to_keep(model, wanted):
+    """What a saved model needs to be built again; a convolutional network takes photos of any size."""
+    from explorer.models.adapters import options_to_keep
+
+    return options_to_keep({key: value for key, value in wanted.items() if key != "img_size" or type(model).fixed_image_size})
 
 
 def _finish(model, features_only, out_indices, device, dtype):

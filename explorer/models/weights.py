@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).with_name("weights.json")
 
+# What a config.json from elsewhere may ask for, at most.
+MOST_CONFIG_BYTES, MOST_SIDE, MOST_CLASSES = 64 * 1024**2, 8192, 1_000_000
+
 
 class WeightsError(RuntimeError):
     """Weights that can't be had, can't be trusted or don't fit; the message says what to do."""
@@ -195,19 +198,55 @@ def open_door(door: str, inside: str, cache_dir: str | Path | None = None) -> tu
 
 
 def read_config(path: Path, name: str) -> ModelConfig:
-    """timm's `config.json` as a ModelConfig. Raises WeightsError for anything else."""
+    """timm's `config.json` as a ModelConfig. Raises WeightsError for anything else: it may be a stranger's."""
     try:
+        if path.stat().st_size > MOST_CONFIG_BYTES:
+            raise ValueError(f"it is larger than {MOST_CONFIG_BYTES // 1024**2} MB")
         facts = json.loads(path.read_text(encoding="utf-8"))
         own = facts.get("pretrained_cfg") or {}
         architecture, labels = str(facts["architecture"]), facts.get("label_names")
-        config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": ""})
+        config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
         if isinstance(labels, list) and len(labels) == config.num_classes:
             config = config.with_(labels=tuple(map(str, labels)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        check_config(config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: {error}).") from error
     return config
+
+
+def check_config(config: ModelConfig) -> None:
+    """Raise ValueError for facts that can't be: of another type, or out of all proportion."""
+    def whole(value: Any, least: int, most: int) -> bool:
+        return type(value) is int and least <= value <= most
+
+    def size(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == 3 and all(whole(n, 1, MOST_SIDE) for n in value)
+
+    def numbers(value: Any, low: float, high: float) -> bool:
+        return isinstance(value, tuple) and 0 < len(value) <= MOST_SIDE and all(
+            type(n) in (int, float) and low <= n <= high for n in value)
+
+    def names(value: Any) -> bool:
+        return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
+
+    right = {
+        "input_size": size(config.input_size),
+        **{key: getattr(config, key) is None or size(getattr(config, key)) for key in ("test_input_size", "min_input_size")},
+        "num_classes": whole(config.num_classes, 0, MOST_CLASSES),
+        "mean": numbers(config.mean, -1e6, 1e6), "std": numbers(config.std, 1e-9, 1e6),
+        "crop_pct": numbers((config.crop_pct,), 0.01, 10),
+        "test_crop_pct": config.test_crop_pct is None or numbers((config.test_crop_pct,), 0.01, 10),
+        **{key: names(getattr(config, key)) for key in ("first_conv", "classifier")},
+        **{key: isinstance(getattr(config, key), str) for key in ("interpolation", "crop_mode", "license", "hf_hub_filename",
+                                                                  "origin_url", "built_as")},
+        "build_options": isinstance(config.build_options, tuple) and all(
+            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in config.build_options),
+    }
+    for key, fine in right.items():
+        if not fine:
+            raise ValueError(f"{key} can't be {str(getattr(config, key))[:60]}")
 
 
 # --- reading files safely ----------------------------------------------------------------------------
@@ -566,6 +605,13 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
             raise WeightsError(
                 f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
             ) from error
+    check_fit(own, state, report.source, config.architecture)
+    assign(model, state)
+    report.loaded = len(state)
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str, architecture: str) -> None:
+    """Raise WeightsError with the first few names unless `state` has the tensors of `own`, all of them and no others."""
     missing = sorted(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
     unknown = sorted(k for k in state if k not in own)
     wrong = [f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
@@ -573,10 +619,27 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
     for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", wrong)):
         if names:
             raise WeightsError(
-                f"The weights from {report.source} don't fit {config.architecture!r}: {len(names)} tensors are {title}, "
+                f"The weights from {source} don't fit {architecture!r}: {len(names)} tensors are {title}, "
                 f"e.g. {'; '.join(names[:3])}. Check that the name and the weights belong together."
             )
-    assign(model, state)
+
+
+def fill(model: VisionModel, state: dict[str, Tensor], report: LoadReport, *, in_chans: int | None = None) -> None:
+    """Put the tensors of a saved file into a model that is built already, such as another library's; strict as `load_into`.
+
+    in_chans: channels that the file was trained on, where the model may read another number
+    """
+    own = model.state_dict()
+    if all(name.startswith("module.") for name in own):  # a wrapped model's; `read_state_dict` takes it for a wrapper's
+        state = {f"module.{name}": value for name, value in state.items()}
+    if in_chans is not None and in_chans != model.in_chans:
+        for name, value in own.items():
+            given = state.get(name)
+            if given is not None and given.ndim == 4 and (given.shape[1], value.shape[1]) == (in_chans, model.in_chans):
+                state[name] = adapt_input(given, model.in_chans)
+                report.adapted.append(f"{name}: from {in_chans} to {model.in_chans} input channels")
+    check_fit(own, state, report.source, model.config.architecture)
+    model.load_state_dict(state, strict=False)  # old files lack BatchNorm's counter
     report.loaded = len(state)
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
 
+from explorer.models.adapters import wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.factory import create_model, is_model
-from explorer.models.weights import LoadReport
+from explorer.models.factory import LIBRARIES, create_model, is_model, split_door
+from explorer.models.weights import LoadReport, fill, open_door, read_state_dict
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
@@ -78,11 +80,11 @@ class LoadedRun(HasCheckpoints):
                 f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
 
 
-def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> LoadedRun:
+def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> LoadedRun:
     """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
 
-    model: for the run_dir of a run that was started with a model of one's own, not with a name: that model,
-           whose weights then become the run's. A checkpoint holds what learnt; a frozen body comes from where
+    model: for a run that was started with a model of one's own, not with a name: that model, built again, whose
+           weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes from where
            it came from before
 
     No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
@@ -90,7 +92,7 @@ def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> Lo
     """
     folder = Path(path).expanduser()
     if (folder / "config.json").is_file():
-        return _saved(folder)
+        return _saved(folder, model)
     if (folder / checkpoint.RECIPE).is_file():
         return _run_dir(folder, model)
     what = "holds no run: neither config.json, as Run.save writes it, nor recipe.json, as a run_dir has" \
@@ -98,9 +100,9 @@ def load_run(path: str | os.PathLike, *, model: VisionModel | None = None) -> Lo
     raise TrainingError(f"'{folder}' {what}. Give the folder of run.save(...), or the run_dir of finetune.")
 
 
-def _saved(folder: Path) -> LoadedRun:
+def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
-    net = create_model(f"local-dir:{folder}", pretrained=True).eval()
+    net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
     labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
     notes = [str(note) for note in facts.get("notes", [])]
     if not facts:
@@ -110,7 +112,19 @@ def _saved(folder: Path) -> LoadedRun:
                      str(facts.get("data", "")), notes)
 
 
-def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:
+def _filled(module: nn.Module, folder: Path) -> VisionModel:
+    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
+    config, found = open_door("local-dir", str(folder))
+    model = wrap(module, input_size=config.input_size)
+    if model.num_classes != config.num_classes:
+        model.reset_classifier(config.num_classes)
+    report = LoadReport(source=f"the file {found.name}", name=config.name)
+    fill(model, read_state_dict(found), report)
+    model.config, model.load_report = config, report
+    return model
+
+
+def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
     try:
         recipe = recipe_from(json.loads((folder / checkpoint.RECIPE).read_text(encoding="utf-8")))
         facts = json.loads((folder / checkpoint.MODEL).read_text(encoding="utf-8"))
@@ -129,7 +143,7 @@ def _run_dir(folder: Path, model: VisionModel | None) -> LoadedRun:
         raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
                             f"({type(error).__name__}).") from error
 
-    net = _network_for(facts, recipe, weights, folder) if model is None else model
+    net = _network_for(facts, recipe, weights, folder) if model is None else wrap(model, input_size=config.input_size)
     if net.num_classes != len(labels):
         net.reset_classifier(len(labels))
     parts = (net, Classifier(net))  # what learnt: everything, or behind a frozen body the classifier
@@ -152,7 +166,10 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     lacks them."""
     name, by_name, classes = str(facts["name"]), bool(facts["by_name"]), len(facts["labels"])
     options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
-    if not by_name and not is_model(name):
+    if not by_name:
+        name = facts["config"].get("built_as") or name
+        options |= {key: value for key, value in ModelConfig.from_dict(facts["config"]).build_options if value is not None}
+    if not by_name and not is_model(name) and split_door(name)[0] not in LIBRARIES:
         raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
                             "load_run(path, model=...).")
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
-STATES = ("waiting", "running", "stopped", "finished", "failed")
 
 
 class Run(HasCheckpoints):

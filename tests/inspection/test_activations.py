@@ -105,7 +105,7 @@ def test_looks_of_different_models_are_refused(seen, photo):
 def test_gradients_equal_those_of_a_backward_pass(photo, target):
     model = tiny()
     seen = look(model, photo)
-    flow = gradient_flow(model, photo, target)
+    flow = gradient_flow(model, photo, target=target)
     index = seen.predictions[0].index if target is None else LABELS.index(target)
     loss = F.cross_entropy(model(seen.input[None]), torch.tensor([index]))
     loss.backward()
@@ -180,7 +180,7 @@ def test_a_model_that_is_entirely_sure_has_no_gradient_and_says_so(photo):
         model.module[-1].bias[2] = 1000
     flow = gradient_flow(model, photo)
     assert all(layer.mean_abs == 0 for layer in flow) and "gradient is zero" in flow.notes[-1]
-    assert any(layer.mean_abs > 0 for layer in gradient_flow(model, photo, "hen"))
+    assert any(layer.mean_abs > 0 for layer in gradient_flow(model, photo, target="hen"))
 
 
 def test_gradient_flow_without_classifier_is_refused(photo):
@@ -301,7 +301,7 @@ def test_results_show_themselves_with_escaped_names(photo, tmp_path):
     hostile = tmp_path / "<img src=x>.png"
     photo.save(hostile)
     top = top_photos(net, [hostile], net.stage_table[0].name, 0)
-    flow = gradient_flow(net, photo, 0)
+    flow = gradient_flow(net, photo, target=0)
     for text, bad in ((top._repr_html_(), "<img src=x>"), (flow._repr_html_(), "<b>x")):
         assert bad not in text and bad.replace("<", "&lt;").replace(">", "&gt;") in text
     shown = activations(look(net, photo))

@@ -244,14 +244,16 @@ def test_a_model_that_was_trained_since_is_run_again(photo_step=0.5):
     assert torch.equal(after.raw, explain(model, PHOTO, target=1).raw)
 
 
-@pytest.mark.parametrize("change", ["load_state_dict", "reset_classifier", "statistics", "double"])
+@pytest.mark.parametrize("change", ["load_state_dict", "reset_classifier", "statistics", "double", "data", "layer"])
 def test_a_model_that_was_changed_since_is_run_again(change):
     model = tiny("resnet")
     seen = look(model, PHOTO)
     {"load_state_dict": lambda: model.load_state_dict(tiny("resnet", drop_rate=0.1).state_dict()),
      "reset_classifier": lambda: model.reset_classifier(5),
      "statistics": lambda: model.train()(torch.randn(2, 3, 64, 64)),
-     "double": lambda: model.double()}[change]()
+     "double": lambda: model.double(),
+     "data": lambda: [weight.data.mul_(1.1) for weight in model.parameters()],  # torch does not count it
+     "layer": lambda: setattr(model, "act1", torch.nn.Tanh())}[change]()
     assert explain(model, PHOTO, look=seen, target=1).passes == 1
 
 

@@ -92,6 +92,11 @@ def test_pca_is_the_singular_value_decomposition(groups):
     np.testing.assert_allclose(found.explained, s[:2] ** 2 / (s ** 2).sum(), rtol=1e-4)
 
 
+def test_photos_that_are_all_alike_lie_on_one_point():
+    found = Embeddings(features_of(np.full((5, 4), 0.3))).map2d()
+    assert not found.points.any() and found.explained == (0, 0)
+
+
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_a_map_keeps_groups_together_and_a_seed_repeats_it(groups, method):
     photos = Embeddings(groups)

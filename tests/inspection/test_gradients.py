@@ -124,8 +124,15 @@ def test_methods_of_many_passes_tell_how_far_they_are_and_can_be_stopped(method)
         explain(model, PHOTO, method=method, target=TARGET, should_stop=lambda: True)
 
 
-@pytest.mark.parametrize(("method", "option"), [("smoothgrad", "samples"), ("integrated_gradients", "steps")])
+@pytest.mark.parametrize(("method", "option"), [("smoothgrad", "samples"), ("integrated_gradients", "steps"),
+                                                ("gradient_shap", "batch_size")])
 @pytest.mark.parametrize("wrong", [0, 2.5, True])
 def test_a_count_that_is_none_is_refused(method, option, wrong):
     with pytest.raises(ValueError, match=f"{option} is {wrong}: expected a whole number from 1"):
         explain(tiny("resnet"), PHOTO, method=method, **{option: wrong})
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan"), "much"])
+def test_a_noise_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="noise is .*: expected a share"):
+        explain(tiny("resnet"), PHOTO, method="smoothgrad", noise=wrong)

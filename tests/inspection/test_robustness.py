@@ -98,7 +98,7 @@ def test_a_value_outside_its_limits_is_refused(photo, model, kind, value):
     with pytest.raises(ValueError, match=f"{kind} by .*expected a"):
         perturb(photo, kind, value)
     with pytest.raises(ValueError, match="expected a"):
-        robustness(model, photo, kind, (value,))
+        robustness(model, photo, kind, values=(value,))
 
 
 def test_an_unknown_kind_is_refused(photo, model):
@@ -113,7 +113,7 @@ def test_an_unknown_kind_is_refused(photo, model):
 def test_a_curve_equals_looking_at_each_spoilt_photo(model, photo, kind):
     seen = look(model, photo)
     values = KINDS[kind].values[1:4]
-    curve = robustness(model, photo, kind, values, seed=5, look=seen)
+    curve = robustness(model, photo, kind, values=values, seed=5, look=seen)
     assert curve.values == tuple(map(float, values)) and curve.reference == seen.predictions[0]
     for point in curve.points:
         by_hand = look(model, perturb(photo, kind, point.value, seed=5))
@@ -130,21 +130,21 @@ def test_the_usual_blur_grows_with_the_photo(model, photo):
 
 def test_a_large_photo_comes_with_a_note_where_single_pixels_are_spoilt(model, photo):
     large = photo.resize((900, 780))  # the network sees 24 x 24
-    assert any("smaller" in note for note in robustness(model, large, "noise", (0.1,)).notes)
-    assert not any("smaller" in note for note in robustness(model, large, "rotate", (5,)).notes)
+    assert any("smaller" in note for note in robustness(model, large, "noise", values=(0.1,)).notes)
+    assert not any("smaller" in note for note in robustness(model, large, "rotate", values=(5,)).notes)
 
 
 def test_progress_is_told_and_a_stop_keeps_what_is_done(model, photo):
     told = []
-    curve = robustness(model, photo, "rotate", (0, 5, 10, 15), on_progress=lambda *n: told.append(n),
+    curve = robustness(model, photo, "rotate", values=(0, 5, 10, 15), on_progress=lambda *n: told.append(n),
                        should_stop=lambda: len(told) == 2)
     assert told == [(1, 4), (2, 4)] and curve.values == (0, 5) and curve.stopped
-    assert robustness(model, photo, "rotate", (0,), should_stop=lambda: False).stopped is False
+    assert robustness(model, photo, "rotate", values=(0,), should_stop=lambda: False).stopped is False
 
 
 def test_flags_stay_as_they_were(photo):
     model = tiny().train()
-    robustness(model, photo, "blur", (1,))
+    robustness(model, photo, "blur", values=(1,))
     assert all(part.training for part in model.modules())
 
 
@@ -152,14 +152,14 @@ def test_flags_stay_as_they_were(photo):
 
 
 def test_the_flip_is_narrowed_down_to_where_it_really_is(bright, grey):
-    flip = find_flip(bright, grey, "brightness", (1, 0.8, 0.2))  # 0.8 * factor crosses 0.3 at 0.375
+    flip = find_flip(bright, grey, "brightness", values=(1, 0.8, 0.2))  # 0.8 * factor crosses 0.3 at 0.375
     assert flip.found and flip.first_other.value < 0.375 <= flip.last_same + 0.003  # 8-bit pixels round
     assert 0 < flip.last_same - flip.first_other.value <= KINDS["brightness"].step
     assert flip.first_other.best.label == "dark" and "not tried" in flip.sentence
 
 
 def test_a_flip_in_front_of_the_first_value_is_searched_from_nothing(bright, grey):
-    flip = find_flip(bright, grey, "brightness", (0.1,), step=0.01)
+    flip = find_flip(bright, grey, "brightness", values=(0.1,), step=0.01)
     assert flip.first_other.value == pytest.approx(0.375, abs=0.015)
 
 
@@ -179,19 +179,19 @@ def test_whole_numbers_are_narrowed_down_to_one():
     fine = explorer.wrap(Fine(), labels=("fine", "flat"), input_size=(3, 64, 64), mean=(0, 0, 0), std=(1, 1, 1)).eval()
     speckled = np.random.default_rng(0).integers(0, 2, (64, 64, 1)) * 40 + np.full((64, 64, 3), 100)
     photo = Image.fromarray(speckled.astype(np.uint8))
-    flip = find_flip(fine, photo, "jpeg", (100, 1))  # quality 1 wipes all of it away
+    flip = find_flip(fine, photo, "jpeg", values=(100, 1))  # quality 1 wipes all of it away
     same, other = int(flip.last_same), int(flip.first_other.value)
     assert 1 < other < same < 100 and same - other == 1
     assert [look(fine, perturb(photo, "jpeg", q)).predictions[0].label for q in (same, other)] == ["fine", "flat"]
 
 
 def test_nothing_found_is_said_and_not_made_up(bright, grey):
-    flip = find_flip(bright, grey, "rotate", (0, 45))
+    flip = find_flip(bright, grey, "rotate", values=(0, 45))
     assert not flip.found and flip.last_same is None and "no value of this scan" in flip.sentence
 
 
 def test_a_given_scan_is_not_run_again(bright, grey):
-    curve = robustness(bright, grey, "brightness", (1, 0.8, 0.2))
+    curve = robustness(bright, grey, "brightness", values=(1, 0.8, 0.2))
     calls = []
     handle = bright.module.register_forward_hook(lambda *_: calls.append(1))
     flip = find_flip(bright, grey, "brightness", curve=curve, step=0.1, look=look(bright, grey))
@@ -200,7 +200,7 @@ def test_a_given_scan_is_not_run_again(bright, grey):
 
 
 def test_a_scan_of_another_kind_or_a_senseless_step_is_refused(bright, grey):
-    curve = robustness(bright, grey, "rotate", (0,))
+    curve = robustness(bright, grey, "rotate", values=(0,))
     with pytest.raises(ValueError, match="about rotate, not blur"):
         find_flip(bright, grey, "blur", curve=curve)
     with pytest.raises(ValueError, match="above zero"):
@@ -209,7 +209,7 @@ def test_a_scan_of_another_kind_or_a_senseless_step_is_refused(bright, grey):
 
 def test_the_search_tells_its_progress_and_stops(bright, grey):
     told = []
-    flip = find_flip(bright, grey, "brightness", (1, 0.2), step=0.001, on_progress=lambda *n: told.append(n),
+    flip = find_flip(bright, grey, "brightness", values=(1, 0.2), step=0.001, on_progress=lambda *n: told.append(n),
                      should_stop=lambda: len(told) >= 4)
     assert told[:2] == [(1, 2), (2, 2)] and told[2:] == [(3, 12), (4, 12)]
     assert flip.found and flip.passes == 4
@@ -217,7 +217,7 @@ def test_the_search_tells_its_progress_and_stops(bright, grey):
 
 def test_curve_and_flip_show_themselves(grey):
     hostile = explorer.wrap(Bright(), labels=("<b>light", "<b>dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1))
-    flip = find_flip(hostile, grey, "brightness", (1, 0.2))
+    flip = find_flip(hostile, grey, "brightness", values=(1, 0.2))
     for text in (flip._repr_html_(), flip.curve._repr_html_()):
         assert "&lt;b&gt;light" in text and "<b>light" not in text and "<b>dark" not in text
     assert "RobustnessCurve" in repr(flip.curve) and "dark" in repr(flip)

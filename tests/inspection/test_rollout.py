@@ -8,7 +8,7 @@ import torch
 
 from explorer.inspection.attribution import explain
 from explorer.inspection.look import look
-from explorer.inspection.rollout import attention_of, attention_picture, read_attention
+from explorer.inspection.rollout import attention_of, read_attention
 from explorer.models.attention import AttentionMap, attention_maps
 from tests.inspection.small_models import noise_photo, tiny
 
@@ -100,11 +100,6 @@ def test_a_place_can_be_asked_where_it_looks(vit):
 def test_a_block_head_or_place_that_there_is_not_is_named(vit, options, words):
     with pytest.raises(IndexError, match=words):
         explain(vit, PHOTO, method="attention", **options)
-
-
-def test_the_picture_is_as_large_as_its_places(vit):
-    maps = read_attention(vit, input_of(vit)[0])
-    assert attention_picture(maps, 1, 0, cell=10).size == (40, 40)
 
 
 def test_windows_are_put_together_and_their_shift_undone():

@@ -179,3 +179,34 @@ def test_a_transformers_block_and_head_can_be_chosen(photo):
     finally:
         panel.close()
         session.close()
+
+
+def test_a_map_that_is_finished_too_late_does_not_come_back_over_the_sentence(panel, monkeypatch):
+    drawn, go_on, explain = threading.Event(), threading.Event(), attribution.explain
+
+    def late(*given, **options):
+        found = explain(*given, **options)
+        drawn.set()
+        assert go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(attribution, "explain", late)
+    panel.target.value = "bus"
+    assert drawn.wait(10)
+    panel.target.value = "zebra"
+    go_on.set()
+    assert panel.wait() and panel.shown is None and not panel.view._heat
+    assert "zebra" in panel.problem.value
+
+
+def test_a_method_that_the_model_does_not_take_names_those_that_it_does(photo):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 3))
+    session = Session(input_size=(3, 8, 8))
+    session.open_model(explorer.wrap(model, input_size=(3, 8, 8)))
+    session.open_image(photo, "noise.png")
+    session.wait()
+    panel = ExplainPanel(session)
+    panel.build()
+    assert "no stages" in panel.problem.value and "Choose another method: Saliency" in panel.problem.value
+    panel.close()
+    session.close()

@@ -546,6 +546,24 @@ def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
     assert "is learning. Stop it first" in panel.finder.note.value and not panel.finder.find.disabled
 
 
+def test_a_rate_that_was_found_goes_with_the_model_and_the_photos_it_was_found_for(panel, dash):
+    panel.finder.find.click()
+    assert panel.wait() and panel.finder.found is not None
+    panel.train.value = "head"
+    assert panel.finder.found is None and panel.finder.note.value == "" and panel.finder.chart.layout.display == "none"
+    panel.finder.find.click()
+    assert panel.wait() and panel.finder.found is not None
+    dash.session.open_model(tiny())
+    dash.wait()
+    assert panel.wait() and panel.finder.found is None and not panel.finder.chart.names
+
+
+def test_a_number_that_cant_be_leaves_no_note_about_the_one_before(panel):
+    assert "0.05 for the classifier" in panel.rate_note.value
+    panel.lr.value = "fast"
+    assert panel.rate_note.value == "" and "fast" in panel.problem.value
+
+
 def test_also_from_scratch_runs_twice_and_lies_in_runs_side_by_side(folder):
     dash = explorer.Dashboard("tf_efficientnet_lite0", input_size=SIZE)
     dash.wait()

@@ -53,6 +53,14 @@ def panel(dash, two):
     return panel
 
 
+def test_charts_stand_there_only_with_runs(dash, two):
+    panel = dash.runs
+    dash.tabs.selected_index = dash.tabs.children.index(panel)
+    assert panel.charts.layout.display == "none" and panel.empty.layout.display == ""
+    dash.session.run = two[0]
+    assert panel.charts.layout.display == "" and panel.empty.layout.display == "none"
+
+
 def test_settings_that_differ_are_marked_and_others_are_not(two):
     columns, rows = table_of(two)
     marked = {column for column, cell in zip(columns, rows[0]) if cell.differs}

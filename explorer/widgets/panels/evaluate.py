@@ -223,8 +223,8 @@ class EvaluatePanel(Panel):
         if self.who is None or self._gone:
             return
         session, before = self.session, self.who.value
-        called = f": {session.model_name}" if session.model_name else ""
-        options, on_screen = [(f"the model on the screen{called}", "model")], None
+        called = f"{session.model_name}, on the screen" if session.model_name else "the model on the screen"
+        options, on_screen = [(called, "model")], None
         for index in reversed(range(len(session.runs))):
             run = session.runs[index]
             here = ", shown under Train" if run is session.run else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -230,12 +231,12 @@ class ExplainPanel(Panel):
                 settings = self.settings()
                 why = method.refuses(model)
                 if why:
-                    raise ValueError(why)
+                    raise ValueError(f"{why} {others(model)}".strip())
                 own = {name: value for name, value in settings.items() if name in method.options}
                 passes = method.passes(model, **own)
                 cost = method.cost(model, seconds_per_pass=look.timing["forward"], **own)
             except (ValueError, IndexError) as error:
-                self._stop.set()
+                self._drop_job()
                 self._nothing(look)
                 self._complain(str(error))
                 self.cost.value, self.begin.layout.display = "", "none"
@@ -243,14 +244,19 @@ class ExplainPanel(Panel):
             quick = passes <= QUICK  # what it cost stands among the facts then
             self.cost.value = "" if quick else f'<span class="vx-soft">This takes {escape(cost)}.</span>'
             self.begin.layout.display = "none" if quick else ""
-            self._stop.set()  # what runs is no longer asked for
+            stop = self._drop_job()
             if not quick and not asked:
                 self._nothing(look)
                 self._complain("")
                 return
-            self._stop = stop = threading.Event()
             self.go.disabled, self.stop.disabled = True, False
         self.worker.submit(lambda ticket: self._work(ticket, stop, look, model, settings, self.beside.value))
+
+    def _drop_job(self) -> threading.Event:
+        """What runs is no longer asked for, even if it ends at this moment; what stops the next one."""
+        self._stop.set()
+        self._stop = threading.Event()
+        return self._stop
 
     def _nothing(self, look: Look) -> None:
         """The photo alone."""
@@ -270,42 +276,43 @@ class ExplainPanel(Panel):
         def ended() -> bool:
             return stop.is_set() or ticket.stale or self._gone
 
+        def wanted() -> bool:
+            return stop is self._stop and look is self.session.look and not self._gone
+
         last = [0.0]
 
         def progress(done: int, total: int) -> None:
             now = time.monotonic()
-            if (now - last[0] > GAP or done == total) and not ticket.stale:
+            if now - last[0] > GAP or done == total:
                 last[0] = now
-                self._show_progress(done, total)
+                self._show_progress(done, total, wanted)
 
         try:
             found = explain(model, look=look, on_progress=progress, should_stop=ended, **settings)
-            if not ticket.stale:
-                self._publish(found, look)
-                self._fill_beside(ticket, look, model, found, beside)
+            self._publish(found, look, wanted)
+            if wanted():
+                self._fill_beside(wanted, look, model, found, beside)
         except Stopped as error:
-            if not ticket.stale:
-                self._failed(look, str(error))
+            self._failed(look, str(error), wanted)
         except Exception as error:
             expected = isinstance(error, (ValueError, IndexError))
             log.log(logging.INFO if expected else logging.ERROR, "no heat map", exc_info=error)
-            if not ticket.stale:
-                self._failed(look, sentence(error))
+            self._failed(look, sentence(error), wanted)
         finally:
             with self.session.lock:
                 if not self._gone and not ticket.stale:
                     self.go.disabled, self.stop.disabled = False, True
                     self.progress.value = ""
 
-    def _show_progress(self, done: int, total: int) -> None:
+    def _show_progress(self, done: int, total: int, wanted: Callable[[], bool]) -> None:
         with self.session.lock:
-            if not self._gone:
+            if wanted():
                 self.progress.value = (f'<div class="vx-run-line"><progress max="{total}" value="{done}" aria-label="passes">'
                                        f'</progress> <span class="vx-soft" role="status">{done:,} of {total:,} passes</span></div>')
 
-    def _publish(self, found: Attribution, look: Look) -> None:
+    def _publish(self, found: Attribution, look: Look, wanted: Callable[[], bool]) -> None:
         with self.session.lock:
-            if self._gone or look is not self.session.look:
+            if not wanted():
                 return
             self.shown = found
             what = f"{found.title} for {found.label}" if found.target is not None else found.title
@@ -317,16 +324,16 @@ class ExplainPanel(Panel):
             self._complain("")
             self.changed()
 
-    def _failed(self, look: Look, text: str) -> None:
+    def _failed(self, look: Look, text: str, wanted: Callable[[], bool]) -> None:
         with self.session.lock:
-            if not self._gone and look is self.session.look:
+            if wanted():
                 self._nothing(look)
                 self._complain(text)
 
     def _complain(self, text: str) -> None:
         self.problem.value = f'<div class="vx-error" role="alert">{escape(text)}</div>' if text else ""
 
-    def _fill_beside(self, ticket: Ticket, look: Look, model: Any, found: Attribution, beside: str) -> None:
+    def _fill_beside(self, wanted: Callable[[], bool], look: Look, model: Any, found: Attribution, beside: str) -> None:
         """The same method for other classes, or the other quick methods for the same class."""
         from explorer.inspection.attribution import METHODS, explain
         from explorer.inspection.draw import jpeg_bytes, thumbnail
@@ -346,7 +353,7 @@ class ExplainPanel(Panel):
                     one = explain(model, look=look, **(settings | {"target": guess.index}))
                     pictures.append(jpeg_bytes(thumbnail(one.overlay(), 300)))
                     captions.append(Caption(f"{guess.label} {percent(guess.probability)}"))
-                    if ticket.stale:
+                    if not wanted():
                         return
         elif beside == "methods":
             for method in METHODS.values():
@@ -360,11 +367,11 @@ class ExplainPanel(Panel):
                     continue
                 pictures.append(jpeg_bytes(thumbnail(one.overlay(), 300)))
                 captions.append(Caption(method.title, title=method.idea))
-                if ticket.stale:
+                if not wanted():
                     return
             note = " ".join(left_out)
         with self.session.lock:
-            if not self._gone and look is self.session.look and not ticket.stale:
+            if wanted():
                 self.strip.show(pictures, captions)
                 self.beside_note.value = f'<span class="vx-soft">{escape(note)}</span>' if note else ""
 
@@ -443,6 +450,14 @@ def method_html(method: Method) -> str:
     """What a method does and does not prove, and where it comes from."""
     return (f'<p>{escape(method.idea)}</p><p class="vx-soft">{escape(method.limits)}</p>'
             f'<p class="vx-soft"><a href="{escape(method.link)}" target="_blank" rel="noopener">{escape(method.source)}</a></p>')
+
+
+def others(model: Any) -> str:
+    """Which methods this model takes, for one that it does not; "" where there is none."""
+    from explorer.inspection.attribution import METHODS
+
+    fit = [method.title for method in METHODS.values() if not method.refuses(model)]
+    return f"Choose another method: {', '.join(fit)}." if fit else ""
 
 
 def facts_html(found: Attribution, look: Look) -> str:

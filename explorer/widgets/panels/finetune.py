@@ -285,7 +285,7 @@ class FinetunePanel(Panel):
             found["class_weights"] = "balanced"
         return found
 
-    def _changed(self, _change: Any = None) -> None:
+    def _changed(self, change: Any = None) -> None:
         """Another setting: say what follows from it at once, and look at photos and model in the background."""
         from explorer.training.recipe import Recipe
 
@@ -298,6 +298,10 @@ class FinetunePanel(Panel):
             self._complain(problem)
             if recipe is not None:
                 self._draw_rates(recipe)
+            else:
+                self.rate_note.value = ""  # it was about the number before
+            if change is not None and change["owner"] in (self.data, self.folder, self.train, self.batch_size, self.optimizer):
+                self.finder.forget()
             self.changed()
         self._preview()
 
@@ -321,6 +325,7 @@ class FinetunePanel(Panel):
     def draw(self) -> None:
         """Another model is on the screen."""
         if self.view is not None:
+            self.finder.forget()
             self._preview()
             self.modules.refresh()
 

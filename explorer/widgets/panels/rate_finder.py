@@ -83,20 +83,24 @@ class RateFinder(W.VBox):
                 self.note.value = f"<div {kind}>{escape(text)}</div>" if text else ""
 
     def _find(self, ticket: Ticket, ended: threading.Event) -> None:
+        def wanted() -> bool:
+            return ended is self._ended and not self._gone
+
         try:
             self._say("looking at the photos …", 'class="vx-busy" role="status"')
+            with self.session.lock:
+                self.found = None
+                self.chart.clear()
             model, data, settings = self._ask()
             from explorer.training.lr_finder import find_lr
 
             with self.session.lock:
-                self.found = None
-                self.chart.clear()
                 self._show(looking=True)
             cached = settings.get("train", "head") == "head" and settings.get("cache", True)
-            found = find_lr(model, data, on_rate=self._draw, should_stop=lambda: ticket.stale or ended.is_set(),
-                            **({} if cached else FEWER), **settings)
+            found = find_lr(model, data, on_rate=lambda rate, loss: wanted() and self._draw(rate, loss),
+                            should_stop=lambda: ticket.stale or ended.is_set(), **({} if cached else FEWER), **settings)
             with self.session.lock:
-                if self._gone:
+                if not wanted():
                     return
                 self.found = found if found.rates else None
                 self.chart.finish()
@@ -104,16 +108,27 @@ class RateFinder(W.VBox):
             self._say(found_text(found, stopped=ended.is_set()))
         except Exception as error:
             log.warning("no learning rate was found", exc_info=error)
-            self._say(str(error), 'class="vx-error" role="alert"')
+            if wanted():
+                self._say(str(error), 'class="vx-error" role="alert"')
         finally:
             with self.session.lock:
-                if not self._gone:
+                if wanted():
                     self._show(looking=False)
 
     def _draw(self, rate: float, loss: float) -> None:
         if not self.chart.names:
             self._say("trying one rate after another …", 'class="vx-busy" role="status"')
         self.chart.push(math.log10(rate), {CURVE: loss})
+
+    def forget(self) -> None:
+        """Another model, other photos or settings that matter: what was found is about those before."""
+        with self.session.lock:
+            self.end()
+            self._ended = threading.Event()  # not that of a search that still runs: nobody waits for it
+            self.found = None
+            self.chart.clear()
+            self.note.value = ""
+            self._show(looking=False)
 
     def end(self) -> None:
         """Stop finding: a run is about to need the processor."""

@@ -190,9 +190,9 @@ class RunsPanel(Panel):
                                  style={"description_width": "initial"}, layout=W.Layout(width="min(420px, 100%)"))
             self.message = W.HTML()
             self.worker = Worker("explorer-runs")
-            charts = W.HBox([self.right, self.loss])
-            charts.add_class("vx-charts")
-            self.fill([self.empty, self.table, self.message, charts, self.folder])
+            self.charts = W.HBox([self.right, self.loss])
+            self.charts.add_class("vx-charts")
+            self.fill([self.empty, self.table, self.message, self.charts, self.folder])
             self.table.observe(self._draw_curves, "ticked")
             for chart in (self.right, self.loss):
                 chart.observe(self._legend, "hidden")
@@ -215,6 +215,7 @@ class RunsPanel(Panel):
         kept = [index for index, run in enumerate(self.shown) if id(run) in ticked]
         self.table.ticked = sorted({*kept, *new[:max(0, MOST_CURVES - len(kept))]})
         self.empty.layout.display = "none" if self.shown else ""
+        self.charts.layout.display = "" if self.shown else "none"
         self._draw_curves()
 
     def _draw_curves(self, _change: Any = None) -> None:
@@ -257,7 +258,8 @@ class RunsPanel(Panel):
                 self.session.lock.release()
 
     def _act(self, what: str, index: int) -> None:
-        self.worker.submit(lambda ticket: self._do(what, self.shown[index], ticket))
+        run = self.shown[index]  # now: another run may get this row before the work begins
+        self.worker.submit(lambda ticket: self._do(what, run, ticket))
 
     def _do(self, what: str, run: Any, _ticket: Ticket) -> None:
         try:
