@@ -28,6 +28,7 @@ from explorer.inspection.look import (
     as_model,
     evaluating,
     model_name,
+    notes_html,
     notes_on,
     percent,
     picture_html,
@@ -237,7 +238,7 @@ class GradientFlow:
             f"<td style='{cell};text-align:right'>{layer.mean_abs:.2e}</td></tr>" for layer in shown)
         table = table_html(("layer", "", "logarithmic", "mean |gradient|"), rows, style=cell)
         some = f", {len(shown)} of {len(self.layers)} layers" if len(shown) < len(self.layers) else ""
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: gradient of "
                 f"-log p({escape(self.label)}) = {self.loss:.3g}{some}</p>{notes}{table}</div>")
 
@@ -381,7 +382,7 @@ class TopPhotos(Sequence):
         return f"TopPhotos({self.caption})"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         shown = "".join(picture_html(one.marked(160), f"{one.value:.3g}: {one.name}", format="JPEG")
                         for one in self)
         broken = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.problems[:5])

@@ -33,8 +33,10 @@ from explorer.inspection.look import (
     Look,
     as_model,
     evaluating,
+    is_at,
     labels_of,
     model_name,
+    notes_html,
     picture_html,
     prepare,
 )
@@ -55,7 +57,7 @@ class Attribution:
     target, label: the class's index and name; None and "" for methods that know of no class
     stage:         whose map it is drawn from; "" for methods that need none
     heatmap:       float32 [H, W], 0..1, in the frame of `image`; 0 outside of what the network saw. 0 where nothing
-                   speaks for the class, 1 where most does
+                   speaks for the class; 1 is the most in the network's frame, which a smaller photo averages
     raw:           what the method computed, in the frame of the network's input and signed where the method is:
                    [h, w], or [C, H, W] for methods that judge single pixels
     image:         the photo;  seen_box: (left, top, right, bottom), the part that the network saw, in its pixels
@@ -113,7 +115,7 @@ class Attribution:
         small = draw.thumbnail(self.overlay(), 320)
         photo = picture_html(draw.thumbnail(self.image, 320), "The photo", format="JPEG")
         heat = picture_html(small, f"{self.title}: the brighter, the more it counts", format="JPEG")
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'><b>{escape(self.title)}</b> · {escape(' · '.join(facts))}</p>{notes}"
                 f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}{heat}</div>"
                 f"<p style='margin:.3em 0;font-size:.85em'>{escape(method.limits)}</p></div>")
@@ -617,10 +619,8 @@ def _check_options(method: Method, options: dict[str, Any]) -> None:
 
 def _check_look(look: Look, model: VisionModel, image: Any) -> None:
     """Raise ValueError for a look at another photo, or by a model that sees photos in another way."""
-    if image is not None and image is not look.image:
-        photo = load_image(image)
-        if photo.size != look.image.size or photo.tobytes() != look.image.tobytes():
-            raise ValueError("look= is a look at another photo. Give the look at this one, or leave look= away.")
+    if not is_at(look, image):
+        raise ValueError("look= is a look at another photo. Give the look at this one, or leave look= away.")
     if look.config != resolve_data_config({}, model=model):
         raise ValueError(f"look= is by {look.model_name}, which sees photos in another way than {model_name(model)}. "
                          "Give the look by this model, or leave look= away.")

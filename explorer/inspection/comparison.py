@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from explorer.data.tables import safe_cell
 from explorer.inspection.compare_facts import ACCURACIES, COLUMNS, COSTS, ClassRow, ModelRow, Point, pareto_front
 from explorer.inspection.look import Look
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
@@ -304,12 +305,14 @@ class Comparison:
         writer = csv.writer(file, lineterminator="\n")
         if of == "models":
             writer.writerow([column.key for column in COLUMNS])
-            writer.writerows([column.value(row) for column in COLUMNS] for row in self.rows)
+            writer.writerows([safe_cell(column.value(row)) for column in COLUMNS] for row in self.rows)
         else:
-            writer.writerow(["photo", "right", *(f"{name}{what}" for name in self.names for what in ("", " probability"))])
+            heads = [f"{name}{what}" for name in self.names for what in ("", " probability")]
+            writer.writerow(["photo", "right", *map(safe_cell, heads)])
             for j, photo in enumerate(self.photos):
                 answers = [cell for i in range(len(self)) for cell in self._first(i, j)]
-                writer.writerow([photo, " / ".join(sorted(self.truth[j])) if self.truth else "", *answers])
+                right = " / ".join(sorted(self.truth[j])) if self.truth else ""
+                writer.writerow(map(safe_cell, [photo, right, *answers]))
         if path is not None:
             Path(path).write_text(file.getvalue(), encoding="utf-8", newline="")
         return file.getvalue()

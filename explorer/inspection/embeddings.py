@@ -260,7 +260,8 @@ def _pca(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[float, float
     differ = bool((vectors != vectors[0]).any())
     exact = differ and min(vectors.shape) > 2  # arpack finds the first two exactly, without the others
     projection = PCA(2, svd_solver="arpack" if exact else "full", random_state=seed)
-    points = projection.fit_transform(vectors.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # a share of no variance is NaN, and below 0
+        points = projection.fit_transform(vectors.astype(np.float64))
     shares = tuple(float(share) for share in np.nan_to_num(projection.explained_variance_ratio_))
     return points, shares, f"A projection that keeps {sum(shares):.0%} of the variance: what is close here may be far apart in " \
                            "the other directions."

@@ -12,14 +12,13 @@ Source: Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
 from explorer.inspection import draw
-from explorer.inspection.look import as_model, model_name, notes_on, picture_html
+from explorer.inspection.look import as_model, model_name, notes_html, notes_on, picture_html
 from explorer.models.contract import VisionModel
 
 CELL = 24     # pixels that a small kernel is enlarged to, about
@@ -65,7 +64,7 @@ class Filters:
         return f"Filters({self.caption})"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         picture = picture_html(self.picture, self.caption, style="image-rendering:pixelated")
         return f"<div>{notes}{picture}</div>"
 

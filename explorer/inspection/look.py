@@ -134,7 +134,7 @@ class Look:
         height, width = self.input.shape[-2:]
         caption = f"What the network saw, {width} x {height} pixels"
         photo = picture_html(draw.thumbnail(self.seen, 224), caption, format="JPEG")
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
         step = -(-len(names) // STAGES_SHOWN)
@@ -256,6 +256,16 @@ def check_topk(topk: int) -> None:
         raise ValueError(f"topk is {topk!r}: expected how many predictions to give, a number from 1.")
 
 
+def is_at(seen: Look, image: Any) -> bool:
+    """Whether a look is at this photo, pixel by pixel; None stands for the look's own. Raises TypeError for no `Look`."""
+    if not isinstance(seen, Look):
+        raise TypeError(f"look= takes what explorer.look(model, photo) gives, not {type(seen).__name__}.")
+    if image is None or image is seen.image:
+        return True
+    photo = load_image(image)
+    return photo.size == seen.image.size and photo.tobytes() == seen.image.tobytes()
+
+
 def prepare(photo: Image.Image, transform: Any) -> tuple[Image.Image, Tensor]:
     """(what the network sees as a picture, the same as its input [C, H, W])."""
     value: Any = photo
@@ -293,6 +303,11 @@ def picture_html(image: Image.Image, caption: str, *, format: str = "PNG", style
     return (f"<figure style='margin:0'><img alt='{text}' style='max-width:100%;{style}' "
             f"src='{draw.data_uri(image, format=format)}'>"
             f"<figcaption style='font-size:.85em'>{text}</figcaption></figure>")
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Sentences that a reader must know, each a paragraph with a warning sign."""
+    return "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in notes)
 
 
 def predictions_html(predictions: Sequence[Prediction]) -> str:

@@ -20,7 +20,6 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageStat
 from torch import Tensor, nn
 
-from explorer.data.images import load_image
 from explorer.data.transforms import crop_box
 from explorer.inspection import draw
 from explorer.inspection.attribution import find_class
@@ -29,7 +28,9 @@ from explorer.inspection.look import (
     Prediction,
     as_model,
     evaluating,
+    is_at,
     model_name,
+    notes_html,
     percent,
     picture_html,
     top_predictions,
@@ -307,7 +308,8 @@ def fgsm_sweep(
     if not len(epsilons):
         raise ValueError("No epsilon was given: expected at least one number in 0..1, such as 2/255.")
     for epsilon in epsilons:
-        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 <= epsilon <= 1:
+        number = isinstance(epsilon, (int, float, np.integer, np.floating)) and not isinstance(epsilon, bool)
+        if not number or not 0 <= epsilon <= 1:
             raise ValueError(f"epsilon is {epsilon!r}: expected a number in 0..1, such as 2/255.")
     if target is not None and towards is not None:
         raise ValueError("Give target=, the class to move away from, or towards=, one to move to; not both.")
@@ -334,6 +336,7 @@ def fgsm_sweep(
         notes += ("The gradient is zero everywhere, so nothing was changed: the loss is flat here.",)
     results = []
     for done, epsilon in enumerate(epsilons, start=1):
+        epsilon = float(epsilon)
         moved = (pixels + epsilon * direction).clamp(0, 1)
         tensor = (moved - mean) / std
         with evaluating(model):  # for each pass: others may look through the model in between
@@ -342,7 +345,7 @@ def fgsm_sweep(
         best = [index, *(p.index for p in (*before.predictions, *after))]
         amplified = 0.5 / epsilon if epsilon else 0.0
         results.append(Perturbed(
-            model_name=before.model_name, epsilon=float(epsilon), aim=aim, towards=towards is not None,
+            model_name=before.model_name, epsilon=epsilon, aim=aim, towards=towards is not None,
             before=before.predictions, after=after,
             changes=_changes(before.logits, logits, before.labels, best),
             original=before.seen.convert("RGB"), picture=_as_picture(moved),
@@ -396,14 +399,12 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
                          "change: create it with its classes.")
     if look is None:
         return look_at(model, image)
+    if not is_at(look, image):
+        raise ValueError("The given Look is of another photo: leave look= out, or give the photo that was looked "
+                         "at (look.image).")
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
-    if image is not None and image is not look.image:
-        photo = load_image(image)
-        if photo.size != look.image.size or photo.tobytes() != look.image.tobytes():
-            raise ValueError("The given Look is of another photo: leave look= out, or give the photo that "
-                             "was looked at (look.image).")
     if look._origin is None or not look._origin.is_still(model):  # trained since, or a Look that was saved
         return look_at(model, look.image, topk=max(1, len(look.predictions)))
     return look
@@ -445,7 +446,7 @@ def _html(image: Image.Image, caption: str) -> str:
 
 
 def _result_html(name: str, pictures: str, changes: Sequence[Change], notes: Sequence[str]) -> str:
-    warnings = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in notes)
+    warnings = notes_html(notes)
     return (f"<div><p style='margin:.3em 0'><b>{escape(name)}</b></p>{warnings}"
             f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{pictures}"
             f"{changes_html(changes)}</div></div>")

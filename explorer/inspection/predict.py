@@ -23,6 +23,7 @@ from torch import Tensor
 
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
+from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
 from explorer.inspection.look import (
@@ -32,6 +33,7 @@ from explorer.inspection.look import (
     evaluating,
     labels_of,
     model_name,
+    notes_html,
     notes_on,
     percent,
     prepare,
@@ -90,15 +92,18 @@ class PredictionTable:
         return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error."""
+        """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error.
+
+        A name or label that a spreadsheet would take for a formula has an apostrophe in front.
+        """
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
             for row in self.rows:
                 for rank, p in enumerate(row.predictions, start=1):
-                    writer.writerow([row.name, rank, p.label, p.index, p.probability, p.logit, ""])
+                    writer.writerow([safe_cell(row.name), rank, safe_cell(p.label), p.index, p.probability, p.logit, ""])
                 if row.error:
-                    writer.writerow([row.name, "", "", "", "", "", row.error])
+                    writer.writerow([safe_cell(row.name), "", "", "", "", "", safe_cell(row.error)])
 
     def __repr__(self) -> str:
         return f"PredictionTable({self.model_name!r}, {self._summary()})"
@@ -147,7 +152,7 @@ class PredictionTable:
             body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
         left_out = len(self.rows) - len(body)
         more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
         return (f"<div><p style='margin:.3em 0'>{title}</p>{notes}"
                 f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")

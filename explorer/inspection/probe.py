@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.inspection.embeddings import BLOCK, no_formulas, normalised
-from explorer.inspection.look import percent
+from explorer.inspection.look import notes_html, percent
 from explorer.inspection.store import Features
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Probe:
                        for name, share in list(self.per_class.items())[:20])
         curve = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{point.labels_per_class} a class</th>"
                         f"<td style='{cell}'>{percent(point.mean)}</td></tr>" for point in self.budget)
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         return (f"<div><p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>{notes}"
                 f"<div style='display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start'><table>{rows}</table>"
                 f"<table>{curve}</table></div></div>")

@@ -30,6 +30,7 @@ from explorer.inspection.look import (
     Prediction,
     as_model,
     evaluating,
+    notes_html,
     percent,
     picture_html,
     prepare,
@@ -127,7 +128,7 @@ def perturb(photo: Image.Image, kind: str, value: float, *, seed: int = 0) -> Im
     """A spoilt copy of an RGB photo, of the same size; see `KINDS` for the kinds and what a value means."""
     known = known_kind(kind)
     _check(known, value)
-    return known.apply(photo, value, seed)
+    return known.apply(photo, float(value), seed)
 
 
 def known_kind(kind: str) -> Kind:
@@ -205,7 +206,7 @@ class RobustnessCurve:
     def _repr_html_(self) -> str:
         rows = [(f"{p.value:g}", p.probability, p.best.label, p.flipped) for p in self.points]
         title = f"{self.model_name}: {self.kind.title.lower()}, {self.kind.unit}"
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         step = max(1, -(-len(self.points) // 6))
         strip = "".join(picture_html(point.picture, f"{point.value:g}", format="JPEG")
                         for point in self.points[::step])
@@ -265,6 +266,7 @@ class _Probe:
         self.reference = top_predictions(before.logits, before.labels, 1)[0]
 
     def __call__(self, value: float) -> Point:
+        value = float(value)  # Pillow takes no number of numpy's
         photo = self.kind.apply(self.before.image, value, self.seed)
         _, tensor = prepare(photo, self.transform)
         with evaluating(self.model):
@@ -272,7 +274,7 @@ class _Probe:
         best = top_predictions(logits, self.before.labels, 1)[0]
         probability = float(logits.softmax(0)[self.reference.index])
         picture = draw.thumbnail(photo, THUMBNAIL)
-        return Point(float(value), probability, best, best.index != self.reference.index, picture)
+        return Point(value, probability, best, best.index != self.reference.index, picture)
 
 
 def _shrunk(kind: Kind, before: Look) -> tuple[str, ...]:
@@ -362,7 +364,7 @@ def find_flip(
     Raises ValueError as `robustness` does, and for a step that is not above zero.
     """
     known = known_kind(kind)
-    if step is not None and not (isinstance(step, (int, float)) and step > 0):
+    if step is not None and not (isinstance(step, (int, float)) and 0 < step < math.inf):
         raise ValueError(f"step is {step!r}: expected a number above zero ({known.unit}).")
     if curve is not None and curve.kind.name != kind:
         raise ValueError(f"The given curve is about {curve.kind.name}, not {kind}.")

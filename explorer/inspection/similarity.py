@@ -15,6 +15,8 @@ a rotation or a common scale of one of them changes nothing.
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +28,10 @@ import torch
 from torch import Tensor
 
 from explorer.data.images import ImageError
+from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.embeddings import no_formulas
-from explorer.inspection.look import as_model, evaluating, model_name, notes_on
+from explorer.inspection.look import as_model, evaluating, model_name, notes_html, notes_on
 from explorer.inspection.store import collect, in_order
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -162,10 +165,11 @@ class StageSimilarity:
 
     def to_csv(self) -> str:
         """The matrix as a table: a row for each stage of a."""
-        lines = [",".join(["stage", *self.stages_b])]
-        lines += [",".join([name, *(f"{value:.6f}" for value in row)])
-                  for name, row in zip(self.stages_a, self.matrix)]
-        return "\n".join(lines) + "\n"
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", *map(safe_cell, self.stages_b)])
+        writer.writerows([safe_cell(name), *(f"{value:.6f}" for value in row)] for name, row in zip(self.stages_a, self.matrix))
+        return file.getvalue()
 
     def __repr__(self) -> str:
         return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {self.matrix.shape[0]} x {self.matrix.shape[1]} stages)"
@@ -184,7 +188,7 @@ class StageSimilarity:
                 f"<td style='{cell};background:rgba(74,143,217,{np.clip(np.nan_to_num(value), 0, 1) * 0.85:.2f})'>{value:.2f}</td>"
                 for value in row)
             body.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>{cells}</tr>")
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
                 f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}<div style='overflow-x:auto'>"
                 f"<table style='border-collapse:collapse'><thead><tr><th></th>{head}</tr></thead>"

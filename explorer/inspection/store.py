@@ -41,7 +41,7 @@ from explorer.data.datasets import BUNDLED, TRAIN_NAMES, VAL_NAMES, PhotoSet, Sp
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
+from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_html, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.optimize import optimize
 
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 FORMAT = "1"          # of the chunks; another number, and what is on disk is not looked at
 CHUNK_ROWS = 256      # photos that a killed run can lose, at most
 CHUNK_SECONDS = 10.0  # and the seconds of its work
+MOST_CHUNK_BYTES = 1024**3  # of a file that is still read
 WORTH_OPTIMIZING = 64  # photos from which making a faster copy of the model pays
 SAME = 1e-5           # difference of its numbers, as a share of the largest, up to which it may stand in
 
@@ -235,7 +236,7 @@ class Features:
     def _repr_html_(self) -> str:
         shape = f"embeddings {list(self.embeddings.shape)}, logits {list(self.logits.shape)}"
         labels = f", {len(self.classes)} classes" if self.labels is not None else ""
-        notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in self.notes)
+        notes = notes_html(self.notes)
         broken = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.problems[:5])
         return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: {escape(self.sentence)}</p>"
                 f"<p style='margin:.3em 0'>{shape}{labels}</p>{notes}{f'<ul>{broken}</ul>' if broken else ''}</div>")
@@ -252,18 +253,23 @@ def default_cache_dir() -> Path:
 def cache_size(cache_dir: str | os.PathLike | None = None) -> int:
     """Bytes that all kept features take on disk."""
     root = Path(cache_dir or default_cache_dir())
-    return sum(file.stat().st_size for file in root.glob("*/chunk-*.npz"))
+    return sum(file.stat().st_size for file in _chunks_in(root, "*/"))
 
 
 def clear_cache(cache_dir: str | os.PathLike | None = None) -> int:
     """Delete all kept features, and nothing else; the bytes that this gave back. They are worked out anew when needed."""
     root = Path(cache_dir or default_cache_dir())
     size = cache_size(root)
-    for file in root.glob("*/chunk-*.npz"):
+    for file in _chunks_in(root, "*/"):
         file.unlink(missing_ok=True)
         with suppress(OSError):  # other files are in there
             file.parent.rmdir()
     return size
+
+
+def _chunks_in(folder: Path, below: str = "") -> list[Path]:
+    """The chunks of a folder: plain files, since a pipe of that name would be waited for."""
+    return sorted(file for file in folder.glob(f"{below}chunk-*.npz") if file.is_file())
 
 
 class Chunks:
@@ -277,7 +283,7 @@ class Chunks:
     def __init__(self, folder: Path):
         self.folder = folder
         self.known: dict[bytes, tuple[Path, int]] = {}  # key of a photo -> its chunk and row
-        self.width: int | None = None                   # D
+        self.widths: tuple[int, int] | None = None      # D, K
         self._keys: list[bytes] = []
         # embeddings [b, D], logits [b, K], not yet on disk
         self._rows: list[tuple[np.ndarray, np.ndarray]] = []
@@ -287,31 +293,46 @@ class Chunks:
             with suppress(OSError):
                 if time.time() - file.stat().st_mtime > 3600:
                     file.unlink()
-        for file in sorted(folder.glob("chunk-*.npz")):
+        with tempfile.TemporaryFile(dir=folder):  # a folder that can't be written says so now, not after the first chunk
+            pass
+        for file in _chunks_in(folder):
             self._learn(file)
 
     def _learn(self, file: Path) -> None:
         try:
-            with zipfile.ZipFile(file) as archive:
-                if archive.testzip() or any(part.compress_type for part in archive.infolist()):
+            if file.stat().st_size > MOST_CHUNK_BYTES:
+                raise ValueError("too large")
+            with zipfile.ZipFile(file) as archive:  # compressed ones, that could unfold without end, are not unfolded
+                if any(part.compress_type for part in archive.infolist()) or archive.testzip():
                     raise ValueError("damaged")
-            keys, embeddings, logits = self._read(file)
+            keys, embeddings, logits = self._parts(file)
             ours = keys.dtype == np.uint8 and embeddings.dtype == logits.dtype == np.float32
             alike = keys.shape[1:] == (32,) and len(keys) == len(embeddings) == len(logits)
             if not ours or not alike or embeddings.ndim != 2 or logits.ndim != 2:
                 raise ValueError("not ours")
-            if self.width not in (None, embeddings.shape[1]):
+            widths = embeddings.shape[1], logits.shape[1]
+            if self.widths not in (None, widths):
                 raise ValueError("of another width")
-        except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever a damaged file can raise
             log.warning("%s is not used: %s", file, error)
             return
-        self.width = embeddings.shape[1]
+        self.widths = widths
         self.known.update({key.tobytes(): (file, row) for row, key in enumerate(keys)})
 
     @staticmethod
-    def _read(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _parts(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         with np.load(file, allow_pickle=False) as chunk:
             return chunk["keys"], chunk["embeddings"], chunk["logits"]
+
+    def _read(self, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A chunk that was there. Raises StoreError where another process has taken it away, or changed it."""
+        try:
+            parts = self._parts(file)
+            if (parts[1].shape[1], parts[2].shape[1]) != self.widths:
+                raise ValueError("of another width")
+            return parts
+        except Exception as error:
+            raise StoreError(f"'{file}' was taken away or changed while it was used ({error}): run it again.") from error
 
     def row(self, key: bytes) -> tuple[np.ndarray, np.ndarray]:
         """(embedding [D], logits [K]) of a known photo."""
@@ -332,6 +353,7 @@ class Chunks:
             return
         keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(-1, 32)
         embeddings, logits = (np.concatenate(parts) for parts in zip(*self._rows))
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may have cleared it away
         target = self.folder / f"chunk-{uuid.uuid4().hex}.npz"
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".part-", delete=False) as file:
             try:
@@ -344,15 +366,15 @@ class Chunks:
                 file.close()
                 Path(file.name).unlink(missing_ok=True)
                 raise
-        self.width = embeddings.shape[1]
+        self.widths = embeddings.shape[1], logits.shape[1]
         self.known.update({key: (target, row) for row, key in enumerate(self._keys)})
         self._keys, self._rows, self._written = [], [], time.monotonic()
 
     def forget(self) -> None:
         """Delete every chunk of this model."""
-        for file in self.folder.glob("chunk-*.npz"):
+        for file in _chunks_in(self.folder):
             file.unlink(missing_ok=True)
-        self.known, self.width = {}, None
+        self.known, self.widths = {}, None
 
     def gather(self, keys: Sequence[bytes], widths: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """(embeddings [N, D], logits [N, K]) of known photos, in that order, one chunk in memory at a time.
@@ -365,6 +387,7 @@ class Chunks:
             places.setdefault(file, []).append((row, place))
         if not keys:
             return np.zeros((0, widths[0]), np.float32), np.zeros((0, widths[1]), np.float32)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=self.folder) as first, tempfile.TemporaryFile(dir=self.folder) as second:
             for file, rows in places.items():
                 _, *parts = self._read(file)
@@ -380,7 +403,7 @@ class Chunks:
                          for file, width in zip((first, second), widths))
 
     def size(self) -> int:
-        return sum(file.stat().st_size for file in self.folder.glob("chunk-*.npz"))
+        return sum(file.stat().st_size for file in _chunks_in(self.folder))
 
 
 def model_key(model: VisionModel, config: dict[str, Any]) -> str:
@@ -535,7 +558,7 @@ def run_folder(
         if complete and not kept:
             name, why = problems[0]
             raise ValueError(f"None of the {len(photos)} photos could be opened. The first, {name}: {why}")
-        widths = (chunks.width or model.head_hidden_size, model.num_classes)
+        widths = chunks.widths or (model.head_hidden_size, model.num_classes)
         embeddings, logits = chunks.gather([keys[index] for index in kept], widths)
         disk = 0 if borrowed else chunks.size()
     except OSError as error:

@@ -238,12 +238,19 @@ def create_model(
         raise weights.WeightsError(f"The network in '{inside}' was built with a {strange[0][:60]!r} of its own, which no file holds. "
                                    + _fill_it(inside))
 
-    if pretrained or checkpoint_path is not None:
-        model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
-    else:
-        classes = config.num_classes if num_classes is None else num_classes
-        model = _build(architecture, num_classes=classes, **wanted)
-        model.config = config
+    try:
+        if pretrained or checkpoint_path is not None:
+            model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
+        else:
+            classes = config.num_classes if num_classes is None else num_classes
+            model = _build(architecture, num_classes=classes, **wanted)
+            model.config = config
+    except Exception as error:
+        if not saved or isinstance(error, weights.WeightsError):
+            raise
+        asked = ", ".join(f"{key}={value!r}" for key, value in saved.items())[:200]
+        raise weights.WeightsError(f"'{inside}' was saved from {architecture} built with {asked}, and it can't be built so here: "
+                                   f"{error}") from error
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
     if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size

@@ -228,6 +228,11 @@ def check_config(config: ModelConfig) -> None:
         return isinstance(value, tuple) and 0 < len(value) <= MOST_SIDE and all(
             type(n) in (int, float) and low <= n <= high for n in value)
 
+    def plain(value: Any) -> bool:
+        if isinstance(value, tuple):
+            return len(value) <= 64 and all(map(plain, value))
+        return value is None or isinstance(value, str) or (isinstance(value, (int, float)) and abs(value) <= MOST_SIDE)
+
     def names(value: Any) -> bool:
         return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
@@ -242,7 +247,7 @@ def check_config(config: ModelConfig) -> None:
         **{key: isinstance(getattr(config, key), str) for key in ("interpolation", "crop_mode", "license", "hf_hub_filename",
                                                                   "origin_url", "built_as")},
         "build_options": isinstance(config.build_options, tuple) and all(
-            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in config.build_options),
+            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and plain(pair[1]) for pair in config.build_options),
     }
     for key, fine in right.items():
         if not fine:

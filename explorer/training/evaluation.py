@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.data.datasets import PhotoSet
+from explorer.data.tables import safe_cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -426,13 +427,16 @@ class Evaluation:
         return _plain(facts)
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a line a photo: name, file, true and predicted class, its probability, loss, right."""
+        """Write a line a photo: name, file, true and predicted class, its probability, loss, right.
+
+        A name that a spreadsheet would take for a formula has an apostrophe in front.
+        """
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "file", "true", "predicted", "probability", "loss", "right"])
             for row in self.rows:
-                writer.writerow([row.name, row.file, row.true, row.predicted, row.probability, row.loss,
-                                 int(row.right)])
+                writer.writerow(list(map(safe_cell, (row.name, row.file, row.true, row.predicted, row.probability, row.loss,
+                                                     int(row.right)))))
 
     def plot_confusion(self) -> Figure:
         """The confusion matrix; shades are shares of the true class. Raises ValueError for multi-label."""

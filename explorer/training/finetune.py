@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs take one or two
 ONCE_BYTES = 256 * 1024**2  # photos that wait, open, for the one who needs them next, at most
 
 
@@ -216,7 +217,7 @@ class Job:
                           isinstance(self.source, FeatureSource))
             place = parameter_place(self.model)
             try:
-                for event in loop(state, self.source, recipe, place, class_weights=self._class_weights(place["device"]),
+                for event in loop(state, self.source, recipe, place, class_weights=self.class_weights(place["device"]),
                                   asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
                     if isinstance(event, Epoch):  # before anybody hears of it: whoever does may ask for it
                         yield from self._keep(run, event.epoch + 1, best=event.best)
@@ -300,7 +301,7 @@ class Job:
         extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer.lower() == "sgd" else {}
         return optimizer_class(recipe.optimizer)(groups, lr=rate, **extra)
 
-    def _class_weights(self, device: torch.device) -> torch.Tensor | None:
+    def class_weights(self, device: torch.device) -> torch.Tensor | None:
         wanted = self.recipe.class_weights
         if wanted is None:
             return None
@@ -421,17 +422,20 @@ def threads_for(recipe: Recipe) -> Iterator[int]:
 def past_epochs(folder: Path, epochs: int) -> list[dict[str, Any]]:
     """The epochs that the history file knows, up to where the checkpoint is; a line that was cut off is left out."""
     rows: dict[int, dict[str, Any]] = {}
+    path = folder / checkpoint.HISTORY
     try:
-        lines = (folder / checkpoint.HISTORY).read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.stat().st_size < MOST_HISTORY_BYTES else []
     except OSError:
         return []
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and event.pop("kind", "") == "epoch" and event.get("epoch", epochs) < epochs:
-            rows[event["epoch"]] = event
+        if not isinstance(event, dict) or event.pop("kind", "") != "epoch":
+            continue
+        if type(epoch := event.get("epoch")) is int and epoch < epochs:
+            rows[epoch] = event
     return [rows[epoch] for epoch in sorted(rows)]
 
 

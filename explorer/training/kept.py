@@ -48,12 +48,13 @@ def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
 class KeptWeights:
     """The weights that learn by epoch, named as in the model: in memory, or in a folder as one safetensors file an epoch.
 
-    room: bytes that all of them may take, which are `MOST` at most. In memory the best epoch is not counted, since the run holds it anyway; a folder
-          takes three epochs at least. May be read while another thread keeps.
+    room: bytes that all of them may take, which are `MOST` at most. In memory the best epoch is not counted, since the
+          run holds it anyway; a folder takes three epochs at least. May be read while another thread keeps.
+    largest: bytes of a file that is still read, for a folder that somebody else may have filled
     """
 
-    def __init__(self, folder: Path | None = None, *, room: int | None = None):
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, *, room: int | None = None, largest: int | None = None):
+        self.folder, self.largest = folder, largest
         self.room = room if room is not None else MEMORY_BYTES if folder is None else DISK_BYTES
         self.best: int | None = None  # the epoch that is never let go
         self._guard = threading.Lock()
@@ -81,18 +82,25 @@ class KeptWeights:
 
     def weights(self, epoch: int) -> dict[str, Tensor]:
         """What learns, as it was after `epoch` epochs. Raises ValueError for one that is not kept."""
-        if epoch not in self.checkpoints:
-            there = ", ".join(map(str, self.checkpoints)) or "none"
-            raise ValueError(f"There is no checkpoint after {epoch} epochs. There are: {there}. (0 is before the first.)")
-        if self.folder is None:
-            return self._held[epoch]
+        there = self.checkpoints
+        held = self._held.get(epoch)  # asked once: the thread that keeps may let go of it any time
+        if held is not None:
+            return held
+        if self.folder is None or epoch not in there:
+            raise ValueError(f"There is no checkpoint after {epoch} epochs. There are: {', '.join(map(str, there)) or 'none'}. "
+                             "(0 is before the first.)")
         from safetensors.torch import load_file
 
+        path = self._path(epoch)
         try:
-            return load_file(self._path(epoch))
+            fits = self.largest is None or path.stat().st_size <= self.largest
+            found = load_file(path) if fits else {}
         except Exception as error:  # whatever a damaged file can raise
-            raise ValueError(f"The checkpoint '{self._path(epoch)}' can't be read ({type(error).__name__}): it is damaged, "
-                             "or was taken away.") from error
+            raise ValueError(f"The checkpoint '{path}' can't be read ({type(error).__name__}): it is damaged, or was taken "
+                             "away.") from error
+        if not fits:
+            raise ValueError(f"The checkpoint '{path}' is larger than the model: it is of another one, or damaged.")
+        return found
 
     def forget(self, *, behind: int) -> None:
         """Drop the epochs after `behind`: a resumed run makes them anew."""
@@ -108,7 +116,8 @@ class KeptWeights:
     def _epochs(self) -> list[int]:
         if self.folder is None:
             return list(self._held)
-        return [int(path.stem) for path in self.folder.glob("*.safetensors") if re.fullmatch(r"\d{4,9}", path.stem)]
+        found = (path for path in self.folder.glob("*.safetensors") if re.fullmatch(r"[0-9]{4,9}", path.stem) and path.is_file())
+        return [epoch for path in found if self._path(epoch := int(path.stem)) == path]
 
     def _thin(self, last: int) -> None:
         """Let go of what is too much: every second epoch, then every second of the rest; at last the first, then the last."""
@@ -127,7 +136,8 @@ class KeptWeights:
         if self.folder is not None:
             sizes = [self._path(epoch).stat().st_size for epoch in self._epochs()]
             return sum(sizes) > max(self.room, 3 * max(sizes, default=0))
-        return sum(value.nbytes for epoch, held in self._held.items() if epoch != self.best for value in held.values()) > self.room
+        counted = [held for epoch, held in self._held.items() if epoch != self.best]
+        return sum(value.nbytes for held in counted for value in held.values()) > self.room
 
     def _drop_between(self, always: tuple[int | None, ...]) -> None:
         for epoch in self._epochs():
@@ -165,6 +175,8 @@ class HasCheckpoints:
 
 def put_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Make a copy of a run's model what it was when it had these `weights`. Raises ValueError where they don't fit."""
+    if not weights:
+        raise ValueError("The checkpoint is empty: it is damaged, or of another model.")
     try:
         strange = model.load_state_dict(weights, strict=False).unexpected_keys
     except RuntimeError as error:  # other shapes

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -18,19 +17,22 @@ import torch
 from PIL import Image
 from torch import nn
 
-from explorer.models.adapters import wrap
+from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.factory import LIBRARIES, create_model, is_model, split_door
-from explorer.models.weights import LoadReport, fill, open_door, read_state_dict
+from explorer.models.weights import LoadReport, check_config, fill, open_door, read_state_dict
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
 from explorer.training.recipe import Recipe
-from explorer.training.saving import read_run
+from explorer.training.saving import read_json, read_run
 from explorer.training.sources import Classifier, drawn_by
+
+
+MOST_EPOCHS = 1_000_000  # of a run that is read from a file
 
 
 @dataclass(eq=False, repr=False)
@@ -52,7 +54,8 @@ class LoadedRun(HasCheckpoints):
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.kept = KeptWeights(self.folder / FOLDER)
+        whole = sum(value.nbytes for value in self.model.state_dict().values())
+        self.kept = KeptWeights(self.folder / FOLDER, largest=2 * whole + 1024**2)
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -104,12 +107,16 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
     net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
     labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
-    notes = [str(note) for note in facts.get("notes", [])]
+    notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
-    return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels,
-                     recipe_from(facts.get("recipe", {})), list(facts.get("history", [])),
-                     str(facts.get("data", "")), notes)
+    else:
+        try:
+            recipe = recipe_from(facts.get("recipe", {}))
+        except (ValueError, TypeError) as error:
+            notes.append(f"The settings in run.json can't be, so how the model was trained is unknown: {error}")
+    return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels, recipe,
+                     history_from(facts.get("history")), str(facts.get("data", "")), notes)
 
 
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
@@ -126,16 +133,22 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
 
 def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
     try:
-        recipe = recipe_from(json.loads((folder / checkpoint.RECIPE).read_text(encoding="utf-8")))
-        facts = json.loads((folder / checkpoint.MODEL).read_text(encoding="utf-8"))
+        recipe = recipe_from(read_json(folder / checkpoint.RECIPE))
+        facts = read_json(folder / checkpoint.MODEL)
         content = torch.load(folder / checkpoint.LAST, map_location="cpu", weights_only=True)
         weights, notes = content["best_weights"], []
         if not weights:
             weights = content["network"]
             notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
                          "judged.")
-        labels, config = tuple(facts["labels"]), ModelConfig.from_dict(facts["config"])
-        history = past_epochs(folder, content["epoch"])
+        labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
+        config = config.with_(labels=labels, num_classes=len(labels))
+        check_config(config)
+        if facts["channels"] is not None and type(facts["channels"]) is not int or not {"name", "by_name", "pretrained"} <= facts.keys():
+            raise ValueError("another program's")
+        if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
+            raise ValueError("no weights")
+        history = history_from(past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
         raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
                             "its first checkpoint. Start it again.") from error
@@ -167,9 +180,11 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     name, by_name, classes = str(facts["name"]), bool(facts["by_name"]), len(facts["labels"])
     options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
     if not by_name:
-        name = facts["config"].get("built_as") or name
-        options |= {key: value for key, value in ModelConfig.from_dict(facts["config"]).build_options if value is not None}
-    if not by_name and not is_model(name) and split_door(name)[0] not in LIBRARIES:
+        config = ModelConfig.from_dict(facts["config"])
+        name = config.built_as or name
+        options |= dict(config.build_options)
+    known = by_name or is_model(name) or split_door(name)[0] in LIBRARIES
+    if not known or options.keys() - {"in_chans", *SAVED_OPTIONS}:
         raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
                             "load_run(path, model=...).")
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
@@ -195,9 +210,38 @@ class _Lost:
 
 
 def recipe_from(facts: dict[str, Any]) -> Recipe:
-    """The settings as they were written down; a setting that this version does not know is left out."""
+    """The settings as they were written down; a setting that this version does not know is left out.
+
+    Raises ValueError or TypeError for settings that can't be.
+    """
+    if not isinstance(facts, dict):
+        raise TypeError(f"settings are a table of names and values, not a {type(facts).__name__}.")
     known = {f.name for f in fields(Recipe)}
     given = {key: value for key, value in facts.items() if key in known}
-    if given.get("augment") is not None and given["augment"] not in AUGMENTATIONS:
+    if given.get("augment") is not None and str(given["augment"]) not in AUGMENTATIONS:
         given["augment"] = _Lost(str(given["augment"]))
-    return Recipe(**given)
+    recipe = Recipe(**given)
+    if recipe.epochs > MOST_EPOCHS:  # a chart's axis, and a schedule, have room for so many
+        raise ValueError(f"epochs is {recipe.epochs:,}: expected {MOST_EPOCHS:,} at most.")
+    return recipe
+
+
+FIGURES = ("loss", "top1", "val_loss", "val_top1")
+
+
+def history_from(rows: Any) -> list[dict[str, Any]]:
+    """The epochs of a file that anybody may have written: a row whose figures are none is left out."""
+    def number(value: Any) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > 1e30  # NaN is one
+
+    kept = []
+    for row in listed(rows):
+        if not isinstance(row, dict) or type(row.get("epoch")) is not int or not 0 <= row["epoch"] < MOST_EPOCHS:
+            continue
+        if all(number(row.get(name)) for name in FIGURES) and number(row.get("seconds", 0)):
+            kept.append({**row, "seconds": row.get("seconds", 0.0)})
+    return kept
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

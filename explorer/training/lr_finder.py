@@ -15,6 +15,7 @@ from itertools import chain, count
 from typing import Any
 
 import torch
+from torch import nn
 
 from explorer.data.datasets import Splits, open_data
 from explorer.models.contract import VisionModel, parameter_place
@@ -75,7 +76,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     photos:   look at so many, at most, drawn by the seed; behind a frozen body each is seen once
     on_rate:  called with (rate, smoothed loss) after each step
     should_stop: asked often; True ends it with what there is
-    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...)
+    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...); accumulate has no part in it
 
     The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune` raises.
     """
@@ -85,7 +86,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     for name, value, least in (("steps", steps, 5), ("photos", photos, 2)):
         if value < least:
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
-    recipe = Recipe(**{"augment": "none", **settings})
+    recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
     splits = some_of(open_data(data, seed=recipe.seed), photos, recipe.seed)
     mine = copy.deepcopy(model) if isinstance(model, VisionModel) else model
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
@@ -120,7 +121,7 @@ def some_of(splits: Splits, photos: int, seed: int) -> Splits:
 def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
     """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
     state, source, place = job.state, job.source, parameter_place(job.model)
-    optimizer = state.optimizer
+    optimizer, weights = state.optimizer, job.class_weights(place["device"])
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
     batches = chain.from_iterable(source.batches(epoch) for epoch in count())
     mean = best = 0.0
@@ -132,9 +133,12 @@ def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> I
             group["lr"] = rate * share
         inputs, targets = next(batches)
         with drawn_by(recipe.seed, -3, number):
-            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, None, state.pieces, source.multi_label)
+            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, weights, state.pieces,
+                                          source.multi_label)
         if not math.isfinite(loss):
             return
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
         optimizer.step()
         optimizer.zero_grad()
         mean = (1 - weight) * mean + weight * loss

@@ -11,12 +11,18 @@ from explorer.training.checkpoint import write_json, write_whole
 from explorer.training.kept import save_epochs
 
 if TYPE_CHECKING:
+    import torch
+
     from explorer.training.run import Run
+
+MOST_JSON_BYTES = 256 * 1024**2  # thousands of epochs take one or two
 
 
 def save_run(run: Run, folder: Path) -> Path:
     """Write `run.model` as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens it.
 
+    A network that came through a door ("timm/NAME", "torchvision/NAME") is built by that library again; one that was built by
+    hand must be built so again: `load_run(folder, model=model)`.
     The weights of each epoch go along where they are small, as those of a classifier are.
     Raises FileExistsError where the folder holds something else already.
     """
@@ -26,7 +32,12 @@ def save_run(run: Run, folder: Path) -> Path:
         raise FileExistsError(f"'{folder}' is there already and holds something else: give another name.")
     folder.mkdir(parents=True, exist_ok=True)
     model, config = run.model, run.model.config
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    state: dict[str, torch.Tensor] = {}
+    places: set[int] = set()  # in memory: a layer that is used twice is written twice, as the format wants it
+    for key, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        state[key] = value.clone() if value.data_ptr() in places else value
+        places.add(value.data_ptr())
     write_whole(folder / "model.safetensors", lambda path: save_file(state, path, metadata={"format": "pt"}))
     own = {**config.as_timm(), "num_classes": model.num_classes, "tag": "", "hf_hub_id": "", "url": "",
            "input_size": (model.in_chans, *config.input_size[1:])}
@@ -66,9 +77,19 @@ def card(run: Run) -> str:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What `run.json` says; empty where there is none."""
+    """What `run.json` says; empty where there is none that can be read."""
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = read_json(folder / "run.json")
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises ValueError for one that holds something else, or is too large to be a run's."""
+    if path.exists() and (not path.is_file() or path.stat().st_size > MOST_JSON_BYTES):
+        raise ValueError(f"'{path}' is no file of a run: it is larger than {MOST_JSON_BYTES // 1024**2} MB, or no file at all.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"'{path}' is nested too deep.") from error

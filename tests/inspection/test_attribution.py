@@ -479,6 +479,8 @@ def test_a_look_at_another_photo_or_in_another_way_is_refused(resnet):
         explain(resnet, noise_photo(seed=5), look=look(resnet, PHOTO))
     with pytest.raises(ValueError, match="sees photos in another way"):
         explain(resnet, PHOTO, look=look(RedNet(), PHOTO))
+    with pytest.raises(TypeError, match="explorer.look.* gives, not str"):
+        explain(resnet, PHOTO, look="my look")
     with pytest.raises(ValueError, match="Give an image"):
         explain(resnet)
 

@@ -147,6 +147,11 @@ def test_values_stay_within_0_and_1(model):
     assert moved.max() == 255 and set(np.unique(moved)) <= {229, 230, 255}
 
 
+def test_an_epsilon_may_be_numpys(model, photo, seen):
+    assert torch.equal(fgsm(model, photo, epsilon=np.float32(0.25), look=seen).input,
+                       fgsm(model, photo, epsilon=0.25, look=seen).input)
+
+
 def test_an_epsilon_of_zero_changes_nothing(model, photo, seen):
     result = fgsm(model, photo, epsilon=0, look=seen)
     assert torch.equal(result.input, seen.input) and not result.fooled

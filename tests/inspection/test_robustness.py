@@ -122,6 +122,10 @@ def test_a_curve_equals_looking_at_each_spoilt_photo(model, photo, kind):
         assert point.flipped == (by_hand.predictions[0].index != seen.predictions[0].index)
 
 
+def test_values_may_be_numpys(model, photo):
+    assert robustness(model, photo, "blur", values=np.linspace(0, 2, 3)).values == (0, 1, 2)
+
+
 def test_the_usual_blur_grows_with_the_photo(model, photo):
     radii = KINDS["blur"].scan(photo), KINDS["blur"].scan(photo.resize((600, 520)))
     assert radii[1] == pytest.approx([2 * radius for radius in radii[0]], rel=0.01)
@@ -205,6 +209,8 @@ def test_a_scan_of_another_kind_or_a_senseless_step_is_refused(bright, grey):
         find_flip(bright, grey, "blur", curve=curve)
     with pytest.raises(ValueError, match="above zero"):
         find_flip(bright, grey, "blur", step=0)
+    with pytest.raises(ValueError, match="above zero"):
+        find_flip(bright, grey, "blur", step=float("inf"))
 
 
 def test_the_search_tells_its_progress_and_stops(bright, grey):

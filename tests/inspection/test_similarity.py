@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import math
 
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 import explorer
-from explorer.inspection.similarity import cka, compare_stages, hsic, unbiased_cka
+from explorer.inspection.similarity import StageSimilarity, cka, compare_stages, hsic, unbiased_cka
 from tests.models.oracle import randomise
 
 random = np.random.default_rng(0)
@@ -182,3 +184,12 @@ def test_it_shows_itself_as_a_table_and_as_a_figure(nets, photos):
     axes = found.figure().axes[0]
     assert axes.get_xlabel() == found.name_b and len(axes.get_yticks()) == len(found.stages_a)
     assert found.to_csv().splitlines()[0].split(",")[1:] == list(found.stages_b)
+
+
+def test_names_of_stages_are_cells_and_no_formulas():
+    found = StageSimilarity.__new__(StageSimilarity)
+    object.__setattr__(found, "stages_a", ("=1+1", "b,c"))
+    object.__setattr__(found, "stages_b", ("x",))
+    object.__setattr__(found, "matrix", np.array([[1.0], [0.5]]))
+    rows = list(csv.reader(io.StringIO(found.to_csv())))
+    assert rows == [["stage", "x"], ["'=1+1", "1.000000"], ["b,c", "0.500000"]]

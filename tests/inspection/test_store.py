@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -204,6 +207,66 @@ def test_a_chunk_with_python_objects_is_never_unpickled(model, folder, cache, tm
     assert not (tmp_path / "hacked").exists()
 
 
+def header(text: str) -> bytes:
+    """An .npy file that says so of itself, and holds nothing more."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize("content", [
+    header("(((\n"), header("{'descr': '|u1', 'fortran_order': False, 'shape': (10**15, 32), }\n"),
+    header("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000, 32), }\n"), b"", b"\x93NUMPY",
+])
+def test_a_chunk_with_a_made_up_header_is_not_used(model, folder, cache, content):
+    first = run_folder(model, folder, cache_dir=cache)
+    file = next(cache.glob("*/chunk-*.npz"))
+    with zipfile.ZipFile(file.with_name("chunk-0.npz"), "w") as archive:
+        for name in ("keys.npy", "embeddings.npy", "logits.npy"):
+            archive.writestr(name, content)
+    again = run_folder(model, folder, cache_dir=cache)
+    assert again.computed == 0 and np.array_equal(first.logits, again.logits)
+
+
+def test_what_only_looks_like_a_chunk_is_neither_opened_nor_deleted(model, folder, cache):
+    run_folder(model, folder, cache_dir=cache)
+    place = next(cache.glob("*/chunk-*.npz")).parent
+    (place / "chunk-folder.npz").mkdir()
+    os.mkfifo(place / "chunk-pipe.npz")  # opening it would wait for somebody who writes
+    assert run_folder(model, folder, cache_dir=cache).computed == 0
+    assert clear_cache(cache) > 0 and (place / "chunk-folder.npz").is_dir() and cache_size(cache) == 0
+
+
+def test_rows_of_other_widths_are_not_mixed_in(model, folder, cache):
+    first = run_folder(model, folder, cache_dir=cache)
+    file = next(cache.glob("*/chunk-*.npz"))
+    with np.load(file) as chunk:
+        parts = dict(chunk)
+    parts["logits"] = np.ones((len(parts["keys"]), 9), np.float32)
+    np.savez(file.with_name("chunk-zzz.npz"), **parts)
+    again = run_folder(model, folder, cache_dir=cache)
+    assert np.array_equal(first.logits, again.logits)
+    np.savez(file.with_name("chunk-0.npz"), **parts)  # read first: what is kept differs from what the model says
+    again = run_folder(model, folder, cache_dir=cache)
+    assert again.computed == 10 and np.allclose(first.logits, again.logits, atol=1e-5)
+
+
+def test_a_chunk_that_another_process_takes_away_meanwhile_is_a_sentence(model, folder, cache):
+    run_folder(model, folder, cache_dir=cache)
+    with pytest.raises(StoreError, match="taken away or changed while it was used.*run it again"):
+        run_folder(model, folder, cache_dir=cache, batch_size=2, on_progress=lambda done, _all: done == 4 and clear_cache(cache))
+
+
+def test_two_at_once_give_the_same_rows(model, folder, cache):
+    found = [run_folder(model, folder, cache_dir=cache / "alone")]
+    others = [threading.Thread(target=lambda: found.append(run_folder(model, folder, cache_dir=cache / "shared", batch_size=2)))
+              for _ in range(3)]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join()
+    assert len(found) == 4 and all(np.allclose(found[0].logits, one.logits, atol=1e-5) for one in found)
+    assert run_folder(model, folder, cache_dir=cache / "shared").computed == 0
+
+
 def test_the_faster_copy_gives_the_same_numbers(model, folder, cache, monkeypatch):
     plain = run_folder(model, folder, batch_size=4, cache_dir=cache)
     monkeypatch.setattr(store, "WORTH_OPTIMIZING", 1)
@@ -264,6 +327,31 @@ def test_without_a_place_to_keep_them_there_are_features_and_a_note(model, folde
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     features = run_folder(model, folder)
     assert len(features) == 10 and features.cache_dir is None and "can't be written" in features.notes[-1]
+
+
+def test_a_usual_place_that_is_there_but_read_only_gives_features_and_a_note(model, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run_folder(model, folder)
+    real = store.tempfile.TemporaryFile
+
+    def refused(*args, dir, **options):
+        if str(dir).startswith(str(tmp_path / "explorer")):
+            raise PermissionError(13, "Permission denied")
+        return real(*args, dir=dir, **options)
+
+    monkeypatch.setattr(store.tempfile, "TemporaryFile", refused)
+    features = run_folder(model, folder)
+    assert features.computed == 10 and any("not kept for the next time" in note for note in features.notes)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(model, folder, cache, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.np, "savez", full)
+    with pytest.raises(StoreError, match="No space left.*make room"):
+        run_folder(model, folder, cache_dir=cache)
+    assert not [file for file in cache.rglob("*") if file.is_file()]
 
 
 def test_the_cache_lies_where_the_user_keeps_caches_and_can_be_cleared(model, folder, tmp_path, monkeypatch):

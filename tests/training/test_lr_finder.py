@@ -53,3 +53,13 @@ def test_many_photos_are_drawn_by_the_seed():
 def test_a_range_that_can_not_be_is_a_sentence(wrong):
     with pytest.raises(ValueError, match="give"):
         find_lr("resnet18", "flowers5_nano", pretrained=False, **wrong)
+
+
+def test_it_steps_as_the_run_will_by_the_class_weights_and_after_every_batch():
+    def losses(**settings):
+        return find_lr(small(), Splits("colours", painted(24), painted(6)), batch_size=8, steps=6, input_size=SIZE, threads=1,
+                       optimizer="sgd", stop=0.1, **settings).losses
+
+    plain = losses()
+    assert losses(accumulate=4) == plain  # a quarter of the gradient would ask for four times the rate
+    assert losses(class_weights=[9, 1, 1]) != plain

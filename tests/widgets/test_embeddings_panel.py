@@ -184,6 +184,13 @@ def test_stop_keeps_what_is_done(panel, folder, monkeypatch):
     assert len(panel.scatter) == 4 and "stopped before the end" in panel.about.value
 
 
+def test_a_model_of_the_same_name_is_another_model(panel, folder):
+    embed_folder(panel, folder)
+    panel.session.open_model(tiny())
+    panel.session.wait()
+    assert "those of the model before" in panel.stale.value
+
+
 def test_another_model_on_the_screen_is_said_beside_the_old_points(panel, folder):
     embed_folder(panel, folder)
     panel.session.open_model("tf_efficientnet_lite0", pretrained=False)

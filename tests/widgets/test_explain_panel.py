@@ -210,3 +210,44 @@ def test_a_method_that_the_model_does_not_take_names_those_that_it_does(photo):
     assert "no stages" in panel.problem.value and "Choose another method: Saliency" in panel.problem.value
     panel.close()
     session.close()
+
+
+def test_a_method_without_class_or_stage_hides_those_fields_alone(panel):
+    panel.method.value = "rollout"
+    shown = [control.layout.display != "none" for control in (panel.method, panel.target, panel.stage, panel.stop)]
+    assert shown == [True, False, False, True]
+    panel.method.value = "occlusion"
+    assert [control.layout.display != "none" for control in (panel.method, panel.target, panel.stage)] == [True, True, False]
+
+
+def test_what_a_slow_method_takes_is_not_judged_by_the_models_first_pass(panel):
+    panel.session.look.timing["forward"] = 60.0  # a cold start
+    panel.method.value = "occlusion"
+    assert panel.wait() and "passes" in panel.cost.value
+    assert "min" not in panel.cost.value and " h" not in panel.cost.value, panel.cost.value
+
+
+def test_another_photo_while_a_slow_map_is_drawn_leaves_the_start_button_free(panel, photo, monkeypatch):
+    begun, explain = threading.Event(), attribution.explain
+
+    def slow(*given, should_stop, **options):
+        begun.set()
+        while not should_stop():
+            pass
+        return explain(*given, should_stop=should_stop, **options)
+
+    monkeypatch.setattr(attribution, "explain", slow)
+    panel.method.value = "occlusion"
+    panel.go.click()
+    assert begun.wait(10) and panel.go.disabled and not panel.stop.disabled
+    panel.session.open_image(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "mirrored.png")
+    panel.session.wait()
+    assert panel.wait() and not panel.go.disabled and panel.stop.disabled
+    assert panel.shown is None and panel.progress.value == ""
+
+
+def test_what_the_look_has_to_note_stands_beside_the_map(panel):
+    panel.session.open_model("resnet10t", pretrained=False)
+    panel.session.wait()
+    assert panel.wait() and panel.shown is not None
+    assert panel.facts.value.count("No weights were loaded") == 1

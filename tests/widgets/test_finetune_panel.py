@@ -564,6 +564,14 @@ def test_a_number_that_cant_be_leaves_no_note_about_the_one_before(panel):
     assert panel.rate_note.value == "" and "fast" in panel.problem.value
 
 
+def test_what_nobody_expected_says_so_and_points_to_the_log(panel, monkeypatch):
+    import explorer.training.lr_finder as module
+
+    monkeypatch.setattr(module, "find_lr", lambda *_args, **_options: {}["rate"])
+    panel.finder.find.click()
+    assert panel.wait() and "That did not work (KeyError: &#x27;rate&#x27;). The log" in panel.finder.note.value
+
+
 def test_also_from_scratch_runs_twice_and_lies_in_runs_side_by_side(folder):
     dash = explorer.Dashboard("tf_efficientnet_lite0", input_size=SIZE)
     dash.wait()

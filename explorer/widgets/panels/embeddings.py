@@ -76,7 +76,7 @@ class EmbeddingsPanel(Panel):
     name = "Embeddings"
     guide = GUIDE
     nothing_yet = "Nothing is shown here yet: press Embed first."
-    draw_on = ("model_name", "compare")
+    draw_on = ("model", "model_name", "compare")  # two models may have one name
 
     def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
         """photos: (title, source) of each photo of the gallery."""

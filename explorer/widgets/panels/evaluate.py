@@ -103,7 +103,7 @@ class EvaluatePanel(Panel):
 
     name = "Evaluation"
     guide = GUIDE
-    draw_on = ("model_name", "run", "runs")
+    draw_on = ("model", "model_name", "run", "runs")  # two models may have one name
 
     def __init__(self, session: Session):
         self.who: W.Dropdown | None = None

@@ -62,6 +62,7 @@ class ExplainPanel(Panel):
         self._look: Look | None = None     # that `shown` was drawn from
         self._in_front = True
         self._filling = False              # controls are being exchanged: no wish of the reader's
+        self._seconds: tuple[Look | None, float] = (None, 0.0)  # what a pass of that look's model takes when it is warm
         self._stop = threading.Event()
         self._options: dict[str, W.Widget] = {}
         self._gone = False
@@ -75,18 +76,21 @@ class ExplainPanel(Panel):
                 return
             from explorer.inspection.attribution import METHODS
 
-            wide = W.Layout(width="auto")
+
+            def wide() -> W.Layout:  # one each: they are shown and hidden one by one
+                return W.Layout(width="auto")
+
             self.view = PhotoView(lock=self.session.lock)
-            self.method = labelled("Method", W.Dropdown, layout=wide, options=[
+            self.method = labelled("Method", W.Dropdown, layout=wide(), options=[
                 (f"{method.title} ({GROUPS[method.group]})", name) for name, method in METHODS.items()])
-            self.target = labelled("Class", W.Combobox, layout=wide, continuous_update=False, ensure_option=False,
+            self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False, ensure_option=False,
                                    placeholder="the likeliest; or type a name")
-            self.stage = labelled("Stage", W.Dropdown, options=[USUAL], layout=wide)
+            self.stage = labelled("Stage", W.Dropdown, options=[USUAL], layout=wide())
             self.own = W.Box()
             self.own.add_class("vx-fields")
             self.cost, self.facts, self.problem, self.progress, self.beside_note = (W.HTML() for _ in range(5))
-            self.go = W.Button(description="Start", button_style="primary", layout=wide)
-            self.stop = W.Button(description="Stop", disabled=True, layout=wide)
+            self.go = W.Button(description="Start", button_style="primary", layout=wide())
+            self.stop = W.Button(description="Stop", disabled=True, layout=wide())
             self.go.add_class("vx-open")
             self.stop.add_class("vx-open")
             self.begin = W.HBox([self.go, self.stop])
@@ -130,12 +134,13 @@ class ExplainPanel(Panel):
         if look is self._look:
             return
         if look is None:
-            self._look, self.shown = None, None
+            self._look, self.shown, self._seconds = None, None, (None, 0.0)
             self.view.clear()
             self.strip.show([], [])
             self.facts.value = '<span class="vx-soft">Choose a photo: the heat map appears here.</span>'
             return
         other_model = self._look is None or self._look.model_name != look.model_name or self._look.labels != look.labels
+        other_model = other_model or [*self._look.stages] != [*look.stages]
         self._look, self.shown = look, None
         self.view.show(look.image, label=f"Photo: {self.session.image_name}")
         self.strip.show([], [])
@@ -234,7 +239,8 @@ class ExplainPanel(Panel):
                     raise ValueError(f"{why} {others(model)}".strip())
                 own = {name: value for name, value in settings.items() if name in method.options}
                 passes = method.passes(model, **own)
-                cost = method.cost(model, seconds_per_pass=look.timing["forward"], **own)
+                seconds = self._seconds[1] if self._seconds[0] is look else look.timing["forward"]
+                cost = method.cost(model, seconds_per_pass=seconds, **own)
             except (ValueError, IndexError) as error:
                 self._drop_job()
                 self._nothing(look)
@@ -248,14 +254,29 @@ class ExplainPanel(Panel):
             if not quick and not asked:
                 self._nothing(look)
                 self._complain("")
+                if self._seconds[0] is not look:
+                    self.worker.submit(lambda _ticket: self._time_a_pass(look, model, method, own))
                 return
             self.go.disabled, self.stop.disabled = True, False
         self.worker.submit(lambda ticket: self._work(ticket, stop, look, model, settings, self.beside.value))
+
+    def _time_a_pass(self, look: Look, model: Any, method: Method, own: dict[str, Any]) -> None:
+        """Say the cost again: the look's pass may have been its model's first, which takes many times as long as the next."""
+        from explorer.inspection.look import look as look_again
+
+        seconds = min(look.timing["forward"], look_again(model, look.image).timing["forward"])
+        with self.session.lock:
+            if self._gone or look is not self.session.look:
+                return
+            self._seconds = look, seconds
+            if method is self._method and self.cost.value:
+                self.cost.value = f'<span class="vx-soft">This takes {escape(method.cost(model, seconds_per_pass=seconds, **own))}.</span>'
 
     def _drop_job(self) -> threading.Event:
         """What runs is no longer asked for, even if it ends at this moment; what stops the next one."""
         self._stop.set()
         self._stop = threading.Event()
+        self.go.disabled, self.stop.disabled = False, True
         return self._stop
 
     def _nothing(self, look: Look) -> None:
@@ -300,7 +321,7 @@ class ExplainPanel(Panel):
             self._failed(look, sentence(error), wanted)
         finally:
             with self.session.lock:
-                if not self._gone and not ticket.stale:
+                if not self._gone and stop is self._stop:
                     self.go.disabled, self.stop.disabled = False, True
                     self.progress.value = ""
 
@@ -410,7 +431,7 @@ class ExplainPanel(Panel):
         self._stop.set()
         if self.worker is not None:
             self.worker.close()
-        self.shown, self._look = None, None
+        self.shown, self._look, self._seconds = None, None, (None, 0.0)
         super().close()
 
 
@@ -473,7 +494,8 @@ def facts_html(found: Attribution, look: Look) -> str:
         parts.append(f"from {escape(found.stage)}")
     passes = "no further pass" if not found.passes else f"{found.passes} pass{'es' * (found.passes != 1)}"
     parts.append(f"{passes}, {1000 * found.seconds:.0f} ms" if found.seconds < 1 else f"{passes}, {found.seconds:.1f} s")
-    notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in found.notes)
+    known = dict.fromkeys([*look.notes, *found.notes])  # random weights, a photo that was squeezed: true of the map, too
+    notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in known)
     return f'<p>{" · ".join(parts)}</p>{notes}{method_html(METHODS[found.method])}'
 
 

@@ -21,7 +21,7 @@ from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.rate_finder import RateFinder
-from explorer.widgets.panels.run_view import RunView
+from explorer.widgets.panels.run_view import RunView, problem_text
 from explorer.widgets.parts import data_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -158,7 +158,7 @@ class FinetunePanel(Panel):
         <p><b>To read.</b> <a href="https://arxiv.org/abs/1411.1792">Yosinski and others, 2014: How transferable are features
         in deep neural networks?</a>; <a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019: Do Better
         ImageNet Models Transfer Better?</a>.</p>"""
-    draw_on = ("model_name",)
+    draw_on = ("model", "model_name")  # two models may have one name
 
     def __init__(self, session: Session):
         self.view: RunView | None = None
@@ -325,6 +325,8 @@ class FinetunePanel(Panel):
     def draw(self) -> None:
         """Another model is on the screen."""
         if self.view is not None:
+            self._done.pop("learns", None)
+            self._done.pop("variants", None)
             self.finder.forget()
             self._preview()
             self.modules.refresh()
@@ -480,7 +482,7 @@ class FinetunePanel(Panel):
         except Exception as error:
             log.warning("no run was started", exc_info=error)
             with self.session.lock:
-                self._complain(str(error))
+                self._complain(problem_text(error))
         finally:
             with self.session.lock:
                 self.start.disabled = False
@@ -511,7 +513,7 @@ class FinetunePanel(Panel):
             except Exception as error:
                 log.warning("the run from scratch was not started", exc_info=error)
                 with self.session.lock:
-                    self._complain(str(error))
+                    self._complain(problem_text(error))
 
         try:
             self.starter.submit(begin)

@@ -11,7 +11,6 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.parts.image_input import ImageInput

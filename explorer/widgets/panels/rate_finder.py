@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.widgets.panels.run_view import seconds_text
+from explorer.widgets.panels.run_view import problem_text, seconds_text
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
 from explorer.widgets.worker import Ticket, Worker
@@ -109,7 +109,7 @@ class RateFinder(W.VBox):
         except Exception as error:
             log.warning("no learning rate was found", exc_info=error)
             if wanted():
-                self._say(str(error), 'class="vx-error" role="alert"')
+                self._say(problem_text(error), 'class="vx-error" role="alert"')
         finally:
             with self.session.lock:
                 if wanted():

@@ -39,6 +39,15 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def problem_text(error: Exception) -> str:
+    """What went wrong, for a person: explorer's own sentences as they are; the traceback is in the log."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
+        return "There is not enough memory for that. Close other notebooks, or choose a smaller model or batch size."
+    known = isinstance(error, (ValueError, TypeError, OSError, ImportError)) or type(error).__module__.startswith("explorer.")
+    return text if known and text else f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
+
+
 def how_far(run: Any) -> tuple[float, str]:
     """(share that is done, 0..1; a sentence) of a run in any state, also of one that was opened from a folder."""
     epochs, done = run.recipe.epochs, len(run.history)
@@ -267,7 +276,7 @@ class RunView(Panel):
                 work()
             except Exception as error:
                 log.warning("%s", error, exc_info=error)
-                self._say(str(error), wrong=True)
+                self._say(problem_text(error), wrong=True)
 
         self.worker.submit(job)
 

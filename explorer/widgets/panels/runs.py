@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import ipywidgets as W
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.finetune import run_caption
 from explorer.widgets.panels.run_epochs import copy_of_model
+from explorer.widgets.panels.run_view import problem_text
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.run_table import Cell, RunTable
 from explorer.widgets.session import Session
@@ -56,8 +56,8 @@ def past_runs(folder: Path) -> list[PastRun]:
     """
     from explorer.training.checkpoint import HISTORY, RECIPE
     from explorer.training.finetune import past_epochs
-    from explorer.training.loading import recipe_from
-    from explorer.training.saving import read_run
+    from explorer.training.loading import history_from, recipe_from
+    from explorer.training.saving import read_json, read_run
 
     if not folder.is_dir():
         raise ValueError(f"There is no folder '{folder}'. Give the one that your runs' folders are in.")
@@ -69,10 +69,10 @@ def past_runs(folder: Path) -> list[PastRun]:
         try:
             if facts:
                 found.append(PastRun(str(facts.get("name") or place.name), place, recipe_from(facts.get("recipe", {})),
-                                     list(facts.get("history", [])), str(facts.get("data", ""))))
+                                     history_from(facts.get("history")), str(facts.get("data", ""))))
             elif (place / RECIPE).is_file() and (place / HISTORY).is_file():
-                recipe = recipe_from(json.loads((place / RECIPE).read_text(encoding="utf-8")))
-                found.append(PastRun(place.name, place, recipe, past_epochs(place, recipe.epochs)))
+                recipe = recipe_from(read_json(place / RECIPE))
+                found.append(PastRun(place.name, place, recipe, history_from(past_epochs(place, recipe.epochs))))
         except (ValueError, TypeError, OSError) as error:
             log.warning("'%s' holds no readable run: %s", place, error)
     return found
@@ -106,10 +106,12 @@ def csv_text(runs: Sequence[Any]) -> str:
     if not runs:
         return ""
     rows = [facts_of(run) for run in runs]
+    from explorer.data.tables import safe_cell
+
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
 
 
@@ -276,7 +278,7 @@ class RunsPanel(Panel):
                 self._say(f"All panels show the model of {run.name} now.")
         except Exception as error:
             log.warning("%s", error, exc_info=error)
-            self._say(str(error), wrong=True)
+            self._say(problem_text(error), wrong=True)
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
         with self.session.lock:

@@ -98,11 +98,11 @@ class ConfusionMatrix(ExplorerPart):
         if kind != "pick":
             return super()._on_message(kind, content, buffers)
         true, predicted, cell = content.get("true"), content.get("predicted"), content.get("cell")
-        if not (self._indices(true) and self._indices(predicted) and isinstance(cell, list) and len(cell) == 2
-                and all(type(one) is int and OTHERS <= one < len(self._classes) for one in cell)):
-            log.warning("%r: there is no such cell to pick", self)
-            return
-        with self._lock:
+        with self._lock:  # or another table comes between the check and the mark
+            if not (self._indices(true) and self._indices(predicted) and isinstance(cell, list) and len(cell) == 2
+                    and all(type(one) is int and OTHERS <= one < len(self._classes) for one in cell)):
+                log.warning("%r: there is no such cell to pick", self)
+                return
             self.picked = cell
         for callback in list(self._callbacks):
             callback(*(None if one is None else tuple(one) for one in (true, predicted)))

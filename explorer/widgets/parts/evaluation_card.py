@@ -93,10 +93,12 @@ def class_rows(result: Evaluation) -> tuple[list[tuple[str, str]], list[list[Any
 
 
 def csv_text(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> str:
+    from explorer.data.tables import safe_cell
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([title for title, _ in columns])
-    writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
+    writer.writerows(["" if value is None or value != value else safe_cell(value) for value in row] for row in rows)
     return file.getvalue()
 
 

@@ -44,6 +44,12 @@ class JudgedPhotos(ExplorerPart):
     _answers = t.List().tag(sync=True, echo_update=False)
     _pictures = t.Dict().tag(sync=True, echo_update=False)
 
+    @t.validate("selected")
+    def _a_photo(self, proposal):
+        if proposal["value"] >= len(self._answers):
+            raise t.TraitError(f"There is no photo {proposal['value']}: there are {len(self._answers)}.")
+        return int(proposal["value"])
+
     def __init__(self, **kwargs):
         self._callbacks: list[Callable[[int], None]] = []
         super().__init__(**kwargs)

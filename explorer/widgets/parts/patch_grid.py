@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,12 @@ class PatchGrid(ExplorerPart):
 
     _photo = t.Dict().tag(sync=True, echo_update=False)
     _map = t.Dict().tag(sync=True, echo_update=False)
+
+    @t.validate("alpha")
+    def _a_share(self, proposal):
+        if not 0 <= proposal["value"] <= 1:  # NaN is neither below 0 nor above 1
+            raise t.TraitError(f"alpha is from 0 to 1, not {proposal['value']}.")
+        return proposal["value"]
 
     def __init__(self, **kwargs: Any):
         self._listeners: list[Callable[[tuple[int, ...]], None]] = []
@@ -106,7 +111,7 @@ def checked_place(place: Any, grid: tuple[int, int]) -> tuple[int, ...] | None:
         return ()
     if not isinstance(place, list) or len(place) != 2:
         return None
-    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not math.isfinite(n) for n in place):
+    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not 0 <= n < 1e6 for n in place):
         return None
     if any(n != int(n) for n in place):
         return None

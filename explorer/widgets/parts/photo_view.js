@@ -53,7 +53,7 @@ function render({ model, el }) {
     image.src = url;
     const side = model.get("side");
     stage.style.aspectRatio = `${width} / ${height}`;
-    stage.style.width = `${Math.round((side * width) / Math.max(width, height))}px`;
+    stage.style.width = `${Math.max(8, Math.round((side * width) / Math.max(width, height)))}px`;
     drawMarks();
   }
   function drawHeat() {
@@ -137,7 +137,7 @@ function render({ model, el }) {
     if (!way) return;
     event.preventDefault();
     event.stopPropagation(); // the notebook would scroll or leave the cell
-    if (now.length !== 4) return put([3, 3, 5, 5].map((share, i) => Math.round((share / 8) * (i % 2 ? height : width))), 300);
+    if (now.length !== 4) return put([3, 3, 5, 5].map((share, i) => Math[i < 2 ? "floor" : "ceil"]((share / 8) * (i % 2 ? height : width))), 300);
     let [left, top, right, bottom] = now;
     if (event.shiftKey) {
       right = Math.max(left + step, Math.min(width, right + way[0]));

@@ -40,6 +40,12 @@ class PhotoView(ExplorerPart):
     _heat = t.Dict().tag(sync=True, echo_update=False)
     _frame = t.List().tag(sync=True, echo_update=False)
 
+    @t.validate("alpha")
+    def _a_share(self, proposal):
+        if not 0 <= proposal["value"] <= 1:  # NaN is neither below 0 nor above 1
+            raise t.TraitError(f"alpha is from 0 to 1, not {proposal['value']}.")
+        return proposal["value"]
+
     def __init__(self, **kwargs: Any):
         self._listeners: list[Callable[[tuple[int, ...]], None]] = []
         super().__init__(**kwargs)

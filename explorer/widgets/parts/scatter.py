@@ -65,6 +65,12 @@ class Scatter(ExplorerPart):
 
     _points = t.Dict().tag(sync=True, echo_update=False)
 
+    @t.validate("selected")
+    def _a_point(self, proposal):
+        if proposal["value"] >= len(self):
+            raise t.TraitError(f"There is no point {proposal['value']}: the plane has {len(self)}.")
+        return int(proposal["value"])
+
     def __init__(self, **kwargs):
         self._callbacks: dict[str, list] = {"pick": [], "hover": []}
         self._generation = 0

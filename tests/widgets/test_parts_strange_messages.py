@@ -1,0 +1,98 @@
+"""What a page may send by mistake or on purpose: no view raises, and none takes over what can't be."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import itertools
+import math
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from explorer.data.tables import safe_cell
+from explorer.widgets.parts.base import ExplorerPart
+from explorer.widgets.parts.confusion import ConfusionMatrix
+from explorer.widgets.parts.evaluation_card import csv_text
+from explorer.widgets.parts.judged_photos import Answer, JudgedPhotos
+from explorer.widgets.parts.patch_grid import PatchGrid
+from explorer.widgets.parts.photo_view import PhotoView
+from explorer.widgets.parts.scatter import Scatter
+from explorer.widgets.parts.sort_table import SortTable
+
+from .test_parts_base import PARTS, from_browser
+
+STRANGE = [None, True, -1, 1.5, 10**400, -10**400, math.nan, math.inf, "x", "__class__", [], {}, [[]], [10**400, 0], [math.nan, 0],
+           [math.inf] * 4, [0, 1, 2, 3], [True, False], ["a", {}], {"a": []}, [None, None], ["x" * 10_000]]
+
+
+def filled(Part: type[ExplorerPart]) -> ExplorerPart:
+    part, photo = Part(), Image.new("RGB", (40, 30))
+    if Part is PhotoView:
+        part.draws = True
+        part.show(photo)
+    elif Part is PatchGrid:
+        part.show(photo, (2, 3))
+    elif Part is Scatter:
+        part.show([0, 1], [1, 0], labels="ab", group_names=["one"])
+    elif Part is JudgedPhotos:
+        part.show([(b"jpeg", Answer("a", "b", "50 %", False))] * 2)
+    elif Part is ConfusionMatrix:
+        part.show(["a", "b"], [[1, 2], [3, 4]])
+    elif Part is SortTable:
+        part.show([("class", "text"), ("photos", "count")], [["a", 1], ["b", 2]])
+    return part
+
+
+@pytest.mark.parametrize("Part", PARTS)
+def test_no_message_raises_or_breaks_a_promise(sent, Part):
+    part = filled(Part)
+    source = Path(inspect.getfile(Part)).read_text(encoding="utf-8")
+    keys = {*re.findall(r'content(?:\.get\(|\[)"(\w+)"', source)} - {"kind"}
+    kinds = {*re.findall(r'"(\w+)"', source), "ready", "choose", "no such kind"}
+    for kind, value in itertools.product(sorted(kinds), STRANGE):
+        from_browser(part, {"kind": kind, **dict.fromkeys(keys, value), "key": value, "value": value, "generation": 1})
+    for key, value in itertools.product([*part.trait_names(), "_callbacks", "close"], STRANGE):
+        from_browser(part, {"kind": "choose", "key": key, "value": value})
+    for message in STRANGE:
+        from_browser(part, message)
+    if hasattr(part, "alpha"):
+        assert 0 <= part.alpha <= 1
+    if Part in (Scatter, JudgedPhotos):
+        assert part.selected < 2
+    if Part is PhotoView:
+        assert part.box == () or (0 <= part.box[0] < part.box[2] <= 40 and 0 <= part.box[1] < part.box[3] <= 30)
+    if Part is PatchGrid:
+        assert part.place == () or (part.place[0] < 2 and part.place[1] < 3)
+    part.close()
+
+
+def test_every_text_of_a_view_is_written_as_text():
+    """HTML is the guide alone, which explorer itself has written, and an empty drawing."""
+    scripts = Path(inspect.getfile(ExplorerPart)).parent.glob("*.js")
+    found = {(file.name, line.strip()) for file in scripts for line in file.read_text(encoding="utf-8").splitlines()
+             if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", line)}
+    ours = {("panel_tools.js", "innerHTML = html"), ("live_chart.js", 'innerHTML = "<svg></svg>"')}
+    assert len(found) == len(ours) and all(any(name == file and text in line for file, text in ours) for name, line in found)
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://evil")', "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_text_that_a_spreadsheet_would_work_out_gets_an_apostrophe(text):
+    table = csv_text([("class", "text"), ("=photos", "count")], [[text, -3], ["rose", -0.5]])
+    rows = list(csv.reader(io.StringIO(table, newline="")))
+    assert rows[1:] == [["'" + text.replace("\r", "\n"), "-3"], ["rose", "-0.5"]]
+    assert safe_cell("rose-hip = 1") == "rose-hip = 1" and safe_cell(-1) == -1 and safe_cell(None) is None
+
+
+def test_runs_with_such_names_are_written_so():
+    from explorer.training.recipe import Recipe
+    from explorer.widgets.panels.runs import PastRun, csv_text
+
+    row = next(csv.DictReader(io.StringIO(csv_text([PastRun("=1+1", Path("."), Recipe(), data_name="@x")]))))
+    assert (row["run"], row["data"], row["seed"]) == ("'=1+1", "'@x", "0")
