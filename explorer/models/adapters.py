@@ -43,8 +43,8 @@ def wrap(
                 the first of 96, 64, 32, 28 pixels that it can run on
     mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
 
-    The module itself is kept in `.module` and not copied: training the wrapped model trains it. A model that
-    already keeps the contract is given back as it is. Raises TypeError for what is no module, ValueError where it
+    The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax at its end is
+    left out here, so that scores are logits as everywhere; `.module` still has it. A model that already keeps the contract is given back as it is. Raises TypeError for what is no module, ValueError where it
     can't be run or gives no scores.
     """
     if isinstance(module, VisionModel):
@@ -81,6 +81,7 @@ class Watched(NamedTuple):
     calls: list[Call]
     input_size: tuple[int, int, int]
     scores: int  # K of the result [B, K]
+    ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", or "other"
 
 
 def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
@@ -107,23 +108,27 @@ def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tup
 
 
 def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
-    """Run a module once on an empty photo, in evaluation mode, and write down what each of its parts did.
+    """Run a module once on a photo of noise, in evaluation mode, and write down what each of its parts did.
 
     Raises ValueError where the result is not one row of scores for each photo.
     """
     calls: list[Call] = []
+    linear: list[Tensor] = []  # what the last linear layer gave
 
     def note(path: str):
         def hook(part: nn.Module, inputs: tuple, output: Any) -> None:
+            if isinstance(part, nn.Linear):
+                linear[:] = [output.clone()]  # the next step may work in place
             if isinstance(output, Tensor):
                 given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
                 calls.append(Call(path, type(part), tuple(given), tuple(output.shape[1:])))
         return hook
 
     hooks = [m.register_forward_hook(note(path)) for path, m in module.named_modules() if path]
+    noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
     try:
         with evaluation(module), torch.no_grad():
-            result = module(torch.zeros(1, *input_size, **parameter_place(module)))
+            result = module(noise.to(**parameter_place(module)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -133,7 +138,18 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
             f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
             "Add a pooling and a linear layer, or wrap the classifying part."
         )
-    return Watched(calls, input_size, result.shape[1])
+    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "")
+
+
+def ending_of(result: Tensor, linear: Tensor) -> str:
+    """What a module does to the scores [1, K] of its last linear layer: "" nothing, "softmax" (or its log), or "other"."""
+    if result.is_meta or result.shape != linear.shape or not result.isfinite().all():
+        return ""  # there is nothing to compare
+    result, linear = result.float(), linear.float()
+    if torch.allclose(result, linear, rtol=1e-3, atol=1e-6):
+        return ""
+    usual = (linear.softmax(1), linear.log_softmax(1))
+    return "softmax" if any(torch.allclose(result, one, rtol=1e-2, atol=1e-6) for one in usual) else "other"
 
 
 def map_layout(shape: tuple[int, ...]) -> str:
@@ -230,14 +246,24 @@ class WrappedModel(VisionModel):
         self.stages = tuple(stages)
         self.pyramid = is_pyramid(self.stages)
         self.classifier_path = find_head(module, watched)
+        self._ending = watched.ending if self.classifier_path else ""
         head = self.get_classifier()
         self.num_classes = watched.scores
-        self.num_features = head.in_features if isinstance(head, nn.Linear) else watched.scores
+        self.num_features = head.in_features if isinstance(head, nn.Linear) and self._ending != "other" else watched.scores
         self.in_chans = watched.input_size[0]
         self.config = config.with_(num_classes=watched.scores, classifier=self.classifier_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        """Scores [B, K]: what the module gives, without a softmax at its end."""
+        if self._ending != "softmax":
+            return self.module(x)
+        scores: list[Tensor] = []
+        hook = self.get_classifier().register_forward_hook(lambda _module, _inputs, output: scores.append(output.clone()))
+        try:
+            self.module(x)
+        finally:
+            hook.remove()
+        return scores[-1]
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
@@ -252,7 +278,7 @@ class WrappedModel(VisionModel):
             self.module.get_submodule(stage.module).register_forward_hook(keep_map(stage.name, layout))
             for stage, layout in zip(self.stages, self._layouts)
         ]
-        if self.classifier_path:
+        if self.classifier_path and self._ending != "other":
             hooks.append(self.get_classifier().register_forward_pre_hook(
                 lambda _module, inputs: kept.__setitem__("", inputs[0])))
         try:
@@ -265,8 +291,19 @@ class WrappedModel(VisionModel):
         return kept.get("", scores)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """x: the vector [B, D] in front of the last layer, as `forward_features` gives it."""
-        return x if pre_logits or not self.classifier_path else self.get_classifier()(x)
+        """x: the vector [B, D] in front of the last layer, as `forward_features` gives it.
+
+        Where the module changes the scores behind its last linear layer, that vector is the scores themselves.
+        """
+        return x if pre_logits or not self.classifier_path or self._ending == "other" else self.get_classifier()(x)
+
+    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward_head(x, pre_logits=True), self.forward_head(x)
+
+    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
+        if self._ending == "other":
+            raise ValueError("This module changes its scores behind its last linear layer, in a way that only it knows.")
+        return self.get_classifier()(pre_logits)
 
     def get_classifier(self) -> nn.Module:
         return self.module.get_submodule(self.classifier_path) if self.classifier_path else nn.Identity()
@@ -278,7 +315,8 @@ class WrappedModel(VisionModel):
         if not self.classifier_path:
             raise ValueError(f"{self.config.architecture} has no last linear layer that could be exchanged.")
         old = self.get_classifier()
-        new = nn.Linear(self.num_features, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+        width = old.in_features if isinstance(old, nn.Linear) else self.num_features
+        new = nn.Linear(width, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
         parent, _, name = self.classifier_path.rpartition(".")
         setattr(self.module.get_submodule(parent), name, new.train(old.training))
         self.num_classes = num_classes

@@ -91,9 +91,10 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value!r}: give a share, 0 to 1.")
-        for name in ("mixup", "cutmix"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give 0 (off) or more, such as 0.2.")
+        for name in ("mixup", "cutmix", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}: give 0 (off) or more, such as {0.01 if name == 'weight_decay' else 0.2}.")
         if self.cached and (self.mixup or self.cutmix):
             raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: add cache=False, "
                              "or train='last_stage'.")

@@ -72,6 +72,30 @@ def test_wrapping_changes_no_number_and_copies_nothing():
     assert wrap(net) is net
 
 
+class Scaled(nn.Sequential):
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+
+@pytest.mark.parametrize("end", ["nothing", "softmax", "log softmax", "other"])
+def test_look_and_predict_agree_whatever_follows_the_last_linear_layer(end):
+    module = small_net()
+    if end == "other":
+        module = Scaled(*module)
+    elif end != "nothing":
+        module.append(nn.Softmax(1) if end == "softmax" else nn.LogSoftmax(1))
+    net, photo = wrap(module, labels="0123456789").eval(), explorer.sample_photos()[0]
+    seen = explorer.look(net, photo, topk=10)
+    with torch.inference_mode():
+        scores = module(seen.input[None])[0]
+        assert torch.allclose(net(seen.input[None])[0], seen.logits, atol=1e-6)
+    wanted = scores if end == "softmax" else scores.softmax(0)
+    assert torch.allclose(seen.logits.softmax(0), wanted, atol=1e-6)
+    assert [p.label for p in explorer.predict(net, photo, topk=10)] == [p.label for p in seen.predictions]
+    net.reset_classifier(4)
+    assert explorer.look(net, photo).logits.shape == (4,)
+
+
 def test_stage_maps_are_what_hooks_see():
     module = small_net()
     net, x = wrap(module), photo((2, 1, 28, 28))

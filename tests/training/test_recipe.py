@@ -28,6 +28,9 @@ CONFIG = {"input_size": (3, 48, 64), "interpolation": "bicubic", "mean": (0.5, 0
     ("lr", -1, "above 0"),
     ("label_smoothing", 1.5, "0 to 1"),
     ("mixup", 0.2, "cache=False"),
+    ("mixup", float("inf"), "0 \\(off\\) or more"),
+    ("weight_decay", float("nan"), "0 \\(off\\) or more"),
+    ("weight_decay", -1, "such as 0.01"),
     ("precision", "fp4", "float32, bfloat16"),
 ])
 def test_a_setting_that_can_not_be_is_refused_with_what_can(setting, value, sentence):

@@ -156,6 +156,13 @@ def test_a_model_without_photos_of_its_own_is_told_what_to_choose(dash):
     assert "has no photos of its own" in panel.message.value and "flowers5" in panel.message.value and not panel.go.disabled
 
 
+def test_before_anything_was_taught_it_says_what_comes_first(dash, run):
+    panel = look_at(dash)
+    assert "start a run under Train" in panel.hint.value
+    dash.session.run = run
+    assert panel.hint.value == ""
+
+
 def test_classes_that_the_model_does_not_know_are_one_sentence_that_names_the_fix(dash, tmp_path):
     dash.session.model = tiny(3)
     dash.session.wait()

@@ -58,6 +58,9 @@ SEVERAL = ("A photo may have several classes here, so there is no one answer tha
 NO_CURVE = "A curve needs photos of a class, and photos of others: there are none here."
 VIEWS = {"photo": "photo", "heat map of its answer": "predicted", "of the true class": "true"}
 
+FIRST_STEPS = ("Judging needs photos whose classes the model knows. Nothing was taught here yet: start a run under Train and judge it "
+               "here, or give a folder whose folders are named after the model's own classes.")
+
 GUIDE = """
 <p><b>What you see.</b> Each photo went through the model once, and its answer is held against the name of
 its folder. The matrix counts photos: rows are what they are, columns what they were taken for; the diagonal
@@ -145,6 +148,7 @@ class EvaluatePanel(Panel):
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
         self.stop = W.Button(description="Stop", disabled=True, layout=wide, tooltip="Behind the present batch")
         self.progress, self.message, self.head, self.notes = (W.HTML() for _ in range(4))
+        self.hint = W.HTML()
         self.matrix, self.table = ConfusionMatrix(lock=lock), SortTable(label="Class by class", lock=lock)
         self.matrix_note = W.HTML()
         self.cell = JudgedPhotos(label="Photos of the cell", lock=lock)
@@ -198,7 +202,7 @@ class EvaluatePanel(Panel):
         self.body = W.VBox([self.head, self.notes, pairs[0], pairs[1], pairs[2], self.surest_block],
                            layout=W.Layout(display="none"))
         self.body.add_class("vx-eval-body")
-        self.fill([fields, begin, self.progress, self.message, self.body])
+        self.fill([fields, self.hint, begin, self.progress, self.message, self.body])
 
         self.data.observe(self._choose_data, "value")
         for control in (self.who, self.data):
@@ -239,6 +243,8 @@ class EvaluatePanel(Panel):
                 learnt = self.who.value != "model" or run_behind(session.model, session.runs) is not None
                 self.data.value = OWN if learnt else "flowers5"
             self._by_itself = False
+        nothing = not session.runs and session.model is not None and run_behind(session.model, session.runs) is None
+        self.hint.value = f'<span class="vx-soft">{FIRST_STEPS}</span>' if nothing else ""
         self._offer_both()
 
     def _chosen_by_hand(self, _change: Any = None) -> None:
