@@ -12,7 +12,9 @@ const SHOWN = {
   text: (value) => value,
   count: (value) => value.toLocaleString("en"),
   share: (value) => `${(100 * value).toFixed(1)} %`,
-  number: (value) => value.toFixed(3),
+  // three digits say what a measurement knows: 0.977, 4.65, 63.8, 1,286
+  number: (value) => (Math.abs(value) < 1 ? value.toFixed(3) : Math.abs(value) < 100 ? value.toPrecision(3)
+    : Math.round(value).toLocaleString("en")),
 };
 
 function render({ model, el }) {
