@@ -36,6 +36,22 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
     return env
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Whole files to one process, as `--dist loadfile` has it, and all of tests/browser too.
+
+    So one JupyterLab and one Chromium run at a time; two of each keep two cores so busy that pages answer too late.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class WholeFiles(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "tests/browser" if file.startswith("tests/browser/") else file
+
+    return WholeFiles(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
