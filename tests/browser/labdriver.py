@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -117,6 +118,14 @@ class Lab:
     def run_code(self, code: str, wait: bool = True) -> str:
         """Run code in the notebook's kernel without a cell; what it prints. Asks what a click did."""
         return self.page.evaluate(_RUN_CODE, [self.path, code, wait])
+
+    def expect_code(self, code: str, printed: str, seconds: float = 10) -> None:
+        """Run code until it prints that. What a reader does and what a cell asks reach the kernel in two threads, so right
+        behind a click a cell may see what was before."""
+        end = time.monotonic() + seconds
+        while (said := self.run_code(code)) != printed:
+            assert time.monotonic() < end, f"{code} still prints {said!r}, not {printed!r}"
+            time.sleep(0.1)
 
     @property
     def outputs(self):

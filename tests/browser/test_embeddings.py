@@ -78,7 +78,7 @@ def test_photos_are_embedded_looked_at_chosen_opened_and_probed(lab, expect, wid
     expect(scatter).to_have_attribute("data-visible", "500")
     scatter.get_by_role("button", name="roses").click()
     expect(scatter).to_have_attribute("data-visible", "400")
-    assert lab.run_code("print(dash.embeddings.scatter.hidden)") == "['roses']\n"
+    lab.expect_code("print(dash.embeddings.scatter.hidden)", "['roses']\n")
 
     # the mouse chooses the point it lies on
     place = plot.evaluate("""el => {
@@ -136,7 +136,7 @@ def test_names_are_text_and_a_point_outside_a_logarithmic_axis_is_not_drawn(lab,
     lab.page.keyboard.press("End")
     lab.page.keyboard.press("Enter")
     expect(scatter).to_have_attribute("data-selected", "2")
-    assert lab.run_code("print(picked)") == "[2]\n"
+    lab.expect_code("print(picked)", "[2]\n")
     # other points: nothing chosen, and the picture of the plane is theirs
     lab.run_code("plane.show([1, 2], [0.1, 0.2], labels=['x', 'y'])")
     expect(scatter).to_have_attribute("data-points", "2")
