@@ -220,3 +220,12 @@ class Panel(W.VBox):
 def labelled(description: str, control_class, **options) -> W.Widget:
     """A control whose label is never cut off."""
     return control_class(description=description, style={"description_width": "initial"}, **options)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, for a person; the traceback is in the log."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
+    if isinstance(error, (ValueError, TypeError, IndexError, OSError)):
+        return str(error)
+    return f"That did not work ({type(error).__name__}: {error}). The log of the kernel says more."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.base import Panel, labelled, sentence
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.photo_view import PhotoView
 from explorer.widgets.session import Session
@@ -497,12 +497,3 @@ def facts_html(found: Attribution, look: Look) -> str:
     known = dict.fromkeys([*look.notes, *found.notes])  # random weights, a photo that was squeezed: true of the map, too
     notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in known)
     return f'<p>{" · ".join(parts)}</p>{notes}{method_html(METHODS[found.method])}'
-
-
-def sentence(error: Exception) -> str:
-    """What went wrong, for a person; the traceback is in the log."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ValueError, TypeError, IndexError, OSError)):
-        return str(error)
-    return f"That did not work ({type(error).__name__}: {error}). The log of the kernel says more."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets import export
-from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.base import Panel, labelled, sentence
 from explorer.widgets.panels.inside_attention import Attention
 from explorer.widgets.panels.inside_block import Block
 from explorer.widgets.panels.inside_channel import Channel
@@ -279,12 +279,3 @@ def close_all(box: W.Box) -> None:
 
 def _same_file(source: Any, other: Any) -> bool:
     return all(isinstance(one, (str, os.PathLike)) for one in (source, other)) and os.fspath(source) == os.fspath(other)
-
-
-def sentence(error: Exception) -> str:
-    """What went wrong, for a person; the traceback is in the log."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ValueError, TypeError, IndexError, OSError)):
-        return str(error)
-    return f"That did not work ({type(error).__name__}: {error}). The log of the kernel says more."

@@ -95,12 +95,17 @@ class ExplorerPart(anywidget.AnyWidget):
             log.warning("%r: the browser may not set %r", self, key)
             return
         with self._lock:
+            try:
+                self._take(key, value)
+            except t.TraitError as error:
+                log.warning("%r: %s", self, error)
+                self.send_state(key)        # put the page back to what is true here
+
+    def _take(self, key: str, value) -> None:
+        """Set a trait to what is on the reader's screen already: it is not sent back. For checked values from the browser."""
+        with self._lock:
             self._chosen = (key, value)
             try:
                 setattr(self, key, value)
-            except t.TraitError as error:
-                log.warning("%r: %s", self, error)
-                self._chosen = None
-                self.send_state(key)        # put the page back to what is true here
             finally:
                 self._chosen = None

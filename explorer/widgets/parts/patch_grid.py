@@ -88,12 +88,7 @@ class PatchGrid(ExplorerPart):
         place = checked_place(content.get("place"), (self._photo.get("rows", 0), self._photo.get("columns", 0)))
         if place is None or not self.picks:
             return
-        with self._lock:
-            self._chosen = ("place", place)  # it is on the reader's screen already
-            try:
-                self.place = place
-            finally:
-                self._chosen = None
+        self._take("place", place)
         for callback in list(self._listeners):
             callback(place)
 

@@ -103,12 +103,7 @@ class PhotoView(ExplorerPart):
         box = checked_box(content.get("box"), size)
         if box is None or not self.draws:
             return
-        with self._lock:
-            self._chosen = ("box", box)  # it is on the reader's screen already
-            try:
-                self.box = box
-            finally:
-                self._chosen = None
+        self._take("box", box)
         for callback in list(self._listeners):
             callback(box)
 
