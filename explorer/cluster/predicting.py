@@ -33,7 +33,7 @@ from explorer.inspection.look import (
     Prediction,
     as_model,
     check_topk,
-    labels_of,
+    outputs_of,
     model_name,
     notes_on,
     prepare,
@@ -172,7 +172,7 @@ class _Worker:
         self.model = ray.get(model).to(device)
         self.source, self.root, self.target, self.folder = source, root, target, folder
         self.topk, self.batch_size = topk, batch_size
-        self.transform, self.labels = create_transform(**resolve_data_config({}, model=self.model)), labels_of(self.model)
+        self.transform, self.outputs = create_transform(**resolve_data_config({}, model=self.model)), outputs_of(self.model)
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos")
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class _Worker:
             with evaluation(self.model), torch.inference_mode():
                 logits = iter(self.model(torch.stack(tensors).to(**parameter_place(self.model))).float().cpu())
         for name, photo in zip(names, opened):
-            best = [] if isinstance(photo, str) else top_predictions(next(logits), self.labels, self.topk)
+            best = [] if isinstance(photo, str) else top_predictions(next(logits), self.outputs, self.topk)
             yield {"name": name, "labels": [p.label for p in best], "indices": [p.index for p in best],
                    "probabilities": [p.probability for p in best], "logits": [p.logit for p in best],
                    "error": photo if isinstance(photo, str) else None}

@@ -10,6 +10,7 @@ Everything that draws or compares reads the `Look`; nothing runs the model a sec
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -33,21 +34,34 @@ from explorer.inspection.tail import Tail, default_stage, fingerprint, ordinary,
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.factory import create_model
+from explorer.models.outputs import Outputs, read_outputs
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class with what the model thinks of it.
+    """One class with what the model thinks of it; or one number that it gives.
 
-    label: its name; index: its place among the logits; probability: softmax, 0..1; logit: the raw score
+    label: its name; index: its place among the labels; probability: 0..1, by a softmax over all classes or, where several
+    may hold at once, by a sigmoid of its own; logit: the raw score (of a "no" the contrary of that of the "yes")
+    value: of a model that gives numbers the number, in its own unit; its probability is NaN. None for a class
     """
 
     label: str
     index: int
     probability: float
     logit: float
+    value: float | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        answer = f"probability={self.probability}, logit={self.logit}" if self.value is None else f"value={self.value}"
+        return f"Prediction(label={self.label!r}, index={self.index}, {answer})"
+
+    @property
+    def text(self) -> str:
+        """The answer for a person: "61.3 %", or the number."""
+        return percent(self.probability) if self.value is None else number_text(self.value)
 
 
 @dataclass(frozen=True)
@@ -71,11 +85,11 @@ class Look:
     predictions: the likeliest classes, best first; empty for a model without classifier
     stages:      name -> feature maps [C, H, W], in network order
     embedding:   the vector in front of the classifier, [D]
-    logits:      one raw score a class, [K]
+    logits:      one raw score a class or number, [K]; of a yes or no the one score
     input:       what went into the network: the normalised photo [C, H, W]
     image:       the photo as it was opened, upright RGB
     seen:        the part of it that the network saw, resized and cropped
-    labels:      the names of all K classes
+    outputs:     what the logits mean (`explorer.models.outputs.Outputs`), and the names of all K classes
     config:      the preprocessing: keyword arguments of `explorer.data.create_transform`
     timing:      seconds for "preprocess" and "forward"; the "device"; on a CPU also torch's "threads"
     notes:       sentences that a reader of the predictions must know, e.g. that the weights are random
@@ -89,7 +103,7 @@ class Look:
     input: Tensor
     image: Image.Image
     seen: Image.Image
-    labels: tuple[str, ...]
+    outputs: Outputs
     config: dict[str, Any]
     timing: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
@@ -98,6 +112,16 @@ class Look:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_origin"}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of all K classes, or of the numbers."""
+        return self.outputs.labels
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Of each class, [K]. Raises ValueError for a model that gives numbers."""
+        return self.outputs.probabilities(self.logits)
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -123,7 +147,9 @@ class Look:
 
     def __repr__(self) -> str:
         best = self.predictions[0] if self.predictions else None
-        top = f"top-1 {best.label!r} {percent(best.probability)}" if best else "no classifier"
+        top = f"top-1 {best.label!r} {best.text}" if best else "no classifier"
+        if self.outputs.numbers:
+            top = ", ".join(f"{number.label} {number.text}" for number in self.predictions[:3])
         return f"Look({self.model_name!r}, {top}, {len(self.stages)} stages)"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
@@ -179,13 +205,13 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
 
     stages = {name: ordinary(feature_map) for name, feature_map in maps.items()}
     embedding, logits = ordinary(embedding), ordinary(logits)
-    labels = labels_of(model)
+    outputs = outputs_of(model)
     timing = {"preprocess": prepared - started, "forward": finished - entered, "device": _device_name(model)}
     if timing["device"] == "cpu":
         timing["threads"] = torch.get_num_threads()
     found = Look(
-        model_name=model_name(model), predictions=top_predictions(logits, labels, topk), stages=stages,
-        embedding=embedding, logits=logits, input=tensor, image=photo, seen=seen, labels=labels,
+        model_name=model_name(model), predictions=top_predictions(logits, outputs, topk), stages=stages,
+        embedding=embedding, logits=logits, input=tensor, image=photo, seen=seen, outputs=outputs,
         config=config, timing=timing, notes=notes_on(model),
     )
     found._origin = origin
@@ -226,6 +252,7 @@ def as_model(model: VisionModel | str) -> VisionModel:
     if parameter_place(model)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")
+    model.notice_head()
     return model
 
 
@@ -237,18 +264,37 @@ def model_name(model: nn.Module) -> str:
     return config.name if model.load_report is not None else config.architecture
 
 
+def outputs_of(model: VisionModel) -> Outputs:
+    """What the model's scores mean, and what they are called: the one answer that everybody reads."""
+    width = model.num_classes
+    return read_outputs(model.config, width, labels_for(width) if width == 1000 else None)
+
+
 def labels_of(model: VisionModel) -> tuple[str, ...]:
-    """One name for each of the model's classes: those of its weights, or the standard ones for that many."""
-    labels = model.config.labels
-    return labels if labels and len(labels) == model.num_classes else labels_for(model.num_classes)
+    """One name for each of the model's classes or numbers; see `outputs_of`."""
+    return outputs_of(model).labels
 
 
 def notes_on(model: VisionModel) -> tuple[str, ...]:
-    """What a reader of the predictions must know about the weights."""
+    """What a reader of the predictions must know about the weights and the names."""
+    notes = []
     if model.load_report is None:
         what = "predictions" if model.num_classes else "features"
-        return (f"No weights were loaded into this model: unless it was trained here, its {what} mean nothing.",)
-    return tuple(f"Not loaded: {text}." for text in model.load_report.skipped)
+        notes.append(f"No weights were loaded into this model: unless it was trained here, its {what} mean nothing.")
+    else:
+        notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
+    config = model.config
+    if config.labels == () and model.num_classes:
+        one = model.num_classes == 1
+        scores = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
+        notes.append(f"Nobody said what this head's {scores} called: explorer.wrap(model, labels=[...]) names "
+                     f"{'it' if one else 'them'}.")
+    elif config.labels == () and not model.num_classes:
+        notes.append("The classifier was taken away, so this model gives features and no predictions.")
+    if model.num_classes == 1 and not config.outputs:
+        notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, say so: "
+                     'explorer.wrap(model, outputs="numbers").')
+    return tuple(notes)
 
 
 def check_topk(topk: int) -> None:
@@ -276,12 +322,15 @@ def prepare(photo: Image.Image, transform: Any) -> tuple[Image.Image, Tensor]:
     return photo, value
 
 
-def top_predictions(logits: Tensor, labels: Sequence[str], topk: int) -> list[Prediction]:
-    """The best `topk` of logits [K], best first; fewer where there are fewer classes."""
+def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Prediction]:
+    """The best `topk` of raw scores [W], best first; fewer where there are fewer classes. Numbers: all, as they come."""
     logits = logits.float()
-    probabilities = logits.softmax(0)
-    best = logits.topk(min(topk, len(logits)))
-    return [Prediction(labels[i], i, float(probabilities[i]), score)
+    if outputs.numbers:
+        return [Prediction(label, i, math.nan, score, value) for i, (label, score, value) in
+                enumerate(zip(outputs.labels, logits.tolist(), outputs.values(logits).tolist()))]
+    probabilities, scores = outputs.probabilities(logits), outputs.evidence(logits)
+    best = scores.topk(min(topk, len(scores)))
+    return [Prediction(outputs.labels[i], i, float(probabilities[i]), score)
             for score, i in zip(best.values.tolist(), best.indices.tolist())]
 
 
@@ -295,6 +344,11 @@ def _device_name(model: nn.Module) -> str:
 def percent(share: float) -> str:
     """0.6132 -> "61.3 %"."""
     return f"{100 * share:.1f} %" if share == share else "not a number"
+
+
+def number_text(value: float) -> str:
+    """A number that a model gives, with four digits: 12.34, 0.001234, 1.234e+06."""
+    return f"{value:.4g}" if value == value else "not a number"
 
 
 def picture_html(image: Image.Image, caption: str, *, format: str = "PNG", style: str = "") -> str:
@@ -315,6 +369,10 @@ def predictions_html(predictions: Sequence[Prediction]) -> str:
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     cell = "text-align:left;padding:2px 8px"
+    if predictions[0].value is not None:
+        rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
+                       f"<td style='{cell};text-align:right'>{p.text}</td></tr>" for p in predictions)
+        return f"<table style='border-collapse:collapse'><tbody>{rows}</tbody></table>"
     rows = "".join(
         f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
         f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"

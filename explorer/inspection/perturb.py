@@ -37,6 +37,7 @@ from explorer.inspection.look import (
 )
 from explorer.inspection.look import look as look_at
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.outputs import Outputs
 
 FILLS = ("blur", "grey", "mean")
 GREY = (128, 128, 128)
@@ -81,7 +82,7 @@ class MaskedLook:
     @cached_property
     def changes(self) -> tuple[Change, ...]:
         """The likeliest classes of both Looks, those from before first: what became of each probability."""
-        return _changes(self.before.logits, self.after.logits, self.before.labels,
+        return _changes(self.before.logits, self.after.logits, self.before.outputs,
                         [p.index for p in (*self.before.predictions, *self.after.predictions)])
 
     def __repr__(self) -> str:
@@ -319,8 +320,8 @@ def fgsm_sweep(
                          "change. Take a model with a classifier for two or more.")
     before = look_before(model, image, look)
     index = class_index(target if towards is None else towards, before)
-    probability = float(before.logits.softmax(0)[index])
-    aim = Prediction(before.labels[index], index, probability, float(before.logits[index]))
+    probability = float(before.probabilities[index])
+    aim = Prediction(before.labels[index], index, probability, float(before.outputs.evidence(before.logits)[index]))
 
     pixels = _as_pixels(before.seen)  # [C, H, W] in 0..1
     mean, std = (torch.tensor(before.config[key]).float().view(-1, 1, 1) for key in ("mean", "std"))
@@ -341,13 +342,13 @@ def fgsm_sweep(
         tensor = (moved - mean) / std
         with evaluating(model):  # for each pass: others may look through the model in between
             logits = logits_of(model, tensor)
-        after = top_predictions(logits, before.labels, max(5, len(before.predictions)))
+        after = top_predictions(logits, before.outputs, max(5, len(before.predictions)))
         best = [index, *(p.index for p in (*before.predictions, *after))]
         amplified = 0.5 / epsilon if epsilon else 0.0
         results.append(Perturbed(
             model_name=before.model_name, epsilon=epsilon, aim=aim, towards=towards is not None,
             before=before.predictions, after=after,
-            changes=_changes(before.logits, logits, before.labels, best),
+            changes=_changes(before.logits, logits, before.outputs, best),
             original=before.seen.convert("RGB"), picture=_as_picture(moved),
             noise=_as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
             notes=notes,
@@ -423,10 +424,10 @@ def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
 
 
 def _changes(
-    before: Tensor, after: Tensor, labels: Sequence[str], indices: Sequence[int]
+    before: Tensor, after: Tensor, outputs: Outputs, indices: Sequence[int]
 ) -> tuple[Change, ...]:
-    was, now = before.softmax(0), after.softmax(0)
-    return tuple(Change(labels[i], i, float(was[i]), float(now[i])) for i in dict.fromkeys(indices))
+    was, now = outputs.probabilities(before), outputs.probabilities(after)
+    return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i])) for i in dict.fromkeys(indices))
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from explorer.inspection.look import (
     as_model,
     check_topk,
     evaluating,
-    labels_of,
+    outputs_of,
     model_name,
     notes_html,
     notes_on,
@@ -181,12 +181,12 @@ def predict(
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
                          "Its features are in look(model, image).embedding.")
     config = resolve_data_config({}, model=model)
-    transform, labels = create_transform(**config), labels_of(model)
+    transform, outputs = create_transform(**config), outputs_of(model)
 
     folder = _folder(images)
     if folder is None and not _is_many(images):
         _, tensor = prepare(load_image(images), transform)
-        return top_predictions(_logits(model, [tensor])[0], labels, topk)
+        return top_predictions(_logits(model, [tensor])[0], outputs, topk)
 
     table = PredictionTable(model_name(model), notes=notes_on(model))
     if folder is not None:
@@ -210,7 +210,7 @@ def predict(
         answers = iter(_logits(model, tensors) if tensors else ())
         for row in rows:
             if not row.error:
-                row.predictions.extend(top_predictions(next(answers), labels, topk))
+                row.predictions.extend(top_predictions(next(answers), outputs, topk))
         table.rows += rows
     return table
 
@@ -250,7 +250,9 @@ def _logits(model: VisionModel, tensors: list[Tensor]) -> Tensor:
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
+    """Facts of a prediction for JSON, which knows no NaN; a class has no value."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()
+            if not (k == "value" and v is None)}
 
 
 def _count(number: int, thing: str) -> str:

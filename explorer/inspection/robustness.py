@@ -263,7 +263,7 @@ class _Probe:
     def __init__(self, model: VisionModel, before: Look, kind: Kind, seed: int):
         self.model, self.before, self.kind, self.seed = model, before, kind, seed
         self.transform = create_transform(**before.config)
-        self.reference = top_predictions(before.logits, before.labels, 1)[0]
+        self.reference = top_predictions(before.logits, before.outputs, 1)[0]
 
     def __call__(self, value: float) -> Point:
         value = float(value)  # Pillow takes no number of numpy's
@@ -271,8 +271,8 @@ class _Probe:
         _, tensor = prepare(photo, self.transform)
         with evaluating(self.model):
             logits = logits_of(self.model, tensor)
-        best = top_predictions(logits, self.before.labels, 1)[0]
-        probability = float(logits.softmax(0)[self.reference.index])
+        best = top_predictions(logits, self.before.outputs, 1)[0]
+        probability = float(self.before.outputs.probabilities(logits)[self.reference.index])
         picture = draw.thumbnail(photo, THUMBNAIL)
         return Point(value, probability, best, best.index != self.reference.index, picture)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.outputs import check_kind, check_labels
 from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
 
 TIMM_MISSING = (
@@ -31,6 +32,7 @@ def wrap(
     module: nn.Module,
     *,
     labels: Sequence[str] | None = None,
+    outputs: str | None = None,
     input_size: int | Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -38,17 +40,23 @@ def wrap(
 ) -> VisionModel:
     """Put any module that turns a batch of photos [B, C, H, W] into scores [B, K] behind explorer's contract.
 
-    labels:     class names in index order;  name: what to call it, by default its class
+    labels:     class names in index order, or the names of the numbers;  name: what to call it, by default its class
+    outputs:    what the scores mean: "one" of K classes (softmax), "yes/no" (one score, sigmoid), "several" classes at once
+                (K sigmoids) or "numbers"; None: found from a softmax or sigmoid at the end, else "one", of a single
+                score "yes/no". Two names for a yes or no are (no, yes); one is the yes
     input_size: (C, H, W) or the side in pixels that it takes; by default C from its first layer, and 224, or
                 the first of 96, 64, 32, 28 pixels that it can run on
     mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
 
-    The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax at its end is
-    left out here, so that scores are logits as everywhere; `.module` still has it. A model that already keeps the contract is given back as it is. Raises TypeError for what is no module, ValueError where it
-    can't be run or gives no scores.
+    The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
+    its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
+    A model that already keeps the contract is given back as it is; one that is told more of its labels or outputs, with
+    these in its config. Raises TypeError for what is no module, ValueError where it can't be run, gives no scores, or gives
+    other scores than `labels` or `outputs` say.
     """
+    check_kind(outputs)
     if isinstance(module, VisionModel):
-        return module
+        return _told(module, labels, outputs)
     if not isinstance(module, nn.Module):
         raise TypeError(f"wrap takes a torch.nn.Module, not {type(module).__name__}.")
     size, watched = _first_run(module, input_size)
@@ -58,9 +66,33 @@ def wrap(
         architecture=name or type(module).__name__, input_size=size, fixed_input_size=True, crop_pct=1.0,
         mean=tuple(mean) if mean is not None else (0.5,) * in_chans if grey else ModelConfig().mean,
         std=tuple(std) if std is not None else (0.5,) * in_chans if grey else ModelConfig().std,
-        labels=tuple(labels) if labels is not None else None,
+        outputs=_kind_of(watched, outputs), labels=(), num_classes=watched.scores,
     )
-    return WrappedModel(module, watched, config)
+    return _told(WrappedModel(module, watched, config), labels, config.outputs)
+
+
+def _kind_of(watched: Watched, outputs: str | None) -> str:
+    """What the scores mean: as somebody says, or as the end of the network tells."""
+    if outputs is not None:
+        return check_kind(outputs, watched.scores)
+    return {"sigmoid": "several" if watched.scores > 1 else "yes/no"}.get(watched.ending, "")
+
+
+def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None) -> VisionModel:
+    """The model, which now knows these names for its outputs, or this kind."""
+    if labels is None and outputs is None:
+        return model
+    model.notice_head()
+    width = model.num_classes
+    kind = check_kind(outputs, width) if outputs else model.config.outputs
+    shown = kind or ("yes/no" if width == 1 else "one")
+    changes = {} if labels is None else {"labels": check_labels(labels, width, shown)}
+    if kind != model.config.outputs:
+        changes |= {"outputs": kind, "number_mean": (), "number_std": ()}
+    model.config = model.config.with_(num_classes=width, **changes)
+    if isinstance(model, WrappedModel) and "outputs" in changes:
+        model.watch_again()  # of numbers nothing at the end is left out
+    return model
 
 
 # --- watching a module run ----------------------------------------------------------------------------------
@@ -81,7 +113,7 @@ class Watched(NamedTuple):
     calls: list[Call]
     input_size: tuple[int, int, int]
     scores: int  # K of the result [B, K]
-    ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", or "other"
+    ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", "sigmoid", or "other"
 
 
 def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
@@ -142,14 +174,20 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
 
 
 def ending_of(result: Tensor, linear: Tensor) -> str:
-    """What a module does to the scores [1, K] of its last linear layer: "" nothing, "softmax" (or its log), or "other"."""
+    """What a module does to the scores [1, K] of its last linear layer.
+
+    "" is nothing, then there are "softmax" (or its log), "sigmoid" (or its log), and "other".
+    """
     if result.is_meta or result.shape != linear.shape or not result.isfinite().all():
         return ""  # there is nothing to compare
     result, linear = result.float(), linear.float()
     if torch.allclose(result, linear, rtol=1e-3, atol=1e-6):
         return ""
-    usual = (linear.softmax(1), linear.log_softmax(1))
-    return "softmax" if any(torch.allclose(result, one, rtol=1e-2, atol=1e-6) for one in usual) else "other"
+    usual = {"sigmoid": (linear.sigmoid(), linear.sigmoid().log())}
+    if result.shape[1] > 1:  # that of one score is 1, whatever the score
+        usual["softmax"] = (linear.softmax(1), linear.log_softmax(1))
+    return next((name for name, ways in usual.items()
+                 if any(torch.allclose(result, one, rtol=1e-2, atol=1e-6) for one in ways)), "other")
 
 
 def map_layout(shape: tuple[int, ...]) -> str:
@@ -247,6 +285,8 @@ class WrappedModel(VisionModel):
         self.pyramid = is_pyramid(self.stages)
         self.classifier_path = find_head(module, watched)
         self._ending = watched.ending if self.classifier_path else ""
+        if config.outputs == "numbers" and self._ending:
+            self._ending = "other"  # a number between 0 and 1 is a number, not the share of a class
         head = self.get_classifier()
         self.num_classes = watched.scores
         self.num_features = head.in_features if isinstance(head, nn.Linear) and self._ending != "other" else watched.scores
@@ -254,8 +294,8 @@ class WrappedModel(VisionModel):
         self.config = config.with_(num_classes=watched.scores, classifier=self.classifier_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores [B, K]: what the module gives, without a softmax at its end."""
-        if self._ending != "softmax":
+        """Scores [B, K]: what the module gives, without a softmax or sigmoid at its end."""
+        if self._ending not in ("softmax", "sigmoid"):
             return self.module(x)
         scores: list[Tensor] = []
         hook = self.get_classifier().register_forward_hook(lambda _module, _inputs, output: scores.append(output.clone()))
@@ -307,6 +347,16 @@ class WrappedModel(VisionModel):
 
     def get_classifier(self) -> nn.Module:
         return self.module.get_submodule(self.classifier_path) if self.classifier_path else nn.Identity()
+
+    def _count_scores(self, head: nn.Module | None) -> int:
+        self.watch_again()
+        return self.num_classes
+
+    def watch_again(self) -> None:
+        """Find stages, classifier and scores anew: where the module was rebuilt by hand, they stand elsewhere."""
+        training = self.training
+        self.__init__(self.module, watch(self.module, self.config.input_size), self.config)
+        self.training = training
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Exchange the last linear layer. Raises ValueError where there is none, or for another pooling."""
@@ -553,7 +603,8 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
         given["cache_dir"] = cache_dir
     module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
     size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
-    config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes)
+    labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
+    config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes, labels=labels)
     tells = tells_its_stages(module, config.input_size)
     model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:

@@ -24,7 +24,9 @@ class ModelConfig:
     crop_pct:      the crop's side as a share of the resized short side
     crop_mode:     "center", "squash" (ignore the aspect ratio) or "border" (pad)
     num_classes:   size of the trained classifier; 0 where there is none
-    labels:        class names in index order, or None for the standard names of that many classes
+    labels:        class names in index order, None for the standard names of that many classes, () for none
+    outputs:       what the scores mean, one of `explorer.models.outputs.KINDS`; "" is one of the classes
+    number_mean, number_std: of outputs "numbers": what a score of 0 stands for in the number's own unit, and a step of 1
     built_as:      the name that another library built the network by, with its tag: "timm/resnet50.a1_in1k"
     build_options: ((option, value), ...) that `create_model` was given beyond the name, such as ("img_size", 96); None stands
                    for a value that no file can hold
@@ -47,6 +49,9 @@ class ModelConfig:
     first_conv: str | tuple[str, ...] = ""
     classifier: str | tuple[str, ...] = ""
     labels: tuple[str, ...] | None = None
+    outputs: str = ""
+    number_mean: tuple[float, ...] = ()
+    number_std: tuple[float, ...] = ()
     license: str = ""
     hf_hub_id: str = ""
     hf_hub_filename: str = ""

@@ -110,8 +110,6 @@ class VisionModel(nn.Module):
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
 
-    #: Preprocessing, labels and origin of the weights; set by `create_model`.
-    config: ModelConfig = ModelConfig()
     #: What was loaded, adapted and skipped; None for random weights.
     load_report: Any = None
 
@@ -243,6 +241,51 @@ class VisionModel(nn.Module):
     # --- its description ------------------------------------------------------------------------------
 
     @property
+    def config(self) -> ModelConfig:
+        """Preprocessing, labels and origin of the weights; set by `create_model`.
+
+        Its class names are those of the head that the model has when it is set; see `notice_head`.
+        """
+        return self.__dict__.get("_config", _NO_CONFIG)
+
+    @config.setter
+    def config(self, config: ModelConfig) -> None:
+        # In tuples, which torch does not take for parts of the network; deepcopy and pickle follow them all the same.
+        self.__dict__["_config"], self.__dict__["_named_head"] = config, _parts(self._head())
+
+    def _head(self) -> nn.Module | None:
+        """The last layer that is there; None where the network is not built yet, or was rebuilt by hand."""
+        try:
+            return self.get_classifier()
+        except (AttributeError, IndexError, NotImplementedError, TypeError):
+            return None
+
+    def notice_head(self) -> bool:
+        """Notice a classifier that was exchanged since the config was set, as in `model.fc = nn.Linear(512, 5)`.
+
+        `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer hold: they
+        leave the config. Whoever takes a model from a person asks this first. True where there was something to notice.
+        """
+        head = self._head()
+        if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:
+            return False
+        self.num_classes = self._count_scores(head)
+        self.config = self.config.with_(labels=(), outputs="", number_mean=(), number_std=(), num_classes=self.num_classes,
+                                        top1=None, top5=None)
+        return True
+
+    def _count_scores(self, head: nn.Module | None) -> int:
+        """How many scores the model gives; 0 where its classifier was taken away (`nn.Identity`)."""
+        if isinstance(head, nn.Identity):
+            return 0
+        if isinstance(head, nn.Linear):
+            return head.out_features
+        size = (self.in_chans, *self.config.input_size[1:])
+        with evaluation(self), torch.no_grad():
+            scores = self(torch.zeros(1, *size, **parameter_place(self)))
+        return scores.shape[1]
+
+    @property
     def stage_table(self) -> tuple[Stage, ...]:
         """The stages, in network order; whoever reads them of any family reads them here.
 
@@ -272,6 +315,16 @@ class VisionModel(nn.Module):
         return self.config.as_timm()
 
     default_cfg = pretrained_cfg
+
+
+_NO_CONFIG = ModelConfig()
+
+
+def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
+    """A head's modules, to be compared one by one: two classifiers (after distillation) come in a new list each time."""
+    if isinstance(head, nn.ModuleList):
+        return tuple(head)
+    return () if head is None or isinstance(head, nn.Identity) else (head,)
 
 
 def _finish(walk: Iterator[Tensor]) -> Tensor:

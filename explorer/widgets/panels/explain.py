@@ -488,7 +488,7 @@ def facts_html(found: Attribution, look: Look) -> str:
 
     parts = []
     if found.target is not None:
-        probability = float(look.logits.softmax(0)[found.target])
+        probability = float(look.probabilities[found.target])
         parts.append(f"<b>{escape(found.label)}</b> {percent(probability)}")
     if found.stage:
         parts.append(f"from {escape(found.stage)}")

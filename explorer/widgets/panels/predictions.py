@@ -101,7 +101,7 @@ class PredictionsPanel(Panel):
                               f'<span class="vx-soft">The network sees {width} × {height} pixels</span></div>')
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
-            best = top_predictions(look.logits, look.labels, self.topk.value)
+            best = top_predictions(look.logits, look.outputs, self.topk.value)
             self.bars.value = bars_html(best, logits=self.logits.value)
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
@@ -128,7 +128,7 @@ class PredictionsPanel(Panel):
 
         from explorer.inspection.look import percent, top_predictions
 
-        best = top_predictions(look.logits, look.labels, self.topk.value) if look.predictions else []
+        best = top_predictions(look.logits, look.outputs, self.topk.value) if look.predictions else []
         figure = Figure(figsize=(9 if best else 3.4, max(3.2, 0.36 * len(best) + 1.1)), layout="constrained")
         places = figure.subplots(1, 2, width_ratios=(2, 3)) if best else [figure.subplots()]
         places[0].imshow(look.seen)

@@ -53,12 +53,12 @@ def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     from explorer.inspection.robustness import KINDS, perturb
 
     before = look_before(model, look.image, look)
-    was, shares = top_predictions(before.logits, before.labels, 1)[0], before.logits.softmax(0)
+    was, shares = top_predictions(before.logits, before.outputs, 1)[0], before.probabilities
     photo = perturb(before.image, kind, value)
     known = KINDS[kind]
     untouched = value == known.start and not known.whole
     after = before if untouched else look_at(model, photo, topk=TOP)
-    now, best = after.logits.softmax(0), top_predictions(after.logits, after.labels, TOP)
+    now, best = after.probabilities, top_predictions(after.logits, after.outputs, TOP)
     indices = dict.fromkeys([was.index, *(one.index for one in best)])
     changes = tuple(Change(before.labels[i], i, float(shares[i]), float(now[i])) for i in indices)
     return Spoilt(draw.thumbnail(photo, SIDE), changes, was, best[0])
