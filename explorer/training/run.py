@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer._threads import ends_with_python, wait_for
 from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
@@ -64,6 +65,8 @@ class Run(HasCheckpoints):
         self.weights_now: Callable[[], dict[str, Tensor]] | None = None  # what learns, as it is: ask between two batches
         self._work, self._listeners = work, list(listeners)
         self._stop, self._thread = threading.Event(), None
+        self.ended = threading.Event()  # set by the thread at its very end
+        self.ended.set()
         self._guard = threading.Lock()
 
     # --- what a person does -----------------------------------------------------------------------------
@@ -71,43 +74,56 @@ class Run(HasCheckpoints):
     def start(self) -> Run:
         """Begin, or go on after a stop. Raises TrainingError while it runs, or behind its end."""
         with self._guard:
+            if self._thread is threading.current_thread() and not self.ended.is_set():
+                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
             if self.running:
-                raise TrainingError(f"{self.name} is running. Stop it first: run.stop().")
+                how = "is stopping. Wait for it first: run.wait()." if self.asked_to_stop else \
+                    "is running. Stop it first: run.stop()."
+                raise TrainingError(f"{self.name} {how}")
             if self.state == "finished":
                 raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
-            if self._thread is threading.current_thread():
-                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
-            if self._thread is not None:
-                self._thread.join()  # it may have told of its stop and not ended yet
+            wait_for(self.ended)  # it may have told of its stop and not ended yet
             self._stop.clear()
-            self.state, self.error = "running", None
+            before = self.state, self.error
             # Not a daemon: Python would kill such a thread in mid-step at its end, which torch answers by aborting.
-            self._thread = threading.Thread(target=_run, args=(self,), name=f"explorer-{self.name}", daemon=False)
-            self._thread.start()
+            thread = threading.Thread(target=_run, args=(self,), name=f"explorer-{self.name}", daemon=False)
+            self.state, self.error, self._thread = "running", None, thread
+            self.ended.clear()
+            ends_with_python(self)
+            try:
+                thread.start()
+            except BaseException:
+                if thread.ident is None:  # it has not begun: Python ends, or there is no room for another thread
+                    self.state, self.error = before
+                    self.ended.set()
+                raise
         return self
 
     resume = start
 
     def stop(self, *, wait: bool = True) -> Run:
         """Ask it to stop behind the present batch; with a folder it leaves a checkpoint that resumes."""
-        self._stop.set()
-        if wait and self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        self.ask_to_end()
+        if wait and self._thread is not threading.current_thread():
+            wait_for(self.ended)
         return self
+
+    def ask_to_end(self) -> None:
+        self._stop.set()
 
     def wait(self, timeout: float | None = None) -> Run:
         """Block until it has ended. Raises what went wrong in it, and TimeoutError after `timeout` seconds.
 
-        An interrupted cell stops the run too: it answers within one batch.
+        An interrupted cell stops the run too: it answers within one batch. A second interrupt does not wait for that.
         """
-        thread = self._thread
+        if self._thread is threading.current_thread() and not self.ended.is_set():
+            raise TrainingError(f"{self.name} can't be waited for by its own listener: wait for it in a cell.")
         try:
-            if thread is not None:
-                thread.join(timeout)
-        except KeyboardInterrupt:
+            ended = wait_for(self.ended, timeout)
+        except (KeyboardInterrupt, SystemExit):  # the latter from whoever has a signal end the program
             self.stop()
             raise
-        if self.running:
+        if not ended:
             raise TimeoutError(f"{self.name} still runs after {timeout} seconds: epoch {len(self.history) + 1} of {self.recipe.epochs}.")
         if self.error is not None:
             raise self.error
@@ -128,7 +144,7 @@ class Run(HasCheckpoints):
 
     @property
     def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and self.state == "running"
+        return self.state == "running" and not self.ended.is_set()
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -137,7 +153,7 @@ class Run(HasCheckpoints):
     @property
     def asked_to_stop(self) -> bool:
         """Also at Python's end: a run must not keep a closed notebook's kernel alive for hours."""
-        return self._stop.is_set() or not threading.main_thread().is_alive()
+        return self._stop.is_set()
 
     @property
     def eta(self) -> float | None:
@@ -166,6 +182,9 @@ class Run(HasCheckpoints):
         for listener in tuple(self._listeners):
             try:
                 listener(event)
+            except SystemExit:  # sys.exit() in a listener: in this thread it ends no program
+                log.warning("a listener of %s asked for the end of the program: the run stops", self.name)
+                self.ask_to_end()
             except Exception:
                 self._listeners.remove(listener)
                 log.exception("a listener of %s failed; it gets no more events", self.name)
@@ -209,9 +228,14 @@ def _run(run: Run) -> None:
         if run.state == "running":
             run.state = "stopped"
     except BaseException as error:  # also SystemExit: nobody else would ever see it
+        if not isinstance(error, Exception):  # raised again by wait(), it would end the reader's program
+            error = TrainingError(f"The training was ended by {type(error).__name__}({error}), from a data set or another "
+                                  "function of yours.").with_traceback(error.__traceback__)
         run.error, run.state = error, "failed"
-        log.exception("%s failed", run.name)
+        log.error("%s failed", run.name, exc_info=error)
         run.tell(Note(f"{run.name} failed: {error}"))
+    finally:
+        run.ended.set()
 
 
 RUNS: weakref.WeakSet[Run] = weakref.WeakSet()

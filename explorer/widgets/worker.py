@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from explorer._threads import ends_with_python, wait_for
+
 log = logging.getLogger(__name__)
 
 
@@ -33,14 +35,13 @@ class Worker:
     """Runs jobs one at a time in a thread of its own, the newest first; the thread starts with the first job."""
 
     def __init__(self, name: str = "explorer-worker"):
-        # An executor's thread is waited for when Python ends. A daemon thread would be killed in mid-step, which
-        # torch answers by aborting the process.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._change = threading.Condition()
+        self._change = threading.Lock()
         self._waiting: Callable[[Ticket], None] | None = None
         self._running: Ticket | None = None
-        self._busy = False
         self._closed = False
+        self.ended = threading.Event()  # set while nothing runs or waits
+        self.ended.set()
         self._thread_id: int | None = None
 
     def submit(self, job: Callable[[Ticket], None]) -> None:
@@ -54,26 +55,30 @@ class Worker:
             self._waiting = job
             if self._running is not None:
                 self._running.give_up()
-            if not self._busy:
-                self._busy = True
+            if self.ended.is_set():
                 self._pool.submit(self._work)
+                self.ended.clear()
+                ends_with_python(self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing runs or waits; False if `timeout` seconds pass first."""
         if threading.get_ident() == self._thread_id:
             raise RuntimeError("wait() was called by what it waits for: call it from a notebook cell.")
-        with self._change:
-            return self._change.wait_for(lambda: not self._busy, timeout)
+        return wait_for(self.ended, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Drop what waits, ask the running job to give up, and end the thread. May be called twice."""
+        self.ask_to_end()
+        self._pool.shutdown(wait=False)
+        if threading.get_ident() != self._thread_id:
+            self.wait(timeout)
+
+    def ask_to_end(self) -> None:
+        """Drop what waits, take no more, and ask the running job to give up; returns at once."""
         with self._change:
             self._closed, self._waiting = True, None
             if self._running is not None:
                 self._running.give_up()
-        self._pool.shutdown(wait=False)
-        if threading.get_ident() != self._thread_id:
-            self.wait(timeout)
 
     def _work(self) -> None:
         """Run waiting jobs until there is none."""
@@ -83,11 +88,10 @@ class Worker:
                 job, self._waiting = self._waiting, None
                 self._running = ticket = Ticket() if job else None
                 if job is None:
-                    self._busy = False
-                    self._change.notify_all()
+                    self.ended.set()
                     return
             try:
                 job(ticket)
-            except Exception:  # a job reports its own errors; this is the last net
+            except BaseException:  # a job reports its own errors; this is the last net, also for sys.exit()
                 log.exception("a background job failed")
             del job  # or the last model would live as long as the thread waits
