@@ -43,6 +43,7 @@ def save(folder: Path, state: State) -> Path:
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
         "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
+        "gradients": state.gradients_now(),
         **{name: list(value) if isinstance(value := getattr(state, name), tuple) else value for name in COUNTERS},
     }
 
@@ -69,6 +70,8 @@ def restore(folder: Path, state: State) -> None:
         for name in COUNTERS:
             setattr(state, name, content[name])
         state.best = tuple(state.best)
+        state.gradients = content.get("gradients", {})
+        state.take_gradients_back()
     except Exception as error:  # whatever a broken or foreign file can raise
         raise TrainingError(
             f"The run in '{folder}' can't go on: {path.name} is damaged or of another model ({type(error).__name__}). Start "

@@ -37,8 +37,8 @@ from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
-from explorer.training.kept import FOLDER, KeptWeights, learning_names
-from explorer.training.loop import State, TrainingError, weights_of
+from explorer.training.kept import FOLDER, KeptWeights, learning_names, put_into
+from explorer.training.loop import NoNumber, State, TrainingError, weights_of
 from explorer.training.loop import train as loop
 from explorer.training.recipe import TRAIN, Recipe, optimizer_class
 from explorer.training.run import RUNS, Run
@@ -223,13 +223,17 @@ class Job:
                         yield from self._keep(run, event.epoch + 1, best=event.best)
                     if isinstance(event, Finished | Stopped):
                         yield from self._save()
+                        state.put_gradients_aside()
                         self._take_best(run)
                     yield event
                     due = isinstance(event, Batch) and recipe.save_every and event.batch % recipe.save_every == 0
-                    if isinstance(event, Epoch) or (due and event.batch % recipe.accumulate == 0):
+                    if isinstance(event, Epoch) or due:
                         yield from self._save()
-            except Exception:  # such as a loss that is no number: what was learnt before it is not lost
+            except Exception as error:  # such as a loss that is no number: what was learnt before it is not lost
+                state.put_gradients_aside()
                 self._take_best(run)
+                if isinstance(error, NoNumber) and not state.best_weights:
+                    yield Note(self._begin_again(run))
                 raise
             if run.state == "finished":  # nothing goes on from here: photos and last weights may go
                 self.source.close()
@@ -239,7 +243,11 @@ class Job:
         """Open the photos, cache what can be cached, and put the optimizer together."""
         began = time.perf_counter()
         before = set(self.splits.notes)
-        self.splits = run.data = without_broken(opened_once(self.splits))
+        try:
+            self.splits = run.data = without_broken(opened_once(
+                self.splits, asked_to_stop=lambda: self.team is None and run.asked_to_stop))
+        except AskedToStop:
+            return
         yield from (Note(text) for text in self.splits.notes if text not in before)
         recipe, model = self.recipe, self.model
         config = resolve_data_config({}, model=model)
@@ -279,6 +287,7 @@ class Job:
         run.weights_now = lambda: self._weights(run)
         if self.folder is not None and run.folder is None:  # one of several workers: the run that is watched is elsewhere
             run.kept = KeptWeights(self.folder / FOLDER)
+        self.state.take_gradients_back()  # none: what a caller's own backward pass has left is no part of the first step
         if self.resume:
             checkpoint.restore(self.folder, self.state)
             run.history[:] = past_epochs(self.folder, self.state.epoch)
@@ -366,17 +375,31 @@ class Job:
                                            loaded=len(model.state_dict()))
         self.model.eval()
 
+    def _begin_again(self, run: Run) -> str:
+        """The weights before the first epoch into a model whose own are broken; a sentence that says so."""
+        try:
+            put_into(self.model, run.kept.weights(0))
+        except ValueError:  # too large to be kept beside those that learn
+            return "The model's weights are broken, and those that it began with were not kept: create it again."
+        return "The model has the weights again that it began with."
+
     def _go_on(self) -> None:
         """Take the weights of the last step back, after a stop."""
         if self.state.last_weights:
             self.state.network.load_state_dict(self.state.last_weights)
             self.state.last_weights = {}
+        self.state.take_gradients_back()
 
 
-def opened_once(splits: Splits, *, room: int = ONCE_BYTES) -> Splits:
+class AskedToStop(Exception):
+    """In the middle of the look at all photos."""
+
+
+def opened_once(splits: Splits, *, room: int = ONCE_BYTES, asked_to_stop: Callable[[], bool] = lambda: False) -> Splits:
     """The same photos, of which each one's first opening serves the second too, while those that wait take `room` bytes.
 
     The look for broken photos opens all of them; the first that learns from one, or caches it, then need not do so again.
+    asked_to_stop: once it says True, the first opening of a photo raises AskedToStop
     """
     guard = threading.Lock()
 
@@ -390,6 +413,8 @@ def opened_once(splits: Splits, *, room: int = ONCE_BYTES) -> Splits:
                 room += 0 if photo is None else _bytes_of(photo)
             if photo is not None:
                 return photo
+            if index not in seen and asked_to_stop():
+                raise AskedToStop
             photo = photos.open_one(index)
             with guard:
                 if index not in seen and _bytes_of(photo) <= room:

@@ -33,6 +33,10 @@ class TrainingError(RuntimeError):
     """A run that can't go on; the message says why, and what to do."""
 
 
+class NoNumber(TrainingError):
+    """The loss is NaN or infinite: the weights that gave it are broken."""
+
+
 @dataclass
 class State:
     """Where a run is: what changes while it learns, and nothing else. `network` is what learns."""
@@ -50,6 +54,24 @@ class State:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     last_weights: dict[str, Tensor] = field(default_factory=dict)  # while the best ones are in the network, after a stop
     pieces: int = 1  # a batch is learnt from in so many pieces, for want of memory
+    gradients: dict[str, Tensor] = field(default_factory=dict)  # of a step whose batches were not all there at a stop
+
+    def gradients_now(self) -> dict[str, Tensor]:
+        """What the batches so far have added to a step that is not made yet, by the parameter's name."""
+        return {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+
+    def put_gradients_aside(self) -> None:
+        """Out of the network, so that nobody who uses it after a stop adds to them."""
+        self.gradients = self.gradients_now()
+        for parameter in self.network.parameters():
+            parameter.grad = None
+
+    def take_gradients_back(self) -> None:
+        """Begin where the stop was, whatever was done to the network since then."""
+        for name, parameter in self.network.named_parameters():
+            gradient = self.gradients.get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter)
+        self.gradients = {}
 
     @property
     def judged_network(self) -> nn.Module:
@@ -62,7 +84,7 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
     """Learn until the last epoch, or until asked to stop; yields an event for each batch and epoch.
 
     place: device and dtype of the inputs;  team: the processes that learn together, each from its share of every batch.
-    Raises TrainingError where the loss is no number any more.
+    Raises NoNumber where the loss, or that of the photos to judge by, is no number any more.
     """
     network, optimizer = state.network, state.optimizer
     steps = -(-len(source) // recipe.accumulate)
@@ -96,9 +118,7 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
                            f"{pieces} pieces, whose gradients are added up. The result is the same.")
                 state.pieces = pieces
             if not math.isfinite(loss):
-                raise TrainingError(
-                    f"The loss became {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}: the steps were too large. "
-                    f"Try again with a tenth of the learning rate (lr={recipe.rates[0] / 10:g}), or with clip=1.0.")
+                raise no_number("loss", loss, state, recipe)
             state.batch += 1
             if state.batch % recipe.accumulate == 0 or state.batch == len(source):
                 if recipe.clip is not None:
@@ -117,6 +137,8 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
 
         started = time.perf_counter()
         val_loss, val_top1 = judge(state.judged_network, source, place) if team is None else team.judge(state, source, place)
+        if not math.isfinite(val_loss):
+            raise no_number("validation loss", val_loss, state, recipe)
         state.seconds += time.perf_counter() - started
         better = (val_top1, -val_loss) > (state.best[0], -state.best[1])
         if better:
@@ -133,14 +155,22 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
     yield Finished(state.epoch, state.best_epoch, state.best[0], state.seconds)
 
 
+def no_number(what: str, value: float, state: State, recipe: Recipe) -> NoNumber:
+    """The sentence for a loss that is NaN or infinite."""
+    where = f"epoch {state.epoch + 1}" + (f", batch {state.batch + 1}" if what == "loss" else "")
+    kept = f" The model has the weights of epoch {state.best_epoch + 1}, the best before." if state.best_weights else ""
+    return NoNumber(f"The {what} became {value} in {where}: the steps were too large.{kept} Try again with a tenth of "
+                    f"the learning rate (lr={recipe.rates[0] / 10:g}), or with clip=1.0.")
+
+
 def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
           class_weights: Tensor | None, pieces: int, multi_label: bool) -> tuple[float, float, int]:
     """Add one batch's gradients: (its loss, how many answers were right, in how many pieces it went)."""
     if recipe.mixup or recipe.cutmix:
         inputs, targets = mixed(inputs, targets, recipe, network)
+    kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
     while True:
         loss_sum = right = 0.0
-        kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()] if recipe.accumulate > 1 else None
         try:
             for x, y in zip(inputs.chunk(pieces), targets.chunk(pieces)):
                 y = y.to(place["device"])
@@ -151,11 +181,11 @@ def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, p
                 loss_sum += loss.item() * len(x)
                 right += right_answers(logits.detach(), y, multi_label)
             return loss_sum / len(inputs), right, pieces
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except Exception as error:  # a run that goes on after it learns from this batch again, and once only
+            for parameter, before in zip(network.parameters(), kept):
+                parameter.grad = None if before is None else before.clone()
             if not out_of_memory(error) or pieces >= len(inputs):
                 raise
-            for parameter, before in zip(network.parameters(), kept or [None] * len(list(network.parameters()))):
-                parameter.grad = before
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             pieces *= 2

@@ -7,11 +7,13 @@ off finds its place again.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -46,15 +48,24 @@ class Source(Protocol):
 
 @contextmanager
 def drawn_by(*seeds: int) -> Iterator[None]:
-    """Torch's global randomness drawn by these numbers alone, for the `with` block; then it is as it was.
+    """The global randomness of torch, numpy and Python drawn by these numbers alone, for the `with` block; then it is as
+    it was.
 
-    A batch needs no memory of the ones before it: a resumed run draws what the unbroken one would have.
+    A batch needs no memory of the ones before it: a resumed run draws what the unbroken one would have, also in an
+    augmentation of somebody's own.
     """
     number = int.from_bytes(hashlib.sha256(repr(seeds).encode()).digest()[:8], "big")
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    before = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(number)
-        yield
+        random.seed(number)
+        np.random.seed(number % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
 
 
 def order_of(count: int, seed: int, epoch: int) -> list[int]:
