@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from explorer._threads import thread_count
 from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
@@ -168,6 +169,7 @@ class _Worker:
                  device: str):
         import ray
 
+        threads = thread_count(threads, 1)
         torch.set_num_threads(threads)
         self.model = ray.get(model).to(device)
         self.source, self.root, self.target, self.folder = source, root, target, folder

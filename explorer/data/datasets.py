@@ -22,6 +22,8 @@ from typing import Any
 
 from PIL import Image
 
+from explorer._threads import thread_count
+
 from .folders import find_pictures
 from .images import ImageError, load_image
 from .samples import assets_dir
@@ -296,7 +298,7 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
             return str(error)
         return ""
 
-    with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(thread_count(threads, 8)) as pool:
         return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
 
 
@@ -320,7 +322,7 @@ def duplicates(splits: Splits) -> list[tuple[str, str]]:
         return hashlib.sha256(repr(photo.size).encode() + photo.tobytes()).digest()
 
     def keys(photos: PhotoSet) -> list[bytes]:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(thread_count(None, 8)) as pool:
             return list(pool.map(lambda i: key(photos.open_one(i)), range(len(photos))))
 
     learnt = {k: name for k, name in zip(keys(splits.train), splits.train.names)}

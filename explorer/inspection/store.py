@@ -37,6 +37,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer._threads import thread_count
 from explorer.data.datasets import BUNDLED, TRAIN_NAMES, VAL_NAMES, PhotoSet, Splits, open_data, photos_in
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
@@ -479,8 +480,7 @@ def in_order(work: Callable[[int], Any], count: int, *, ahead: int,
              threads: int | None = None) -> Iterator[Any]:
     """work(0), work(1), ... in their order, done in threads, at most `ahead` of them before they are wanted."""
     waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1),
-                            thread_name_prefix="explorer-photos") as pool:
+    with ThreadPoolExecutor(thread_count(threads, 8), thread_name_prefix="explorer-photos") as pool:
         try:
             for index in range(count):
                 waiting.append(pool.submit(work, index))

@@ -7,6 +7,7 @@ weights' origin, labels and licence, and everything that prepares a photo reads 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -91,3 +92,16 @@ class ModelConfig:
 def _tuples(value: Any) -> Any:
     """JSON's lists as tuples, at any depth."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def check_input_size(size: Any) -> tuple[int, int, int] | None:
+    """(channels, height, width) as whole numbers. Raises ValueError for anything else."""
+    if size is None:
+        return None
+    try:
+        channels, height, width = (operator.index(n) for n in size)
+    except (TypeError, ValueError):
+        channels = height = width = 0
+    if min(channels, height, width) < 1:
+        raise ValueError(f"input_size is (channels, height, width) in pixels, such as (3, 224, 224), not {size!r}.")
+    return channels, height, width

@@ -383,4 +383,19 @@ def parameter_place(module: nn.Module) -> dict[str, Any]:
     return {"device": torch.get_default_device(), "dtype": torch.get_default_dtype()}
 
 
-__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "evaluation", "parameter_place", "resolve_indices"]
+def check_device(device: Any) -> None:
+    """Raises ValueError for a device that this computer does not have, or that is none; None is no choice, and fine."""
+    if device is None:
+        return
+    try:
+        unknown = not torch.empty(1, device=device).numel()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError):
+        unknown = True  # torch's own words are about how it was compiled
+    if unknown:
+        count = torch.cuda.device_count()
+        there = ", ".join(["'cpu'", *(f"'cuda:{i}'" for i in range(count))])
+        raise ValueError(f"device is {device!r}, which is not to be had here: give {there}"
+                         f"{'' if count else ' (PyTorch sees no GPU)'}, or leave it out.")
+
+
+__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "check_device", "evaluation", "parameter_place", "resolve_indices"]

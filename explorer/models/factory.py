@@ -195,6 +195,10 @@ def create_model(
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
+    if device is not None:
+        from explorer.models.contract import check_device
+
+        check_device(device)
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from explorer._threads import thread_count
 from explorer.data.datasets import (
     BUNDLED,
     TRAIN_NAMES,
@@ -231,7 +232,7 @@ def _answers(
                 broken[index] = str(error)
             return blank
 
-    threads = min(8, os.cpu_count() or 1)
+    threads = thread_count(None, 8)
     groups = [range(i, min(i + batch_size, len(photos))) for i in range(0, len(photos), batch_size)]
     parts: list[tuple[Tensor, ...]] = []
     forward, done, started = 0.0, 0, time.perf_counter()

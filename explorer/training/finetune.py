@@ -27,20 +27,22 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from explorer._threads import thread_count
 from explorer.data.datasets import PhotoSet, Splits, open_data, without_broken
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import mostly_convolutions, optimize
-from explorer.models.surgery import freeze, parameter_groups, unfreeze
+from explorer.models.surgery import freeze, unfreeze
 from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
+from explorer.training.checks import check_data, check_learning, check_place, optimizer_for
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
 from explorer.training.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.loop import NoNumber, State, TrainingError, weights_of
 from explorer.training.loop import train as loop
-from explorer.training.recipe import TRAIN, Recipe, optimizer_class
+from explorer.training.recipe import TRAIN, Recipe
 from explorer.training.run import RUNS, Run
 from explorer.training.schedule import SCHEDULES
 from explorer.training.sources import Classifier, FeatureSource, PhotoSource, Source, cache_features, drawn_by
@@ -89,6 +91,8 @@ def finetune(
     Raises ValueError for settings that can't be, DataError for data that can't be learnt from, WeightsError where weights
     can't be had, TrainingError for a run_dir that holds another run. What goes wrong later is raised by `run.wait()`.
     """
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as explorer.training.print_progress().")
     plan = make_plan(model, data, epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size, optimizer=optimizer,
                      schedule=schedule, augment=augment, seed=seed, run_dir=run_dir, resume=resume, pretrained=pretrained,
                      input_size=input_size, device=device, name=name, **settings)
@@ -124,11 +128,14 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
         raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
     recipe = Recipe(batch_size=batch_size, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
+    check_place(device, input_size)
     splits = open_data(data, seed=recipe.seed)
+    check_data(recipe, splits)
     folder = None if run_dir is None else Path(run_dir).expanduser()
     if folder is not None and writes:
         _claim(folder, recipe, resume)
     net = model_for(model, splits, recipe, pretrained, device, input_size)
+    check_learning(recipe, splits, net, workers=workers)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     if folder is not None and writes:
         checkpoint.write_json(folder / checkpoint.MODEL, {
@@ -243,6 +250,9 @@ class Job:
         """Open the photos, cache what can be cached, and put the optimizer together."""
         began = time.perf_counter()
         before = set(self.splits.notes)
+        if self.recipe.threads is not None and threads < self.recipe.threads:
+            yield Note(f"threads={self.recipe.threads} is more than the {threads} core{'s' * (threads != 1)} that there are here, "
+                       "which are used.")
         try:
             self.splits = run.data = without_broken(opened_once(
                 self.splits, asked_to_stop=lambda: self.team is None and run.asked_to_stop))
@@ -278,7 +288,7 @@ class Job:
             if mostly_convolutions(model):  # twice as fast on a CPU; the numbers are the same
                 model.to(memory_format=torch.channels_last)
             self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, threads, self.team)
-        self.state = State(network, self._optimizer(network))
+        self.state = State(network, optimizer_for(model, network, recipe))
         if recipe.ema is not None:
             from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -298,32 +308,14 @@ class Job:
             yield from self._keep(run, 0)
         self.state.seconds += time.perf_counter() - began
 
-    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        rate, body_rate = recipe.rates
-        if recipe.train == "head":
-            groups: Any = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": rate, "weight_decay": recipe.decay}]
-        else:
-            groups = parameter_groups(self.model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay,
-                                      layer_decay=recipe.layer_decay)
-            groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
-        extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer.lower() == "sgd" else {}
-        return optimizer_class(recipe.optimizer)(groups, lr=rate, **extra)
-
     def class_weights(self, device: torch.device) -> torch.Tensor | None:
         wanted = self.recipe.class_weights
         if wanted is None:
             return None
-        counts = torch.tensor(list(self.splits.train.counts().values()), dtype=torch.float32)
-        if isinstance(wanted, str):
-            if wanted != "balanced":
-                raise ValueError(f"class_weights is {wanted!r}: expected 'balanced', or one number a class.")
-            weights = counts.sum() / (len(counts) * counts.clamp(min=1))
-        else:
-            weights = torch.tensor([float(w) for w in wanted])
-            if len(weights) != len(counts):
-                raise ValueError(f"class_weights has {len(weights)} numbers for {len(counts)} classes.")
-        return weights.to(device)
+        if isinstance(wanted, str):  # "balanced"
+            counts = torch.tensor(list(self.splits.train.counts().values()), dtype=torch.float32)
+            return (counts.sum() / (len(counts) * counts.clamp(min=1))).to(device)
+        return torch.tensor(wanted, device=device)
 
     def _asked_to_stop(self, run: Run) -> bool:
         """Those who learn together stop together."""
@@ -436,7 +428,7 @@ def _bytes_of(photo: Image.Image) -> int:
 def threads_for(recipe: Recipe) -> Iterator[int]:
     """Torch's threads for this thread's work: all but one, which is left to the notebook and the browser."""
     before = torch.get_num_threads()
-    count = recipe.threads or max(1, before - 1)
+    count = thread_count(recipe.threads, before - 1)
     torch.set_num_threads(count)
     try:
         yield count

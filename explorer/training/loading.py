@@ -27,12 +27,11 @@ from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
-from explorer.training.recipe import Recipe
+from explorer.training.recipe import MOST_EPOCHS, Recipe
 from explorer.training.saving import read_json, read_run
 from explorer.training.sources import Classifier, drawn_by
 
 
-MOST_EPOCHS = 1_000_000  # of a run that is read from a file
 
 
 @dataclass(eq=False, repr=False)
@@ -220,10 +219,7 @@ def recipe_from(facts: dict[str, Any]) -> Recipe:
     given = {key: value for key, value in facts.items() if key in known}
     if given.get("augment") is not None and str(given["augment"]) not in AUGMENTATIONS:
         given["augment"] = _Lost(str(given["augment"]))
-    recipe = Recipe(**given)
-    if recipe.epochs > MOST_EPOCHS:  # a chart's axis, and a schedule, have room for so many
-        raise ValueError(f"epochs is {recipe.epochs:,}: expected {MOST_EPOCHS:,} at most.")
-    return recipe
+    return Recipe(**given)
 
 
 FIGURES = ("loss", "top1", "val_loss", "val_top1")

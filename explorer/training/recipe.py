@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
+from inspect import Parameter, signature
+from numbers import Integral, Real
 from typing import Any
 
 from explorer.training.augment import AUGMENTATIONS
@@ -15,13 +17,16 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
 HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
 RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
+MOST_EPOCHS = 1_000_000  # a chart's axis, and a schedule, have room for so many
+MOST_VIEWS = 1000  # each costs a pass over all photos, and their features a place in memory
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The settings of a run; `finetune` makes one of its arguments.
 
-    epochs:     how often every photo is seen
+    epochs:     how often every photo is seen. A run that goes on may be given another number: the rates of what is left
+                then follow the schedule of the new number
     train:      "head" (the classifier alone), "last_stage" or "all"
     lr:         learning rate of the classifier; None: a rate that suits `optimizer` and `train`
     body_lr:    that of the body, where it learns; None: a tenth of lr
@@ -40,7 +45,7 @@ class Recipe:
     views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at variants, which
                 take turns by epoch; None: once. (On flowers5, 2 and 4 views cost their time and gained nothing.)
     cache:      False: a head-only run, too, sees every photo anew in each epoch
-    threads:    CPU threads; None: all but one, which is left to the notebook
+    threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to the notebook
     seed:       draws the split, the order, the variants and the fresh classifier
     """
 
@@ -72,32 +77,48 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", ("float32", "bfloat16"))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}.")
-        if not callable(self.augment) and self.augment not in AUGMENTATIONS:
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
+        if not callable(self.augment) and (not isinstance(self.augment, str) or self.augment not in AUGMENTATIONS):
             raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a function.")
         optimizer_class(self.optimizer)
-        for name in ("epochs", "batch_size", "accumulate"):
-            _whole(name, getattr(self, name), 1)
-        for name in ("patience", "save_every", "views", "threads"):
+        for name, most in (("epochs", MOST_EPOCHS), ("batch_size", None), ("accumulate", None)):
+            self._whole(name, 1, most)
+        for name, most in (("patience", None), ("save_every", None), ("views", MOST_VIEWS), ("threads", None)):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 1)
-        _whole("seed", self.seed, 0)
+                self._whole(name, 1, most)
+        self._whole("seed", 0)
         for name in ("lr", "body_lr", "clip"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} is {value!r}: give a number above 0, such as {0.001 if name != 'clip' else 1.0}.")
+            self._number(name, f"give a number above 0, such as {0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
         for name in ("layer_decay", "ema", "label_smoothing", "warmup"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value!r}: give a share, 0 to 1.")
+            self._number(name, "give a share, 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("mixup", "cutmix", "weight_decay"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value!r}: give 0 (off) or more, such as {0.01 if name == 'weight_decay' else 0.2}.")
+            self._number(name, f"give 0 (off) or more, such as {0.01 if name == 'weight_decay' else 0.2}", lambda value: value >= 0)
+        if not isinstance(self.cache, bool):
+            raise ValueError(f"cache is {self.cache!r}: give True or False.")
+        if self.class_weights is not None:
+            object.__setattr__(self, "class_weights", _class_weights(self.class_weights))
         if self.cached and (self.mixup or self.cutmix):
             raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: add cache=False, "
                              "or train='last_stage'.")
+
+    def _whole(self, name: str, least: int, most: int | None = None) -> None:
+        """A whole number; numpy's become Python's, which can be written down."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+            to = "" if most is None else f" to {most:,}"
+            raise ValueError(f"{name} is {value!r}: give a whole number from {least}{to}.")
+        object.__setattr__(self, name, int(value))
+
+    def _number(self, name: str, expected: str, can_be: Callable[[float], bool]) -> None:
+        """A finite number, or None where that is the default."""
+        value = getattr(self, name)
+        if value is None and type(self).__dataclass_fields__[name].default is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not can_be(value):
+            raise ValueError(f"{name} is {value!r}: {expected}.")
+        object.__setattr__(self, name, value if isinstance(value, int) else float(value))
 
     @property
     def cached(self) -> bool:
@@ -128,16 +149,34 @@ class Recipe:
 
 
 def optimizer_class(name: str) -> type:
-    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one."""
+    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one, and for one that can't make a step here."""
     from torch import optim
 
     known = {key.lower(): value for key, value in vars(optim).items()
              if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer}
     if not isinstance(name, str) or name.lower() not in known:
         raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or another class of torch.optim.")
-    return known[name.lower()]
+    found = known[name.lower()]
+    if signature(found.step).parameters["closure"].default is Parameter.empty:
+        why = "goes through each batch several times in one step (it wants a closure)"
+    elif found is optim.SparseAdam:
+        why = "takes sparse gradients alone, and those of a vision model are dense"
+    else:
+        return found
+    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or another class of torch.optim.")
 
 
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
+def _class_weights(given: Any) -> str | tuple[float, ...]:
+    """"balanced", or a number from 0 for each class. Whether there are as many as classes, the data tells."""
+    if isinstance(given, str) and given == "balanced":
+        return given
+    expected = "expected 'balanced', or one number from 0 for each class, in the classes' order"
+    try:
+        weights = None if isinstance(given, str | bytes | Mapping | Set) else tuple(float(weight) for weight in given)
+    except (TypeError, ValueError):
+        weights = None
+    if weights is None:
+        raise ValueError(f"class_weights is {given!r}: {expected}.")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise ValueError(f"class_weights is {list(weights)!r}: {expected}, and not all of them 0.")
+    return weights

@@ -10,7 +10,6 @@ beside another's feature maps. What went wrong becomes a sentence in `error`, an
 from __future__ import annotations
 
 import logging
-import operator
 import threading
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
+from explorer.models.config import check_input_size
 from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:
@@ -356,19 +356,6 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     if len(labels) != classes:
         raise ValueError(f"labels names {len(labels)} classes, but this model has {classes}: give one name for each.")
     return labels
-
-
-def check_input_size(size: Any) -> tuple[int, int, int] | None:
-    """(channels, height, width) as whole numbers. Raises ValueError for anything else."""
-    if size is None:
-        return None
-    try:
-        channels, height, width = (operator.index(n) for n in size)
-    except (TypeError, ValueError):
-        channels = height = width = 0
-    if min(channels, height, width) < 1:
-        raise ValueError(f"input_size is (channels, height, width) in pixels, such as (3, 224, 224), not {size!r}.")
-    return channels, height, width
 
 
 def _label_of(model: Any) -> str:
