@@ -34,6 +34,7 @@ from explorer.inspection.look import (
     picture_html,
     prepare,
 )
+from explorer.inspection.passes import no_way_back, way_back
 from explorer.inspection.perturb import (
     bar_html,
     class_index,
@@ -280,11 +281,14 @@ def gradient_flow(
         try:
             # A clone is an ordinary tensor, in whatever mode the Look was made.
             tensor = before.input[None].to(**parameter_place(model)).clone()
-            logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
+            with way_back(FLOW):
+                logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
         finally:
             for hook in hooks:
                 hook.remove()
         loss = -logits.log_softmax(0)[index]
+        if not loss.requires_grad:
+            raise no_way_back(FLOW)
         found = torch.autograd.grad(loss, list(twins.values()), allow_unused=True)
         gradients = dict(zip(twins, found))
 
@@ -297,9 +301,16 @@ def gradient_flow(
     layers.sort(key=lambda pair: met(pair[0]))
     rows = tuple(_layer_gradient(path, layer, gradients) for path, layer in layers)
     notes = before.notes
+    cut_off = [path for path, layer in layers if path in order and all(gradients[id(p)] is None for p in _own_parameters(layer))]
+    if cut_off:
+        notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model runs such layers under "
+                  "torch.no_grad, detaches what they compute, or does not use it.",)
     if all(row.mean_abs == 0 for row in rows):
         notes += ("The gradient is zero everywhere: the model is entirely sure of this class. Try another.",)
     return GradientFlow(before.model_name, rows, loss.item(), index, before.labels[index], notes)
+
+
+FLOW = "How strongly each layer would learn is read from that gradient."
 
 
 def _own_parameters(layer: nn.Module) -> list[nn.Parameter]:

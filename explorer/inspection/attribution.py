@@ -40,7 +40,7 @@ from explorer.inspection.look import (
     picture_html,
     prepare,
 )
-from explorer.inspection.passes import Passes, Stopped
+from explorer.inspection.passes import OCCLUSION, Passes, Stopped, no_way_back
 from explorer.inspection.tail import Tail, default_stage, ordinary, walk
 from explorer.models.contract import VisionModel
 
@@ -279,6 +279,8 @@ def _map_with_gradient(task: Task) -> tuple[Tensor, Tensor, str, list[str]]:
             stage = names[before]
             notes = [f"Drawn from {stage}: behind it no map has places that the scores depend on."]
             continue
+        if gradient is None and tail is None:
+            raise no_way_back(OCCLUSION)
         if gradient is None:
             raise ValueError(f"The scores of {model_name(task.model)} don't depend on the map of {stage!r} in a way that "
                              f"can be followed. Try another stage: {', '.join(names)}; or method=\"occlusion\".")

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from explorer.inspection.look import evaluating
 from explorer.inspection.tail import ordinary
 from explorer.models.contract import VisionModel, parameter_place
+
+
+OCCLUSION = 'Use method="occlusion", which needs its answers alone.'
+
+
+def no_way_back(instead: str) -> ValueError:
+    """The sentence for a model that gradients can't be followed through; instead: what to do, in a sentence."""
+    return ValueError("No gradient can be followed through this model to the photo: it runs all or a part of its forward "
+                      "pass under torch.no_grad or torch.inference_mode, detaches what it computes, or has layers without "
+                      f"a derivative, such as quantised ones. {instead}")
+
+
+def expect_way_back(scores: Tensor, inputs: Tensor, instead: str) -> None:
+    """See that the scores lead back to the inputs, without a backward pass. Raises ValueError where they don't."""
+    wanted, waiting, seen = get_gradient_edge(inputs).node, [scores.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is wanted:
+            return
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    raise no_way_back(instead)
+
+
+@contextmanager
+def way_back(instead: str) -> Iterator[None]:
+    """Torch's word for a pass that left autograd in the middle, as a sentence of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "nference tensor" in str(error) or "does not require grad" in str(error):
+            raise no_way_back(instead) from None
+        raise
 
 
 class Stopped(RuntimeError):
@@ -53,12 +89,11 @@ class Passes:
         """
         if self.stopped:
             raise Stopped("Stopped before the heat map was complete: this method has nothing to show until its end.")
-        with evaluating(self.model), torch.inference_mode(False), torch.enable_grad():
+        with evaluating(self.model), torch.inference_mode(False), torch.enable_grad(), way_back(OCCLUSION):
             # A copy: a first layer that works in place must not write into the caller's tensor.
             scores = self._forward(inputs.clone()).to("cpu", torch.float32)
-        if not scores.requires_grad and inputs.requires_grad:
-            raise ValueError("No gradient can be followed through this model; quantised layers have none, for example. "
-                             'Use method="occlusion", which needs its answers alone.')
+            if inputs.requires_grad:
+                expect_way_back(scores, inputs, OCCLUSION)
         self._report(len(inputs))
         return scores
 

@@ -36,6 +36,7 @@ from explorer.inspection.look import (
     top_predictions,
 )
 from explorer.inspection.look import look as look_at
+from explorer.inspection.passes import expect_way_back, way_back
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 
@@ -360,15 +361,19 @@ def fgsm_sweep(
     return PerturbedSweep(tuple(results), stopped=len(results) < len(epsilons))
 
 
+WITHOUT_GRADIENT = "An adversarial example (FGSM) is made from that gradient; explorer.robustness needs the answers alone."
+
+
 def _loss_gradient(model: nn.Module, tensor: Tensor, index: int) -> Tensor:
     """Gradient at the input [C, H, W] of a loss that points the same way as -log p(index), on the CPU.
 
     The loss is -log(p / (1 - p)): its gradient is that of -log p, divided by 1 - p. For a network that is
     entirely sure, 1 - p is rounded to zero, and with it the gradient of -log p; here the direction stays.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), way_back(WITHOUT_GRADIENT):
         tensor = tensor[None].to(**parameter_place(model)).clone().requires_grad_()
-        logits = model(tensor)[0].float()
+        logits = model(tensor.clone())[0].float()
+        expect_way_back(logits, tensor, WITHOUT_GRADIENT)
         others = torch.cat([logits[:index], logits[index + 1:]])
         loss = others.logsumexp(0) - logits[index]
         (gradient,) = torch.autograd.grad(loss, tensor)  # of nothing else: no parameter's .grad is written
