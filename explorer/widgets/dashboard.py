@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.widgets.export import page_html, snapshot_html
+from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare import ComparePanel
 from explorer.widgets.panels.embeddings import EmbeddingsPanel
 from explorer.widgets.panels.evaluate import EvaluatePanel
@@ -29,6 +30,9 @@ NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this 
             "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
 
 
+_MADE = Replaced()
+
+
 class Dashboard(W.VBox):
     """The app: pick a model, choose a photo, see what happens inside.
 
@@ -43,6 +47,7 @@ class Dashboard(W.VBox):
     labels:     class names in index order, where the model has none of its own
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
+    A cell that runs again closes the dashboard that it made before; those of other cells live on.
     Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
     input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
@@ -53,6 +58,7 @@ class Dashboard(W.VBox):
         input_size, photos = check_input_size(input_size), gallery(images)
         model = check_model(model, input_size)
         labels = check_labels(labels, model)
+        _MADE.close_former()
         self.session = Session(labels=labels, input_size=input_size)
         self.picker = PickerPanel(self.session)
         self.images = ImagesPanel(self.session, photos)
@@ -78,6 +84,7 @@ class Dashboard(W.VBox):
         super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
+        _MADE.keep(self)
 
         self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._show_working, ["busy"])
@@ -122,8 +129,7 @@ class Dashboard(W.VBox):
             return
         self._closed = True
         self.session.close()
-        _close_all(self)
-        self.layout.close()
+        close_whole(self)
         super().close()
 
     def __repr__(self) -> str:
@@ -177,14 +183,3 @@ def styles() -> str:
     """What all panels share, then what each brings along."""
     sheets = [HERE / "style.css", *sorted((HERE / "panels").glob("*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
-
-
-def _close_all(box: W.Box) -> None:
-    """Close everything in a box, the innermost first; ipywidgets keeps layouts and styles alive otherwise."""
-    for child in box.children:
-        if isinstance(child, W.Box):
-            _close_all(child)
-        child.close()
-        for helper in (getattr(child, "layout", None), getattr(child, "style", None)):
-            if isinstance(helper, W.Widget):
-                helper.close()

@@ -22,6 +22,7 @@ from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.factory import list_models, split_door
 from explorer.widgets.export import file_name
+from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.downloads import Downloads
 from explorer.widgets.parts.scatter import Scatter
@@ -258,8 +259,7 @@ class ComparePanel(Panel):
         if tuple(chip.description for chip in self.chips.children) != names:
             gone = self.chips.children
             self.chips.children = [self._chip(name) for name in names]
-            for chip in gone:
-                chip.close()
+            close_whole(*gone)
         ticked = bool(self.session.compare)
         lines = [] if ticked else ["No model is ticked: these are here with their weights. Tick others under Model, or add them here."]
         lines += [weights_sentence(names)]

@@ -602,8 +602,6 @@ class EvaluatePanel(Panel):
             if worker is not None:
                 worker.close()
         self.shown, self._picked, self._rows, self._todo = None, None, {}, {}
-        if self.who is not None:
-            self.chosen.close()  # it may be in no box for the moment
         super().close()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled, sentence
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.photo_view import PhotoView
@@ -189,8 +190,7 @@ class ExplainPanel(Panel):
         self._options = {name: control_for(name, default) for name, default in method.options.items()
                          if name not in ("batch_size", "query")}
         self.own.children = list(self._options.values())
-        for control in old:
-            control.close()
+        close_whole(*old)
         for control in self._options.values():
             control.observe(self._changed, "value")
 

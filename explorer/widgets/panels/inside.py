@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets import export
+from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled, sentence
 from explorer.widgets.panels.inside_attention import Attention
 from explorer.widgets.panels.inside_block import Block
@@ -264,17 +265,9 @@ class InsidePanel(Panel):
             self.worker.close()
         for block in self.blocks.values():
             block.release()
-            close_all(block)  # also those that are not shown
+            close_whole(block)  # also those that are not shown
         self._look, self._model, self._looks = None, None, {}
         super().close()
-
-
-def close_all(box: W.Box) -> None:
-    for child in box.children:
-        if isinstance(child, W.Box):
-            close_all(child)
-        child.close()
-    box.close()
 
 
 def _same_file(source: Any, other: Any) -> bool:
