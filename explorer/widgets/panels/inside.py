@@ -259,6 +259,8 @@ class InsidePanel(Panel):
         return self.worker is None or self.worker.wait(timeout)
 
     def close(self) -> None:
+        if self._gone:  # its blocks know it, so that closing them leads back here
+            return
         self._gone = True
         self._stop.set()
         if self.worker is not None:
