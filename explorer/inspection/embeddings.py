@@ -24,7 +24,7 @@ from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
 from explorer.inspection.look import as_model, picture_html
-from explorer.inspection.store import Features, Walker, run_folder
+from explorer.inspection.store import Features, run_folder, vectors_and_logits
 from explorer.models.contract import VisionModel
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Embeddings:
         if self.model is None:
             raise ValueError("These embeddings have no model, so no new photo can be compared: make them with explorer.embed.")
         tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
-        return Walker(self.model)(tensor[None])[0][0]
+        return vectors_and_logits(self.model, tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:
         """All photos on a plane.

@@ -17,15 +17,18 @@ from html import escape
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
+from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
+from explorer.inspection.faster import Faster
 from explorer.inspection.look import (
     Prediction,
     as_model,
@@ -168,7 +171,10 @@ def predict(
                 a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched
                 with its subfolders for picture files, in natural order; a picture that can't be opened
                 becomes a row that says why
-    batch_size: photos that go through the network together; only so many are in memory at a time
+    batch_size: photos that go through the network together; about twice as many are in memory at a time
+
+    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model sees most, whose
+    numbers are the same but for rounding (see `explorer.optimize`).
 
     Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
     a model without classifier.
@@ -186,32 +192,37 @@ def predict(
     folder = _folder(images)
     if folder is None and not _is_many(images):
         _, tensor = prepare(load_image(images), transform)
-        return top_predictions(_logits(model, [tensor])[0], outputs, topk)
+        return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
 
     table = PredictionTable(model_name(model), notes=notes_on(model))
     if folder is not None:
         files, table.ignored = find_pictures(folder)
+        total: int | None = len(files)
         named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
     else:
+        total = len(images) if hasattr(images, "__len__") else None
         named = ((_name(image, number), image) for number, image in enumerate(images, start=1))
-    for group in _groups(named, batch_size):
-        rows, tensors = [], []
-        for name, image in group:
-            try:
-                photo = load_image(image)
-                _, tensor = prepare(photo, transform)
-            except ImageError as error:
-                rows.append(PredictionRow(name, [], str(error)))
-                continue
-            shown = len(table) + len(rows) < ROWS_SHOWN
-            small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if shown else ""
-            rows.append(PredictionRow(name, [], thumbnail=small))
-            tensors.append(tensor)
-        answers = iter(_logits(model, tensors) if tensors else ())
-        for row in rows:
-            if not row.error:
+
+    def opened(item: tuple[int, tuple[str, Any]]) -> tuple[PredictionRow, Tensor | None]:  # in a thread
+        number, (name, image) = item
+        try:
+            photo = load_image(image)
+            _, tensor = prepare(photo, transform)
+        except ImageError as error:
+            return PredictionRow(name, [], str(error)), None
+        small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if number < ROWS_SHOWN else ""
+        return PredictionRow(name, [], thumbnail=small), tensor
+
+    scores = Faster(model, _scores)
+    for group in _groups(in_order(opened, enumerate(named), ahead=batch_size), batch_size):
+        tensors = [tensor for _, tensor in group if tensor is not None]
+        # of a generator nobody knows how many follow: as many as came already is a fair guess
+        following = len(table) if total is None else total - len(table) - len(group)
+        answers = iter(torch.from_numpy(scores(torch.stack(tensors), following=following)[0]) if tensors else ())
+        for row, tensor in group:
+            if tensor is not None:
                 row.predictions.extend(top_predictions(next(answers), outputs, topk))
-        table.rows += rows
+        table.rows += [row for row, _ in group]
     return table
 
 
@@ -242,11 +253,10 @@ def _groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
-def _logits(model: VisionModel, tensors: list[Tensor]) -> Tensor:
-    """Photos [C, H, W] -> logits [B, K], float32 on the CPU."""
-    batch = torch.stack(tensors).to(**parameter_place(model))
+def _scores(model: VisionModel, batch: Tensor) -> tuple[np.ndarray]:
+    """Photos [B, C, H, W] -> (raw scores [B, K],), float32."""
     with evaluating(model), torch.inference_mode():
-        return model(batch).float().cpu()
+        return (model(batch.to(**parameter_place(model))).float().cpu().numpy(),)
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:

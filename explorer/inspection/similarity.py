@@ -29,10 +29,11 @@ from torch import Tensor
 
 from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
+from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.embeddings import no_formulas
 from explorer.inspection.look import as_model, evaluating, model_name, notes_html, notes_on
-from explorer.inspection.store import collect, in_order
+from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def compare_stages(
 
     sums, weight, problems, done, complete = None, 0, [], 0, True
     waiting: list[list[Tensor]] = []
-    for number, opened in enumerate(in_order(prepared, count, ahead=batch_size + 8)):
+    for number, opened in enumerate(in_order(prepared, range(count), ahead=batch_size + 8)):
         if isinstance(opened, str):
             problems.append((photos.names[places[number]], opened))
         else:

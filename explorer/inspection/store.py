@@ -23,9 +23,8 @@ import tempfile
 import time
 import uuid
 import zipfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -37,14 +36,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer._threads import thread_count
 from explorer.data.datasets import BUNDLED, TRAIN_NAMES, VAL_NAMES, PhotoSet, Splits, open_data, photos_in
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
+from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.inspection.faster import Faster, far
 from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_html, notes_on
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.optimize import optimize
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +51,6 @@ FORMAT = "1"          # of the chunks; another number, and what is on disk is no
 CHUNK_ROWS = 256      # photos that a killed run can lose, at most
 CHUNK_SECONDS = 10.0  # and the seconds of its work
 MOST_CHUNK_BYTES = 1024**3  # of a file that is still read
-WORTH_OPTIMIZING = 64  # photos from which making a faster copy of the model pays
-SAME = 1e-5           # difference of its numbers, as a share of the largest, up to which it may stand in
 
 
 class StoreError(RuntimeError):
@@ -423,81 +420,29 @@ def model_key(model: VisionModel, config: dict[str, Any]) -> str:
 # --- through the network ------------------------------------------------------------------------------------
 
 
-class Walker:
-    """Photos [B, C, H, W] -> (embeddings [B, D], logits [B, K]), float32 in numpy.
-
-    Where many photos follow, a copy with folded norms, channels-last, stands in for the model; but only where
-    the first photos show that its numbers are the same (to `SAME`).
-    """
-
-    def __init__(self, model: VisionModel):
-        self.model, self.fast, self._tried = model, None, False
-
-    def __call__(self, batch: Tensor, *, following: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """following: how many photos may come after these."""
-        if not self._tried and following >= WORTH_OPTIMIZING:
-            self._tried, self.fast = True, self._faster(batch[:2])
-        return self._run(self.fast or self.model, batch)
-
-    def _faster(self, few: Tensor) -> VisionModel | None:
-        try:
-            with evaluating(self.model):
-                fast = optimize(self.model)
-            pairs = zip(self._run(fast, few), self._run(self.model, few))
-            if all(_far(one, other) <= SAME for one, other in pairs):
-                return fast
-        except (RuntimeError, ValueError, TypeError) as error:
-            log.info("no faster copy: %s", error)
-        return None
-
-    @staticmethod
-    def _run(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        with evaluating(model), torch.inference_mode():
-            features = model.forward_features(batch.to(**parameter_place(model)))
-            if model.num_classes:
-                vectors, logits = model.forward_vector_and_logits(features)
-            else:
-                vectors = model.forward_head(features, pre_logits=True)
-                logits = vectors.new_empty(len(batch), 0)
-            # a model that doesn't pool: [B, C, H, W] or, a transformer's tokens, [B, N, C]
-            if vectors.ndim > 2:
-                vectors = vectors.mean((2, 3)) if vectors.ndim == 4 else vectors.mean(1)
-            if logits.ndim > 2:
-                raise ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one score a "
-                                 'class: create it with a global_pool, e.g. "avg".')
-            return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
-
-
-def _far(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference as a share of the largest number; infinite for another shape or NaN on one side."""
-    if one.shape != other.shape or not np.array_equal(np.isfinite(one), np.isfinite(other)):
-        return float("inf")
-    scale = max(float(np.abs(other[np.isfinite(other)]).max(initial=0.0)), 1e-12)
-    return float(np.abs(np.where(np.isfinite(one), one - other, 0)).max(initial=0.0)) / scale
-
-
-def in_order(work: Callable[[int], Any], count: int, *, ahead: int,
-             threads: int | None = None) -> Iterator[Any]:
-    """work(0), work(1), ... in their order, done in threads, at most `ahead` of them before they are wanted."""
-    waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(thread_count(threads, 8), thread_name_prefix="explorer-photos") as pool:
-        try:
-            for index in range(count):
-                waiting.append(pool.submit(work, index))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+def vectors_and_logits(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Photos [B, C, H, W] -> (embeddings [B, D], logits [B, K]), float32 in numpy."""
+    with evaluating(model), torch.inference_mode():
+        features = model.forward_features(batch.to(**parameter_place(model)))
+        if model.num_classes:
+            vectors, logits = model.forward_vector_and_logits(features)
+        else:
+            vectors = model.forward_head(features, pre_logits=True)
+            logits = vectors.new_empty(len(batch), 0)
+        # a model that doesn't pool: [B, C, H, W] or, a transformer's tokens, [B, N, C]
+        if vectors.ndim > 2:
+            vectors = vectors.mean((2, 3)) if vectors.ndim == 4 else vectors.mean(1)
+        if logits.ndim > 2:
+            raise ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one score a "
+                             'class: create it with a global_pool, e.g. "avg".')
+        return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
 
 
 def _differs(kept: tuple[np.ndarray, np.ndarray], now: tuple[np.ndarray, np.ndarray],
              model: VisionModel) -> bool:
     """Whether a model gives another row than the one that is kept, by more than rounding on other hardware explains."""
     limit = 1e-3 if parameter_place(model)["dtype"] == torch.float32 else 5e-2
-    return any(_far(one, other[0]) > limit for one, other in zip(kept, now))
+    return any(far(one, other[0]) > limit for one, other in zip(kept, now))
 
 
 @dataclass
@@ -589,7 +534,7 @@ def _fill(
 ) -> tuple[list[bytes], list[tuple[str, str]], int, bool]:
     """Work out what the chunks lack: (the key of each photo seen, problems, how many were computed, whether all were seen)."""
     checked = not chunks.known  # whether what is known has been compared with what the model says today
-    walker = Walker(model)
+    walker = Faster(model, vectors_and_logits)
     keys: list[bytes] = []
     problems: list[tuple[str, str]] = []
     waiting: list[tuple[bytes, Tensor]] = []
@@ -619,7 +564,7 @@ def _fill(
             computed += len(waiting)
             waiting.clear()
 
-    for index, opened in enumerate(in_order(one, len(photos), ahead=2 * batch_size)):
+    for index, opened in enumerate(in_order(one, range(len(photos)), ahead=2 * batch_size)):
         try:
             if not opened.problem and opened.tensor is None and not checked:
                 checked = True

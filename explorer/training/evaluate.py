@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -36,6 +37,7 @@ from explorer.data.datasets import (
 )
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.inspection.faster import Faster
 from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.training.evaluation import Evaluation, Throughput
@@ -232,6 +234,13 @@ def _answers(
                 broken[index] = str(error)
             return blank
 
+    def views_of(net: VisionModel, inputs: Tensor) -> tuple[np.ndarray, ...]:
+        with evaluating(net), torch.inference_mode():
+            inputs = inputs.to(**place)
+            views = [inputs, inputs.flip(-1)] if tta else [inputs]
+            return tuple(net(view).float().cpu().numpy() for view in views)
+
+    scores = Faster(model, views_of)
     threads = thread_count(None, 8)
     groups = [range(i, min(i + batch_size, len(photos))) for i in range(0, len(photos), batch_size)]
     parts: list[tuple[Tensor, ...]] = []
@@ -239,12 +248,8 @@ def _answers(
     with ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos") as pool:
         for inputs, _ in prepared(replace(photos, open_one=open_one), transform, pool, groups):
             entered = time.perf_counter()
-            with evaluating(model), torch.inference_mode():
-                inputs = inputs.to(**place)
-                views = [model(inputs).float().cpu()]
-                if tta:
-                    views.append(model(inputs.flip(-1)).float().cpu())
-                parts.append(_log_probabilities(views, photos.multi_label))
+            views = scores(inputs, following=len(photos) - done - len(inputs))
+            parts.append(_log_probabilities(list(map(torch.from_numpy, views)), photos.multi_label))
             forward += time.perf_counter() - entered
             done += len(inputs)
             if on_progress is not None:

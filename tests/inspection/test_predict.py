@@ -10,11 +10,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import explorer
+from explorer.inspection import faster
 from explorer.inspection.look import look
 from explorer.inspection.predict import ROWS_SHOWN, PredictionTable, predict
+from explorer.inspection.tail import fingerprint
+from tests.inspection.small_models import noise_photo
 from tests.inspection.test_look import Page
+from tests.models.oracle import randomise
+
+
+def net_with_a_norm() -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                        nn.Flatten(), nn.Linear(6, 4))
+    randomise(net)
+    return explorer.wrap(net, input_size=(3, 24, 24)).eval()
 
 
 @pytest.fixture
@@ -64,7 +77,7 @@ def test_a_list_gives_each_photo_its_own_predictions_whatever_the_batch(small_mo
             assert shown.probability == pytest.approx(wanted.probability, rel=1e-4)
 
 
-def test_photos_are_read_only_when_their_batch_comes(small_model, photos):
+def test_photos_are_read_a_batch_ahead_at_most(small_model, photos):
     sizes, read = [], 0
 
     def source():
@@ -79,7 +92,31 @@ def test_photos_are_read_only_when_their_batch_comes(small_model, photos):
     handle = small_model.conv1.register_forward_pre_hook(remember)
     predict(small_model, source(), batch_size=2)
     handle.remove()
-    assert sizes == [(2, 2), (2, 4), (1, 5)]
+    assert [size for size, _ in sizes] == [2, 2, 1]
+    assert sizes[0][1] <= 4
+
+
+def test_of_many_photos_a_faster_copy_sees_most_and_says_the_same(monkeypatch):
+    model, made, photos = net_with_a_norm(), [], [noise_photo(seed=seed) for seed in range(9)]
+    plain = predict(model, photos, batch_size=4)
+    monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 4)
+    monkeypatch.setattr(faster, "optimize", lambda net: made.append(explorer.optimize(net)) or made[-1])
+    for many in (photos, iter(photos)):  # of a generator nobody knows how many follow
+        fast = predict(model, many, batch_size=4)
+        for one, other in zip(plain, fast, strict=True):
+            assert [p.index for p in one.predictions] == [p.index for p in other.predictions]
+            assert [p.logit for p in one.predictions] == pytest.approx([p.logit for p in other.predictions], rel=1e-4, abs=1e-5)
+    assert len(made) == 2 and all(copy.optimize_report.folded for copy in made)
+    before = fingerprint(model)
+    predict(model, photos, batch_size=4)
+    assert fingerprint(model) == before
+
+
+def test_a_network_without_norms_is_not_copied(monkeypatch):
+    monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 1)
+    monkeypatch.setattr(faster, "optimize", lambda _net: pytest.fail("there is nothing to fold"))
+    net = explorer.create_model("lenet5").eval()
+    assert len(predict(net, [noise_photo(seed=seed) for seed in range(4)], batch_size=2)) == 4
 
 
 def test_a_folder_is_read_in_natural_order_with_its_subfolders(small_model, folder):

@@ -15,7 +15,7 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import open_data
-from explorer.inspection import store
+from explorer.inspection import faster, store
 from explorer.inspection.store import Chunks, StoreError, cache_size, clear_cache, run_folder
 from explorer.models.adapters import wrap
 from tests.models.oracle import randomise
@@ -269,9 +269,9 @@ def test_two_at_once_give_the_same_rows(model, folder, cache):
 
 def test_the_faster_copy_gives_the_same_numbers(model, folder, cache, monkeypatch):
     plain = run_folder(model, folder, batch_size=4, cache_dir=cache)
-    monkeypatch.setattr(store, "WORTH_OPTIMIZING", 1)
+    monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 1)
     made = []
-    monkeypatch.setattr(store, "optimize", lambda net: made.append(explorer.optimize(net)) or made[-1])
+    monkeypatch.setattr(faster, "optimize", lambda net: made.append(explorer.optimize(net)) or made[-1])
     fast = run_folder(model, folder, batch_size=4, cache_dir=cache / "other")
     assert made[0].optimize_report.folded == 1
     np.testing.assert_allclose(fast.embeddings, plain.embeddings, rtol=1e-5, atol=1e-6)
@@ -279,8 +279,8 @@ def test_the_faster_copy_gives_the_same_numbers(model, folder, cache, monkeypatc
 
 def test_a_copy_with_other_numbers_is_not_used(model, folder, cache, monkeypatch):
     plain = run_folder(model, folder, batch_size=4, cache_dir=cache)
-    monkeypatch.setattr(store, "WORTH_OPTIMIZING", 1)
-    monkeypatch.setattr(store, "optimize", lambda _net: small_net(seed=1))
+    monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 1)
+    monkeypatch.setattr(faster, "optimize", lambda _net: small_net(seed=1))
     other = run_folder(model, folder, batch_size=4, cache_dir=cache / "other")
     np.testing.assert_allclose(other.logits, plain.logits, rtol=1e-5)
 

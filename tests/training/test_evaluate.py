@@ -18,10 +18,12 @@ from torch import nn
 import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.images import ImageError
+from explorer.inspection import faster
 from explorer.training import report
 from explorer.training.evaluate import evaluate, match_classes
 from explorer.training.evaluation import Evaluation
 from explorer.training.finetune import finetune
+from tests.models.oracle import randomise
 
 SIZE = (3, 32, 32)
 COLOURS = ("red", "green", "blue")
@@ -331,6 +333,20 @@ def test_a_model_without_names_takes_the_datas_and_says_so():
     result = evaluate(eye(labels=None), album(PLAIN))
     assert result.classes == COLOURS and result.top1 == 0.75
     assert any("no names for its 3 classes" in note for note in result.notes)
+
+
+def test_of_many_photos_a_faster_copy_judges_most_and_says_the_same(monkeypatch):
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                        nn.Linear(6, 3))
+    randomise(net)
+    model = explorer.wrap(net, input_size=(3, 8, 8), labels=COLOURS)
+    photos, made = album([(photo(one), one) for one in ("red", "blue") * 6]), []
+    plain = evaluate(model, photos, batch_size=4)
+    monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 4)
+    monkeypatch.setattr(faster, "optimize", lambda net: made.append(explorer.optimize(net)) or made[-1])
+    fast = evaluate(model, photos, batch_size=4)
+    assert made and made[0].optimize_report.folded == 1
+    torch.testing.assert_close(fast.probabilities, plain.probabilities, rtol=1e-4, atol=1e-6)
 
 
 def test_imagenets_own_folder_names_stand_for_its_classes_in_order():
