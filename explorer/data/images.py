@@ -18,10 +18,13 @@ import itertools
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps
+
+from .errors import ImageError
 
 # Pillow warns from here on (256 MiB of pixels), and a warning silenced in one thread is silenced in all.
 MAX_PIXELS = 89_478_485
@@ -36,18 +39,19 @@ _URL = re.compile(r"^[a-z][a-z0-9+.\-]+://|^data:", re.IGNORECASE)
 _SAVE_AS = "save it as PNG or JPEG"
 
 
-class ImageError(ValueError):
-    """A picture could not be opened. The message is one sentence for a person, with what to do next."""
-
-
-def load_image(source: Any, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | None = None,
+               bands: Sequence[int] | None = None) -> Image.Image:
     """Open `source` as an upright RGB photo, fully loaded and independent of where it came from.
 
     source: a path (str or Path), the bytes of a file (bytes, bytearray, memoryview), a file opened with "rb",
         a PIL image,
         a numpy array: [H, W] or [H, W, 1 | 3 | 4] of uint8, uint16, bool, or float in 0..1,
         a torch tensor: [H, W], [C, H, W] or [1, C, H, W] of the same types, C = 1, 3 or 4.
+        An array or tensor of other channels is a picture of bands, [C, H, W] or [H, W, C]: see `explorer.data.bands`.
     max_pixels: a picture with more pixels is refused, from its header, before it is decoded.
+    channels: how many channels the picture must have for a model that reads other than photos; needed of four, which
+        could be RGB with transparency.
+    bands: of a picture of bands the three that are shown, as red, green and blue; None: the first three.
 
     What becomes of what Pillow calls modes:
         transparency (LA, La, PA, RGBA, RGBa, a transparent palette entry or colour) is laid over white;
@@ -62,6 +66,8 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Pillow is ever changed.
     """
     try:
+        if (picture := _bands(source, max_pixels, channels, bands)) is not None:
+            return picture
         image = _open(source, max_pixels)
         if not image.width or not image.height:
             raise ImageError(f"The picture is empty ({image.width} x {image.height}): choose another one.")
@@ -77,6 +83,55 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
             f"This {type(source).__name__} could not be read as a picture ({type(error).__name__}): "
             f"open it in a picture program and {_SAVE_AS}."
         ) from error
+
+
+def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[int] | None) -> Image.Image | None:
+    """A picture of other channels than a photo's; None for what is to be opened as a photo."""
+    wanted = channels if channels not in (None, 1, 3) else None
+    if isinstance(source, Image.Image) and type(source).__name__ == "BandImage":
+        from .bands import band_image, check_bands
+
+        picture = check_bands(source, wanted) if wanted is not None else source
+        return picture if bands is None else band_image(picture.values, _three(bands, len(picture.values)))
+    tensor = _is_instance(source, "torch", "Tensor")
+    if not tensor and not _is_instance(source, "numpy", "ndarray"):
+        return None  # a file, or a PIL image: what a network of more channels says of it, its transform knows
+    shape = tuple(source.shape)
+    if len(shape) == 4 and shape[0] == 1:
+        source, shape = source[0], shape[1:]
+    sides = (shape[0], shape[-1])
+    if len(shape) != 3 or 0 in shape or wanted is None and bool({1, 3, 4} & ({shape[0]} if tensor else set(sides))):
+        return None
+    if wanted is None and tensor and shape[2] in (1, 3, 4):
+        return None  # the channels stand at the end: `_tensor_to_array` has the right words for it
+    from .bands import MOST_BANDS, band_image, read_bands
+
+    if min(sides) > MOST_BANDS:
+        raise ImageError(f"A picture of shape {list(shape)} has {min(sides)} bands: at most {MOST_BANDS} can be read.")
+    array = source.detach().cpu().numpy() if tensor else source
+    try:
+        # A row of bands is shorter than the picture's sides, or it is no row of bands.
+        if wanted is None and min(sides) > shape[1]:
+            return None
+        _check_size((shape[1], max(sides)), max_pixels, "The picture")
+        if array.size > 4 * max_pixels:  # as much memory as the largest photo takes, in floats
+            raise ImageError(f"A picture of {min(sides)} bands and shape {list(shape)} is too large: cut it into tiles first, of at "
+                             f"most {4 * max_pixels / 1e6:.3g} million numbers.")
+        values = read_bands(array, wanted, True if tensor else None)
+        return band_image(values, _three(bands, len(values)))
+    except ImageError:
+        raise
+    except ValueError as error:
+        raise ImageError(str(error)) from None
+
+
+def _three(bands: Sequence[int] | None, count: int) -> tuple[int, ...] | None:
+    if bands is None:
+        return None
+    chosen = tuple(bands) if isinstance(bands, Sequence) and not isinstance(bands, str) else ()
+    if len(chosen) != 3 or not all(type(one) is int and 0 <= one < count for one in chosen):
+        raise ImageError(f"bands is {bands!r}: give the three to show as red, green and blue, each from 0 to {count - 1}.")
+    return chosen
 
 
 # --- Where a picture comes from -------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import Any
 
 from PIL import Image
 
+from .bands import BandsToTensor, EachBand, check_photo
 from .images import ImageError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -170,7 +171,7 @@ class Resize:
         return max(1, round(width / shrink)), max(1, round(height / shrink))
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        size = self.output_size(image.size)
+        size = self.output_size(check_photo(image).size)
         if size[0] * size[1] > _MAX_RESIZED_PIXELS:
             raise ImageError(
                 f"A photo of {image.width} x {image.height} pixels is too long and thin to be resized "
@@ -270,6 +271,8 @@ def create_transform(
 ) -> Any:
     """Build the transform from a PIL image to a tensor [C, H, W]: a torchvision `Compose`.
 
+    Of other than 1 or 3 channels it takes a `BandImage` of as many (see `explorer.data.bands`), for evaluation.
+
     input_size: 224, (height, width) or (channels, height, width). With one channel an RGB photo becomes grey.
     interpolation: nearest, bilinear, bicubic, lanczos, box, hamming; in training also "random" (one of
         bilinear and bicubic, drawn for each photo).
@@ -294,12 +297,18 @@ def create_transform(
     size = _height_width(input_size)
     with_channels = not isinstance(input_size, int) and len(input_size) == 3
     channels = input_size[0] if with_channels else len(mean)
-    if channels not in (1, 3):
-        raise ValueError(f"A photo has 1 or 3 channels, not {channels}: make this model's tensor yourself.")
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, channels):
             raise ValueError(f"{name} has {len(values)} values: expected 1 or, a channel each, {channels}.")
 
+    if channels not in (1, 3):
+        if is_training and not no_aug or not normalize:
+            raise ValueError(f"Training transforms are for photos of 1 or 3 channels, not {channels}: finetune(augment=\"light\") "
+                             "knows more.")
+        plain = [Resize(size, fit="exact", interpolation=_known_interpolation(interpolation))] if no_aug else \
+            _evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
+        return T.Compose([*(EachBand(step, channels) for step in plain), BandsToTensor(channels),
+                          T.Normalize(tuple(mean), tuple(std))])
     steps: list[Any] = [T.Grayscale(1)] if channels == 1 else []
     if not is_training:
         steps += _evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
@@ -413,6 +422,9 @@ def _picture_step(name: str, sentence: str, image: Image.Image) -> Step:
 
 def _in_words(transform: Any, before: Any) -> tuple[str, str]:
     """Name and sentence for one step of the evaluation transform. `before`: what it is given."""
+    transform = transform.step if isinstance(transform, EachBand) else transform
+    if isinstance(transform, BandsToTensor):
+        return "tensor", f"all {transform.channels} bands, channels first"
     if isinstance(transform, Resize):
         width, height = transform.output_size(before.size)
         how = {

@@ -25,7 +25,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.data.images import load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import cams, draw, gradients, occlusion, rollout
 from explorer.inspection.frame import seen_box, to_photo_frame
@@ -37,6 +36,7 @@ from explorer.inspection.look import (
     labels_of,
     model_name,
     notes_html,
+    photo_for,
     picture_html,
     prepare,
 )
@@ -167,7 +167,7 @@ def explain(
         _check_look(look, model, image)
         photo, config, tensor = look.image, look.config, look.input
     else:
-        photo = load_image(image)
+        photo = photo_for(model, image)
         config = resolve_data_config({}, model=model)
         _, tensor = prepare(photo, create_transform(**config))
     fresh = look if look is not None and look._origin is not None and look._origin.is_still(model) else None

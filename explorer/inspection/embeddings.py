@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from explorer.data.images import ImageError, load_image
+from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
-from explorer.inspection.look import as_model, picture_html
+from explorer.inspection.look import as_model, photo_for, picture_html
 from explorer.inspection.store import Features, run_folder, vectors_and_logits
 from explorer.models.contract import VisionModel
 
@@ -185,7 +185,7 @@ class Embeddings:
             own = photo = int(query) % len(self)
             vector = self.vectors[own]
         else:
-            own, photo = None, load_image(query)
+            own, photo = None, query if self.model is None else photo_for(self.model, query)
             vector = self._vector_of(photo)
         distances = cosine_distances(vector, self.vectors)
         # NaN last; equal ones in the photos' order

@@ -176,21 +176,22 @@ class Look:
         )
 
 
-def look(model: VisionModel | str, image: Any, *, topk: int = 5) -> Look:
+def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence[int] | None = None) -> Look:
     """Show one photo to a model and keep what happened on the way.
 
     model: an explorer model, or a name such as "tf_efficientnet_lite0", created with its trained weights
-    image: anything `load_image` takes
+    image: anything `load_image` takes; of a model of other than one or three channels a tensor [C, H, W] or an array
+    bands: of such a picture the three that are shown, as red, green and blue; None: the first three
     topk:  how many predictions, at most as many as there are classes
 
     The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its
     weights have; its training flags are put back afterwards. Calls from several threads take turns.
     Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model
-    that reads neither one nor three channels, or that has a classifier but does not pool.
+    that has a classifier but does not pool.
     """
     check_topk(topk)
     model = as_model(model)
-    photo = load_image(image)
+    photo = photo_for(model, image, bands)
 
     started = time.perf_counter()
     config = resolve_data_config({}, model=model)
@@ -302,13 +303,18 @@ def check_topk(topk: int) -> None:
         raise ValueError(f"topk is {topk!r}: expected how many predictions to give, a number from 1.")
 
 
+def photo_for(model: VisionModel, image: Any, bands: Sequence[int] | None = None) -> Image.Image:
+    """What `load_image` makes of a picture for this model: with as many bands as it reads, where it reads no photos."""
+    return load_image(image, channels=model.in_chans, bands=bands)
+
+
 def is_at(seen: Look, image: Any) -> bool:
     """Whether a look is at this photo, pixel by pixel; None stands for the look's own. Raises TypeError for no `Look`."""
     if not isinstance(seen, Look):
         raise TypeError(f"look= takes what explorer.look(model, photo) gives, not {type(seen).__name__}.")
     if image is None or image is seen.image:
         return True
-    photo = load_image(image)
+    photo = load_image(image, channels=len(seen.input))
     return photo.size == seen.image.size and photo.tobytes() == seen.image.tobytes()
 
 

@@ -403,6 +403,8 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
     if not model.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so it has no answer that could "
                          "change: create it with its classes.")
+    if model.in_chans not in (1, 3):
+        raise ValueError(f"This model reads {model.in_chans} channels: only photos of one or three can be painted on and spoilt.")
     if look is None:
         return look_at(model, image)
     if not is_at(look, image):

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.data.folders import find_pictures
-from explorer.data.images import ImageError, load_image
+from explorer.data.images import ImageError
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
@@ -39,6 +39,7 @@ from explorer.inspection.look import (
     notes_html,
     notes_on,
     percent,
+    photo_for,
     prepare,
     top_predictions,
 )
@@ -191,7 +192,7 @@ def predict(
 
     folder = _folder(images)
     if folder is None and not _is_many(images):
-        _, tensor = prepare(load_image(images), transform)
+        _, tensor = prepare(photo_for(model, images), transform)
         return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
 
     table = PredictionTable(model_name(model), notes=notes_on(model))
@@ -206,7 +207,7 @@ def predict(
     def opened(item: tuple[int, tuple[str, Any]]) -> tuple[PredictionRow, Tensor | None]:  # in a thread
         number, (name, image) = item
         try:
-            photo = load_image(image)
+            photo = photo_for(model, image)
             _, tensor = prepare(photo, transform)
         except ImageError as error:
             return PredictionRow(name, [], str(error)), None

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from explorer.data.bands import BandsToTensor
 from explorer.data.transforms import create_transform
 
 AUGMENTATIONS: dict[str, str] = {
@@ -50,6 +51,12 @@ def create_augmentation(augment: Augmentation, config: Mapping[str, Any]) -> Cal
                    v2.TrivialAugmentWide()],
         "cifar": [v2.Resize(size, mode, antialias=True), v2.RandomCrop(size, [side // 8 for side in size[::-1]]), mirror],
     }[augment]
+    if channels not in (1, 3):
+        if augment not in ("light", "cifar"):
+            raise ValueError(f"augment={augment!r} changes colours, and this model reads {channels} channels: take 'light', 'cifar' "
+                             "or 'none'.")
+        return v2.Compose([BandsToTensor(channels), v2.ToImage(), *steps, v2.Normalize(config["mean"], config["std"]),
+                           v2.ToPureTensor()])
     grey = [v2.Grayscale(1)] if channels == 1 else []
     steps = [*grey, *steps, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(config["mean"], config["std"])]
     if augment == "strong":

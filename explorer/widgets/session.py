@@ -150,7 +150,7 @@ class Session(t.HasTraits):
         from explorer.data.images import ImageError, load_image
 
         try:
-            picture = load_image(proposal["value"])
+            picture = load_image(proposal["value"], channels=getattr(self._wish.model, "in_chans", None))
         except ImageError as error:
             raise t.TraitError(str(error)) from error
         source = proposal["value"]  # opened here, to refuse it at once; a file stays known by its name
@@ -218,7 +218,7 @@ class Session(t.HasTraits):
             if ticket.stale:
                 return
             known = len(problems)
-            image = self._attempt(lambda: self._open_image(wish), self.image, problems)
+            image = self._attempt(lambda: self._open_image(wish, model), self.image, problems)
             name, source = (self.image_name, self.image_source) if image is self.image else (wish.image_name, wish.image_source)
             origin = {"image_source": source}
             if model is not self.model:
@@ -279,13 +279,13 @@ class Session(t.HasTraits):
                 model.config = model.config.with_(**changes)
         return model
 
-    def _open_image(self, wish: Wish) -> Image.Image | None:
+    def _open_image(self, wish: Wish, model: Any) -> Image.Image | None:
         if wish.image is None or wish.image is self.image:
             return wish.image
         from explorer.data.images import load_image
 
         self._publish(busy=f"opening {wish.image_name or 'the photo'}")
-        return load_image(wish.image)
+        return load_image(wish.image, channels=getattr(model, "in_chans", None))
 
     def _look(self, model: Any, image: Any) -> dict[str, Any]:
         """The results for a model and a photo, `look` last: whoever watches it finds the others in place."""

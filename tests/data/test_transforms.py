@@ -119,7 +119,7 @@ def test_an_endless_photo_is_refused_instead_of_filling_the_memory():
     ({"crop_mode": "corner"}, "squash"),
     ({"crop_pct": -1}, "above 0"),
     ({"mean": (0.5, 0.5)}, "mean has 2 values"),
-    ({"input_size": (5, 32, 32)}, "not 5"),
+    ({"is_training": True, "input_size": (5, 32, 32), "mean": (0.0,) * 5, "std": (1.0,) * 5}, "not 5"),
     ({"input_size": (0, 32)}, "height, width"),
     ({"is_training": True, "interpolation": "cubic"}, "bicubic"),
     ({"is_training": True, "color_jitter": (0.1, 0.2)}, "1, 3 or 4"),

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 import explorer
+from explorer.data.images import ImageError
 from explorer.inspection.look import Prediction, evaluating, look
 from explorer.models import ModelConfig, Stage, VisionModel
 from tests.models.oracle import randomise, relative_error, same_weights
@@ -257,9 +258,53 @@ def test_a_grey_model_sees_a_grey_photo(photo):
     assert "<img" in seen._repr_html_()
 
 
-def test_a_model_of_four_channels_is_refused_with_a_sentence(photo):
-    with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
-        look(explorer.create_model("resnet18", in_chans=4), photo)
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_a_model_of_other_channels_looks_at_all_bands_of_a_tensor_or_an_array(channels):
+    """case C10: what it reads is every band, resized and cropped as a photo's are; what is shown is three of them."""
+    model = explorer.create_model("resnet18", num_classes=2, in_chans=channels).eval()
+    values = torch.rand(channels, 224, 300, generator=torch.Generator().manual_seed(0))
+    model.config = model.config.with_(crop_pct=1.0)
+    seen = look(model, values)
+    config = seen.config
+    mean, std = (torch.tensor(config[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    torch.testing.assert_close(seen.input, (values[:, :, 38:262] - mean) / std, atol=1e-5, rtol=1e-5)
+    assert seen.image.mode == "RGB" and seen.image.size == (300, 224) and seen.seen.size == (224, 224)
+    again = look(model, values.permute(1, 2, 0).numpy())
+    assert torch.equal(again.input, seen.input) and torch.equal(again.logits, seen.logits)
+    assert "<img" in seen._repr_html_() and [step.name for step in seen.steps][-1] == "normalise"
+    heat = explorer.explain(model, values)
+    assert torch.equal(heat.heatmap, explorer.explain(model, look=seen).heatmap) and heat.overlay().size == (300, 224)
+    assert [p.logit for p in explorer.predict(model, values)] == pytest.approx([p.logit for p in seen.predictions], rel=1e-4)
+    assert len(explorer.predict(model, [values, values.numpy()])) == 2
+
+
+def test_the_bands_on_the_screen_can_be_chosen():
+    """case C10"""
+    model = explorer.create_model("resnet18", num_classes=2, in_chans=5).eval()
+    values = torch.zeros(5, 64, 64)
+    values[3, :32], values[1, :, :32] = 1, 1
+    seen = look(model, values, bands=(3, 0, 1))
+    assert seen.image.getpixel((0, 63)) == (0, 0, 255) and seen.image.getpixel((63, 0)) == (255, 0, 0)
+    assert torch.equal(seen.input, look(model, values).input)
+    for wrong in ((0, 1), (0, 1, 5), "rgb", (0, 1, 2.0)):
+        with pytest.raises(ImageError, match="give the three to show"):
+            look(model, values, bands=wrong)
+
+
+def test_what_a_model_of_other_channels_can_not_read_is_said(photo):
+    """case C10"""
+    five, three = explorer.create_model("resnet18", in_chans=5).eval(), explorer.create_model("resnet18").eval()
+    for wrong, words in ((photo, "reads 5 channels, and the picture has 3"), (torch.rand(4, 20, 20), "expected 5"),
+                         (torch.full((5, 20, 20), float("nan")), "NaN"), (torch.zeros(5, 20, 20, dtype=torch.int32), "known range"),
+                         (torch.rand(20, 20), "5 channels")):
+        with pytest.raises(ImageError, match=words):
+            look(five, wrong)
+    with pytest.raises(ImageError, match="reads photos, and the picture has 5 bands"):
+        look(three, torch.rand(5, 20, 20))
+    with pytest.raises(ImageError, match="reads photos"):
+        explorer.predict(three, torch.rand(5, 20, 20))
+    with pytest.raises(ValueError, match="only photos of one or three"):
+        explorer.fgsm(five, torch.rand(5, 64, 64))
 
 
 def test_without_a_classifier_there_are_features_and_no_predictions(small_model, photo):

@@ -7,7 +7,9 @@ import threading
 import weakref
 
 import pytest
+import torch
 import traitlets
+from torch import nn
 
 import explorer
 from explorer.widgets.session import ExplorerError, Session
@@ -224,3 +226,15 @@ def test_close_frees_the_model():
     del model
     gc.collect()
     assert alive() is None
+
+
+def test_a_model_of_five_channels_looks_at_a_tensor_and_says_what_it_needs(session):
+    """case C10"""
+    session.model = nn.Sequential(nn.Conv2d(5, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    session.image = torch.rand(5, 40, 40)
+    session.wait()
+    assert session.look.input.shape[0] == 5 and session.image.mode == "RGB"
+    session.open_image(PHOTOS[0])
+    with pytest.raises(ExplorerError, match="reads 5 channels, and the picture has 3"):
+        session.wait()
+    assert session.look.input.shape[0] == 5  # what was seen stays
