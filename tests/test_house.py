@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.contract",),
     ("explorer.models.layers",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
-    ("explorer", "explorer._lazy"),  # the porch: names that are imported on first use
+    ("explorer", "explorer._lazy", "explorer.files"),  # the porch: names that are imported on first use, and paths
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)
