@@ -14,6 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
 
@@ -195,6 +196,7 @@ def create_model(
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
+    cache_dir = None if cache_dir is None else given_path(cache_dir, "cache_dir")
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library

@@ -196,9 +196,8 @@ def name_epoch(model: VisionModel, run: str, epoch: int, epochs: int) -> None:
 
 
 def save_epochs(kept: KeptWeights, folder: Path) -> None:
-    """Put the kept epochs beside a saved model, where all of them together are small; what was there before goes."""
+    """Put the kept epochs beside a saved model, in a folder that has none yet, where all of them together are small."""
     saved = KeptWeights(folder / FOLDER, room=2 * SAVED_BYTES)
-    saved.forget(behind=-1)
     epochs = kept.checkpoints
     if epochs and len(epochs) * sum(value.nbytes for value in kept.weights(epochs[0]).values()) <= SAVED_BYTES:
         for epoch in epochs:
