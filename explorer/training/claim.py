@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 from torch import nn
 
-from explorer.files import make_folder, remove_stale, writing
+from explorer.files import DiskError, make_folder, remove_stale
 from explorer.training import checkpoint, kept
 from explorer.training.events import Event, Finished, Note, Stopped
 from explorer.training.loop import TrainingError
@@ -115,8 +115,7 @@ class Claim:
         make_folder(self.folder)
         lock = filelock.FileLock(self.folder / LOCK, thread_local=False)  # taken here, given back by the run's thread
         try:
-            with writing(self.folder / LOCK):
-                lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except filelock.Timeout:
             here = os.path.realpath(self.folder)
             by = next((claim.name for claim in _held if claim.folder and os.path.realpath(claim.folder) == here), "Another run")
@@ -124,6 +123,8 @@ class Claim:
         except NotImplementedError:  # the library's word for a disk without locks
             self.notes.append(UNLOCKED)
             return
+        except OSError as error:
+            raise DiskError(self.folder / LOCK, error) from error
         self._lock = lock
 
     def _look_again(self) -> None:

@@ -89,11 +89,9 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
 
     Only reads. Raises TrainingError with what differs, or for a folder that can't be gone on with.
     """
-    recipe, before = _table(folder / checkpoint.RECIPE), None
+    recipe, before = _table(folder / checkpoint.RECIPE), _facts(folder)
     if recipe is None:
         raise TrainingError(f"'{folder}' holds a {checkpoint.LAST}, but no {checkpoint.RECIPE} that says of which run. {ADVICE}")
-    if (folder / checkpoint.IDENTITY).exists():
-        before = _table(folder / checkpoint.IDENTITY)
     content = checkpoint.read(folder, mmap=True)
     notes: list[str] = []
     if before is None:
@@ -123,7 +121,7 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
 
 def began_as(folder: Path, now: Identity) -> Identity:
     """The identity of a run that goes on in `folder`: as it is written there, where it is."""
-    return replace(now, facts=_table(folder / checkpoint.IDENTITY) or now.facts)
+    return replace(now, facts=_facts(folder) or now.facts)
 
 
 def others_file(folder: Path) -> str | None:
@@ -161,7 +159,7 @@ def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[Difference]:
     for name, new in now["input"].items():
         if (old := _at(before, f"input.{name}")) != new:
             found.append((f"{name}=", _short(old), _short(new)))
-    old, new = _at(before, "augment") or {}, now["augment"]
+    old, new = before["augment"], now["augment"]
     same = old.get("name") == new["name"] and (old.get("code") == new.get("code") or _other_python(old, new))
     if not same:
         found.append(("augment", _augment_text(old), _augment_text(new)))
@@ -191,7 +189,7 @@ def _weights(before: dict[str, Any], now: Identity, model: VisionModel, content:
     A model that the run itself has taught in this process, or that `load_run` has opened, may go on too. What the checkpoint
     holds whole, it puts in its place: random weights, which are others at each start, are then no difference.
     """
-    old, new = before.get("weights") or {}, now.facts["weights"]
+    old, new = before["weights"], now.facts["weights"]
     if old.get("body") == new["body"]:
         return "the same"
     states = [content["network"], content["best_weights"]]
@@ -201,7 +199,7 @@ def _weights(before: dict[str, Any], now: Identity, model: VisionModel, content:
 
 
 def _weights_text(facts: dict[str, Any]) -> str:
-    weights = facts.get("weights") or {}
+    weights = facts["weights"]
     return f"from {weights.get('origin')} ({str(weights.get('body'))[:8]})"
 
 
@@ -239,6 +237,14 @@ def _at(facts: Any, place: str) -> Any:
 def _plain(value: Any) -> Any:
     """As JSON gives it back."""
     return json.loads(json.dumps(value, default=str))
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What `identity.json` says; None for a folder without one. Raises TrainingError for a damaged one."""
+    facts = _table(folder / checkpoint.IDENTITY)
+    if facts is not None and not all(isinstance(facts.get(part), dict) for part in ("model", "weights", "data", "input", "augment")):
+        raise TrainingError(f"The run in '{folder}' can't go on: {checkpoint.IDENTITY} is damaged. {ADVICE}")
+    return facts
 
 
 def _table(path: Path) -> dict[str, Any] | None:

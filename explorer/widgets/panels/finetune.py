@@ -525,8 +525,11 @@ class FinetunePanel(Panel):
         """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
         from explorer.models.factory import is_model
         from explorer.training.checkpoint import LAST
+        from explorer.training.claim import teacher_of
 
         session, model = self.session, self.session.model
+        if model is not None and (by := teacher_of(model)):  # started in a cell: its weights are on the move
+            raise ValueError(f"{by} is teaching the model on the screen at present. Stop it first; it can be resumed later.")
         if getattr(session.run, "running", False):
             raise ValueError(f"{session.run.name} is learning. Stop it first; it can be resumed later.")
         if model is None:
