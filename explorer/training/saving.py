@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
-from explorer.files import beside_folder, discard_folder, make_folder, remove_stale, write_text, write_whole, writing
+from explorer.files import (
+    DiskError, beside_folder, discard_folder, make_folder, remove_stale, write_text, write_whole, writing,
+)
 from explorer.training.checkpoint import write_json
 from explorer.training.kept import FOLDER, KeptWeights, save_epochs
 
@@ -63,6 +66,7 @@ def save_run(run: Run, folder: Path) -> Path:
     from safetensors.torch import save_file
 
     check_free(folder)
+    fresh = not folder.exists()
     make_folder(folder)
     model, config = run.model, run.model.config
     state: dict[str, torch.Tensor] = {}
@@ -93,8 +97,13 @@ def save_run(run: Run, folder: Path) -> Path:
                 make_folder(folder / FOLDER)
                 for path in (made / FOLDER).iterdir():
                     os.replace(path, folder / FOLDER / path.name)
+    except DiskError as error:  # about a file that has not taken its place
+        raise DiskError(folder / error.path.name, error) from error
     finally:
         discard_folder(made)
+        if fresh:
+            with suppress(OSError):  # it is not empty, but for a failure
+                folder.rmdir()
     return folder
 
 
