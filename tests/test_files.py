@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+import explorer
+from explorer.data.datasets import cifar10, open_data
+from explorer.data.images import ImageError
 from explorer.files import DiskError, given_path, remove_stale, write_text, write_whole
+from explorer.inspection.store import cache_size, clear_cache, run_folder
+from explorer.models.weights import read_state_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -149,3 +155,59 @@ def test_only_what_dead_processes_began_is_removed(tmp_path):
     write_whole(tmp_path / "recipe.json", in_the_middle)
     assert held == [True]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "recipe.json"])
+
+
+# --- every public function that takes a path -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return explorer.create_model("resnet10t", num_classes=3).eval()
+
+
+def taking_paths(model):
+    """(what, a call with a path), for all of them."""
+    photo = Image.new("RGB", (32, 32))
+    table = explorer.predict(model, [photo])
+    comparison = explorer.compare([model, model], [photo])
+    return {
+        "local-dir": lambda path: explorer.create_model(f"local-dir:{path}"),
+        "cache_dir": lambda path: explorer.create_model("resnet10t", cache_dir=path),
+        "checkpoint": lambda path: read_state_dict(path),
+        "load_run": explorer.load_run,
+        "run_dir": lambda path: explorer.finetune(model, "flowers5_nano", run_dir=path),
+        "data": lambda path: explorer.finetune(model, path),
+        "open_data": open_data, "pair": lambda path: open_data((path, path)), "cifar10": lambda path: cifar10(path, download=False),
+        "evaluate": lambda path: explorer.evaluate(model, path),
+        "evaluate all": lambda path: explorer.evaluate(model, path, split="all"),
+        "photos": lambda path: run_folder(model, path), "store": lambda path: run_folder(model, [photo], cache_dir=path),
+        "cache_size": cache_size, "clear_cache": clear_cache, "embed": lambda path: explorer.embed(model, path),
+        "predict": lambda path: explorer.predict(model, path), "look": lambda path: explorer.look(model, path),
+        "compare": lambda path: explorer.compare([model, model], path),
+        "predictions": table.to_csv, "comparison": comparison.to_csv,
+    }
+
+
+def test_no_function_takes_an_empty_path_for_the_present_folder(model, tmp_path, monkeypatch):
+    """case B4"""
+    monkeypatch.chdir(tmp_path)
+    for name, call in taking_paths(model).items():
+        with pytest.raises((ValueError, ImageError), match="''") as told:
+            call("")
+        assert type(told.value).__module__ == "builtins" or type(told.value).__module__.startswith("explorer."), name
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_written_into_the_home_folder(model, tmp_path, monkeypatch):
+    """case B4"""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    calls = taking_paths(model)
+    for name in ("predictions", "comparison"):
+        calls[name](f"~/{name}.csv")
+    calls["store"]("~/store")
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["comparison.csv", "predictions.csv", "store"]
+    assert cache_size("~/store") > 0 and clear_cache("~/store") > 0 and cache_size("~/store") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

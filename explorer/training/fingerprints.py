@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import random
 import re
 import sys
@@ -117,7 +118,9 @@ def _described(value: Any, seen: set[int], depth: int) -> Iterable[str]:
 
 
 def _parts(value: Any, seen: set[int], depth: int) -> Iterable[str]:
-    if isinstance(value, Tensor):
+    if isinstance(value, os.PathLike):  # it remembers what it was asked
+        yield f"path {os.fspath(value)!r}"
+    elif isinstance(value, Tensor):
         yield f"tensor {of_tensors({'': value})}"
     elif isinstance(value, np.ndarray):
         yield f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value)).hexdigest()}" \
@@ -195,7 +198,7 @@ def _object(value: Any, seen: set[int], depth: int) -> Iterable[str]:
         return  # sources of randomness move on
     if not hasattr(value, "__dict__") and not hasattr(type(value), "__slots__"):
         if type(value).__repr__ is not object.__repr__:
-            yield _ADDRESS.sub("", repr(value))  # a path, a number of numpy's
+            yield _ADDRESS.sub("", repr(value))  # such as a number of numpy's
         return
     slots = {name: getattr(value, name) for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)}
     for name, item in sorted({**slots, **getattr(value, "__dict__", {})}.items()):
