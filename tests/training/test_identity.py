@@ -162,6 +162,10 @@ def test_several_differences_are_named_together(begun):
     assert "labels" in text and "seed" in text
 
 
+def small(seed: int = 0):
+    return net(seed, "mobilenetv3_small_050")
+
+
 def stopped(model, data, folder, step: int, **settings):
     """A run in `folder` that was stopped behind so many steps."""
     box = []
@@ -180,9 +184,9 @@ def stopped(model, data, folder, step: int, **settings):
 @pytest.mark.parametrize("train", ["head", "all"])
 def test_a_run_that_is_the_same_goes_on_and_ends_as_an_unbroken_one(tmp_path, train):
     settings = {"epochs": 3, "augment": flip, "train": train}
-    unbroken = learn(net(), colours(), **settings).wait()
-    stopped(net(), colours(), tmp_path, 4, **settings)
-    done = learn(net(), colours(), tmp_path, resume=True, **settings).wait()
+    unbroken = learn(small(), colours(), **settings).wait()
+    stopped(small(), colours(), tmp_path, 4, **settings)
+    done = learn(small(), colours(), tmp_path, resume=True, **settings).wait()
     assert done.started.step == 4 and done.state == "finished"
     assert same(done.model.state_dict(), unbroken.model.state_dict())
     assert not [note for note in done.notes if "explorer" in note or "random weights" in note]
@@ -191,23 +195,23 @@ def test_a_run_that_is_the_same_goes_on_and_ends_as_an_unbroken_one(tmp_path, tr
 @pytest.mark.parametrize("train", ["head", "all"])
 def test_a_model_that_the_run_has_taught_goes_on_in_memory_and_from_its_folder(tmp_path, train):
     settings = {"epochs": 4, "train": train}
-    unbroken = learn(net(), colours(), **settings).wait()
-    first = stopped(net(), colours(), tmp_path, 4, **settings)
+    unbroken = learn(small(), colours(), **settings).wait()
+    first = stopped(small(), colours(), tmp_path, 4, **settings)
     second = stopped(first.model, colours(), tmp_path, 7, resume=True, **settings)  # the very object, which has learnt
     assert second.started.step == 4
-    opened = load_run(tmp_path, model=net()).model
+    opened = load_run(tmp_path, model=small()).model
     third = stopped(opened, colours(), tmp_path, 10, resume=True, **settings)
     assert third.started.step == 7
-    last = learn(net(), colours(), tmp_path, resume=True, **settings).wait()  # and from what it began with
+    last = learn(small(), colours(), tmp_path, resume=True, **settings).wait()  # and from what it began with
     assert last.started.step == 10 and same(last.model.state_dict(), unbroken.model.state_dict())
 
 
 def test_random_weights_that_the_checkpoint_replaces_are_a_note(tmp_path):
     """A net from scratch begins with others in each process; a run that teaches all of it can go on all the same."""
     settings = {"epochs": 2, "train": "all"}
-    unbroken = learn(net(), colours(), **settings).wait()
-    stopped(net(), colours(), tmp_path, 4, **settings)
-    done = learn(net(seed=9), colours(), tmp_path, resume=True, **settings).wait()
+    unbroken = learn(small(), colours(), **settings).wait()
+    stopped(small(), colours(), tmp_path, 4, **settings)
+    done = learn(small(9), colours(), tmp_path, resume=True, **settings).wait()
     assert same(done.model.state_dict(), unbroken.model.state_dict())
     assert any("other random weights" in note for note in done.notes)
 
