@@ -66,7 +66,7 @@ def identity_of(model: VisionModel, splits: Splits, recipe: Recipe, input_size: 
         },
         "weights": {"origin": model.load_report.source if model.load_report is not None else RANDOM, "body": of_tensors(body)},
         "labels": list(splits.classes),
-        "outputs": getattr(model.config, "outputs", "one"),
+        "outputs": _outputs(model, splits),
         "data": {"name": splits.name, "train": len(splits.train), "val": len(splits.val),
                  "photos": f"{of_photos(splits.train)}-{of_photos(splits.val)}"},
         "input": resolve_data_config({}, pretrained_cfg=config.as_timm(), model=model),
@@ -74,6 +74,14 @@ def identity_of(model: VisionModel, splits: Splits, recipe: Recipe, input_size: 
         if custom else {"name": recipe.augment},
     }
     return Identity(_plain(facts), _plain(recipe.as_dict()), recipe.train == "head")
+
+
+def _outputs(model: VisionModel, splits: Splits) -> str:
+    """What the scores of the run's model mean: as the photos say, or as a classifier that is kept does."""
+    if splits.train.multi_label:
+        return "several"
+    kept = model.num_classes == len(splits.classes) and tuple(model.config.labels or splits.classes) == splits.classes
+    return kept and model.config.outputs or "one"
 
 
 def body_of(model: VisionModel, state: dict[str, Any] | None = None) -> dict[str, Any]:
