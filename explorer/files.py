@@ -3,8 +3,8 @@
     folder = given_path("~/runs/flowers", "run_dir")          # the home folder; "" is refused in a sentence
     write_whole(folder / "run.json", lambda beside: beside.write_text("{}"))
 
-Whatever explorer writes goes through `write_whole`: a reader finds the old file or the new one, a full disk is one
-kind of error, and what a killed process left behind is recognised by its name (`remove_stale`).
+Whatever explorer writes goes through `write_whole`: a reader finds the old file or the new one, a full disk
+is one kind of error, and what a killed process left behind is recognised by its name (`remove_stale`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _writing: set[Path] = set()  # what this process has begun
 
 
 class DiskError(OSError):
-    """A file can't be written; the message says which one, why, and what to do. `errno` is the system's number."""
+    """A file can't be written; the message says which, why, and what to do. errno: the system's number."""
 
     def __init__(self, path: Path, reason: OSError):
         super().__init__(reason.errno, reason.strerror or str(reason) or type(reason).__name__, str(path))
@@ -41,9 +41,11 @@ class DiskError(OSError):
         if self.errno in FULL:
             return f"The disk is full: make room for '{self.path.name}' in '{where}' ({why})."
         if self.errno in FORBIDDEN:
-            return f"'{self.path.name}' can't be written in '{where}' ({why}): give a folder in which you may write."
+            return f"'{self.path.name}' can't be written in '{where}' ({why}): " \
+                   "give a folder in which you may write."
         if self.errno in (errno.ENOENT, errno.ENOTDIR):
-            return f"There is no folder '{where}' to write '{self.path.name}' into ({why}): give one that is there."
+            return f"There is no folder '{where}' to write '{self.path.name}' into ({why}): " \
+                   "give one that is there."
         return f"'{self.path}' can't be written ({why}): give another place."
 
 
@@ -56,7 +58,8 @@ def given_path(path: str | os.PathLike, name: str = "path") -> Path:
     if not isinstance(text, str):
         raise TypeError(f"{name} is a {type(path).__name__}: give a path as text, such as 'my folder'.")
     if not text.strip() or "\0" in text:
-        raise ValueError(f"{name} is {text!r}: give a path, such as 'my folder' ('.' is the folder you are in).")
+        raise ValueError(f"{name} is {text!r}: give a path, such as 'my folder' ('.' is the folder you are "
+                         "in).")
     try:
         return Path(text).expanduser()
     except RuntimeError:  # ~somebody who is not known here
@@ -82,14 +85,16 @@ def make_folder(folder: Path) -> Path:
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside `path`, then put it in its place in one step: a reader finds the old one or the new one.
+    """Write a file beside `path`, then put it in its place in one step.
 
-    write: called with the path to write to. The file gets the mode of any new file, whatever `write` gave it. A pipe
-    or a device is written to as it is. Raises DiskError where it can't be written; what was there before stays.
+    write: called with the path to write to. The file gets the mode of any new file, whatever `write` gave it.
+    A reader finds the old file or the new one. A pipe or a device is written to as it is.
+    Raises DiskError where it can't be written; what was there before stays.
     """
     path = Path(path)
     with writing(path):
-        special = (path.exists() and not path.is_file()) or path.is_relative_to("/dev") or path.is_relative_to("/proc")
+        special = (path.exists() and not path.is_file()) or \
+            path.is_relative_to("/dev") or path.is_relative_to("/proc")
         if special:
             write(path)
             return
@@ -99,7 +104,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         with writing(path):
             with beside.open("xb"):
-                mode = beside.stat().st_mode & 0o777  # the umask's, asked without changing it for other threads
+                mode = beside.stat().st_mode & 0o777  # the umask's, asked without changing it
             try:
                 write(beside)
             except OSError:
@@ -125,9 +130,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _disks_reason(error: Exception, beside: Path) -> OSError | None:
-    """What the disk says to a library's own error: safetensors names the number, torch says only that writing failed.
+    """What the disk says to a library's own error; None for one that has nothing to do with the disk.
 
-    None for an error that has nothing to do with the disk.
+    safetensors names the system's number, torch says only that writing failed: then the disk is asked.
     """
     if numbered := re.search(r"\(os error (\d+)\)", str(error)):
         return OSError(int(numbered[1]), os.strerror(int(numbered[1])))
@@ -142,7 +147,7 @@ def _disks_reason(error: Exception, beside: Path) -> OSError | None:
 
 
 def beside_folder(folder: Path, name: str) -> Path:
-    """A new folder in `folder` for files that will take their places together; named as what `remove_stale` knows."""
+    """A new folder in `folder` for files that will take their places together; `remove_stale` knows it."""
     made = Path(os.path.realpath(folder), f".{name}.{os.getpid()}-{next(_number)}")
     with writing(made):
         made.mkdir()

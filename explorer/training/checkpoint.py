@@ -2,7 +2,7 @@
 
     recipe.json      the settings
     model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
-    identity.json    what the run is: model, weights, labels, photos, preparation, augmentation (see `identity.py`)
+    identity.json    what the run is: model, weights, labels, photos, preparation, augmentation
     history.jsonl    every event but the batches, one a line
     last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
 """
@@ -29,7 +29,7 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 def append_lines(path: Path, lines: list[str]) -> None:
-    """Add lines to a file; one that was cut off there, by a full disk or a kill, does not swallow the first of them."""
+    """Add lines to a file; one that was cut off there by a full disk does not swallow the first of them."""
     with open(path, "ab+") as file:
         size = file.tell()
         if size:
@@ -40,7 +40,7 @@ def append_lines(path: Path, lines: list[str]) -> None:
 
 
 def save(folder: Path, state: State) -> Path:
-    """Write where the run is; the path. Raises DiskError, for example for a full disk; what was there before stays."""
+    """Write where the run is; the path. Raises DiskError; what was there before stays."""
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
         "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
@@ -51,7 +51,7 @@ def save(folder: Path, state: State) -> Path:
 
 
 def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
-    """What `save` has written, on the CPU. Raises TrainingError for a file that is damaged or somebody else's.
+    """What `save` has written, on the CPU. Raises TrainingError for a damaged file, or somebody else's.
 
     mmap: leave the numbers on the disk until they are asked for
     """

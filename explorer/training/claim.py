@@ -1,7 +1,7 @@
 """One run at a time: who writes in a run's folder, and who teaches a model.
 
-A folder is claimed by a lock on a file in it, which the system takes back from a process that has died; a model by a list
-in this process. What is refused is refused before a file or a weight has changed.
+A folder is claimed by a lock on a file in it, which the system takes back from a process that has died; a
+model by a list in this process. What is refused is refused before a file or a weight has changed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
     from explorer.training.run import Run
 
 LOCK = "run.lock"
-UNLOCKED = ("The disk of this folder knows no locks: nothing would keep a second run from writing there too. Start one at "
-            "a time.")
+UNLOCKED = ("The disk of this folder knows no locks: nothing would keep a second run from writing there too. "
+            "Start one at a time.")
 
 _guard = threading.Lock()
 _held: list[Claim] = []
-_last: weakref.WeakKeyDictionary[nn.Module, Claim] = weakref.WeakKeyDictionary()  # who has taught a model last
+_last: weakref.WeakKeyDictionary[nn.Module, Claim] = weakref.WeakKeyDictionary()  # the last to teach it
 
 
 class Claim:
-    """The right of one run to its model, and to its folder where it has one. Taken, given back, and taken again.
+    """The right of one run to its model, and to its folder where it has one: taken, given back, taken again.
 
-    check: called with the folder locked and before anything is written, with whether this run has been there before;
+    check: called before anything is written, with whether this run has been in the folder before;
            raises TrainingError for another run's folder
-    facts: {file: plain values} that the folder gets when the run begins;  notes: sentences that the run tells first
+    facts: {file: plain values} that the folder gets when the run begins
+    notes: sentences that the run tells first
     """
 
     def __init__(self, model: nn.Module, folder: Path | None = None, *, name: str = "",
@@ -51,17 +52,17 @@ class Claim:
         self._taught = False
 
     def take(self) -> None:
-        """Make model and folder this run's own. Raises TrainingError where another run has them, or has had them since."""
+        """Make model and folder this run's own. Raises TrainingError where another run has, or had, them."""
         with _guard:
             if self in _held:
                 return
             if by := _teacher(self.model):
-                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
-                                    "copy.deepcopy(model).")
+                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the "
+                                    "model: copy.deepcopy(model).")
             if self._taught and _last.get(self.model) is not self:
-                raise TrainingError(f"{_last[self.model].name if self.model in _last else 'Another run'} has taught the model of "
-                                    f"{self.name} since, so {self.name} can't go on. Start another run from the model as it is "
-                                    "now.")
+                by = _last[self.model].name if self.model in _last else "Another run"
+                raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't go on. "
+                                    "Start another run from the model as it is now.")
             self._lock_folder()
             _held.append(self)
         try:
@@ -69,7 +70,7 @@ class Claim:
             if self.folder is not None:
                 remove_stale(self.folder, checkpoint.OURS)
                 remove_stale(self.folder / kept.FOLDER, kept.OURS)
-                if self._taught and not (self.folder / checkpoint.RECIPE).exists():  # emptied while the run stood still
+                if self._taught and not (self.folder / checkpoint.RECIPE).exists():  # emptied since
                     self.write()
         except BaseException:
             self.release()
@@ -95,7 +96,7 @@ class Claim:
                 lock.release()
 
     def around(self, work: Callable[[Run], Iterator[Event]]) -> Callable[[Run], Iterator[Event]]:
-        """The work of a run, which gives the claim back when it ends: before anybody hears of the end, and may go on."""
+        """The work of a run, which gives the claim back when it ends, before anybody hears of the end."""
         def events(run: Run) -> Iterator[Event]:
             try:
                 notes, self.notes = self.notes, []
@@ -113,13 +114,15 @@ class Claim:
         if self.folder is None:
             return
         make_folder(self.folder)
-        lock = filelock.FileLock(self.folder / LOCK, thread_local=False)  # taken here, given back by the run's thread
+        lock = filelock.FileLock(self.folder / LOCK, thread_local=False)  # a thread gives it back
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             here = os.path.realpath(self.folder)
-            by = next((claim.name for claim in _held if claim.folder and os.path.realpath(claim.folder) == here), "Another run")
-            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give another run_dir.") from None
+            others = [claim for claim in _held if claim.folder and os.path.realpath(claim.folder) == here]
+            by = others[0].name if others else "Another run"
+            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give another "
+                                "run_dir.") from None
         except NotImplementedError:  # the library's word for a disk without locks
             self.notes.append(UNLOCKED)
             return
@@ -131,8 +134,8 @@ class Claim:
         """Whether the folder is still this run's, now that nobody else writes there."""
         now = None if self.folder is None else _stamp(self.folder / checkpoint.LAST)
         if self._taught and now not in (None, self._left):
-            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. To go on from there: "
-                                "finetune(..., resume=True) with what this one began with.")
+            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. To go on "
+                                "from there: finetune(..., resume=True) with what this one began with.")
         self.check(self._taught)
 
 
@@ -145,7 +148,8 @@ def teacher_of(model: nn.Module) -> str:
 def _teacher(model: nn.Module) -> str:
     mine = {id(parameter) for parameter in model.parameters()}
     for claim in _held:
-        if claim.model is model or not mine.isdisjoint(id(parameter) for parameter in claim.model.parameters()):
+        theirs = {id(parameter) for parameter in claim.model.parameters()}
+        if claim.model is model or mine & theirs:
             return claim.name
     return ""
 

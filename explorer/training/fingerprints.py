@@ -1,4 +1,4 @@
-"""Short hexadecimal texts that tell one set of weights, of photos, or one function from another, in any process.
+"""Short hexadecimal texts that tell weights, photos and functions from others, in any process.
 
     of_tensors(model.state_dict())        # the numbers themselves, not where they are
     of_photos(splits.train)               # names, labels, file sizes, and what is in a few of them
@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
 def of_tensors(tensors: Mapping[str, Any]) -> str:
-    """Tells tables of tensors apart by names, shapes, types and every number. A few milliseconds for 10 million."""
+    """Tells tables of tensors apart by names, shapes, types and every number."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name]
@@ -53,8 +53,8 @@ def of_shapes(tensors: Mapping[str, Any]) -> str:
 def of_photos(photos: PhotoSet) -> str:
     """Tells sets of photos apart: the names, labels and file sizes of all, and the content of a few.
 
-    The same photos in another folder, or on another computer, are the same. Photos that are different each time they
-    are opened (a data set with a random transform) are known by their names and labels alone.
+    The same photos in another folder, or on another computer, are the same. Photos that are different each time
+    they are opened (a data set with a random transform) are known by their names and labels alone.
     """
     digest = hashlib.sha256(repr((photos.names, photos.labels)).encode())
     count = len(photos)
@@ -85,7 +85,7 @@ def _pixels(photos: PhotoSet, index: int) -> str:
         return type(error).__name__
 
 
-# --- functions ------------------------------------------------------------------------------------------------
+# --- functions ----------------------------------------------------------------------------------------------
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -95,7 +95,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def of_function(function: Callable[..., Any]) -> str:
-    """Tells functions, or objects that can be called, apart by what they do: their code and the values they hold.
+    """Tells functions, or objects that can be called, apart by their code and the values they hold.
 
     The same in another process, for one version of Python. Code that was installed counts by its name.
     """
@@ -107,7 +107,8 @@ def _described(value: Any, seen: set[int], depth: int) -> Iterable[str]:
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         yield repr(value)
     elif isinstance(value, types.CodeType):
-        yield f"code {value.co_name} {value.co_code.hex()} {value.co_names} {value.co_varnames} {value.co_freevars}"
+        names = (value.co_names, value.co_varnames, value.co_freevars)
+        yield f"code {value.co_name} {value.co_code.hex()} {names}"
         for constant in value.co_consts:
             yield from _described(constant, seen, depth + 1)
     elif id(value) in seen or depth > DEEPEST:
@@ -145,7 +146,8 @@ def _parts(value: Any, seen: set[int], depth: int) -> Iterable[str]:
         if not _installed(value.__module__):
             yield from _function(value, seen, depth)
     elif isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
-        yield f"{type(value).__name__} {getattr(value, '__module__', '')} {getattr(value, '__qualname__', value.__name__)}"
+        name = getattr(value, "__qualname__", value.__name__)
+        yield f"{type(value).__name__} {getattr(value, '__module__', '')} {name}"
         if isinstance(value, type) and not _installed(value.__module__):
             yield from _class(value, seen, depth)
     else:
@@ -180,15 +182,17 @@ def _names(code: types.CodeType) -> set[str]:
 
 def _class(kind: type, seen: set[int], depth: int) -> Iterable[str]:
     for name, value in sorted(vars(kind).items()):
-        value = getattr(value, "__func__", getattr(value, "fget", value))  # static and class methods, properties
-        if isinstance(value, (types.FunctionType, bool, int, float, str, tuple, list, dict)) and name not in _NOT_CODE:
+        value = getattr(value, "__func__", getattr(value, "fget", value))  # of methods and properties
+        if isinstance(value, (types.FunctionType, bool, int, float, str, tuple, list, dict)) and \
+                name not in _NOT_CODE:
             yield f"{name}:"
             yield from _described(value, seen, depth)
     for base in kind.__bases__:
         yield from _described(base, seen, depth)
 
 
-_NOT_CODE = ("__module__", "__doc__", "__firstlineno__", "__static_attributes__", "__dict__", "__weakref__", "__annotations__")
+_NOT_CODE = ("__module__", "__doc__", "__firstlineno__", "__static_attributes__", "__dict__", "__weakref__",
+             "__annotations__")
 
 
 def _object(value: Any, seen: set[int], depth: int) -> Iterable[str]:
@@ -200,7 +204,8 @@ def _object(value: Any, seen: set[int], depth: int) -> Iterable[str]:
         if type(value).__repr__ is not object.__repr__:
             yield _ADDRESS.sub("", repr(value))  # such as a number of numpy's
         return
-    slots = {name: getattr(value, name) for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)}
+    slots = getattr(type(value), "__slots__", ())
+    slots = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     for name, item in sorted({**slots, **getattr(value, "__dict__", {})}.items()):
         yield f"{name}:"
         yield from _described(item, seen, depth)

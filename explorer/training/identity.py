@@ -1,7 +1,8 @@
 """What a run is: model, weights, labels, photos, preparation of photos, recipe, augmentation.
 
 It is kept in the run's folder and compared before a run goes on there, whoever asks: `finetune(resume=True)`,
-`Run.resume`, the dashboard, the command line, the cluster. Nothing is written, and no model is changed, before that.
+`Run.resume`, the dashboard, the command line, the cluster. Before that nothing is
+written, and no model is changed.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ MAY_CHANGE = ("epochs", "threads", "save_every", "patience")  # settings that a 
 MOST_BYTES = 64 * 1024**2  # of a file that says what a run is
 ADVICE = "Give another run_dir, or empty this one."
 RANDOM = "random weights"
-UNKNOWN = ("The folder was written by an earlier explorer, which did not note the weights, the photos and the augmentation "
-           "that a run began with. What it noted agrees; the rest can't be compared.")
-REPLACED = ("The model that was given began with other random weights than this run: the run's own were put in their "
-            "place.")
+UNKNOWN = ("The folder was written by an earlier explorer, which did not note the weights, the photos and the "
+           "augmentation that a run began with. What it noted agrees; the rest can't be compared.")
+REPLACED = ("The model that was given began with other random weights than this run: the run's own were put "
+            "in their place.")
 # What differs in words, by its place in the facts; in the order in which it is said.
 WORDS = {
-    "model.architecture": "the model", "model.built_as": "the model of another library", "model.options": "the model's options",
-    "model.kind": "the model's class", "model.channels": "input channels", "model.layers": "layers", "weights": "weights",
-    "labels": "the labels", "outputs": "outputs", "data.train": "photos to learn from", "data.val": "photos to judge by",
+    "model.architecture": "the model", "model.built_as": "the model of another library",
+    "model.options": "the model's options",
+    "model.kind": "the model's class", "model.channels": "input channels",
+    "model.layers": "layers", "weights": "weights",
+    "labels": "the labels", "outputs": "outputs", "data.train": "photos to learn from",
+    "data.val": "photos to judge by",
     "data.photos": "the photos", "augment": "augment",
 }
 
@@ -50,8 +54,9 @@ class Identity:
     head_only: bool
 
 
-def identity_of(model: VisionModel, splits: Splits, recipe: Recipe, input_size: tuple[int, int, int] | None) -> Identity:
-    """The identity of a run that would begin with `model` as it is now. Looks at every weight and at a few photos."""
+def identity_of(model: VisionModel, splits: Splits, recipe: Recipe,
+                input_size: tuple[int, int, int] | None) -> Identity:
+    """The identity of a run that would begin with `model` as it is. Looks at all weights and a few photos."""
     config = model.config
     if input_size is not None:
         config = config.with_(input_size=tuple(input_size), test_input_size=None)
@@ -61,17 +66,18 @@ def identity_of(model: VisionModel, splits: Splits, recipe: Recipe, input_size: 
         "format": 1,
         "model": {
             "architecture": config.architecture, "built_as": config.built_as,
-            "options": dict(sorted((name, value) for name, value in config.build_options if value is not None)),
+            "options": {name: value for name, value in sorted(config.build_options) if value is not None},
             "kind": name_of(type(model)), "channels": model.in_chans, "layers": of_shapes(body),
         },
-        "weights": {"origin": model.load_report.source if model.load_report is not None else RANDOM, "body": of_tensors(body)},
+        "weights": {"origin": model.load_report.source if model.load_report is not None else RANDOM,
+                    "body": of_tensors(body)},
         "labels": list(splits.classes),
         "outputs": _outputs(model, splits),
         "data": {"name": splits.name, "train": len(splits.train), "val": len(splits.val),
                  "photos": f"{of_photos(splits.train)}-{of_photos(splits.val)}"},
         "input": resolve_data_config({}, pretrained_cfg=config.as_timm(), model=model),
-        "augment": {"name": name_of(recipe.augment), "code": of_function(recipe.augment), "python": platform.python_version()}
-        if custom else {"name": recipe.augment},
+        "augment": {"name": name_of(recipe.augment), "code": of_function(recipe.augment),
+                    "python": platform.python_version()} if custom else {"name": recipe.augment},
     }
     return Identity(_plain(facts), _plain(recipe.as_dict()), recipe.train == "head")
 
@@ -80,7 +86,8 @@ def _outputs(model: VisionModel, splits: Splits) -> str:
     """What the scores of the run's model mean: as the photos say, or as a classifier that is kept does."""
     if splits.train.multi_label:
         return "several"
-    kept = model.num_classes == len(splits.classes) and tuple(model.config.labels or splits.classes) == splits.classes
+    same_labels = tuple(model.config.labels or splits.classes) == splits.classes
+    kept = model.num_classes == len(splits.classes) and same_labels
     return kept and model.config.outputs or "one"
 
 
@@ -99,7 +106,8 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
     """
     recipe, before = _table(folder / checkpoint.RECIPE), _facts(folder)
     if recipe is None:
-        raise TrainingError(f"'{folder}' holds a {checkpoint.LAST}, but no {checkpoint.RECIPE} that says of which run. {ADVICE}")
+        raise TrainingError(f"'{folder}' holds a {checkpoint.LAST}, but no {checkpoint.RECIPE} that says of which "
+                            f"run. {ADVICE}")
     content = checkpoint.read(folder, mmap=True)
     notes: list[str] = []
     if before is None:
@@ -122,8 +130,8 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
         more = [name.rstrip("=").removeprefix("the ") for name, _, _ in differing[1:]]
         also = f" Different too: {', '.join(more)}." if more else ""
         gap = "" if what.endswith("=") else " "
-        raise TrainingError(f"The run in '{folder}' was started with {what}{gap}{old}, not {new}: a resumed run stays what it "
-                            f"was.{also} {ADVICE}")
+        raise TrainingError(f"The run in '{folder}' was started with {what}{gap}{old}, not {new}: a resumed run "
+                            f"stays what it was.{also} {ADVICE}")
     return notes
 
 
@@ -133,9 +141,10 @@ def began_as(folder: Path, now: Identity) -> Identity:
 
 
 def others_file(folder: Path) -> str | None:
-    """The name of a file that a run would write over, or be mistaken for, and that no run has written; None for none."""
-    marks = {checkpoint.RECIPE: {"epochs", "train"}, checkpoint.MODEL: {"labels", "by_name"}, checkpoint.IDENTITY: {"model", "data"},
-             checkpoint.LAST: None, "config.json": None}  # a folder with config.json is a saved model, whoever saved it
+    """A file that no run has written, and that one would write over or be mistaken for; None for none."""
+    marks = {checkpoint.RECIPE: {"epochs", "train"}, checkpoint.MODEL: {"labels", "by_name"},
+             checkpoint.IDENTITY: {"model", "data"}, checkpoint.LAST: None,
+             "config.json": None}  # a folder with it is a saved model, whoever saved it
     for name, keys in marks.items():
         if not (folder / name).exists():
             continue
@@ -160,9 +169,12 @@ def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[Difference]:
             continue
         if place == "data.photos" and found and found[-1][0].startswith("photos"):
             continue  # that they are more or fewer is said already
-        shown = (_labels_text(old, new), _labels_text(new, old)) if place == "labels" else (_short(old), _short(new))
+        shown = (_short(old), _short(new))
+        if place == "labels":
+            shown = (_labels_text(old, new), _labels_text(new, old))
         if place == "data.photos":
-            shown = tuple(f"of '{_at(facts, 'data.name')}' ({str(_at(facts, place))[:8]})" for facts in (before, now))
+            shown = tuple(f"of '{_at(facts, 'data.name')}' ({str(_at(facts, place))[:8]})"
+                          for facts in (before, now))
         found.append((words, *shown))
     for name, new in now["input"].items():
         if (old := _at(before, f"input.{name}")) != new:
@@ -183,25 +195,29 @@ def _differing_old(folder: Path, now: Identity, model: VisionModel) -> list[Diff
                             ("the photos of", facts.get("data"), now.facts["data"]["name"])):
         if old is not None and old != new:
             found.append((words, _short(old), _short(new)))
-    if (old := facts.get("labels")) is not None and old != now.facts["labels"]:
-        found.append(("the labels", _labels_text(old, now.facts["labels"]), _labels_text(now.facts["labels"], old)))
+    labels = now.facts["labels"]
+    if (old := facts.get("labels")) is not None and old != labels:
+        found.append(("the labels", _labels_text(old, labels), _labels_text(labels, old)))
     for name, new in now.facts["input"].items():
-        if name in config and config[name] != new and not (name == "input_size" and config[name][1:] == new[1:]):
-            found.append((f"{name}=", _short(config[name]), _short(new)))
+        old = config.get(name, new)
+        if old != new and not (name == "input_size" and isinstance(old, list) and old[1:] == new[1:]):
+            found.append((f"{name}=", _short(old), _short(new)))
     return found
 
 
 def _weights(before: dict[str, Any], now: Identity, model: VisionModel, content: dict[str, Any]) -> str:
-    """Whether the model has "the same" weights that the run began with, or has now; or "others", or such as are "replaced".
+    """"the same" weights that the run began with, or has now; "others"; or such as are "replaced".
 
-    A model that the run itself has taught in this process, or that `load_run` has opened, may go on too. What the checkpoint
-    holds whole, it puts in its place: random weights, which are others at each start, are then no difference.
+    A model that the run itself has taught in this process, or that `load_run` has opened, may go on too. What
+    the checkpoint holds whole, it puts in its place: random weights, which are others at each start, are then
+    no difference.
     """
     old, new = before["weights"], now.facts["weights"]
     if old.get("body") == new["body"]:
         return "the same"
-    states = [content["network"], content["best_weights"]]
-    if any(new["body"] == of_tensors(body_of(model, state)) for state in states if state and set(state) >= set(body_of(model))):
+    names = set(body_of(model))
+    states = [state for state in (content["network"], content["best_weights"]) if state and set(state) >= names]
+    if any(new["body"] == of_tensors(body_of(model, state)) for state in states):
         return "the same"
     return "replaced" if not now.head_only and old.get("origin") == new["origin"] == RANDOM else "others"
 
@@ -217,7 +233,9 @@ def _augment_text(facts: dict[str, Any]) -> str:
 
 def _other_python(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether code can't be compared, since another version of Python has translated it."""
-    return "code" in old and "code" in new and str(old.get("python")).split(".")[:2] != new["python"].split(".")[:2]
+    if "code" not in old or "code" not in new:
+        return False
+    return str(old.get("python")).split(".")[:2] != new["python"].split(".")[:2]
 
 
 def _labels_text(labels: Any, others: Any) -> str:
@@ -250,7 +268,8 @@ def _plain(value: Any) -> Any:
 def _facts(folder: Path) -> dict[str, Any] | None:
     """What `identity.json` says; None for a folder without one. Raises TrainingError for a damaged one."""
     facts = _table(folder / checkpoint.IDENTITY)
-    if facts is not None and not all(isinstance(facts.get(part), dict) for part in ("model", "weights", "data", "input", "augment")):
+    parts = ("model", "weights", "data", "input", "augment")
+    if facts is not None and not all(isinstance(facts.get(part), dict) for part in parts):
         raise TrainingError(f"The run in '{folder}' can't go on: {checkpoint.IDENTITY} is damaged. {ADVICE}")
     return facts
 
@@ -266,5 +285,6 @@ def _table(path: Path) -> dict[str, Any] | None:
         if not isinstance(facts, dict):
             raise ValueError("no table")
     except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"The run in '{path.parent}' can't go on: {path.name} is damaged ({type(error).__name__}). {ADVICE}") from error
+        raise TrainingError(f"The run in '{path.parent}' can't go on: {path.name} is damaged "
+                            f"({type(error).__name__}). {ADVICE}") from error
     return facts
