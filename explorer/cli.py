@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from explorer import __version__
+from explorer.files import given_path, write_text, write_whole
 
 PROGRAM = "vision-explorer"
 DEFAULT_MODEL = "tf_efficientnet_lite0"  # its weights install with explorer
@@ -117,7 +118,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     tour = commands.add_parser("tour", parents=[every], help="open the guided tour in JupyterLab",
                                description="Copy the notebooks to a folder of yours and open the tour in "
                                "JupyterLab. What stands behind -- goes to JupyterLab as it is.")
-    tour.add_argument("--to", type=Path, metavar="FOLDER",
+    tour.add_argument("--to", type=_path, metavar="FOLDER",
                       help=f"where to (default: {TOUR_FOLDER} here, or at home where this is read-only)")
     tour.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     tour.add_argument("--port", type=_port, help="port of the server (default: the first free one from 8888)")
@@ -148,7 +149,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     predict.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file, or a folder of them")
     predict.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME",
                          help=f"see `list`; or the folder of a model that you trained (default: {DEFAULT_MODEL})")
-    predict.add_argument("--checkpoint", type=Path, metavar="FILE",
+    predict.add_argument("--checkpoint", type=_path, metavar="FILE",
                          help="your own weights instead of the published ones")
     predict.add_argument("--topk", type=_count, default=5, metavar="K",
                          help="predictions for each photo (default: 5)")
@@ -202,9 +203,9 @@ def _add_compare(commands: Any, every: argparse.ArgumentParser) -> None:
         "class is judged too")
     add("--models", nargs="+", metavar="NAME", help="see `list` (default: those whose weights install with explorer)")
     add("--speed", action="store_true", help="measure latency, throughput and memory here, the models taking turns")
-    add("--csv", type=Path, metavar="FILE", help="write the table with full numbers")
-    add("--answers", type=Path, metavar="FILE", help="write a line for each photo with every model's first answer")
-    add("--figure", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf")
+    add("--csv", type=_path, metavar="FILE", help="write the table with full numbers")
+    add("--answers", type=_path, metavar="FILE", help="write a line for each photo with every model's first answer")
+    add("--figure", type=_path, metavar="FILE", help="draw it: .png, .svg or .pdf")
     add("--kind", default="scatter", choices=("scatter", "predictions", "agreement", "maps", "cams"),
         help="what --figure draws (default: scatter, accuracy against cost)")
     add("--markdown", action="store_true", help="print the table as Markdown")
@@ -256,12 +257,12 @@ def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="such as cpu or cuda:1 (default: the GPU if there is one)")
 
     add = tune.add_argument_group("what is kept").add_argument
-    add("--run-dir", type=Path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with "
+    add("--run-dir", type=_path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with "
         "a number where it is taken)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, with the settings it had")
-    add("--save", type=Path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, "
+    add("--save", type=_path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, "
         "card")
-    add("--tensorboard", type=Path, metavar="FOLDER", help="curves for TensorBoard")
+    add("--tensorboard", type=_path, metavar="FOLDER", help="curves for TensorBoard")
     add("--json", action="store_true", help="history and best epoch as JSON")
     tune.set_defaults(run=run_finetune, failed=1)
 
@@ -281,7 +282,7 @@ def _add_evaluate(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="draws the held-out photos where nobody has split (default: as the "
         "model's training did, otherwise 0)")
     add("--json", action="store_true", help="all figures as JSON")
-    add("--csv", type=Path, metavar="FILE", help="write a line for each photo: true, predicted, probability, "
+    add("--csv", type=_path, metavar="FILE", help="write a line for each photo: true, predicted, probability, "
         "loss")
     judge.set_defaults(run=run_evaluate, failed=1)
 
@@ -290,6 +291,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
     return int(text)
+
+
+def _path(text: str) -> Path:
+    try:
+        return given_path(text, "the path")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:
@@ -340,7 +348,7 @@ def tour_folder(wanted: Path | None) -> Path:
     """The folder to copy to, made where it is not there. Raises CommandError where nothing may be written."""
     candidates = [Path.cwd() / TOUR_FOLDER, Path.home() / TOUR_FOLDER]
     if wanted is not None:
-        candidates = [wanted.expanduser()]
+        candidates = [wanted]
     for folder in candidates:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -372,14 +380,14 @@ def copy_notebooks(source: Path, folder: Path) -> list[str]:
         if present in (None, shipped, record.get(name)):  # not there, or as explorer wrote it
             if present != shipped:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                write_whole(target, lambda new: shutil.copyfile(path, new))
             record[name] = shipped
         elif record.get(name) == shipped:
             sentences.append(f"You have changed {name}: it is kept. Rename or delete it to start afresh.")
         else:
             beside = _write_beside(path, target, shipped)
             sentences.append(f"You have changed {name}: it is kept. The new version is {beside.name} beside it.")
-    record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_text(record_file, json.dumps(record, indent=1))
     return sentences
 
 
@@ -390,7 +398,7 @@ def _write_beside(path: Path, target: Path, shipped: str) -> Path:
         suffix = f"-{__version__}" + (f"-{number}" if number > 1 else "")
         beside = target.with_stem(target.stem + suffix)
         if not beside.exists():
-            shutil.copyfile(path, beside)
+            write_whole(beside, lambda new: shutil.copyfile(path, new))
         if beside.is_file() and _sha256(beside) == shipped:
             return beside
         number += 1
@@ -546,7 +554,7 @@ def run_predict(args: argparse.Namespace) -> int:
         check_name(args.model)  # a typing error shows before a minute of download
     photos: list[Path] = []
     empty: list[PredictionRow] = []
-    for given in map(Path, args.photos):
+    for given in (given_path(photo, "a photo") for photo in args.photos):
         found = find_pictures(given)[0] if given.is_dir() else [given]
         photos += found
         if not found:
@@ -592,7 +600,7 @@ def run_compare(args: argparse.Namespace) -> int:
         if not split_door(name)[0]:
             check_name(name)  # a typing error shows before a minute of passes
     for file in filter(None, (args.csv, args.answers, args.figure)):
-        if not file.expanduser().absolute().parent.is_dir():
+        if not file.absolute().parent.is_dir():
             raise CommandError(f"There is no folder '{file.parent}' to write '{file.name}' into.")
     if args.figure is not None and args.figure.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise CommandError(f"A figure is a .png, .svg or .pdf file, not '{args.figure.name}'.")
@@ -602,11 +610,12 @@ def run_compare(args: argparse.Namespace) -> int:
         result = compare(names, args.photos[0] if len(args.photos) == 1 else args.photos, measure=args.speed,
                          on_progress=lambda done, total, what: progress(done, total))
     if args.csv is not None:
-        result.to_csv(args.csv.expanduser())
+        result.to_csv(args.csv)
     if args.answers is not None:
-        result.to_csv(args.answers.expanduser(), of="photos")
+        result.to_csv(args.answers, of="photos")
     if args.figure is not None:
-        result.figure(args.kind).savefig(args.figure.expanduser(), dpi=144)
+        figure, kind = result.figure(args.kind), args.figure.suffix[1:].lower()
+        write_whole(args.figure, lambda beside: figure.savefig(beside, dpi=144, format=kind))
     if args.markdown:
         print(*map(printable, result.to_markdown().split("\n")), sep="\n")
         return 1 if result.problems else 0
@@ -707,7 +716,7 @@ def _is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
     from explorer.models.factory import is_model, split_door
 
-    folder = Path(text).expanduser()
+    folder = given_path(text, "the model")
     if ("/" in text or os.sep in text) and not split_door(text)[0] and not folder.is_dir():
         raise CommandError(f"There is no folder '{text}'. Give the folder of a trained model, or a name: see "
                            "`list`.")
@@ -722,7 +731,7 @@ def _model_to_teach(text: str) -> Any:
         if not split_door(text)[0]:
             check_name(text)  # before a folder is made for its run
         return text
-    folder = Path(text).expanduser()
+    folder = given_path(text, "the model")
     if (folder / "config.json").is_file():
         return f"local-dir:{folder.resolve()}"
     from explorer.training.loading import load_run
@@ -743,10 +752,12 @@ def _free_run_dir(model: str, data: str) -> Path:
 
 def _check_free(folder: Path) -> None:
     """What would stop `Run.save` is said before an hour of training, not after it."""
-    if not folder.exists() or (folder / "config.json").is_file():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise CommandError(f"'{folder}' is there already and holds something else: give --save another name.")
+    from explorer.training.saving import check_free
+
+    try:
+        check_free(folder)
+    except FileExistsError as error:
+        raise CommandError(f"--save: {error}") from None
 
 
 def _resume_command(words: Sequence[str], folder: Path) -> str:
@@ -770,13 +781,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from explorer.training.loading import load_run
 
     model = load_run(args.model) if _is_folder(args.model) else args.model
-    if args.csv is not None and not args.csv.expanduser().absolute().parent.is_dir():
+    if args.csv is not None and not args.csv.absolute().parent.is_dir():
         raise CommandError(f"There is no folder '{args.csv.parent}' to write '{args.csv.name}' into.")
     with _bar("photos") as progress:
         result = evaluate(model, args.data, batch_size=args.batch_size, tta=args.tta, topk=args.topk,
                           split=args.split, seed=args.seed, on_progress=progress)
     if args.csv is not None:
-        result.to_csv(args.csv.expanduser())
+        result.to_csv(args.csv)
     if args.json:
         print(json.dumps(result.as_dict(), indent=1))
     else:

@@ -433,6 +433,44 @@ def test_the_command_to_go_on_keeps_all_other_words(words, kept):
     assert cli._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
 
 
+def test_another_models_run_is_refused_and_stays_as_it_is(here, capsys):
+    """case A1"""
+    assert cli.main(["finetune", *SMALL, "--epochs", "1", "--run-dir", "r"]) == 0
+    before = {path: path.read_bytes() for path in (here / "r").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert cli.main(["finetune", "resnet10t", *SMALL[1:], "--epochs", "2", "--run-dir", "r", "--resume"]) == 1
+    err = capsys.readouterr().err
+    assert "started with the model mobilenetv3_small_050, not resnet10t" in err and "Give another run_dir" in err
+    assert {path: path.read_bytes() for path in (here / "r").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("words", [
+    ["finetune", *SMALL, "--save", ""], ["finetune", *SMALL, "--run-dir", " "], ["finetune", *SMALL, "--tensorboard", ""],
+    ["finetune", SMALL[0], ""], ["finetune", "", "flowers5_nano"], ["evaluate", "", "flowers5_nano"],
+    ["evaluate", "tf_efficientnet_lite0", "flowers5_nano", "--csv", ""], ["evaluate", "tf_efficientnet_lite0", ""],
+    ["predict", ""], ["predict", "x.jpg", "--checkpoint", ""], ["predict", "x.jpg", "--model", ""], ["compare", ""],
+    ["compare", "x.jpg", "--csv", ""], ["compare", "x.jpg", "--figure", ""], ["compare", "x.jpg", "--answers", ""], ["tour", "--to", ""],
+])
+def test_an_empty_path_is_a_sentence_and_not_the_present_folder(words, here, capsys):
+    """case B4"""
+    try:
+        code = cli.main(words)
+    except SystemExit as ended:  # argparse
+        code = ended.code
+    err = capsys.readouterr().err
+    assert code in (1, 2) and err.count("\n") == 1 and ("''" in err or "' '" in err or "There is no" in err), err
+    assert not list(here.iterdir())
+
+
+def test_the_home_folder_is_meant_by_its_sign(here, capsys, monkeypatch):
+    """case B4: quoted, the shell leaves it as it is."""
+    monkeypatch.setenv("HOME", str(here / "home"))
+    assert cli.main(["finetune", *SMALL, "--epochs", "1", "--run-dir", "~/run", "--save", "~/mine"]) == 0
+    assert cli.main(["evaluate", "~/mine", "flowers5_nano", "--csv", "~/rows.csv"]) == 0
+    assert {"mine", "rows.csv", "run"} <= {path.name for path in (here / "home").iterdir()}
+    assert [path.name for path in here.iterdir()] == ["home"]
+
+
 def test_a_folder_of_another_run_is_never_taken_by_default(here):
     assert cli._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
     for number, folder in enumerate(("a-b", "a-b-2"), start=2):

@@ -39,8 +39,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.contract",),
     ("explorer.models.layers",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
-    ("explorer", "explorer._lazy",  # the porch: names that are imported on first use
-     "explorer._threads"),
+    # the porch: names that are imported on first use; paths and threads
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)

@@ -20,12 +20,13 @@ from typing import Any
 
 from explorer.cluster.connection import ClusterError, connect
 from explorer.data.datasets import Splits, open_data
+from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.training import checkpoint
 from explorer.training.events import Batch, Event, Finished, Note, Started, Stopped
-from explorer.training.finetune import Job, Plan, make_plan, past_epochs
+from explorer.training.finetune import Job, Plan, launch, make_plan, past_epochs
 from explorer.training.loop import TrainingError
-from explorer.training.run import RUNS, Run
+from explorer.training.run import Run
 
 PAUSE = 0.05  # seconds between two messages of worker 0, at least: a short batch must not wait for its report
 GRACE = 5.0  # seconds until a worker that can't go on, alone, ends all
@@ -70,14 +71,11 @@ def finetune(
     on_gpu = device == "cuda" or (device is None and ray.cluster_resources().get("GPU", 0) >= workers)
     if run_dir is None and len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}) > 1:
         raise ClusterError("The cluster has several computers: give run_dir, a folder that all of them see. Checkpoints go there.")
-    plan = make_plan(model, data, batch_size=batch_size, run_dir=None if run_dir is None else Path(run_dir).expanduser().resolve(),
+    plan = make_plan(model, data, batch_size=batch_size, run_dir=None if run_dir is None else given_path(run_dir, "run_dir").resolve(),
                      resume=resume, device="cpu", name=name, workers=workers, **settings)
-    job = _ClusterJob(plan, data, workers=workers, cpus=cpus_per_worker, on_gpu=on_gpu, sync_batchnorm=sync_batchnorm,
-                      max_failures=max_failures)
-    run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder, name=plan.name,
-              listeners=[on_event] if on_event else [])
-    RUNS.add(run)
-    return run.start()
+    return launch(plan, lambda: _ClusterJob(plan, data, workers=workers, cpus=cpus_per_worker, on_gpu=on_gpu,
+                                            sync_batchnorm=sync_batchnorm, max_failures=max_failures).events,
+                  [on_event] if on_event else [])
 
 
 class PostBox:

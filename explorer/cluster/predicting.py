@@ -30,6 +30,7 @@ from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.files import given_path
 from explorer.inspection.look import (
     Prediction,
     as_model,
@@ -244,7 +245,7 @@ def _place(address: str | os.PathLike) -> tuple[Any, str]:
 
     text = os.fspath(address)
     if "://" not in text and "::" not in text:
-        text = os.path.abspath(os.path.expanduser(text))
+        text = os.path.abspath(given_path(text, "a folder"))
     try:
         system, path = url_to_fs(text)
     except (ImportError, ValueError) as error:  # fsspec names the package that is missing, or the unknown protocol

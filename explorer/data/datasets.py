@@ -23,6 +23,7 @@ from typing import Any
 from PIL import Image
 
 from explorer._threads import thread_count
+from explorer.files import given_path
 
 from .folders import find_pictures
 from .images import ImageError, load_image
@@ -120,7 +121,7 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0) -> Splits:
     if isinstance(data, str) and data.lower() in ("cifar10", "cifar-10"):
         return cifar10()
     if isinstance(data, (str, os.PathLike)):
-        folder = Path(data).expanduser()
+        folder = given_path(data, "data")
         if not folder.is_dir():
             raise DataError(f"There is no folder '{folder}'. Give a folder of class folders, or one of the names "
                             f"{', '.join(BUNDLED)}, cifar10.")
@@ -137,7 +138,7 @@ def photos_in(folder: str | os.PathLike, classes: Sequence[str] | None = None) -
 
     classes: what they must be called, where that is known. Raises DataError for a folder without class folders.
     """
-    folder = Path(folder)
+    folder = given_path(folder, "folder")
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not found:
         raise DataError(f"'{folder}' holds no class folders. Put the photos of each class into a folder with its name.")
@@ -265,7 +266,7 @@ def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> 
     from torchvision.datasets import CIFAR10
 
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "explorer").expanduser()
-    places = [Path(root).expanduser()] if root is not None else [Path("data"), cache]
+    places = [given_path(root, "root")] if root is not None else [Path("data"), cache]
     for place in places:
         try:
             train, val = (as_photos(CIFAR10(place, train=train)) for train in (True, False))

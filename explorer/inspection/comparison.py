@@ -12,13 +12,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from explorer.data.tables import safe_cell
+from explorer.files import given_path, write_text
 from explorer.inspection.compare_facts import ACCURACIES, COLUMNS, COSTS, ClassRow, ModelRow, Point, pareto_front
 from explorer.inspection.look import Look
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
@@ -314,7 +314,7 @@ class Comparison:
                 right = " / ".join(sorted(self.truth[j])) if self.truth else ""
                 writer.writerow(map(safe_cell, [photo, right, *answers]))
         if path is not None:
-            Path(path).write_text(file.getvalue(), encoding="utf-8", newline="")
+            write_text(given_path(path), file.getvalue())
         return file.getvalue()
 
     def _first(self, model: int, photo: int) -> tuple[str, Any]:

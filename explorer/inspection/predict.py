@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import math
@@ -27,6 +28,7 @@ from explorer.data.images import ImageError
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.files import given_path, write_text
 from explorer.inspection import draw
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import (
@@ -100,14 +102,15 @@ class PredictionTable:
 
         A name or label that a spreadsheet would take for a formula has an apostrophe in front.
         """
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
-            for row in self.rows:
-                for rank, p in enumerate(row.predictions, start=1):
-                    writer.writerow([safe_cell(row.name), rank, safe_cell(p.label), p.index, p.probability, p.logit, ""])
-                if row.error:
-                    writer.writerow([safe_cell(row.name), "", "", "", "", "", safe_cell(row.error)])
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
+        for row in self.rows:
+            for rank, p in enumerate(row.predictions, start=1):
+                writer.writerow([safe_cell(row.name), rank, safe_cell(p.label), p.index, p.probability, p.logit, ""])
+            if row.error:
+                writer.writerow([safe_cell(row.name), "", "", "", "", "", safe_cell(row.error)])
+        write_text(given_path(path), file.getvalue())
 
     def __repr__(self) -> str:
         return f"PredictionTable({self.model_name!r}, {self._summary()})"
@@ -229,6 +232,8 @@ def predict(
 
 def _folder(images: Any) -> Path | None:
     if not isinstance(images, (str, os.PathLike)) or "\0" in os.fsdecode(images):
+        return None
+    if not os.fspath(images):  # which would be the folder one is in; load_image has the right words for it
         return None
     try:
         path = Path(images).expanduser()

@@ -24,7 +24,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -41,6 +41,7 @@ from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.files import given_path, remove_stale, write_whole
 from explorer.inspection.faster import Faster, far
 from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_html, notes_on
 from explorer.models.contract import VisionModel, parameter_place
@@ -90,7 +91,7 @@ def collect(photos: Any) -> Collection:
     if isinstance(photos, str) and photos in BUNDLED:
         return collect(open_data(photos))
     if isinstance(photos, (str, os.PathLike)):
-        path = Path(photos).expanduser()
+        path = given_path(photos, "photos")
         if path.is_dir():
             return _of_folder(path)
         if not path.is_file():
@@ -248,15 +249,19 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "explorer", "features").expanduser()
 
 
+def _root(cache_dir: str | os.PathLike | None) -> Path:
+    return default_cache_dir() if cache_dir is None else given_path(cache_dir, "cache_dir")
+
+
 def cache_size(cache_dir: str | os.PathLike | None = None) -> int:
     """Bytes that all kept features take on disk."""
-    root = Path(cache_dir or default_cache_dir())
+    root = _root(cache_dir)
     return sum(file.stat().st_size for file in _chunks_in(root, "*/"))
 
 
 def clear_cache(cache_dir: str | os.PathLike | None = None) -> int:
     """Delete all kept features, and nothing else; the bytes that this gave back. They are worked out anew when needed."""
-    root = Path(cache_dir or default_cache_dir())
+    root = _root(cache_dir)
     size = cache_size(root)
     for file in _chunks_in(root, "*/"):
         file.unlink(missing_ok=True)
@@ -287,10 +292,7 @@ class Chunks:
         self._rows: list[tuple[np.ndarray, np.ndarray]] = []
         self._written = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for file in folder.glob(".part-*"):  # what a killed run began
-            with suppress(OSError):
-                if time.time() - file.stat().st_mtime > 3600:
-                    file.unlink()
+        remove_stale(folder, r"chunk-[0-9a-f]{32}\.npz")  # what a killed run began
         with tempfile.TemporaryFile(dir=folder):  # a folder that can't be written says so now, not after the first chunk
             pass
         for file in _chunks_in(folder):
@@ -353,17 +355,12 @@ class Chunks:
         embeddings, logits = (np.concatenate(parts) for parts in zip(*self._rows))
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may have cleared it away
         target = self.folder / f"chunk-{uuid.uuid4().hex}.npz"
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".part-", delete=False) as file:
-            try:
+
+        def write(beside: Path) -> None:
+            with open(beside, "wb") as file:
                 np.savez(file, keys=keys, embeddings=embeddings, logits=logits)
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
-                os.replace(file.name, target)
-            except BaseException:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
-                raise
+
+        write_whole(target, write)
         self.widths = embeddings.shape[1], logits.shape[1]
         self.known.update({key: (target, row) for row, key in enumerate(self._keys)})
         self._keys, self._rows, self._written = [], [], time.monotonic()
@@ -484,7 +481,7 @@ def run_folder(
     with evaluating(model):
         key = model_key(model, config)
     folder = f"{re.sub(r'[^0-9A-Za-z._-]+', '_', model_name(model))[:60]}-{key[:24]}"
-    root, borrowed = Path(cache_dir or default_cache_dir()).expanduser(), None
+    root, borrowed = _root(cache_dir), None
     try:
         try:
             chunks = Chunks(root / folder)

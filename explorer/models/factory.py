@@ -14,6 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
 
@@ -199,6 +200,7 @@ def create_model(
         from explorer.models.contract import check_device
 
         check_device(device)
+    cache_dir = None if cache_dir is None else given_path(cache_dir, "cache_dir")
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library

@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.files import given_path
 from explorer.models.catalog import family_module
 from explorer.models.config import ModelConfig
 
@@ -187,7 +188,7 @@ def open_door(door: str, inside: str, cache_dir: str | Path | None = None) -> tu
     if door == "hf-hub":
         config = ModelConfig(hf_hub_id=inside, architecture=inside)
         return read_config(download(config, cache_dir, ("config.json",)), inside).with_(hf_hub_id=inside), None
-    folder = Path(inside).expanduser()
+    folder = given_path(inside, "the folder behind local-dir:")
     if not (folder / "config.json").is_file():
         raise WeightsError(f"There is no config.json in '{folder}'. Give the folder of a saved model.")
     names = ("model.safetensors", "pytorch_model.bin")
@@ -277,7 +278,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     import torch
 
-    path = Path(path).expanduser()
+    path = given_path(path)
     if path.is_dir():
         raise WeightsError(f"'{path}' is a folder. Give the path of the weight file in it.")
     if not path.is_file():

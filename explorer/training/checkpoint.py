@@ -2,6 +2,7 @@
 
     recipe.json      the settings
     model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
+    identity.json    what the run is: model, weights, labels, photos, preparation, augmentation
     history.jsonl    every event but the batches, one a line
     last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
 """
@@ -9,59 +10,66 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from explorer.files import write_whole
 from explorer.training.loop import State, TrainingError
 
-RECIPE, MODEL, HISTORY, LAST = "recipe.json", "model.json", "history.jsonl", "last.pt"
+RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
 COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside `path`, then put it in its place in one step: a reader finds the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(beside)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
 
 
 def write_json(path: Path, facts: Any) -> None:
     write_whole(path, lambda beside: beside.write_text(json.dumps(facts, indent=1), encoding="utf-8"))
 
 
+def append_lines(path: Path, lines: list[str]) -> None:
+    """Add lines to a file; one that was cut off there by a full disk does not swallow the first of them."""
+    with open(path, "ab+") as file:
+        size = file.tell()
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                lines = ["", *lines]
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
 def save(folder: Path, state: State) -> Path:
-    """Write where the run is; the path. Raises OSError, for example for a full disk; what was there before stays."""
+    """Write where the run is; the path. Raises DiskError; what was there before stays."""
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
         "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
         "gradients": state.gradients_now(),
         **{name: list(value) if isinstance(value := getattr(state, name), tuple) else value for name in COUNTERS},
     }
-
-    def write(beside: Path) -> None:
-        try:
-            torch.save(content, beside)
-        except RuntimeError as error:  # torch's word for a write that failed
-            raise OSError(str(error).splitlines()[0]) from error
-
-    write_whole(folder / LAST, write)
+    write_whole(folder / LAST, lambda beside: torch.save(content, beside))
     return folder / LAST
+
+
+def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """What `save` has written, on the CPU. Raises TrainingError for a damaged file, or somebody else's.
+
+    mmap: leave the numbers on the disk until they are asked for
+    """
+    try:
+        content = torch.load(folder / LAST, map_location="cpu", weights_only=True, mmap=mmap)
+        if not isinstance(content, dict) or not {"network", "optimizer", "best_weights", "epoch"} <= content.keys():
+            raise ValueError("another program's")
+    except Exception as error:  # whatever a broken or foreign file can raise
+        raise TrainingError(f"The run in '{folder}' can't go on: {LAST} is damaged, or another program's "
+                            f"({type(error).__name__}). Give another run_dir, or empty this one.") from error
+    return content
 
 
 def restore(folder: Path, state: State) -> None:
     """Put a run where its folder says it was. Raises TrainingError for a file that does not fit or can't be read."""
-    path = folder / LAST
+    content = read(folder)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
         state.network.load_state_dict(content["network"])
         state.optimizer.load_state_dict(content["optimizer"])
         if state.average is not None:
@@ -72,8 +80,8 @@ def restore(folder: Path, state: State) -> None:
         state.best = tuple(state.best)
         state.gradients = content.get("gradients", {})
         state.take_gradients_back()
-    except Exception as error:  # whatever a broken or foreign file can raise
+    except Exception as error:  # whatever a foreign file can raise
         raise TrainingError(
-            f"The run in '{folder}' can't go on: {path.name} is damaged or of another model ({type(error).__name__}). Start "
-            "afresh with another run_dir, or with resume=False."
+            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give another "
+            "run_dir, or empty this one."
         ) from error

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from explorer.data.datasets import (
 )
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.files import given_path
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
@@ -145,7 +145,7 @@ def _photos_to_judge(data: Any, split: str, seed: int) -> tuple[PhotoSet, str, s
     if not isinstance(data, (str, tuple, list)) and hasattr(data, "__getitem__"):  # one set, as it is
         return as_photos(data), type(data).__name__, "all", []
     if split == "all" and isinstance(data, (str, os.PathLike)) and data not in BUNDLED:
-        folder = Path(data).expanduser()
+        folder = given_path(data, "data")
         if folder.is_dir() and not any((folder / name).is_dir() for name in TRAIN_NAMES):
             photos, notes = photos_in(folder)
             if not len(photos):

@@ -11,6 +11,7 @@ for. So one can also be made of somebody else's probabilities.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from explorer.data.datasets import PhotoSet
 from explorer.data.tables import safe_cell
+from explorer.files import given_path, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -431,12 +433,13 @@ class Evaluation:
 
         A name that a spreadsheet would take for a formula has an apostrophe in front.
         """
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["name", "file", "true", "predicted", "probability", "loss", "right"])
-            for row in self.rows:
-                writer.writerow(list(map(safe_cell, (row.name, row.file, row.true, row.predicted, row.probability, row.loss,
-                                                     int(row.right)))))
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(["name", "file", "true", "predicted", "probability", "loss", "right"])
+        for row in self.rows:
+            writer.writerow(list(map(safe_cell, (row.name, row.file, row.true, row.predicted, row.probability, row.loss,
+                                                 int(row.right)))))
+        write_text(given_path(path), file.getvalue())
 
     def plot_confusion(self) -> Figure:
         """The confusion matrix; shades are shares of the true class. Raises ValueError for multi-label."""

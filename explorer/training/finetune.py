@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from explorer._threads import thread_count
 from explorer.data.datasets import PhotoSet, Splits, open_data, without_broken
 from explorer.data.transforms import resolve_data_config
+from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import mostly_convolutions, optimize
@@ -38,12 +39,14 @@ from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.checks import check_data, check_learning, check_place, optimizer_for
+from explorer.training.claim import Claim, teacher_of
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
+from explorer.training.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
 from explorer.training.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.loop import NoNumber, State, TrainingError, weights_of
 from explorer.training.loop import train as loop
 from explorer.training.recipe import TRAIN, Recipe
-from explorer.training.run import RUNS, Run
+from explorer.training.run import RUNS, Listener, Run
 from explorer.training.schedule import SCHEDULES
 from explorer.training.sources import Classifier, FeatureSource, PhotoSource, Source, cache_features, drawn_by
 
@@ -89,18 +92,15 @@ def finetune(
     device:   where to train; by default where the model is, for a name the GPU if there is one
 
     Raises ValueError for settings that can't be, DataError for data that can't be learnt from, WeightsError where weights
-    can't be had, TrainingError for a run_dir that holds another run. What goes wrong later is raised by `run.wait()`.
+    can't be had, TrainingError for a run_dir that holds another run and for a model that another run is teaching, DiskError
+    for a run_dir that can't be written. What goes wrong later is raised by `run.wait()`.
     """
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as explorer.training.print_progress().")
     plan = make_plan(model, data, epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size, optimizer=optimizer,
                      schedule=schedule, augment=augment, seed=seed, run_dir=run_dir, resume=resume, pretrained=pretrained,
                      input_size=input_size, device=device, name=name, **settings)
-    job = Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume)
-    run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder, name=plan.name,
-              listeners=[on_event] if on_event else [])
-    RUNS.add(run)
-    return run.start()
+    return launch(plan, lambda: Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume).events, [on_event] if on_event else [])
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,23 @@ class Plan:
     folder: Path | None
     resume: bool
     name: str
+    claim: Claim
+
+
+def launch(plan: Plan, work: Callable[[], Callable[[Run], Iterator[Event]]], listeners: Sequence[Listener] = (), *,
+           writes: bool = True) -> Run:
+    """Start a run that was planned. What it has claimed is given back when it ends, or where it can't begin.
+
+    work: gives the function that the run's thread follows;  writes: False for all but one of several processes
+    """
+    try:
+        run = Run(plan.net, plan.splits, plan.recipe, plan.claim.around(work()), folder=plan.folder if writes else None,
+                  name=plan.name, listeners=listeners, claim=plan.claim)
+        RUNS.add(run)
+        return run.start()
+    except BaseException:
+        plan.claim.release()
+        raise
 
 
 def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_dir: str | os.PathLike | None = None,
@@ -131,54 +148,86 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     check_place(device, input_size)
     splits = open_data(data, seed=recipe.seed)
     check_data(recipe, splits)
-    folder = None if run_dir is None else Path(run_dir).expanduser()
-    if folder is not None and writes:
-        _claim(folder, recipe, resume)
-    net = model_for(model, splits, recipe, pretrained, device, input_size)
-    check_learning(recipe, splits, net, workers=workers)
+    folder = None if run_dir is None else given_path(run_dir, "run_dir")
+    if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
+        raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
+                            "copy.deepcopy(model).")
+    net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
-    if folder is not None and writes:
-        checkpoint.write_json(folder / checkpoint.MODEL, {
-            "run": name, "name": model if isinstance(model, str) else net.config.architecture,
-            "by_name": isinstance(model, str), "pretrained": pretrained, "data": splits.name, "labels": list(splits.classes),
-            "channels": input_size[0] if input_size is not None and input_size[0] != 3 else None,
-            "config": net.config.as_timm(),
-        })
-    return Plan(net, splits, recipe, folder, resume, name)
+    goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
+    claim = Claim(net, folder if writes else None, name=name)
+    identity = None
+    if claim.folder is not None:
+        identity = identity_of(net, splits, recipe, input_size)
+        claim.notes = _check(folder, goes_on, identity, net)
+        if goes_on:
+            identity = began_as(folder, identity)
+        claim.check = lambda again: _check(folder, goes_on or again and (folder / checkpoint.LAST).is_file(), identity, net)
+    claim.take()
+    try:
+        # From here on the folder and the model are this run's.
+        net = made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
+        check_learning(recipe, splits, net, workers=workers)
+        if identity is not None:
+            claim.facts = {checkpoint.RECIPE: recipe.as_dict(), checkpoint.IDENTITY: identity.facts, checkpoint.MODEL: {
+                "run": name, "name": model if isinstance(model, str) else net.config.architecture,
+                "by_name": isinstance(model, str), "pretrained": pretrained, "data": splits.name, "labels": list(splits.classes),
+                "channels": input_size[0] if input_size is not None and input_size[0] != 3 else None,
+                "config": net.config.as_timm(),
+            }}
+            claim.write()
+    except BaseException:
+        claim.release()
+        raise
+    return Plan(net, splits, recipe, folder, resume, name, claim)
 
 
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the folder this run's own, or see that it is. Raises TrainingError for another run's."""
-    there = folder / checkpoint.RECIPE
-    if resume and there.is_file():
-        before = json.loads(there.read_text(encoding="utf-8"))
-        differs = [key for key, value in recipe.as_dict().items() if key not in ("epochs", "threads", "save_every", "patience")
-                   and json.loads(json.dumps(value)) != before.get(key)]
-        if differs:
-            key = differs[0]
-            raise TrainingError(f"The run in '{folder}' was started with {key}={before.get(key)!r}, not {recipe.as_dict()[key]!r}: "
-                                "a resumed run keeps its settings. Give the old ones, or another run_dir.")
-    elif there.is_file() and (folder / checkpoint.LAST).is_file():
+def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) -> list[str]:
+    """See that the folder is free, or is this run's: sentences for the reader of the result. Only reads.
+
+    Raises TrainingError for another run's folder, and for one with files that a run would write over.
+    """
+    if goes_on:
+        return compare(folder, identity, net)
+    if folder.exists() and not folder.is_dir():
+        raise TrainingError(f"run_dir '{folder}' is a file. Give a folder, or a name that is free.")
+    if (folder / checkpoint.RECIPE).is_file() and (folder / checkpoint.LAST).is_file():
         raise TrainingError(f"'{folder}' holds a run already. Add resume=True to go on with it, or give another run_dir.")
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(there, recipe.as_dict())
+    if (strange := others_file(folder)) is not None:
+        raise TrainingError(f"'{folder}' holds a {strange} that no run has written, and that a run would write over. {ADVICE}")
+    return []
 
 
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes, drawn by the seed."""
+    net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
+    return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
+
+
+def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+               input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
+    """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
+    if isinstance(model, str):
+        extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
+        with drawn_by(recipe.seed, -2):
+            net = create_model(model, pretrained=pretrained, num_classes=len(splits.classes), **extra)
+        return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(model, VisionModel):
+        return model, device
+    raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: explorer.wrap(module).")
+
+
+def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any, input_size: tuple[int, int, int] | None, *,
+               named: bool) -> VisionModel:
+    """The model with a classifier for these classes, drawn by the seed where it is fresh, and frozen as the recipe says.
+
+    named: it was made by its name, for these classes
+    """
     classes = len(splits.classes)
     with drawn_by(recipe.seed, -2):
-        if isinstance(model, str):
-            extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
-            net = create_model(model, pretrained=pretrained, num_classes=classes, **extra)
-            device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        elif isinstance(model, VisionModel):
-            net = model
-            if net.num_classes != classes or (net.config.labels or splits.classes) != splits.classes:
-                net.reset_classifier(classes)
-        else:
-            raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: explorer.wrap(module).")
+        if not named and (net.num_classes != classes or (net.config.labels or splits.classes) != splits.classes):
+            net.reset_classifier(classes)
     if device is not None:
         net.to(device)
     # What it becomes is no published set of weights any more.
@@ -332,8 +381,7 @@ class Job:
         try:
             path = checkpoint.save(self.folder, self.state)
         except OSError as error:
-            yield Note(f"The checkpoint could not be written ({error}). What was saved before is kept, and the run goes on: "
-                       "make room on the disk.")
+            yield Note(f"The checkpoint could not be written, and the run goes on; what was saved before is kept. {error}")
             return
         yield Saved(self.state.epoch, self.state.step, str(path))
 
@@ -353,7 +401,7 @@ class Job:
         try:
             run.kept.keep(epoch, weights, best=best)
         except OSError as error:
-            yield Note(f"The weights after epoch {epoch} could not be kept to come back to ({error}): make room on the disk.")
+            yield Note(f"The weights after epoch {epoch} could not be kept to come back to, and the run goes on. {error}")
 
     def _take_best(self, run: Run) -> None:
         """The best epoch's weights into the model, for whoever uses it now; the last ones are kept to go on from."""
@@ -501,11 +549,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with joined(options, sync) as team:
             plan = make_plan(**options, workers=team.world if team else 1, writes=team is None or team.rank == 0)
-            job = Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume, team)
             tells = team is None or team.rank == 0
-            run = Run(plan.net, plan.splits, plan.recipe, job.events, folder=plan.folder if tells else None, name=plan.name,
-                      listeners=[show] if tells else [])
-            run.start().wait()
+            run = launch(plan, lambda: Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume, team).events,
+                         [show] if tells else [], writes=tells)
+            run.wait()
             if save and tells:
                 print(f"Saved in '{run.save(save)}'.", flush=True)
     except (ValueError, TypeError, TrainingError, OSError) as error:

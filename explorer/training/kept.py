@@ -16,15 +16,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from explorer.files import make_folder, write_whole
 from explorer.models.contract import VisionModel
 from explorer.models.weights import LoadReport
-from explorer.training.checkpoint import write_whole
 
 MEMORY_BYTES = 256 * 1024**2  # of one run without a folder
 DISK_BYTES = 1024**3          # of one run_dir
 SAVED_BYTES = 16 * 1024**2    # that `Run.save` puts beside the model
 MOST = 200                    # epochs, however small
 FOLDER = "epochs"             # below a run_dir, and below what `Run.save` wrote
+OURS = r"[0-9]{4,9}\.safetensors"  # the names of the files in it
 
 
 def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
@@ -67,11 +68,11 @@ class KeptWeights:
             return tuple(sorted(self._epochs()))
 
     def keep(self, epoch: int, weights: dict[str, Tensor], *, best: bool = False) -> None:
-        """Keep weights that nobody changes any more as those after `epoch` epochs. Raises OSError for a full disk."""
+        """Keep weights that nobody changes any more as those after `epoch` epochs. Raises DiskError for a full disk."""
         if self.folder is not None:
             from safetensors.torch import save_file
 
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             tensors = {name: value.contiguous() for name, value in weights.items()}
             write_whole(self._path(epoch), lambda path: save_file(tensors, path, metadata={"format": "pt"}))
         with self._guard:
@@ -195,9 +196,8 @@ def name_epoch(model: VisionModel, run: str, epoch: int, epochs: int) -> None:
 
 
 def save_epochs(kept: KeptWeights, folder: Path) -> None:
-    """Put the kept epochs beside a saved model, where all of them together are small; what was there before goes."""
+    """Put the kept epochs beside a saved model, in a folder that has none yet, where all of them together are small."""
     saved = KeptWeights(folder / FOLDER, room=2 * SAVED_BYTES)
-    saved.forget(behind=-1)
     epochs = kept.checkpoints
     if epochs and len(epochs) * sum(value.nbytes for value in kept.weights(epochs[0]).values()) <= SAVED_BYTES:
         for epoch in epochs:

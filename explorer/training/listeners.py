@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
+from explorer.files import given_path
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Saved, Started, Stopped
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class TensorBoardListener:
             raise ModuleNotFoundError(
                 "TensorBoard is not installed. Install it with `pip install tensorboard`; without it, the same "
                 "figures are in run.history, and in history.jsonl of a run_dir.", name="tensorboard") from error
-        self.writer: Any = SummaryWriter(os.fspath(folder))
+        self.writer: Any = SummaryWriter(str(given_path(folder, "folder")))
 
     def __call__(self, event: Event) -> None:
         match event:

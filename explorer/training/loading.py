@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from explorer.files import given_path
 from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
@@ -92,7 +93,7 @@ def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> Load
     No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
     checkpoint; WeightsError where the frozen body's weights can't be had.
     """
-    folder = Path(path).expanduser()
+    folder = given_path(path)
     if (folder / "config.json").is_file():
         return _saved(folder, model)
     if (folder / checkpoint.RECIPE).is_file():

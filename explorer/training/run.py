@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer._threads import ends_with_python, wait_for
+from explorer.files import given_path, writing
 from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from explorer.data.datasets import Splits
     from explorer.models.contract import VisionModel
+    from explorer.training.claim import Claim
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Run(HasCheckpoints):
     """
 
     def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, work: Callable[[Run], Iterator[Event]], *,
-                 folder: Path | None = None, name: str = "", listeners: Sequence[Listener] = ()):
+                 folder: Path | None = None, name: str = "", listeners: Sequence[Listener] = (), claim: Claim | None = None):
         self.model, self.data, self.recipe, self.folder = model, data, recipe, folder
         self.labels = data.classes
         self.began_with = model.load_report.source if model.load_report is not None else "random weights"
@@ -63,7 +65,8 @@ class Run(HasCheckpoints):
         self.error: BaseException | None = None
         self.kept = KeptWeights(None if folder is None else folder / FOLDER)
         self.weights_now: Callable[[], dict[str, Tensor]] | None = None  # what learns, as it is: ask between two batches
-        self._work, self._listeners = work, list(listeners)
+        self._work, self._listeners, self._claim = work, list(listeners), claim
+        self._unwritten: list[str] = []  # lines of the history that a full disk did not take
         self._stop, self._thread = threading.Event(), None
         self.ended = threading.Event()  # set by the thread at its very end
         self.ended.set()
@@ -72,7 +75,10 @@ class Run(HasCheckpoints):
     # --- what a person does -----------------------------------------------------------------------------
 
     def start(self) -> Run:
-        """Begin, or go on after a stop. Raises TrainingError while it runs, or behind its end."""
+        """Begin, or go on after a stop.
+
+        Raises TrainingError while it runs, behind its end, and where another run has its folder or its model meanwhile.
+        """
         with self._guard:
             if self._thread is threading.current_thread() and not self.ended.is_set():
                 raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
@@ -83,6 +89,8 @@ class Run(HasCheckpoints):
             if self.state == "finished":
                 raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
             wait_for(self.ended)  # it may have told of its stop and not ended yet
+            if self._claim is not None:
+                self._claim.take()
             self._stop.clear()
             before = self.state, self.error
             # Not a daemon: Python would kill such a thread in mid-step at its end, which torch answers by aborting.
@@ -96,6 +104,8 @@ class Run(HasCheckpoints):
                 if thread.ident is None:  # it has not begun: Python ends, or there is no room for another thread
                     self.state, self.error = before
                     self.ended.set()
+                    if self._claim is not None:
+                        self._claim.release()
                 raise
         return self
 
@@ -130,10 +140,13 @@ class Run(HasCheckpoints):
         return self
 
     def save(self, path: str | Path) -> Path:
-        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..." open."""
+        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..." open.
+
+        Raises FileExistsError for a folder that holds something else, DiskError where it can't be written.
+        """
         from explorer.training.saving import save_run
 
-        return save_run(self, Path(path))
+        return save_run(self, given_path(path))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(event)` for each event from now on, in the run's thread; gives the function that ends it."""
@@ -190,11 +203,18 @@ class Run(HasCheckpoints):
                 log.exception("a listener of %s failed; it gets no more events", self.name)
 
     def _write_down(self, event: Event) -> None:
+        """A line in the history; what a full disk does not take waits for room, and the first time that is a note."""
+        waited = bool(self._unwritten)
+        self._unwritten.append(json.dumps(event.as_dict()))
         try:
-            with open(self.folder / checkpoint.HISTORY, "a", encoding="utf-8") as file:
-                file.write(json.dumps(event.as_dict()) + "\n")
+            with writing(self.folder / checkpoint.HISTORY):
+                checkpoint.append_lines(self.folder / checkpoint.HISTORY, self._unwritten)
         except OSError as error:
             log.warning("the history of %s can't be written: %s", self.name, error)
+            if not waited:
+                self.tell(Note(f"The history could not be written, and the run goes on; its lines are written when they can be. {error}"))
+        else:
+            self._unwritten = []
 
     def __repr__(self) -> str:
         best = self.best

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path, write_text
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare import ComparePanel
@@ -119,8 +120,8 @@ class Dashboard(W.VBox):
 
     def export_html(self, path: str | Path) -> Path:
         """Write the present state as a page of its own; the path of the file."""
-        path = Path(path)
-        path.write_text(page_html(self.session), encoding="utf-8")
+        path = given_path(path)
+        write_text(path, page_html(self.session))
         return path
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from explorer.training.events import Batch, Event, Finished, Note, Saved, Starte
 from explorer.training.run import Run
 from tests.cluster.conftest import SIZE, Nodes, small_net
 from tests.training.test_finetune import Splits, painted
+from tests.training.test_identity import contents
 
 SETTINGS = {"input_size": SIZE, "train": "all", "epochs": 30, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "save_every": 2,
             "class_weights": "balanced"}
@@ -36,9 +37,10 @@ class Story:
 
 
 def held_while(hold: Path):
-    """An augmentation that changes nothing, takes its time, and waits while the file is there."""
+    """An augmentation that changes nothing, takes its time while there is a story, and waits while the file is there."""
     def unchanged(photo: Image.Image) -> Image.Image:
-        time.sleep(0.01)
+        if hold.with_name("slow").exists():
+            time.sleep(0.01)
         while hold.exists():
             time.sleep(0.01)
         return photo
@@ -51,6 +53,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
 
     base = tmp_path_factory.mktemp("learning")
     hold, events, saved = base / "hold", [], []
+    (base / "slow").touch()
 
     def listen(event: Event) -> None:
         events.append(event)
@@ -71,6 +74,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
     finally:
         hold.unlink(missing_ok=True)
         run.stop()
+        (base / "slow").unlink()
     return Story(run, events, saved[0], base / "run")
 
 
@@ -95,10 +99,7 @@ def test_a_run_on_a_cluster_stops_when_asked(story):
 
 
 def test_one_process_with_the_whole_batch_takes_over_and_ends_in_the_weights_of_an_unbroken_run(story, colours):
-    def unchanged(photo: Image.Image) -> Image.Image:
-        return photo
-
-    alone = {"augment": unchanged, "batch_size": 8, "device": "cpu", "threads": 1, **SETTINGS}
+    alone = {"augment": held_while(story.folder.parent / "hold"), "batch_size": 8, "device": "cpu", "threads": 1, **SETTINGS}
     assert story.run.recipe.batch_size == 8
     resumed = explorer.finetune(small_net(1), colours, run_dir=story.folder, resume=True, **alone).wait()
     unbroken = explorer.finetune(small_net(), colours, **alone).wait()
@@ -107,6 +108,19 @@ def test_one_process_with_the_whole_batch_takes_over_and_ends_in_the_weights_of_
     for key in theirs:
         assert torch.allclose(mine[key], theirs[key], atol=1e-5), key
     assert [row["val_loss"] for row in resumed.history] == pytest.approx([row["val_loss"] for row in unbroken.history], abs=1e-5)
+
+
+def test_another_run_is_refused_before_a_worker_starts(story):
+    """case A1, on a cluster: what differs is said at the call, and the folder stays as it is."""
+    from explorer import cluster
+
+    before = contents(story.folder)
+    settings = {"workers": 2, "batch_size": 4, "sync_batchnorm": True, "run_dir": story.folder, "resume": True, **SETTINGS}
+    for sentence, model, seed in (("the photos of 'colours'", small_net(), 7), ("input channels 3, not 1", small_net(in_chans=1), 0)):
+        data = Splits("colours", painted(25, seed=seed), painted(11, seed=1))
+        with pytest.raises(explorer.training.TrainingError, match=f"{sentence}.*Give another run_dir, or empty this one"):
+            cluster.finetune(model, data, augment=held_while(story.folder.parent / "hold"), **settings)
+    assert contents(story.folder) == before
 
 
 def test_a_sentence_of_the_training_reaches_the_notebook_and_nothing_is_tried_again(nodes, colours):

@@ -27,6 +27,7 @@ from explorer.widgets.panels.finetune import next_name, number, planned_rates, w
 from explorer.widgets.panels.run_epochs import NOW, between_batches, caption, copy_of_model
 from explorer.widgets.panels.run_view import gap_note, how_far
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
+from tests.training.test_identity import contents
 
 SIZE = (3, 32, 32)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 210)}
@@ -351,6 +352,32 @@ def test_checkpoints_go_on_where_a_folder_was_cut_off(panel, tmp_path):
     second = finished(panel)
     assert [row["epoch"] for row in second.history] == [0, 1, 2, 3, 4]
     assert second.history[0]["val_loss"] == first.history[0]["val_loss"]
+
+
+def test_another_model_for_the_folder_of_a_run_is_a_sentence(panel, dash, tmp_path):
+    """case A1: the model was changed and the folder kept; the run went on with the other one's weights."""
+    panel.run_dir.value = str(tmp_path / "kept")
+    first = finished(panel)
+    before = contents(tmp_path / "kept")
+    dash.session.model = explorer.wrap(nn.Sequential(nn.Conv2d(3, 9, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                                     nn.Linear(9, 3)), input_size=SIZE)
+    assert dash.session.wait() is not False and panel.wait()
+    panel.start.click()
+    assert panel.wait()
+    assert 'role="alert"' in panel.problem.value and "was started with layers" in panel.problem.value, panel.problem.value
+    assert "Give another run_dir, or empty this one." in panel.problem.value
+    assert panel.session.run is first and contents(tmp_path / "kept") == before
+
+
+def test_a_model_that_a_cell_teaches_is_not_copied_in_mid_step(panel, dash, folder):
+    """case B6"""
+    run = finetune(dash.session.model, str(folder), epochs=100_000, train="all", threads=1, name="of a cell", device="cpu")
+    try:
+        panel.start.click()
+        assert panel.wait()
+        assert "of a cell is teaching the model on the screen at present" in panel.problem.value
+    finally:
+        run.stop()
 
 
 # --- going through the epochs ------------------------------------------------------------------------------------

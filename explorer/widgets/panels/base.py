@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path, write_whole
 from explorer.widgets import export
 from explorer.widgets.parts.panel_tools import FORMATS, PanelTools, offers_of
 from explorer.widgets.session import Session
@@ -122,8 +123,9 @@ class Panel(W.VBox):
 
     def save_figure(self, path: str | Path) -> Path:
         """Write what "Export figure" gives, in the format that the file's ending names; the path of the file."""
-        path = Path(path)
-        path.write_bytes(self.exported(path.suffix.lstrip(".").lower()))
+        path = given_path(path)
+        content = self.exported(path.suffix.lstrip(".").lower())
+        write_whole(path, lambda beside: beside.write_bytes(content))
         return path
 
     def _figure_now(self) -> Any:

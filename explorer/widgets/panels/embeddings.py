@@ -18,6 +18,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path
 from explorer.inspection import draw
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -255,7 +256,7 @@ class EmbeddingsPanel(Panel):
             text = self.folder.value.strip()
             if not text:
                 raise ValueError("Type the path of a folder with photos; with one folder a class they can be probed, too.")
-            path = str(Path(text).expanduser())
+            path = str(given_path(text, "the folder"))
             return path, literal(path), Path(path).name
         if not self.photos:
             raise ValueError("The gallery has no photos: choose others beside 'Photos'.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from explorer.files import given_path
 from explorer.widgets.panels.run_view import between_batches
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import model_lines
@@ -82,7 +82,7 @@ def photos_of(run: Any, photos: str, folder: str) -> tuple[Any, str]:
         return photos, repr(photos)
     if not folder.strip():
         raise ValueError("Type the path of a folder that holds one folder of photos for each class.")
-    path = str(Path(folder.strip()).expanduser())
+    path = str(given_path(folder.strip(), "the folder"))
     return path, repr(path)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learns_tree import LearnsTree
@@ -269,7 +270,7 @@ class FinetunePanel(Panel):
             return self.data.value
         if not self.folder.value.strip():
             raise ValueError("Type the path of a folder that holds one folder of photos for each class.")
-        return Path(self.folder.value.strip()).expanduser()
+        return given_path(self.folder.value.strip(), "the folder")
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `finetune` that the controls stand for. Raises ValueError for what is no number."""
@@ -524,15 +525,18 @@ class FinetunePanel(Panel):
         """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
         from explorer.models.factory import is_model
         from explorer.training.checkpoint import LAST
+        from explorer.training.claim import teacher_of
 
         session, model = self.session, self.session.model
+        if model is not None and (by := teacher_of(model)):  # started in a cell: its weights are on the move
+            raise ValueError(f"{by} is teaching the model on the screen at present. Stop it first; it can be resumed later.")
         if getattr(session.run, "running", False):
             raise ValueError(f"{session.run.name} is learning. Stop it first; it can be resumed later.")
         if model is None:
             raise ValueError("There is no model yet: open one in the picker.")
         settings = self.settings()
         splits = self._open_data(download=True)
-        folder = Path(self.run_dir.value.strip()).expanduser() if self.run_dir.value.strip() else None
+        folder = given_path(self.run_dir.value.strip(), "the folder") if self.run_dir.value.strip() else None
         if folder is not None and name:  # a second run has a folder of its own beside the first one's
             folder = second_folder(folder)
         scratch = self.scratch.value if scratch is None else scratch
@@ -596,7 +600,7 @@ class FinetunePanel(Panel):
         options = {name: value for name, value in settings.items() if name in ("epochs", "train") or value != usual[name]}
         options |= {} if session.input_size is None else {"input_size": session.input_size}
         if self.run_dir.value.strip():
-            folder = Path(self.run_dir.value.strip()).expanduser()
+            folder = given_path(self.run_dir.value.strip(), "the folder")
             options |= {"run_dir": str(folder)} | ({"resume": True} if (folder / LAST).is_file() else {})
         lines = ["import explorer", ""]
         if self.scratch.value:

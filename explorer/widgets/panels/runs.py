@@ -14,6 +14,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.finetune import run_caption
 from explorer.widgets.panels.run_epochs import copy_of_model
@@ -289,7 +290,7 @@ class RunsPanel(Panel):
     def _read_folder(self, _change: Any = None) -> None:
         text = self.folder.value.strip()
         try:
-            past = past_runs(Path(text).expanduser()) if text else []
+            past = past_runs(given_path(text, "the folder")) if text else []
         except (ValueError, OSError) as error:
             self._say(str(error), wrong=True)
             return
