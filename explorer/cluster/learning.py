@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.cluster.connection import ClusterError, connect
-from explorer.data.datasets import Splits, open_data
+from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.training import checkpoint
@@ -232,6 +232,7 @@ def _work(config: dict[str, Any]) -> None:
             raise TrainingError(f"'{data}' has other photos on {where}: {len(splits.train)} and {len(splits.val)}, not "
                                 f"{config['photos'][0]} and {config['photos'][1]}. All computers must see the same folder.")
         net = ray.get(config["model"]).to(get_device())
+        splits = ordered_as(net.config.labels, splits)  # as in the notebook: the classifier goes by that order
         recipe = replace(config["recipe"], threads=config["recipe"].threads or config["cpus"])
         job = Job(net, splits, recipe, folder, True, team)
         run = Run(net, splits, recipe, job.events)

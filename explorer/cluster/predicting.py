@@ -27,7 +27,7 @@ from torch import Tensor
 
 from explorer._threads import thread_count
 from explorer.cluster.connection import ClusterError, connect, find_ray
-from explorer.data.folders import PICTURE_SUFFIXES, natural
+from explorer.data.folders import CLUTTER, PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.files import given_path
@@ -258,11 +258,11 @@ def _is_local(system: Any) -> bool:
 
 
 def _pictures(system: Any, root: str) -> list[str]:
-    """Names below `root` of all picture files, in natural order; nothing whose name begins with a dot."""
+    """Names below `root` of all picture files, in natural order; nothing hidden, or left by a program."""
     start = f"{root}/" if root else ""
     names = [path.removeprefix(start) for path in system.find(root)]
     found = [name for name in names if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
-             and not any(part.startswith(".") for part in PurePosixPath(name).parts)]
+             and not any(part.startswith(".") or part.lower() in CLUTTER for part in PurePosixPath(name).parts)]
     if not found:
         raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other kinds). Give a folder of photos, "
                                 "or an address such as s3://bucket/photos.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
+    "collection": ["FolderDescription", "describe"],
     "images": ["ImageError", "load_image"],
     "transforms": ["Step", "create_transform", "crop_box", "network_view", "preprocessing_steps",
                    "resolve_data_config", "resolve_model_data_config"],

@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,14 @@ from PIL import Image
 from explorer._threads import thread_count
 from explorer.files import given_path
 
-from .folders import find_pictures
+from .collection import FolderDescription, describe, existing_folder, role_of
+from .folders import NAMED, DataError, listed
 from .images import ImageError, load_image
+from .labels import match_names
+from .rows import FromDataset, Label, labels_of_rows
 from .samples import assets_dir
 
 BUNDLED = ("flowers5", "flowers5_nano")
-TRAIN_NAMES, VAL_NAMES = ("train", "training"), ("val", "valid", "validation", "test")
-NAMED = 5  # how many files a note names; the rest it counts
-
-
-class DataError(ValueError):
-    """Data that can't be learnt from; the message is one sentence with what to do next."""
-
-
-Label = int | tuple[int, ...]  # one class, or all that a photo shows (multi-label)
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class PhotoSet(Sequence):
 
     classes: names in index order; labels: one class index a photo, or a tuple of them (`multi_label`)
     names:   what to call each photo, for its file a path below the folder
-    open_one: index -> PIL image; raises ImageError for a broken one
+    open_one: index -> PIL image; raises ImageError for a broken one. What is made here can be pickled
     files:   the path of each photo, empty where they have none
     """
 
@@ -70,8 +64,26 @@ class PhotoSet(Sequence):
     def subset(self, indices: Sequence[int]) -> PhotoSet:
         """The photos at `indices`, in that order."""
         chosen = tuple(indices)
+        files = tuple(self.files[i] for i in chosen) if self.files else ()
+        opens_files = isinstance(self.open_one, FromFiles) and self.open_one.files == self.files
         return PhotoSet(self.classes, tuple(self.labels[i] for i in chosen), tuple(self.names[i] for i in chosen),
-                        lambda i: self.open_one(chosen[i]), tuple(self.files[i] for i in chosen) if self.files else ())
+                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files)
+
+    def with_classes(self, classes: Sequence[str], called: str = "The data") -> PhotoSet:
+        """The same photos with the labels that they have among `classes`, told by name in whatever order.
+
+        Raises DataError, in which they are `called` so, where a photo is of none of these classes.
+        """
+        if tuple(classes) == self.classes:
+            return self
+        places = match_names(classes, self.classes)
+        counts = self.counts()
+        if strange := [name for name, place in zip(self.classes, places) if place is None and counts[name]]:
+            raise DataError(f"{called} has classes that are unknown elsewhere ({listed(strange)}): expected "
+                            f"{listed(classes)}.")
+        moved = tuple(tuple(places[i] for i in label) if isinstance(label, tuple) else places[label]
+                      for label in self.labels)
+        return replace(self, classes=tuple(classes), labels=moved)
 
     def counts(self) -> dict[str, int]:
         """Photos of each class."""
@@ -83,13 +95,51 @@ class PhotoSet(Sequence):
 
 
 @dataclass(frozen=True)
+class FromFiles:
+    """Opens the photo of an index from its file."""
+
+    files: tuple[Path, ...] = field(repr=False)
+
+    def __call__(self, index: int) -> Image.Image:
+        return load_image(self.files[index])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Opens some of another's photos, under new indices."""
+
+    open_one: Callable[[int], Image.Image]
+    indices: tuple[int, ...] = field(repr=False)
+
+    def __call__(self, index: int) -> Image.Image:
+        return self.open_one(self.indices[index])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Opens the photos of one set, and behind its last one those of another."""
+
+    first: PhotoSet
+    second: PhotoSet
+
+    def __call__(self, index: int) -> Image.Image:
+        cut = len(self.first)
+        return self.first.open_one(index) if index < cut else self.second.open_one(index - cut)
+
+
+@dataclass(frozen=True)
 class Splits:
-    """What to learn from and what to judge by. notes: sentences on what was left out, and how it was split."""
+    """What to learn from and what to judge by.
+
+    notes:   sentences on what was left out, and how it was split
+    folders: the names of the two folders, where somebody has split the photos into folders; else ""
+    """
 
     name: str
     train: PhotoSet
     val: PhotoSet
     notes: tuple[str, ...] = ()
+    folders: tuple[str, str] = ("", "")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,31 +153,34 @@ class Splits:
 def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0) -> Splits:
     """Splits of anything that `finetune` takes.
 
-    data: "flowers5", "flowers5_nano" (bundled), "cifar10"; a folder of class folders, with or without train/ and val/;
-          a PyTorch dataset of (picture, class index), which is split; a pair of folders, datasets or PhotoSets (train, val)
+    data: "flowers5", "flowers5_nano" (bundled), "cifar10"; a folder, read as `describe` says: class folders,
+          with or without train/ and val/; a PyTorch dataset of (picture, class), which is split; a pair of
+          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits
     val_share, seed: how much of each class is held out where nobody has split, and by which draw
 
-    Pictures are opened later; what is no picture by its name is counted in the notes. Raises DataError for a folder
-    without class folders, an unknown name, classes that differ between the two parts, or a part without photos.
+    Pictures are opened later; what is left out, and why, is in the notes. Raises DataError for what can't be
+    learnt from: a folder without class folders, an unknown name, classes that differ between the two parts,
+    labels that mean no class.
     """
     if isinstance(data, Splits):
         return data
     if not 0 < val_share < 1:
         raise DataError(f"val_share is {val_share}: give the share to hold out, such as 0.2.")
-    if isinstance(data, tuple | list) and len(data) == 2:
+    if isinstance(data, Mapping):
+        return _by_name(data, val_share, seed)
+    # Two rows are no pair of datasets.
+    rows = isinstance(data, list) and all(isinstance(row, tuple | Mapping) for row in data)
+    if isinstance(data, tuple | list) and len(data) == 2 and not rows:
         return _pair(*data)
     if isinstance(data, str) and data in BUNDLED:
-        return _from_folder(assets_dir() / "data" / data, data, val_share, seed)
+        return _from_folder(describe(assets_dir() / "data" / data), data, val_share, seed)
     if isinstance(data, str) and data.lower() in ("cifar10", "cifar-10"):
         return cifar10()
     if isinstance(data, (str, os.PathLike)):
-        folder = given_path(data, "data")
-        if not folder.is_dir():
-            raise DataError(f"There is no folder '{folder}'. Give a folder of class folders, or one of the names "
-                            f"{', '.join(BUNDLED)}, cifar10.")
-        return _from_folder(folder, folder.name, val_share, seed)
+        folder = existing_folder(data, "data", f", or one of the names {', '.join(BUNDLED)}, cifar10")
+        return _from_folder(describe(folder), folder.name or folder.resolve().name, val_share, seed)
     photos = as_photos(data)
-    return _held_out(type(data).__name__, photos, val_share, seed, ())
+    return _held_out(type(data).__name__, photos, val_share, seed, _gaps(photos))
 
 
 # --- folders --------------------------------------------------------------------------------------------------
@@ -136,40 +189,41 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0) -> Splits:
 def photos_in(folder: str | os.PathLike, classes: Sequence[str] | None = None) -> tuple[PhotoSet, tuple[str, ...]]:
     """(the photos of a folder that holds one folder a class, notes). Classes are in the order of their names.
 
-    classes: what they must be called, where that is known. Raises DataError for a folder without class folders.
+    classes: what they must be called, where that is known. Raises DataError for a folder without class
+    folders, or one that holds several parts.
     """
-    folder = given_path(folder, "folder")
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not found:
-        raise DataError(f"'{folder}' holds no class folders. Put the photos of each class into a folder with its name.")
-    if classes is not None and set(found) - set(classes):
-        strange = ", ".join(sorted(set(found) - set(classes))[:NAMED])
-        raise DataError(f"'{folder}' has classes that are unknown elsewhere ({strange}): expected {', '.join(classes)}.")
-    files, labels, others = [], [], 0
-    names = tuple(classes or found)
-    for index, name in enumerate(names):
-        pictures, rest = find_pictures(folder / name) if (folder / name).is_dir() else ([], 0)
-        files += pictures
-        labels += [index] * len(pictures)
-        others += rest
-    photos = tuple(files)
-    notes = (f"{others} file{'s' * (others != 1)} in '{folder.name}' "
-             f"{'are no pictures' if others != 1 else 'is no picture'} by name: left out.",) if others else ()
-    return PhotoSet(names, tuple(labels), tuple(p.relative_to(folder).as_posix() for p in photos),
-                    lambda i: load_image(photos[i]), photos), notes
+    described = describe(folder)
+    if not described.parts:
+        raise DataError(described.problem)
+    if described.splits:
+        parts = ", ".join(f"'{path}'" for path in described.splits.values())
+        raise DataError(f"'{folder}' holds {listed(list(described.splits))}: give one of its folders, "
+                        f"{parts}.")
+    photos = labelled(described)
+    return photos if classes is None else photos.with_classes(classes, f"'{folder}'"), described.sentences
 
 
-def _from_folder(folder: Path, name: str, val_share: float, seed: int) -> Splits:
-    train = next((folder / n for n in TRAIN_NAMES if (folder / n).is_dir()), None)
-    val = next((folder / n for n in VAL_NAMES if (folder / n).is_dir()), None)
-    if train is None:
-        photos, notes = photos_in(folder)
-        return _held_out(name, photos, val_share, seed, notes)
-    photos, notes = photos_in(train)
+def labelled(described: FolderDescription, role: str | None = None) -> PhotoSet:
+    """The photos of one part of a folder, or of all of them. role: as in `Part`"""
+    parts = [part for part in described.parts if role in (None, part.role)]
+    several = len(parts) > 1  # told apart by the folder
+    names = tuple(f"{described.place(part)}/{name}" if several else name for part in parts
+                  for name in part.names)
+    files = tuple(file for part in parts for file in part.files)
+    return PhotoSet(described.classes, tuple(label for part in parts for label in part.labels), names,
+                    FromFiles(files), files)
+
+
+def _from_folder(described: FolderDescription, name: str, val_share: float, seed: int) -> Splits:
+    if described.problem:
+        raise DataError(described.problem)
+    train = described.part("train") or described.part("all")
+    val = described.part("val") or described.part("test")
     if val is None:
-        return _held_out(name, photos, val_share, seed, notes)
-    judged, more = photos_in(val, photos.classes)
-    return _checked(Splits(name, photos, judged, notes + more))
+        return _held_out(name, labelled(described, train.role), val_share, seed, described.sentences)
+    return _checked(Splits(name, labelled(described, train.role), labelled(described, val.role),
+                           described.sentences,
+                           (described.place(train), described.place(val))))
 
 
 def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: tuple[str, ...]) -> Splits:
@@ -204,56 +258,50 @@ def _checked(splits: Splits) -> Splits:
 
 def _pair(train: Any, val: Any) -> Splits:
     notes: tuple[str, ...] = ()
-    parts, classes = [], None
+    parts: list[PhotoSet] = []
     for part in (train, val):
+        classes = parts[0].classes if parts else None
         if isinstance(part, (str, os.PathLike)):
             photos, more = photos_in(part, classes)
             notes += more
         else:
-            photos = as_photos(part)
-        classes = classes or photos.classes
+            photos = as_photos(part) if classes is None else as_photos(part).with_classes(classes)
         parts.append(photos)
     name = Path(train).name if isinstance(train, (str, os.PathLike)) else type(train).__name__
-    return _checked(Splits(name, *parts, notes))
+    return _checked(Splits(name, *parts, tuple(dict.fromkeys((*notes, *_gaps(parts[0]))))))
+
+
+def _by_name(data: Mapping[str, Any], val_share: float, seed: int) -> Splits:
+    """A dict of splits, as some libraries keep their sets."""
+    roles = {found[0]: part for name, part in data.items()
+             if isinstance(name, str) and (found := role_of(name)) is not None}
+    if "train" not in roles:
+        raise DataError(f"The dict has the keys {listed([str(name) for name in data])}: expected 'train', "
+                        "and 'val' or 'test', each with a dataset of (picture, class).")
+    val = roles.get("val", roles.get("test"))
+    if val is None:
+        return open_data(roles["train"], val_share=val_share, seed=seed)
+    return _pair(roles["train"], val)
+
+
+def _gaps(photos: PhotoSet) -> tuple[str, ...]:
+    """A note on classes that a dataset names or counts, but has no photos of."""
+    missing = [name for name, count in photos.counts().items() if not count]
+    return (f"There is no photo of {listed(missing)} to learn from.",) if missing else ()
 
 
 def as_photos(dataset: Any) -> PhotoSet:
-    """A PhotoSet of a PyTorch dataset of (picture, class index), such as torchvision's.
+    """A PhotoSet of a PyTorch dataset of (picture, class), such as torchvision's, or of "image" and "label".
 
-    Its own transform should be left away: explorer prepares the photos for the model. Class names come from `classes`,
-    labels from `targets` or `labels` where the dataset has them; otherwise every item is opened once for its label.
+    Its own transform should be left away: explorer prepares the photos for the model. Class names and labels
+    come from the dataset where it has them, also through Subset, random_split and ConcatDataset; otherwise
+    every item is opened once for its label. Labels are class indices from 0, names, or rows of 0 and 1, one
+    a class. Raises DataError that names the row for any other.
     """
     if isinstance(dataset, PhotoSet):
         return dataset
-    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-        raise DataError(f"Expected a folder, a name or a dataset of (picture, class index), not {type(dataset).__name__}.")
-    given = getattr(dataset, "targets", None)
-    given = getattr(dataset, "labels", None) if given is None else given
-    labels = _labels(given if given is not None and len(given) == len(dataset) else
-                     [dataset[i][1] for i in range(len(dataset))])
-    highest = max((max(label) if isinstance(label, tuple) else label for label in labels), default=-1)
-    names = getattr(dataset, "classes", None) or [f"class {i}" for i in range(highest + 1)]
-    if highest >= len(names):
-        raise DataError(f"{type(dataset).__name__} has the label {highest} and {len(names)} class names: labels count from 0.")
-
-    def open_one(index: int) -> Image.Image:
-        return load_image(dataset[index][0])
-
-    return PhotoSet(tuple(map(str, names)), labels, tuple(f"photo {i}" for i in range(len(labels))), open_one)
-
-
-def _labels(given: Iterable[Any]) -> tuple[Label, ...]:
-    """Whole numbers, or tuples of them; a row of 0 and 1 is taken for the classes that a photo shows."""
-    labels: list[Label] = []
-    for label in given.tolist() if hasattr(given, "tolist") else given:
-        label = label.tolist() if hasattr(label, "tolist") else label
-        if isinstance(label, int):
-            labels.append(label)
-        elif isinstance(label, (list, tuple)) and all(value in (0, 1) for value in label):
-            labels.append(tuple(i for i, value in enumerate(label) if value))
-        else:
-            raise DataError(f"A label is {label!r}: expected a class index, or a row of 0 and 1, one a class.")
-    return tuple(labels)
+    labels, names = labels_of_rows(dataset)
+    return PhotoSet(names, labels, tuple(f"photo {i}" for i in range(len(labels))), FromDataset(dataset))
 
 
 def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> Splits:
@@ -303,6 +351,17 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
         return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
 
 
+def ordered_as(classes: Sequence[str], splits: Splits) -> Splits:
+    """The splits with their classes in this order and spelling, where they are the same by name; else as they are.
+
+    A model that was trained elsewhere has an order of its own, and its classifier goes by that.
+    """
+    places = match_names(classes, splits.classes)
+    if len(classes) != len(splits.classes) or None in places:
+        return splits
+    return replace(splits, train=splits.train.with_classes(classes), val=splits.val.with_classes(classes))
+
+
 def without_broken(splits: Splits) -> Splits:
     """The splits without photos that can't be opened, each of them named in the notes (the first few of many)."""
     parts, notes = [], list(splits.notes)
@@ -312,7 +371,14 @@ def without_broken(splits: Splits) -> Splits:
         if len(broken) > NAMED:
             notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened.")
         parts.append(photos.subset([i for i in range(len(photos)) if i not in broken]) if broken else photos)
-    return _checked(Splits(splits.name, *parts, tuple(notes)))
+    return _checked(replace(splits, train=parts[0], val=parts[1], notes=tuple(notes)))
+
+
+def joined(first: PhotoSet, second: PhotoSet) -> PhotoSet:
+    """Two sets of the same classes, one behind the other."""
+    return PhotoSet(first.classes, first.labels + second.labels, first.names + second.names,
+                    Joined(first, second),
+                    first.files + second.files if first.files and second.files else ())
 
 
 def duplicates(splits: Splits) -> list[tuple[str, str]]:

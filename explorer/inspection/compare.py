@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from explorer.data.datasets import BUNDLED, TRAIN_NAMES, VAL_NAMES, PhotoSet, Splits, open_data, photos_in
-from explorer.data.folders import find_pictures
+from explorer.data.collection import describe
+from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
-from explorer.data.labels import imagenet_labels
+from explorer.data.labels import class_key, imagenet_labels
 from explorer.inspection.compare_facts import ModelRow
 from explorer.inspection.comparison import (
     FEW,
@@ -32,7 +32,6 @@ from explorer.inspection.comparison import (
     MOST_LOOKS,
     Comparison,
     Progress,
-    class_key,
     counted,
     distinct,
     first_answers,
@@ -344,15 +343,15 @@ class _Photos:
 
 def _in_folder(folder: Path) -> tuple[Any, tuple[str, ...]]:
     """(labelled photos where there is one folder a class, else the list of files; notes)."""
-    below = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    if any(entry.name in (*TRAIN_NAMES, *VAL_NAMES) for entry in below):
+    described = describe(folder)
+    if described.splits and not described.problem:
         return open_data(folder), ()
-    files, others = find_pictures(folder)
-    ignored = (f"{counted(others, 'file')} in the folder {'is' if others == 1 else 'are'} no picture by name: left out.",) \
-        if others else ()
-    if below and not any(file.parent == folder for file in files):
-        return photos_in(folder)
-    return files, ignored
+    if described.parts and not any(file.parent == folder for file in described.photos):
+        return labelled(described), described.sentences
+    # A folder of photos with folders in it is looked at whole: nothing is left out for having no class.
+    unclear = (described.problem,) if any(file.parent != folder
+                                          for file in described.photos) and not described.parts else ()
+    return list(described.photos), (*(str(one) for one in described.left_out if not one.photos), *unclear)
 
 
 def _name(image: Any, number: int) -> str:

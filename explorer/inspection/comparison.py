@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from explorer.data.labels import class_key
 from explorer.data.tables import safe_cell
 from explorer.files import given_path, write_text
 from explorer.inspection.compare_facts import ACCURACIES, COLUMNS, COSTS, ClassRow, ModelRow, Point, pareto_front
@@ -370,11 +371,6 @@ class Comparison:
 
 
 # --- small things, for the files beside this too ----------------------------------------------------------------
-
-
-def class_key(label: str) -> str:
-    """What two spellings of one class name have in common."""
-    return " ".join(label.replace("_", " ").split()).casefold()
 
 
 def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = True) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.data.datasets import BUNDLED, TRAIN_NAMES, VAL_NAMES, PhotoSet, Splits, open_data, photos_in
-from explorer.data.folders import find_pictures
+from explorer.data.collection import describe
+from explorer.data.datasets import BUNDLED, PhotoSet, Splits, joined, labelled, open_data
+from explorer.data.folders import printable
 from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
@@ -137,22 +139,17 @@ def _both(train: PhotoSet, val: PhotoSet) -> Collection:
 
 
 def _of_folder(folder: Path) -> Collection:
-    """With labels where the folder holds one folder a class, or `train/` and `val/` with these; else without."""
-    pictures, _ = find_pictures(folder)
-    if not pictures:
+    """With labels where all photos have one, as `describe` says, of two classes at least; else without."""
+    described = describe(folder)
+    if not described.photos:
         raise ValueError(f"'{folder}' holds no photos, nor do its subfolders: give a folder with some.")
-    below = [file.relative_to(folder).parts[:-1] for file in pictures]
-    inside = {parts[0] for parts in below if parts}
-    train, val = (next((n for n in names if n in inside), None) for names in (TRAIN_NAMES, VAL_NAMES))
-    if train and val and inside == {train, val} and all(len(parts) > 1 for parts in below):
-        learnt, _ = photos_in(folder / train)
-        judged, _ = photos_in(folder / val)
-        if learnt.classes == judged.classes:
-            return _both(learnt, judged)
-    if len(inside) > 1 and all(below):
-        return _of_photo_set(photos_in(folder)[0])
-    names = tuple(file.relative_to(folder).as_posix() for file in pictures)
-    return Collection(names, lambda i: load_image(pictures[i]), tuple(pictures))
+    if len(described.classes) > 1 and sum(map(len, described.parts)) == len(described.photos):
+        learnt, *judged = (labelled(described, part.role) for part in described.parts)
+        if judged and "train" in described.splits:
+            return _both(learnt, reduce(joined, judged))
+        return _of_photo_set(labelled(described))
+    names = tuple(printable(file.relative_to(folder).as_posix()) for file in described.photos)
+    return Collection(names, lambda i: load_image(described.photos[i]), described.photos)
 
 
 # --- what comes back ----------------------------------------------------------------------------------------

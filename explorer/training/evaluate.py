@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -24,19 +24,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from explorer._threads import thread_count
+from explorer.data.collection import describe, existing_folder
 from explorer.data.datasets import (
     BUNDLED,
-    TRAIN_NAMES,
     DataError,
     PhotoSet,
     Splits,
     as_photos,
+    joined,
+    labelled,
     open_data,
-    photos_in,
 )
 from explorer.data.images import ImageError
+from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.files import given_path
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
@@ -142,62 +143,61 @@ def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionMode
 
 def _photos_to_judge(data: Any, split: str, seed: int) -> tuple[PhotoSet, str, str, list[str]]:
     """(the photos, what to call them, which part they are, notes)."""
-    if not isinstance(data, (str, tuple, list)) and hasattr(data, "__getitem__"):  # one set, as it is
+    rows = isinstance(data, list) and len(data) != 2
+    if rows or (hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))):  # one set
         return as_photos(data), type(data).__name__, "all", []
-    if split == "all" and isinstance(data, (str, os.PathLike)) and data not in BUNDLED:
-        folder = given_path(data, "data")
-        if folder.is_dir() and not any((folder / name).is_dir() for name in TRAIN_NAMES):
-            photos, notes = photos_in(folder)
-            if not len(photos):
-                raise DataError(f"'{folder}' has no photos to judge by. Add some to its class folders.")
-            return photos, folder.name, "all", list(notes)
+    if isinstance(data, (str, os.PathLike)) and data not in (*BUNDLED, "cifar10", "cifar-10"):
+        folder = existing_folder(data, "data", f", or one of the names {', '.join(BUNDLED)}, cifar10")
+        described = describe(folder)
+        judged = described.part("val") or described.part("test")
+        if described.parts and split == "all":
+            return labelled(described), folder.name, "all", list(described.sentences)
+        if judged and split == "val":  # whether one could learn from the rest does not matter
+            return labelled(described, judged.role), folder.name, "val", list(described.sentences)
     splits = open_data(data, seed=seed)
     if split == "all":
         return joined(splits.train, splits.val), splits.name, "all", list(splits.notes)
     return (splits.val if split == "val" else splits.train), splits.name, split, list(splits.notes)
 
 
-def joined(first: PhotoSet, second: PhotoSet) -> PhotoSet:
-    """Two sets of the same classes, one behind the other."""
-    cut = len(first)
-    return PhotoSet(first.classes, first.labels + second.labels, first.names + second.names,
-                    lambda i: first.open_one(i) if i < cut else second.open_one(i - cut),
-                    first.files + second.files if first.files and second.files else ())
-
-
 def match_classes(model: VisionModel, photos: PhotoSet) -> tuple[tuple[str, ...], list[int], list[str]]:
     """(names of the model's classes, the model's index of each class of the data, notes).
 
-    A name stands for itself, in any order, upper or lower case. A model that has no names takes the data's,
-    in their order; so does ImageNet's own folder, whose 1000 folders have WordNet numbers. Raises DataError
-    for classes that the model does not know.
+    A name stands for itself, in any order, upper or lower case (`match_names`). A model that has no names
+    takes the data's, in their order; data without names the model's; so does ImageNet's own folder, whose
+    1000 folders have WordNet numbers. Raises DataError for classes that the model does not know.
     """
     theirs, own = photos.classes, labels_of(model)
     in_order = list(range(len(own)))
-    named = own == model.config.labels or len(own) == 1000
+    named = own in (model.config.labels, imagenet_labels())
+    wordnet = len(own) == len(theirs) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
+    if wordnet and list(theirs) == sorted(theirs):
+        return _distinct(own if named else imagenet_labels()), in_order, []
     if not named and len(theirs) == len(own):
-        return _distinct(theirs), in_order, [
-            f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their order."]
-    wordnet = len(own) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
-    if wordnet and len(theirs) == 1000 and list(theirs) == sorted(theirs):
-        return _distinct(own), in_order, []
-    place_of = {_key(name): i for i, name in enumerate(own)}
-    unknown = [name for name in theirs if _key(name) not in place_of]
-    if unknown or len({_key(name) for name in theirs}) < len(theirs):
+        note = (f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their "
+                "order.")
+        return _distinct(theirs), in_order, list(filter(None, (note, order_note(theirs))))
+    nameless = tuple(theirs) == tuple(f"class {i}" for i in range(len(theirs)))
+    if named and nameless and len(theirs) <= len(own) and None in match_names(own, theirs):
+        return _distinct(own), list(range(len(theirs))), [
+            f"The data has no names for its classes: they are taken to be the model's first {len(theirs)}, "
+            f"in their order (label 0 is {own[0]!r})."]
+    places = match_names(own, theirs)
+    unknown = [name for name, place in zip(theirs, places) if place is None]
+    if unknown:
+        unclear = [name for name in unknown if any(class_key(name) == class_key(one) for one in own)]
+        if unclear:
+            raise DataError(f"Which classes of the model are meant by {', '.join(map(repr, unclear[:5]))} is "
+                            "unclear: names of the model's or the data's differ in case or spaces alone, or "
+                            "are there twice. Name the folders as the model's classes.")
         known = ", ".join(own[:5]) + (", ..." if len(own) > 5 else "")
         strange = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        raise DataError(f"The model knows {len(own)} classes ({known}), but not "
-                        f"{strange or 'two that differ in case alone'}. Teach it these first (finetune), or "
-                        "name the folders as its classes.")
+        raise DataError(f"The model knows {len(own)} classes ({known}), but not {strange}. Teach it these "
+                        "first (finetune), or name the folders as its classes.")
     notes = []
     if len(theirs) < len(own):
         notes.append(f"The photos are of {len(theirs)} of the model's {len(own)} classes.")
-    return _distinct(own), [place_of[_key(name)] for name in theirs], notes
-
-
-def _key(name: str) -> str:
-    """Folders can't always be called as classes are: "School_Bus" is "school bus"."""
-    return " ".join(name.replace("_", " ").casefold().split())
+    return _distinct(own), places, notes
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer._threads import thread_count
-from explorer.data.datasets import PhotoSet, Splits, open_data, without_broken
+from explorer.data.datasets import PhotoSet, Splits, open_data, ordered_as, without_broken
 from explorer.data.transforms import resolve_data_config
 from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
@@ -146,7 +146,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     recipe = Recipe(batch_size=batch_size, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
     check_place(device, input_size)
-    splits = open_data(data, seed=recipe.seed)
+    splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed))
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
@@ -196,6 +196,12 @@ def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) ->
     if (strange := others_file(folder)) is not None:
         raise TrainingError(f"'{folder}' holds a {strange} that no run has written, and that a run would write over. {ADVICE}")
     return []
+
+
+def labels_known(model: Any) -> Sequence[str]:
+    """The names of a model's own classes, whose order its classifier has; () where it has none."""
+    labels = model.config.labels if isinstance(model, VisionModel) else ()
+    return labels if labels and len(labels) == model.num_classes else ()
 
 
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
@@ -441,31 +447,53 @@ def opened_once(splits: Splits, *, room: int = ONCE_BYTES, asked_to_stop: Callab
     The look for broken photos opens all of them; the first that learns from one, or caches it, then need not do so again.
     asked_to_stop: once it says True, the first opening of a photo raises AskedToStop
     """
-    guard = threading.Lock()
+    shared = _Room(room)
 
     def part(photos: PhotoSet) -> PhotoSet:
-        waiting: dict[int, Image.Image] = {}
-
-        def open_one(index: int) -> Image.Image:
-            nonlocal room
-            with guard:
-                photo = waiting.pop(index, None)
-                room += 0 if photo is None else _bytes_of(photo)
-            if photo is not None:
-                return photo
-            if index not in seen and asked_to_stop():
-                raise AskedToStop
-            photo = photos.open_one(index)
-            with guard:
-                if index not in seen and _bytes_of(photo) <= room:
-                    waiting[index], room = photo, room - _bytes_of(photo)
-                seen.add(index)
-            return photo
-
-        seen: set[int] = set()
-        return replace(photos, open_one=open_one)
+        return replace(photos, open_one=_OpenedOnce(photos.open_one, shared, asked_to_stop))
 
     return replace(splits, train=part(splits.train), val=part(splits.val))
+
+
+class _Room:
+    """Bytes that photos may take which wait, open. A copy has all of them: no photo waits there."""
+
+    def __init__(self, size: int):
+        self.size = self.left = size
+        self.guard = threading.Lock()
+
+    def __reduce__(self):
+        return _Room, (self.size,)
+
+
+class _OpenedOnce:
+    """Opens photos; the first opening of each is kept for the second. A copy begins with none, and is not stopped."""
+
+    def __init__(self, open_one: Callable[[int], Image.Image], room: _Room,
+                 asked_to_stop: Callable[[], bool] = lambda: False):
+        self.open_one, self.room, self.asked_to_stop = open_one, room, asked_to_stop
+        self.waiting: dict[int, Image.Image] = {}
+        self.seen: set[int] = set()
+
+    def __reduce__(self):
+        return _OpenedOnce, (self.open_one, self.room)
+
+    def __call__(self, index: int) -> Image.Image:
+        room = self.room
+        with room.guard:
+            photo = self.waiting.pop(index, None)
+            if photo is not None:
+                room.left += _bytes_of(photo)
+                return photo
+        if index not in self.seen and self.asked_to_stop():
+            raise AskedToStop
+        photo = self.open_one(index)
+        with room.guard:
+            if index not in self.seen and _bytes_of(photo) <= room.left:
+                self.waiting[index] = photo
+                room.left -= _bytes_of(photo)
+            self.seen.add(index)
+        return photo
 
 
 def _bytes_of(photo: Image.Image) -> int:

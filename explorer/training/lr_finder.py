@@ -10,16 +10,16 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
 
 import torch
 from torch import nn
 
-from explorer.data.datasets import Splits, open_data
+from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.training.finetune import Job, model_for, threads_for
+from explorer.training.finetune import Job, labels_known, model_for, threads_for
 from explorer.training.loop import learn
 from explorer.training.recipe import Recipe
 from explorer.training.run import Run
@@ -87,8 +87,8 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
         if value < least:
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
     recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
-    splits = some_of(open_data(data, seed=recipe.seed), photos, recipe.seed)
     mine = copy.deepcopy(model) if isinstance(model, VisionModel) else model
+    splits = some_of(ordered_as(labels_known(mine), open_data(data, seed=recipe.seed)), photos, recipe.seed)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
     job = Job(net, splits, recipe)
     run = Run(net, splits, recipe, job.events, name="learning-rate finder")
@@ -115,7 +115,7 @@ def some_of(splits: Splits, photos: int, seed: int) -> Splits:
     train = splits.train
     if len(train) > photos:
         train = train.subset(sorted(random.Random(seed).sample(range(len(train)), photos)))
-    return Splits(splits.name, train, splits.val.subset(range(min(len(splits.val), FEW))), splits.notes)
+    return replace(splits, train=train, val=splits.val.subset(range(min(len(splits.val), FEW))))
 
 
 def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -9,7 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.data.datasets import DataError, PhotoSet, as_photos, broken_photos, cifar10, duplicates, open_data, without_broken
+from explorer.data.datasets import (
+    DataError,
+    PhotoSet,
+    Splits,
+    as_photos,
+    broken_photos,
+    cifar10,
+    duplicates,
+    joined,
+    open_data,
+    ordered_as,
+    without_broken,
+)
+from explorer.training.finetune import opened_once
 
 
 def paint(path, colour=(200, 30, 30), size=(20, 16)):
@@ -65,7 +79,8 @@ def test_train_and_val_folders_are_kept_apart(tmp_path):
     for part, count in (("train", 4), ("valid", 2)):
         for name in ("a", "b"):
             for i in range(count):
-                paint(tmp_path / part / name / f"{i}.jpg")
+                paint(tmp_path / part / name / f"{i}.jpg",
+                      (60 * i, 200 * (name == "a"), 200 * (part == "train")))
     splits = open_data(tmp_path)
     assert (len(splits.train), len(splits.val), splits.notes) == (8, 4, ())
 
@@ -157,3 +172,55 @@ def test_a_local_copy_of_cifar10_is_opened_with_its_class_names(tmp_path, monkey
     assert (len(splits.train), len(splits.val), splits.classes[3]) == (10, 2, "cat")
     photo, label = splits.train[0]
     assert photo.size == (32, 32) and label == 3
+
+
+# --- in other processes -------------------------------------------------------------------------------------
+
+
+def same(a: PhotoSet, b: PhotoSet) -> bool:
+    return (a.classes, a.labels, a.names, a.files) == (b.classes, b.labels, b.names, b.files) and \
+        all(a[i][0].tobytes() == b[i][0].tobytes() for i in range(len(a)))
+
+
+def test_photo_sets_go_through_pickle_and_deepcopy_however_they_were_made(folder):
+    """case C9: `pickle.dumps(open_data("flowers5_nano").train)`."""
+    (folder / "red" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a photo")
+    splits = open_data(folder)
+    once = opened_once(splits)
+    broken_photos(once.train)  # some wait, open
+    rows = as_photos(Tiny([0, 1, 1]))
+    sets = [open_data("flowers5_nano").train.subset(range(3)), without_broken(splits).train,
+            without_broken(once).val, rows,
+            rows.subset([2, 0]), rows.subset([2, 0]).subset([1]), joined(rows, rows.subset([1]))]
+    for photos in sets:
+        assert same(pickle.loads(pickle.dumps(photos)), photos)
+        assert same(copy.deepcopy(photos), photos)
+    assert isinstance(pickle.loads(pickle.dumps(once)), Splits)
+
+
+def test_a_subset_of_files_carries_no_other_files(folder):
+    photos = open_data(folder).train
+    assert len(pickle.dumps(photos.subset([0]))) < len(pickle.dumps(photos)) / 2
+
+
+def test_workers_of_a_data_loader_open_the_photos(folder):
+    """case C9: workers that are started anew. Takes as long as starting a Python does."""
+    from torch.utils.data import DataLoader
+
+    photos = open_data(folder).train
+    loader = DataLoader(photos, batch_size=4, num_workers=1, multiprocessing_context="spawn", collate_fn=list)
+    found = [row for batch in loader for row in batch]
+    assert [label for _, label in found] == list(photos.labels)
+    assert found[0][0].tobytes() == photos[0][0].tobytes()
+
+
+# --- the order of the classes -------------------------------------------------------------------------------
+
+
+def test_classes_take_another_order_by_name_alone():
+    """case A14: names decide, not the order."""
+    splits = Splits("two", as_photos(Tiny([0, 1, 1])), as_photos(Tiny([1, 0])))
+    turned = ordered_as(("Dog", "cat"), splits)
+    assert turned.classes == ("Dog", "cat")
+    assert turned.train.labels == (1, 0, 0) and turned.val.labels == (0, 1)
+    assert ordered_as(("dog", "cow"), splits) is splits and ordered_as((), splits) is splits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -180,6 +181,29 @@ def test_a_folder_of_classes_judges_the_models_that_know_them(folder, tmp_path):
     points, left_out = result.points("parameters", "measured")
     assert [point.y for point in points] == pytest.approx([100, 100 / 3])
     assert left_out[0][0] == "others" and "by name" in left_out[0][1]
+
+
+def test_a_folder_is_read_as_it_is_described(folder, tmp_path):
+    """case A8: `Train/` + `Test/` are no classes; case A9: what is left out is said."""
+    models = {"one": colours(), "two": colours(confused=True)}
+    (folder / "__MACOSX").mkdir()
+    result = compare(models, folder, measure=False, cache_dir=tmp_path / "cache")
+    assert any("__MACOSX is left out" in note for note in result.notes)
+    for part in ("Train", "Test"):
+        shutil.copytree(folder, tmp_path / "both" / part)
+    result = compare(models, tmp_path / "both", measure=False, cache_dir=tmp_path / "cache")
+    assert (result.rows[0].right, result.rows[0].judged) == (24, 24)
+    result = compare(models, tmp_path / "colours" / "red", measure=False, cache_dir=tmp_path / "cache")
+    assert len(result.photos) == 8 and not result.rows[0].judged
+
+
+def test_folders_that_could_be_classes_or_not_are_looked_at_without_classes(folder, tmp_path):
+    for part in ("fold1", "fold2"):
+        shutil.copytree(folder, tmp_path / "folds" / part)
+    result = compare([colours(), colours(confused=True)], tmp_path / "folds", measure=False,
+                     cache_dir=tmp_path / "cache")
+    assert len(result.photos) == 48 and not result.rows[0].judged
+    assert any("all hold the same folders" in note for note in result.notes)
 
 
 def test_accuracy_is_the_measured_one_where_every_model_was_judged_by_enough(folder, tmp_path):

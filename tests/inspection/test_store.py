@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import tracemalloc
 import zipfile
@@ -68,6 +69,20 @@ def test_rows_are_those_of_a_look_at_each_photo(model, folder, cache):
         np.testing.assert_allclose(features.embeddings[index], seen.embedding, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(features.logits[index], seen.logits, rtol=1e-4, atol=1e-5)
     assert isinstance(features.embeddings, np.memmap) and features.embeddings.dtype == np.float32
+
+
+def test_a_folder_is_read_as_it_is_described(model, folder, cache):
+    """case A8: `Train/`, `Dev/` and `Test/` are parts, not classes; case A9: an empty folder is no class."""
+    (folder / "empty").mkdir()
+    assert run_folder(model, folder, cache_dir=cache).classes == ("cats", "dogs")
+    parts = folder.parent / "parts"
+    for part in ("Train", "Dev", "Test"):
+        shutil.copytree(folder, parts / part)
+    features = run_folder(model, parts, cache_dir=cache)
+    assert features.classes == ("cats", "dogs") and features.held_out.tolist() == [False] * 10 + [True] * 20
+    (folder / "loose.png").write_bytes((folder / "cats" / "0.png").read_bytes())
+    whole = run_folder(model, folder, cache_dir=cache)
+    assert len(whole) == 11 and whole.labels is None  # none is lost for having no class
 
 
 def test_a_folder_of_class_folders_has_labels_and_names(model, folder, cache):

@@ -349,6 +349,66 @@ def test_of_many_photos_a_faster_copy_judges_most_and_says_the_same(monkeypatch)
     torch.testing.assert_close(fast.probabilities, plain.probabilities, rtol=1e-4, atol=1e-6)
 
 
+def test_the_order_of_the_names_does_not_matter():
+    """case A14: a model trained elsewhere has its classes in another order."""
+    turned = explorer.wrap(Eye(), labels=("Red", "green", "blue"), input_size=SIZE, mean=(0.5,) * 3,
+                           std=(0.5,) * 3)
+    result = evaluate(turned, album(PLAIN, ("blue", "green", "red")))
+    assert result.classes == ("Red", "green", "blue") and result.labels.tolist() == [0, 1, 1, 2]
+    assert result.top1 == 0.75
+
+
+def test_numbers_in_names_are_a_note_where_the_model_has_no_names():
+    """case A14: classes by name order against a model trained elsewhere (`class_2`, `class_10`)."""
+    numbered = PhotoSet(("kind_1", "kind_10", "kind_2"), (0,), ("a",), lambda i: photo("red"))
+    notes = match_classes(eye(labels=None), numbered)[2]
+    assert any("'kind_10' comes before 'kind_2'" in note and "explorer.wrap(model, labels=[...])" in note
+               for note in notes)
+    padded = PhotoSet(("A_01", "b_02", "b_10"), (0,), ("a",), lambda i: photo("red"))
+    assert len(match_classes(eye(labels=None), padded)[2]) == 1
+    assert match_classes(eye(labels=("kind_2", "kind_10", "kind_1")), numbered)[1:] == ([2, 1, 0], [])
+
+
+def test_data_without_names_goes_by_the_models_order_and_says_so():
+    """case A14: a dataset that has lost its names."""
+    nameless = album([(photo("red"), "class 0"), (photo("green"), "class 1")], ("class 0", "class 1"))
+    result = evaluate(eye(), nameless)
+    assert result.classes == COLOURS and result.top1 == 1.0
+    assert any("no names for its classes" in note and "label 0 is 'red'" in note for note in result.notes)
+
+
+def test_names_that_could_be_two_classes_are_not_guessed():
+    with pytest.raises(DataError, match="meant by 'RED' is unclear"):
+        match_classes(eye(labels=("red", "Red", "blue")),
+                      PhotoSet(("RED",), (0,), ("a",), lambda i: photo("red")))
+
+
+def painted_folder(root, *parts):
+    for part in parts:
+        for number, name in enumerate(COLOURS):
+            (root / part / name).mkdir(parents=True)
+            for i in range(3):
+                shade = tuple(c and c - i - len(part) for c in SHADES[name])
+                Image.new("RGB", (32, 32), shade).save(root / part / name / f"{i}.png")
+    return root
+
+
+def test_a_folder_is_judged_as_it_is_described(tmp_path):
+    """case A8: `Train/` + `Test/`; to judge, there need be nothing to learn from."""
+    both = painted_folder(tmp_path / "both", "Train", "Test")
+    (both / "__MACOSX" / "red").mkdir(parents=True)
+    result = evaluate(eye(), both)
+    assert (len(result.names), result.split, result.top1) == (9, "val", 1.0)
+    assert result.names[0] == "blue/0.png"
+    assert any("__MACOSX is left out" in note for note in result.notes)
+    whole = evaluate(eye(), both, split="all")
+    assert (len(whole.names), whole.split, whole.names[0]) == (18, "all", "Train/blue/0.png")
+    alone = painted_folder(tmp_path / "alone", "val", "test")
+    assert len(evaluate(eye(), alone).names) == 9
+    with pytest.raises(DataError, match="nothing to learn from"):
+        evaluate(eye(), alone, split="train")
+
+
 def test_imagenets_own_folder_names_stand_for_its_classes_in_order():
     model = explorer.wrap(nn.Sequential(nn.Flatten(), nn.Linear(12, 1000)), input_size=(3, 2, 2))
     folders = tuple(f"n{10000000 + 7 * i}" for i in range(1000))

@@ -282,6 +282,17 @@ def test_photos_with_several_classes_learn_a_yes_or_no_each():
     assert done.best["val_top1"] > 0.9  # the share of right yes-or-no answers
 
 
+def test_a_model_that_knows_the_classes_in_another_order_keeps_its_classifier(colours):
+    """case A14: names as sets equal, in another order: the names decide."""
+    model = small()
+    model.config = model.config.with_(labels=("blue", "Green", "red"))
+    before = model.fc.weight.detach().clone()
+    done = run(model, colours, epochs=1, lr=1e-9, body_lr=1e-9).wait()
+    assert done.model.config.labels == ("blue", "Green", "red") == done.data.classes
+    assert torch.allclose(model.fc.weight, before, atol=1e-5)
+    assert done.data.train.labels[:3] == (2, 1, 0)  # red, green, blue
+
+
 def test_a_run_saves_a_folder_that_opens_again_with_its_labels(colours, tmp_path):
     done = run(small(), colours, epochs=1).wait()
     folder = done.save(tmp_path / "my colours")

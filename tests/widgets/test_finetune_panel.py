@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -113,6 +114,32 @@ def test_broken_files_are_named_before_a_run_starts(panel, folder):
     panel.seed.value = 1  # another split: the folder is read again
     panel.wait()
     assert "torn.jpg" in panel.card.value
+
+
+def test_the_data_card_says_what_was_taken_and_what_was_left_out(panel, folder):
+    """cases A8 and A9: the card shows what `describe` says."""
+    for name in ("__MACOSX", "empty", "Test", "Train"):
+        (folder / name).mkdir()
+    for part in ("Train", "Test"):
+        for name in ("red", "green", "blue"):
+            shutil.copytree(folder / name, folder / part / name)
+    for name in ("red", "green", "blue"):
+        shutil.rmtree(folder / name)
+    (folder / "notes <b>.txt").write_text("x")
+    panel.seed.value = 1
+    panel.wait()
+    html = panel.card.value
+    assert "photos to learn from (in Train), 30 to judge by (in Test), 3 classes" in html
+    for sentence in ("__MACOSX is left out: what macOS adds to an archive.",
+                     "empty is left out: it holds no photo.",
+                     "notes &lt;b&gt;.txt is left out: no picture by name.",
+                     "in more than one part, byte for byte"):
+        assert sentence in html
+    shutil.rmtree(folder / "Train")
+    (folder / "Train").mkdir()
+    panel.seed.value = 2
+    panel.wait()
+    assert "holds no photo: there is nothing to learn from" in panel.card.value
 
 
 def test_names_of_classes_are_text(panel, folder):

@@ -29,11 +29,13 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
         for name in splits.classes[:MOST_CLASSES])
     rest = len(splits.classes) - MOST_CLASSES
     more = f'<p class="vx-soft">and {rest} more classes</p>' if rest > 0 else ""
-    facts = f"{len(splits.train)} photos to learn from, {len(splits.val)} to judge by, {len(splits.classes)} classes"
+    learnt_in, judged_in = (f" (in {folder})" if folder else "" for folder in splits.folders)
+    facts = (f"{len(splits.train)} photos to learn from{learnt_in}, {len(splits.val)} to judge "
+             f"by{judged_in}, {len(splits.classes)} classes")
     measure = f"; {sizes_text(sizes)}" if sizes else ""
     notes = [*splits.notes, *notes, *imbalance(learnt)]
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return (f'<div class="vx-data"><p><b>{escape(splits.name)}</b>: {facts}{measure}.</p>'
+    return (f'<div class="vx-data"><p><b>{escape(splits.name)}</b>: {escape(facts)}{measure}.</p>'
             f'<ul class="vx-predictions vx-counts" aria-label="Photos of each class: to learn from + to judge by">{rows}</ul>{more}'
             + (f'<ul class="vx-run-notes">{items}</ul>' if items else "") + "</div>")
 
