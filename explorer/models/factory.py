@@ -95,6 +95,7 @@ def split_name(name: str) -> tuple[str, str]:
 def split_door(name: Any) -> tuple[str, str]:
     """("timm", "resnet50") of "timm/resnet50", ("hf-hub", "org/name") of "hf-hub:org/name"; ("", name) without a door."""
     if isinstance(name, str):
+        name = re.sub(r"^\s*hf_hub:", "hf-hub:", name)  # timm's older spelling
         for door in DOORS:
             if name.strip().startswith(door):
                 return door[:-1], name.strip().removeprefix(door)
