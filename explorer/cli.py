@@ -501,9 +501,11 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
-    from explorer.models.factory import list_models
+    from explorer.models.factory import list_models, word_on_old_name
 
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
+    if wanted and (word := word_on_old_name(wanted[0])):
+        return f" {word[:-1]}"
     near = difflib.get_close_matches(wanted[0], list_models(family=args.family), n=3) if wanted else []
     if near:
         return f" {wanted[0]!r}; near it are {', '.join(near)}"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.outputs import check_kind, check_labels
-from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
+from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache, old_names
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -431,6 +431,8 @@ def create_from_library(
 ) -> VisionModel:
     """`create_model("torchvision/NAME")` and `create_model("timm/NAME")`; NAME may carry a tag behind a dot."""
     create = {"torchvision": from_torchvision, "timm": from_timm}[library]
+    if library == "timm":
+        name = old_names().get(name, name)
     if options.pop("checkpoint_path", None) is not None:
         raise ValueError(f"checkpoint_path is for explorer's own families. Load the file into {library}/{name} yourself.")
     model = create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)

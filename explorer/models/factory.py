@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from numbers import Integral
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.files import given_path
 from explorer.models import weights
-from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
+from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +61,7 @@ def list_models(
         return sorted((name for name in found if not _matches(name, _patterns(exclude_filters))), key=natural_key)
     families = _choose_families(family, task)
     names = [name for chosen in families for name in chosen.names]
-    if not pretrained:  # an old name has no weights that its present one does not list
-        names += [old for old in ALIASES if FAMILY_OF[split_name(old)[0]] in families]
-    else:
+    if pretrained:
         names = [f"{name}.{tag}" if tag else name for name in names for tag in weights.tags(name)]
     included, excluded = _patterns(filter), _patterns(exclude_filters)
     kept = [name for name in names if not included or _matches(name, included)]
@@ -88,8 +86,16 @@ def is_model(name: str) -> bool:
 
 def split_name(name: str) -> tuple[str, str]:
     """("resnet50", "a1_in1k") of "resnet50.a1_in1k"; of an old name, those of the present one."""
-    architecture, _, tag = ALIASES.get(name, name).partition(".")
-    return architecture, tag
+    architecture, _, tag = name.partition(".")
+    today, _, meant = weights.old_names().get(architecture, architecture).partition(".")
+    return today, tag or meant
+
+
+def word_on_old_name(name: Any) -> str:
+    """A sentence with the name of today, where explorer knows this one by an old name only; else ""."""
+    if not isinstance(name, str) or name.strip().partition(".")[0] not in weights.old_names() or not is_model(name.strip()):
+        return ""
+    return f"{name.strip()!r} is an old name: the model is now called {'.'.join(filter(None, split_name(name.strip())))}."
 
 
 def split_door(name: Any) -> tuple[str, str]:
@@ -120,8 +126,10 @@ def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, p) or ("." not in p and fnmatchcase(name.partition(".")[0], p)) for p in patterns)
 
 
-def _nearest(word: str, known: Iterable[str], count: int = 3) -> str:
-    near = difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
+def _nearest(word: str, known: Iterable[str], old: Mapping[str, str] = {}, count: int = 3) -> str:
+    """A hint with the names most like `word`; where one of the old names is among them, what it is called today."""
+    near = difflib.get_close_matches(word, [*known, *(name for name in old if is_model(name))], n=count, cutoff=0.6)
+    near = list(dict.fromkeys(old.get(name, name) for name in near))
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
@@ -139,7 +147,7 @@ def check_name(name: str) -> tuple[str, str]:
                 f"{architecture!r} is known to timm, and not yet to explorer itself: pip install 'vision-explorer[timm]', "
                 f"then create_model('timm/{name.strip()}')."
             )
-        hint = _nearest(architecture.lower(), FAMILY_OF)
+        hint = _nearest(architecture.lower(), FAMILY_OF, weights.old_names())
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
     if tag and tag not in weights.tags(architecture):
         known = weights.tags(architecture)
@@ -228,13 +236,12 @@ def create_model(
         if door == "local-dir" and pretrained:
             pretrained, checkpoint_path = False, found
     architecture, tag = check_name(name)
-    if name.strip() in ALIASES:
-        warnings.warn(f"{name!r} is an old name: the model is now called {architecture}.{tag}.", DeprecationWarning,
-                      stacklevel=2)
+    if not door and (word := word_on_old_name(name)):
+        warnings.warn(word, DeprecationWarning, stacklevel=2)
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
-    config = config or weights.config_for(architecture, tag)
+    config = config.with_(architecture=architecture) if config else weights.config_for(architecture, tag)
     if features_only:  # no head, so no pooling that a head would need
         num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,

@@ -81,6 +81,14 @@ def known_to_timm() -> frozenset[str]:
     return frozenset(_table().get("timm_only", ()))
 
 
+def old_names() -> Mapping[str, str]:
+    """Names that a model had once and timm still answers -> its name of today, with the tag of the weights that were meant.
+
+    Published notebooks use them. Some are of architectures that explorer does not have (`known_to_timm`).
+    """
+    return _table().get("old_names", {})
+
+
 def parameter_count(architecture: str) -> int | None:
     """Number of parameters with the default classifier; None where the table does not know."""
     return _table()["models"].get(architecture, {}).get("params")
