@@ -190,7 +190,8 @@ def create_model(
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
-    img_size:        transformers: the side of the photo in pixels, where not the default
+    img_size:        side of the photo in pixels, or (height, width), where not the default: transformers are built for it,
+                     and photos are prepared at that size for all
     checkpoint_path: your own .safetensors or .pth file, adapted exactly as published weights are
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
 
@@ -210,6 +211,9 @@ def create_model(
 
         check_device(device)
     cache_dir = None if cache_dir is None else given_path(cache_dir, "cache_dir")
+    if global_pool is not None and not isinstance(global_pool, str):
+        raise TypeError(f"global_pool is {global_pool!r}: give a word such as 'avg', not a {type(global_pool).__name__}.")
+    img_size = _check_img_size(img_size)
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library
@@ -239,9 +243,14 @@ def create_model(
     if not door and (word := word_on_old_name(name)):
         warnings.warn(word, DeprecationWarning, stacklevel=2)
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
+    whose = inside.rstrip("/\\").replace("\\", "/").rpartition("/")[2] if door == "local-dir" else inside if door else ""
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     config = config.with_(architecture=architecture) if config else weights.config_for(architecture, tag)
+    if not door and checkpoint_path is not None:
+        config, whose = config.of_a_file(), Path(checkpoint_path).name
+    elif not door and not pretrained:
+        config = config.with_(build_options=())  # what the published weights need
     if features_only:  # no head, so no pooling that a head would need
         num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
@@ -255,20 +264,21 @@ def create_model(
     try:
         if pretrained or checkpoint_path is not None:
             model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
+            if whose:  # no published weights: called by where they came from
+                model.load_report.name = f"{architecture} ({whose})"
         else:
             classes = config.num_classes if num_classes is None else num_classes
             model = _build(architecture, num_classes=classes, **wanted)
             model.config = config
     except Exception as error:
-        if not saved or isinstance(error, weights.WeightsError):
+        if not saved or not door or isinstance(error, weights.WeightsError):
             raise
         asked = ", ".join(f"{key}={value!r}" for key, value in saved.items())[:200]
         raise weights.WeightsError(f"'{inside}' was saved from {architecture} built with {asked}, and it can't be built so here: "
                                    f"{error}") from error
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
-    if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
+    if img_size is not None:
+        _see_at(model, img_size)
     return _finish(model, features_only, out_indices, device, dtype)
 
 
@@ -324,6 +334,42 @@ def _check_count(option: str, value: Any, least: int) -> None:
         raise TypeError(f"{option} is {value!r}: give a whole number, not a {type(value).__name__}.")
     if value < least:
         raise ValueError(f"{option} is {value}: give {least} or more.")
+
+
+def _check_img_size(size: Any) -> int | tuple[int, int] | None:
+    """A side or (height, width) in pixels. Raises TypeError or ValueError for anything else."""
+    if size is None:
+        return None
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if any(isinstance(side, bool) or not isinstance(side, Integral) for side in sides):
+        raise TypeError(f"img_size is {size!r}: give the side of the photo in whole pixels, or (height, width).")
+    if len(sides) != (2 if isinstance(size, (tuple, list)) else 1):
+        raise ValueError(f"img_size is {size!r}: give one side in pixels, or (height, width).")
+    if not all(1 <= side <= weights.MOST_SIDE for side in sides):
+        raise ValueError(f"img_size is {size!r}: a side is from 1 to {weights.MOST_SIDE} pixels.")
+    return tuple(map(int, sides)) if len(sides) == 2 else int(sides[0])
+
+
+def _see_at(model: Any, size: int | tuple[int, int]) -> None:
+    """Have photos prepared at that size. Raises ValueError where the network can't run on them.
+
+    Tried without numbers: a network that is not built for one size may still shrink a small map to nothing.
+    """
+    import torch
+
+    from explorer.models.blank import blank
+    from explorer.models.contract import evaluation
+
+    height, width = (size, size) if isinstance(size, int) else size
+    if not type(model).fixed_image_size:
+        shapes = {name: value.to("meta") for name, value in (*model.named_parameters(), *model.named_buffers())}
+        try:
+            with blank(), evaluation(model), torch.no_grad():
+                torch.func.functional_call(model, shapes, (torch.empty(1, model.in_chans, height, width),))
+        except RuntimeError:
+            raise ValueError(f"{model.config.architecture} can't run on photos of {width} x {height} pixels: give a larger "
+                             f"img_size, such as {model.config.input_size[1]}.") from None
+    model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
 
 
 def _build(architecture: str, /, **wanted: Any):

@@ -56,6 +56,9 @@ EMPTY = ModelConfig()
 # torchvision's GoogLeNet turns ImageNet-normalised pixels into -1..1 inside the model (`transform_input`): as timm
 # does for the Inception that came the same way, the table says so instead.
 INSIDE = {"googlenet": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}
+# What published weights need and their name alone does not say: timm builds this one with TensorFlow's epsilon where it
+# loads its weights, and with PyTorch's where it does not. (A test compares every name, built for its weights.)
+NEEDED = {"fbnetc_100.rmsp_in1k": {"build_options": (("norm_eps", 1e-3),)}}
 # Names that have a paper and no published weights. Digits are small enough to be seen whole.
 PAPER = {"lenet5": {"input_size": (1, 32, 32), "min_input_size": (1, 32, 32), "crop_pct": 1.0, "mean": (0.5,),
                     "std": (0.5,), "num_classes": 10, "first_conv": "c1", "classifier": "output",
@@ -75,6 +78,7 @@ def facts_of(name: str, tag: str) -> dict:
         value = tuple(value) if isinstance(value, list) else value
         if field not in ("architecture", "tag", "labels") and value is not None and value != getattr(EMPTY, field):
             facts[field] = value
+    facts |= NEEDED.get(f"{name}.{tag}", {})
     if not (hub_id or cfg.get("url")):
         facts["has_weights"] = False
     return facts
