@@ -12,6 +12,7 @@ the module tree and training work with it as with our own.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -603,16 +604,44 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
     if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir
-    module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    module = _build_with_timm(name, pretrained, in_chans, given)
     size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
+    if (asked := options.get("img_size")) is not None:
+        size = (in_chans, asked, asked) if isinstance(asked, int) else (in_chans, *asked)
+        config = config.with_(test_input_size=None)
     labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
     config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes, labels=labels)
-    tells = tells_its_stages(module, config.input_size)
+    try:
+        tells = tells_its_stages(module, config.input_size)
+    except RuntimeError:
+        if asked is None:
+            raise
+        raise ValueError(f"timm/{name} can't run on photos of {size[2]} x {size[1]} pixels: give a larger img_size.") from None
     model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:
         model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
                                        loaded=len(module.state_dict()))
     return model
+
+
+def _build_with_timm(name: str, pretrained: bool, in_chans: int, given: dict[str, Any]) -> nn.Module:
+    """timm's model; raises TypeError or ValueError with a sentence for options that it does not take."""
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in given:
+            raise
+        if unknown[1] != "img_size":
+            raise TypeError(f"timm/{name} has no option {unknown[1]!r}: leave it away.") from None
+        # a convolutional network takes photos of any size
+        return _build_with_timm(name, pretrained, in_chans, {key: value for key, value in given.items() if key != "img_size"})
+    except AssertionError as error:
+        asked = ", ".join(f"{key}={value!r}" for key, value in given.items() if key != "cache_dir")
+        why = f" ({error})" if str(error) else ""
+        raise ValueError(f"timm/{name} can't be built with {asked or 'these options'}{why}: leave away what it can't do.") from None
 
 
 def tells_its_stages(module: nn.Module, input_size: tuple[int, int, int]) -> bool:
