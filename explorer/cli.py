@@ -51,6 +51,9 @@ class CommandError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 done in part or nothing found, 2 not done."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: `vision-explorer list >&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console in cp1252 can't print every file name or label
             stream.reconfigure(errors="backslashreplace")
@@ -169,6 +172,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         near = difflib.get_close_matches(first_word, commands.choices, n=1)
         hint = f", but there is {near[0]!r}" if near else f"; there are {', '.join(commands.choices)}"
         parser.error(f"there is no command {first_word!r}{hint}")
+    if any("\0" in word for word in argv):
+        parser.error("an argument holds a NUL character, which no name and no path has")
     args = parser.parse_args(argv)
     args.words = argv
     if for_jupyter:
@@ -460,16 +465,29 @@ def _end(server: subprocess.Popen) -> None:
 def run_list(args: argparse.Namespace) -> int:
     from explorer.models import weights
     from explorer.models.catalog import FAMILY_OF
-    from explorer.models.factory import list_models, split_name
+    from explorer.models.factory import LIBRARIES, list_models, split_door, split_name
 
-    names = list_models(args.patterns, pretrained=args.pretrained, exclude_filters=args.exclude,
-                        family=args.family, task=args.task)
+    behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
+    own = [pattern for pattern in args.patterns if pattern not in behind]
+    options = {"pretrained": args.pretrained, "exclude_filters": args.exclude, "family": args.family,
+               "task": args.task}
+    names = list_models(own, **options) if own or not behind else []
+    for pattern in behind:
+        if split_door(pattern)[0] not in LIBRARIES:
+            raise CommandError(f"'{printable(pattern)}' is opened by its whole name: only timm/ and torchvision/ "
+                               "can be listed.")
+        if args.licence or args.here:
+            raise CommandError(f"--licence and --here sort explorer's own names: leave them away with '{pattern}'.")
+        names += list_models(pattern, **options)
     if args.licence:
         names = _under_licence(names, args.licence)
     if args.here:
         names = [name for name in names if weights.is_here(*split_name(name))]
     rows = []
     for name in names:
+        if library := split_door(name)[0]:  # another library's: only its name is known
+            rows.append({"name": name, "parameters": None, "year": None, "family": library})
+            continue
         architecture, _ = split_name(name)
         family = FAMILY_OF[architecture]
         rows.append({"name": name, "parameters": weights.parameter_count(architecture), "year": family.year,
@@ -477,7 +495,7 @@ def run_list(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=1))
     elif sys.stdout.isatty():
-        cells = [(row["name"], _millions(row["parameters"]), str(row["year"]), row["family"]) for row in rows]
+        cells = [(row["name"], _millions(row["parameters"]), str(row["year"] or "?"), row["family"]) for row in rows]
         print_columns([("name", "parameters", "year", "family"), *cells] if cells else [], right={1})
     else:
         print(*names, sep="\n", end="\n" if names else "")
@@ -501,9 +519,11 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
-    from explorer.models.factory import list_models
+    from explorer.models.factory import list_models, word_on_old_name
 
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
+    if wanted and (word := word_on_old_name(wanted[0])):
+        return f": {word[:-1]}"
     near = difflib.get_close_matches(wanted[0], list_models(family=args.family), n=3) if wanted else []
     if near:
         return f" {wanted[0]!r}; near it are {', '.join(near)}"
@@ -547,11 +567,12 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_predict(args: argparse.Namespace) -> int:
     from explorer.inspection.predict import PredictionRow, find_pictures, predict
-    from explorer.models.factory import check_name, create_model
+    from explorer.models.factory import create_model
 
     folder = _is_folder(args.model)
     if not folder:
-        check_name(args.model)  # a typing error shows before a minute of download
+        _check_model_name(args.model)
+    _check_no_addresses(args.photos)
     photos: list[Path] = []
     empty: list[PredictionRow] = []
     for given in (given_path(photo, "a photo") for photo in args.photos):
@@ -593,12 +614,11 @@ def run_predict(args: argparse.Namespace) -> int:
 
 def run_compare(args: argparse.Namespace) -> int:
     from explorer.models import weights
-    from explorer.models.factory import check_name, split_door
 
     names = args.models or [name.partition(".")[0] for name in weights.names_here()]
     for name in names:
-        if not split_door(name)[0]:
-            check_name(name)  # a typing error shows before a minute of passes
+        _check_model_name(name)
+    _check_no_addresses(args.photos)
     for file in filter(None, (args.csv, args.answers, args.figure)):
         if not file.absolute().parent.is_dir():
             raise CommandError(f"There is no folder '{file.parent}' to write '{file.name}' into.")
@@ -716,6 +736,8 @@ def _is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
     from explorer.models.factory import is_model, split_door
 
+    if not text.strip():
+        raise CommandError("The model's name is empty. Give a name, see `list`, or the folder of a trained model.")
     folder = given_path(text, "the model")
     if ("/" in text or os.sep in text) and not split_door(text)[0] and not folder.is_dir():
         raise CommandError(f"There is no folder '{text}'. Give the folder of a trained model, or a name: see "
@@ -723,13 +745,32 @@ def _is_folder(text: str) -> bool:
     return not is_model(text) and folder.is_dir()
 
 
+def _check_model_name(text: str) -> None:
+    """Raise ValueError for a name that nobody knows: a typing error shows before a minute of download.
+
+    What is behind a door is known when it is opened. An old name gets a word on today's.
+    """
+    from explorer.models.factory import check_name, split_door, word_on_old_name
+
+    if not split_door(text)[0]:
+        check_name(text)
+        if word := word_on_old_name(text):
+            _complain(word)
+
+
+def _check_no_addresses(photos: Sequence[str]) -> None:
+    for given in photos:
+        if not given.strip():
+            raise CommandError("A photo's name is empty: give a picture file, or a folder of them.")
+        if re.match(r"\w+://", given):
+            raise CommandError(f"'{printable(given)}' is an address on the web: download the photo first, then "
+                               "give its file.")
+
+
 def _model_to_teach(text: str) -> Any:
     """A name as it is; of a folder the model in it."""
-    from explorer.models.factory import check_name, split_door
-
     if not _is_folder(text):
-        if not split_door(text)[0]:
-            check_name(text)  # before a folder is made for its run
+        _check_model_name(text)  # before a folder is made for its run
         return text
     folder = given_path(text, "the model")
     if (folder / "config.json").is_file():
@@ -780,7 +821,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from explorer.training.evaluate import evaluate
     from explorer.training.loading import load_run
 
-    model = load_run(args.model) if _is_folder(args.model) else args.model
+    folder = _is_folder(args.model)
+    if not folder:
+        _check_model_name(args.model)
+    model = load_run(args.model) if folder else args.model
     if args.csv is not None and not args.csv.absolute().parent.is_dir():
         raise CommandError(f"There is no folder '{args.csv.parent}' to write '{args.csv.name}' into.")
     with _bar("photos") as progress:

@@ -789,3 +789,49 @@ def test_a_closed_output_is_survived():
     finally:
         sys.stdout = before
     assert stream.getvalue() == "vgg11\n"
+
+
+# --- doors, and streams that nobody reads -------------------------------------------------------------------
+
+
+def run_cli(*words: str, prelude: str = "", suffix: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    command = f"{prelude}{shlex.quote(sys.executable)} -m explorer {shlex.join(words)} {suffix}"
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | env, timeout=120)
+
+
+@pytest.mark.parametrize(("pattern", "listed"), [("torchvision/resnet18", "torchvision/resnet18"), ("timm/mnasnet_s*", "timm/mnasnet_small")])
+def test_other_libraries_names_are_listed(pattern, listed, capsys):
+    """case C8"""
+    assert cli.main(["list", pattern]) == 0
+    assert capsys.readouterr().out.split() == [listed]
+    assert cli.main(["list", pattern, "--json"]) == 0
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [
+    (["list", "hf-hub:x"], 2, "only timm/ and torchvision/ can be listed"), (["list", "timm/*", "--here"], 2, "leave them away"),
+    (["list", "xception"], 1, "now called legacy_xception"),
+    (["predict", "http://a.invalid/b.jpg"], 2, "download the photo first"), (["compare", "https://a.invalid/b.jpg"], 2, "download"),
+    (["predict", ""], 2, "photo's name is empty"), (["predict", "a.jpg", "--model", ""], 2, "model's name is empty"),
+    (["evaluate", "", "flowers5"], 1, "model's name is empty"), (["predict", "a\0b.jpg"], 2, "NUL character"),
+    (["show", ""], 1, "Unknown model"), (["predict", "a.jpg", "--model", "torchvision/nope"], 2, "torchvision has no classifier"),
+    (["evaluate", "torchvision/nope", "flowers5"], 1, "torchvision has no classifier"),
+    (["finetune", "torchvision/nope", "flowers5", "--run-dir", "never"], 1, "torchvision has no classifier"),
+])
+def test_what_can_not_be_is_a_sentence(words, code, said, capsys, tmp_path, monkeypatch):
+    """case C8: a door in every command that takes a model, and the sentence where it leads nowhere."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == code
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error and error.startswith("vision-explorer: ")
+
+
+@pytest.mark.parametrize("suffix", [">&-", ">&- 2>&-", "| head -1"])
+def test_a_stream_that_nobody_reads_ends_it_quietly(suffix):
+    """case C8: `list >&-` was a traceback."""
+    done = run_cli("list", "resnet*", suffix=suffix)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_terminal_that_knows_ascii_only_gets_all_words(tmp_path):
+    done = run_cli("show", "resnet50", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and done.stderr == ""

@@ -8,10 +8,11 @@ Only imports under `if TYPE_CHECKING:` never run; they must name something that 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -404,6 +405,66 @@ def test_a_reserved_library_in_the_wrong_room_is_found(build, text):
 def test_an_import_whose_target_cannot_be_read_is_reserved(build):
     small = build(cellar="import importlib\nimportlib.import_module(f'house.{name}')")
     assert len(trespassing(small, {"importlib.import_module": ()})) == 1
+
+
+# --- parts of libraries ---------------------------------------------------------------------------------------
+
+
+def parts_of_libraries(package: Path) -> dict[str, set[str]]:
+    """{"torch.nn.init": {files}}: what each file asks of a module that it imported by its bare name, such as `import torch`.
+
+    What the file imports itself, such as `import torch.utils.checkpoint`, is left out.
+    """
+    found: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        libraries, imported = {}, set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+                libraries |= {alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else
+                              alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        for node in ast.walk(tree):
+            name, inside = ast.unparse(node) if isinstance(node, ast.Attribute) else "", node
+            while isinstance(inside, ast.Attribute):
+                inside = inside.value
+            library = libraries.get(inside.id, "") if isinstance(inside, ast.Name) else ""
+            full = library + name.removeprefix(getattr(inside, "id", ""))
+            if library and not any(each == full or each.startswith(f"{full}.") for each in imported):
+                found.setdefault(full, set()).add(path.relative_to(package).as_posix())
+    return found
+
+
+def unreachable(names: Iterable[str]) -> set[str]:
+    """Those of the names that a fresh process does not have after `import` of their library alone."""
+    code = ("import importlib, json, sys\n"
+            "for name in json.load(sys.stdin):\n"
+            "    thing, *parts = name.split('.')\n"
+            "    thing = importlib.import_module(thing)\n"
+            "    try:\n"
+            "        for part in parts:\n"
+            "            thing = getattr(thing, part)\n"
+            "    except AttributeError:\n"
+            "        print(name)\n")
+    done = subprocess.run([sys.executable, "-c", code], input=json.dumps(sorted(names)), capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_librarys_part_is_imported_where_it_is_used():
+    """case C1: `import huggingface_hub` alone gives no `huggingface_hub.constants`, unless somebody imported it before."""
+    asked = {name: files for name, files in parts_of_libraries(ROOT / "explorer").items() if not name.startswith("explorer.")}
+    assert len(asked) > 300
+    assert {name: asked[name] for name in unreachable(asked)} == {}
+
+
+def test_a_part_that_nobody_imported_is_found(tmp_path):
+    (tmp_path / "one.py").write_text("import huggingface_hub as hub\nhub.constants.ENDPOINT\nimport os\nos.path.join", encoding="utf-8")
+    (tmp_path / "two.py").write_text("import huggingface_hub.constants\nhuggingface_hub.constants", encoding="utf-8")
+    asked = parts_of_libraries(tmp_path)
+    assert unreachable(asked) == {"huggingface_hub.constants", "huggingface_hub.constants.ENDPOINT"}
+    assert asked["huggingface_hub.constants"] == {"one.py"}
 
 
 # --- nothing of this computer in the files ------------------------------------------------------------------

@@ -258,11 +258,13 @@ def as_model(model: VisionModel | str) -> VisionModel:
 
 
 def model_name(model: nn.Module) -> str:
-    """What to call a model: the full name of the weights it has, else its architecture."""
+    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its architecture."""
     config = getattr(model, "config", None)
     if not isinstance(config, ModelConfig) or not config.architecture:
         return type(model).__name__
-    return config.name if model.load_report is not None else config.architecture
+    if model.load_report is None:
+        return config.architecture
+    return config.name if config.tag else model.load_report.name or config.architecture
 
 
 def outputs_of(model: VisionModel) -> Outputs:

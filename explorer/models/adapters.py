@@ -12,6 +12,7 @@ the module tree and training work with it as with our own.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.outputs import check_kind, check_labels
-from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
+from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache, old_names
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -431,6 +432,8 @@ def create_from_library(
 ) -> VisionModel:
     """`create_model("torchvision/NAME")` and `create_model("timm/NAME")`; NAME may carry a tag behind a dot."""
     create = {"torchvision": from_torchvision, "timm": from_timm}[library]
+    if library == "timm":
+        name = old_names().get(name, name)
     if options.pop("checkpoint_path", None) is not None:
         raise ValueError(f"checkpoint_path is for explorer's own families. Load the file into {library}/{name} yourself.")
     model = create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
@@ -601,16 +604,44 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
     if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir
-    module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    module = _build_with_timm(name, pretrained, in_chans, given)
     size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
+    if (asked := options.get("img_size")) is not None:
+        size = (in_chans, asked, asked) if isinstance(asked, int) else (in_chans, *asked)
+        config = config.with_(test_input_size=None)
     labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
     config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes, labels=labels)
-    tells = tells_its_stages(module, config.input_size)
+    try:
+        tells = tells_its_stages(module, config.input_size)
+    except RuntimeError:
+        if asked is None:
+            raise
+        raise ValueError(f"timm/{name} can't run on photos of {size[2]} x {size[1]} pixels: give a larger img_size.") from None
     model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:
         model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
                                        loaded=len(module.state_dict()))
     return model
+
+
+def _build_with_timm(name: str, pretrained: bool, in_chans: int, given: dict[str, Any]) -> nn.Module:
+    """timm's model; raises TypeError or ValueError with a sentence for options that it does not take."""
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in given:
+            raise
+        if unknown[1] != "img_size":
+            raise TypeError(f"timm/{name} has no option {unknown[1]!r}: leave it away.") from None
+        # a convolutional network takes photos of any size
+        return _build_with_timm(name, pretrained, in_chans, {key: value for key, value in given.items() if key != "img_size"})
+    except AssertionError as error:
+        asked = ", ".join(f"{key}={value!r}" for key, value in given.items() if key != "cache_dir")
+        why = f" ({error})" if str(error) else ""
+        raise ValueError(f"timm/{name} can't be built with {asked or 'these options'}{why}: leave away what it can't do.") from None
 
 
 def tells_its_stages(module: nn.Module, input_size: tuple[int, int, int]) -> bool:

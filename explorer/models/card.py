@@ -19,7 +19,7 @@ from typing import Any
 from explorer.models import weights
 from explorer.models.catalog import FAMILY_OF, Family
 from explorer.models.config import ModelConfig
-from explorer.models.factory import check_name, split_door
+from explorer.models.factory import check_name, split_door, word_on_old_name
 
 BAR = 24  # characters of the longest bar in the drawing of the stages
 
@@ -147,7 +147,8 @@ class ModelCard:
         facts.append(("photo", f"{size} pixels"))
         facts.append(("weights", self._weights_text()))
         facts.append(("paper", f"{f.paper}. {f.url}"))
-        lines = [self.name, "", *textwrap.wrap(f.idea, width), ""]
+        word = word_on_old_name(self.name)
+        lines = [self.name, "", *textwrap.wrap(word, width), *([""] if word else []), *textwrap.wrap(f.idea, width), ""]
         for label, text in facts:
             lines += _labelled(label, text, width)
         lines += ["", "What is done to the photo:"]

@@ -29,8 +29,8 @@ class ModelConfig:
     outputs:       what the scores mean, one of `explorer.models.outputs.KINDS`; "" is one of the classes
     number_mean, number_std: of outputs "numbers": what a score of 0 stands for in the number's own unit, and a step of 1
     built_as:      the name that another library built the network by, with its tag: "timm/resnet50.a1_in1k"
-    build_options: ((option, value), ...) that `create_model` was given beyond the name, such as ("img_size", 96); None stands
-                   for a value that no file can hold
+    build_options: ((option, value), ...) that `create_model` was given beyond the name, such as ("img_size", 96), or that
+                   published weights need; None stands for a value that no file can hold
     """
 
     architecture: str = ""
@@ -69,6 +69,11 @@ class ModelConfig:
     def name(self) -> str:
         """The full name, e.g. "resnet50.a1_in1k"."""
         return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
+
+    def of_a_file(self) -> ModelConfig:
+        """For weights that somebody else trained: how photos are prepared stays, and what the published ones are not."""
+        return self.with_(tag="", hf_hub_id="", hf_hub_filename="", url="", origin_url="", license="", paper_ids="", notes="",
+                          top1=None, top5=None)
 
     def with_(self, **changes: Any) -> ModelConfig:
         """A copy with some fields changed; unknown fields raise TypeError."""

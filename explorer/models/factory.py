@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from numbers import Integral
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.files import given_path
 from explorer.models import weights
-from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
+from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +61,7 @@ def list_models(
         return sorted((name for name in found if not _matches(name, _patterns(exclude_filters))), key=natural_key)
     families = _choose_families(family, task)
     names = [name for chosen in families for name in chosen.names]
-    if not pretrained:  # an old name has no weights that its present one does not list
-        names += [old for old in ALIASES if FAMILY_OF[split_name(old)[0]] in families]
-    else:
+    if pretrained:
         names = [f"{name}.{tag}" if tag else name for name in names for tag in weights.tags(name)]
     included, excluded = _patterns(filter), _patterns(exclude_filters)
     kept = [name for name in names if not included or _matches(name, included)]
@@ -88,13 +86,22 @@ def is_model(name: str) -> bool:
 
 def split_name(name: str) -> tuple[str, str]:
     """("resnet50", "a1_in1k") of "resnet50.a1_in1k"; of an old name, those of the present one."""
-    architecture, _, tag = ALIASES.get(name, name).partition(".")
-    return architecture, tag
+    architecture, _, tag = name.partition(".")
+    today, _, meant = weights.old_names().get(architecture, architecture).partition(".")
+    return today, tag or meant
+
+
+def word_on_old_name(name: Any) -> str:
+    """A sentence with the name of today, where explorer knows this one by an old name only; else ""."""
+    if not isinstance(name, str) or name.strip().partition(".")[0] not in weights.old_names() or not is_model(name.strip()):
+        return ""
+    return f"{name.strip()!r} is an old name: the model is now called {'.'.join(filter(None, split_name(name.strip())))}."
 
 
 def split_door(name: Any) -> tuple[str, str]:
     """("timm", "resnet50") of "timm/resnet50", ("hf-hub", "org/name") of "hf-hub:org/name"; ("", name) without a door."""
     if isinstance(name, str):
+        name = re.sub(r"^\s*hf_hub:", "hf-hub:", name)  # timm's older spelling
         for door in DOORS:
             if name.strip().startswith(door):
                 return door[:-1], name.strip().removeprefix(door)
@@ -119,8 +126,10 @@ def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, p) or ("." not in p and fnmatchcase(name.partition(".")[0], p)) for p in patterns)
 
 
-def _nearest(word: str, known: Iterable[str], count: int = 3) -> str:
-    near = difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
+def _nearest(word: str, known: Iterable[str], old: Mapping[str, str] = {}, count: int = 3) -> str:
+    """A hint with the names most like `word`; where one of the old names is among them, what it is called today."""
+    near = difflib.get_close_matches(word, [*known, *(name for name in old if is_model(name))], n=count, cutoff=0.6)
+    near = list(dict.fromkeys(old.get(name, name) for name in near))
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
@@ -138,7 +147,7 @@ def check_name(name: str) -> tuple[str, str]:
                 f"{architecture!r} is known to timm, and not yet to explorer itself: pip install 'vision-explorer[timm]', "
                 f"then create_model('timm/{name.strip()}')."
             )
-        hint = _nearest(architecture.lower(), FAMILY_OF)
+        hint = _nearest(architecture.lower(), FAMILY_OF, weights.old_names())
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
     if tag and tag not in weights.tags(architecture):
         known = weights.tags(architecture)
@@ -181,7 +190,8 @@ def create_model(
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
-    img_size:        transformers: the side of the photo in pixels, where not the default
+    img_size:        side of the photo in pixels, or (height, width), where not the default: transformers are built for it,
+                     and photos are prepared at that size for all
     checkpoint_path: your own .safetensors or .pth file, adapted exactly as published weights are
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
 
@@ -201,6 +211,9 @@ def create_model(
 
         check_device(device)
     cache_dir = None if cache_dir is None else given_path(cache_dir, "cache_dir")
+    if global_pool is not None and not isinstance(global_pool, str):
+        raise TypeError(f"global_pool is {global_pool!r}: give a word such as 'avg', not a {type(global_pool).__name__}.")
+    img_size = _check_img_size(img_size)
     door, inside = split_door(name)
     if door in LIBRARIES:
         from explorer.models.adapters import create_from_library
@@ -227,13 +240,17 @@ def create_model(
         if door == "local-dir" and pretrained:
             pretrained, checkpoint_path = False, found
     architecture, tag = check_name(name)
-    if name.strip() in ALIASES:
-        warnings.warn(f"{name!r} is an old name: the model is now called {architecture}.{tag}.", DeprecationWarning,
-                      stacklevel=2)
+    if not door and (word := word_on_old_name(name)):
+        warnings.warn(word, DeprecationWarning, stacklevel=2)
     checkpoint_path = checkpoint_path or None  # "" is timm's "none"
+    whose = inside.rstrip("/\\").replace("\\", "/").rpartition("/")[2] if door == "local-dir" else inside if door else ""
     if pretrained and checkpoint_path is not None:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
-    config = config or weights.config_for(architecture, tag)
+    config = config.with_(architecture=architecture) if config else weights.config_for(architecture, tag)
+    if not door and checkpoint_path is not None:
+        config, whose = config.of_a_file(), Path(checkpoint_path).name
+    elif not door and not pretrained:
+        config = config.with_(build_options=())  # what the published weights need
     if features_only:  # no head, so no pooling that a head would need
         num_classes = 0
     wanted = dict(in_chans=in_chans, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
@@ -247,20 +264,21 @@ def create_model(
     try:
         if pretrained or checkpoint_path is not None:
             model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
+            if whose:  # no published weights: called by where they came from
+                model.load_report.name = f"{architecture} ({whose})"
         else:
             classes = config.num_classes if num_classes is None else num_classes
             model = _build(architecture, num_classes=classes, **wanted)
             model.config = config
     except Exception as error:
-        if not saved or isinstance(error, weights.WeightsError):
+        if not saved or not door or isinstance(error, weights.WeightsError):
             raise
         asked = ", ".join(f"{key}={value!r}" for key, value in saved.items())[:200]
         raise weights.WeightsError(f"'{inside}' was saved from {architecture} built with {asked}, and it can't be built so here: "
                                    f"{error}") from error
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
-    if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
+    if img_size is not None:
+        _see_at(model, img_size)
     return _finish(model, features_only, out_indices, device, dtype)
 
 
@@ -316,6 +334,42 @@ def _check_count(option: str, value: Any, least: int) -> None:
         raise TypeError(f"{option} is {value!r}: give a whole number, not a {type(value).__name__}.")
     if value < least:
         raise ValueError(f"{option} is {value}: give {least} or more.")
+
+
+def _check_img_size(size: Any) -> int | tuple[int, int] | None:
+    """A side or (height, width) in pixels. Raises TypeError or ValueError for anything else."""
+    if size is None:
+        return None
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if any(isinstance(side, bool) or not isinstance(side, Integral) for side in sides):
+        raise TypeError(f"img_size is {size!r}: give the side of the photo in whole pixels, or (height, width).")
+    if len(sides) != (2 if isinstance(size, (tuple, list)) else 1):
+        raise ValueError(f"img_size is {size!r}: give one side in pixels, or (height, width).")
+    if not all(1 <= side <= weights.MOST_SIDE for side in sides):
+        raise ValueError(f"img_size is {size!r}: a side is from 1 to {weights.MOST_SIDE} pixels.")
+    return tuple(map(int, sides)) if len(sides) == 2 else int(sides[0])
+
+
+def _see_at(model: Any, size: int | tuple[int, int]) -> None:
+    """Have photos prepared at that size. Raises ValueError where the network can't run on them.
+
+    Tried without numbers: a network that is not built for one size may still shrink a small map to nothing.
+    """
+    import torch
+
+    from explorer.models.blank import blank
+    from explorer.models.contract import evaluation
+
+    height, width = (size, size) if isinstance(size, int) else size
+    if not type(model).fixed_image_size:
+        shapes = {name: value.to("meta") for name, value in (*model.named_parameters(), *model.named_buffers())}
+        try:
+            with blank(), evaluation(model), torch.no_grad():
+                torch.func.functional_call(model, shapes, (torch.empty(1, model.in_chans, height, width),))
+        except RuntimeError:
+            raise ValueError(f"{model.config.architecture} can't run on photos of {width} x {height} pixels: give a larger "
+                             f"img_size, such as {model.config.input_size[1]}.") from None
+    model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)
 
 
 def _build(architecture: str, /, **wanted: Any):

@@ -81,6 +81,14 @@ def known_to_timm() -> frozenset[str]:
     return frozenset(_table().get("timm_only", ()))
 
 
+def old_names() -> Mapping[str, str]:
+    """Names that a model had once and timm still answers -> its name of today, with the tag of the weights that were meant.
+
+    Published notebooks use them. Some are of architectures that explorer does not have (`known_to_timm`).
+    """
+    return _table().get("old_names", {})
+
+
 def parameter_count(architecture: str) -> int | None:
     """Number of parameters with the default classifier; None where the table does not know."""
     return _table()["models"].get(architecture, {}).get("params")
@@ -389,17 +397,16 @@ def download(config: ModelConfig, cache_dir: str | Path | None = None, filenames
 
     Raises WeightsError: offline, no such repository, or neither of the files in it.
     """
-    import huggingface_hub
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors, hf_hub_download
 
     repo, revision = hub_reference(config.hf_hub_id)
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         raise WeightsError(_offline_message(config, "HF_HUB_OFFLINE is set"))
-    if not reachable(huggingface_hub.constants.ENDPOINT):
+    if not reachable(constants.ENDPOINT):
         raise WeightsError(_offline_message(config, "no connection to the hub"))
     for filename in filenames or hub_filenames(config):
         try:
-            path = Path(huggingface_hub.hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir))
+            path = Path(hf_hub_download(repo, filename, revision=revision, cache_dir=cache_dir))
             check_download(path)
             return path
         except errors.LocalEntryNotFoundError as error:  # the client's word for "no connection"

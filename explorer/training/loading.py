@@ -21,8 +21,8 @@ from explorer.files import given_path
 from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.factory import LIBRARIES, create_model, is_model, split_door
-from explorer.models.weights import LoadReport, check_config, fill, open_door, read_state_dict
+from explorer.models.factory import LIBRARIES, check_name, create_model, is_model, split_door
+from explorer.models.weights import LoadReport, check_config, config_for, fill, open_door, read_state_dict
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
@@ -179,6 +179,10 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     lacks them."""
     name, by_name, classes = str(facts["name"]), bool(facts["by_name"]), len(facts["labels"])
     options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
+    if by_name and facts["pretrained"] and is_model(name):
+        needed = dict(config_for(*check_name(name)).build_options)
+    else:
+        needed = {}
     if not by_name:
         config = ModelConfig.from_dict(facts["config"])
         name = config.built_as or name
@@ -194,7 +198,7 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
                             "more than that: give the model, load_run(path, model=...).")
     pretrained = body_missing and bool(facts["pretrained"])
     with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
-        return create_model(name, pretrained=pretrained, num_classes=classes, **options)
+        return create_model(name, pretrained=pretrained, num_classes=classes, **(needed | options))
 
 
 class _Lost:

@@ -10,7 +10,7 @@ from torch import nn
 import explorer
 import explorer.models as ours
 from explorer.models import weights
-from explorer.models.catalog import ALIASES, FAMILIES, FAMILY_OF, family_module
+from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
 from explorer.models.factory import check_name, natural_key, split_name
 from explorer.models.features import FeatureNet
 from tests.models.oracle import randomise
@@ -39,8 +39,8 @@ def from_timm(timm, *arguments, **options) -> list[str]:
 
 
 def present(*arguments, **options) -> list[str]:
-    """What explorer lists, less old names, which timm knows and does not list, and those that timm lacks."""
-    names = [name for name in explorer.list_models(*arguments, **options) if name not in ALIASES]
+    """What explorer lists, less the names that timm lacks."""
+    names = explorer.list_models(*arguments, **options)
     return [name for name in names if FAMILY_OF[split_name(name)[0]].oracle == "timm"]
 
 

@@ -31,6 +31,7 @@ from typing import Any
 import timm
 import torch
 import torchvision
+from timm.models import get_deprecated_models
 
 try:
     import fcntl
@@ -55,6 +56,9 @@ EMPTY = ModelConfig()
 # torchvision's GoogLeNet turns ImageNet-normalised pixels into -1..1 inside the model (`transform_input`): as timm
 # does for the Inception that came the same way, the table says so instead.
 INSIDE = {"googlenet": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}
+# What published weights need and their name alone does not say: timm builds this one with TensorFlow's epsilon where it
+# loads its weights, and with PyTorch's where it does not. (A test compares every name, built for its weights.)
+NEEDED = {"fbnetc_100.rmsp_in1k": {"build_options": (("norm_eps", 1e-3),)}}
 # Names that have a paper and no published weights. Digits are small enough to be seen whole.
 PAPER = {"lenet5": {"input_size": (1, 32, 32), "min_input_size": (1, 32, 32), "crop_pct": 1.0, "mean": (0.5,),
                     "std": (0.5,), "num_classes": 10, "first_conv": "c1", "classifier": "output",
@@ -74,6 +78,7 @@ def facts_of(name: str, tag: str) -> dict:
         value = tuple(value) if isinstance(value, list) else value
         if field not in ("architecture", "tag", "labels") and value is not None and value != getattr(EMPTY, field):
             facts[field] = value
+    facts |= NEEDED.get(f"{name}.{tag}", {})
     if not (hub_id or cfg.get("url")):
         facts["has_weights"] = False
     return facts
@@ -260,14 +265,33 @@ def merge_into(
         order += [name for name in rows if name not in FAMILY_OF]  # a catalog newer than the one that this run read
         rows = {name: put_accuracy(name, rows[name], results) if name in FAMILY_OF else rows[name] for name in order}
         timm_only = sorted(set(timm.list_models()) - set(FAMILY_OF) - set(rows))
+        old = old_names()
         # one row a line: readable in a diff, and small
         body = ",\n".join(f"{json.dumps(name)}:{compact(row)}" for name, row in rows.items())
-        text = (f'{{"source":{json.dumps(SOURCE)},\n"timm_only":{compact(timm_only)},\n'
+        text = (f'{{"source":{json.dumps(SOURCE)},\n"timm_only":{compact(timm_only)},\n"old_names":{compact(old)},\n'
                 f'"models":{{\n{body}\n}}}}\n')
         beside = path.with_suffix(f".{os.getpid()}.tmp")
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
-    return {"source": SOURCE, "timm_only": timm_only, "models": rows}
+    return {"source": SOURCE, "timm_only": timm_only, "old_names": old, "models": rows}
+
+
+def old_names() -> dict[str, str]:
+    """Names that timm answers with a model of another name -> that name, with the tag of the weights that are meant.
+
+    A few of timm's point at a tag that was renamed later (`sam` for `sam_in1k`), and fail there: the one that goes on
+    from it is meant.
+    """
+    found = {}
+    for old, today in sorted(get_deprecated_models().items()):
+        if today is None:  # gone for good
+            continue
+        name, _, tag = today.partition(".")
+        tags = [full.partition(".")[2] for full in timm.list_models(f"{name}.*", include_tags=True)]
+        if tag and tag not in tags:
+            (tag,) = (each for each in tags if each.startswith(f"{tag}_"))
+        found[old] = f"{name}.{tag}" if tag else name
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:

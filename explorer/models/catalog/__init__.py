@@ -20,13 +20,10 @@ FAMILIES: dict[str, Family] = {
 
 FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.names}
 
-# Old names that published notebooks still use -> today's name, with the tag of the weights that were meant.
-ALIASES: dict[str, str] = {"adv_inception_v3": "inception_v3.tf_adv_in1k"}
-
 
 def family_module(architecture: str) -> ModuleType:
     """The file that builds a known architecture, e.g. `explorer.models.backbones.resnet`; imported now, with torch."""
     return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
 
 
-__all__ = ["ALIASES", "FAMILIES", "FAMILY_OF", "Family", "family_module"]
+__all__ = ["FAMILIES", "FAMILY_OF", "Family", "family_module"]

@@ -16,7 +16,7 @@ import traitlets as t
 from explorer.models import weights
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.catalog import FAMILIES
-from explorer.models.factory import list_models, natural_key, split_door
+from explorer.models.factory import list_models, natural_key, split_door, split_name, word_on_old_name
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.card import card_html, default_size, pixels, stated
@@ -116,6 +116,7 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
     """The models that fit, sorted by "name", "year" (newest first), "parameters", "macs" (fewest first) or "top1"
     (highest first); what has no such number comes last."""
     cards, word = all_cards(), filters.search.strip().lower()
+    word = split_name(word)[0] if word_on_old_name(word) else word  # whoever knows an old name finds the model of today
     pattern = word if any(c in word for c in "*?[") else f"*{word}*"
     if split_door(pattern)[0]:
         return []  # other libraries' models have no card
