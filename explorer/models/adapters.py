@@ -20,8 +20,19 @@ from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.fitting import Choice, choose, usual_table
 from explorer.models.outputs import check_kind, check_labels
-from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
+from explorer.models.weights import (
+    Checkpoint,
+    LoadReport,
+    WeightsError,
+    adapt_input,
+    download,
+    download_url,
+    fill,
+    in_cache,
+    read_checkpoint,
+)
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -532,7 +543,8 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
     with torch.random.fork_rng(devices=[], enabled=pretrained):
         module = models.get_model(architecture, weights=None, num_classes=config.num_classes, **_plain(options, architecture))
     if pretrained:
-        state = download_url(entry.url, cache_dir)  # kept where torchvision keeps it; read as tensors only
+        found = download_url(entry.url, cache_dir)  # kept where torchvision keeps it; read as tensors only
+        state = usual_table(found).state
         module.load_state_dict({k: v for k, v in state.items() if k in module.state_dict()}, strict=True)
         report = LoadReport(f"torchvision's {entry}", name=config.name, loaded=len(state))
     if in_chans != 3:

@@ -272,7 +272,7 @@ def _open_saved(library, config, found, pretrained, inside, **options):
     if pretrained and options.get("checkpoint_path"):
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     if pretrained:
-        state, origin = (weights.read_state_dict(found), f"the file {found.name}") if found is not None else \
+        state, origin = (weights.read_checkpoint(found), f"the file {found.name}") if found is not None else \
             weights.fetch(config, options["cache_dir"])
     return open_saved(library, config, state, origin, **options)
 
@@ -353,36 +353,52 @@ def _options(model_class: type) -> str:
     return ", ".join(names)
 
 
-def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir):
+def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, features_only=False):
     """Build without numbers, then give the model the trained tensors.
 
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
     body is loaded without it, and a fresh one goes on top.
     """
-    from explorer.models.blank import blank
+    from explorer.models.blank import TooLarge, blank
 
     if checkpoint_path is not None:
-        state, origin = weights.read_state_dict(checkpoint_path), f"the file {Path(checkpoint_path).name}"
+        found, origin = weights.read_checkpoint(checkpoint_path), f"the file {Path(checkpoint_path).name}"
     else:
-        state, origin = weights.fetch(config, cache_dir)
-    with blank():
-        model = _build(architecture, num_classes=0, **wanted)
-    state = weights.recognise(architecture, state, set(model.state_dict()))
-    report = weights.LoadReport(source=origin, name=config.name)
+        found, origin = weights.fetch(config, cache_dir)
+    most = weights.room_for(found) if config.build_options else None  # a stranger's file says what to build
+    try:
+        with blank(most):
+            model = _build(architecture, num_classes=0, **wanted)
+            # without a pooling no classifier fits
+            head = weights.head_of(model if wanted["global_pool"] != "" else
+                                   _build(architecture, num_classes=0, **(wanted | {"global_pool": None})))
+    except TooLarge as error:
+        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file holds "
+                                   "fewer: they don't belong together.") from None
+    choice = weights.choose(found, model.state_dict(), architecture)
+    state, report = choice.state, weights.LoadReport(source=origin, name=config.name)
+    report.found(choice)
+    if wanted["in_chans"] is None and (channels := weights.channels_of(model, state)) != model.in_chans:
+        wanted["in_chans"] = channels  # as its weights have it
+        with blank(most):
+            model = _build(architecture, num_classes=0, **wanted)
 
     # the classifier that the tensors themselves have, which may differ from the published one
-    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier  # two after distillation
-    heads = tuple(f"{name}." for name in names)
-    trained = max(state[f"{head}weight"].shape[0] if f"{head}weight" in state else 0 for head in heads)
+    trained = head.classes(state)
     classes = trained if num_classes is None else num_classes
-    if classes != trained:
-        state = {key: value for key, value in state.items() if not key.startswith(heads)}
+    if not trained and (others := [key for key in state if key not in model.state_dict() and head.is_part(key)]):
+        report.skipped.append(f"the classifier of the file, which is of another make: {others[0][:80]}")
+    elif classes != trained:
         found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
         report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
     elif not trained and config.num_classes and num_classes is None:
         report.skipped.append("the classifier: the weights have none, so the model gives pooled features")
-    elif trained:
-        model.reset_classifier(trained)  # still on `meta`: room for the trained one
+    if classes != trained or not trained:
+        own = model.state_dict()
+        state = {key: value for key, value in state.items() if key in own or not head.is_part(key)}
+    else:
+        with blank():
+            model.reset_classifier(trained)  # room for the trained one
 
     model.config = config.with_(num_classes=trained)
     weights.load_into(model, state, report)

@@ -22,7 +22,7 @@ from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.factory import LIBRARIES, create_model, is_model, split_door
-from explorer.models.weights import LoadReport, check_config, fill, open_door, read_state_dict
+from explorer.models.weights import LoadReport, check_config, fill, open_door, read_checkpoint
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
@@ -126,7 +126,7 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    fill(model, read_state_dict(found), report)
+    fill(model, read_checkpoint(found), report)
     model.config, model.load_report = config, report
     return model
 
