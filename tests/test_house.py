@@ -33,12 +33,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.data", "explorer.models.factory", "explorer.models.adapters", "explorer.models.ensembles",
      "explorer.models.optimize", "explorer.models.attention", "explorer.models.card"),
     ("explorer.models.weights",),
-    ("explorer.models.fitting", "explorer.models.reading"),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
     ("explorer.models.contract",),
     ("explorer.models.layers",),
+    ("explorer.models.fitting", "explorer.models.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads
     ("explorer", "explorer._lazy", "explorer.files", "explorer._threads"),

@@ -246,7 +246,8 @@ def create_model(
 
     try:
         if pretrained or checkpoint_path is not None:
-            model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
+            model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir,
+                                    out_indices if features_only else False)
         else:
             classes = config.num_classes if num_classes is None else num_classes
             model = _build(architecture, num_classes=classes, **wanted)
@@ -353,11 +354,14 @@ def _options(model_class: type) -> str:
     return ", ".join(names)
 
 
-def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, features_only=False):
+def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, maps):
     """Build without numbers, then give the model the trained tensors.
 
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
     body is loaded without it, and a fresh one goes on top.
+
+    maps: the `out_indices` of a `features_only` net, which does without tensors that none of them needs; False for
+          a whole model
     """
     from explorer.models.blank import TooLarge, blank
 
@@ -375,6 +379,8 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     except TooLarge as error:
         raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file holds "
                                    "fewer: they don't belong together.") from None
+    if maps is not False:
+        model.remove_head()
     choice = weights.choose(found, model.state_dict(), architecture)
     state, report = choice.state, weights.LoadReport(source=origin, name=config.name)
     report.found(choice)
@@ -382,6 +388,8 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
         wanted["in_chans"] = channels  # as its weights have it
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
+        if maps is not False:
+            model.remove_head()
 
     # the classifier that the tensors themselves have, which may differ from the published one
     trained = head.classes(state)
@@ -401,7 +409,13 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
             model.reset_classifier(trained)  # room for the trained one
 
     model.config = config.with_(num_classes=trained)
-    weights.load_into(model, state, report)
+    lacking = [key for key in model.state_dict() if key not in state] if maps is not False else []
+    if lacking:
+        from explorer.models.features import tensors_read
+
+        needed = tensors_read(model, maps)
+        lacking = [key for key in lacking if key not in needed]
+    weights.load_into(model, state, report, lacking)
     if classes != trained:
         model.reset_classifier(classes)
     model.load_report = report

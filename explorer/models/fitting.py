@@ -8,7 +8,7 @@ its own names are found, in its own shapes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -109,14 +109,14 @@ def choose(found: Checkpoint | Mapping[str, Tensor], expected: Mapping[str, Tens
     found = as_checkpoint(found)
     wanted = {name: value for name, value in expected.items() if not name.endswith("num_batches_tracked")}
     best: list[tuple[tuple[int, int, int], str, str, dict[str, Tensor]]] = []
-    for translate in ("", architecture) if architecture else ("",):
-        for place, prefix, state in _candidates(found, wanted, translate):
+    for translate in filter(None, ("own", "flat", architecture)):
+        for place, prefix, state in _candidates(found, expected, translate):
             shared = wanted.keys() & state.keys()
             shapes = sum(wanted[name].shape == state[name].shape for name in shared)
             at = ".".join(filter(None, (place, prefix.rstrip("."))))
             if shared and (found.chosen is None or found.chosen in (at, place)):
                 best.append(((len(shared), shapes, -_rank(at)), place, prefix, state))
-        if best and max(best)[0][0] == len(wanted):
+        if max((score[0] for score, *_ in best), default=0) == len(wanted):
             break  # its own names, all of them
     score = max((entry[0] for entry in best), default=(0, 0, 0))
     if 2 * score[0] < len(wanted) and found.chosen is None:
@@ -138,20 +138,26 @@ def as_checkpoint(found: Checkpoint | Mapping[str, Tensor]) -> Checkpoint:
     return found if isinstance(found, Checkpoint) else Checkpoint("the table of tensors", {"": dict(found)})
 
 
-def _candidates(found: Checkpoint, wanted: Mapping[str, Tensor], architecture: str
+def _candidates(found: Checkpoint, wanted: Mapping[str, Tensor], translate: str
                 ) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
-    """(place, prefix, tensors behind it) that may be meant; with an architecture, through its family's key maps."""
+    """(place, prefix, tensors behind it) that may be meant, translated from another way to write names.
+
+    translate: "own" names as they are, "flat" ones with "_" for a dot, or an architecture, whose family has key maps
+    """
     for place, table in found.tables.items():
-        if not architecture:
-            counts = Counter(name[:at] for name in table for at in _cuts(name) if name[at:] in wanted)
+        if translate in ("own", "flat"):
+            # timm's `features_only` nets write "stages_0" for "stages.0"
+            ours = {name.replace(".", "_"): name for name in wanted} if translate == "flat" else {name: name for name in wanted}
+            plain = (lambda name: name.replace(".", "_")) if translate == "flat" else str
+            counts = Counter(name[:at] for name in table for at in _cuts(name) if plain(name[at:]) in ours)
             most = max(counts.values(), default=0)
             for prefix in (prefix for prefix, count in counts.items() if count == most):
-                yield place, prefix, _behind(table, prefix)
+                yield place, prefix, {ours.get(plain(name), name): value for name, value in _behind(table, prefix).items()}
             continue
         for prefix in _first_words(table):
             state = _behind(table, prefix)
             if 2 * len(state) >= len(wanted):  # another library's names are about as many
-                yield place, prefix, recognise(architecture, state, set(wanted))
+                yield place, prefix, recognise(translate, state, set(wanted))
 
 
 def _cuts(name: str) -> list[int]:
@@ -300,8 +306,10 @@ def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
     return repeated * (3 / in_chans)
 
 
-def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) -> None:
+def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport, lacking: Sequence[str] = ()) -> None:
     """Put a state dict with our keys into a model that was built on the `meta` device.
+
+    lacking: names that may be missing, and are zero then
 
     Strict: a missing, unknown or misshapen tensor raises WeightsError with the first few names.
     """
@@ -324,7 +332,8 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) 
             raise WeightsError(
                 f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
             ) from error
-    check_fit(own, state, report.source, config.architecture)
+    may_lack = {name: value for name, value in own.items() if name in lacking and name not in state}
+    check_fit({name: value for name, value in own.items() if name not in may_lack}, state, report.source, config.architecture)
     examine(state, own, report)
     assign(model, state)
     report.loaded = len(state)
