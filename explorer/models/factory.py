@@ -176,21 +176,24 @@ def create_model(
     pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
     num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
                      Another number than the weights' own puts a fresh classifier on top
-    in_chans:        channels of the photo; None: what the architecture was made for, 3 for all but LeNet-5 (1).
-                     Trained filters are adapted
+    in_chans:        channels of the photo; None: as the weights have it, else what the architecture was made for, 3
+                     for all but LeNet-5 (1). Trained filters are adapted
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
     img_size:        transformers: the side of the photo in pixels, where not the default
-    checkpoint_path: your own .safetensors or .pth file, adapted exactly as published weights are
+    checkpoint_path: your own .safetensors or PyTorch file, adapted exactly as published weights are. In a training
+                     checkpoint the table of weights is found; "last.ckpt#teacher" says which
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
 
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
-    for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
+    sides = img_size if isinstance(img_size, (tuple, list)) else (img_size,)
+    for option, value, least, most in (("num_classes", num_classes, 0, weights.MOST_CLASSES), ("in_chans", in_chans, 1, weights.MOST_SIDE),
+                                       *(("img_size", side, 1, weights.MOST_SIDE) for side in sides)):
         if value is not None:
-            _check_count(option, value, least)
+            _check_count(option, value, least, most)
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
         if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
@@ -250,6 +253,8 @@ def create_model(
                                     out_indices if features_only else False)
         else:
             classes = config.num_classes if num_classes is None else num_classes
+            if door:
+                check_room(architecture, inside, num_classes=config.num_classes, **(wanted | saved))
             model = _build(architecture, num_classes=classes, **wanted)
             model.config = config
     except Exception as error:
@@ -311,12 +316,14 @@ def _finish(model, features_only, out_indices, device, dtype):
     return model
 
 
-def _check_count(option: str, value: Any, least: int) -> None:
-    """Raise TypeError or ValueError unless `value` is a whole number from `least` on."""
+def _check_count(option: str, value: Any, least: int, most: int) -> None:
+    """Raise TypeError or ValueError unless `value` is a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{option} is {value!r}: give a whole number, not a {type(value).__name__}.")
     if value < least:
         raise ValueError(f"{option} is {value}: give {least} or more.")
+    if value > most:
+        raise ValueError(f"{option} is {value}: give {most:,} at most.")
 
 
 def _build(architecture: str, /, **wanted: Any):
@@ -352,6 +359,27 @@ def _options(model_class: type) -> str:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break
     return ", ".join(names)
+
+
+def check_room(name: str, inside: str, **wanted: Any) -> None:
+    """Raise WeightsError where a stranger's settings ask for a network that is out of all proportion to its name.
+
+    name:   an architecture, or one of a library, "timm/resnet18";  inside: where the settings are from
+    wanted: the options of the network
+    """
+    from explorer.models.blank import TooLarge, blank
+
+    if split_door(name)[0] in LIBRARIES:
+        from explorer.models import adapters
+
+        return adapters.check_room(name, f"'{inside}'", None, **wanted)
+    architecture, _ = check_name(name)
+    try:
+        with blank(weights.room_of(architecture)):
+            _build(architecture, **wanted)
+    except TooLarge as error:
+        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is out of all "
+                                   "proportion: they are damaged, or not to be trusted.") from None
 
 
 def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, maps):

@@ -358,6 +358,11 @@ def room_for(found: Checkpoint | Mapping[str, Tensor]) -> Room:
                 numbers=4 * max(sum(value.numel() for value in table.values()) for table in tables) + 2**24)
 
 
+def rows_in(found: Checkpoint | Mapping[str, Tensor]) -> set[int]:
+    """The first dimensions of all tensors: a classifier of so many classes has one of them."""
+    return {value.shape[0] for table in as_checkpoint(found).tables.values() for value in table.values() if value.ndim}
+
+
 class Head(NamedTuple):
     """What only a classifier has, in a model's own names.
 

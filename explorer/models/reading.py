@@ -61,7 +61,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise WeightsError(f"There is no weight file at '{path}'. Check the path.")
     try:
-        content, size = _open(path), path.stat().st_size
+        content, size = read_content(path), path.stat().st_size
     except WeightsError:
         raise
     except OSError as error:
@@ -110,8 +110,8 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def _open(path: Path) -> Any:
-    """What is in the file. Raises WeightsError for what is known to be no weight file, else whatever its reader raises."""
+def read_content(path: Path) -> Any:
+    """What is in the file, as it was saved. Raises WeightsError for what is known to be no weight file, else whatever its reader raises."""
     size = path.stat().st_size
     if not size:
         raise _unreadable(path, "it is empty", _AGAIN)
@@ -231,8 +231,9 @@ def _torch_load(path: Path) -> Any:
         raise _unreadable(path, f"it holds a whole model, whose classes are programs: {', '.join(refused[:3])}",
                           "Save its tensors instead: torch.save(model.state_dict(), 'weights.pth').")
     try:
-        with _one_at_a_time, serialization.safe_globals([(stand_in, name) for name, stand_in in allowed.items()]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        names = serialization.safe_globals([(stand_in, name) for name, stand_in in allowed.items()])
+        with _one_at_a_time, names, path.open("rb") as file:  # by its content: torch would believe the suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         name = refused[0] if refused else _refused_class(error)
         if name is None:

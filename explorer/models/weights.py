@@ -23,7 +23,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from explorer.files import given_path
 from explorer.models.config import ModelConfig
@@ -46,7 +46,11 @@ from explorer.models.fitting import (
     read_state_dict,
     recognise,
     room_for,
+    rows_in,
 )
+
+if TYPE_CHECKING:
+    from explorer.models.blank import Room
 
 TABLE = Path(__file__).with_name("weights.json")
 
@@ -103,6 +107,13 @@ def mac_count(architecture: str) -> int | None:
     Convolutions and matrix products, those of attention too.
     """
     return _table()["models"].get(architecture, {}).get("macs")
+
+
+def room_of(architecture: str) -> Room:
+    """How large a network of that name may be where a stranger's file describes it and no tensors vouch for that."""
+    from explorer.models.blank import Room
+
+    return Room(tensors=6000, numbers=4 * (parameter_count(architecture) or 0) + 2**24)
 
 
 def stage_rows(architecture: str) -> tuple[tuple[str, int, int], ...]:
@@ -215,13 +226,15 @@ def read_config(path: Path, name: str) -> ModelConfig:
         if path.stat().st_size > MOST_CONFIG_BYTES:
             raise ValueError(f"it is larger than {MOST_CONFIG_BYTES // 1024**2} MB")
         facts = json.loads(path.read_text(encoding="utf-8"))
-        own = facts.get("pretrained_cfg") or {}
+        own = facts.get("pretrained_cfg") or facts  # timm's old layout has it flat
         architecture, labels = str(facts["architecture"]), facts.get("label_names")
         config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
         if isinstance(labels, list) and len(labels) == config.num_classes:
             config = config.with_(labels=tuple(map(str, labels)))
+        known = config_for(architecture)  # where a file does not say which layers are first and last
+        config = config.with_(**{key: getattr(config, key) or getattr(known, key) for key in ("first_conv", "classifier")})
         check_config(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: {error}).") from error
@@ -480,5 +493,6 @@ __all__ = [
     "PACKAGED", "Checkpoint", "Head", "LoadReport", "PackagedWeights", "WeightsError", "adapt_input", "assign", "channels_of", "check_config",
     "check_fit", "check_sha256", "check_sizes", "choose", "config_for", "convert", "download", "download_url", "fetch", "fill",
     "head_of", "in_cache", "is_here", "known_to_timm", "load_into", "mac_count", "names_here", "open_door", "parameter_count",
-    "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "stage_rows", "tags",
+    "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "room_of", "rows_in", "stage_rows",
+    "tags",
 ]
