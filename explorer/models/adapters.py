@@ -544,7 +544,7 @@ def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None
         if room is None:
             with blank():
                 usual = create(inside)
-            room = Room(tensors=6000, numbers=4 * sum(value.numel() for value in usual.parameters()) + 2**24)
+            room = room_for(usual.state_dict())
         with blank(room):
             create(inside, **wanted)
     except TooLarge as error:

@@ -375,7 +375,9 @@ def check_room(name: str, inside: str, **wanted: Any) -> None:
         return adapters.check_room(name, f"'{inside}'", None, **wanted)
     architecture, _ = check_name(name)
     try:
-        with blank(weights.room_of(architecture)):
+        with blank():
+            usual = _build(architecture)
+        with blank(weights.room_for(usual.state_dict())):
             _build(architecture, **wanted)
     except TooLarge as error:
         raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is out of all "
@@ -401,40 +403,38 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     try:
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
+            body = model.state_dict()
             # without a pooling no classifier fits
             head = weights.head_of(model if wanted["global_pool"] != "" else
                                    _build(architecture, num_classes=0, **(wanted | {"global_pool": None})))
     except TooLarge as error:
         raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file holds "
                                    "fewer: they don't belong together.") from None
-    if maps is not False:
-        model.remove_head()
-    choice = weights.choose(found, model.state_dict(), architecture)
+    choice = weights.choose(found, body, architecture)
     state, report = choice.state, weights.LoadReport(source=origin, name=config.name)
     report.found(choice)
     if wanted["in_chans"] is None and (channels := weights.channels_of(model, state)) != model.in_chans:
         wanted["in_chans"] = channels  # as its weights have it
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
-        if maps is not False:
-            model.remove_head()
 
     # the classifier that the tensors themselves have, which may differ from the published one
     trained = head.classes(state)
     classes = trained if num_classes is None else num_classes
-    if not trained and (others := [key for key in state if key not in model.state_dict() and head.is_part(key)]):
+    if not trained and (others := [key for key in state if key not in body and head.is_part(key)]):
         report.skipped.append(f"the classifier of the file, which is of another make: {others[0][:80]}")
     elif classes != trained:
         found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
         report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
     elif not trained and config.num_classes and num_classes is None:
         report.skipped.append("the classifier: the weights have none, so the model gives pooled features")
+    with blank():  # room for the trained classifier, or for none
+        model.reset_classifier(trained if classes == trained else 0)
+        if maps is not False:
+            model.remove_head()
+    own = model.state_dict()
     if classes != trained or not trained:
-        own = model.state_dict()
-        state = {key: value for key, value in state.items() if key in own or not head.is_part(key)}
-    else:
-        with blank():
-            model.reset_classifier(trained)  # room for the trained one
+        state = {key: value for key, value in state.items() if key in own or not (key in body or head.is_part(key))}
 
     model.config = config.with_(num_classes=trained)
     lacking = [key for key in model.state_dict() if key not in state] if maps is not False else []

@@ -350,11 +350,11 @@ def channels_of(model: VisionModel, state: Mapping[str, Tensor]) -> int:
 
 
 def room_for(found: Checkpoint | Mapping[str, Tensor]) -> Room:
-    """How large a network may be that a stranger's file describes: no larger than the tensors beside it."""
+    """How large a network may be that a stranger's settings describe: not out of proportion to the tensors beside them."""
     from explorer.models.blank import Room
 
     tables = as_checkpoint(found).tables.values()
-    return Room(tensors=2 * max(map(len, tables)) + 1000,
+    return Room(tensors=4 * max(map(len, tables)) + 1000,
                 numbers=4 * max(sum(value.numel() for value in table.values()) for table in tables) + 2**24)
 
 
@@ -384,12 +384,11 @@ class Head(NamedTuple):
 
 
 def head_of(model: VisionModel) -> Head:
-    """The head of a model on `meta` that was built without one: what `reset_classifier` adds, and takes away again."""
+    """The head of a model on `meta` that was built without one: what `reset_classifier` adds. It stays, for 1009 classes."""
     count = 1009  # of classes: as wide as no other layer
     bare = {name: value.shape for name, value in model.state_dict().items()}
     model.reset_classifier(count)
     full = {name: value.shape for name, value in model.state_dict().items()}
-    model.reset_classifier(0)
     names = frozenset(name for name, shape in full.items() if bare.get(name) != shape)
     sized = tuple(name for name in full if name in names and full[name][:1] == (count,))
     holders = {name.rpartition(".")[0] for name in sized}

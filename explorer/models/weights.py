@@ -23,7 +23,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explorer.files import given_path
 from explorer.models.config import ModelConfig
@@ -48,9 +48,6 @@ from explorer.models.fitting import (
     room_for,
     rows_in,
 )
-
-if TYPE_CHECKING:
-    from explorer.models.blank import Room
 
 TABLE = Path(__file__).with_name("weights.json")
 
@@ -107,13 +104,6 @@ def mac_count(architecture: str) -> int | None:
     Convolutions and matrix products, those of attention too.
     """
     return _table()["models"].get(architecture, {}).get("macs")
-
-
-def room_of(architecture: str) -> Room:
-    """How large a network of that name may be where a stranger's file describes it and no tensors vouch for that."""
-    from explorer.models.blank import Room
-
-    return Room(tensors=6000, numbers=4 * (parameter_count(architecture) or 0) + 2**24)
 
 
 def stage_rows(architecture: str) -> tuple[tuple[str, int, int], ...]:
@@ -493,6 +483,6 @@ __all__ = [
     "PACKAGED", "Checkpoint", "Head", "LoadReport", "PackagedWeights", "WeightsError", "adapt_input", "assign", "channels_of", "check_config",
     "check_fit", "check_sha256", "check_sizes", "choose", "config_for", "convert", "download", "download_url", "fetch", "fill",
     "head_of", "in_cache", "is_here", "known_to_timm", "load_into", "mac_count", "names_here", "open_door", "parameter_count",
-    "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "room_of", "rows_in", "stage_rows",
+    "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "rows_in", "stage_rows",
     "tags",
 ]
