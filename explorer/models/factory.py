@@ -403,13 +403,14 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     try:
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
-            body = model.state_dict()
-            # without a pooling no classifier fits
-            head = weights.head_of(model if wanted["global_pool"] != "" else
-                                   _build(architecture, num_classes=0, **(wanted | {"global_pool": None})))
+            # another one, since what `reset_classifier` puts on need not be what was trained; a head needs a pooling
+            pool = wanted["global_pool"] or None
+            whole = _build(architecture, num_classes=1009, **(wanted | {"global_pool": pool}))
     except TooLarge as error:
         raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file holds "
                                    "fewer: they don't belong together.") from None
+    body = model.state_dict()
+    head = weights.head_of(body, whole.state_dict(), 1009)
     choice = weights.choose(found, body, architecture)
     state, report = choice.state, weights.LoadReport(source=origin, name=config.name)
     report.found(choice)
@@ -428,8 +429,9 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
         report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
     elif not trained and config.num_classes and num_classes is None:
         report.skipped.append("the classifier: the weights have none, so the model gives pooled features")
-    with blank():  # room for the trained classifier, or for none
-        model.reset_classifier(trained if classes == trained else 0)
+    with blank():
+        if classes == trained and trained:
+            model.reset_classifier(trained)  # still on `meta`: room for the trained one
         if maps is not False:
             model.remove_head()
     own = model.state_dict()

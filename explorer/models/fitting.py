@@ -383,14 +383,11 @@ class Head(NamedTuple):
         return name in self.names or name.startswith(self.parts)
 
 
-def head_of(model: VisionModel) -> Head:
-    """The head of a model on `meta` that was built without one: what `reset_classifier` adds. It stays, for 1009 classes."""
-    count = 1009  # of classes: as wide as no other layer
-    bare = {name: value.shape for name, value in model.state_dict().items()}
-    model.reset_classifier(count)
-    full = {name: value.shape for name, value in model.state_dict().items()}
+def head_of(body: Mapping[str, Tensor], whole: Mapping[str, Tensor], classes: int) -> Head:
+    """The head of a network, from its tensors without a classifier and with one of `classes`, as wide as no other layer."""
+    bare, full = ({name: value.shape for name, value in state.items()} for state in (body, whole))
     names = frozenset(name for name, shape in full.items() if bare.get(name) != shape)
-    sized = tuple(name for name in full if name in names and full[name][:1] == (count,))
+    sized = tuple(name for name in full if name in names and full[name][:1] == (classes,))
     holders = {name.rpartition(".")[0] for name in sized}
     parts = tuple(f"{path}." for path in holders if path and not any(name.startswith(f"{path}.") for name in bare))
     return Head(names, sized, parts)
