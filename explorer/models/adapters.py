@@ -452,19 +452,21 @@ def create_from_library(
     elif pretrained:
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     else:
-        model = _from_file(create, name, read_checkpoint(path), Path(path).name, num_classes, in_chans, options)
+        found = read_checkpoint(path)
+        model = _from_file(create, name, found, Path(path).name, num_classes, in_chans, options)
     model.config = model.config.with_(built_as=f"{library}/{name}", build_options=options_to_keep(options))
     return model
 
 
 def _from_file(create: Any, name: str, found: Checkpoint, file: str, num_classes: int | None, in_chans: int,
                options: dict[str, Any]) -> VisionModel:
-    """Another library's model with the tensors of a file, whose classifier says how many classes there are."""
+    """Another library's model with the tensors of a file, whose classifier says how many classes it has."""
     with torch.random.fork_rng(devices=[]):  # the first numbers of the network are thrown away
         model = create(name, False, num_classes=None, in_chans=in_chans, **options)
         own, head = model.state_dict(), model.get_classifier()
         prefix = "module." if all(key.startswith("module.") for key in own) else ""
-        last = next((key for key, value in model.named_parameters() if value is getattr(head, "weight", None)), "")
+        weight = getattr(head, "weight", None)
+        last = next((key for key, value in model.named_parameters() if value is weight), "")
         state = choose(found, {key.removeprefix(prefix): value for key, value in own.items()}).state
         trained = state.get(last.removeprefix(prefix))
         if trained is not None and trained.ndim and trained.shape[0] != own[last].shape[0]:
@@ -499,11 +501,11 @@ def open_saved(
     trained = config.input_size[0]
     classes = config.num_classes if state is not None or num_classes is None else num_classes
     if state is not None and classes and classes not in rows_in(state):
-        raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside it says: they don't "
-                           "belong together.")
+        raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside it says: "
+                           "they don't belong together.")
     try:
-        check_room(name, origin, None if state is None else room_for(state), num_classes=config.num_classes, in_chans=trained,
-                   **saved)
+        check_room(name, origin, None if state is None else room_for(state), num_classes=config.num_classes,
+                   in_chans=trained, **saved)
         with torch.random.fork_rng(devices=[], enabled=state is not None):  # its first numbers are thrown away
             model = create_from_library(library, name.partition("/")[2], False, num_classes=classes,
                                         in_chans=trained if in_chans is None else in_chans, **given)
@@ -536,7 +538,8 @@ def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None
 
         inside = inside.partition(".")[0]
         known = models.list_models(module=models).__contains__
-        wanted = {"weights": None, "num_classes": wanted["num_classes"]}  # it has no other options that a file could ask for
+        # it has no other options that a file could ask for
+        wanted = {"weights": None, "num_classes": wanted["num_classes"]}
         create = models.get_model
     if not known(inside):
         return  # the sentence for that follows
@@ -548,8 +551,8 @@ def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None
         with blank(room):
             create(inside, **wanted)
     except TooLarge as error:
-        raise WeightsError(f"The settings beside {origin} ask for a {name} of {error}, which is out of all proportion: they are "
-                           "damaged, or not to be trusted.") from None
+        raise WeightsError(f"The settings beside {origin} ask for a {name} of {error}, which is out of all proportion: "
+                           "they are damaged, or not to be trusted.") from None
 
 
 def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -64,7 +64,8 @@ class _NothingDrawn(TorchFunctionMode):
 def result_size(func: Any, args: tuple) -> int:
     """How many numbers a call will put into memory, told from what it is given; 0 where that is on `meta`.
 
-    Tables of positions are worked out on the CPU while a network is built, and grow with the square of the places.
+    Tables of positions are worked out on the CPU while a network is built, and grow with the
+    square of the places.
     """
     given = [value for one in args for value in (one if isinstance(one, (list, tuple)) else (one,))]
     tensors = [value for value in given if isinstance(value, Tensor) and not value.is_meta]
@@ -83,9 +84,9 @@ def result_size(func: Any, args: tuple) -> int:
 
 @contextmanager
 def blank(room: Room | None = None) -> Iterator[None]:
-    """What is built in the `with` block has shapes and no numbers: no memory is filled, no random number drawn.
+    """What is built in the `with` block has shapes and no numbers: no memory filled, no random number drawn.
 
-    room: how large it may become; beyond that the building stops with `TooLarge`, before memory or time is taken
+    room: how large it may become; beyond that the building stops with `TooLarge`, before time or memory is taken
     """
     with torch.device("meta"), _NothingDrawn(room):
         yield

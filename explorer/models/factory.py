@@ -176,22 +176,24 @@ def create_model(
     pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
     num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
                      Another number than the weights' own puts a fresh classifier on top
-    in_chans:        channels of the photo; None: as the weights have it, else what the architecture was made for, 3
-                     for all but LeNet-5 (1). Trained filters are adapted
+    in_chans:        channels of the photo; None: as the weights have it, else what the architecture was made
+                     for, 3 for all but LeNet-5 (1). Trained filters are adapted
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
     img_size:        transformers: the side of the photo in pixels, where not the default
-    checkpoint_path: your own .safetensors or PyTorch file, adapted exactly as published weights are. In a training
-                     checkpoint the table of weights is found; "last.ckpt#teacher" says which
+    checkpoint_path: your own .safetensors or PyTorch file, adapted exactly as published weights are. In a
+                     training checkpoint the table of weights is found; "last.ckpt#teacher" says which
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
 
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
     sides = img_size if isinstance(img_size, (tuple, list)) else (img_size,)
-    for option, value, least, most in (("num_classes", num_classes, 0, weights.MOST_CLASSES), ("in_chans", in_chans, 1, weights.MOST_SIDE),
-                                       *(("img_size", side, 1, weights.MOST_SIDE) for side in sides)):
+    for option, value, least, most in (
+        ("num_classes", num_classes, 0, weights.MOST_CLASSES), ("in_chans", in_chans, 1, weights.MOST_SIDE),
+        *(("img_size", side, 1, weights.MOST_SIDE) for side in sides),
+    ):
         if value is not None:
             _check_count(option, value, least, most)
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
@@ -362,7 +364,7 @@ def _options(model_class: type) -> str:
 
 
 def check_room(name: str, inside: str, **wanted: Any) -> None:
-    """Raise WeightsError where a stranger's settings ask for a network that is out of all proportion to its name.
+    """Raise WeightsError where a stranger's settings ask for a network out of all proportion to its name.
 
     name:   an architecture, or one of a library, "timm/resnet18";  inside: where the settings are from
     wanted: the options of the network
@@ -380,8 +382,8 @@ def check_room(name: str, inside: str, **wanted: Any) -> None:
         with blank(weights.room_for(usual.state_dict())):
             _build(architecture, **wanted)
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is out of all "
-                                   "proportion: they are damaged, or not to be trusted.") from None
+        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is out of "
+                                   "all proportion: they are damaged, or not to be trusted.") from None
 
 
 def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, maps):
@@ -390,8 +392,8 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
     body is loaded without it, and a fresh one goes on top.
 
-    maps: the `out_indices` of a `features_only` net, which does without tensors that none of them needs; False for
-          a whole model
+    maps: the `out_indices` of a `features_only` net, which does without tensors that none of them needs;
+          False for a whole model
     """
     from explorer.models.blank import TooLarge, blank
 
@@ -403,12 +405,12 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     try:
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
-            # another one, since what `reset_classifier` puts on need not be what was trained; a head needs a pooling
+            # another one: what `reset_classifier` puts on need not be what was trained. A head needs a pooling
             pool = wanted["global_pool"] or None
             whole = _build(architecture, num_classes=1009, **(wanted | {"global_pool": pool}))
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file holds "
-                                   "fewer: they don't belong together.") from None
+        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file "
+                                   "holds fewer: they don't belong together.") from None
     body = model.state_dict()
     head = weights.head_of(body, whole.state_dict(), 1009)
     choice = weights.choose(found, body, architecture)
@@ -436,7 +438,8 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
             model.remove_head()
     own = model.state_dict()
     if classes != trained or not trained:
-        state = {key: value for key, value in state.items() if key in own or not (key in body or head.is_part(key))}
+        state = {key: value for key, value in state.items()
+                 if key in own or not (key in body or head.is_part(key))}
 
     model.config = config.with_(num_classes=trained)
     lacking = [key for key in model.state_dict() if key not in state] if maps is not False else []

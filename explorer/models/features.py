@@ -23,9 +23,9 @@ class FeatureNet(nn.Module):
     Nothing is pruned, rewritten or hooked: it walks the model's own `forward_stages` and stops
     behind the deepest stage that is wanted.
 
-    Its state dict has the names that timm gives such a net, "model.blocks.0..." or "stages_0.blocks..." or as in the
-    whole net; `load_state_dict` takes each of them for any family, behind a prefix too, and does without tensors that
-    no wanted map depends on.
+    Its state dict has the names that timm gives such a net, "model.blocks.0..." or "stages_0.blocks..." or as
+    in the whole net; `load_state_dict` takes each of them for any family, behind a prefix too, and does
+    without tensors that no wanted map depends on.
     """
 
     def __init__(self, model: VisionModel, out_indices: int | Sequence[int] | None = None):
@@ -57,20 +57,18 @@ class FeatureNet(nn.Module):
         return self.model.load_report
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        return self.model.forward_intermediates(
-            x, self.out_indices, intermediates_only=True, stop_early=True
-        )
+        return self.model.forward_intermediates(x, self.out_indices, intermediates_only=True, stop_early=True)
 
 
 # --- names of tensors ------------------------------------------------------------------------------------
 
 
 def timms_name(model: VisionModel, name: str) -> str:
-    """What timm calls a tensor of `model` where that is a `features_only` net: see `VisionModel.feature_names`."""
+    """What timm calls a tensor of `model` in a `features_only` net: see `VisionModel.feature_names`."""
     if not model.feature_names.endswith("_"):
         return model.feature_names + name
     first = name.partition(".")[0]
-    flat = isinstance(getattr(model, first, None), nn.Sequential) and model.feature_names in ("_", f"{first}_")
+    flat = model.feature_names in ("_", f"{first}_") and isinstance(getattr(model, first, None), nn.Sequential)
     return name.replace(".", "_", 1) if flat else name
 
 
@@ -88,7 +86,9 @@ def _take_any_names(net: FeatureNet, state: dict[str, Tensor], prefix: str, *_mo
         given = choice.state | {name: given[name] for name in choice.others}
     except WeightsError:
         pass  # nothing of it is known: torch names what is missing
-    state.update({f"{prefix}model.{name}" if name in own else prefix + name: value for name, value in given.items()})
+    state.update(
+        {f"{prefix}model.{name}" if name in own else prefix + name: value for name, value in given.items()}
+    )
     if missing := [name for name in own if f"{prefix}model.{name}" not in state]:
         needed = tensors_read(net.model, net.out_indices)
         state.update({f"{prefix}model.{name}": own[name] for name in missing if name not in needed})
@@ -104,7 +104,9 @@ class _Reads(TorchFunctionMode):
         super().__init__()
         self.names, self.read = names, set()
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         self._note(args)
         self._note((kwargs or {}).values())
         return func(*args, **(kwargs or {}))
@@ -118,11 +120,12 @@ class _Reads(TorchFunctionMode):
 
 
 def tensors_read(model: VisionModel, out_indices: int | Sequence[int] | None = None) -> set[str]:
-    """Names of the parameters and buffers that the maps of these stages depend on, told by a run without numbers."""
+    """Names of the parameters and buffers that these stages' maps depend on, told by a run without numbers."""
     held = dict(model.named_parameters()) | dict(model.named_buffers())
     shapes = {name: torch.empty_like(value, device="meta") for name, value in held.items()}
     names = {id(value): name for name, value in shapes.items()}
-    built_for = getattr(model, "img_size", None) or getattr(getattr(model, "patch_embed", None), "img_size", None)
+    built_for = next((part.img_size for part in (model, getattr(model, "patch_embed", None))
+                      if getattr(part, "img_size", None)), None)
     side = built_for or model.config.input_size[1:]
     photo = torch.empty(2, model.in_chans, *((side, side) if isinstance(side, int) else side), device="meta")
     walk = _Maps(model, out_indices)

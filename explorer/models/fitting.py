@@ -1,8 +1,8 @@
 """Fitting weights into a model: which tensors of a file are the model's own, and how they get in.
 
-A training checkpoint holds several tables of tensors (the network, its moving average, the optimizer's), and a wrapper
-puts a prefix before every name. Which table and which prefix are meant is told by the model: those under which most of
-its own names are found, in its own shapes.
+A training checkpoint holds several tables of tensors (the network, its moving average, the optimizer's), and
+a wrapper puts a prefix before every name. Which table and which prefix are meant is told by the model: those
+under which most of its own names are found, in its own shapes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class LoadReport:
     """What happened to a set of weights on their way into a model.
 
-    loaded:  number of tensors;  adapted: what was changed so that it fits;  skipped: what was left out, or is missing
+    loaded:  number of tensors;  adapted: what was changed so that it fits;  skipped: what was left out, or is
+    missing
     noted:   what a reader of the answers must know of the numbers themselves
     """
 
@@ -56,10 +57,26 @@ class LoadReport:
 
 # --- which tensors are meant -----------------------------------------------------------------------------
 
-# Where two tables fit equally well, the one further to the left is meant: the moving average of the weights is what
-# its authors evaluate, a teacher what learns from a student's.
-PREFERRED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "teacher",
-             "state_dict", "model_state_dict", "model_state", "model", "net", "network", "params", "weights", "student")
+# Where two tables fit equally well, the one further to the left is meant: the moving average of the weights
+# is what its authors evaluate, a teacher what learns from a student's.
+PREFERRED = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema_model",
+    "params_ema",
+    "ema",
+    "teacher",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "params",
+    "weights",
+    "student",
+)
 WRAPPERS = ("module.", "_orig_mod.")  # left by DataParallel and torch.compile, in any order
 
 
@@ -76,16 +93,17 @@ class Choice(NamedTuple):
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or PyTorch file, by name, on the CPU, where no model says which are meant.
+    """The tensors of a weight file, by name, on the CPU, where no model says which are meant.
 
-    Training checkpoints are unpacked, the table of weights found by its name or because it is the only one; prefixes
-    that DataParallel and torch.compile leave are removed. Raises WeightsError, see `read_checkpoint`.
+    Training checkpoints are unpacked, the table of weights found by its name or because it is the only one;
+    prefixes that DataParallel and torch.compile leave are removed. Raises WeightsError, see
+    `read_checkpoint`.
     """
     return usual_table(read_checkpoint(path)).state
 
 
 def usual_table(found: Checkpoint | Mapping[str, Tensor]) -> Choice:
-    """The table that `PREFERRED` or the want of another names. Raises WeightsError where several could be meant."""
+    """The table with the name that `PREFERRED` has first, or the only one. Raises WeightsError for several."""
     found = as_checkpoint(found)
     places = [place for place in found.tables if found.chosen is None or place == found.chosen]
     if not places:
@@ -99,8 +117,10 @@ def usual_table(found: Checkpoint | Mapping[str, Tensor]) -> Choice:
     return Choice(state, f"{place!r} in it" if place else "")
 
 
-def choose(found: Checkpoint | Mapping[str, Tensor], expected: Mapping[str, Tensor], architecture: str = "") -> Choice:
-    """The tensors of a file that are the model's own: those under whose place and prefix most of `expected` is found.
+def choose(
+    found: Checkpoint | Mapping[str, Tensor], expected: Mapping[str, Tensor], architecture: str = ""
+) -> Choice:
+    """The tensors of a file that are the model's own: where, and behind which prefix, most of its names are.
 
     expected:     the model's tensors by name, with their shapes; a classifier may be left out
     architecture: its name in the catalog, whose key maps know other libraries' names; "" for none
@@ -125,11 +145,15 @@ def choose(found: Checkpoint | Mapping[str, Tensor], expected: Mapping[str, Tens
         raise _no_such_place(found)
     first, *equal = [entry for entry in best if entry[0] == score]
     if rivals := [entry for entry in equal if not _same(first[3], entry[3])]:
-        raise _several(found, [".".join(filter(None, (place, prefix.rstrip("."))))
-                               for _, place, prefix, _ in (first, *rivals)])
+        raise _several(
+            found,
+            [".".join(filter(None, (place, prefix.rstrip(".")))) for _, place, prefix, _ in (first, *rivals)],
+        )
     _, place, prefix, state = first
     others = tuple(name for name in found.tables[place] if not name.startswith(prefix))
-    said = ", ".join(filter(None, (f"{place!r} in it" if place else "", f"names behind {prefix!r}" if prefix else "")))
+    said = ", ".join(
+        filter(None, (f"{place!r} in it" if place else "", f"names behind {prefix!r}" if prefix else ""))
+    )
     return Choice(state, said, others)
 
 
@@ -138,21 +162,31 @@ def as_checkpoint(found: Checkpoint | Mapping[str, Tensor]) -> Checkpoint:
     return found if isinstance(found, Checkpoint) else Checkpoint("the table of tensors", {"": dict(found)})
 
 
-def _candidates(found: Checkpoint, wanted: Mapping[str, Tensor], translate: str
-                ) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
+def _candidates(
+    found: Checkpoint, wanted: Mapping[str, Tensor], translate: str
+) -> Iterator[tuple[str, str, dict[str, Tensor]]]:
     """(place, prefix, tensors behind it) that may be meant, translated from another way to write names.
 
-    translate: "own" names as they are, "flat" ones with "_" for a dot, or an architecture, whose family has key maps
+    translate: "own" names as they are, "flat" ones with "_" for a dot, or an architecture, whose family has
+    key maps
     """
     for place, table in found.tables.items():
         if translate in ("own", "flat"):
             # timm's `features_only` nets write "stages_0" for "stages.0"
-            ours = {name.replace(".", "_"): name for name in wanted} if translate == "flat" else {name: name for name in wanted}
+            ours = (
+                {name.replace(".", "_"): name for name in wanted}
+                if translate == "flat"
+                else {name: name for name in wanted}
+            )
             plain = (lambda name: name.replace(".", "_")) if translate == "flat" else str
             counts = Counter(name[:at] for name in table for at in _cuts(name) if plain(name[at:]) in ours)
             most = max(counts.values(), default=0)
             for prefix in (prefix for prefix, count in counts.items() if count == most):
-                yield place, prefix, {ours.get(plain(name), name): value for name, value in _behind(table, prefix).items()}
+                yield (
+                    place,
+                    prefix,
+                    {ours.get(plain(name), name): value for name, value in _behind(table, prefix).items()},
+                )
             continue
         for prefix in _first_words(table):
             state = _behind(table, prefix)
@@ -165,11 +199,12 @@ def _cuts(name: str) -> list[int]:
 
 
 def _first_words(table: Mapping[str, Tensor]) -> list[str]:
-    """Prefixes that a wrapper or a larger network may have put there: "", "module.", "module.encoder.", ..."""
+    """Prefixes that a wrapper or a larger network may have put there: "", "module.", "module.encoder.",
+    ..."""
     prefix, found = "", [""]
     while True:
-        words = {name[len(prefix):].partition(".")[0] for name in table}
-        if len(words) > 8 or any("." not in name[len(prefix):] for name in table):
+        words = {name[len(prefix) :].partition(".")[0] for name in table}
+        if len(words) > 8 or any("." not in name[len(prefix) :] for name in table):
             return found
         found += [f"{prefix}{word}." for word in sorted(words)]
         if len(words) > 1:
@@ -178,12 +213,14 @@ def _first_words(table: Mapping[str, Tensor]) -> list[str]:
 
 
 def _behind(table: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix):]: value for name, value in table.items() if name.startswith(prefix)}
+    return {name[len(prefix) :]: value for name, value in table.items() if name.startswith(prefix)}
 
 
 def _rank(place: str) -> int:
     """How far down `PREFERRED` the words of a place stand; its length for a place that has none of them."""
-    return min((PREFERRED.index(word) for word in place.split(".") if word in PREFERRED), default=len(PREFERRED))
+    return min(
+        (PREFERRED.index(word) for word in place.split(".") if word in PREFERRED), default=len(PREFERRED)
+    )
 
 
 def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -191,24 +228,30 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def _several(found: Checkpoint, places: list[str]) -> WeightsError:
-    shown = ", ".join(repr(place or "the file itself") for place in places[:6]) + (", ..." if len(places) > 6 else "")
-    return WeightsError(f"'{found.name}' holds several tables that could be meant: {shown}. Say which one behind a #: "
-                        f"'{found.name}#{next(filter(None, places))}'.")
+    shown = ", ".join(repr(place or "the file itself") for place in places[:6]) + (
+        ", ..." if len(places) > 6 else ""
+    )
+    return WeightsError(
+        f"'{found.name}' holds several tables that could be meant: {shown}. Say which one behind a #: "
+        f"'{found.name}#{next(filter(None, places))}'."
+    )
 
 
 def _no_such_place(found: Checkpoint) -> WeightsError:
     there = ", ".join(repr(place or "the file itself") for place in list(found.tables)[:8])
-    return WeightsError(f"'{found.name}' has no weights of this model at {found.chosen!r}. Its tables: {there}.")
+    return WeightsError(
+        f"'{found.name}' has no weights of this model at {found.chosen!r}. Its tables: {there}."
+    )
 
 
 # --- whether they are sound --------------------------------------------------------------------------------
 
 
 def examine(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: LoadReport) -> None:
-    """Note in `report` what a reader of the answers must know of these tensors, which fit `own` in name and shape.
+    """Note in `report` what a reader of the answers must know of these tensors, which fit `own`.
 
-    Raises WeightsError for tensors that can't be weights: complex numbers, and whole numbers or truth values where
-    the model has fractions.
+    Raises WeightsError for tensors that can't be weights: complex numbers, and whole numbers or truth values
+    where the model has fractions.
     """
     import torch
 
@@ -232,13 +275,23 @@ def examine(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: Load
             matrices += 1
             empty += bool(total == 0) and not bool(numbers.any())
     for kind, names in strange.items():
-        what = {"bool": "truth values (bool)"}.get(kind, f"{'complex' if 'complex' in kind else 'whole'} numbers ({kind})")
-        raise WeightsError(f"The weights from {report.source} can't be used: {counted(len(names))} {what} where the model has "
-                           f"fractions, e.g. {names[0]}. Quantised or packed weights must be unpacked first: save float32.")
-    report.adapted += [f"{counted(count)} {_kind(there)} numbers, made {_kind(here)}" for (there, here), count in kinds.items()]
+        what = {"bool": "truth values (bool)"}.get(
+            kind, f"{'complex' if 'complex' in kind else 'whole'} numbers ({kind})"
+        )
+        raise WeightsError(
+            f"The weights from {report.source} can't be used: {counted(len(names))} {what} where the model"
+            f" has fractions, e.g. {names[0]}. Quantised or packed weights must be unpacked first: save"
+            " float32."
+        )
+    report.adapted += [
+        f"{counted(count)} {_kind(there)} numbers, made {_kind(here)}"
+        for (there, here), count in kinds.items()
+    ]
     if broken:
-        report.noted.append(f"The weights are damaged: {counted(len(broken))} values that are no numbers (NaN or infinite), "
-                            f"e.g. {broken[0]}. What the model answers means nothing")
+        report.noted.append(
+            f"The weights are damaged: {counted(len(broken))} values that are no numbers (NaN or infinite), "
+            f"e.g. {broken[0]}. What the model answers means nothing"
+        )
     if matrices and empty == matrices:
         report.noted.append("All weights are zero: what the model answers means nothing")
 
@@ -257,7 +310,8 @@ def _kind(dtype: Any) -> str:
 def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -> dict[str, Tensor]:
     """A foreign state dict with our parameter names.
 
-    name: the architecture; source: "timm", "torchvision" or another that the family's file lists in `KEY_MAPS`.
+    name: the architecture; source: "timm", "torchvision" or another that the family's file lists in
+    `KEY_MAPS`.
     Raises ValueError for a source that the family does not know.
     """
     if source == "timm":  # our keys are timm's
@@ -298,7 +352,9 @@ def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
     if trained == in_chans:
         return weight
     if trained != 3:
-        raise WeightsError(f"These weights read {trained} channels; only weights for 3 can be adapted to {in_chans}.")
+        raise WeightsError(
+            f"These weights read {trained} channels; only weights for 3 can be adapted to {in_chans}."
+        )
     weight = weight.float()
     if in_chans == 1:
         return weight.sum(1, keepdim=True)
@@ -306,7 +362,9 @@ def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
     return repeated * (3 / in_chans)
 
 
-def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport, lacking: Sequence[str] = ()) -> None:
+def load_into(
+    model: VisionModel, state: dict[str, Tensor], report: LoadReport, lacking: Sequence[str] = ()
+) -> None:
     """Put a state dict with our keys into a model that was built on the `meta` device.
 
     lacking: names that may be missing, and are zero then
@@ -317,7 +375,9 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport, 
 
     config = model.config
     own = model.state_dict()
-    names = (config.first_conv,) if isinstance(config.first_conv, str) else config.first_conv  # two with branches (RepVGG)
+    names = (
+        (config.first_conv,) if isinstance(config.first_conv, str) else config.first_conv
+    )  # two with branches (RepVGG)
     for first in (f"{name}.weight" for name in names):
         if first in state and first in own and state[first].shape[1] != own[first].shape[1]:
             before = state[first].shape[1]
@@ -333,40 +393,57 @@ def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport, 
                 f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
             ) from error
     may_lack = {name: value for name, value in own.items() if name in lacking and name not in state}
-    check_fit({name: value for name, value in own.items() if name not in may_lack}, state, report.source, config.architecture)
+    check_fit(
+        {name: value for name, value in own.items() if name not in may_lack},
+        state,
+        report.source,
+        config.architecture,
+    )
     examine(state, own, report)
     assign(model, state)
     report.loaded = len(state)
 
 
 def channels_of(model: VisionModel, state: Mapping[str, Tensor]) -> int:
-    """How many channels of a photo the trained first layer reads; the model's own number where that is not told."""
-    name, own = next(((name, value) for name, value in model.state_dict().items() if value.ndim == 4), ("", None))
+    """How many channels of a photo the trained first layer reads; the model's own number where it is not told."""
+    name, own = next(
+        ((name, value) for name, value in model.state_dict().items() if value.ndim == 4), ("", None)
+    )
     given = state.get(name)
     if own is None or given is None or given.ndim != 4 or given.shape[0] != own.shape[0]:
         return model.in_chans
-    channels, rest = divmod(given.shape[1] * model.in_chans, own.shape[1])  # a stem may fold pixels into channels
+    channels, rest = divmod(
+        given.shape[1] * model.in_chans, own.shape[1]
+    )  # a stem may fold pixels into channels
     return channels if channels and not rest else model.in_chans
 
 
 def room_for(found: Checkpoint | Mapping[str, Tensor]) -> Room:
-    """How large a network may be that a stranger's settings describe: not out of proportion to the tensors beside them."""
+    """How large a network that a stranger's settings describe may be: in proportion to the tensors beside them."""
     from explorer.models.blank import Room
 
     tables = as_checkpoint(found).tables.values()
-    return Room(tensors=4 * max(map(len, tables)) + 1000,
-                numbers=4 * max(sum(value.numel() for value in table.values()) for table in tables) + 2**24)
+    return Room(
+        tensors=4 * max(map(len, tables)) + 1000,
+        numbers=4 * max(sum(value.numel() for value in table.values()) for table in tables) + 2**24,
+    )
 
 
 def rows_in(found: Checkpoint | Mapping[str, Tensor]) -> set[int]:
     """The first dimensions of all tensors: a classifier of so many classes has one of them."""
-    return {value.shape[0] for table in as_checkpoint(found).tables.values() for value in table.values() if value.ndim}
+    return {
+        value.shape[0]
+        for table in as_checkpoint(found).tables.values()
+        for value in table.values()
+        if value.ndim
+    }
 
 
 class Head(NamedTuple):
     """What only a classifier has, in a model's own names.
 
-    names: its tensors, norms that go with it included;  sized: those whose first dimension is the number of classes
+    names: its tensors, norms that go with it included;  sized: those whose first dimension is the number of
+    classes
     parts: the modules that hold them, with a dot behind: "head.", "fc."
     """
 
@@ -376,29 +453,40 @@ class Head(NamedTuple):
 
     def classes(self, state: Mapping[str, Tensor]) -> int:
         """How many classes the classifier in `state` knows; 0 where it has none."""
-        return max((state[name].shape[0] for name in self.sized if name in state and state[name].ndim), default=0)
+        return max(
+            (state[name].shape[0] for name in self.sized if name in state and state[name].ndim), default=0
+        )
 
     def is_part(self, name: str) -> bool:
-        """Whether a tensor belongs to a classifier, be it one of another make ("fc.1.weight" for "fc.weight")."""
+        """Whether a tensor belongs to a classifier, be it one of another make ("fc.1.weight" for
+        "fc.weight")."""
         return name in self.names or name.startswith(self.parts)
 
 
 def head_of(body: Mapping[str, Tensor], whole: Mapping[str, Tensor], classes: int) -> Head:
-    """The head of a network, from its tensors without a classifier and with one of `classes`, as wide as no other layer."""
+    """The head of a network, from its tensors without a classifier and with one of `classes`.
+
+    No other layer may be as wide.
+    """
     bare, full = ({name: value.shape for name, value in state.items()} for state in (body, whole))
     names = frozenset(name for name, shape in full.items() if bare.get(name) != shape)
     sized = tuple(name for name in full if name in names and full[name][:1] == (classes,))
     holders = {name.rpartition(".")[0] for name in sized}
-    parts = tuple(f"{path}." for path in holders if path and not any(name.startswith(f"{path}.") for name in bare))
+    parts = tuple(
+        f"{path}." for path in holders if path and not any(name.startswith(f"{path}.") for name in bare)
+    )
     return Head(names, sized, parts)
 
 
 def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str, architecture: str) -> None:
-    """Raise WeightsError with the first few names unless `state` has the tensors of `own`, all of them and no others."""
+    """Raise WeightsError with the first few names unless `state` has the tensors of `own`, and no others."""
     missing = sorted(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
     unknown = sorted(k for k in state if k not in own)
-    wrong = [f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
-             for k in own if k in state and state[k].shape != own[k].shape]
+    wrong = [
+        f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
     for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", wrong)):
         if names:
             raise WeightsError(
@@ -407,9 +495,14 @@ def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: st
             )
 
 
-def fill(model: VisionModel, found: Checkpoint | Mapping[str, Tensor], report: LoadReport, *,
-         in_chans: int | None = None) -> None:
-    """Put the tensors of a file into a model that is built already, such as another library's; strict as `load_into`.
+def fill(
+    model: VisionModel,
+    found: Checkpoint | Mapping[str, Tensor],
+    report: LoadReport,
+    *,
+    in_chans: int | None = None,
+) -> None:
+    """Put the tensors of a file into a model that is built already; strict as `load_into`.
 
     in_chans: channels that the file was trained on, where the model may read another number
     """
@@ -422,7 +515,11 @@ def fill(model: VisionModel, found: Checkpoint | Mapping[str, Tensor], report: L
     if in_chans is not None and in_chans != model.in_chans:
         for name, value in own.items():
             given = state.get(name)
-            if given is not None and given.ndim == 4 and (given.shape[1], value.shape[1]) == (in_chans, model.in_chans):
+            if (
+                given is not None
+                and given.ndim == 4
+                and (given.shape[1], value.shape[1]) == (in_chans, model.in_chans)
+            ):
                 state[name] = adapt_input(given, model.in_chans)
                 report.adapted.append(f"{name}: from {in_chans} to {model.in_chans} input channels")
     check_fit(own, state, report.source, model.config.architecture)
@@ -451,7 +548,9 @@ def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name, parameter in module.named_parameters(recurse=False):
-            module.register_parameter(name, torch.nn.Parameter(ready(prefix + name, parameter), parameter.requires_grad))
+            module.register_parameter(
+                name, torch.nn.Parameter(ready(prefix + name, parameter), parameter.requires_grad)
+            )
         for name, buffer in module.named_buffers(recurse=False):
             if prefix + name in names:  # the others are worked out from the shapes, and in no file
                 setattr(module, name, ready(prefix + name, buffer))

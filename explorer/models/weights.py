@@ -1,6 +1,7 @@
 """Weights: where they come from, and the facts about them.
 
-How a file is read is in `explorer.models.reading`, how its tensors get into a model in `explorer.models.fitting`.
+How a file is read is in `explorer.models.reading`, how its tensors get into a model in
+`explorer.models.fitting`.
 
 Three places, asked in this order:
     a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer: no network needed
@@ -224,7 +225,8 @@ def read_config(path: Path, name: str) -> ModelConfig:
         if isinstance(labels, list) and len(labels) == config.num_classes:
             config = config.with_(labels=tuple(map(str, labels)))
         known = config_for(architecture)  # where a file does not say which layers are first and last
-        config = config.with_(**{key: getattr(config, key) or getattr(known, key) for key in ("first_conv", "classifier")})
+        config = config.with_(first_conv=config.first_conv or known.first_conv,
+                              classifier=config.classifier or known.classifier)
         check_config(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: {error}).") from error
@@ -480,9 +482,10 @@ def download_url(url: str, cache_dir: str | Path | None = None) -> Checkpoint:
 
 
 __all__ = [
-    "PACKAGED", "Checkpoint", "Head", "LoadReport", "PackagedWeights", "WeightsError", "adapt_input", "assign", "channels_of", "check_config",
-    "check_fit", "check_sha256", "check_sizes", "choose", "config_for", "convert", "download", "download_url", "fetch", "fill",
-    "head_of", "in_cache", "is_here", "known_to_timm", "load_into", "mac_count", "names_here", "open_door", "parameter_count",
+    "Checkpoint", "Head", "LoadReport", "PACKAGED", "PackagedWeights", "WeightsError", "adapt_input",
+    "assign", "channels_of", "check_config", "check_fit", "check_sha256", "check_sizes", "choose",
+    "config_for", "convert", "download", "download_url", "fetch", "fill", "head_of", "in_cache", "is_here",
+    "known_to_timm", "load_into", "mac_count", "names_here", "open_door", "parameter_count",
     "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "rows_in", "stage_rows",
     "tags",
 ]

@@ -151,7 +151,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
             raise ValueError("no weights")
         check_sizes(weights, checkpoint.LAST, (folder / checkpoint.LAST).stat().st_size)
-        if len(labels) > 1 + max(rows_in(weights), default=0) or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
+        too_many = len(labels) > 1 + max(rows_in(weights), default=0)
+        if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
             raise ValueError("a larger model's")
         history = history_from(past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:

@@ -16,13 +16,19 @@ from explorer.models.catalog import FAMILIES
 from explorer.models.features import tensors_read, timms_name
 from tests.models.oracle import randomise, without_initialisation
 
-SMALLEST = sorted({min(family.names, key=lambda name: weights.parameter_count(name) or math.inf)
-                   for family in FAMILIES.values() if family.oracle == "timm"})
+SMALLEST = sorted(
+    {
+        min(family.names, key=lambda name: weights.parameter_count(name) or math.inf)
+        for family in FAMILIES.values()
+        if family.oracle == "timm"
+    }
+)
 
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_net_of_maps_has_timms_names(name):
-    """case C12: each tensor that a map depends on is called as in timm's `features_only` net, and timm has no others.
+    """case C12: each tensor that a map depends on is called as in timm's `features_only` net, and timm has no
+    others.
 
     timm keeps a norm behind PiT's last map, which nothing reads.
     """
@@ -41,8 +47,17 @@ def test_a_net_of_maps_has_timms_names(name):
     assert not unread or name == "pit_ti_224"
 
 
-# One name for each way to write the names: as they are, flat, "model.", "body.", and a net that timm cuts behind its maps.
-KINDS = ["resnet10t", "convnext_zepto_rms", "vit_tiny_patch16_224", "pit_ti_224", "tinynet_e", "repvit_m0_9", "hgnetv2_b0"]
+# One name for each way to write the names: as they are, flat, "model.", "body.", and a net that timm cuts
+# behind its maps.
+KINDS = [
+    "resnet10t",
+    "convnext_zepto_rms",
+    "vit_tiny_patch16_224",
+    "pit_ti_224",
+    "tinynet_e",
+    "repvit_m0_9",
+    "hgnetv2_b0",
+]
 
 
 def shorter(name: str) -> dict:
@@ -61,10 +76,17 @@ def encoders(request):
 
 
 def same_maps(ours, theirs, name) -> bool:
-    x = torch.randn(1, 3, *([224] * 2 if ours.model.fixed_image_size else [64] * 2), generator=torch.Generator().manual_seed(0))
+    x = torch.randn(
+        1,
+        3,
+        *([224] * 2 if ours.model.fixed_image_size else [64] * 2),
+        generator=torch.Generator().manual_seed(0),
+    )
     with torch.no_grad():
         mine, expected = ours.eval()(x), theirs(x)
-    return len(mine) == len(expected) and all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(mine, expected))
+    return len(mine) == len(expected) and all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(mine, expected)
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder.", "module.backbone."])
@@ -75,7 +97,9 @@ def test_an_encoder_that_timm_saved_opens_as_a_file(encoders, tmp_path, prefix):
     if prefix:
         state["decoder.conv.weight"] = torch.ones(3, 3)
     torch.save(state, tmp_path / "encoder.pth")
-    ours = explorer.create_model(name, features_only=True, checkpoint_path=tmp_path / "encoder.pth", **options)
+    ours = explorer.create_model(
+        name, features_only=True, checkpoint_path=tmp_path / "encoder.pth", **options
+    )
     assert same_maps(ours, theirs, name)
 
 
@@ -85,9 +109,15 @@ def test_an_encoder_that_timm_saved_goes_in_strictly(encoders):
     ours = explorer.create_model(name, features_only=True, **options)
     ours.load_state_dict(theirs.state_dict())
     assert same_maps(ours, theirs, name)
-    segmenter = nn.ModuleDict({"encoder": explorer.create_model(name, features_only=True, **options), "head": nn.Linear(2, 2)})
-    segmenter.load_state_dict({**{f"encoder.{key}": value for key, value in theirs.state_dict().items()},
-                               **{f"head.{key}": value for key, value in segmenter["head"].state_dict().items()}})
+    segmenter = nn.ModuleDict(
+        {"encoder": explorer.create_model(name, features_only=True, **options), "head": nn.Linear(2, 2)}
+    )
+    segmenter.load_state_dict(
+        {
+            **{f"encoder.{key}": value for key, value in theirs.state_dict().items()},
+            **{f"head.{key}": value for key, value in segmenter["head"].state_dict().items()},
+        }
+    )
     assert same_maps(segmenter["encoder"], theirs, name)
 
 
@@ -97,7 +127,9 @@ def test_ours_goes_into_timms(encoders):
     ours = explorer.create_model(name, features_only=True, **options).eval()
     randomise(ours)
     missing, more = theirs.load_state_dict(ours.state_dict(), strict=False)
-    assert not missing and not {timms_name(ours.model, key) for key in tensors_read(ours.model, ours.out_indices)}.intersection(more)
+    assert not missing and not {
+        timms_name(ours.model, key) for key in tensors_read(ours.model, ours.out_indices)
+    }.intersection(more)
     assert same_maps(ours, theirs, name)
 
 
@@ -123,10 +155,14 @@ def test_maps_of_few_stages_do_without_what_is_behind_them(tmp_path):
     timm = pytest.importorskip("timm")
     theirs = timm.create_model("resnet10t", features_only=True, out_indices=(0, 2))
     torch.save(theirs.state_dict(), tmp_path / "short.pth")
-    ours = explorer.create_model("resnet10t", features_only=True, out_indices=(0, 2), checkpoint_path=tmp_path / "short.pth")
+    ours = explorer.create_model(
+        "resnet10t", features_only=True, out_indices=(0, 2), checkpoint_path=tmp_path / "short.pth"
+    )
     assert torch.equal(ours.model.layer2[0].conv1.weight, theirs.layer2[0].conv1.weight)
     with pytest.raises(weights.WeightsError, match="tensors are missing, e.g. layer3"):
-        explorer.create_model("resnet10t", features_only=True, out_indices=(0, 3), checkpoint_path=tmp_path / "short.pth")
+        explorer.create_model(
+            "resnet10t", features_only=True, out_indices=(0, 3), checkpoint_path=tmp_path / "short.pth"
+        )
 
 
 def test_a_tensor_that_a_map_needs_may_not_be_missing():

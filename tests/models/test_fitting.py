@@ -47,7 +47,8 @@ def same(model: nn.Module, state) -> bool:
     return all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
-# --- checkpoints of other programs ---------------------------------------------------------------------------
+# --- checkpoints of other programs
+# ---------------------------------------------------------------------------
 
 
 def other(state):
@@ -55,13 +56,28 @@ def other(state):
 
 
 def lightning(state) -> dict:
-    return {"epoch": 9, "global_step": 100, "pytorch-lightning_version": "2.2", "callbacks": {}, "loops": {}, "hyper_parameters": {"lr": 0.1},
-            "state_dict": {**behind("model.", state), "criterion.weight": torch.ones(5)}, "optimizer_states": [{"state": {}}]}
+    return {
+        "epoch": 9,
+        "global_step": 100,
+        "pytorch-lightning_version": "2.2",
+        "callbacks": {},
+        "loops": {},
+        "hyper_parameters": {"lr": 0.1},
+        "state_dict": {**behind("model.", state), "criterion.weight": torch.ones(5)},
+        "optimizer_states": [{"state": {}}],
+    }
 
 
 CHECKPOINTS = {
-    "timm's script": lambda s: {"epoch": 3, "arch": NAME, "state_dict": other(s), "state_dict_ema": s, "metric": np.float64(81.2),
-                                "args": argparse.Namespace(lr=0.1), "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
+    "timm's script": lambda s: {
+        "epoch": 3,
+        "arch": NAME,
+        "state_dict": other(s),
+        "state_dict_ema": s,
+        "metric": np.float64(81.2),
+        "args": argparse.Namespace(lr=0.1),
+        "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}},
+    },
     "Lightning": lightning,
     "net.": lambda s: {"state_dict": behind("net.", s)},
     "backbone.": lambda s: behind("backbone.", s),
@@ -69,8 +85,11 @@ CHECKPOINTS = {
     "net": lambda s: {"net": s, "acc": 93.1},
     "model_state_dict": lambda s: {"model_state_dict": s, "loss": torch.tensor(0.1)},
     "model_state": lambda s: {"model_state": behind("module.", s)},
-    "DINO": lambda s: {"student": behind("module.backbone.", other(s)), "epoch": 1, "teacher": {
-        **behind("backbone.", s), "head.mlp.0.weight": torch.ones(4, 4)}},
+    "DINO": lambda s: {
+        "student": behind("module.backbone.", other(s)),
+        "epoch": 1,
+        "teacher": {**behind("backbone.", s), "head.mlp.0.weight": torch.ones(4, 4)},
+    },
     "params": lambda s: {"params": other(s), "params_ema": s},
     "nested": lambda s: {"checkpoint": {"weights": s}},
     "transformers": lambda s: behind("timm_model.", s),
@@ -95,14 +114,23 @@ def test_the_report_names_the_table_and_what_was_left_out(saved, source):
     assert report.skipped == ["1 tensor of other parts, e.g. criterion.weight"]
 
 
-@pytest.mark.parametrize(("content", "places"), [
-    (lambda s: {"left": s, "right": other(s)}, "'left', 'right'"),
-    (lambda s: {**behind("momentum_encoder.", s), **behind("base_encoder.", other(s))}, "'momentum_encoder', 'base_encoder'"),
-], ids=["tables", "prefixes"])
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        (lambda s: {"left": s, "right": other(s)}, "'left', 'right'"),
+        (
+            lambda s: {**behind("momentum_encoder.", s), **behind("base_encoder.", other(s))},
+            "'momentum_encoder', 'base_encoder'",
+        ),
+    ],
+    ids=["tables", "prefixes"],
+)
 def test_what_fits_twice_is_named_and_chosen_by_the_reader(saved, source, content, places):
     """case C4: an ambiguous file is a sentence with the way to choose."""
     path = saved(content(source.state_dict()))
-    with pytest.raises(WeightsError, match=f"several tables that could be meant: {places}.*Say which one behind a #"):
+    with pytest.raises(
+        WeightsError, match=f"several tables that could be meant: {places}.*Say which one behind a #"
+    ):
         explorer.create_model(NAME, checkpoint_path=path)
     first = places.split(", ")[0].strip("'")
     assert same(explorer.create_model(NAME, checkpoint_path=f"{path}#{first}"), source.state_dict())
@@ -123,7 +151,9 @@ def test_torchvisions_names_are_known_behind_a_prefix_too(saved):
 def test_a_head_of_another_make_is_left_out_with_a_word(saved, source):
     """A head that its author made longer: `fc = Sequential(Dropout, Linear)`."""
     state = source.state_dict()
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")} | {"fc.1.weight": torch.ones(9, 512)}
+    state = {key: value for key, value in state.items() if not key.startswith("fc.")} | {
+        "fc.1.weight": torch.ones(9, 512)
+    }
     model = explorer.create_model(NAME, checkpoint_path=saved(state))
     assert model.num_classes == 0
     assert model.load_report.skipped == ["the classifier of the file, which is of another make: fc.1.weight"]
@@ -138,14 +168,17 @@ def test_other_libraries_models_take_a_file_too(saved, door, asked):
     source = explorer.create_model(door, num_classes=5)
     randomise(source)
     state = {key.removeprefix("module."): value for key, value in source.state_dict().items()}
-    model = explorer.create_model(door, checkpoint_path=saved({"state_dict": behind("model.", state)}), num_classes=asked)
+    model = explorer.create_model(
+        door, checkpoint_path=saved({"state_dict": behind("model.", state)}), num_classes=asked
+    )
     assert model.num_classes == (asked or 5)
     mine = {key.removeprefix("module."): value for key, value in model.state_dict().items()}
     assert all(torch.equal(mine[key], state[key]) for key in state if not key.startswith("fc."))
     assert torch.equal(mine["fc.weight"], state["fc.weight"]) == (asked is None)
 
 
-# --- heads ---------------------------------------------------------------------------------------------------
+# --- heads
+# ---------------------------------------------------------------------------------------------------
 
 
 def smallest(family) -> str:
@@ -154,16 +187,23 @@ def smallest(family) -> str:
 
 @pytest.mark.parametrize("name", sorted({smallest(family) for family in FAMILIES.values()}))
 def test_every_familys_head_is_found_whole(name, monkeypatch):
-    """case C3: a file with a classifier of 5 opens as it is, with 4 classes, without any, and as a net of maps.
+    """case C3: a file with a classifier of 5 opens as it is, with 4 classes, without any, and as a net of
+    maps.
 
     On shapes alone: which tensors are the head's is a matter of names. That makes it quick.
     """
     with blank():
         state = explorer.create_model(name, num_classes=5).state_dict()
         monkeypatch.setattr(weights, "read_checkpoint", lambda path: state)
-        opened = {asked: explorer.create_model(name, checkpoint_path="a.pth", num_classes=asked) for asked in (None, 4, 0)}
+        opened = {
+            asked: explorer.create_model(name, checkpoint_path="a.pth", num_classes=asked)
+            for asked in (None, 4, 0)
+        }
         maps = explorer.create_model(name, checkpoint_path="a.pth", features_only=True)
-    shapes = {asked: {key: value.shape for key, value in model.state_dict().items()} for asked, model in opened.items()}
+    shapes = {
+        asked: {key: value.shape for key, value in model.state_dict().items()}
+        for asked, model in opened.items()
+    }
     assert shapes[None] == {key: value.shape for key, value in state.items()}
     assert [opened[asked].num_classes for asked in (None, 4, 0)] == [5, 4, 0]
     assert [opened[asked].load_report.loaded for asked in (None, 0)] == [len(state), len(shapes[0])]
@@ -172,8 +212,13 @@ def test_every_familys_head_is_found_whole(name, monkeypatch):
     assert maps.load_report.loaded == len(maps.model.state_dict()) <= len(shapes[0])
 
 
-@pytest.mark.parametrize(("asked", "classes"), [({"num_classes": 4}, 4), ({}, 5), ({"num_classes": 0}, 0), ({"features_only": True}, None)])
-@pytest.mark.parametrize("name", ["efficientvit_m0", "levit_128s", "repvit_m1", "hgnetv2_b0", "efficientvit_b0"])
+@pytest.mark.parametrize(
+    ("asked", "classes"),
+    [({"num_classes": 4}, 4), ({}, 5), ({"num_classes": 0}, 0), ({"features_only": True}, None)],
+)
+@pytest.mark.parametrize(
+    "name", ["efficientvit_m0", "levit_128s", "repvit_m1", "hgnetv2_b0", "efficientvit_b0"]
+)
 def test_a_head_with_a_norm_of_its_own_is_exchanged(saved, name, asked, classes):
     """case C3: "5 tensors are unknown, e.g. head.bn.bias"."""
     source = explorer.create_model(name, num_classes=5)
@@ -183,10 +228,13 @@ def test_a_head_with_a_norm_of_its_own_is_exchanged(saved, name, asked, classes)
     assert not any(parameter.is_meta for parameter in model.parameters())
 
 
-# --- channels, and settings that say less -----------------------------------------------------------------------
+# --- channels, and settings that say less
+# -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "channels"), [(NAME, 4), ("resnet18", 1), ("cs3darknet_focus_s", 5), ("vit_tiny_patch16_224", 4)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [(NAME, 4), ("resnet18", 1), ("cs3darknet_focus_s", 5), ("vit_tiny_patch16_224", 4)]
+)
 def test_a_file_for_another_number_of_channels_opens_as_it_is(saved, name, channels):
     """case C5: "only 3 can be adapted to 3"."""
     options = {"depth": 1} if name.startswith("vit") else {}
@@ -207,12 +255,35 @@ def folder(tmp_path, source):
     return write
 
 
-@pytest.mark.parametrize("facts", [
-    {"architecture": NAME, "num_classes": 5, "pretrained_cfg": {"input_size": [3, 96, 96], "mean": [0.1, 0.2, 0.3]}},
-    {"architecture": NAME, "num_classes": 5, "input_size": [3, 96, 96], "mean": [0.1, 0.2, 0.3], "global_pool": "avg"},
-    {"architecture": NAME, "num_classes": 5, "num_features": 512, "pretrained_cfg": {"input_size": [3, 96, 96], "mean": [0.1, 0.2, 0.3],
-                                                                                  "classifier": "", "first_conv": ""}},
-], ids=["without the classifier's name", "flat", "empty names"])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {
+            "architecture": NAME,
+            "num_classes": 5,
+            "pretrained_cfg": {"input_size": [3, 96, 96], "mean": [0.1, 0.2, 0.3]},
+        },
+        {
+            "architecture": NAME,
+            "num_classes": 5,
+            "input_size": [3, 96, 96],
+            "mean": [0.1, 0.2, 0.3],
+            "global_pool": "avg",
+        },
+        {
+            "architecture": NAME,
+            "num_classes": 5,
+            "num_features": 512,
+            "pretrained_cfg": {
+                "input_size": [3, 96, 96],
+                "mean": [0.1, 0.2, 0.3],
+                "classifier": "",
+                "first_conv": "",
+            },
+        },
+    ],
+    ids=["without the classifier's name", "flat", "empty names"],
+)
 @pytest.mark.parametrize("asked", [None, 4])
 def test_a_folder_whose_settings_say_less_opens(folder, source, facts, asked):
     """case C5: "2 tensors are unknown"; timm's old layout was read as if it said nothing."""
@@ -222,7 +293,8 @@ def test_a_folder_whose_settings_say_less_opens(folder, source, facts, asked):
     assert torch.equal(model.conv1[0].weight, source.conv1[0].weight)
 
 
-# --- unsound numbers ---------------------------------------------------------------------------------------------
+# --- unsound numbers
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -232,8 +304,13 @@ def test_numbers_that_are_none_are_noted_wherever_predictions_are_shown(saved, s
     state["conv1.0.weight"].view(-1)[0] = value
     model = explorer.create_model(NAME, checkpoint_path=saved(state)).eval()
     [note] = [note for note in explorer.look(model, explorer.sample_photos()[0]).notes if "NaN" in note]
-    assert note.startswith("The weights are damaged: 1 tensor holds values that are no numbers (NaN or infinite), e.g. conv1.0.weight")
-    assert note in explorer.predict(model, [explorer.sample_photos()[0]]).notes and "NaN" in str(model.load_report)
+    assert note.startswith(
+        "The weights are damaged: 1 tensor holds values that are no numbers (NaN or infinite), e.g."
+        " conv1.0.weight"
+    )
+    assert note in explorer.predict(model, [explorer.sample_photos()[0]]).notes and "NaN" in str(
+        model.load_report
+    )
 
 
 def test_large_numbers_are_numbers(saved, source):
@@ -242,13 +319,22 @@ def test_large_numbers_are_numbers(saved, source):
     assert explorer.create_model(NAME, checkpoint_path=saved(state)).load_report.noted == []
 
 
-@pytest.mark.parametrize(("kind", "words"), [
-    (torch.bool, r"truth values \(bool\)"), (torch.int8, r"whole numbers \(int8\)"), (torch.uint8, r"whole numbers \(uint8\)"),
-    (torch.complex64, r"complex numbers \(complex64\)"), (torch.int64, r"whole numbers \(int64\)"),
-])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (torch.bool, r"truth values \(bool\)"),
+        (torch.int8, r"whole numbers \(int8\)"),
+        (torch.uint8, r"whole numbers \(uint8\)"),
+        (torch.complex64, r"complex numbers \(complex64\)"),
+        (torch.int64, r"whole numbers \(int64\)"),
+    ],
+)
 def test_what_can_be_no_weights_is_refused(saved, source, kind, words):
     """case A11: bool, int8 and complex tables were read as if they were weights."""
-    state = {key: value.to(kind) if value.is_floating_point() else value for key, value in source.state_dict().items()}
+    state = {
+        key: value.to(kind) if value.is_floating_point() else value
+        for key, value in source.state_dict().items()
+    }
     with pytest.raises(WeightsError, match=f"{words} where the model has fractions, e.g. conv1.0.weight"):
         explorer.create_model(NAME, checkpoint_path=saved(state))
 
@@ -256,7 +342,10 @@ def test_what_can_be_no_weights_is_refused(saved, source, kind, words):
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
 def test_other_precisions_are_converted_and_said(saved, source, kind):
     """case A11: half and double are fine."""
-    state = {key: value.to(kind) if value.is_floating_point() else value for key, value in source.state_dict().items()}
+    state = {
+        key: value.to(kind) if value.is_floating_point() else value
+        for key, value in source.state_dict().items()
+    }
     model = explorer.create_model(NAME, checkpoint_path=saved(state))
     assert model.conv1[0].weight.dtype == torch.float32
     [told] = model.load_report.adapted
@@ -275,18 +364,31 @@ def test_a_wrapped_library_model_is_examined_too():
     assert "NaN" in report.noted[0]
 
 
-# --- sizes ----------------------------------------------------------------------------------------------------
+# --- sizes
+# ----------------------------------------------------------------------------------------------------
 
 
 def built_with(**options) -> dict:
-    return {"architecture": NAME, "num_classes": 5, "pretrained_cfg": {"build_options": [[key, value] for key, value in options.items()]}}
+    return {
+        "architecture": NAME,
+        "num_classes": 5,
+        "pretrained_cfg": {"build_options": [[key, value] for key, value in options.items()]},
+    }
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
-@pytest.mark.parametrize("options", [{"depths": [8000, 8000, 8000, 8000]}, {"depths": [8192, 1, 1, 1]}, {"base_width": 8192},
-                                     {"stem_width": 8192}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"depths": [8000, 8000, 8000, 8000]},
+        {"depths": [8192, 1, 1, 1]},
+        {"base_width": 8192},
+        {"stem_width": 8192},
+    ],
+)
 def test_a_network_that_outgrows_its_tensors_is_not_built(folder, options, pretrained):
-    """case B8: a config.json of a few bytes took 54 s and 8 GB. The bound is on what was built, so no clock is asked."""
+    """case B8: a config.json of a few bytes took 54 s and 8 GB. The bound is on what was built, so no clock
+    is asked."""
     path = folder(built_with(**options))
     with pytest.raises(WeightsError, match="ask for a resnet10t of more than|can't be built so"):
         explorer.create_model(f"local-dir:{path}", pretrained=pretrained)
@@ -297,7 +399,9 @@ def test_a_number_of_classes_that_no_tensor_has_takes_no_memory(folder, pretrain
     """case B8: 10^6 classes in a config.json, and more than a config.json may say."""
     path = folder({"architecture": NAME, "num_classes": 1_000_000, "pretrained_cfg": {}})
     if pretrained:
-        assert explorer.create_model(f"local-dir:{path}", pretrained=True).num_classes == 5  # as the tensors have it
+        assert (
+            explorer.create_model(f"local-dir:{path}", pretrained=True).num_classes == 5
+        )  # as the tensors have it
     else:
         with pytest.raises(WeightsError, match="out of all proportion"):
             explorer.create_model(f"local-dir:{path}")
@@ -307,13 +411,21 @@ def test_a_number_of_classes_that_no_tensor_has_takes_no_memory(folder, pretrain
 
 
 def test_tables_of_positions_have_a_bound_too(tmp_path):
-    """case B8: attention tables grow with the fourth power of the photo's side, and are worked out on the CPU."""
+    """case B8: attention tables grow with the fourth power of the photo's side, and are worked out on the
+    CPU."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = explorer.create_model("levit_128s", num_classes=2)
     torch.save(source.state_dict(), tmp_path / "pytorch_model.bin")
-    (tmp_path / "config.json").write_text(json.dumps({
-        "architecture": "levit_128s", "num_classes": 2, "pretrained_cfg": {"build_options": [["img_size", 8192]]}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {
+                "architecture": "levit_128s",
+                "num_classes": 2,
+                "pretrained_cfg": {"build_options": [["img_size", 8192]]},
+            }
+        )
+    )
     for pretrained in (True, False):
         with pytest.raises(WeightsError, match="of more than .* numbers at once"):
             explorer.create_model(f"local-dir:{tmp_path}", pretrained=pretrained)
@@ -322,15 +434,22 @@ def test_tables_of_positions_have_a_bound_too(tmp_path):
 def test_a_librarys_network_has_the_same_bound(tmp_path):
     """case B8: through timm's door."""
     pytest.importorskip("timm")
-    facts = {"built_as": "timm/vit_tiny_patch16_224", "build_options": [["img_size", 8192], ["patch_size", 1]]}
+    facts = {
+        "built_as": "timm/vit_tiny_patch16_224",
+        "build_options": [["img_size", 8192], ["patch_size", 1]],
+    }
     torch.save({"head.weight": torch.zeros(5, 192)}, tmp_path / "pytorch_model.bin")
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "timm/vit_tiny_patch16_224", "num_classes": 5, "pretrained_cfg": facts}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architecture": "timm/vit_tiny_patch16_224", "num_classes": 5, "pretrained_cfg": facts})
+    )
     for pretrained in (True, False):
         with pytest.raises(WeightsError, match="ask for a timm/vit_tiny_patch16_224 of more than"):
             explorer.create_model(f"local-dir:{tmp_path}", pretrained=pretrained)
 
 
-@pytest.mark.parametrize("options", [{"num_classes": 10**9}, {"in_chans": 10**9}, {"img_size": 10**9}, {"img_size": (224, 10**9)}])
+@pytest.mark.parametrize(
+    "options", [{"num_classes": 10**9}, {"in_chans": 10**9}, {"img_size": 10**9}, {"img_size": (224, 10**9)}]
+)
 def test_a_number_out_of_all_proportion_is_a_sentence(options):
     """case B8: torch's allocator answered."""
     with pytest.raises(ValueError, match="is 1000000000: give .* at most"):
