@@ -501,8 +501,8 @@ def open_saved(
     trained = config.input_size[0]
     classes = config.num_classes if state is not None or num_classes is None else num_classes
     if state is not None and classes and classes not in rows_in(state):
-        raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside it says: "
-                           "they don't belong together.")
+        raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside it "
+                           "says: they don't belong together.")
     try:
         check_room(name, origin, None if state is None else room_for(state), num_classes=config.num_classes,
                    in_chans=trained, **saved)
@@ -551,8 +551,8 @@ def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None
         with blank(room):
             create(inside, **wanted)
     except TooLarge as error:
-        raise WeightsError(f"The settings beside {origin} ask for a {name} of {error}, which is out of all proportion: "
-                           "they are damaged, or not to be trusted.") from None
+        raise WeightsError(f"The settings beside {origin} ask for a {name} of {error}, which is out of all "
+                           "proportion: they are damaged, or not to be trusted.") from None
 
 
 def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

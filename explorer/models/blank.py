@@ -86,7 +86,7 @@ def result_size(func: Any, args: tuple) -> int:
 def blank(room: Room | None = None) -> Iterator[None]:
     """What is built in the `with` block has shapes and no numbers: no memory filled, no random number drawn.
 
-    room: how large it may become; beyond that the building stops with `TooLarge`, before time or memory is taken
+    room: how large it may become; beyond that, building stops with `TooLarge`, before time or memory is taken
     """
     with torch.device("meta"), _NothingDrawn(room):
         yield

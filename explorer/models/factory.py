@@ -382,8 +382,8 @@ def check_room(name: str, inside: str, **wanted: Any) -> None:
         with blank(weights.room_for(usual.state_dict())):
             _build(architecture, **wanted)
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is out of "
-                                   "all proportion: they are damaged, or not to be trusted.") from None
+        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is "
+                                   "out of all proportion: they are damaged, or not to be trusted.") from None
 
 
 def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, maps):
@@ -405,12 +405,12 @@ def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, 
     try:
         with blank(most):
             model = _build(architecture, num_classes=0, **wanted)
-            # another one: what `reset_classifier` puts on need not be what was trained. A head needs a pooling
+            # another one: what `reset_classifier` puts on need not be what was trained; a head wants a pooling
             pool = wanted["global_pool"] or None
             whole = _build(architecture, num_classes=1009, **(wanted | {"global_pool": pool}))
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the file "
-                                   "holds fewer: they don't belong together.") from None
+        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the "
+                                   "file holds fewer: they don't belong together.") from None
     body = model.state_dict()
     head = weights.head_of(body, whole.state_dict(), 1009)
     choice = weights.choose(found, body, architecture)

@@ -68,8 +68,8 @@ def timms_name(model: VisionModel, name: str) -> str:
     if not model.feature_names.endswith("_"):
         return model.feature_names + name
     first = name.partition(".")[0]
-    flat = model.feature_names in ("_", f"{first}_") and isinstance(getattr(model, first, None), nn.Sequential)
-    return name.replace(".", "_", 1) if flat else name
+    sequence = isinstance(getattr(model, first, None), nn.Sequential)
+    return name.replace(".", "_", 1) if sequence and model.feature_names in ("_", f"{first}_") else name
 
 
 def _give_timms_names(net: FeatureNet, state: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
@@ -120,7 +120,7 @@ class _Reads(TorchFunctionMode):
 
 
 def tensors_read(model: VisionModel, out_indices: int | Sequence[int] | None = None) -> set[str]:
-    """Names of the parameters and buffers that these stages' maps depend on, told by a run without numbers."""
+    """Names of the tensors that the maps of these stages depend on, told by a run without numbers."""
     held = dict(model.named_parameters()) | dict(model.named_buffers())
     shapes = {name: torch.empty_like(value, device="meta") for name, value in held.items()}
     names = {id(value): name for name, value in shapes.items()}

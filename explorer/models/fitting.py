@@ -103,7 +103,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def usual_table(found: Checkpoint | Mapping[str, Tensor]) -> Choice:
-    """The table with the name that `PREFERRED` has first, or the only one. Raises WeightsError for several."""
+    """The table whose name `PREFERRED` has first, or the only one. Raises WeightsError for several."""
     found = as_checkpoint(found)
     places = [place for place in found.tables if found.chosen is None or place == found.chosen]
     if not places:
@@ -405,7 +405,7 @@ def load_into(
 
 
 def channels_of(model: VisionModel, state: Mapping[str, Tensor]) -> int:
-    """How many channels of a photo the trained first layer reads; the model's own number where it is not told."""
+    """How many channels of a photo the trained first layer reads; the model's own number if it is not told."""
     name, own = next(
         ((name, value) for name, value in model.state_dict().items() if value.ndim == 4), ("", None)
     )
@@ -419,7 +419,7 @@ def channels_of(model: VisionModel, state: Mapping[str, Tensor]) -> int:
 
 
 def room_for(found: Checkpoint | Mapping[str, Tensor]) -> Room:
-    """How large a network that a stranger's settings describe may be: in proportion to the tensors beside them."""
+    """How large a network that a stranger describes may be: in proportion to the tensors beside it."""
     from explorer.models.blank import Room
 
     tables = as_checkpoint(found).tables.values()

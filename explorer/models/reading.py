@@ -39,8 +39,8 @@ class Checkpoint:
     """What a weight file holds.
 
     name:   the file's, for sentences
-    tables: tensors by name, for each place in the file: "" is the file itself, "state_dict" or "ema.model" one
-            further inside
+    tables: tensors by name, for each place in the file: "" is the file itself, "state_dict" or
+            "ema.model" one further inside
     chosen: the place that a reader chose by "file.pth#place", else None
     """
 
@@ -132,7 +132,7 @@ def read_content(path: Path) -> Any:
         raise _unreadable(path, "it is empty", _AGAIN)
     with path.open("rb") as file:
         start = file.read(512)
-    # First of all: the length of its header, which begins a .safetensors file, may look like any other beginning.
+    # First of all: a .safetensors file begins with a length, which may look like any other beginning.
     if start[8:9] == b"{" and (start[4:8] == bytes(4) or not start.startswith(b"\x80")):
         from safetensors.torch import load_file
 
@@ -179,7 +179,7 @@ def _is_text(start: bytes) -> bool:
 
 
 def _check_zip(path: Path, size: int) -> None:
-    """Raise WeightsError for a zip archive that is not `torch.save`'s, or that unpacks to more than it may."""
+    """Raise WeightsError for a zip archive that is not `torch.save`'s, or that unpacks to far more."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
