@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.files import given_path
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -79,7 +81,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 def _split(path: str | Path) -> tuple[Path, str | None]:
     """(the file, the place in it) of "file.pth#place"; a file may have a # in its own name."""
-    whole = Path(path).expanduser()
+    whole = given_path(path, "the weight file's path")
     before, mark, place = whole.name.rpartition("#")
     if mark and before and not whole.exists():
         return whole.with_name(before), place
