@@ -34,7 +34,7 @@ def published(monkeypatch):
         state = {key: torch.randn(value.shape, generator=generator) * 0.02 if value.is_floating_point()
                  else torch.zeros(value.shape, dtype=value.dtype) for key, value in shapes.items()}
         state |= {key: value.abs() + 0.5 for key, value in state.items() if key.endswith("running_var")}
-        return state, "a test"
+        return weights.Checkpoint("a test", {"": state}), "a test"
 
     monkeypatch.setattr(weights, "fetch", fetch)
 

@@ -31,7 +31,6 @@ from .folders import (
     Branch,
     DataError,
     LeftOut,
-    Remains,
     below,
     listed,
     natural,

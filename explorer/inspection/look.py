@@ -285,6 +285,7 @@ def notes_on(model: VisionModel) -> tuple[str, ...]:
         what = "predictions" if model.num_classes else "features"
         notes.append(f"No weights were loaded into this model: unless it was trained here, its {what} mean nothing.")
     else:
+        notes += [f"{text}." for text in model.load_report.noted]
         notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
     config = model.config
     if config.labels == () and model.num_classes:

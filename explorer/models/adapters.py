@@ -14,15 +14,31 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from explorer.models.blank import Room, TooLarge, blank
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.fitting import choose, usual_table
 from explorer.models.outputs import check_kind, check_labels
-from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache, old_names
+from explorer.models.weights import (
+    Checkpoint,
+    LoadReport,
+    WeightsError,
+    adapt_input,
+    download,
+    download_url,
+    fill,
+    in_cache,
+    old_names,
+    read_checkpoint,
+    room_for,
+    rows_in,
+)
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -434,11 +450,35 @@ def create_from_library(
     create = {"torchvision": from_torchvision, "timm": from_timm}[library]
     if library == "timm":
         name = old_names().get(name, name)
-    if options.pop("checkpoint_path", None) is not None:
-        raise ValueError(f"checkpoint_path is for explorer's own families. Load the file into {library}/{name} yourself.")
-    model = create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
+    path = options.pop("checkpoint_path", None) or None
+    if path is None:
+        model = create(name, pretrained, num_classes=num_classes, in_chans=in_chans, **options)
+    elif pretrained:
+        raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
+    else:
+        found = read_checkpoint(path)
+        model = _from_file(create, name, found, Path(path).name, num_classes, in_chans, options)
     model.config = model.config.with_(built_as=f"{library}/{name}", build_options=options_to_keep(options))
     return model
+
+
+def _from_file(create: Any, name: str, found: Checkpoint, file: str, num_classes: int | None, in_chans: int,
+               options: dict[str, Any]) -> VisionModel:
+    """Another library's model with the tensors of a file, whose classifier says how many classes it has."""
+    with torch.random.fork_rng(devices=[]):  # the first numbers of the network are thrown away
+        model = create(name, False, num_classes=None, in_chans=in_chans, **options)
+        own, head = model.state_dict(), model.get_classifier()
+        prefix = "module." if all(key.startswith("module.") for key in own) else ""
+        weight = getattr(head, "weight", None)
+        last = next((key for key, value in model.named_parameters() if value is weight), "")
+        state = choose(found, {key.removeprefix(prefix): value for key, value in own.items()}).state
+        trained = state.get(last.removeprefix(prefix))
+        if trained is not None and trained.ndim and trained.shape[0] != own[last].shape[0]:
+            model = create(name, False, num_classes=trained.shape[0], in_chans=in_chans, **options)
+    model.config = model.config.with_(num_classes=model.num_classes, labels=None)
+    model.load_report = LoadReport(f"the file {file}", name=model.config.name)
+    fill(model, found, model.load_report, in_chans=3)
+    return _with_classes(model, num_classes)
 
 
 #: Options of another library's network that a saved folder may ask for; others could make it open files or fetch some.
@@ -464,7 +504,12 @@ def open_saved(
     given = saved | {key: value for key, value in options.items() if value is not None and key != "cache_dir"}
     trained = config.input_size[0]
     classes = config.num_classes if state is not None or num_classes is None else num_classes
+    if state is not None and classes and classes not in rows_in(state):
+        raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside it "
+                           "says: they don't belong together.")
     try:
+        check_room(name, origin, None if state is None else room_for(state), num_classes=config.num_classes,
+                   in_chans=trained, **saved)
         with torch.random.fork_rng(devices=[], enabled=state is not None):  # its first numbers are thrown away
             model = create_from_library(library, name.partition("/")[2], False, num_classes=classes,
                                         in_chans=trained if in_chans is None else in_chans, **given)
@@ -479,6 +524,39 @@ def open_saved(
     model.load_report = LoadReport(origin, name=config.name)
     fill(model, state, model.load_report, in_chans=trained)
     return _with_classes(model, num_classes)
+
+
+def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None:
+    """Raise WeightsError where a stranger's settings ask for a larger network than there is room for.
+
+    room: None for what is in proportion to the network of that name as it usually is
+    """
+    library, _, inside = name.partition("/")
+    if library == "timm":
+        try:
+            from timm import create_model as create, is_model as known
+        except ImportError as error:
+            raise ImportError(TIMM_MISSING) from error
+    else:
+        from torchvision import models
+
+        inside = inside.partition(".")[0]
+        known = models.list_models(module=models).__contains__
+        # it has no other options that a file could ask for
+        wanted = {"weights": None, "num_classes": wanted["num_classes"]}
+        create = models.get_model
+    if not known(inside):
+        return  # the sentence for that follows
+    try:
+        if room is None:
+            with blank():
+                usual = create(inside)
+            room = room_for(usual.state_dict())
+        with blank(room):
+            create(inside, **wanted)
+    except TooLarge as error:
+        raise WeightsError(f"The settings beside {origin} ask for a {name} of {error}, which is out of all "
+                           "proportion: they are damaged, or not to be trusted.") from None
 
 
 def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -535,7 +613,8 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
     with torch.random.fork_rng(devices=[], enabled=pretrained):
         module = models.get_model(architecture, weights=None, num_classes=config.num_classes, **_plain(options, architecture))
     if pretrained:
-        state = download_url(entry.url, cache_dir)  # kept where torchvision keeps it; read as tensors only
+        found = download_url(entry.url, cache_dir)  # kept where torchvision keeps it; read as tensors only
+        state = usual_table(found).state
         module.load_state_dict({k: v for k, v in state.items() if k in module.state_dict()}, strict=True)
         report = LoadReport(f"torchvision's {entry}", name=config.name, loaded=len(state))
     if in_chans != 3:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,27 @@ _DRAWING = frozenset({
 })
 
 
+# What layers are made of: each parameter and buffer of a network is one of these calls.
+_MAKING = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.tensor, torch.rand, torch.randn})
+
+
+class Room(NamedTuple):
+    """How large a network may become: `tensors` parameters and buffers, with so many `numbers` in all."""
+
+    tensors: int
+    numbers: int
+
+
+class TooLarge(ValueError):
+    """A network that was described by a stranger asks for more than its `Room`."""
+
+
 class _NothingDrawn(TorchFunctionMode):
-    """Leaves out what would fill a tensor that has no memory; all else is done."""
+    """Leaves out what would fill a tensor that has no memory; all else is done, as long as there is room."""
+
+    def __init__(self, room: Room | None = None):
+        super().__init__()
+        self.room, self.tensors, self.numbers = room, 0, 0
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
@@ -27,11 +47,46 @@ class _NothingDrawn(TorchFunctionMode):
             tensor = args[0] if args else kwargs.get("tensor")
             if isinstance(tensor, Tensor) and tensor.is_meta:
                 return tensor
-        return func(*args, **kwargs)
+        if self.room is None:
+            return func(*args, **kwargs)
+        if result_size(func, args) > self.room.numbers:
+            raise TooLarge(f"more than {self.room.numbers:,} numbers at once")
+        result = func(*args, **kwargs)
+        if func in _MAKING:
+            self.tensors, self.numbers = self.tensors + 1, self.numbers + result.numel()
+            if self.tensors > self.room.tensors:
+                raise TooLarge(f"more than {self.room.tensors:,} tensors")
+            if self.numbers > self.room.numbers:
+                raise TooLarge(f"more than {self.room.numbers:,} numbers")
+        return result
+
+
+def result_size(func: Any, args: tuple) -> int:
+    """How many numbers a call will put into memory, told from what it is given; 0 where that is on `meta`.
+
+    Tables of positions are worked out on the CPU while a network is built, and grow with the
+    square of the places.
+    """
+    given = [value for one in args for value in (one if isinstance(one, (list, tuple)) else (one,))]
+    tensors = [value for value in given if isinstance(value, Tensor) and not value.is_meta]
+    if not tensors:
+        return 0
+    name = getattr(func, "__name__", "")
+    if name == "meshgrid":
+        return math.prod(tensor.numel() for tensor in tensors) * len(tensors)
+    if name in ("repeat", "repeat_interleave"):
+        return tensors[0].numel() * math.prod(value for value in given if isinstance(value, int))
+    try:
+        return math.prod(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)))
+    except RuntimeError:  # not a call that works place by place
+        return sum(tensor.numel() for tensor in tensors)
 
 
 @contextmanager
-def blank() -> Iterator[None]:
-    """What is built in the `with` block has shapes and no numbers: no memory is filled, no random number drawn."""
-    with torch.device("meta"), _NothingDrawn():
+def blank(room: Room | None = None) -> Iterator[None]:
+    """What is built in the `with` block has shapes and no numbers: no memory filled, no random number drawn.
+
+    room: how large it may become; beyond that, building stops with `TooLarge`, before time or memory is taken
+    """
+    with torch.device("meta"), _NothingDrawn(room):
         yield

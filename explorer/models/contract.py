@@ -109,6 +109,10 @@ class VisionModel(nn.Module):
     supports_output_stride: bool = False
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
+    #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
+    #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or "body."
+    #: behind that word.
+    feature_names: str = ""
 
     #: What was loaded, adapted and skipped; None for random weights.
     load_report: Any = None

@@ -185,22 +185,27 @@ def create_model(
     pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
     num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
                      Another number than the weights' own puts a fresh classifier on top
-    in_chans:        channels of the photo; None: what the architecture was made for, 3 for all but LeNet-5 (1).
-                     Trained filters are adapted
+    in_chans:        channels of the photo; None: as the weights have it, else what the architecture was made
+                     for, 3 for all but LeNet-5 (1). Trained filters are adapted
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
     img_size:        side of the photo in pixels, or (height, width), where not the default: transformers are built for it,
                      and photos are prepared at that size for all
-    checkpoint_path: your own .safetensors or .pth file, adapted exactly as published weights are
+    checkpoint_path: your own .safetensors or PyTorch file, adapted exactly as published weights are. In a
+                     training checkpoint the table of weights is found; "last.ckpt#teacher" says which
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
 
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
-    for option, value, least in (("num_classes", num_classes, 0), ("in_chans", in_chans, 1)):
+    sides = img_size if isinstance(img_size, (tuple, list)) else (img_size,)
+    for option, value, least, most in (
+        ("num_classes", num_classes, 0, weights.MOST_CLASSES), ("in_chans", in_chans, 1, weights.MOST_SIDE),
+        *(("img_size", side, 1, weights.MOST_SIDE) for side in sides),
+    ):
         if value is not None:
-            _check_count(option, value, least)
+            _check_count(option, value, least, most)
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
         if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
@@ -263,11 +268,14 @@ def create_model(
 
     try:
         if pretrained or checkpoint_path is not None:
-            model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir)
+            model = _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir,
+                                    out_indices if features_only else False)
             if whose:  # no published weights: called by where they came from
                 model.load_report.name = f"{architecture} ({whose})"
         else:
             classes = config.num_classes if num_classes is None else num_classes
+            if door:
+                check_room(architecture, inside, num_classes=config.num_classes, **(wanted | saved))
             model = _build(architecture, num_classes=classes, **wanted)
             model.config = config
     except Exception as error:
@@ -290,7 +298,7 @@ def _open_saved(library, config, found, pretrained, inside, **options):
     if pretrained and options.get("checkpoint_path"):
         raise ValueError("Give pretrained=True or checkpoint_path=, not both.")
     if pretrained:
-        state, origin = (weights.read_state_dict(found), f"the file {found.name}") if found is not None else \
+        state, origin = (weights.read_checkpoint(found), f"the file {found.name}") if found is not None else \
             weights.fetch(config, options["cache_dir"])
     return open_saved(library, config, state, origin, **options)
 
@@ -328,12 +336,14 @@ def _finish(model, features_only, out_indices, device, dtype):
     return model
 
 
-def _check_count(option: str, value: Any, least: int) -> None:
-    """Raise TypeError or ValueError unless `value` is a whole number from `least` on."""
+def _check_count(option: str, value: Any, least: int, most: int) -> None:
+    """Raise TypeError or ValueError unless `value` is a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{option} is {value!r}: give a whole number, not a {type(value).__name__}.")
     if value < least:
         raise ValueError(f"{option} is {value}: give {least} or more.")
+    if value > most:
+        raise ValueError(f"{option} is {value}: give {most:,} at most.")
 
 
 def _check_img_size(size: Any) -> int | tuple[int, int] | None:
@@ -407,39 +417,92 @@ def _options(model_class: type) -> str:
     return ", ".join(names)
 
 
-def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir):
+def check_room(name: str, inside: str, **wanted: Any) -> None:
+    """Raise WeightsError where a stranger's settings ask for a network out of all proportion to its name.
+
+    name:   an architecture, or one of a library, "timm/resnet18";  inside: where the settings are from
+    wanted: the options of the network
+    """
+    from explorer.models.blank import TooLarge, blank
+
+    if split_door(name)[0] in LIBRARIES:
+        from explorer.models import adapters
+
+        return adapters.check_room(name, f"'{inside}'", None, **wanted)
+    architecture, _ = check_name(name)
+    try:
+        with blank():
+            usual = _build(architecture)
+        with blank(weights.room_for(usual.state_dict())):
+            _build(architecture, **wanted)
+    except TooLarge as error:
+        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is "
+                                   "out of all proportion: they are damaged, or not to be trusted.") from None
+
+
+def _create_trained(architecture, config, num_classes, wanted, checkpoint_path, cache_dir, maps):
     """Build without numbers, then give the model the trained tensors.
 
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
     body is loaded without it, and a fresh one goes on top.
+
+    maps: the `out_indices` of a `features_only` net, which does without tensors that none of them needs;
+          False for a whole model
     """
-    from explorer.models.blank import blank
+    from explorer.models.blank import TooLarge, blank
 
     if checkpoint_path is not None:
-        state, origin = weights.read_state_dict(checkpoint_path), f"the file {Path(checkpoint_path).name}"
+        found, origin = weights.read_checkpoint(checkpoint_path), f"the file {Path(checkpoint_path).name}"
     else:
-        state, origin = weights.fetch(config, cache_dir)
-    with blank():
-        model = _build(architecture, num_classes=0, **wanted)
-    state = weights.recognise(architecture, state, set(model.state_dict()))
-    report = weights.LoadReport(source=origin, name=config.name)
+        found, origin = weights.fetch(config, cache_dir)
+    most = weights.room_for(found) if config.build_options else None  # a stranger's file says what to build
+    try:
+        with blank(most):
+            model = _build(architecture, num_classes=0, **wanted)
+            # another one: what `reset_classifier` puts on need not be what was trained; a head wants a pooling
+            pool = wanted["global_pool"] or None
+            whole = _build(architecture, num_classes=1009, **(wanted | {"global_pool": pool}))
+    except TooLarge as error:
+        raise weights.WeightsError(f"The settings beside {origin} ask for a {architecture} of {error}, and the "
+                                   "file holds fewer: they don't belong together.") from None
+    body = model.state_dict()
+    head = weights.head_of(body, whole.state_dict(), 1009)
+    choice = weights.choose(found, body, architecture)
+    state, report = choice.state, weights.LoadReport(source=origin, name=config.name)
+    report.found(choice)
+    if wanted["in_chans"] is None and (channels := weights.channels_of(model, state)) != model.in_chans:
+        wanted["in_chans"] = channels  # as its weights have it
+        with blank(most):
+            model = _build(architecture, num_classes=0, **wanted)
 
     # the classifier that the tensors themselves have, which may differ from the published one
-    names = (config.classifier,) if isinstance(config.classifier, str) else config.classifier  # two after distillation
-    heads = tuple(f"{name}." for name in names)
-    trained = max(state[f"{head}weight"].shape[0] if f"{head}weight" in state else 0 for head in heads)
+    trained = head.classes(state)
     classes = trained if num_classes is None else num_classes
-    if classes != trained:
-        state = {key: value for key, value in state.items() if not key.startswith(heads)}
+    if not trained and (others := [key for key in state if key not in body and head.is_part(key)]):
+        report.skipped.append(f"the classifier of the file, which is of another make: {others[0][:80]}")
+    elif classes != trained:
         found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
         report.skipped.append(f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for")
     elif not trained and config.num_classes and num_classes is None:
         report.skipped.append("the classifier: the weights have none, so the model gives pooled features")
-    elif trained:
-        model.reset_classifier(trained)  # still on `meta`: room for the trained one
+    with blank():
+        if classes == trained and trained:
+            model.reset_classifier(trained)  # still on `meta`: room for the trained one
+        if maps is not False:
+            model.remove_head()
+    own = model.state_dict()
+    if classes != trained or not trained:
+        state = {key: value for key, value in state.items()
+                 if key in own or not (key in body or head.is_part(key))}
 
     model.config = config.with_(num_classes=trained)
-    weights.load_into(model, state, report)
+    lacking = [key for key in model.state_dict() if key not in state] if maps is not False else []
+    if lacking:
+        from explorer.models.features import tensors_read
+
+        needed = tensors_read(model, maps)
+        lacking = [key for key in lacking if key not in needed]
+    weights.load_into(model, state, report, lacking)
     if classes != trained:
         model.reset_classifier(classes)
     model.load_report = report

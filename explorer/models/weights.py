@@ -1,4 +1,7 @@
-"""Weights: where they come from, how they are checked, adapted and loaded.
+"""Weights: where they come from, and the facts about them.
+
+How a file is read is in `explorer.models.reading`, how its tensors get into a model in
+`explorer.models.fitting`.
 
 Three places, asked in this order:
     a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer: no network needed
@@ -19,28 +22,39 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explorer.files import given_path
-from explorer.models.catalog import family_module
 from explorer.models.config import ModelConfig
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from explorer.models.contract import VisionModel
+from explorer.models.fitting import (
+    Checkpoint,
+    Head,
+    LoadReport,
+    WeightsError,
+    adapt_input,
+    assign,
+    channels_of,
+    check_fit,
+    check_sizes,
+    choose,
+    convert,
+    fill,
+    head_of,
+    load_into,
+    read_checkpoint,
+    read_state_dict,
+    recognise,
+    room_for,
+    rows_in,
+)
 
 TABLE = Path(__file__).with_name("weights.json")
 
 # What a config.json from elsewhere may ask for, at most.
 MOST_CONFIG_BYTES, MOST_SIDE, MOST_CLASSES = 64 * 1024**2, 8192, 1_000_000
-
-
-class WeightsError(RuntimeError):
-    """Weights that can't be had, can't be trusted or don't fit; the message says what to do."""
 
 
 # --- the table: facts, no torch -----------------------------------------------------------------------
@@ -212,13 +226,16 @@ def read_config(path: Path, name: str) -> ModelConfig:
         if path.stat().st_size > MOST_CONFIG_BYTES:
             raise ValueError(f"it is larger than {MOST_CONFIG_BYTES // 1024**2} MB")
         facts = json.loads(path.read_text(encoding="utf-8"))
-        own = facts.get("pretrained_cfg") or {}
+        own = facts.get("pretrained_cfg") or facts  # timm's old layout has it flat
         architecture, labels = str(facts["architecture"]), facts.get("label_names")
         config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
         if isinstance(labels, list) and len(labels) == config.num_classes:
             config = config.with_(labels=tuple(map(str, labels)))
+        known = config_for(architecture)  # where a file does not say which layers are first and last
+        config = config.with_(first_conv=config.first_conv or known.first_conv,
+                              classifier=config.classifier or known.classifier)
         check_config(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: {error}).") from error
@@ -263,7 +280,7 @@ def check_config(config: ModelConfig) -> None:
             raise ValueError(f"{key} can't be {str(getattr(config, key))[:60]}")
 
 
-# --- reading files safely ----------------------------------------------------------------------------
+# --- checksums ----------------------------------------------------------------------------
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -275,56 +292,6 @@ def check_sha256(path: Path, expected: str) -> None:
             f"{path.name} is damaged or not the file it should be: its SHA-256 begins with {actual[:8]}, expected "
             f"{expected[:8]}. Delete it and install or download it again."
         )
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or PyTorch file, by name, on the CPU.
-
-    Never unpickles code: PyTorch files are read with `weights_only=True`. Training checkpoints are unpacked
-    (`state_dict_ema`, `state_dict`, `model_ema`, `model`), and the prefixes that wrappers leave are removed.
-    Raises WeightsError for anything else.
-    """
-    import torch
-
-    path = given_path(path)
-    if path.is_dir():
-        raise WeightsError(f"'{path}' is a folder. Give the path of the weight file in it.")
-    if not path.is_file():
-        raise WeightsError(f"There is no weight file at '{path}'. Check the path.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a hostile or broken file can raise
-        raise WeightsError(
-            f"'{path.name}' can't be read as weights ({type(error).__name__}). It must be a .safetensors file, or a "
-            "PyTorch file that holds tensors only; a file that needs code to open is refused."
-        ) from error
-    return unpack_checkpoint(content, path.name)
-
-
-def unpack_checkpoint(content: Any, name: str = "the file") -> dict[str, Tensor]:
-    """The state dict inside a training checkpoint, with wrapper prefixes removed."""
-    import torch
-
-    if isinstance(content, Mapping):
-        for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
-                break
-    if not isinstance(content, Mapping):
-        raise WeightsError(f"'{name}' holds a {type(content).__name__}, not a table of tensors by name.")
-    # "n_averaged": torch's AveragedModel counts its steps beside the weights
-    state = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor) and k != "n_averaged"}
-    if not state:
-        raise WeightsError(f"'{name}' holds no tensors. Save `model.state_dict()` and try again.")
-    # Left by DataParallel and torch.compile, in any order. Only a prefix that every name has is a wrapper's.
-    while prefix := next((p for p in ("module.", "_orig_mod.") if all(key.startswith(p) for key in state)), ""):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
 
 
 # --- fetching -------------------------------------------------------------------------------------------
@@ -344,8 +311,8 @@ def hub_filenames(config: ModelConfig) -> tuple[str, ...]:
     return ("model.safetensors", "pytorch_model.bin")
 
 
-def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dict[str, Tensor], str]:
-    """(state dict with our keys, where it came from) of the weights that `config` names.
+def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[Checkpoint, str]:
+    """(what the file holds, where it came from) of the weights that `config` names.
 
     Raises WeightsError where there are none, or where they can't be had now.
     """
@@ -353,11 +320,11 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[dic
     if packaged is not None and (path := packaged.path()) is not None:
         check_sha256(path, packaged.sha256)
         state = convert(config.architecture, read_state_dict(path), packaged.format)
-        return state, f"the package {packaged.package}"
+        return Checkpoint(path.name, {"": state}), f"the package {packaged.package}"
     if config.hf_hub_id:
         path = in_cache(config, cache_dir) or download(config, cache_dir)
         try:
-            return read_state_dict(path), f"the hub, {config.hf_hub_id}"
+            return read_checkpoint(path), f"the hub, {config.hf_hub_id}"
         except WeightsError as error:  # the cache would give the same file for ever
             raise WeightsError(f"{error} To download it afresh, delete '{path.resolve()}'.") from error
     if config.url:
@@ -491,7 +458,7 @@ def url_target(url: str, cache_dir: str | Path | None = None) -> Path:
     return Path(cache_dir, Path(urlsplit(url).path).name)
 
 
-def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Tensor]:
+def download_url(url: str, cache_dir: str | Path | None = None) -> Checkpoint:
     """Download a PyTorch file and read its tensors; a checksum in the file's name (`-1234abcd.pth`) is checked.
 
     Raises WeightsError where it can't be had or is damaged; a damaged download is not kept.
@@ -505,7 +472,7 @@ def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Ten
     if target.is_file():
         if checksum:
             check_sha256(target, checksum[1])
-        return read_state_dict(target)
+        return read_checkpoint(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(target), checksum[1] if checksum else None, progress=False)
@@ -516,167 +483,17 @@ def download_url(url: str, cache_dir: str | Path | None = None) -> dict[str, Ten
             f"{url} can't be downloaded ({_first_line(error)}). Connect to the internet once and try again."
         ) from error
     try:
-        return read_state_dict(target)
+        return read_checkpoint(target)
     except WeightsError:  # e.g. broken off half-way, or the error page of a server
         target.unlink()
         raise
 
 
-# --- adapting and loading ------------------------------------------------------------------------------
-
-
-@dataclass
-class LoadReport:
-    """What happened to a set of weights on their way into a model."""
-
-    source: str
-    name: str = ""
-    loaded: int = 0
-    adapted: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        lines = [f"{self.loaded} tensors from {self.source}"]
-        lines += [f"adapted: {text}" for text in self.adapted]
-        lines += [f"skipped: {text}" for text in self.skipped]
-        return "\n".join(lines)
-
-
-def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -> dict[str, Tensor]:
-    """A foreign state dict with our parameter names.
-
-    name: the architecture; source: "timm", "torchvision" or another that the family's file lists in `KEY_MAPS`.
-    Raises ValueError for a source that the family does not know.
-    """
-    if source == "timm":  # our keys are timm's
-        return dict(state_dict)
-    maps = getattr(family_module(name), "KEY_MAPS", {})
-    if source not in maps:
-        raise ValueError(f"No key map from {source!r} for {name!r}. Known: {', '.join(['timm', *maps])}.")
-    return maps[source](dict(state_dict), name)
-
-
-def recognise(name: str, state: dict[str, Tensor], expected: set[str]) -> dict[str, Tensor]:
-    """The state dict with our keys, whoever wrote it: the family's key map under which most names fit."""
-    if expected <= state.keys():
-        return state
-    best = state
-    for source in getattr(family_module(name), "KEY_MAPS", {}):
-        try:
-            mapped = convert(name, state, source)
-        except (KeyError, IndexError, ValueError, RuntimeError):
-            continue  # written by somebody else
-        if len(expected & mapped.keys()) > len(expected & best.keys()):
-            best = mapped
-    return best
-
-
-def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
-    """First convolution [O, C, kh, kw] for another number of input channels.
-
-    Trained on RGB: one channel gets the sum of the three, which answers a grey photo exactly as before; more
-    repeat R, G, B and shrink by 3 / in_chans, which keeps the strength of the answer.
-    Raises WeightsError for weights that were not trained on 3 channels.
-    """
-    import math
-
-    import torch
-
-    trained = weight.shape[1]
-    if trained == in_chans:
-        return weight
-    if trained != 3:
-        raise WeightsError(f"These weights read {trained} channels; only weights for 3 can be adapted to {in_chans}.")
-    weight = weight.float()
-    if in_chans == 1:
-        return weight.sum(1, keepdim=True)
-    repeated = torch.cat([weight] * math.ceil(in_chans / 3), dim=1)[:, :in_chans]
-    return repeated * (3 / in_chans)
-
-
-def load_into(model: VisionModel, state: dict[str, Tensor], report: LoadReport) -> None:
-    """Put a state dict with our keys into a model that was built on the `meta` device.
-
-    Strict: a missing, unknown or misshapen tensor raises WeightsError with the first few names.
-    """
-    import torch
-
-    config = model.config
-    own = model.state_dict()
-    names = (config.first_conv,) if isinstance(config.first_conv, str) else config.first_conv  # two with branches (RepVGG)
-    for first in (f"{name}.weight" for name in names):
-        if first in state and first in own and state[first].shape[1] != own[first].shape[1]:
-            before = state[first].shape[1]
-            state = {**state, first: adapt_input(state[first], own[first].shape[1])}
-            report.adapted.append(f"{first}: from {before} to {own[first].shape[1]} input channels")
-    adapt = getattr(model, "adapt_state_dict", None)  # e.g. position embeddings for another image size
-    if adapt is not None:
-        try:
-            with torch.device("cpu"):  # where the tensors of the file are, whatever the caller's default is
-                state = adapt(state, report)
-        except ValueError as error:
-            raise WeightsError(
-                f"The weights from {report.source} don't fit {config.architecture!r}: {error}"
-            ) from error
-    check_fit(own, state, report.source, config.architecture)
-    assign(model, state)
-    report.loaded = len(state)
-
-
-def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str, architecture: str) -> None:
-    """Raise WeightsError with the first few names unless `state` has the tensors of `own`, all of them and no others."""
-    missing = sorted(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
-    unknown = sorted(k for k in state if k not in own)
-    wrong = [f"{k} {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
-             for k in own if k in state and state[k].shape != own[k].shape]
-    for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", wrong)):
-        if names:
-            raise WeightsError(
-                f"The weights from {source} don't fit {architecture!r}: {len(names)} tensors are {title}, "
-                f"e.g. {'; '.join(names[:3])}. Check that the name and the weights belong together."
-            )
-
-
-def fill(model: VisionModel, state: dict[str, Tensor], report: LoadReport, *, in_chans: int | None = None) -> None:
-    """Put the tensors of a saved file into a model that is built already, such as another library's; strict as `load_into`.
-
-    in_chans: channels that the file was trained on, where the model may read another number
-    """
-    own = model.state_dict()
-    if all(name.startswith("module.") for name in own):  # a wrapped model's; `read_state_dict` takes it for a wrapper's
-        state = {f"module.{name}": value for name, value in state.items()}
-    if in_chans is not None and in_chans != model.in_chans:
-        for name, value in own.items():
-            given = state.get(name)
-            if given is not None and given.ndim == 4 and (given.shape[1], value.shape[1]) == (in_chans, model.in_chans):
-                state[name] = adapt_input(given, model.in_chans)
-                report.adapted.append(f"{name}: from {in_chans} to {model.in_chans} input channels")
-    check_fit(own, state, report.source, model.config.architecture)
-    model.load_state_dict(state, strict=False)  # old files lack BatchNorm's counter
-    report.loaded = len(state)
-
-
-def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
-    """Make the tensors of `state` the model's own, without a copy of random weights in between.
-
-    They go to torch's default device, as the parameters of a new model do.
-    """
-    import torch
-
-    place, names = torch.get_default_device(), model.state_dict().keys()
-
-    def ready(name: str, target: Tensor) -> Tensor:
-        value = state.get(name)
-        if value is None:  # old checkpoints lack BatchNorm's counter
-            value = torch.zeros(target.shape, dtype=target.dtype)
-        # detach: a file may hold frozen parameters, and a new model's learn
-        return value.detach().to(device=place, dtype=target.dtype).contiguous()
-
-    # What `load_state_dict(assign=True)` does, in a third of the time: the names are known to fit.
-    for path, module in model.named_modules():
-        prefix = f"{path}." if path else ""
-        for name, parameter in module.named_parameters(recurse=False):
-            module.register_parameter(name, torch.nn.Parameter(ready(prefix + name, parameter), parameter.requires_grad))
-        for name, buffer in module.named_buffers(recurse=False):
-            if prefix + name in names:  # the others are worked out from the shapes, and in no file
-                setattr(module, name, ready(prefix + name, buffer))
+__all__ = [
+    "Checkpoint", "Head", "LoadReport", "PACKAGED", "PackagedWeights", "WeightsError", "adapt_input",
+    "assign", "channels_of", "check_config", "check_fit", "check_sha256", "check_sizes", "choose",
+    "config_for", "convert", "download", "download_url", "fetch", "fill", "head_of", "in_cache", "is_here",
+    "known_to_timm", "load_into", "mac_count", "names_here", "open_door", "parameter_count",
+    "read_checkpoint", "read_config", "read_state_dict", "recognise", "room_for", "rows_in", "stage_rows",
+    "tags",
+]

@@ -21,8 +21,10 @@ from explorer.files import given_path
 from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.factory import LIBRARIES, check_name, create_model, is_model, split_door
-from explorer.models.weights import LoadReport, check_config, config_for, fill, open_door, read_state_dict
+from explorer.models.factory import LIBRARIES, check_name, check_room, create_model, is_model, split_door
+from explorer.models.fitting import LoadReport, check_sizes, examine, fill, read_checkpoint, rows_in
+from explorer.models.reading import read_content
+from explorer.models.weights import MOST_SIDE, check_config, config_for, open_door
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
@@ -126,7 +128,7 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    fill(model, read_state_dict(found), report)
+    fill(model, read_checkpoint(found), report)
     model.config, model.load_report = config, report
     return model
 
@@ -135,7 +137,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
     try:
         recipe = recipe_from(read_json(folder / checkpoint.RECIPE))
         facts = read_json(folder / checkpoint.MODEL)
-        content = torch.load(folder / checkpoint.LAST, map_location="cpu", weights_only=True)
+        content = read_content(folder / checkpoint.LAST)
         weights, notes = content["best_weights"], []
         if not weights:
             weights = content["network"]
@@ -148,6 +150,10 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
             raise ValueError("another program's")
         if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
             raise ValueError("no weights")
+        check_sizes(weights, checkpoint.LAST, (folder / checkpoint.LAST).stat().st_size)
+        too_many = len(labels) > 1 + max(rows_in(weights), default=0)
+        if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
+            raise ValueError("a larger model's")
         history = history_from(past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
         raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
@@ -170,6 +176,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
                             "give the one that the run began with, load_run(path, model=...).") from error
     net.config = config
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
+    examine(weights, fitting.state_dict(), net.load_report)
     return LoadedRun(str(facts.get("run") or folder.name), folder, net.eval(), labels, recipe, history,
                      str(facts.get("data", "")), notes)
 
@@ -197,6 +204,7 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
         raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no "
                             "more than that: give the model, load_run(path, model=...).")
     pretrained = body_missing and bool(facts["pretrained"])
+    check_room(name, str(folder), num_classes=classes, **options)
     with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
         return create_model(name, pretrained=pretrained, num_classes=classes, **(needed | options))
 

@@ -157,6 +157,29 @@ def test_a_run_dir_whose_facts_cant_be_is_a_sentence(run_dir):
     assert load_run(run_dir).checkpoints == (0, 1)
 
 
+@pytest.mark.parametrize("change", [
+    lambda facts: facts.update(channels=10**9), lambda facts: facts.update(labels=[str(i) for i in range(10**5)]),
+    lambda facts: facts["config"].update(num_classes=10**9), lambda facts: facts["config"].update(input_size=[3, 10**9, 10**9]),
+], ids=["channels", "labels", "classes", "size"])
+def test_sizes_that_the_checkpoint_does_not_have_take_no_memory(run_dir, change):
+    """case B8: 10^9 channels were gigabytes, and the allocator's own text."""
+    rewrite(run_dir / checkpoint.MODEL, change)
+    if "num_classes" in str(change.__code__.co_consts):
+        assert load_run(run_dir).model.num_classes < 10  # the labels count, not what the settings say beside them
+    else:
+        with pytest.raises(TrainingError, match="damaged"):
+            load_run(run_dir)
+
+
+def test_a_checkpoint_with_numbers_that_are_none_says_so(run_dir):
+    """case A11: through a run's folder too."""
+    content = torch.load(run_dir / checkpoint.LAST, weights_only=True)
+    held = content["best_weights"] or content["network"]
+    next(value for value in held.values() if value.is_floating_point()).view(-1)[0] = float("nan")
+    torch.save(content, run_dir / checkpoint.LAST)
+    assert "NaN" in load_run(run_dir).model.load_report.noted[0]
+
+
 @pytest.mark.parametrize("content", [[], {"best_weights": [1]}, {"best_weights": {"a": 1}}, {"best_weights": {1: torch.zeros(1)}},
                                      {"best_weights": {}, "network": {"a": HTML}}])
 def test_a_checkpoint_of_a_run_dir_without_weights_is_a_sentence(run_dir, content):

@@ -203,6 +203,7 @@ class ByobNet(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

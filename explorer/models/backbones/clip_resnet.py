@@ -147,6 +147,8 @@ class ClipResNet(VisionModel):
     img_size:    side of the photos that attention's positions are for, in pixels; others are taken too
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

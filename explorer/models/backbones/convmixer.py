@@ -50,6 +50,7 @@ class ConvMixer(VisionModel):
     """
 
     pyramid = False  # every stage has the same size
+    feature_names = "model."
 
     def __init__(
         self,

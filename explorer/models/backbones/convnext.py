@@ -187,6 +187,7 @@ class ConvNeXt(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

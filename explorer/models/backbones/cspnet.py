@@ -189,6 +189,7 @@ class CspNet(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

@@ -79,6 +79,8 @@ class DenseNet(VisionModel):
     proj_drop_rate: dropout of what each layer adds;  drop_rate: dropout before the classifier
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

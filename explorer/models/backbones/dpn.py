@@ -100,6 +100,8 @@ class DPN(VisionModel):
     split:     see `DualPathBlock`;  act_layer: the stem's activation, and the one at the end
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

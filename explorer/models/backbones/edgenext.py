@@ -208,6 +208,8 @@ class EdgeNeXt(VisionModel):
     ls_init_value:    what LayerScale starts from
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

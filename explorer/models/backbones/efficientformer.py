@@ -143,6 +143,7 @@ class EfficientFormer(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "model."
 
     def __init__(
         self,

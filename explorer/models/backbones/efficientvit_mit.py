@@ -222,6 +222,8 @@ class EfficientViT(VisionModel):
     head_dim:  numbers of one attention head;  head: widths of the head's two layers
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

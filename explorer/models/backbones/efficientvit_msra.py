@@ -214,6 +214,7 @@ class EfficientViTM(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "_"
 
     def __init__(
         self,

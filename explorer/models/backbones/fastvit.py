@@ -306,6 +306,8 @@ class FastViT(VisionModel):
     drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the MLPs, of whole branches
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

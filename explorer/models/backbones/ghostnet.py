@@ -291,6 +291,8 @@ class GhostNet(VisionModel):
     version: 1; 2, with gates from the third stage on; 3, with branches as well
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

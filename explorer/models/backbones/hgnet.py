@@ -220,6 +220,8 @@ class HGNet(VisionModel):
     squeeze, affine: see `Block` and `LearnableAffine`
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

@@ -174,6 +174,7 @@ class Hiera(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "model."
 
     def __init__(
         self,

@@ -75,6 +75,8 @@ PLAN = (*STEM, *[FIGURE_4] * 4, FIGURE_7, *[FIGURE_5] * 7, FIGURE_8, *[Fork] * 3
 class InceptionV4(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

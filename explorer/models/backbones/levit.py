@@ -271,6 +271,7 @@ class LeViT(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "model."
 
     def __init__(
         self,

@@ -85,6 +85,7 @@ class MaxVit(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "_"
 
     def __init__(
         self,

@@ -259,6 +259,8 @@ class MetaFormer(VisionModel):
     drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of whole branches
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

@@ -178,6 +178,7 @@ class MlpMixer(VisionModel):
 
     pyramid = False
     fixed_image_size = True
+    feature_names = "model."
 
     def __init__(
         self,

@@ -92,6 +92,8 @@ class MobileOne(VisionModel):
     se:      in each stage, how many of the last pairs have squeeze-and-excitation, in both their blocks
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

@@ -221,6 +221,8 @@ class MobileViT(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

@@ -162,6 +162,7 @@ class NFNet(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

@@ -86,6 +86,7 @@ class PiT(VisionModel):
 
     fixed_image_size = True
     pyramid = False  # patches overlap, so a map is a little smaller than its stride says
+    feature_names = "body."
 
     def __init__(
         self,

@@ -87,6 +87,7 @@ class RepVGG(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

@@ -179,6 +179,8 @@ class RepVit(VisionModel):
                   teacher
     """
 
+    feature_names = "stages_"
+
     def __init__(
         self,
         *,

@@ -207,6 +207,7 @@ class ResNetV2(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,

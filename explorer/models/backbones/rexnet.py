@@ -61,6 +61,8 @@ class ReXNet(VisionModel):
     multiple: channels are rounded to multiples of it
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

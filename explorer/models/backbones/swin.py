@@ -204,6 +204,7 @@ class SwinTransformer(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "_"
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class TokenModel(VisionModel):
     #: Whether attention that pools looks at class token and registers too, where the other poolings don't.
     map_sees_prefix = False
     attn_pool: nn.Module | None
+    feature_names = "model."
 
     def _check_pool(self, global_pool: str) -> str:
         if global_pool not in self.pools:

@@ -49,6 +49,8 @@ class VGG(VisionModel):
     depths: convolutions in each of the five groups;  batch_norm: a BatchNorm behind each of them.
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

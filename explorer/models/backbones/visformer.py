@@ -110,6 +110,7 @@ class Visformer(VisionModel):
     """
 
     fixed_image_size = True
+    feature_names = "model."
 
     def __init__(
         self,

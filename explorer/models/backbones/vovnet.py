@@ -105,6 +105,8 @@ class VovNet(VisionModel):
     norm_layer:  a norm that brings its activation
     """
 
+    feature_names = "_"
+
     def __init__(
         self,
         *,

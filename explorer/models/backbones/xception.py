@@ -74,6 +74,8 @@ BLOCKS: tuple[dict[str, Any], ...] = (
 class Xception(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; 299 x 299 in the paper."""
 
+    feature_names = "body."
+
     def __init__(
         self,
         *,

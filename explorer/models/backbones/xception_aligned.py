@@ -119,6 +119,7 @@ class XceptionAligned(VisionModel):
     """
 
     supports_output_stride = True
+    feature_names = "_"
 
     def __init__(
         self,
