@@ -44,6 +44,7 @@ from explorer.inspection.perturb import (
 )
 from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.watching import Turn, watching
 
 BINS = 64
 ROWS_SHOWN = 60  # of a table in a notebook
@@ -267,25 +268,18 @@ def gradient_flow(
     layers = [(path, layer) for path, layer in model.named_modules() if _own_parameters(layer)]
     order: dict[str, int] = {}
 
-    def note(path: str):
-        def hook(*_: Any) -> None:
-            order.setdefault(path, len(order))
-        return hook
+    def note(turn: Turn, *_: Any) -> None:
+        order.setdefault(turn.path, len(order))
 
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
         # Stand-ins for the parameters: neither .grad nor requires_grad of the model's own is ever written.
         named = {n: p for n, p in model.named_parameters(remove_duplicate=False) if p.is_floating_point()}
         twins = {id(p): p.detach().requires_grad_() for p in named.values()}
         stand_ins = {name: twins[id(p)] for name, p in named.items()}
-        hooks = [layer.register_forward_pre_hook(note(path)) for path, layer in model.named_modules()]
-        try:
-            # A clone is an ordinary tensor, in whatever mode the Look was made.
-            tensor = before.input[None].to(**parameter_place(model)).clone()
-            with way_back(FLOW):
-                logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
-        finally:
-            for hook in hooks:
-                hook.remove()
+        # A clone is an ordinary tensor, in whatever mode the Look was made.
+        tensor = before.input[None].to(**parameter_place(model)).clone()
+        with way_back(FLOW), watching(dict(model.named_modules()), before=note):
+            logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
         loss = -logits.log_softmax(0)[index]
         if not loss.requires_grad:
             raise no_way_back(FLOW)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.outputs import check_kind, check_labels
+from explorer.models.watching import Turn, watching
 from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
 
 TIMM_MISSING = (
@@ -99,12 +100,16 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
 
 
 class Call(NamedTuple):
-    """One module's turn: its path and class, and the shapes of what went in and came out (batch left out)."""
+    """One module's turn: its class, and the shapes of what went in and came out (batch left out)."""
 
-    path: str
+    turn: Turn
     kind: type
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
+
+    @property
+    def path(self) -> str:
+        return self.turn.path
 
 
 class Watched(NamedTuple):
@@ -147,23 +152,17 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
     calls: list[Call] = []
     linear: list[Tensor] = []  # what the last linear layer gave
 
-    def note(path: str):
-        def hook(part: nn.Module, inputs: tuple, output: Any) -> None:
+    def note(turn: Turn, part: nn.Module, inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor):
             if isinstance(part, nn.Linear):
                 linear[:] = [output.clone()]  # the next step may work in place
-            if isinstance(output, Tensor):
-                given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
-                calls.append(Call(path, type(part), tuple(given), tuple(output.shape[1:])))
-        return hook
+            given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
+            calls.append(Call(turn, type(part), tuple(given), tuple(output.shape[1:])))
 
-    hooks = [m.register_forward_hook(note(path)) for path, m in module.named_modules() if path]
+    parts = {path: part for path, part in module.named_modules() if path}
     noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
-    try:
-        with evaluation(module), torch.no_grad():
-            result = module(noise.to(**parameter_place(module)))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluation(module), torch.no_grad(), watching(parts, after=note):
+        result = module(noise.to(**parameter_place(module)))
     if not isinstance(result, Tensor) or result.ndim != 2:
         found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
         raise ValueError(
@@ -190,42 +189,64 @@ def ending_of(result: Tensor, linear: Tensor) -> str:
                  if any(torch.allclose(result, one, rtol=1e-2, atol=1e-6) for one in ways)), "other")
 
 
-def map_layout(shape: tuple[int, ...]) -> str:
+class Layout(NamedTuple):
+    """How a stage's output lies in memory: "NCHW" or "NHWC" maps, or "NLC" tokens, `prefix` of them before the `grid`."""
+
+    order: str
+    grid: tuple[int, int] = (1, 1)
+    prefix: int = 0
+
+
+def map_layout(shape: tuple[int, ...], photo: tuple[int, int]) -> str:
     """"NCHW" or "NHWC" for the shape of a map without its batch, "" for what is no map with more than one place.
 
-    The run is on a square photo: the two equal numbers are height and width.
+    photo: (height, width) of the run. Rows and columns are the two numbers that are to each other as those are.
     """
     if len(shape) != 3:
         return ""
-    if shape[1] == shape[2] and shape[1] > 1:
-        return "NCHW"
-    return "NHWC" if shape[0] == shape[1] and shape[0] > 1 else ""
+    for order, (rows, columns) in (("NCHW", shape[1:]), ("NHWC", shape[:2])):
+        if max(rows, columns) > 1 and has_form(rows, columns, photo):
+            return order
+    return ""
 
 
-def find_stages(watched: Watched) -> tuple[list[Stage], list[str]]:
+def has_form(rows: int, columns: int, photo: tuple[int, int]) -> bool:
+    """Whether a grid is as high to wide as the photo: exactly for a square one, else to within a row or column."""
+    if photo[0] == photo[1] or not rows or not columns:
+        return rows == columns > 0
+    down, across = photo[0] / rows, photo[1] / columns
+    return abs(down - across) * min(rows, columns) <= max(down, across)
+
+
+def find_stages(watched: Watched) -> tuple[list[Stage], list[Layout]]:
     """(stages, the layout of each one's map).
 
-    A stage is what the outermost module gives just before the map shrinks, and at the very end. A transformer's map
-    never shrinks: there every block is a stage.
+    A stage is what the outermost module gives just before the map shrinks, and at the very end; a module that runs
+    several times gives a stage a call. A transformer's map never shrinks: there every block is a stage.
     """
-    side_in = max(watched.input_size[1:])
-    found: list[tuple[Stage, str, int]] = []
+    photo = watched.input_size[1:]
+    found: list[tuple[Stage, Layout, int]] = []
     for call in watched.calls:
-        layout = map_layout(call.shape_out)
+        layout = map_layout(call.shape_out, photo)
         if not layout:
             continue
         # [C, H, W] or [H, W, C]
-        channels, side = call.shape_out[0 if layout == "NCHW" else 2], call.shape_out[1]
+        channels, *sides = call.shape_out if layout == "NCHW" else (call.shape_out[2], *call.shape_out[:2])
+        side = max(sides)
         if found and side > found[-1][2]:
             continue  # a map that grows again is no further stage of a backbone
         if found and side == found[-1][2]:
             if call.path.count(".") > found[-1][0].module.count("."):
                 continue  # the first layers inside the next stage, before that one shrinks the map
             found.pop()
-        found.append((Stage(call.path, call.path, channels, reduction(side_in, side)), layout, side))
+        found.append((stage_of(call, channels, reduction(max(photo), side)), Layout(layout), side))
     if len(found) < 2 and (blocks := find_blocks(watched)):
-        return blocks, ["NLC"] * len(blocks)
+        return blocks
     return [stage for stage, _, _ in found], [layout for _, layout, _ in found]
+
+
+def stage_of(call: Call, channels: int, reduction: int) -> Stage:
+    return Stage(call.turn.name, call.path, channels, reduction, call.turn.call)
 
 
 def reduction(side_in: int, side: int) -> int:
@@ -238,7 +259,7 @@ def is_pyramid(stages: Sequence[Stage]) -> bool:
     return bool(stages) and len({stage.reduction for stage in stages}) == len(stages)
 
 
-def find_blocks(watched: Watched) -> list[Stage]:
+def find_blocks(watched: Watched) -> tuple[list[Stage], list[Layout]] | None:
     """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens."""
     rows: dict[tuple, list[Call]] = {}
     for call in watched.calls:
@@ -246,19 +267,56 @@ def find_blocks(watched: Watched) -> list[Stage]:
             rows.setdefault((call.path.rpartition(".")[0], call.kind, call.shape_out), []).append(call)
     blocks = max(rows.values(), key=len, default=[])
     if len(blocks) < 2:
-        return []
+        return None
     tokens, channels = blocks[0].shape_out
-    stride = reduction(max(watched.input_size[1:]), math.isqrt(tokens))
-    return [Stage(call.path, call.path, channels, stride) for call in blocks]
+    photo = watched.input_size[1:]
+    grid = find_grid(watched.calls[:watched.calls.index(blocks[0])], tokens, photo)
+    if grid is None:
+        return None
+    layout = Layout("NLC", grid, tokens - grid[0] * grid[1])
+    return [stage_of(call, channels, patch_side(photo, grid)) for call in blocks], [layout] * len(blocks)
 
 
-def to_map(output: Tensor, layout: str) -> Tensor:
-    """A copy of a stage's output as a map [B, C, H, W]; of tokens the last square number are the patches."""
-    if layout == "NHWC":
+def find_grid(before: Sequence[Call], tokens: int, photo: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of patches among so many tokens: of the map that became them, or else by their number.
+
+    before: what ran in front of the blocks. Of tokens the last ones are the patches.
+    """
+    maps = [call.shape_out for call in before if map_layout(call.shape_out, photo)]
+    grids = [shape[1:] if map_layout(shape, photo) == "NCHW" else shape[:2] for shape in maps]
+    fitting = [grid for grid in grids if tokens / 2 <= grid[0] * grid[1] <= tokens]
+    if fitting:
+        return max(fitting, key=math.prod)
+    for patches in range(tokens, tokens // 2, -1):
+        rows = max(1, round(math.sqrt(patches * photo[0] / photo[1])))
+        if patches % rows == 0 and has_form(rows, patches // rows, photo):
+            return rows, patches // rows
+    return None
+
+
+def patch_side(photo: tuple[int, int], grid: tuple[int, int]) -> int:
+    """The side of the patches of which a photo holds so many rows and columns; a rest of the photo may be left out."""
+    fitting = [side for side in range(1, max(photo) + 1) if (photo[0] // side, photo[1] // side) == tuple(grid)]
+    if not fitting:
+        return reduction(max(photo), max(grid))
+    whole = [side for side in fitting if photo[0] % side == photo[1] % side == 0]
+    usual = [side for side in fitting if side & (side - 1) == 0]  # a power of two
+    return (whole or usual or fitting)[-1]
+
+
+def to_map(output: Tensor, layout: Layout) -> Tensor | None:
+    """A copy of a stage's output as a map [B, C, H, W]; of tokens the last are the patches. None for what is no map."""
+    if output.ndim != (3 if layout.order == "NLC" else 4):
+        return None
+    if layout.order == "NHWC":
         output = output.permute(0, 3, 1, 2)
-    elif layout == "NLC":
-        side = math.isqrt(output.shape[1])
-        output = output[:, -side * side:].transpose(1, 2).unflatten(2, (side, side))
+    elif layout.order == "NLC":
+        patches, grid = output.shape[1] - layout.prefix, layout.grid
+        if patches != grid[0] * grid[1]:  # a photo of another size: of tokens alone only a square is known
+            grid = (math.isqrt(max(0, patches)),) * 2
+        if patches < 1 or grid[0] * grid[1] != patches:
+            return None
+        output = output[:, layout.prefix:].transpose(1, 2).unflatten(2, grid)
     return output.clone()  # the next layer may work in place
 
 
@@ -307,28 +365,35 @@ class WrappedModel(VisionModel):
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
-        kept: dict[str, Tensor] = {}
+        kept: dict[str, Tensor | None] = {}
+        vectors: list[Tensor] = []
+        layouts = {stage.name: layout for stage, layout in zip(self.stages, self._layouts)}
+        parts = {stage.module: self.module.get_submodule(stage.module) for stage in self.stages}
+        head = self.get_classifier() if self.classifier_path and self._ending != "other" else None
 
-        def keep_map(path: str, layout: str):
-            def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-                kept[path] = to_map(output, layout)
-            return hook
+        def keep_vector(_turn: Turn, _head: nn.Module, inputs: tuple, options: dict) -> None:
+            vectors.extend([*inputs, *options.values()][:1])
 
-        hooks = [
-            self.module.get_submodule(stage.module).register_forward_hook(keep_map(stage.name, layout))
-            for stage, layout in zip(self.stages, self._layouts)
-        ]
-        if self.classifier_path and self._ending != "other":
-            hooks.append(self.get_classifier().register_forward_pre_hook(
-                lambda _module, inputs: kept.__setitem__("", inputs[0])))
-        try:
+        def keep_map(turn: Turn, _part: nn.Module, _inputs: tuple, output: Any) -> None:
+            if turn.name in layouts and isinstance(output, Tensor):
+                kept[turn.name] = to_map(output, layouts[turn.name])
+
+        with watching({"": head} if head is not None else {}, before=keep_vector), watching(parts, after=keep_map):
             scores = self.module(x)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        if head is not None and not vectors:
+            raise self._goes_another_way(self.classifier_path)
         for stage in self.stages:
+            if kept.get(stage.name) is None:
+                raise self._goes_another_way(stage.name)
             yield kept[stage.name]
-        return kept.get("", scores)
+        return vectors[-1] if vectors else scores
+
+    def _goes_another_way(self, missing: str) -> ValueError:
+        return ValueError(
+            f"{self.config.architecture} did not come by {missing!r} with these photos as it did when it was wrapped: it "
+            "takes another way, or its maps have another form. Features, heat maps and training need a module that does "
+            "the same with every photo; wrap the part of it that does, or a copy set to take one way."
+        )
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """x: the vector [B, D] in front of the last layer, as `forward_features` gives it.

@@ -32,12 +32,14 @@ class Stage:
     module:    dotted path of the module whose output it is, e.g. "act1"
     channels:  C of its map [B, C, H/reduction, W/reduction]
     reduction: how many input pixels one step on the map covers (the total stride)
+    call:      which call of that module in a pass, from 1: a net may use one pooling several times
     """
 
     name: str
     module: str
     channels: int
     reduction: int
+    call: int = 1
 
 
 class FeatureInfo(Sequence):
