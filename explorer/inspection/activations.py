@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.inspection import draw
+from explorer.inspection.frame import covered, covered_box
 from explorer.inspection.look import (
     Look,
     as_model,
@@ -44,6 +45,7 @@ from explorer.inspection.perturb import (
 )
 from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.surgery import stages_in_words
 from explorer.models.watching import Turn, watching
 
 BINS = 64
@@ -88,7 +90,7 @@ class Activations:
 
     def __getitem__(self, stage: str) -> StageActivations:
         if stage not in self.stages:
-            raise KeyError(f"{self.model_name} has no stage {stage!r}. Its stages: {', '.join(self.stages)}.")
+            raise KeyError(f"{self.model_name} has no stage {stage!r}. {stages_in_words(self.stages)}")
         return self.stages[stage]
 
     @property
@@ -427,7 +429,7 @@ def top_photos(
     model = as_model(model)
     names = [one.name for one in model.stage_table]
     if stage not in names:
-        raise ValueError(f"{model_name(model)} has no stage {stage!r}. Its stages: {', '.join(names)}.")
+        raise ValueError(f"{model_name(model)} has no stage {stage!r}. {stages_in_words(names)}")
     depth = names.index(stage)
     channels = model.stage_table[depth].channels
     if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < channels:
@@ -461,7 +463,8 @@ def top_photos(
             place = int(one.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax())
             value = float(one.flatten()[place])
             if len(best) < count or (value, -index) > best[0][:2]:
-                box = _place_box(place, tuple(one.shape), crop_box(size, config), size)
+                covers = covered(tuple(one.shape), tensors[0].shape[-2:], [model.stage_table[depth].reduction])
+                box = _place_box(place, tuple(one.shape), covered_box(crop_box(size, config), covers), size)
                 name, file = collection.names[index], collection.files[index]
                 found = TopPhoto(name, file, value, box, size, thumbnail)
                 (heapq.heappush if len(best) < count else heapq.heapreplace)(best, (value, -index, found))

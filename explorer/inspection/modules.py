@@ -26,6 +26,7 @@ from torch.utils.flop_counter import flop_registry
 from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
+from explorer.models.surgery import look_through
 from explorer.models.watching import Turn, watching
 
 # A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
@@ -174,6 +175,7 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
             model = create_model(model)
     if not isinstance(model, nn.Module):
         raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
+    model = look_through(model)
     if any(is_lazy(p) for p in model.parameters()):
         raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
     shape = _input_shape(model, input_size)

@@ -12,15 +12,20 @@ the module tree and training work with it as with our own.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.outputs import check_kind, check_labels
+from explorer.models.surgery import look_through, photo_size
 from explorer.models.watching import Turn, watching
 from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
 
@@ -49,27 +54,39 @@ def wrap(
                 the first of 96, 64, 32, 28 pixels that it can run on
     mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
 
+    torch's own wrappers (DataParallel, torch.compile's, AveragedModel) are looked through. Of a module whose body is one
+    of explorer's models, photos are prepared as that body's are; one that normalises them itself gets them as they are.
+
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
     A model that already keeps the contract is given back as it is; one that is told more of its labels or outputs, with
-    these in its config. Raises TypeError for what is no module, ValueError where it can't be run, gives no scores, or gives
-    other scores than `labels` or `outputs` say.
+    these in its config. Raises TypeError for what is no module, no size, no numbers or no name, ValueError for such that
+    can't be, and where the module can't be run, gives no scores, or gives other scores than `labels` or `outputs` say.
     """
     check_kind(outputs)
-    if isinstance(module, VisionModel):
-        return _told(module, labels, outputs)
     if not isinstance(module, nn.Module):
         raise TypeError(f"wrap takes a torch.nn.Module, not {type(module).__name__}.")
-    size, watched = _first_run(module, input_size)
-    in_chans = size[0]
-    grey = in_chans != 3
-    config = ModelConfig(
-        architecture=name or type(module).__name__, input_size=size, fixed_input_size=True, crop_pct=1.0,
-        mean=tuple(mean) if mean is not None else (0.5,) * in_chans if grey else ModelConfig().mean,
-        std=tuple(std) if std is not None else (0.5,) * in_chans if grey else ModelConfig().std,
+    if not isinstance(name, str):
+        raise TypeError(f"name is {short(name)}: expected what to call the module, a text.")
+    module = look_through(module)
+    if isinstance(module, VisionModel):
+        check_nothing_new(module, input_size, mean, std, name)
+        return _told(module, labels, outputs)
+    body = body_of(module)
+    size, watched = _first_run(module, size_given(input_size, module), body)
+    prepared = preparation(module, body, size)
+    config = prepared.with_(
+        architecture=name or type(module).__name__, input_size=size, fixed_input_size=True,
+        mean=channel_numbers("mean", mean, size[0]) if mean is not None else prepared.mean,
+        std=channel_numbers("std", std, size[0]) if std is not None else prepared.std,
         outputs=_kind_of(watched, outputs), labels=(), num_classes=watched.scores,
     )
-    return _told(WrappedModel(module, watched, config), labels, config.outputs)
+    model = WrappedModel(module, watched, config)
+    if body is not None and body.num_classes and model.get_classifier() is body.get_classifier():  # its scores are the body's
+        body.notice_head()
+        model.load_report = body.load_report
+        model.config = model.config.with_(labels=body.config.labels, outputs=config.outputs or body.config.outputs)
+    return _told(model, labels, model.config.outputs)
 
 
 def _kind_of(watched: Watched, outputs: str | None) -> str:
@@ -96,6 +113,108 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
     return model
 
 
+# --- what it was given ---------------------------------------------------------------------------------------
+
+SIDES = (224, 96, 64, 32, 28)  # tried one after another where nobody says
+MOST_NUMBERS = 2**26  # in a photo: 256 MB of memory
+
+
+def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | None:
+    """`input_size` as (C, H, W), None as it is. Raises TypeError for no whole numbers, ValueError for impossible ones."""
+    if input_size is None:
+        return None
+    expected = "give (channels, height, width), or one side in pixels"
+    one_side = isinstance(input_size, Integral)
+    if not one_side and (isinstance(input_size, (str, bytes)) or not isinstance(input_size, Iterable)):
+        raise TypeError(f"input_size is {short(input_size)}: {expected}.")
+    sizes = [in_channels(module), input_size, input_size] if one_side else list(islice(input_size, 4))
+    if any(isinstance(n, bool) or not isinstance(n, Integral) for n in sizes):
+        raise TypeError(f"input_size is {short(input_size)}: {expected}, as whole numbers.")
+    if len(sizes) != 3:
+        raise ValueError(f"input_size is {short(input_size)}: {expected}.")
+    if min(sizes) < 1 or math.prod(map(int, sizes)) > MOST_NUMBERS:
+        raise ValueError(f"input_size is {short(input_size)}: {expected}, each from 1 and all together at most "
+                         f"{MOST_NUMBERS:,} numbers.")
+    return tuple(map(int, sizes))
+
+
+def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
+    """A mean or std as one finite number a channel, a std above 0. Raises TypeError or ValueError for others."""
+    expected = f"expected {channels} {'number' if channels == 1 else 'numbers'}, one a channel, for pixels in 0..1"
+    numbers = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
+    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
+        raise TypeError(f"{what} is {short(values)}: {expected}.")
+    numbers = list(islice(numbers, channels + 1))
+    if any(isinstance(n, bool) or not isinstance(n, Real) for n in numbers):
+        raise TypeError(f"{what} is {short(values)}: {expected}.")
+    if len(numbers) != channels or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{what} is {short(values)}: {expected}.")
+    if what == "std" and min(numbers) <= 0:
+        raise ValueError(f"std is {short(values)}: pixels are divided by it, so give numbers above 0.")
+    return tuple(map(float, numbers))
+
+
+def short(value: Any) -> str:
+    """A wrong value in an error sentence."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def in_channels(module: nn.Module) -> int:
+    """How many channels a photo has for a module: what its first convolution reads, or else 3."""
+    return next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+
+
+def body_of(module: nn.Module) -> VisionModel | None:
+    """The model of explorer's that is a part of a module and knows how photos are prepared; None where there is none.
+
+    Raises ValueError for two that want photos prepared in two ways.
+    """
+    bodies = [part for part in module.modules() if isinstance(part, VisionModel)]
+    inside = {part for body in bodies for part in body.modules() if part is not body}
+    outer = [body for body in bodies if body not in inside]
+    if len({as_prepared(body.config) for body in outer}) > 1:
+        raise ValueError(
+            f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways (size, crop, mean or "
+            "std), so there is no one way to prepare them. Let explorer compare or evaluate the models one by one."
+        )
+    return outer[0] if outer else None
+
+
+def as_prepared(config: ModelConfig) -> ModelConfig:
+    """A configuration with nothing in it but how photos are prepared."""
+    return ModelConfig(input_size=config.input_size, interpolation=config.interpolation, crop_pct=config.crop_pct,
+                       crop_mode=config.crop_mode, mean=config.mean, std=config.std)
+
+
+def preparation(module: nn.Module, body: VisionModel | None, size: tuple[int, int, int]) -> ModelConfig:
+    """How photos are prepared for a module: as its body's are, but for what the module does to them itself.
+
+    Without such a body the whole photo is resized, and normalised as for ImageNet, or with 0.5 where it isn't colour.
+    """
+    usual = ModelConfig(crop_pct=1.0)
+    if size[0] != 3:
+        usual = usual.with_(mean=(0.5,) * size[0], std=(0.5,) * size[0])
+    if body is None:
+        return usual
+    config = as_prepared(body.config)
+    if len(config.mean) != size[0]:
+        return config.with_(mean=usual.mean, std=usual.std)
+    photo, reached = noise(size).to(**parameter_place(module)), []
+
+    def keep_first(_turn: Turn, _part: nn.Module, inputs: tuple, _options: dict) -> None:
+        if not reached and inputs and isinstance(inputs[0], Tensor):
+            reached.append(inputs[0].clone())
+
+    with evaluation(module), torch.no_grad(), watching(dict(body.named_modules()), before=keep_first):
+        module(photo)
+    mean, std = (torch.tensor(numbers).to(photo)[:, None, None] for numbers in (config.mean, config.std))
+    normalised = (photo - mean) / std
+    if reached and reached[0].shape == photo.shape and torch.allclose(reached[0], normalised, rtol=1e-2, atol=1e-2):
+        return config.with_(mean=(0.0,) * size[0], std=(1.0,) * size[0])  # the module does it
+    return config
+
+
 # --- watching a module run ----------------------------------------------------------------------------------
 
 
@@ -113,25 +232,21 @@ class Call(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What one run showed."""
+    """What one run showed; `larger`: of a run on a photo by GROWTH pixels larger, as far as it came, or nothing."""
 
     calls: list[Call]
     input_size: tuple[int, int, int]
     scores: int  # K of the result [B, K]
+    larger: dict[Turn, Call] = {}
     ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", "sigmoid", or "other"
 
 
-def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
+def _first_run(
+    module: nn.Module, input_size: tuple[int, int, int] | None, body: VisionModel | None
+) -> tuple[tuple[int, int, int], Watched]:
     """The input size that works, and what happened."""
-    in_chans = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
-    if input_size is None:
-        sizes = [(in_chans, side, side) for side in (224, 96, 64, 32, 28)]
-    elif isinstance(input_size, int):
-        sizes = [(in_chans, input_size, input_size)]
-    else:
-        sizes = [tuple(int(n) for n in input_size)]
-        if len(sizes[0]) != 3:
-            raise ValueError(f"input_size is {tuple(input_size)}: give (channels, height, width), or one side in pixels.")
+    sizes = [input_size] if input_size is not None else [
+        *([photo_size(body)] if body is not None else []), *((in_channels(module), side, side) for side in SIDES)]
     problem: Exception | None = None
     for size in sizes:
         try:
@@ -149,8 +264,30 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
 
     Raises ValueError where the result is not one row of scores for each photo.
     """
+    calls, linear, result = record(module, input_size)
+    if not isinstance(result, Tensor) or result.ndim != 2:
+        found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
+        raise ValueError(
+            f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
+            "Add a pooling and a linear layer, or wrap the classifying part."
+        )
+    photo, larger = input_size[1:], []
+    maps = [sides_of(call, photo) for call in calls if map_layout(call.shape_out, photo)]
+    if any(side % part for sides in maps for side, part in zip(photo, sides)):  # layers without padding: see `stride_of`
+        larger, _, _ = record(module, (input_size[0], *(side + GROWTH for side in photo)), to_the_end=False)
+    return Watched(calls, input_size, result.shape[1], {call.turn: call for call in larger},
+                   ending_of(result, linear[0]) if linear else "")
+
+
+def record(
+    module: nn.Module, input_size: tuple[int, int, int], *, to_the_end: bool = True
+) -> tuple[list[Call], list[Tensor], Any]:
+    """(what ran, what the last linear layer gave, the result) for a photo of noise, in evaluation mode.
+
+    to_the_end: whether a layer that does not fit the photo is an error, or ends the run without a result
+    """
     calls: list[Call] = []
-    linear: list[Tensor] = []  # what the last linear layer gave
+    linear: list[Tensor] = []
 
     def note(turn: Turn, part: nn.Module, inputs: tuple, output: Any) -> None:
         if isinstance(output, Tensor):
@@ -160,16 +297,19 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
             calls.append(Call(turn, type(part), tuple(given), tuple(output.shape[1:])))
 
     parts = {path: part for path, part in module.named_modules() if path}
-    noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
+    result = None
     with evaluation(module), torch.no_grad(), watching(parts, after=note):
-        result = module(noise.to(**parameter_place(module)))
-    if not isinstance(result, Tensor) or result.ndim != 2:
-        found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
-        raise ValueError(
-            f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
-            "Add a pooling and a linear layer, or wrap the classifying part."
-        )
-    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "")
+        try:
+            result = module(noise(input_size).to(**parameter_place(module)))
+        except Exception:  # anybody's code; a first linear layer, or a check of the photo's size
+            if to_the_end:
+                raise
+    return calls, linear, result
+
+
+def noise(size: tuple[int, int, int]) -> Tensor:
+    """A photo [1, C, H, W] of noise, the same each time."""
+    return torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
 
 
 def ending_of(result: Tensor, linear: Tensor) -> str:
@@ -231,15 +371,14 @@ def find_stages(watched: Watched) -> tuple[list[Stage], list[Layout]]:
         if not layout:
             continue
         # [C, H, W] or [H, W, C]
-        channels, *sides = call.shape_out if layout == "NCHW" else (call.shape_out[2], *call.shape_out[:2])
-        side = max(sides)
+        channels, side = call.shape_out[0 if layout == "NCHW" else 2], max(sides_of(call, photo))
         if found and side > found[-1][2]:
             continue  # a map that grows again is no further stage of a backbone
         if found and side == found[-1][2]:
             if call.path.count(".") > found[-1][0].module.count("."):
                 continue  # the first layers inside the next stage, before that one shrinks the map
             found.pop()
-        found.append((stage_of(call, channels, reduction(max(photo), side)), Layout(layout), side))
+        found.append((stage_of(call, channels, stride_of(call, watched)), Layout(layout), side))
     if len(found) < 2 and (blocks := find_blocks(watched)):
         return blocks
     return [stage for stage, _, _ in found], [layout for _, layout, _ in found]
@@ -247,6 +386,26 @@ def find_stages(watched: Watched) -> tuple[list[Stage], list[Layout]]:
 
 def stage_of(call: Call, channels: int, reduction: int) -> Stage:
     return Stage(call.turn.name, call.path, channels, reduction, call.turn.call)
+
+
+def sides_of(call: Call, photo: tuple[int, int]) -> tuple[int, ...]:
+    """Rows and columns of the map that a call gave."""
+    return call.shape_out[1:] if map_layout(call.shape_out, photo) == "NCHW" else call.shape_out[:2]
+
+
+#: By how many pixels a photo is made larger to see how many places a map gains; strides are divisors of it.
+GROWTH = 96
+
+
+def stride_of(call: Call, watched: Watched) -> int:
+    """The total stride of a map: by how much the photo must grow for one place more, where a larger photo was tried."""
+    photo = watched.input_size[1:]
+    side, other = max(sides_of(call, photo)), watched.larger.get(call.turn)
+    if other is not None and map_layout(other.shape_out, tuple(n + GROWTH for n in photo)):
+        gained = max(sides_of(other, tuple(n + GROWTH for n in photo))) - side
+        if gained > 0 and GROWTH % gained == 0:
+            return GROWTH // gained
+    return reduction(max(photo), side)
 
 
 def reduction(side_in: int, side: int) -> int:
@@ -282,8 +441,8 @@ def find_grid(before: Sequence[Call], tokens: int, photo: tuple[int, int]) -> tu
 
     before: what ran in front of the blocks. Of tokens the last ones are the patches.
     """
-    maps = [call.shape_out for call in before if map_layout(call.shape_out, photo)]
-    grids = [shape[1:] if map_layout(shape, photo) == "NCHW" else shape[:2] for shape in maps]
+    maps = [call for call in before if map_layout(call.shape_out, photo)]
+    grids = [sides_of(call, photo) for call in maps]
     fitting = [grid for grid in grids if tokens / 2 <= grid[0] * grid[1] <= tokens]
     if fitting:
         return max(fitting, key=math.prod)
@@ -588,11 +747,15 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
         near = difflib.get_close_matches(architecture, known, n=3)
         hint = f" Did you mean {' or '.join(repr(f'torchvision/{n}') for n in near)}?" if near else ""
         raise ValueError(f"torchvision has no classifier {architecture!r}.{hint}")
+    size = photo_sides(options.pop("img_size", None))
     published = models.get_model_weights(architecture)
     if tag and tag not in published.__members__:
         raise ValueError(f"Unknown tag {tag!r} of torchvision/{architecture}. Known: {', '.join(published.__members__)}.")
     entry = published[tag] if tag else published.DEFAULT
     config = _torchvision_config(architecture, entry)
+    if size is not None and size != config.input_size[1:]:
+        options |= _torchvision_size(architecture, size, pretrained)
+        config = config.with_(input_size=(3, *size))
     report = None
     with torch.random.fork_rng(devices=[], enabled=pretrained):
         module = models.get_model(architecture, weights=None, num_classes=config.num_classes, **_plain(options, architecture))
@@ -605,15 +768,57 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
         config = config.with_(input_size=(in_chans, *config.input_size[1:]))
         if report:
             report.adapted.append(f"{first}: from 3 to {in_chans} input channels")
-    model = WrappedModel(module, watch(module, config.input_size), config)
+    with running_at(config):
+        model = WrappedModel(module, watch(module, config.input_size), config)
     model.load_report = report
     return _with_classes(model, num_classes)
+
+
+def photo_sides(img_size: Any) -> tuple[int, int] | None:
+    """`img_size` as (height, width), None as it is. Raises TypeError or ValueError for what is no size."""
+    if img_size is None:
+        return None
+    sides = (img_size, img_size) if isinstance(img_size, Integral) else img_size
+    if not isinstance(sides, (tuple, list)) or any(isinstance(n, bool) or not isinstance(n, Integral) for n in sides):
+        raise TypeError(f"img_size is {short(img_size)}: give one side in pixels, or (height, width), as whole numbers.")
+    if len(sides) != 2 or min(sides) < 1 or 3 * math.prod(map(int, sides)) > MOST_NUMBERS:
+        raise ValueError(f"img_size is {short(img_size)}: give one side in pixels, or (height, width), from 1 and at most "
+                         f"{MOST_NUMBERS // 3:,} pixels together.")
+    return int(sides[0]), int(sides[1])
+
+
+def _torchvision_size(architecture: str, size: tuple[int, int], pretrained: bool) -> dict[str, Any]:
+    """The options by which torchvision builds a network for photos of another size; most run on any.
+
+    Raises ValueError where its trained weights are for their own size alone, or where only squares are taken.
+    """
+    option = next((option for family, option in (("vit_", "image_size"), ("maxvit", "input_size"))
+                   if architecture.startswith(family)), None)
+    if option is None:
+        return {}
+    if pretrained:
+        raise ValueError(f"torchvision's weights for {architecture} are for photos of their own size: leave img_size away, or "
+                         "take explorer's own transformer, which fits its weights to another img_size.")
+    if option == "image_size" and size[0] != size[1]:
+        raise ValueError(f"torchvision's {architecture} takes square photos; img_size is {size}: give one side.")
+    return {option: size[0] if option == "image_size" else size}
+
+
+@contextmanager
+def running_at(config: ModelConfig) -> Iterator[None]:
+    """What a library's network says of a photo of that size, if it can't take one, as a sentence on `img_size`."""
+    try:
+        yield
+    except (RuntimeError, IndexError, AssertionError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(f"{config.architecture} can't run on photos of {config.input_size[1]} x {config.input_size[2]} pixels "
+                         f"({reason}). Give another img_size, or leave it away.") from error
 
 
 def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:
     """The options that were given, without explorer's own that a foreign model does not know."""
     given = {key: value for key, value in options.items() if value not in (None, 0.0)}
-    for key in ("output_stride", "global_pool", "drop_path_rate", "img_size"):
+    for key in ("output_stride", "global_pool", "drop_path_rate"):
         if key in given:
             raise ValueError(f"{key} can't be set through the door for {architecture}: leave it away.")
     if "drop_rate" in given:
@@ -666,12 +871,20 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
     if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir
-    module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
-    size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
+    sides = photo_sides(given.get("img_size"))
+    try:
+        module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+        del given["img_size"]  # a network that is built for no size: it takes photos of this one
+        module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
+    size = sides or tuple(module.pretrained_cfg.get("input_size", config.input_size))[1:]
     labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
-    config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes, labels=labels)
-    tells = tells_its_stages(module, config.input_size)
-    model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
+    config = config.with_(input_size=(in_chans, *size), num_classes=module.num_classes, labels=labels)
+    with running_at(config):
+        tells = tells_its_stages(module, config.input_size)
+        model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:
         model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
                                        loaded=len(module.state_dict()))

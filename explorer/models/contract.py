@@ -353,6 +353,8 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
     if not isinstance(indices, Iterable) or not all(isinstance(index, Integral) for index in indices):
         raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
     chosen = []
+    if not count:
+        raise IndexError("This model has no stages, so there are no maps to choose from: none of its layers gives any.")
     for index in indices:
         if not -count <= index < count:
             raise IndexError(

@@ -21,7 +21,7 @@ from explorer.models.contract import evaluation, parameter_place
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
 from explorer.models.layers.reparam import fold_batch_norm
-from explorer.models.surgery import backbone, photo_size
+from explorer.models.surgery import backbone, look_through, photo_size
 from explorer.models.watching import Turn, watching
 
 #: Largest difference of the scores, as a share of the largest score, that rounding may make.
@@ -69,7 +69,7 @@ def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: 
     A norm is folded only where a run shows that it, and nothing else, reads the convolution's result. At last both
     models answer the same example: RuntimeError where they disagree. TypeError for what keeps no contract.
     """
-    network = backbone(model)
+    model, network = look_through(model), backbone(model)
     fast = copy.deepcopy(model).eval()
     before = count(fast)
     parts = [part for part in list(fast.modules()) if callable(getattr(part, "reparameterize", None))]

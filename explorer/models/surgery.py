@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from explorer.models.watching import Turn, watching
@@ -130,14 +131,30 @@ def photo_size(model: nn.Module) -> tuple[int, int, int]:
     return model.in_chans, int(height), int(width)
 
 
+def look_through(module: nn.Module) -> nn.Module:
+    """What is inside torch's own wrappers, which change no answer: DataParallel, DistributedDataParallel, AveragedModel,
+    and what torch.compile gives; also one in the other."""
+    while True:
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
+            module = module.module
+        elif isinstance(compiled := module._modules.get("_orig_mod"), nn.Module):
+            module = compiled
+        else:
+            return module
+
+
 def backbone(model: nn.Module) -> nn.Module:
-    """The `VisionModel` in what a user has: itself, or that inside a `features_only` model. TypeError for others."""
-    for candidate in (model, getattr(model, "model", None)):
+    """The `VisionModel` in what a user has: itself, in torch's wrappers (`look_through`), or in a `features_only` model.
+
+    TypeError for others.
+    """
+    inner = look_through(model) if isinstance(model, nn.Module) else None
+    for candidate in (inner, getattr(inner, "model", None)):
         if isinstance(candidate, nn.Module) and hasattr(candidate, "stage_table"):
             return candidate
     raise TypeError(
-        f"{type(model).__name__} has no stages that explorer knows: put it behind explorer's contract with "
-        "explorer.wrap(module) first."
+        f"Expected a model made by explorer.create_model, not {type(model).__name__}. Put a module of your own behind "
+        "explorer's contract first: explorer.wrap(module)."
     )
 
 
@@ -215,8 +232,13 @@ def end_of(model: nn.Module, name: str, run: Timeline) -> int:
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"{model.config.name or type(model).__name__} has no stage or module {name!r}.{hint} "
-        f"Its stages: {', '.join(stages)}."
+        f"{stages_in_words(stages)}"
     )
+
+
+def stages_in_words(names: Collection[str]) -> str:
+    """The sentence behind "has no stage of that name": which there are."""
+    return f"Its stages: {', '.join(names)}." if names else "It has none: none of its layers gives a map with places."
 
 
 def match_parameters(model: nn.Module, patterns: Sequence[str]) -> set[str]:

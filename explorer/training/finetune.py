@@ -34,7 +34,7 @@ from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import mostly_convolutions, optimize
-from explorer.models.surgery import freeze, unfreeze
+from explorer.models.surgery import freeze, look_through, unfreeze
 from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
@@ -213,8 +213,8 @@ def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrai
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=len(splits.classes), **extra)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if isinstance(model, VisionModel):
-        return model, device
+    if isinstance(model, nn.Module) and isinstance(inner := look_through(model), VisionModel):
+        return inner, device
     raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: explorer.wrap(module).")
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from explorer.data.datasets import Splits, open_data
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.surgery import look_through
 from explorer.training.finetune import Job, model_for, threads_for
 from explorer.training.loop import learn
 from explorer.training.recipe import Recipe
@@ -88,7 +89,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
     recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
     splits = some_of(open_data(data, seed=recipe.seed), photos, recipe.seed)
-    mine = copy.deepcopy(model) if isinstance(model, VisionModel) else model
+    mine = copy.deepcopy(look_through(model)) if isinstance(model, nn.Module) else model
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
     job = Job(net, splits, recipe)
     run = Run(net, splits, recipe, job.events, name="learning-rate finder")
