@@ -138,6 +138,21 @@ def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | Non
     return tuple(map(int, sizes))
 
 
+def check_nothing_new(model: VisionModel, input_size: Any, mean: Any, std: Any, name: str) -> None:
+    """Raises ValueError for something that a model of explorer says of itself in another way: `wrap` changes none."""
+    config, channels = model.config, len(model.config.mean)
+    given = {
+        "input_size": input_size is None or size_given(input_size, model)[1:] == config.input_size[1:],
+        "mean": mean is None or channel_numbers("mean", mean, channels) == tuple(config.mean),
+        "std": std is None or channel_numbers("std", std, channels) == tuple(config.std),
+        "name": name in ("", config.architecture, config.name),
+    }
+    for what, same in given.items():
+        if not same:
+            raise ValueError(f"{config.name or type(model).__name__} is a model of explorer and has another {what}: leave "
+                             f"{what}= away. What it says of itself is in model.config.")
+
+
 def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
     """A mean or std as one finite number a channel, a std above 0. Raises TypeError or ValueError for others."""
     expected = f"expected {channels} {'number' if channels == 1 else 'numbers'}, one a channel, for pixels in 0..1"
@@ -419,13 +434,19 @@ def is_pyramid(stages: Sequence[Stage]) -> bool:
 
 
 def find_blocks(watched: Watched) -> tuple[list[Stage], list[Layout]] | None:
-    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens."""
+    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens.
+
+    Not a row inside of such modules: two dropouts in a block that runs twelve times are no layers.
+    """
     rows: dict[tuple, list[Call]] = {}
     for call in watched.calls:
         if len(call.shape_out) == 2 and call.shape_in == call.shape_out and call.shape_out[0] > 3:
             rows.setdefault((call.path.rpartition(".")[0], call.kind, call.shape_out), []).append(call)
-    blocks = max(rows.values(), key=len, default=[])
-    if len(blocks) < 2:
+    rows = {key: calls for key, calls in rows.items() if len(calls) > 1}
+    inside = tuple(f"{call.path}." for calls in rows.values() for call in calls)
+    outer = [calls for (parent, *_), calls in rows.items() if not f"{parent}.".startswith(inside)]
+    blocks = max(outer, key=len, default=[])
+    if not blocks:
         return None
     tokens, channels = blocks[0].shape_out
     photo = watched.input_size[1:]

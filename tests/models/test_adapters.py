@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import explorer
 from explorer.models.adapters import WrappedModel, watch, wrap
 from explorer.models.contract import VisionModel
 from explorer.models.weights import WeightsError, known_to_timm
 from tests.models.oracle import randomise, relative_error
+from tests.models.samples import CifarNet, cifar_nets, net_without_maps, small
 
 
 def small_net() -> nn.Module:
@@ -104,6 +108,262 @@ def test_stage_maps_are_what_hooks_see():
         module[index].register_forward_hook(lambda _m, _i, out, index=index: seen.__setitem__(index, out.clone()))
     for own, other in zip(net.forward_stages(x), (1, 4, 5), strict=True):
         assert torch.equal(own, seen[other])
+
+
+# --- a module that runs several times --------------------------------------------------------------------------
+
+
+def test_a_layer_that_runs_twice_gives_two_stages():
+    """case A4: one pooling and one ReLU for the whole net."""
+    shared, apart = cifar_nets()
+    assert [(s.name, s.module, s.call, s.channels, s.reduction) for s in shared.stages] == [
+        ("relu", "relu", 1, 6, 1), ("pool", "pool", 1, 6, 2), ("relu:2", "relu", 2, 16, 2), ("pool:2", "pool", 2, 16, 4)]
+    assert [s.name for s in apart.stages] == ["relu1", "pool1", "relu2", "pool2"]
+    assert shared.feature_info.channels() == [6, 6, 16, 16] and shared.feature_info.reduction() == [1, 2, 2, 4]
+    x = photo((2, 3, 32, 32))
+    maps, twins = list(shared.forward_stages(x)), list(apart.forward_stages(x))
+    assert [tuple(m.shape[1:]) for m in maps] == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5)]
+    assert all(torch.equal(one, other) for one, other in zip(maps, twins, strict=True))
+    assert torch.equal(shared(x), apart(x)) and torch.equal(shared.forward_features(x), apart.forward_features(x))
+    kept = shared.forward_intermediates(x, [-1, 1], intermediates_only=True)
+    assert torch.equal(kept[0], twins[3]) and torch.equal(kept[1], twins[1])
+
+
+class OneBlock(TinyTransformer):
+    """A transformer whose one block is used for every layer, with tokens that stand for no patch."""
+
+    def __init__(self, registers: int = 1):
+        super().__init__()
+        self.block, self.blocks = self.blocks[0], None
+        self.token = nn.Parameter(torch.zeros(1, registers, 32))
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat((self.token.expand(len(x), -1, -1), x), 1)
+        for _ in range(3):
+            x = self.block(x)
+        return self.head(x[:, 0])
+
+
+def test_a_transformer_with_one_block_for_all_layers_reports_every_layer():
+    """case A4, for tokens; nine tokens without a patch beside 4 x 4 patches must not be taken for a 5 x 5 map."""
+    net = wrap(OneBlock(registers=9), input_size=32).eval()
+    assert [(s.name, s.module, s.reduction) for s in net.stages] == [
+        ("block", "block", 8), ("block:2", "block", 8), ("block:3", "block", 8)]
+    maps = list(net.forward_stages(photo((1, 3, 32, 32))))
+    assert [tuple(m.shape) for m in maps] == [(1, 32, 4, 4)] * 3 and not torch.equal(maps[0], maps[1])
+
+
+def test_photos_that_are_not_square_have_stages_too():
+    """case A17: for torchvision-like nets and for tokens, a rest of the photo left out."""
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    assert [(s.name, s.channels, s.reduction) for s in wrap(body, input_size=(3, 32, 48)).stages] == [("0", 8, 2), ("1", 16, 4)]
+    net = wrap(OneBlock(), input_size=(3, 36, 60)).eval()  # 4 x 7 patches of 8 pixels, and a rest of 4
+    assert {s.reduction for s in net.stages} == {8}
+    assert [tuple(m.shape) for m in net.forward_stages(photo((1, 3, 36, 60)))] == [(1, 32, 4, 7)] * 3
+
+
+class Moody(CifarNet):
+    """Leaves its second pooling out when told to, or gives something else than a map."""
+
+    mood = ""
+
+    def forward(self, x):
+        x = self.pool(self.relu(self.conv1(x)))
+        x = self.relu(self.conv2(x))
+        x = nn.functional.max_pool2d(x, 2) if self.mood == "shorter" else self.pool(x)
+        if self.mood == "longer":
+            x = self.pool(nn.functional.interpolate(x, scale_factor=2))
+        if self.mood == "no head":
+            return x.flatten(1)[:, :10]
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+
+
+def test_a_net_that_takes_another_way_says_so():
+    """case A4, neighbours: fewer calls than at first, none of the head; further calls are no stages."""
+    net = wrap(Moody(), input_size=32).eval()
+    names = [s.name for s in net.stages]
+    net.module.mood = "longer"
+    assert [s.name for s in net.stages] == names == list(explorer.look(net, explorer.sample_photos()[0]).stages)
+    for mood, missing in (("shorter", "pool:2"), ("no head", "fc2")):
+        net.module.mood = mood
+        with pytest.raises(ValueError, match=f"did not come by '{missing}'"):
+            explorer.look(net, explorer.sample_photos()[0])
+
+
+class Pairs(nn.Module):
+    """Its layers hand on tuples and dicts of maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = Pair(3, 4), Pair(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.second(self.first(x)["map"])["map"].mean((2, 3)))
+
+
+class Pair(nn.Module):
+    def __init__(self, channels: int, out: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 3, 2, 1)
+
+    def forward(self, x):
+        return {"map": self.conv(x), "size": x.shape}
+
+
+def test_of_modules_that_give_dicts_the_layers_inside_are_stages():
+    net = wrap(Pairs(), input_size=16)
+    assert [s.name for s in net.stages] == ["first.conv", "second.conv"]
+    assert len(explorer.look(net, explorer.sample_photos()[0]).stages) == 2
+
+
+def test_a_net_without_maps_has_no_stages_and_all_else():
+    """case C2: Flatten -> Linear -> ReLU -> Linear."""
+    net = net_without_maps()
+    assert net.stages == () and net.feature_info.channels() == [] and net.default_out_indices == ()
+    assert net.forward_features(photo((2, 3, 32, 32))).shape == (2, 16)
+    assert net.forward_intermediates(photo((2, 3, 32, 32)), intermediates_only=True) == []
+    with pytest.raises(IndexError, match="no stages"):
+        explorer.models.features.FeatureNet(net)
+
+
+# --- wrappers, and our models inside of others -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known() -> VisionModel:
+    """A small model with a preparation and labels of its own."""
+    model, _ = small("resnet")
+    model.config = model.config.with_(input_size=(3, 64, 64), mean=(0.2, 0.3, 0.4), std=(0.5, 0.6, 0.7), crop_pct=0.8,
+                                      interpolation="bicubic", labels=tuple("abcde"))
+    return model.eval()
+
+
+WRAPPERS = {
+    "DataParallel": nn.DataParallel, "torch.compile": torch.compile, "AveragedModel": AveragedModel,
+    "nested": lambda model: nn.DataParallel(torch.compile(AveragedModel(model))),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_torchs_wrappers_are_looked_through(wrapper, known):
+    """case A10: the same configuration, labels and answers as the model in it, from every function."""
+    outer, picture = WRAPPERS[wrapper](known), explorer.sample_photos()[0]
+    assert wrap(outer).config == known.config
+    wanted, seen = explorer.look(known, picture), explorer.look(outer, picture)
+    assert seen.predictions == wanted.predictions and seen.config == wanted.config and seen.notes == wanted.notes
+    assert torch.equal(explorer.explain(outer, picture).heatmap, explorer.explain(known, picture).heatmap)
+    assert explorer.module_tree(outer).input_shape == (1, 3, 64, 64)
+    assert isinstance(explorer.optimize(outer), type(known))
+    copied = WRAPPERS[wrapper](copy.deepcopy(known))
+    explorer.freeze(copied, "layer1")
+    assert not all(p.requires_grad for p in copied.parameters())
+
+
+def test_wrappers_of_ones_own_net_are_looked_through():
+    """case A10, neighbours: stages have the names that the net itself gives them."""
+    inner = CifarNet()
+    net = wrap(nn.DataParallel(torch.compile(inner)), input_size=32)
+    assert net.module is inner and [s.name for s in net.stages] == ["relu", "pool", "relu:2", "pool:2"]
+
+
+def test_what_is_no_model_is_told_to_be_wrapped():
+    """case A10: any other module gets one sentence from all that take a model."""
+    for function in (explorer.look, explorer.predict, explorer.explain, explorer.gradient_flow, explorer.embed):
+        with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
+            function(CifarNet(), explorer.sample_photos()[0])
+    with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
+        explorer.optimize(nn.DataParallel(CifarNet()))
+
+
+class Normalised(nn.Module):
+    """A model that normalises its photos itself."""
+
+    def __init__(self, body: VisionModel):
+        super().__init__()
+        self.body = body
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(body.config, name))[:, None, None])
+
+    def forward(self, x):
+        return self.body((x - self.mean) / self.std)
+
+
+def test_a_net_with_our_model_as_its_body_sees_photos_as_that_does(known):
+    """case A10: Sequential(our backbone, Linear): the body's preparation, the outer head's classes."""
+    net, picture = wrap(nn.Sequential(known, nn.Linear(5, 2))), explorer.sample_photos()[0]
+    mine, body = net.config, known.config
+    assert (mine.input_size, mine.mean, mine.std, mine.crop_pct, mine.interpolation) == (
+        body.input_size, body.mean, body.std, body.crop_pct, body.interpolation)
+    assert net.num_classes == 2 and mine.labels is None and net.load_report is None
+    assert torch.equal(explorer.look(net, picture).input, explorer.look(known, picture).input)
+    assert wrap(nn.Sequential(known, nn.Linear(5, 2)), mean=[0] * 3, std=[1] * 3, input_size=32).config.std == (1, 1, 1)
+
+
+def test_a_net_that_gives_its_bodys_scores_has_the_bodys_labels(known):
+    """case A10, neighbours: with a normalisation of its own, which is not done twice."""
+    picture = explorer.sample_photos()[0]
+    wanted = explorer.look(known, picture)
+    for module in (nn.Sequential(known), Normalised(known)):
+        seen = explorer.look(wrap(module), picture)
+        assert [p.label for p in seen.predictions] == [p.label for p in wanted.predictions]
+        assert torch.allclose(seen.logits, wanted.logits, atol=1e-4)
+
+
+class Both(nn.Module):
+    def __init__(self, *bodies):
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+
+    def forward(self, x):
+        return sum(body(x) for body in self.bodies)
+
+
+def test_two_bodies_that_see_photos_differently_are_refused(known):
+    other = copy.deepcopy(known)
+    assert wrap(Both(known, other)).config.mean == known.config.mean
+    other.config = other.config.with_(mean=(0.5,) * 3)
+    with pytest.raises(ValueError, match="in different ways"):
+        wrap(Both(known, other))
+
+
+# --- what wrap was given -----------------------------------------------------------------------------------------
+
+WRONG = {
+    "mean": [([float("nan")] * 3, ValueError), ([0.5, 0.5], ValueError), ([0.5] * 4, ValueError), ("0.5", TypeError),
+             (0.5, TypeError), (["a"] * 3, TypeError), ([True] * 3, TypeError), ([], ValueError), (np.ones((3, 3)), TypeError),
+             ([float("inf")] * 3, ValueError), ({}, ValueError)],
+    "std": [([0, 1, 1], ValueError), ([-1.0] * 3, ValueError), ([float("nan")] * 3, ValueError), ([1], ValueError),
+            ("abc", TypeError), (None.__class__, TypeError)],
+    "input_size": [((0, 32, 32), ValueError), (0, ValueError), (-32, ValueError), ((3, -1, 32), ValueError),
+                   (10**9, ValueError), ((3, 10**6, 10**6), ValueError), (True, TypeError), (32.0, TypeError),
+                   ((3, 32.0, 32), TypeError), ("32", TypeError), ("332", TypeError), ((32, 32), ValueError), ((), ValueError),
+                   ((3, 32, 32, 1), ValueError), (object(), TypeError), (range(10**12), ValueError)],
+    "name": [(5, TypeError), (None, TypeError), (["a"], TypeError), (b"net", TypeError)],
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_what_wrap_can_not_use_is_refused_in_a_sentence(argument):
+    """case A7: mean, std, input_size and name."""
+    for value, kind in WRONG[argument]:
+        with pytest.raises(kind, match=f"^{argument} is ") as told:
+            wrap(CifarNet(), **({"input_size": 32} | {argument: value}))
+        assert len(str(told.value)) < 300
+
+
+def test_numbers_in_any_usual_form_are_taken():
+    for numbers in ([0.1, 0.2, 0.3], (0.1, 0.2, 0.3), np.array([0.1, 0.2, 0.3]), torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)):
+        config = wrap(CifarNet(), input_size=np.int64(32), mean=numbers, std=numbers).config
+        assert config.mean == config.std == (0.1, 0.2, 0.3) and config.input_size == (3, 32, 32)
+
+
+@pytest.mark.parametrize("argument, value", [("mean", [0] * 3), ("std", [1] * 3), ("input_size", 32), ("name", "x")])
+def test_what_a_model_of_ours_knows_itself_is_not_ignored(argument, value, known):
+    """case A7, neighbours: wrap changes no model that keeps the contract, so it says so."""
+    with pytest.raises(ValueError, match=f"leave {argument}= away"):
+        wrap(known, **{argument: value})
+    assert wrap(known, input_size=64, mean=known.config.mean, std=known.config.std) is known
 
 
 def test_a_transformer_reports_its_blocks():
