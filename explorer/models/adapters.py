@@ -536,11 +536,10 @@ class WrappedModel(VisionModel):
         if self._ending not in ("softmax", "sigmoid"):
             return self.module(x)
         scores: list[Tensor] = []
-        hook = self.get_classifier().register_forward_hook(lambda _module, _inputs, output: scores.append(output.clone()))
-        try:
+        with watching({"": self.get_classifier()}, after=lambda _turn, _head, _inputs, output: scores.append(output.clone())):
             self.module(x)
-        finally:
-            hook.remove()
+        if not scores:
+            raise self._goes_another_way(self.classifier_path)
         return scores[-1]
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:

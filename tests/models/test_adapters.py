@@ -424,6 +424,7 @@ def test_a_network_of_linear_layers_only_works_too_and_says_that_it_has_no_maps(
     dash.wait()
     assert dash.session.look.stages == {} and len(dash.session.look.predictions) == 5
     assert "no maps" in dash.stages.mosaic._maps["message"]
+    assert "Sequential" in dash.snapshot().data and "Sequential" in dash.session.look._repr_html_()  # case C2
     dash.session.model = "tf_efficientnet_lite0"
     dash.wait()
     assert dash.stages.stage.value == "blocks.0"
