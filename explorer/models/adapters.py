@@ -59,8 +59,8 @@ def wrap(
 
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
-    A model that already keeps the contract is given back as it is; one that is told more of its labels or outputs, with
-    these in its config. Raises TypeError for what is no module, no size, no numbers or no name, ValueError for such that
+    A model that already keeps the contract is given back as it is; one that is told more of its photos, labels or outputs,
+    with these in its config. Raises TypeError for what is no module, no size, no numbers or no name, ValueError for such that
     can't be, and where the module can't be run, gives no scores, or gives other scores than `labels` or `outputs` say.
     """
     check_kind(outputs)
@@ -70,7 +70,8 @@ def wrap(
         raise TypeError(f"name is {short(name)}: expected what to call the module, a text.")
     module = look_through(module)
     if isinstance(module, VisionModel):
-        check_nothing_new(module, input_size, mean, std, name)
+        module.notice_head()
+        prepare_anew(module, input_size, mean, std, name)
         return _told(module, labels, outputs)
     body = body_of(module)
     size, watched = _first_run(module, size_given(input_size, module), body)
@@ -138,19 +139,33 @@ def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | Non
     return tuple(map(int, sizes))
 
 
-def check_nothing_new(model: VisionModel, input_size: Any, mean: Any, std: Any, name: str) -> None:
-    """Raises ValueError for something that a model of explorer says of itself in another way: `wrap` changes none."""
-    config, channels = model.config, len(model.config.mean)
-    given = {
-        "input_size": input_size is None or size_given(input_size, model)[1:] == config.input_size[1:],
-        "mean": mean is None or channel_numbers("mean", mean, channels) == tuple(config.mean),
-        "std": std is None or channel_numbers("std", std, channels) == tuple(config.std),
-        "name": name in ("", config.architecture, config.name),
-    }
-    for what, same in given.items():
-        if not same:
-            raise ValueError(f"{config.name or type(model).__name__} is a model of explorer and has another {what}: leave "
-                             f"{what}= away. What it says of itself is in model.config.")
+def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name: str) -> None:
+    """Let a model of explorer prepare photos as it is told. Raises ValueError for a size that it is not built for.
+
+    Its name stays: it is what the model is built again by.
+    """
+    config = model.config
+    if name not in ("", config.architecture, config.name):
+        raise ValueError(f"{config.name or type(model).__name__} is a model of explorer and has a name: leave name= away.")
+    changes: dict[str, Any] = {}
+    if input_size is not None:
+        channels, *sides = size_given(input_size, model)
+        built_for = photo_size(model)
+        if channels != model.in_chans or model.fixed_image_size and tuple(sides) != built_for[1:]:
+            raise ValueError(f"{config.name or type(model).__name__} is built for photos of {' x '.join(map(str, built_for))}; "
+                             f"input_size is {short(input_size)}. Create it with img_size= or in_chans=.")
+        changes |= {"input_size": (channels, *sides), "test_input_size": None}
+    for what, values in (("mean", mean), ("std", std)):
+        if values is not None:
+            changes[what] = channel_numbers(what, values, model.in_chans)
+    told = config.with_(**changes)
+    if isinstance(model, WrappedModel) and told.input_size != config.input_size:
+        with running_at(told):
+            watch(model.module, told.input_size)
+        model.config = told
+        model.watch_again()
+    elif changes:
+        model.config = told
 
 
 def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
@@ -832,7 +847,7 @@ def running_at(config: ModelConfig) -> Iterator[None]:
     except (RuntimeError, IndexError, AssertionError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ValueError(f"{config.architecture} can't run on photos of {config.input_size[1]} x {config.input_size[2]} pixels "
-                         f"({reason}). Give another img_size, or leave it away.") from error
+                         f"({reason}). Give another size, or leave it away.") from error
 
 
 def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:

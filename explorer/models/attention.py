@@ -65,7 +65,9 @@ def attention_maps(
     network = backbone(model)
     layers = [(path, m) for path, m in network.named_modules() if callable(getattr(m, "attention_weights", None))]
     name = network.config.name or type(network).__name__
-    if not layers and isinstance(getattr(network, "module", None), nn.Module):
+    inner = getattr(network, "module", None)
+    kinds = {type(part).__name__ for part in inner.modules()} if isinstance(inner, nn.Module) else ()
+    if not layers and any("attention" in kind.lower() for kind in kinds):
         raise ValueError(
             f"{name} is another library's model, whose attention layers keep their weights to themselves. Take one of "
             "explorer's own transformers; often it has the same name without the library's in front."

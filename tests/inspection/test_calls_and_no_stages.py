@@ -160,7 +160,7 @@ def test_methods_without_maps_answer_and_the_others_say_which_do(method, flat):
         with pytest.raises(ValueError, match="It has none"):
             explorer.explain(flat, picture(0), method=method, stage="1")
     elif METHODS[method].group == "attention":
-        with pytest.raises(ValueError, match="attention layers"):
+        with pytest.raises(ValueError, match="has no attention layers"):
             explorer.explain(flat, picture(0), method=method)
     else:
         assert explorer.explain(flat, picture(0), method=method, **options).heatmap.any()

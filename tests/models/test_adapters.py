@@ -358,12 +358,21 @@ def test_numbers_in_any_usual_form_are_taken():
         assert config.mean == config.std == (0.1, 0.2, 0.3) and config.input_size == (3, 32, 32)
 
 
-@pytest.mark.parametrize("argument, value", [("mean", [0] * 3), ("std", [1] * 3), ("input_size", 32), ("name", "x")])
-def test_what_a_model_of_ours_knows_itself_is_not_ignored(argument, value, known):
-    """case A7, neighbours: wrap changes no model that keeps the contract, so it says so."""
-    with pytest.raises(ValueError, match=f"leave {argument}= away"):
-        wrap(known, **{argument: value})
-    assert wrap(known, input_size=64, mean=known.config.mean, std=known.config.std) is known
+def test_what_a_model_of_ours_is_told_of_its_photos_is_obeyed_or_refused(known):
+    """case A7, neighbours: nothing that wrap is given is ignored, for a model that keeps the contract either."""
+    model, picture = copy.deepcopy(known), explorer.sample_photos()[0]
+    assert wrap(model, input_size=(3, 48, 80), mean=[0] * 3, std=[1] * 3) is model
+    assert explorer.look(model, picture).input.shape == (3, 48, 80) and model.config.mean == (0, 0, 0)
+    assert model.config.labels == known.config.labels
+    for wrong in (dict(name="x"), dict(input_size=(1, 64, 64)), dict(mean=[0]), dict(std=[0] * 3), dict(input_size="a")):
+        with pytest.raises((ValueError, TypeError)):
+            wrap(model, **wrong)
+    with pytest.raises(ValueError, match="built for photos of 3 x 64 x 64"):
+        wrap(small("vit")[0], input_size=96)
+    net = wrap(CifarNet(), input_size=32)
+    with pytest.raises(ValueError, match="can't run on photos of 20 x 20"):
+        wrap(net, input_size=20)
+    assert net.config.input_size == (3, 32, 32)
 
 
 def test_a_transformer_reports_its_blocks():
