@@ -463,7 +463,8 @@ def top_photos(
             place = int(one.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax())
             value = float(one.flatten()[place])
             if len(best) < count or (value, -index) > best[0][:2]:
-                covers = covered(tuple(one.shape), tensors[0].shape[-2:], [model.stage_table[depth].reduction])
+                stride = model.stage_table[depth].reduction
+                covers = covered(tuple(one.shape), tensors[0].shape[-2:], [stride])
                 box = _place_box(place, tuple(one.shape), covered_box(crop_box(size, config), covers), size)
                 name, file = collection.names[index], collection.files[index]
                 found = TopPhoto(name, file, value, box, size, thumbnail)

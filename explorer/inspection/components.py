@@ -201,7 +201,7 @@ def _maps_of(one: Look | Any, stage: str | None) -> tuple[str, str, Tensor]:
     """(model, stage, maps [C, H, W] float32) of a Look or of maps."""
     if isinstance(one, Look):
         if not one.stages:
-            raise ValueError(f"{one.model_name} has no stages, so there are no maps whose places could be coloured.")
+            raise ValueError(f"{one.model_name} has no stages, so there are no maps to colour places of.")
         if stage is None:
             spatial = [name for name, maps in one.stages.items() if maps[0].numel() > 1]
             stage = (spatial or list(one.stages))[-1]

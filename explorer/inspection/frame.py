@@ -17,12 +17,13 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom in the photo
 
 
 def to_photo_frame(
-    values: np.ndarray, image_size: tuple[int, int], config: Mapping[str, Any], covers: tuple[float, float] = (1.0, 1.0)
+    values: np.ndarray, image_size: tuple[int, int], config: Mapping[str, Any],
+    covers: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
     """Values over the network's input, float [h, w] of any size, as float32 [H, W] over the whole photo.
 
     image_size: (width, height) of the photo;  config: keyword arguments of `explorer.data.create_transform`
-    covers: how much of the input's height and width the values are of, from its top left corner: see `covered`
+    covers: how much of the input's height and width the values are of, from its top left corner (`covered`)
     Between the values it is interpolated linearly; where they are finer than the photo's pixels they are averaged.
     """
     width, height = image_size
@@ -43,8 +44,8 @@ def covered(grid: tuple[int, int], photo: tuple[int, int], strides: Iterable[int
     """The shares of a network's input, in height and width, that a map of so many rows and columns is of.
 
     photo: (height, width) of the input;  strides: those that the map may have, in input pixels
-    480 pixels hold 34 patches of 14, and the last 4 pixels are in none: 476 of 480. Layers that fill up the border
-    instead (480 in steps of 32 from a padded photo) leave nothing out.
+    480 pixels hold 34 patches of 14, and the last 4 pixels are in none: 476 of 480. Layers that fill up the
+    border instead leave nothing out.
     """
     for stride in strides:
         if tuple(side // stride for side in photo) == tuple(grid):
@@ -53,7 +54,7 @@ def covered(grid: tuple[int, int], photo: tuple[int, int], strides: Iterable[int
 
 
 def covered_box(box: Box, covers: tuple[float, float]) -> Box:
-    """Of a box in the photo, the part that the covered shares of its height and width make, from its top left corner."""
+    """Of a box, the part that the covered shares of its height and width make, from its top left corner."""
     left, top, right, bottom = box
     return left, top, left + (right - left) * covers[1], top + (bottom - top) * covers[0]
 

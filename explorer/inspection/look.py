@@ -239,7 +239,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def as_model(model: VisionModel | str) -> VisionModel:
-    """The model itself, seen through torch's wrappers (`look_through`), or a new one with trained weights by its name.
+    """The model itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
     Raises TypeError for anything else, ValueError for a model without weights or an unknown name.
     """

@@ -94,7 +94,7 @@ class ModuleNode:
 
     @property
     def shape_text(self) -> str:
-        """The output's shape in words, e.g. "1 × 64 × 56 × 56", of further calls behind "then"; "" where there is none."""
+        """The output's shape in words, e.g. "1 × 64 × 56 × 56"; behind "then" those of further calls."""
         texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := _shape_text(shape))]
         return ", then ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
 
@@ -365,7 +365,8 @@ def _build(
     node = ModuleNode(
         path=path, name=name, kind=type(module).__name__, params=sum(n for n, _ in parameters.values()),
         trainable=sum(n for n, trains in parameters.values() if trains), output_shape=shape, flops=flops,
-        children=children, own_flops=own, calls=calls, measured_on=measured.device, later_shapes=tuple(shapes[1:]),
+        children=children, own_flops=own, calls=calls, measured_on=measured.device,
+        later_shapes=tuple(shapes[1:]),
     )
     return node, parameters
 

@@ -85,7 +85,7 @@ def attention_of(
     weights = layer.weights.mean(1) if head is None else layer.weights[:, head]  # [windows, N, N]
     if not has_places(layer):
         others = [number for number, other in enumerate(layers) if has_places(other)]
-        instead = f"take another block, such as {others[-1]}" if others else 'no block does; method="gradcam" shows a map'
+        instead = f"take block {others[-1]}" if others else 'no block does; method="gradcam" shows a map'
         raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: {instead}.")
     if layer.windows > 1:
         if query is not None:
@@ -94,7 +94,7 @@ def attention_of(
     rows = weights[0][:, layer.prefix:]  # [N, places]
     if query is not None:
         if weights.shape[-2] != weights.shape[-1]:
-            raise ValueError(f"In {layer.path} not every place asks, so none can be picked: leave the query away.")
+            raise ValueError(f"In {layer.path} not every place asks, so none can be picked as query.")
         row, column = query
         if not (0 <= row < layer.grid[0] and 0 <= column < layer.grid[1]):
             raise IndexError(f"The grid has {layer.grid[0]} rows and {layer.grid[1]} columns; there is no place {query}.")
@@ -116,7 +116,7 @@ def has_places(layer: AttentionMap) -> bool:
 
 
 def _window_and_map(layer: AttentionMap) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """Rows and columns of a window, and of the map filled up to whole windows; None where they aren't known."""
+    """Rows and columns of a window, and of the map filled up to whole windows; None where unknown."""
     facts = layer.window or {}
     return facts.get("size"), facts.get("padded_size", facts.get("map_size"))
 

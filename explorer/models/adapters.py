@@ -54,14 +54,16 @@ def wrap(
                 the first of 96, 64, 32, 28 pixels that it can run on
     mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
 
-    torch's own wrappers (DataParallel, torch.compile's, AveragedModel) are looked through. Of a module whose body is one
-    of explorer's models, photos are prepared as that body's are; one that normalises them itself gets them as they are.
+    torch's own wrappers (DataParallel, torch.compile's, AveragedModel) are looked through. Of a module whose
+    body is one of explorer's models, photos are prepared as that body's are; one that normalises them itself
+    gets them as they are.
 
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
-    A model that already keeps the contract is given back as it is; one that is told more of its photos, labels or outputs,
-    with these in its config. Raises TypeError for what is no module, no size, no numbers or no name, ValueError for such that
-    can't be, and where the module can't be run, gives no scores, or gives other scores than `labels` or `outputs` say.
+    A model that already keeps the contract is given back as it is, one that is told more of its
+    photos, labels or outputs with these in its config. Raises TypeError for what is no module, no size, no numbers or
+    no name, ValueError for such that can't be, and where the module can't be run, gives no scores, or gives
+    others than `labels` or `outputs` say.
     """
     check_kind(outputs)
     if not isinstance(module, nn.Module):
@@ -83,10 +85,11 @@ def wrap(
         outputs=_kind_of(watched, outputs), labels=(), num_classes=watched.scores,
     )
     model = WrappedModel(module, watched, config)
-    if body is not None and body.num_classes and model.get_classifier() is body.get_classifier():  # its scores are the body's
+    if body is not None and body.num_classes and model.get_classifier() is body.get_classifier():
         body.notice_head()
-        model.load_report = body.load_report
-        model.config = model.config.with_(labels=body.config.labels, outputs=config.outputs or body.config.outputs)
+        model.load_report = body.load_report  # the scores are the body's own
+        kind = config.outputs or body.config.outputs
+        model.config = model.config.with_(labels=body.config.labels, outputs=kind)
     return _told(model, labels, model.config.outputs)
 
 
@@ -114,14 +117,17 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
     return model
 
 
-# --- what it was given ---------------------------------------------------------------------------------------
+# --- what it was given --------------------------------------------------------------------------------------
 
 SIDES = (224, 96, 64, 32, 28)  # tried one after another where nobody says
 MOST_NUMBERS = 2**26  # in a photo: 256 MB of memory
 
 
 def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | None:
-    """`input_size` as (C, H, W), None as it is. Raises TypeError for no whole numbers, ValueError for impossible ones."""
+    """`input_size` as (C, H, W), None as it is.
+
+    Raises TypeError for what are no whole numbers, ValueError for impossible ones.
+    """
     if input_size is None:
         return None
     expected = "give (channels, height, width), or one side in pixels"
@@ -134,26 +140,28 @@ def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | Non
     if len(sizes) != 3:
         raise ValueError(f"input_size is {short(input_size)}: {expected}.")
     if min(sizes) < 1 or math.prod(map(int, sizes)) > MOST_NUMBERS:
-        raise ValueError(f"input_size is {short(input_size)}: {expected}, each from 1 and all together at most "
-                         f"{MOST_NUMBERS:,} numbers.")
+        raise ValueError(f"input_size is {short(input_size)}: {expected}, each from 1 and all together at "
+                         f"most {MOST_NUMBERS:,} numbers.")
     return tuple(map(int, sizes))
 
 
 def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name: str) -> None:
-    """Let a model of explorer prepare photos as it is told. Raises ValueError for a size that it is not built for.
+    """Let a model of explorer prepare photos as it is told. Its name stays: it is what it is built again by.
 
-    Its name stays: it is what the model is built again by.
+    Raises ValueError for a size that it is not built for, or another name.
     """
     config = model.config
+    called = config.name or type(model).__name__
     if name not in ("", config.architecture, config.name):
-        raise ValueError(f"{config.name or type(model).__name__} is a model of explorer and has a name: leave name= away.")
+        raise ValueError(f"{called} is a model of explorer and has a name: leave name= away.")
     changes: dict[str, Any] = {}
     if input_size is not None:
         channels, *sides = size_given(input_size, model)
         built_for = photo_size(model)
         if channels != model.in_chans or model.fixed_image_size and tuple(sides) != built_for[1:]:
-            raise ValueError(f"{config.name or type(model).__name__} is built for photos of {' x '.join(map(str, built_for))}; "
-                             f"input_size is {short(input_size)}. Create it with img_size= or in_chans=.")
+            size = " x ".join(map(str, built_for))
+            raise ValueError(f"{called} is built for photos of {size}; input_size is {short(input_size)}. "
+                             "Create it with img_size= or in_chans=.")
         changes |= {"input_size": (channels, *sides), "test_input_size": None}
     for what, values in (("mean", mean), ("std", std)):
         if values is not None:
@@ -169,8 +177,8 @@ def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name:
 
 
 def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
-    """A mean or std as one finite number a channel, a std above 0. Raises TypeError or ValueError for others."""
-    expected = f"expected {channels} {'number' if channels == 1 else 'numbers'}, one a channel, for pixels in 0..1"
+    """A mean or std as one finite number a channel, a std above 0; TypeError or ValueError for others."""
+    expected = f"expected {channels} number{'s' * (channels != 1)}, one a channel, for pixels in 0..1"
     numbers = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
     if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
         raise TypeError(f"{what} is {short(values)}: {expected}.")
@@ -196,7 +204,7 @@ def in_channels(module: nn.Module) -> int:
 
 
 def body_of(module: nn.Module) -> VisionModel | None:
-    """The model of explorer's that is a part of a module and knows how photos are prepared; None where there is none.
+    """The model of explorer's that is a part of a module and knows how photos are prepared, or None.
 
     Raises ValueError for two that want photos prepared in two ways.
     """
@@ -205,22 +213,22 @@ def body_of(module: nn.Module) -> VisionModel | None:
     outer = [body for body in bodies if body not in inside]
     if len({as_prepared(body.config) for body in outer}) > 1:
         raise ValueError(
-            f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways (size, crop, mean or "
-            "std), so there is no one way to prepare them. Let explorer compare or evaluate the models one by one."
+            f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways "
+            "(size, crop, mean or std), so no one way to prepare them is right. Compare the models one by one."
         )
     return outer[0] if outer else None
 
 
 def as_prepared(config: ModelConfig) -> ModelConfig:
     """A configuration with nothing in it but how photos are prepared."""
-    return ModelConfig(input_size=config.input_size, interpolation=config.interpolation, crop_pct=config.crop_pct,
-                       crop_mode=config.crop_mode, mean=config.mean, std=config.std)
+    return ModelConfig(input_size=config.input_size, interpolation=config.interpolation, mean=config.mean,
+                       std=config.std, crop_pct=config.crop_pct, crop_mode=config.crop_mode)
 
 
 def preparation(module: nn.Module, body: VisionModel | None, size: tuple[int, int, int]) -> ModelConfig:
     """How photos are prepared for a module: as its body's are, but for what the module does to them itself.
 
-    Without such a body the whole photo is resized, and normalised as for ImageNet, or with 0.5 where it isn't colour.
+    Without such a body the whole photo is resized, and normalised as for ImageNet; with 0.5 if not in colour.
     """
     usual = ModelConfig(crop_pct=1.0)
     if size[0] != 3:
@@ -239,9 +247,10 @@ def preparation(module: nn.Module, body: VisionModel | None, size: tuple[int, in
     with evaluation(module), torch.no_grad(), watching(dict(body.named_modules()), before=keep_first):
         module(photo)
     mean, std = (torch.tensor(numbers).to(photo)[:, None, None] for numbers in (config.mean, config.std))
-    normalised = (photo - mean) / std
-    if reached and reached[0].shape == photo.shape and torch.allclose(reached[0], normalised, rtol=1e-2, atol=1e-2):
-        return config.with_(mean=(0.0,) * size[0], std=(1.0,) * size[0])  # the module does it
+    if not reached or reached[0].shape != photo.shape:
+        return config
+    if torch.allclose(reached[0], (photo - mean) / std, rtol=1e-2, atol=1e-2):
+        return config.with_(mean=(0.0,) * size[0], std=(1.0,) * size[0])  # the module normalises them
     return config
 
 
@@ -262,7 +271,7 @@ class Call(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What one run showed; `larger`: of a run on a photo by GROWTH pixels larger, as far as it came, or nothing."""
+    """What one run showed; `larger`: of one on a photo larger by GROWTH pixels, as far as it came, if any."""
 
     calls: list[Call]
     input_size: tuple[int, int, int]
@@ -275,8 +284,10 @@ def _first_run(
     module: nn.Module, input_size: tuple[int, int, int] | None, body: VisionModel | None
 ) -> tuple[tuple[int, int, int], Watched]:
     """The input size that works, and what happened."""
-    sizes = [input_size] if input_size is not None else [
-        *([photo_size(body)] if body is not None else []), *((in_channels(module), side, side) for side in SIDES)]
+    sizes = [photo_size(body)] if body is not None else []
+    sizes += [(in_channels(module), side, side) for side in SIDES]
+    if input_size is not None:
+        sizes = [input_size]
     problem: Exception | None = None
     for size in sizes:
         try:
@@ -303,7 +314,7 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
         )
     photo, larger = input_size[1:], []
     maps = [sides_of(call, photo) for call in calls if map_layout(call.shape_out, photo)]
-    if any(side % part for sides in maps for side, part in zip(photo, sides)):  # layers without padding: see `stride_of`
+    if any(side % part for sides in maps for side, part in zip(photo, sides)):  # no padding: see `stride_of`
         larger, _, _ = record(module, (input_size[0], *(side + GROWTH for side in photo)), to_the_end=False)
     return Watched(calls, input_size, result.shape[1], {call.turn: call for call in larger},
                    ending_of(result, linear[0]) if linear else "")
@@ -360,7 +371,7 @@ def ending_of(result: Tensor, linear: Tensor) -> str:
 
 
 class Layout(NamedTuple):
-    """How a stage's output lies in memory: "NCHW" or "NHWC" maps, or "NLC" tokens, `prefix` of them before the `grid`."""
+    """How a stage's output lies in memory: "NCHW", "NHWC", or "NLC": tokens, `prefix` before the `grid`."""
 
     order: str
     grid: tuple[int, int] = (1, 1)
@@ -370,7 +381,7 @@ class Layout(NamedTuple):
 def map_layout(shape: tuple[int, ...], photo: tuple[int, int]) -> str:
     """"NCHW" or "NHWC" for the shape of a map without its batch, "" for what is no map with more than one place.
 
-    photo: (height, width) of the run. Rows and columns are the two numbers that are to each other as those are.
+    photo: (height, width) of the run. Rows and columns are the two numbers that are to each other as those.
     """
     if len(shape) != 3:
         return ""
@@ -381,7 +392,7 @@ def map_layout(shape: tuple[int, ...], photo: tuple[int, int]) -> str:
 
 
 def has_form(rows: int, columns: int, photo: tuple[int, int]) -> bool:
-    """Whether a grid is as high to wide as the photo: exactly for a square one, else to within a row or column."""
+    """Whether a grid is as high to wide as the photo: exactly for a square one, else to within a row."""
     if photo[0] == photo[1] or not rows or not columns:
         return rows == columns > 0
     down, across = photo[0] / rows, photo[1] / columns
@@ -391,8 +402,8 @@ def has_form(rows: int, columns: int, photo: tuple[int, int]) -> bool:
 def find_stages(watched: Watched) -> tuple[list[Stage], list[Layout]]:
     """(stages, the layout of each one's map).
 
-    A stage is what the outermost module gives just before the map shrinks, and at the very end; a module that runs
-    several times gives a stage a call. A transformer's map never shrinks: there every block is a stage.
+    A stage is what the outermost module gives just before the map shrinks, and at the very end; a module that
+    runs several times gives a stage a call. A transformer's map never shrinks: there every block is a stage.
     """
     photo = watched.input_size[1:]
     found: list[tuple[Stage, Layout, int]] = []
@@ -428,7 +439,7 @@ GROWTH = 96
 
 
 def stride_of(call: Call, watched: Watched) -> int:
-    """The total stride of a map: by how much the photo must grow for one place more, where a larger photo was tried."""
+    """The total stride of a map: how much larger a photo must be for one place more, where that was tried."""
     photo = watched.input_size[1:]
     side, other = max(sides_of(call, photo)), watched.larger.get(call.turn)
     if other is not None and map_layout(other.shape_out, tuple(n + GROWTH for n in photo)):
@@ -449,7 +460,7 @@ def is_pyramid(stages: Sequence[Stage]) -> bool:
 
 
 def find_blocks(watched: Watched) -> tuple[list[Stage], list[Layout]] | None:
-    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens.
+    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many.
 
     Not a row inside of such modules: two dropouts in a block that runs twelve times are no layers.
     """
@@ -490,8 +501,9 @@ def find_grid(before: Sequence[Call], tokens: int, photo: tuple[int, int]) -> tu
 
 
 def patch_side(photo: tuple[int, int], grid: tuple[int, int]) -> int:
-    """The side of the patches of which a photo holds so many rows and columns; a rest of the photo may be left out."""
-    fitting = [side for side in range(1, max(photo) + 1) if (photo[0] // side, photo[1] // side) == tuple(grid)]
+    """The side of the patches of which a photo holds so many rows and columns, and perhaps a rest."""
+    sides = range(1, max(photo) + 1)
+    fitting = [side for side in sides if (photo[0] // side, photo[1] // side) == tuple(grid)]
     if not fitting:
         return reduction(max(photo), max(grid))
     whole = [side for side in fitting if photo[0] % side == photo[1] % side == 0]
@@ -500,7 +512,7 @@ def patch_side(photo: tuple[int, int], grid: tuple[int, int]) -> int:
 
 
 def to_map(output: Tensor, layout: Layout) -> Tensor | None:
-    """A copy of a stage's output as a map [B, C, H, W]; of tokens the last are the patches. None for what is no map."""
+    """A copy of a stage's output as a map [B, C, H, W], of tokens the last ones. None for what is no map."""
     if output.ndim != (3 if layout.order == "NLC" else 4):
         return None
     if layout.order == "NHWC":
@@ -551,7 +563,11 @@ class WrappedModel(VisionModel):
         if self._ending not in ("softmax", "sigmoid"):
             return self.module(x)
         scores: list[Tensor] = []
-        with watching({"": self.get_classifier()}, after=lambda _turn, _head, _inputs, output: scores.append(output.clone())):
+
+        def keep(_turn: Turn, _head: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            scores.append(output.clone())
+
+        with watching({"": self.get_classifier()}, after=keep):
             self.module(x)
         if not scores:
             raise self._goes_another_way(self.classifier_path)
@@ -572,7 +588,8 @@ class WrappedModel(VisionModel):
             if turn.name in layouts and isinstance(output, Tensor):
                 kept[turn.name] = to_map(output, layouts[turn.name])
 
-        with watching({"": head} if head is not None else {}, before=keep_vector), watching(parts, after=keep_map):
+        heads = {"": head} if head is not None else {}
+        with watching(heads, before=keep_vector), watching(parts, after=keep_map):
             scores = self.module(x)
         if head is not None and not vectors:
             raise self._goes_another_way(self.classifier_path)
@@ -584,9 +601,9 @@ class WrappedModel(VisionModel):
 
     def _goes_another_way(self, missing: str) -> ValueError:
         return ValueError(
-            f"{self.config.architecture} did not come by {missing!r} with these photos as it did when it was wrapped: it "
-            "takes another way, or its maps have another form. Features, heat maps and training need a module that does "
-            "the same with every photo; wrap the part of it that does, or a copy set to take one way."
+            f"{self.config.architecture} did not come by {missing!r} with these photos as it did when it was "
+            "wrapped: it takes another way, or its maps have another form. Features, heat maps and training "
+            "need a module that does the same with every photo: wrap the part of it that does."
         )
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -814,11 +831,12 @@ def photo_sides(img_size: Any) -> tuple[int, int] | None:
     if img_size is None:
         return None
     sides = (img_size, img_size) if isinstance(img_size, Integral) else img_size
-    if not isinstance(sides, (tuple, list)) or any(isinstance(n, bool) or not isinstance(n, Integral) for n in sides):
-        raise TypeError(f"img_size is {short(img_size)}: give one side in pixels, or (height, width), as whole numbers.")
+    expected = f"img_size is {short(img_size)}: give one side in pixels, or (height, width)"
+    whole = isinstance(sides, (tuple, list)) and all(isinstance(n, Integral) for n in sides)
+    if not whole or any(isinstance(n, bool) for n in sides):
+        raise TypeError(f"{expected}, as whole numbers.")
     if len(sides) != 2 or min(sides) < 1 or 3 * math.prod(map(int, sides)) > MOST_NUMBERS:
-        raise ValueError(f"img_size is {short(img_size)}: give one side in pixels, or (height, width), from 1 and at most "
-                         f"{MOST_NUMBERS // 3:,} pixels together.")
+        raise ValueError(f"{expected}, from 1 and at most {MOST_NUMBERS // 3:,} pixels together.")
     return int(sides[0]), int(sides[1])
 
 
@@ -832,21 +850,22 @@ def _torchvision_size(architecture: str, size: tuple[int, int], pretrained: bool
     if option is None:
         return {}
     if pretrained:
-        raise ValueError(f"torchvision's weights for {architecture} are for photos of their own size: leave img_size away, or "
-                         "take explorer's own transformer, which fits its weights to another img_size.")
+        raise ValueError(f"torchvision's weights for {architecture} are for photos of their own size: leave "
+                         "img_size away, or take explorer's own transformer, which fits its weights.")
     if option == "image_size" and size[0] != size[1]:
-        raise ValueError(f"torchvision's {architecture} takes square photos; img_size is {size}: give one side.")
+        raise ValueError(f"img_size is {size}, but torchvision's {architecture} takes squares: give a side.")
     return {option: size[0] if option == "image_size" else size}
 
 
 @contextmanager
 def running_at(config: ModelConfig) -> Iterator[None]:
-    """What a library's network says of a photo of that size, if it can't take one, as a sentence on `img_size`."""
+    """What a network says of a photo of that size, if it can't take one, as a sentence on the size."""
     try:
         yield
     except (RuntimeError, IndexError, AssertionError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise ValueError(f"{config.architecture} can't run on photos of {config.input_size[1]} x {config.input_size[2]} pixels "
+        height, width = config.input_size[1:]
+        raise ValueError(f"{config.architecture} can't run on photos of {height} x {width} pixels "
                          f"({reason}). Give another size, or leave it away.") from error
 
 
@@ -897,6 +916,7 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
         raise ImportError(TIMM_MISSING) from error
     if not timm.is_model(name):
         raise ValueError(f"timm {timm.__version__} has no model {name!r}. See explorer.list_models('timm/*').")
+    sides = photo_sides(options.get("img_size"))
     given = {key: value for key, value in options.items() if value is not None and value != 0.0}
     if num_classes is not None:
         given["num_classes"] = num_classes
@@ -906,7 +926,6 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
     if pretrained and config.hf_hub_id:  # fetched first, so that being offline is a sentence, at once
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir
-    sides = photo_sides(given.get("img_size"))
     try:
         module = timm.create_model(name, pretrained=pretrained, in_chans=in_chans, **given)
     except TypeError as error:
@@ -918,8 +937,10 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
     labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
     config = config.with_(input_size=(in_chans, *size), num_classes=module.num_classes, labels=labels)
     with running_at(config):
-        tells = tells_its_stages(module, config.input_size)
-        model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
+        if tells_its_stages(module, config.input_size):
+            model = TimmModel(module, config)
+        else:
+            model = WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:
         model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
                                        loaded=len(module.state_dict()))

@@ -31,12 +31,12 @@ class AttentionMap:
 
     path:    of the layer, e.g. "blocks.3.attn"; with the number of the call where it runs again, "attn:2"
     weights: [B, heads, N, N]; where attention stays in windows [B * windows, heads, N, N], photo by photo, in each the
-             windows row by row. Columns may be fewer than rows, where keys are read from a smaller map, or more, where
-             a class token or the places of a smaller map ask
+             windows row by row. Columns may be fewer than rows, where keys are read from a smaller map, or
+             more, where a class token or the places of a smaller map ask
     windows: how many windows a photo has, 1 where every token sees all
     prefix:  how many tokens stand for no patch (class token, registers); the first ones
-    grid:    rows and columns of the places that the other N - prefix columns of `weights` stand for, in the photo or in a
-             window; None where they form no rectangle that is known
+    grid:    rows and columns of the places that the other N - prefix columns of `weights` stand for, in the
+             photo or in a window; None where they form no rectangle that is known
     window:  what of windows is known, in rows and columns of the map: "size" of one, "shift" of all, "map_size", and
              "padded_size", the map filled up to whole windows
     strided: whether a window's places are spread over the whole map (MaxViT's grids), not neighbours
@@ -83,7 +83,8 @@ def attention_maps(
     sizes: list[tuple[int, int]] = []  # rows and columns of the stages' maps
 
     def keep(turn: Turn, layer: nn.Module, inputs: tuple, options: dict) -> None:
-        found.append((turn, layer.attention_weights(*inputs, **options)))  # with the same mask, if there is one
+        # with the same mask, if there is one
+        found.append((turn, layer.attention_weights(*inputs, **options)))
 
     with torch.no_grad(), evaluation(network), watching(dict(chosen), before=keep):
         features, maps = network.forward_intermediates(image_tensor)
@@ -106,7 +107,7 @@ def describe(
     if weights.ndim == 5:
         weights = weights.flatten(0, 1)  # [B * windows, heads, N, N]
     windows, (asking, tokens) = len(weights) // len(photos), weights.shape[-2:]
-    around = [network.get_submodule(place) for place in parents(turn.path)]  # from the layer's block to the network
+    around = [network.get_submodule(place) for place in parents(turn.path)]
     block = around[0]
     facts = {"size": getattr(block, "window_size", getattr(block, "window", None)),
              "shift": getattr(block, "shift_size", None), "map_size": getattr(block, "input_size", None),
@@ -119,7 +120,7 @@ def describe(
     # between two stages there may be maps that no stage shows: those of the strides, rounded up
     strides = sorted({stage.reduction for stage in network.stage_table})
     for grid in dict.fromkeys([*sizes, *((-(-height // stride), -(-width // stride)) for stride in strides)]):
-        for before in dict.fromkeys((prefix, 0, asking)):  # class tokens that ask alone, of themselves and all patches
+        for before in dict.fromkeys((prefix, 0, asking)):  # the last: class tokens that ask alone
             if grid[0] * grid[1] == tokens - before:
                 return AttentionMap(path, weights, windows, before, grid)
     return AttentionMap(path, weights, windows, prefix)

@@ -354,7 +354,7 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
         raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
     chosen = []
     if not count:
-        raise IndexError("This model has no stages, so there are no maps to choose from: none of its layers gives any.")
+        raise IndexError("This model has no stages: none of its layers gives a map that could be chosen.")
     for index in indices:
         if not -count <= index < count:
             raise IndexError(

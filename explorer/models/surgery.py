@@ -38,7 +38,7 @@ from explorer.models.watching import Turn, watching
 class Timeline:
     """One pass, in ticks of a clock that counts every module's beginning and end.
 
-    begins, ends: when each module that ran first began, by path, and when each of its calls ended, as in "pool:2"
+    begins, ends: when each module that ran first began, by path; when each of its calls ended ("pool:2")
     stage_ends:   when each stage's map was ready;  features_end: when all but the head was done
     """
 
@@ -132,8 +132,10 @@ def photo_size(model: nn.Module) -> tuple[int, int, int]:
 
 
 def look_through(module: nn.Module) -> nn.Module:
-    """What is inside torch's own wrappers, which change no answer: DataParallel, DistributedDataParallel, AveragedModel,
-    and what torch.compile gives; also one in the other."""
+    """What is inside torch's own wrappers, one in the other too: they change no answer.
+
+    DataParallel, DistributedDataParallel, AveragedModel, and what torch.compile gives.
+    """
     while True:
         if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
             module = module.module
@@ -144,7 +146,7 @@ def look_through(module: nn.Module) -> nn.Module:
 
 
 def backbone(model: nn.Module) -> nn.Module:
-    """The `VisionModel` in what a user has: itself, in torch's wrappers (`look_through`), or in a `features_only` model.
+    """The `VisionModel` in what a user has: itself, in torch's wrappers, or in a `features_only` model.
 
     TypeError for others.
     """
@@ -153,8 +155,8 @@ def backbone(model: nn.Module) -> nn.Module:
         if isinstance(candidate, nn.Module) and hasattr(candidate, "stage_table"):
             return candidate
     raise TypeError(
-        f"Expected a model made by explorer.create_model, not {type(model).__name__}. Put a module of your own behind "
-        "explorer's contract first: explorer.wrap(module)."
+        f"Expected a model made by explorer.create_model, not {type(model).__name__}. Put a module of your "
+        "own behind explorer's contract first: explorer.wrap(module)."
     )
 
 
@@ -238,7 +240,7 @@ def end_of(model: nn.Module, name: str, run: Timeline) -> int:
 
 def stages_in_words(names: Collection[str]) -> str:
     """The sentence behind "has no stage of that name": which there are."""
-    return f"Its stages: {', '.join(names)}." if names else "It has none: none of its layers gives a map with places."
+    return f"Its stages: {', '.join(names)}." if names else "It has none: no layer gives a map with places."
 
 
 def match_parameters(model: nn.Module, patterns: Sequence[str]) -> set[str]:

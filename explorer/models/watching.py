@@ -1,8 +1,8 @@
 """Watching a network run: what each of its modules does, call by call.
 
-A module is often used more than once in one pass: a net may have one pooling, one ReLU, one attention layer for all its
-depth. So what a module did is told by the module and the number of the call: "pool" is its first call, "pool:2" its
-second. Whoever hooks modules to read what went through them does it with `watching`.
+A module is often used more than once in one pass: a net may have one pooling, one ReLU, one attention layer
+for all its depth. So what a module did is told by the module and the number of the call: "pool" is its first
+call, "pool:2" its second. Whoever hooks modules to read what went through them does it with `watching`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ def watching(
     before: Callable[[Turn, nn.Module, tuple, dict], Any] | None = None,
     after: Callable[[Turn, nn.Module, tuple, Any], Any] | None = None,
 ) -> Iterator[None]:
-    """Calls `before(turn, module, inputs, options)` as one of the modules begins, `after(turn, module, inputs, output)`
-    as it ends; what `after` returns, unless None, takes the output's place.
+    """Calls `before(turn, module, inputs, options)` as one of the modules begins, and as it ends
+    `after(turn, module, inputs, output)`: what that returns, unless None, takes the output's place.
 
-    Calls are counted by module in the order in which they begin; a module that stands in two places counts as one, under
-    the path that comes first. `modules` that call themselves are told apart, and one that fails is counted too. Only this
-    thread's calls are seen: another may run the same modules meanwhile. No hook is left behind.
+    Calls are counted by module in the order in which they begin; a module that stands in two places counts as
+    one, under the path that comes first. Calls inside of calls are told apart, and one that fails is counted
+    too, with the output None. Only this thread's calls are seen: another may run the same modules meanwhile.
+    No hook is left behind.
     """
     paths = {module: path for path, module in reversed(modules.items())}
     begun = dict.fromkeys(paths, 0)
@@ -54,7 +55,7 @@ def watching(
                 before(turn, module, inputs, options)
 
     def end(module: nn.Module, inputs: tuple, output: Any) -> Any:
-        if threading.get_ident() != thread or not running[module]:  # without a beginning: another hook refused the call
+        if threading.get_ident() != thread or not running[module]:  # not begun: another hook refused the call
             return None
         turn = running[module].pop()
         return after(turn, module, inputs, output) if after is not None else None
@@ -63,7 +64,7 @@ def watching(
     try:
         for module in paths:
             hooks.append(module.register_forward_pre_hook(begin, with_kwargs=True))
-            # also after an error, which the network may catch: otherwise the next end would be taken for this one's
+            # also after an error, which the network may catch: or the next end would be taken for this one's
             hooks.append(module.register_forward_hook(end, always_call=True))
         yield
     finally:

@@ -124,7 +124,7 @@ def test_a_network_of_windows_shows_its_attention():
 @pytest.mark.parametrize("size", [(75, 75), (70, 100), (101, 64)])
 @pytest.mark.parametrize("module", ["vit", "deit", "beit", "cait"])
 def test_a_photo_that_is_no_whole_number_of_patches_has_its_maps(module, size):
-    """case A17: create_model(..., img_size=480) for patches of 14: the grid is rounded down, and the rest is dark."""
+    """case A17: create_model(..., img_size=480) for patches of 14: the grid is rounded down."""
     model, _ = small(module, img_size=size)
     model.config = model.config.with_(input_size=(3, *size), crop_pct=1.0, crop_mode="squash")
     patch = model.stage_table[0].reduction

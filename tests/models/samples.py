@@ -45,7 +45,7 @@ def small(module: str, **options) -> tuple[VisionModel, torch.Tensor]:
 
 
 class CifarNet(nn.Module):
-    """The usual first net: one pooling and one ReLU, used wherever they are needed. Takes photos of 32 x 32 pixels."""
+    """The usual first net, for photos of 32 x 32 pixels: one pooling and one ReLU, used wherever needed."""
 
     def __init__(self):
         super().__init__()
@@ -64,7 +64,8 @@ class CifarNetApart(CifarNet):
 
     def __init__(self):
         super().__init__()
-        self.relu1, self.relu2, self.pool1, self.pool2 = nn.ReLU(), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2)
+        self.relu1, self.pool1 = nn.ReLU(), nn.MaxPool2d(2)
+        self.relu2, self.pool2 = nn.ReLU(), nn.MaxPool2d(2)
         del self.pool
 
     def forward(self, x):
@@ -83,7 +84,8 @@ def cifar_nets() -> tuple[VisionModel, VisionModel]:
 
 def net_without_maps() -> VisionModel:
     """A wrapped net whose first layer flattens the photo: it has no maps, so no stages."""
-    return explorer.wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, 5)), input_size=32)
+    layers = nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, 5)
+    return explorer.wrap(nn.Sequential(*layers), input_size=32)
 
 
 def empty(name: str, **options) -> VisionModel:

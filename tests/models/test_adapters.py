@@ -110,21 +110,24 @@ def test_stage_maps_are_what_hooks_see():
         assert torch.equal(own, seen[other])
 
 
-# --- a module that runs several times --------------------------------------------------------------------------
+# --- a module that runs several times ----------------------------------------------------------------------
 
 
 def test_a_layer_that_runs_twice_gives_two_stages():
     """case A4: one pooling and one ReLU for the whole net."""
     shared, apart = cifar_nets()
     assert [(s.name, s.module, s.call, s.channels, s.reduction) for s in shared.stages] == [
-        ("relu", "relu", 1, 6, 1), ("pool", "pool", 1, 6, 2), ("relu:2", "relu", 2, 16, 2), ("pool:2", "pool", 2, 16, 4)]
+        ("relu", "relu", 1, 6, 1), ("pool", "pool", 1, 6, 2),
+        ("relu:2", "relu", 2, 16, 2), ("pool:2", "pool", 2, 16, 4)]
     assert [s.name for s in apart.stages] == ["relu1", "pool1", "relu2", "pool2"]
-    assert shared.feature_info.channels() == [6, 6, 16, 16] and shared.feature_info.reduction() == [1, 2, 2, 4]
+    assert shared.feature_info.channels() == [6, 6, 16, 16]
+    assert shared.feature_info.reduction() == [1, 2, 2, 4]
     x = photo((2, 3, 32, 32))
     maps, twins = list(shared.forward_stages(x)), list(apart.forward_stages(x))
     assert [tuple(m.shape[1:]) for m in maps] == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5)]
     assert all(torch.equal(one, other) for one, other in zip(maps, twins, strict=True))
-    assert torch.equal(shared(x), apart(x)) and torch.equal(shared.forward_features(x), apart.forward_features(x))
+    assert torch.equal(shared(x), apart(x))
+    assert torch.equal(shared.forward_features(x), apart.forward_features(x))
     kept = shared.forward_intermediates(x, [-1, 1], intermediates_only=True)
     assert torch.equal(kept[0], twins[3]) and torch.equal(kept[1], twins[1])
 
@@ -146,7 +149,7 @@ class OneBlock(TinyTransformer):
 
 
 def test_a_transformer_with_one_block_for_all_layers_reports_every_layer():
-    """case A4, for tokens; nine tokens without a patch beside 4 x 4 patches must not be taken for a 5 x 5 map."""
+    """case A4, for tokens; nine of them beside 4 x 4 patches must not be taken for a 5 x 5 map."""
     net = wrap(OneBlock(registers=9), input_size=32).eval()
     assert [(s.name, s.module, s.reduction) for s in net.stages] == [
         ("block", "block", 8), ("block:2", "block", 8), ("block:3", "block", 8)]
@@ -156,8 +159,9 @@ def test_a_transformer_with_one_block_for_all_layers_reports_every_layer():
 
 def test_photos_that_are_not_square_have_stages_too():
     """case A17: for torchvision-like nets and for tokens, a rest of the photo left out."""
-    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
-    assert [(s.name, s.channels, s.reduction) for s in wrap(body, input_size=(3, 32, 48)).stages] == [("0", 8, 2), ("1", 16, 4)]
+    body, head = (nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)), (nn.Flatten(), nn.Linear(16, 3))
+    net = wrap(nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), *head), input_size=(3, 32, 48))
+    assert [(s.name, s.channels, s.reduction) for s in net.stages] == [("0", 8, 2), ("1", 16, 4)]
     net = wrap(OneBlock(), input_size=(3, 36, 60)).eval()  # 4 x 7 patches of 8 pixels, and a rest of 4
     assert {s.reduction for s in net.stages} == {8}
     assert [tuple(m.shape) for m in net.forward_stages(photo((1, 3, 36, 60)))] == [(1, 32, 4, 7)] * 3
@@ -184,7 +188,7 @@ def test_a_net_that_takes_another_way_says_so():
     net = wrap(Moody(), input_size=32).eval()
     names = [s.name for s in net.stages]
     net.module.mood = "longer"
-    assert [s.name for s in net.stages] == names == list(explorer.look(net, explorer.sample_photos()[0]).stages)
+    assert names == list(explorer.look(net, explorer.sample_photos()[0]).stages)
     for mood, missing in (("shorter", "pool:2"), ("no head", "fc2")):
         net.module.mood = mood
         with pytest.raises(ValueError, match=f"did not come by '{missing}'"):
@@ -227,15 +231,15 @@ def test_a_net_without_maps_has_no_stages_and_all_else():
         explorer.models.features.FeatureNet(net)
 
 
-# --- wrappers, and our models inside of others -----------------------------------------------------------------
+# --- wrappers, and our models inside of others -------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def known() -> VisionModel:
     """A small model with a preparation and labels of its own."""
     model, _ = small("resnet")
-    model.config = model.config.with_(input_size=(3, 64, 64), mean=(0.2, 0.3, 0.4), std=(0.5, 0.6, 0.7), crop_pct=0.8,
-                                      interpolation="bicubic", labels=tuple("abcde"))
+    model.config = model.config.with_(input_size=(3, 64, 64), mean=(0.2, 0.3, 0.4), std=(0.5, 0.6, 0.7),
+                                      crop_pct=0.8, interpolation="bicubic", labels=tuple("abcde"))
     return model.eval()
 
 
@@ -251,7 +255,7 @@ def test_torchs_wrappers_are_looked_through(wrapper, known):
     outer, picture = WRAPPERS[wrapper](known), explorer.sample_photos()[0]
     assert wrap(outer).config == known.config
     wanted, seen = explorer.look(known, picture), explorer.look(outer, picture)
-    assert seen.predictions == wanted.predictions and seen.config == wanted.config and seen.notes == wanted.notes
+    assert (seen.predictions, seen.config, seen.notes) == (wanted.predictions, wanted.config, wanted.notes)
     assert torch.equal(explorer.explain(outer, picture).heatmap, explorer.explain(known, picture).heatmap)
     assert explorer.module_tree(outer).input_shape == (1, 3, 64, 64)
     assert isinstance(explorer.optimize(outer), type(known))
@@ -269,7 +273,8 @@ def test_wrappers_of_ones_own_net_are_looked_through():
 
 def test_what_is_no_model_is_told_to_be_wrapped():
     """case A10: any other module gets one sentence from all that take a model."""
-    for function in (explorer.look, explorer.predict, explorer.explain, explorer.gradient_flow, explorer.embed):
+    for name in ("look", "predict", "explain", "gradient_flow", "embed"):
+        function = getattr(explorer, name)
         with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
             function(CifarNet(), explorer.sample_photos()[0])
     with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
@@ -297,7 +302,8 @@ def test_a_net_with_our_model_as_its_body_sees_photos_as_that_does(known):
         body.input_size, body.mean, body.std, body.crop_pct, body.interpolation)
     assert net.num_classes == 2 and mine.labels is None and net.load_report is None
     assert torch.equal(explorer.look(net, picture).input, explorer.look(known, picture).input)
-    assert wrap(nn.Sequential(known, nn.Linear(5, 2)), mean=[0] * 3, std=[1] * 3, input_size=32).config.std == (1, 1, 1)
+    told = wrap(nn.Sequential(known, nn.Linear(5, 2)), mean=[0] * 3, std=[1] * 3, input_size=32).config
+    assert (told.input_size, told.mean, told.std) == ((3, 32, 32), (0, 0, 0), (1, 1, 1))
 
 
 def test_a_net_that_gives_its_bodys_scores_has_the_bodys_labels(known):
@@ -327,18 +333,20 @@ def test_two_bodies_that_see_photos_differently_are_refused(known):
         wrap(Both(known, other))
 
 
-# --- what wrap was given -----------------------------------------------------------------------------------------
+# --- what wrap was given -----------------------------------------------------------------------------------
 
+NAN, INF = float("nan"), float("inf")
 WRONG = {
-    "mean": [([float("nan")] * 3, ValueError), ([0.5, 0.5], ValueError), ([0.5] * 4, ValueError), ("0.5", TypeError),
-             (0.5, TypeError), (["a"] * 3, TypeError), ([True] * 3, TypeError), ([], ValueError), (np.ones((3, 3)), TypeError),
-             ([float("inf")] * 3, ValueError), ({}, ValueError)],
-    "std": [([0, 1, 1], ValueError), ([-1.0] * 3, ValueError), ([float("nan")] * 3, ValueError), ([1], ValueError),
-            ("abc", TypeError), (None.__class__, TypeError)],
+    "mean": [([NAN] * 3, ValueError), ([0.5, 0.5], ValueError), ([0.5] * 4, ValueError), ("0.5", TypeError),
+             (0.5, TypeError), (["a"] * 3, TypeError), ([True] * 3, TypeError), ([], ValueError),
+             (np.ones((3, 3)), TypeError), ([INF] * 3, ValueError), ({}, ValueError)],
+    "std": [([0, 1, 1], ValueError), ([-1.0] * 3, ValueError), ([NAN] * 3, ValueError), ([1], ValueError),
+            ("abc", TypeError), (list, TypeError)],
     "input_size": [((0, 32, 32), ValueError), (0, ValueError), (-32, ValueError), ((3, -1, 32), ValueError),
                    (10**9, ValueError), ((3, 10**6, 10**6), ValueError), (True, TypeError), (32.0, TypeError),
-                   ((3, 32.0, 32), TypeError), ("32", TypeError), ("332", TypeError), ((32, 32), ValueError), ((), ValueError),
-                   ((3, 32, 32, 1), ValueError), (object(), TypeError), (range(10**12), ValueError)],
+                   ((3, 32.0, 32), TypeError), ("32", TypeError), ("332", TypeError), ((32, 32), ValueError),
+                   ((), ValueError), ((3, 32, 32, 1), ValueError), (object(), TypeError),
+                   (range(10**12), ValueError)],
     "name": [(5, TypeError), (None, TypeError), (["a"], TypeError), (b"net", TypeError)],
 }
 
@@ -353,18 +361,19 @@ def test_what_wrap_can_not_use_is_refused_in_a_sentence(argument):
 
 
 def test_numbers_in_any_usual_form_are_taken():
-    for numbers in ([0.1, 0.2, 0.3], (0.1, 0.2, 0.3), np.array([0.1, 0.2, 0.3]), torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)):
+    plain = [0.1, 0.2, 0.3]
+    for numbers in (plain, tuple(plain), np.array(plain), torch.tensor(plain, dtype=torch.float64)):
         config = wrap(CifarNet(), input_size=np.int64(32), mean=numbers, std=numbers).config
         assert config.mean == config.std == (0.1, 0.2, 0.3) and config.input_size == (3, 32, 32)
 
 
 def test_what_a_model_of_ours_is_told_of_its_photos_is_obeyed_or_refused(known):
-    """case A7, neighbours: nothing that wrap is given is ignored, for a model that keeps the contract either."""
+    """case A7, neighbours: nothing that wrap is given is ignored, also for a model of ours."""
     model, picture = copy.deepcopy(known), explorer.sample_photos()[0]
     assert wrap(model, input_size=(3, 48, 80), mean=[0] * 3, std=[1] * 3) is model
     assert explorer.look(model, picture).input.shape == (3, 48, 80) and model.config.mean == (0, 0, 0)
     assert model.config.labels == known.config.labels
-    for wrong in (dict(name="x"), dict(input_size=(1, 64, 64)), dict(mean=[0]), dict(std=[0] * 3), dict(input_size="a")):
+    for wrong in (dict(name="x"), dict(input_size=(1, 64, 64)), dict(mean=[0]), dict(std=[0] * 3)):
         with pytest.raises((ValueError, TypeError)):
             wrap(model, **wrong)
     with pytest.raises(ValueError, match="built for photos of 3 x 64 x 64"):
@@ -459,6 +468,37 @@ def test_a_torchvision_model_gives_torchvisions_numbers(name):
     assert [m.shape[1] for m in maps] == [s.channels for s in net.stages]
     assert [64 // m.shape[-1] for m in maps] == pytest.approx([s.reduction for s in net.stages], rel=0.35)
     assert net.config.labels[281] == "tabby" and net.config.crop_pct < 1
+
+
+@pytest.mark.parametrize("name", ["torchvision/squeezenet1_1", "timm/resnet18", "timm/vit_tiny_patch16_224"])
+@pytest.mark.parametrize("size", [96, (64, 96)])
+def test_img_size_is_obeyed_behind_the_doors(name, size):
+    """case A15: photos are prepared for that size, and the network is built for it if it is built for one."""
+    net = explorer.create_model(name, img_size=size).eval()
+    sides = (size, size) if isinstance(size, int) else size
+    assert net.config.input_size == (3, *sides) and dict(net.config.build_options)["img_size"] == size
+    seen = explorer.look(net, explorer.sample_photos()[0])
+    assert seen.input.shape[1:] == sides
+    last = net.stage_table[-1]
+    expected = [side / last.reduction for side in sides]
+    assert [*seen.stages[last.name].shape[1:]] == pytest.approx(expected, abs=1)
+
+
+def test_an_img_size_that_can_not_be_is_refused_behind_the_doors():
+    """case A15, neighbours: no size, too small a one, and weights that are for their own size alone."""
+    wrong = [("x", TypeError), (True, TypeError), (0, ValueError), ((9, 9, 3), ValueError), (10**6, ValueError)]
+    for size, kind in wrong:
+        for name in ("torchvision/resnet18", "timm/resnet18"):
+            with pytest.raises(kind, match="^img_size is "):
+                explorer.create_model(name, img_size=size)
+    with pytest.raises(ValueError, match="can't run on photos of 8 x 8"):
+        explorer.create_model("torchvision/alexnet", img_size=8)
+    with pytest.raises(ValueError, match="weights for vit_b_16 are for photos of their own size"):
+        explorer.create_model("torchvision/vit_b_16", pretrained=True, img_size=96)
+    with pytest.raises(ValueError, match="square"):
+        explorer.create_model("torchvision/vit_b_16", img_size=(64, 96))
+    net = explorer.create_model("torchvision/vit_b_16", img_size=32, num_layers=2)
+    assert [m.shape[-2:] for m in net.forward_stages(photo((1, 3, 32, 32)))] == [(2, 2)] * 2
 
 
 def test_torchvisions_resnet50_has_the_stages_everybody_knows():

@@ -14,7 +14,14 @@ from explorer.models.watching import Turn, watching
 def seen(module: nn.Module, *inputs, parts=None) -> list[str]:
     names: list[str] = []
     parts = dict(module.named_modules()) if parts is None else parts
-    with watching(parts, before=lambda turn, *_: names.append(f"+{turn.name}"), after=lambda turn, *_: names.append(turn.name)):
+
+    def begins(turn: Turn, *_) -> None:
+        names.append(f"+{turn.name}")
+
+    def ends(turn: Turn, *_) -> None:
+        names.append(turn.name)
+
+    with watching(parts, before=begins, after=ends):
         module(*inputs)
     return names
 
@@ -22,7 +29,8 @@ def seen(module: nn.Module, *inputs, parts=None) -> list[str]:
 def test_each_call_has_a_name_of_its_own():
     assert [Turn("pool", 1).name, Turn("pool", 2).name] == ["pool", "pool:2"]
     relu = nn.ReLU()
-    assert seen(nn.Sequential(relu, nn.Identity(), relu), torch.zeros(1)) == ["+", "+0", "0", "+1", "1", "+0:2", "0:2", ""]
+    net = nn.Sequential(relu, nn.Identity(), relu)
+    assert seen(net, torch.zeros(1)) == ["+", "+0", "0", "+1", "1", "+0:2", "0:2", ""]
 
 
 class Nested(nn.Module):

@@ -159,7 +159,8 @@ class Attention(Block):
         """The photo with its patches, sent only where it is another one; the picked patch."""
         wanted = (self.panel.turn, grid)
         if self._drawn != wanted:
-            self.grid.show(in_patches(look.seen, grid, self.session.model), grid, label=f"{self.session.image_name} in patches")
+            seen = in_patches(look.seen, grid, self.session.model)
+            self.grid.show(seen, grid, label=f"{self.session.image_name} in patches")
             self._drawn = wanted
         self.grid.heat(None)
         self.grid.picks = spread
@@ -249,12 +250,12 @@ class Attention(Block):
 
 
 def in_patches(seen: Image.Image, grid: tuple[int, int], model: Any) -> Image.Image:
-    """The part of what the network saw that its patches cover: 480 pixels hold 34 patches of 14, and a rest of 4."""
+    """What its patches cover of what the network saw: 480 pixels hold 34 patches of 14, and a rest of 4."""
     from explorer.inspection.frame import covered, covered_box
 
     width, height = seen.size
     covers = covered(grid, (height, width), sorted({stage.reduction for stage in model.stage_table}))
-    return seen if covers == (1.0, 1.0) else seen.crop(tuple(map(round, covered_box((0, 0, width, height), covers))))
+    return seen.crop(tuple(map(round, covered_box((0, 0, width, height), covers))))
 
 
 def place_of(text: str) -> tuple[int, int] | None:
