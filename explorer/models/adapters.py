@@ -60,10 +60,10 @@ def wrap(
 
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
-    A model that already keeps the contract is given back as it is, one that is told more of its
-    photos, labels or outputs with these in its config. Raises TypeError for what is no module, no size, no numbers or
-    no name, ValueError for such that can't be, and where the module can't be run, gives no scores, or gives
-    others than `labels` or `outputs` say.
+    A model that already keeps the contract is given back as it is, one that is told more of its photos, labels
+    or outputs with these in its config. Raises TypeError for what is no module, size, row of numbers or name;
+    ValueError for those that can't be, and where the module can't be run, gives no scores, or others than
+    `labels` or `outputs` say.
     """
     check_kind(outputs)
     if not isinstance(module, nn.Module):
@@ -214,7 +214,7 @@ def body_of(module: nn.Module) -> VisionModel | None:
     if len({as_prepared(body.config) for body in outer}) > 1:
         raise ValueError(
             f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways "
-            "(size, crop, mean or std), so no one way to prepare them is right. Compare the models one by one."
+            "(size, crop, mean or std), so no one way to prepare them is right. Take the models one by one."
         )
     return outer[0] if outer else None
 
