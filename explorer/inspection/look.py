@@ -250,7 +250,10 @@ def as_model(model: VisionModel | str) -> VisionModel:
             f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
             f"not {type(model).__name__}."
         )
-    model = backbone(model)
+    try:
+        model = backbone(model)
+    except TypeError as error:
+        raise TypeError(f"Expected a model made by explorer.create_model. {error}") from None
     if parameter_place(model)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")

@@ -60,9 +60,9 @@ def wrap(
 
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
-    A model that already keeps the contract is given back as it is, one that is told more of its photos, labels
-    or outputs with these in its config. Raises TypeError for what is no module, size, row of numbers or name;
-    ValueError for those that can't be, and where the module can't be run, gives no scores, or others than
+    A model that already keeps the contract is given back as it is; one that is told more of its photos,
+    labels or outputs, with these in its config. Raises TypeError for what is no module, size, row of numbers or
+    name; ValueError for those that can't be, and where the module can't be run, gives no scores, or others than
     `labels` or `outputs` say.
     """
     check_kind(outputs)

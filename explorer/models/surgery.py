@@ -155,8 +155,8 @@ def backbone(model: nn.Module) -> nn.Module:
         if isinstance(candidate, nn.Module) and hasattr(candidate, "stage_table"):
             return candidate
     raise TypeError(
-        f"Expected a model made by explorer.create_model, not {type(model).__name__}. Put a module of your "
-        "own behind explorer's contract first: explorer.wrap(module)."
+        f"{type(model).__name__} has no stages that explorer knows: put it behind explorer's contract with "
+        "explorer.wrap(module) first."
     )
 
 

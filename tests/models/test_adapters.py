@@ -497,8 +497,8 @@ def test_an_img_size_that_can_not_be_is_refused_behind_the_doors():
         explorer.create_model("torchvision/vit_b_16", pretrained=True, img_size=96)
     with pytest.raises(ValueError, match="square"):
         explorer.create_model("torchvision/vit_b_16", img_size=(64, 96))
-    net = explorer.create_model("torchvision/vit_b_16", img_size=32, num_layers=2)
-    assert [m.shape[-2:] for m in net.forward_stages(photo((1, 3, 32, 32)))] == [(2, 2)] * 2
+    net = explorer.create_model("torchvision/vit_b_16", img_size=32)
+    assert [m.shape[-2:] for m in net.forward_stages(photo((1, 3, 32, 32)))] == [(2, 2)] * 12
 
 
 def test_torchvisions_resnet50_has_the_stages_everybody_knows():
