@@ -149,6 +149,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     splits = open_data(data, seed=recipe.seed)
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
+    if isinstance(model, nn.Module):
+        model = look_through(model)
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
         raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
                             "copy.deepcopy(model).")
@@ -213,8 +215,8 @@ def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrai
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=len(splits.classes), **extra)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if isinstance(model, nn.Module) and isinstance(inner := look_through(model), VisionModel):
-        return inner, device
+    if isinstance(model, VisionModel):
+        return model, device
     raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: explorer.wrap(module).")
 
 

@@ -372,7 +372,10 @@ def test_a_net_without_maps_learns(train, colours):
 def test_torchs_wrappers_are_looked_through_when_they_learn(colours):
     """case A10: the model inside learns; what is no model is told to be wrapped."""
     inner = small()
-    done = run(nn.DataParallel(inner), colours, train="head", epochs=1)
+    done = run(nn.DataParallel(inner), colours, train="head", epochs=200)
+    with pytest.raises(TrainingError, match="is teaching this model"):
+        run(nn.DataParallel(inner), colours, train="head", epochs=1)
+    done.stop()
     done.wait()
     assert done.model is inner
     judged = [explorer.evaluate(model, colours.val).top1 for model in (inner, nn.DataParallel(inner))]
