@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.inspection import draw
+from explorer.inspection.frame import covered, covered_box
 from explorer.inspection.look import (
     Look,
     as_model,
@@ -44,6 +45,8 @@ from explorer.inspection.perturb import (
 )
 from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.surgery import stages_in_words
+from explorer.models.watching import Turn, watching
 
 BINS = 64
 ROWS_SHOWN = 60  # of a table in a notebook
@@ -87,7 +90,7 @@ class Activations:
 
     def __getitem__(self, stage: str) -> StageActivations:
         if stage not in self.stages:
-            raise KeyError(f"{self.model_name} has no stage {stage!r}. Its stages: {', '.join(self.stages)}.")
+            raise KeyError(f"{self.model_name} has no stage {stage!r}. {stages_in_words(self.stages)}")
         return self.stages[stage]
 
     @property
@@ -267,25 +270,18 @@ def gradient_flow(
     layers = [(path, layer) for path, layer in model.named_modules() if _own_parameters(layer)]
     order: dict[str, int] = {}
 
-    def note(path: str):
-        def hook(*_: Any) -> None:
-            order.setdefault(path, len(order))
-        return hook
+    def note(turn: Turn, *_: Any) -> None:
+        order.setdefault(turn.path, len(order))
 
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
         # Stand-ins for the parameters: neither .grad nor requires_grad of the model's own is ever written.
         named = {n: p for n, p in model.named_parameters(remove_duplicate=False) if p.is_floating_point()}
         twins = {id(p): p.detach().requires_grad_() for p in named.values()}
         stand_ins = {name: twins[id(p)] for name, p in named.items()}
-        hooks = [layer.register_forward_pre_hook(note(path)) for path, layer in model.named_modules()]
-        try:
-            # A clone is an ordinary tensor, in whatever mode the Look was made.
-            tensor = before.input[None].to(**parameter_place(model)).clone()
-            with way_back(FLOW):
-                logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
-        finally:
-            for hook in hooks:
-                hook.remove()
+        # A clone is an ordinary tensor, in whatever mode the Look was made.
+        tensor = before.input[None].to(**parameter_place(model)).clone()
+        with way_back(FLOW), watching(dict(model.named_modules()), before=note):
+            logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
         loss = -logits.log_softmax(0)[index]
         if not loss.requires_grad:
             raise no_way_back(FLOW)
@@ -433,7 +429,7 @@ def top_photos(
     model = as_model(model)
     names = [one.name for one in model.stage_table]
     if stage not in names:
-        raise ValueError(f"{model_name(model)} has no stage {stage!r}. Its stages: {', '.join(names)}.")
+        raise ValueError(f"{model_name(model)} has no stage {stage!r}. {stages_in_words(names)}")
     depth = names.index(stage)
     channels = model.stage_table[depth].channels
     if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < channels:
@@ -467,7 +463,9 @@ def top_photos(
             place = int(one.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax())
             value = float(one.flatten()[place])
             if len(best) < count or (value, -index) > best[0][:2]:
-                box = _place_box(place, tuple(one.shape), crop_box(size, config), size)
+                stride = model.stage_table[depth].reduction
+                covers = covered(tuple(one.shape), tensors[0].shape[-2:], [stride])
+                box = _place_box(place, tuple(one.shape), covered_box(crop_box(size, config), covers), size)
                 name, file = collection.names[index], collection.files[index]
                 found = TopPhoto(name, file, value, box, size, thumbnail)
                 (heapq.heappush if len(best) < count else heapq.heapreplace)(best, (value, -index, found))

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import cams, draw, gradients, occlusion, rollout
-from explorer.inspection.frame import seen_box, to_photo_frame
+from explorer.inspection.frame import covered, seen_box, to_photo_frame
 from explorer.inspection.look import (
     Look,
     as_model,
@@ -43,6 +43,7 @@ from explorer.inspection.look import (
 from explorer.inspection.passes import OCCLUSION, Passes, Stopped, no_way_back
 from explorer.inspection.tail import Tail, default_stage, ordinary, walk
 from explorer.models.contract import VisionModel
+from explorer.models.surgery import stages_in_words
 
 #: Of a heat map of single pixels, so large a share is drawn in full; the few largest would hide all others.
 SHOWN_SHARE = 0.995
@@ -190,7 +191,9 @@ def explain(
     else:
         notes.append("Nothing here speaks for this class: the heat map is zero everywhere."
                      if chosen.needs_class else "The heat map is zero everywhere.")
-    in_photo = torch.from_numpy(to_photo_frame(heat.numpy(), photo.size, config)).clamp_(0, 1)
+    rows = [row for row in model.stage_table if not chosen.needs_stage or row.name == found.stage]
+    covers = covered(tuple(heat.shape), tuple(tensor.shape[-2:]), sorted({row.reduction for row in rows}))
+    in_photo = torch.from_numpy(to_photo_frame(heat.numpy(), photo.size, config, covers)).clamp_(0, 1)
     known = task.target if chosen.needs_class else None
     return Attribution(
         method=chosen.name, title=chosen.title, model_name=model_name(model), target=known,
@@ -608,7 +611,7 @@ def _check_stage(model: VisionModel, method: Method, stage: str) -> None:
     if stage not in names:
         near = difflib.get_close_matches(str(stage), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{model_name(model)} has no stage {stage!r}.{hint} Its stages: {', '.join(names)}.")
+        raise ValueError(f"{model_name(model)} has no stage {stage!r}.{hint} {stages_in_words(names)}")
 
 
 def _check_options(method: Method, options: dict[str, Any]) -> None:

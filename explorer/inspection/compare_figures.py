@@ -110,7 +110,8 @@ def agreement_figure(result: Comparison) -> Figure:
 
 def maps_figure(result: Comparison, *, stride: int | None = None, photo: str | int = 0, limit: int = CHANNELS) -> Figure:
     """The strongest channels of every model's deepest map at one stride."""
-    stride = stride if stride is not None else result.strides[-1]
+    if stride is None:
+        stride = max(result.strides, default=0)  # 0: `maps` says that there are none
     shown = [(name, found) for name, found in zip(result.names, result.maps(stride, photo)) if found is not None]
     pictures = [(f"{name}\n{stage}, {min(limit, len(found))} of {len(found)} channels", map_picture(found, limit))
                 for name, (stage, found) in shown]

@@ -164,6 +164,8 @@ class Comparison:
         Raises ValueError for a stride that no model has, or where the Looks were not kept.
         """
         self._needs_looks("Feature maps")
+        if not self.strides:
+            raise ValueError("None of these models has stages: none of their layers gives a map with places.")
         if stride not in self.strides:
             raise ValueError(f"No model has a map at stride {stride}. There are maps at {_listed(self.strides)}.")
         j = self._photo(photo)

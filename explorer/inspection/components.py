@@ -27,6 +27,7 @@ from torch import Tensor
 
 from explorer.inspection import draw
 from explorer.inspection.look import Look, percent, picture_html
+from explorer.models.surgery import stages_in_words
 
 PERCENTILES = (1, 99)  # of each component: the values that become no colour and full colour
 SIDE = 224             # about how many pixels the longer side of a picture has in a notebook
@@ -199,11 +200,13 @@ def _colours(scores: Tensor, finite: Tensor) -> np.ndarray:
 def _maps_of(one: Look | Any, stage: str | None) -> tuple[str, str, Tensor]:
     """(model, stage, maps [C, H, W] float32) of a Look or of maps."""
     if isinstance(one, Look):
+        if not one.stages:
+            raise ValueError(f"{one.model_name} has no stages, so there are no maps to colour places of.")
         if stage is None:
             spatial = [name for name, maps in one.stages.items() if maps[0].numel() > 1]
             stage = (spatial or list(one.stages))[-1]
         elif stage not in one.stages:
-            raise ValueError(f"{one.model_name} has no stage {stage!r}. Its stages: {', '.join(one.stages)}.")
+            raise ValueError(f"{one.model_name} has no stage {stage!r}. {stages_in_words(one.stages)}")
         return one.model_name, stage, one.stages[stage]
     shape = list(getattr(one, "shape", ()))
     if not isinstance(one, (Tensor, np.ndarray)) or len(shape) != 3 or 0 in shape:

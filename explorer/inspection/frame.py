@@ -6,7 +6,7 @@ that the square was, and is zero elsewhere: there the network saw nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,18 @@ from explorer.data.transforms import crop_box
 Box = tuple[float, float, float, float]  # left, top, right, bottom in the photo's pixels
 
 
-def to_photo_frame(values: np.ndarray, image_size: tuple[int, int], config: Mapping[str, Any]) -> np.ndarray:
+def to_photo_frame(
+    values: np.ndarray, image_size: tuple[int, int], config: Mapping[str, Any],
+    covers: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
     """Values over the network's input, float [h, w] of any size, as float32 [H, W] over the whole photo.
 
     image_size: (width, height) of the photo;  config: keyword arguments of `explorer.data.create_transform`
+    covers: how much of the input's height and width the values are of, from its top left corner (`covered`)
     Between the values it is interpolated linearly; where they are finer than the photo's pixels they are averaged.
     """
     width, height = image_size
-    left, top, right, bottom = crop_box(image_size, config)
+    left, top, right, bottom = covered_box(crop_box(image_size, config), covers)
     down = _stretch(values.shape[0], height, top, bottom)
     across = _stretch(values.shape[1], width, left, right)
     return (down @ values.astype(np.float32) @ across.T).astype(np.float32)
@@ -34,6 +38,25 @@ def seen_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> Box:
     width, height = image_size
     left, top, right, bottom = crop_box(image_size, config)
     return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+
+
+def covered(grid: tuple[int, int], photo: tuple[int, int], strides: Iterable[int]) -> tuple[float, float]:
+    """The shares of a network's input, in height and width, that a map of so many rows and columns is of.
+
+    photo: (height, width) of the input;  strides: those that the map may have, in input pixels
+    480 pixels hold 34 patches of 14, and the last 4 pixels are in none: 476 of 480. Layers that fill up the
+    border instead leave nothing out.
+    """
+    for stride in strides:
+        if tuple(side // stride for side in photo) == tuple(grid):
+            return grid[0] * stride / photo[0], grid[1] * stride / photo[1]
+    return 1.0, 1.0
+
+
+def covered_box(box: Box, covers: tuple[float, float]) -> Box:
+    """Of a box, the part that the covered shares of its height and width make, from its top left corner."""
+    left, top, right, bottom = box
+    return left, top, left + (right - left) * covers[1], top + (bottom - top) * covers[0]
 
 
 def _stretch(count: int, length: int, start: float, end: float) -> np.ndarray:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.inspection.passes import Passes
+from explorer.models.watching import Turn, watching
 
 #: What stands for "nothing there": a colour of the photo, 0..1, or None for the mean of the training photos.
 FILLS: dict[str, float | None] = {"grey": None, "black": 0.0, "white": 1.0}
@@ -61,16 +62,12 @@ def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
             "network such as resnet50 or vgg16."
         )
 
-    def keep_positive(_layer: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        if output.requires_grad:
+    def keep_positive(_turn: Turn, _layer: nn.Module, _inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor) and output.requires_grad:
             output.register_hook(lambda gradient: gradient.clamp_min(0))
 
-    hooks = [layer.register_forward_hook(keep_positive) for layer in layers]
-    try:
+    with watching({str(number): layer for number, layer in enumerate(layers)}, after=keep_positive):
         return saliency(passes, photo, target)
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def rectifiers(model: nn.Module) -> list[nn.Module]:

@@ -35,6 +35,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.outputs import Outputs, read_outputs
+from explorer.models.surgery import backbone, stages_in_words
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 
@@ -140,8 +141,7 @@ class Look:
     ) -> Image.Image:
         """The feature maps of one stage as one picture; the options are those of `draw.mosaic`."""
         if stage not in self.stages:
-            known = ", ".join(self.stages)
-            raise ValueError(f"{self.model_name} has no stage {stage!r}. Its stages: {known}.")
+            raise ValueError(f"{self.model_name} has no stage {stage!r}. {stages_in_words(self.stages)}")
         maps = self.stages[stage]
         return draw.mosaic(maps, sort=sort, scale=scale, colormap=colormap, limit=limit, cell=cell)
 
@@ -163,7 +163,7 @@ class Look:
         notes = notes_html(self.notes)
         facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
-        step = -(-len(names) // STAGES_SHOWN)
+        step = max(1, -(-len(names) // STAGES_SHOWN))  # a network without maps has no stages
         shown = names[::-1][::step][::-1]  # the last one always
         stages = "".join(_stage_html(name, self.stages[name]) for name in shown)
         if step > 1:
@@ -239,17 +239,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def as_model(model: VisionModel | str) -> VisionModel:
-    """The model itself, or a new one with trained weights by its name, ready to predict.
+    """The model itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
     Raises TypeError for anything else, ValueError for a model without weights or an unknown name.
     """
     if isinstance(model, str):
         return create_model(model, pretrained=True).eval()
-    if not isinstance(model, VisionModel):
+    if not isinstance(model, nn.Module):
         raise TypeError(
             f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
             f"not {type(model).__name__}."
         )
+    try:
+        model = backbone(model)
+    except TypeError as error:
+        raise TypeError(f"Expected a model made by explorer.create_model. {error}") from None
     if parameter_place(model)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from torch.utils.flop_counter import flop_registry
 from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
+from explorer.models.surgery import look_through
+from explorer.models.watching import Turn, watching
 
 # A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
 Shape = Any
@@ -45,6 +46,7 @@ class ModuleNode:
     trainable:    how many of them are not frozen
     output_shape: of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns
                   several tensors; None where it returned none, was never called, or nothing was measured
+    later_shapes: what its further calls gave, where that differs: one pooling may serve several depths
     flops:        floating-point operations of it and all modules below it for this input, 2 a multiply-add;
                   convolutions, matrix products and attention only. None where nothing was measured
     children:     the modules in it, in the order in which they were defined
@@ -68,6 +70,7 @@ class ModuleNode:
     share: float = 0.0
     measured_on: str = ""
     input_shape: tuple[int, ...] | None = None
+    later_shapes: tuple[Shape, ...] = ()
 
     def walk(self) -> Iterator[ModuleNode]:
         """This node and all below it, parents first."""
@@ -91,8 +94,9 @@ class ModuleNode:
 
     @property
     def shape_text(self) -> str:
-        """The output's shape in words, e.g. "1 × 64 × 56 × 56"; "" where there is none."""
-        return _shape_text(self.output_shape)
+        """The output's shape in words, e.g. "1 × 64 × 56 × 56"; behind "then" those of further calls."""
+        texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := _shape_text(shape))]
+        return ", then ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
 
     def rows(self) -> list[list]:
         """[name, parent's row, kind, params, trainable, shape, flops] a node; the top's parent is -1."""
@@ -171,6 +175,7 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
             model = create_model(model)
     if not isinstance(model, nn.Module):
         raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
+    model = look_through(model)
     if any(is_lazy(p) for p in model.parameters()):
         raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
     shape = _input_shape(model, input_size)
@@ -206,7 +211,7 @@ class _Measured:
     """What a forward pass showed, by the modules' paths."""
 
     device: str = ""
-    shapes: dict[str, Shape] = field(default_factory=dict)
+    shapes: dict[str, list[Shape]] = field(default_factory=dict)  # of all calls, each once
     calls: dict[str, int] = field(default_factory=dict)
     flops: dict[str, int] = field(default_factory=dict)  # each module's own
 
@@ -275,31 +280,22 @@ def _watched(model: nn.Module, measured: _Measured) -> Iterator[list[str]]:
     for path, module in model.named_modules(remove_duplicate=False):
         places.setdefault(module, []).append(path)
     active: list[str] = []
-    thread = threading.get_ident()  # another thread may use the same modules
 
-    def enter(module: nn.Module, args: Any) -> None:
-        if threading.get_ident() == thread:
-            paths = places[module]
-            # A module that is shared stands in several places: it is the one below the module that calls it.
-            here = [p for p in paths[1:] if active and p.rpartition(".")[0] == active[-1]]
-            active.append(here[0] if here and paths[0].rpartition(".")[0] != active[-1] else paths[0])
+    def enter(_turn: Turn, module: nn.Module, *_: Any) -> None:
+        paths = places[module]
+        # A module that is shared stands in several places: it is the one below the module that calls it.
+        here = [p for p in paths[1:] if active and p.rpartition(".")[0] == active[-1]]
+        active.append(here[0] if here and paths[0].rpartition(".")[0] != active[-1] else paths[0])
 
-    def leave(module: nn.Module, args: Any, output: Any) -> None:
-        if threading.get_ident() == thread:
-            path = active.pop()
-            measured.calls[path] = measured.calls.get(path, 0) + 1
-            measured.shapes.setdefault(path, _shape_of(output))
+    def leave(_turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
+        path = active.pop()
+        measured.calls[path] = measured.calls.get(path, 0) + 1
+        shapes, shape = measured.shapes.setdefault(path, []), _shape_of(output)
+        if shape not in shapes:
+            shapes.append(shape)
 
-    handles = []
-    try:
-        for module in places:
-            handles.append(module.register_forward_pre_hook(enter))
-            # also after an error, which the model may catch: the stack has to stay right
-            handles.append(module.register_forward_hook(leave, always_call=True))
+    with watching({paths[0]: module for module, paths in places.items()}, before=enter, after=leave):
         yield active
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 _aten = torch.ops.aten
@@ -360,7 +356,8 @@ def _build(
             node, below = _build(child, f"{path}.{child_name}" if path else child_name, child_name, measured)
             children.append(node)
             parameters |= below  # by identity: shared ones count once
-    shape, calls = measured.shapes.get(path), measured.calls.get(path, 0)
+    shapes, calls = measured.shapes.get(path, []), measured.calls.get(path, 0)
+    shape = shapes[0] if shapes else None
     if not calls and children and type(module) is nn.Sequential:
         shape = children[-1].output_shape  # some models walk through the layers of a Sequential themselves
     own = measured.flops.get(path, 0) if measured.device else None
@@ -369,6 +366,7 @@ def _build(
         path=path, name=name, kind=type(module).__name__, params=sum(n for n, _ in parameters.values()),
         trainable=sum(n for n, trains in parameters.values() if trains), output_shape=shape, flops=flops,
         children=children, own_flops=own, calls=calls, measured_on=measured.device,
+        later_shapes=tuple(shapes[1:]),
     )
     return node, parameters
 

@@ -83,14 +83,18 @@ def attention_of(
     if head is not None and not -heads <= head < heads:
         raise IndexError(f"{layer.path} has {heads} heads; got head {head}: use 0 to {heads - 1}, or None for their mean.")
     weights = layer.weights.mean(1) if head is None else layer.weights[:, head]  # [windows, N, N]
+    if not has_places(layer):
+        others = [number for number, other in enumerate(layers) if has_places(other)]
+        instead = f"take block {others[-1]}" if others else 'no block does; method="gradcam" shows a map'
+        raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: {instead}.")
     if layer.windows > 1:
         if query is not None:
             raise ValueError("A query place is for attention among all places; this layer's stays in windows.")
         return _from_windows(layer, weights)
-    if layer.grid is None or layer.grid[0] * layer.grid[1] + layer.prefix != weights.shape[-1]:
-        raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: take another block.")
     rows = weights[0][:, layer.prefix:]  # [N, places]
     if query is not None:
+        if weights.shape[-2] != weights.shape[-1]:
+            raise ValueError(f"In {layer.path} not every place asks, so none can be picked as query.")
         row, column = query
         if not (0 <= row < layer.grid[0] and 0 <= column < layer.grid[1]):
             raise IndexError(f"The grid has {layer.grid[0]} rows and {layer.grid[1]} columns; there is no place {query}.")
@@ -100,14 +104,27 @@ def attention_of(
     return found.unflatten(0, layer.grid)
 
 
+def has_places(layer: AttentionMap) -> bool:
+    """Whether it is known where in the photo the tokens are that a layer takes from."""
+    tokens = layer.weights.shape[-1]
+    if layer.windows == 1:
+        return layer.grid is not None and layer.grid[0] * layer.grid[1] + layer.prefix == tokens
+    size, padded = _window_and_map(layer)
+    whole = size and padded and padded[0] % size[0] == 0 and padded[1] % size[1] == 0
+    return bool(whole and not layer.strided and layer.windows * size[0] * size[1] == padded[0] * padded[1]
+                and tokens == size[0] * size[1])
+
+
+def _window_and_map(layer: AttentionMap) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Rows and columns of a window, and of the map filled up to whole windows; None where unknown."""
+    facts = layer.window or {}
+    return facts.get("size"), facts.get("padded_size", facts.get("map_size"))
+
+
 def _from_windows(layer: AttentionMap, weights: Tensor) -> Tensor:
     """The mean that each place's window takes from it, [windows, N, N] put together to the map [rows, columns]."""
     facts = layer.window or {}
-    size, padded = facts.get("size"), facts.get("padded_size", facts.get("map_size"))
-    whole = size and padded and padded[0] % size[0] == 0 and padded[1] % size[1] == 0
-    if not whole or layer.strided or layer.windows * size[0] * size[1] != padded[0] * padded[1] \
-            or weights.shape[-1] != size[0] * size[1]:
-        raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: take another block.")
+    size, padded = _window_and_map(layer)
     down, across = padded[0] // size[0], padded[1] // size[1]
     taken = weights.mean(1).unflatten(1, size).unflatten(0, (down, across))  # [down, across, h, w]
     taken = taken.permute(0, 2, 1, 3).reshape(padded)

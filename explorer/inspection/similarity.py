@@ -223,6 +223,10 @@ def compare_stages(
     started = time.perf_counter()
     models = [as_model(model_a)]
     models.append(models[0] if model_b is model_a else as_model(model_b))
+    for model in models:
+        if not model.stage_table:
+            raise ValueError(f"{model_name(model)} has no stages whose maps could be compared. Its vectors "
+                             "can be: explorer.cka(a.vectors, b.vectors) for a and b from explorer.embed.")
     photos = collect(photos)
     count = min(len(photos), limit or len(photos))
     places = [number * len(photos) // count for number in range(count)]

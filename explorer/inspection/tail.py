@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.surgery import photo_size, stage_modules
+from explorer.models.watching import Turn, watching
 
 #: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't tell of.
 _sizes: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
@@ -104,12 +105,11 @@ def _walk_with_tail(
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tail | None]:
     row = next(row for row in model.stage_table if row.name == stage)
     with torch.inference_mode(False), torch.no_grad():
-        watch = _Watch(model, row) if at_module or stage_modules(model)[0] is not model else None
-        try:
+        network, _ = stage_modules(model)
+        watch = _Watch(row) if at_module or network is not model else None
+        parts = {row.module: network.get_submodule(row.module)} if watch is not None else {}
+        with watching(parts, after=watch):
             maps, embedding, logits, notes = _walk(model, photo, stage, only, watch)
-        finally:
-            if watch is not None:
-                watch.hook.remove()
     if watch is not None and watch.leaf is not None:
         as_map = _layout(tuple(watch.leaf.shape), maps[stage].shape)
         notes = (watch.leaf, as_map) if as_map is not None else None
@@ -180,15 +180,14 @@ def begin_notes(found: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]] | No
 
 
 class _Watch:
-    """Adds zeros to what one module gives, as a hook, and switches autograd's notes on from there."""
+    """Adds zeros to what one call of a stage's module gives, and switches autograd's notes on from there."""
 
-    def __init__(self, model: VisionModel, row: Stage):
-        network, _ = stage_modules(model)
+    def __init__(self, row: Stage):
+        self.row = row
         self.leaf: Tensor | None = None
-        self.hook = network.get_submodule(row.module).register_forward_hook(self)
 
-    def __call__(self, _module: nn.Module, _inputs: tuple, output: Any) -> Any:
-        if not isinstance(output, Tensor) or not output.is_floating_point():
+    def __call__(self, turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> Any:
+        if turn.call != self.row.call or not isinstance(output, Tensor) or not output.is_floating_point():
             return None
         torch.set_grad_enabled(True)
         self.leaf = torch.zeros_like(output, requires_grad=True)

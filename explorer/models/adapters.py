@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +29,8 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
 from explorer.models.fitting import choose, usual_table
 from explorer.models.outputs import check_kind, check_labels
+from explorer.models.surgery import look_through, photo_size
+from explorer.models.watching import Turn, watching
 from explorer.models.weights import (
     Checkpoint,
     LoadReport,
@@ -65,27 +71,43 @@ def wrap(
                 the first of 96, 64, 32, 28 pixels that it can run on
     mean, std:  of the normalisation it was trained with, for pixels in 0..1; by default ImageNet's, 0.5 for grey
 
+    torch's own wrappers (DataParallel, torch.compile's, AveragedModel) are looked through. Of a module whose
+    body is one of explorer's models, photos are prepared as that body's are; one that normalises them itself
+    gets them as they are.
+
     The module itself is kept in `.module` and not copied: training the wrapped model trains it. A softmax or sigmoid at
     its end is left out here, so that scores are logits as everywhere; `.module` still has it. Of "numbers" nothing is.
-    A model that already keeps the contract is given back as it is; one that is told more of its labels or outputs, with
-    these in its config. Raises TypeError for what is no module, ValueError where it can't be run, gives no scores, or gives
-    other scores than `labels` or `outputs` say.
+    A model that already keeps the contract is given back as it is; one that is told more of its photos,
+    labels or outputs, with these in its config. Raises TypeError for what is no module, size, row of numbers or
+    name; ValueError for those that can't be, and where the module can't be run, gives no scores, or others than
+    `labels` or `outputs` say.
     """
     check_kind(outputs)
-    if isinstance(module, VisionModel):
-        return _told(module, labels, outputs)
     if not isinstance(module, nn.Module):
         raise TypeError(f"wrap takes a torch.nn.Module, not {type(module).__name__}.")
-    size, watched = _first_run(module, input_size)
-    in_chans = size[0]
-    grey = in_chans != 3
-    config = ModelConfig(
-        architecture=name or type(module).__name__, input_size=size, fixed_input_size=True, crop_pct=1.0,
-        mean=tuple(mean) if mean is not None else (0.5,) * in_chans if grey else ModelConfig().mean,
-        std=tuple(std) if std is not None else (0.5,) * in_chans if grey else ModelConfig().std,
+    if not isinstance(name, str):
+        raise TypeError(f"name is {short(name)}: expected what to call the module, a text.")
+    module = look_through(module)
+    if isinstance(module, VisionModel):
+        module.notice_head()
+        prepare_anew(module, input_size, mean, std, name)
+        return _told(module, labels, outputs)
+    body = body_of(module)
+    size, watched = _first_run(module, size_given(input_size, module), body)
+    prepared = preparation(module, body, size)
+    config = prepared.with_(
+        architecture=name or type(module).__name__, input_size=size, fixed_input_size=True,
+        mean=channel_numbers("mean", mean, size[0]) if mean is not None else prepared.mean,
+        std=channel_numbers("std", std, size[0]) if std is not None else prepared.std,
         outputs=_kind_of(watched, outputs), labels=(), num_classes=watched.scores,
     )
-    return _told(WrappedModel(module, watched, config), labels, config.outputs)
+    model = WrappedModel(module, watched, config)
+    if body is not None and body.num_classes and model.get_classifier() is body.get_classifier():
+        body.notice_head()
+        model.load_report = body.load_report  # the scores are the body's own
+        kind = config.outputs or body.config.outputs
+        model.config = model.config.with_(labels=body.config.labels, outputs=kind)
+    return _told(model, labels, model.config.outputs)
 
 
 def _kind_of(watched: Watched, outputs: str | None) -> str:
@@ -112,38 +134,177 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
     return model
 
 
+# --- what it was given --------------------------------------------------------------------------------------
+
+SIDES = (224, 96, 64, 32, 28)  # tried one after another where nobody says
+MOST_NUMBERS = 2**26  # in a photo: 256 MB of memory
+
+
+def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | None:
+    """`input_size` as (C, H, W), None as it is.
+
+    Raises TypeError for what are no whole numbers, ValueError for impossible ones.
+    """
+    if input_size is None:
+        return None
+    expected = "give (channels, height, width), or one side in pixels"
+    one_side = isinstance(input_size, Integral)
+    if not one_side and (isinstance(input_size, (str, bytes)) or not isinstance(input_size, Iterable)):
+        raise TypeError(f"input_size is {short(input_size)}: {expected}.")
+    sizes = [in_channels(module), input_size, input_size] if one_side else list(islice(input_size, 4))
+    if any(isinstance(n, bool) or not isinstance(n, Integral) for n in sizes):
+        raise TypeError(f"input_size is {short(input_size)}: {expected}, as whole numbers.")
+    if len(sizes) != 3:
+        raise ValueError(f"input_size is {short(input_size)}: {expected}.")
+    if min(sizes) < 1 or math.prod(map(int, sizes)) > MOST_NUMBERS:
+        raise ValueError(f"input_size is {short(input_size)}: {expected}, each from 1 and all together at "
+                         f"most {MOST_NUMBERS:,} numbers.")
+    return tuple(map(int, sizes))
+
+
+def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name: str) -> None:
+    """Let a model of explorer prepare photos as it is told. Its name stays: it is what it is built again by.
+
+    Raises ValueError for a size that it is not built for, or another name.
+    """
+    config = model.config
+    called = config.name or type(model).__name__
+    if name not in ("", config.architecture, config.name):
+        raise ValueError(f"{called} is a model of explorer and has a name: leave name= away.")
+    changes: dict[str, Any] = {}
+    if input_size is not None:
+        channels, *sides = size_given(input_size, model)
+        built_for = photo_size(model)
+        if channels != model.in_chans or model.fixed_image_size and tuple(sides) != built_for[1:]:
+            size = " x ".join(map(str, built_for))
+            raise ValueError(f"{called} is built for photos of {size}; input_size is {short(input_size)}. "
+                             "Create it with img_size= or in_chans=.")
+        changes |= {"input_size": (channels, *sides), "test_input_size": None}
+    for what, values in (("mean", mean), ("std", std)):
+        if values is not None:
+            changes[what] = channel_numbers(what, values, model.in_chans)
+    told = config.with_(**changes)
+    if isinstance(model, WrappedModel) and told.input_size != config.input_size:
+        with running_at(told):
+            watch(model.module, told.input_size)
+        model.config = told
+        model.watch_again()
+    elif changes:
+        model.config = told
+
+
+def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
+    """A mean or std as one finite number a channel, a std above 0; TypeError or ValueError for others."""
+    expected = f"expected {channels} number{'s' * (channels != 1)}, one a channel, for pixels in 0..1"
+    numbers = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
+    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
+        raise TypeError(f"{what} is {short(values)}: {expected}.")
+    numbers = list(islice(numbers, channels + 1))
+    if any(isinstance(n, bool) or not isinstance(n, Real) for n in numbers):
+        raise TypeError(f"{what} is {short(values)}: {expected}.")
+    if len(numbers) != channels or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{what} is {short(values)}: {expected}.")
+    if what == "std" and min(numbers) <= 0:
+        raise ValueError(f"std is {short(values)}: pixels are divided by it, so give numbers above 0.")
+    return tuple(map(float, numbers))
+
+
+def short(value: Any) -> str:
+    """A wrong value in an error sentence."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def in_channels(module: nn.Module) -> int:
+    """How many channels a photo has for a module: what its first convolution reads, or else 3."""
+    return next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+
+
+def body_of(module: nn.Module) -> VisionModel | None:
+    """The model of explorer's that is a part of a module and knows how photos are prepared, or None.
+
+    Raises ValueError for two that want photos prepared in two ways.
+    """
+    bodies = [part for part in module.modules() if isinstance(part, VisionModel)]
+    inside = {part for body in bodies for part in body.modules() if part is not body}
+    outer = [body for body in bodies if body not in inside]
+    if len({as_prepared(body.config) for body in outer}) > 1:
+        raise ValueError(
+            f"This {type(module).__name__} holds {len(outer)} models that see photos in different ways "
+            "(size, crop, mean or std), so no one way to prepare them is right. Take the models one by one."
+        )
+    return outer[0] if outer else None
+
+
+def as_prepared(config: ModelConfig) -> ModelConfig:
+    """A configuration with nothing in it but how photos are prepared."""
+    return ModelConfig(input_size=config.input_size, interpolation=config.interpolation, mean=config.mean,
+                       std=config.std, crop_pct=config.crop_pct, crop_mode=config.crop_mode)
+
+
+def preparation(module: nn.Module, body: VisionModel | None, size: tuple[int, int, int]) -> ModelConfig:
+    """How photos are prepared for a module: as its body's are, but for what the module does to them itself.
+
+    Without such a body the whole photo is resized, and normalised as for ImageNet; with 0.5 if not in colour.
+    """
+    usual = ModelConfig(crop_pct=1.0)
+    if size[0] != 3:
+        usual = usual.with_(mean=(0.5,) * size[0], std=(0.5,) * size[0])
+    if body is None:
+        return usual
+    config = as_prepared(body.config)
+    if len(config.mean) != size[0]:
+        return config.with_(mean=usual.mean, std=usual.std)
+    photo, reached = noise(size).to(**parameter_place(module)), []
+
+    def keep_first(_turn: Turn, _part: nn.Module, inputs: tuple, _options: dict) -> None:
+        if not reached and inputs and isinstance(inputs[0], Tensor):
+            reached.append(inputs[0].clone())
+
+    with evaluation(module), torch.no_grad(), watching(dict(body.named_modules()), before=keep_first):
+        module(photo)
+    mean, std = (torch.tensor(numbers).to(photo)[:, None, None] for numbers in (config.mean, config.std))
+    if not reached or reached[0].shape != photo.shape:
+        return config
+    if torch.allclose(reached[0], (photo - mean) / std, rtol=1e-2, atol=1e-2):
+        return config.with_(mean=(0.0,) * size[0], std=(1.0,) * size[0])  # the module normalises them
+    return config
+
+
 # --- watching a module run ----------------------------------------------------------------------------------
 
 
 class Call(NamedTuple):
-    """One module's turn: its path and class, and the shapes of what went in and came out (batch left out)."""
+    """One module's turn: its class, and the shapes of what went in and came out (batch left out)."""
 
-    path: str
+    turn: Turn
     kind: type
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
 
+    @property
+    def path(self) -> str:
+        return self.turn.path
+
 
 class Watched(NamedTuple):
-    """What one run showed."""
+    """What one run showed; `larger`: of one on a photo larger by GROWTH pixels, as far as it came, if any."""
 
     calls: list[Call]
     input_size: tuple[int, int, int]
     scores: int  # K of the result [B, K]
+    larger: dict[Turn, Call] = {}
     ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", "sigmoid", or "other"
 
 
-def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
+def _first_run(
+    module: nn.Module, input_size: tuple[int, int, int] | None, body: VisionModel | None
+) -> tuple[tuple[int, int, int], Watched]:
     """The input size that works, and what happened."""
-    in_chans = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
-    if input_size is None:
-        sizes = [(in_chans, side, side) for side in (224, 96, 64, 32, 28)]
-    elif isinstance(input_size, int):
-        sizes = [(in_chans, input_size, input_size)]
-    else:
-        sizes = [tuple(int(n) for n in input_size)]
-        if len(sizes[0]) != 3:
-            raise ValueError(f"input_size is {tuple(input_size)}: give (channels, height, width), or one side in pixels.")
+    sizes = [photo_size(body)] if body is not None else []
+    sizes += [(in_channels(module), side, side) for side in SIDES]
+    if input_size is not None:
+        sizes = [input_size]
     problem: Exception | None = None
     for size in sizes:
         try:
@@ -161,33 +322,52 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
 
     Raises ValueError where the result is not one row of scores for each photo.
     """
-    calls: list[Call] = []
-    linear: list[Tensor] = []  # what the last linear layer gave
-
-    def note(path: str):
-        def hook(part: nn.Module, inputs: tuple, output: Any) -> None:
-            if isinstance(part, nn.Linear):
-                linear[:] = [output.clone()]  # the next step may work in place
-            if isinstance(output, Tensor):
-                given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
-                calls.append(Call(path, type(part), tuple(given), tuple(output.shape[1:])))
-        return hook
-
-    hooks = [m.register_forward_hook(note(path)) for path, m in module.named_modules() if path]
-    noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
-    try:
-        with evaluation(module), torch.no_grad():
-            result = module(noise.to(**parameter_place(module)))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    calls, linear, result = record(module, input_size)
     if not isinstance(result, Tensor) or result.ndim != 2:
         found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
         raise ValueError(
             f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
             "Add a pooling and a linear layer, or wrap the classifying part."
         )
-    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "")
+    photo, larger = input_size[1:], []
+    maps = [sides_of(call, photo) for call in calls if map_layout(call.shape_out, photo)]
+    if any(side % part for sides in maps for side, part in zip(photo, sides)):  # no padding: see `stride_of`
+        larger, _, _ = record(module, (input_size[0], *(side + GROWTH for side in photo)), to_the_end=False)
+    return Watched(calls, input_size, result.shape[1], {call.turn: call for call in larger},
+                   ending_of(result, linear[0]) if linear else "")
+
+
+def record(
+    module: nn.Module, input_size: tuple[int, int, int], *, to_the_end: bool = True
+) -> tuple[list[Call], list[Tensor], Any]:
+    """(what ran, what the last linear layer gave, the result) for a photo of noise, in evaluation mode.
+
+    to_the_end: whether a layer that does not fit the photo is an error, or ends the run without a result
+    """
+    calls: list[Call] = []
+    linear: list[Tensor] = []
+
+    def note(turn: Turn, part: nn.Module, inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor):
+            if isinstance(part, nn.Linear):
+                linear[:] = [output.clone()]  # the next step may work in place
+            given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
+            calls.append(Call(turn, type(part), tuple(given), tuple(output.shape[1:])))
+
+    parts = {path: part for path, part in module.named_modules() if path}
+    result = None
+    with evaluation(module), torch.no_grad(), watching(parts, after=note):
+        try:
+            result = module(noise(input_size).to(**parameter_place(module)))
+        except Exception:  # anybody's code; a first linear layer, or a check of the photo's size
+            if to_the_end:
+                raise
+    return calls, linear, result
+
+
+def noise(size: tuple[int, int, int]) -> Tensor:
+    """A photo [1, C, H, W] of noise, the same each time."""
+    return torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
 
 
 def ending_of(result: Tensor, linear: Tensor) -> str:
@@ -207,42 +387,83 @@ def ending_of(result: Tensor, linear: Tensor) -> str:
                  if any(torch.allclose(result, one, rtol=1e-2, atol=1e-6) for one in ways)), "other")
 
 
-def map_layout(shape: tuple[int, ...]) -> str:
+class Layout(NamedTuple):
+    """How a stage's output lies in memory: "NCHW", "NHWC", or "NLC": tokens, `prefix` before the `grid`."""
+
+    order: str
+    grid: tuple[int, int] = (1, 1)
+    prefix: int = 0
+
+
+def map_layout(shape: tuple[int, ...], photo: tuple[int, int]) -> str:
     """"NCHW" or "NHWC" for the shape of a map without its batch, "" for what is no map with more than one place.
 
-    The run is on a square photo: the two equal numbers are height and width.
+    photo: (height, width) of the run. Rows and columns are the two numbers that are to each other as those.
     """
     if len(shape) != 3:
         return ""
-    if shape[1] == shape[2] and shape[1] > 1:
-        return "NCHW"
-    return "NHWC" if shape[0] == shape[1] and shape[0] > 1 else ""
+    for order, (rows, columns) in (("NCHW", shape[1:]), ("NHWC", shape[:2])):
+        if max(rows, columns) > 1 and has_form(rows, columns, photo):
+            return order
+    return ""
 
 
-def find_stages(watched: Watched) -> tuple[list[Stage], list[str]]:
+def has_form(rows: int, columns: int, photo: tuple[int, int]) -> bool:
+    """Whether a grid is as high to wide as the photo: exactly for a square one, else to within a row."""
+    if photo[0] == photo[1] or not rows or not columns:
+        return rows == columns > 0
+    down, across = photo[0] / rows, photo[1] / columns
+    return abs(down - across) * min(rows, columns) <= max(down, across)
+
+
+def find_stages(watched: Watched) -> tuple[list[Stage], list[Layout]]:
     """(stages, the layout of each one's map).
 
-    A stage is what the outermost module gives just before the map shrinks, and at the very end. A transformer's map
-    never shrinks: there every block is a stage.
+    A stage is what the outermost module gives just before the map shrinks, and at the very end; a module that
+    runs several times gives a stage a call. A transformer's map never shrinks: there every block is a stage.
     """
-    side_in = max(watched.input_size[1:])
-    found: list[tuple[Stage, str, int]] = []
+    photo = watched.input_size[1:]
+    found: list[tuple[Stage, Layout, int]] = []
     for call in watched.calls:
-        layout = map_layout(call.shape_out)
+        layout = map_layout(call.shape_out, photo)
         if not layout:
             continue
         # [C, H, W] or [H, W, C]
-        channels, side = call.shape_out[0 if layout == "NCHW" else 2], call.shape_out[1]
+        channels, side = call.shape_out[0 if layout == "NCHW" else 2], max(sides_of(call, photo))
         if found and side > found[-1][2]:
             continue  # a map that grows again is no further stage of a backbone
         if found and side == found[-1][2]:
             if call.path.count(".") > found[-1][0].module.count("."):
                 continue  # the first layers inside the next stage, before that one shrinks the map
             found.pop()
-        found.append((Stage(call.path, call.path, channels, reduction(side_in, side)), layout, side))
+        found.append((stage_of(call, channels, stride_of(call, watched)), Layout(layout), side))
     if len(found) < 2 and (blocks := find_blocks(watched)):
-        return blocks, ["NLC"] * len(blocks)
+        return blocks
     return [stage for stage, _, _ in found], [layout for _, layout, _ in found]
+
+
+def stage_of(call: Call, channels: int, reduction: int) -> Stage:
+    return Stage(call.turn.name, call.path, channels, reduction, call.turn.call)
+
+
+def sides_of(call: Call, photo: tuple[int, int]) -> tuple[int, ...]:
+    """Rows and columns of the map that a call gave."""
+    return call.shape_out[1:] if map_layout(call.shape_out, photo) == "NCHW" else call.shape_out[:2]
+
+
+#: By how many pixels a photo is made larger to see how many places a map gains; strides are divisors of it.
+GROWTH = 96
+
+
+def stride_of(call: Call, watched: Watched) -> int:
+    """The total stride of a map: how much larger a photo must be for one place more, where that was tried."""
+    photo = watched.input_size[1:]
+    side, other = max(sides_of(call, photo)), watched.larger.get(call.turn)
+    if other is not None and map_layout(other.shape_out, tuple(n + GROWTH for n in photo)):
+        gained = max(sides_of(other, tuple(n + GROWTH for n in photo))) - side
+        if gained > 0 and GROWTH % gained == 0:
+            return GROWTH // gained
+    return reduction(max(photo), side)
 
 
 def reduction(side_in: int, side: int) -> int:
@@ -255,27 +476,71 @@ def is_pyramid(stages: Sequence[Stage]) -> bool:
     return bool(stages) and len({stage.reduction for stage in stages}) == len(stages)
 
 
-def find_blocks(watched: Watched) -> list[Stage]:
-    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many tokens."""
+def find_blocks(watched: Watched) -> tuple[list[Stage], list[Layout]] | None:
+    """The blocks of a transformer: the longest row of equal modules that turn tokens [N, C] into as many.
+
+    Not a row inside of such modules: two dropouts in a block that runs twelve times are no layers.
+    """
     rows: dict[tuple, list[Call]] = {}
     for call in watched.calls:
         if len(call.shape_out) == 2 and call.shape_in == call.shape_out and call.shape_out[0] > 3:
             rows.setdefault((call.path.rpartition(".")[0], call.kind, call.shape_out), []).append(call)
-    blocks = max(rows.values(), key=len, default=[])
-    if len(blocks) < 2:
-        return []
+    rows = {key: calls for key, calls in rows.items() if len(calls) > 1}
+    inside = tuple(f"{call.path}." for calls in rows.values() for call in calls)
+    outer = [calls for (parent, *_), calls in rows.items() if not f"{parent}.".startswith(inside)]
+    blocks = max(outer, key=len, default=[])
+    if not blocks:
+        return None
     tokens, channels = blocks[0].shape_out
-    stride = reduction(max(watched.input_size[1:]), math.isqrt(tokens))
-    return [Stage(call.path, call.path, channels, stride) for call in blocks]
+    photo = watched.input_size[1:]
+    grid = find_grid(watched.calls[:watched.calls.index(blocks[0])], tokens, photo)
+    if grid is None:
+        return None
+    layout = Layout("NLC", grid, tokens - grid[0] * grid[1])
+    return [stage_of(call, channels, patch_side(photo, grid)) for call in blocks], [layout] * len(blocks)
 
 
-def to_map(output: Tensor, layout: str) -> Tensor:
-    """A copy of a stage's output as a map [B, C, H, W]; of tokens the last square number are the patches."""
-    if layout == "NHWC":
+def find_grid(before: Sequence[Call], tokens: int, photo: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of patches among so many tokens: of the map that became them, or else by their number.
+
+    before: what ran in front of the blocks. Of tokens the last ones are the patches.
+    """
+    maps = [call for call in before if map_layout(call.shape_out, photo)]
+    grids = [sides_of(call, photo) for call in maps]
+    fitting = [grid for grid in grids if tokens / 2 <= grid[0] * grid[1] <= tokens]
+    if fitting:
+        return max(fitting, key=math.prod)
+    for patches in range(tokens, tokens // 2, -1):
+        rows = max(1, round(math.sqrt(patches * photo[0] / photo[1])))
+        if patches % rows == 0 and has_form(rows, patches // rows, photo):
+            return rows, patches // rows
+    return None
+
+
+def patch_side(photo: tuple[int, int], grid: tuple[int, int]) -> int:
+    """The side of the patches of which a photo holds so many rows and columns, and perhaps a rest."""
+    sides = range(1, max(photo) + 1)
+    fitting = [side for side in sides if (photo[0] // side, photo[1] // side) == tuple(grid)]
+    if not fitting:
+        return reduction(max(photo), max(grid))
+    whole = [side for side in fitting if photo[0] % side == photo[1] % side == 0]
+    usual = [side for side in fitting if side & (side - 1) == 0]  # a power of two
+    return (whole or usual or fitting)[-1]
+
+
+def to_map(output: Tensor, layout: Layout) -> Tensor | None:
+    """A copy of a stage's output as a map [B, C, H, W], of tokens the last ones. None for what is no map."""
+    if output.ndim != (3 if layout.order == "NLC" else 4):
+        return None
+    if layout.order == "NHWC":
         output = output.permute(0, 3, 1, 2)
-    elif layout == "NLC":
-        side = math.isqrt(output.shape[1])
-        output = output[:, -side * side:].transpose(1, 2).unflatten(2, (side, side))
+    elif layout.order == "NLC":
+        patches, grid = output.shape[1] - layout.prefix, layout.grid
+        if patches != grid[0] * grid[1]:  # a photo of another size: of tokens alone only a square is known
+            grid = (math.isqrt(max(0, patches)),) * 2
+        if patches < 1 or grid[0] * grid[1] != patches:
+            return None
+        output = output[:, layout.prefix:].transpose(1, 2).unflatten(2, grid)
     return output.clone()  # the next layer may work in place
 
 
@@ -315,37 +580,48 @@ class WrappedModel(VisionModel):
         if self._ending not in ("softmax", "sigmoid"):
             return self.module(x)
         scores: list[Tensor] = []
-        hook = self.get_classifier().register_forward_hook(lambda _module, _inputs, output: scores.append(output.clone()))
-        try:
+
+        def keep(_turn: Turn, _head: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            scores.append(output.clone())
+
+        with watching({"": self.get_classifier()}, after=keep):
             self.module(x)
-        finally:
-            hook.remove()
+        if not scores:
+            raise self._goes_another_way(self.classifier_path)
         return scores[-1]
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
-        kept: dict[str, Tensor] = {}
+        kept: dict[str, Tensor | None] = {}
+        vectors: list[Tensor] = []
+        layouts = {stage.name: layout for stage, layout in zip(self.stages, self._layouts)}
+        parts = {stage.module: self.module.get_submodule(stage.module) for stage in self.stages}
+        head = self.get_classifier() if self.classifier_path and self._ending != "other" else None
 
-        def keep_map(path: str, layout: str):
-            def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-                kept[path] = to_map(output, layout)
-            return hook
+        def keep_vector(_turn: Turn, _head: nn.Module, inputs: tuple, options: dict) -> None:
+            vectors.extend([*inputs, *options.values()][:1])
 
-        hooks = [
-            self.module.get_submodule(stage.module).register_forward_hook(keep_map(stage.name, layout))
-            for stage, layout in zip(self.stages, self._layouts)
-        ]
-        if self.classifier_path and self._ending != "other":
-            hooks.append(self.get_classifier().register_forward_pre_hook(
-                lambda _module, inputs: kept.__setitem__("", inputs[0])))
-        try:
+        def keep_map(turn: Turn, _part: nn.Module, _inputs: tuple, output: Any) -> None:
+            if turn.name in layouts and isinstance(output, Tensor):
+                kept[turn.name] = to_map(output, layouts[turn.name])
+
+        heads = {"": head} if head is not None else {}
+        with watching(heads, before=keep_vector), watching(parts, after=keep_map):
             scores = self.module(x)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        if head is not None and not vectors:
+            raise self._goes_another_way(self.classifier_path)
         for stage in self.stages:
+            if kept.get(stage.name) is None:
+                raise self._goes_another_way(stage.name)
             yield kept[stage.name]
-        return kept.get("", scores)
+        return vectors[-1] if vectors else scores
+
+    def _goes_another_way(self, missing: str) -> ValueError:
+        return ValueError(
+            f"{self.config.architecture} did not come by {missing!r} with these photos as it did when it was "
+            "wrapped: it takes another way, or its maps have another form. Features, heat maps and training "
+            "need a module that does the same with every photo: wrap the part of it that does."
+        )
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """x: the vector [B, D] in front of the last layer, as `forward_features` gives it.
@@ -604,11 +880,15 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
         near = difflib.get_close_matches(architecture, known, n=3)
         hint = f" Did you mean {' or '.join(repr(f'torchvision/{n}') for n in near)}?" if near else ""
         raise ValueError(f"torchvision has no classifier {architecture!r}.{hint}")
+    size = photo_sides(options.pop("img_size", None))
     published = models.get_model_weights(architecture)
     if tag and tag not in published.__members__:
         raise ValueError(f"Unknown tag {tag!r} of torchvision/{architecture}. Known: {', '.join(published.__members__)}.")
     entry = published[tag] if tag else published.DEFAULT
     config = _torchvision_config(architecture, entry)
+    if size is not None and size != config.input_size[1:]:
+        options |= _torchvision_size(architecture, size, pretrained)
+        config = config.with_(input_size=(3, *size))
     report = None
     with torch.random.fork_rng(devices=[], enabled=pretrained):
         module = models.get_model(architecture, weights=None, num_classes=config.num_classes, **_plain(options, architecture))
@@ -622,15 +902,59 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
         config = config.with_(input_size=(in_chans, *config.input_size[1:]))
         if report:
             report.adapted.append(f"{first}: from 3 to {in_chans} input channels")
-    model = WrappedModel(module, watch(module, config.input_size), config)
+    with running_at(config):
+        model = WrappedModel(module, watch(module, config.input_size), config)
     model.load_report = report
     return _with_classes(model, num_classes)
+
+
+def photo_sides(img_size: Any) -> tuple[int, int] | None:
+    """`img_size` as (height, width), None as it is. Raises TypeError or ValueError for what is no size."""
+    if img_size is None:
+        return None
+    sides = (img_size, img_size) if isinstance(img_size, Integral) else img_size
+    expected = f"img_size is {short(img_size)}: give one side in pixels, or (height, width)"
+    whole = isinstance(sides, (tuple, list)) and all(isinstance(n, Integral) for n in sides)
+    if not whole or any(isinstance(n, bool) for n in sides):
+        raise TypeError(f"{expected}, as whole numbers.")
+    if len(sides) != 2 or min(sides) < 1 or 3 * math.prod(map(int, sides)) > MOST_NUMBERS:
+        raise ValueError(f"{expected}, from 1 and at most {MOST_NUMBERS // 3:,} pixels together.")
+    return int(sides[0]), int(sides[1])
+
+
+def _torchvision_size(architecture: str, size: tuple[int, int], pretrained: bool) -> dict[str, Any]:
+    """The options by which torchvision builds a network for photos of another size; most run on any.
+
+    Raises ValueError where its trained weights are for their own size alone, or where only squares are taken.
+    """
+    option = next((option for family, option in (("vit_", "image_size"), ("maxvit", "input_size"))
+                   if architecture.startswith(family)), None)
+    if option is None:
+        return {}
+    if pretrained:
+        raise ValueError(f"torchvision's weights for {architecture} are for photos of their own size: leave "
+                         "img_size away, or take explorer's own transformer, which fits its weights.")
+    if option == "image_size" and size[0] != size[1]:
+        raise ValueError(f"img_size is {size}, but torchvision's {architecture} takes squares: give a side.")
+    return {option: size[0] if option == "image_size" else size}
+
+
+@contextmanager
+def running_at(config: ModelConfig) -> Iterator[None]:
+    """What a network says of a photo of that size, if it can't take one, as a sentence on the size."""
+    try:
+        yield
+    except (RuntimeError, IndexError, AssertionError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        height, width = config.input_size[1:]
+        raise ValueError(f"{config.architecture} can't run on photos of {height} x {width} pixels "
+                         f"({reason}). Give another size, or leave it away.") from error
 
 
 def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:
     """The options that were given, without explorer's own that a foreign model does not know."""
     given = {key: value for key, value in options.items() if value not in (None, 0.0)}
-    for key in ("output_stride", "global_pool", "drop_path_rate", "img_size"):
+    for key in ("output_stride", "global_pool", "drop_path_rate"):
         if key in given:
             raise ValueError(f"{key} can't be set through the door for {architecture}: leave it away.")
     if "drop_rate" in given:
@@ -674,6 +998,7 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
         raise ImportError(TIMM_MISSING) from error
     if not timm.is_model(name):
         raise ValueError(f"timm {timm.__version__} has no model {name!r}. See explorer.list_models('timm/*').")
+    sides = photo_sides(options.get("img_size"))
     given = {key: value for key, value in options.items() if value is not None and value != 0.0}
     if num_classes is not None:
         given["num_classes"] = num_classes
@@ -684,19 +1009,16 @@ def from_timm(name: str, pretrained: bool, *, num_classes: int | None, in_chans:
         in_cache(config, cache_dir) or download(config, cache_dir)
         given["cache_dir"] = cache_dir
     module = _build_with_timm(name, pretrained, in_chans, given)
-    size = tuple(module.pretrained_cfg.get("input_size", config.input_size))
-    if (asked := options.get("img_size")) is not None:
-        size = (in_chans, asked, asked) if isinstance(asked, int) else (in_chans, *asked)
-        config = config.with_(test_input_size=None)
+    size = sides or tuple(module.pretrained_cfg.get("input_size", config.input_size))[1:]
     labels = config.labels if module.num_classes == config.num_classes else ()  # a fresh head's classes have no names
-    config = config.with_(input_size=(in_chans, *size[1:]), num_classes=module.num_classes, labels=labels)
-    try:
-        tells = tells_its_stages(module, config.input_size)
-    except RuntimeError:
-        if asked is None:
-            raise
-        raise ValueError(f"timm/{name} can't run on photos of {size[2]} x {size[1]} pixels: give a larger img_size.") from None
-    model = TimmModel(module, config) if tells else WrappedModel(module, watch(module, config.input_size), config)
+    config = config.with_(input_size=(in_chans, *size), num_classes=module.num_classes, labels=labels)
+    if sides is not None:
+        config = config.with_(test_input_size=None)
+    with running_at(config):
+        if tells_its_stages(module, config.input_size):
+            model = TimmModel(module, config)
+        else:
+            model = WrappedModel(module, watch(module, config.input_size), config)
     if pretrained:
         model.load_report = LoadReport(f"timm's {cfg.hf_hub_id or cfg.url}", name=config.name,
                                        loaded=len(module.state_dict()))

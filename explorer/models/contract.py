@@ -32,12 +32,14 @@ class Stage:
     module:    dotted path of the module whose output it is, e.g. "act1"
     channels:  C of its map [B, C, H/reduction, W/reduction]
     reduction: how many input pixels one step on the map covers (the total stride)
+    call:      which call of that module in a pass, from 1: a net may use one pooling several times
     """
 
     name: str
     module: str
     channels: int
     reduction: int
+    call: int = 1
 
 
 class FeatureInfo(Sequence):
@@ -355,6 +357,8 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
     if not isinstance(indices, Iterable) or not all(isinstance(index, Integral) for index in indices):
         raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
     chosen = []
+    if not count:
+        raise IndexError("This model has no stages: none of its layers gives a map that could be chosen.")
     for index in indices:
         if not -count <= index < count:
             raise IndexError(

@@ -21,7 +21,8 @@ from explorer.models.contract import evaluation, parameter_place
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
 from explorer.models.layers.reparam import fold_batch_norm
-from explorer.models.surgery import backbone, photo_size
+from explorer.models.surgery import backbone, look_through, photo_size
+from explorer.models.watching import Turn, watching
 
 #: Largest difference of the scores, as a share of the largest score, that rounding may make.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -68,7 +69,7 @@ def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: 
     A norm is folded only where a run shows that it, and nothing else, reads the convolution's result. At last both
     models answer the same example: RuntimeError where they disagree. TypeError for what keeps no contract.
     """
-    network = backbone(model)
+    model, network = look_through(model), backbone(model)
     fast = copy.deepcopy(model).eval()
     before = count(fast)
     parts = [part for part in list(fast.modules()) if callable(getattr(part, "reparameterize", None))]
@@ -151,25 +152,19 @@ def find_pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     read: dict[str, list[Tensor]] = {path: [] for path in foldable_norm}
     mode = Readers()
 
-    def note_result(path: str):
-        def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-            made[path].append(output)
+    def note_result(turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor):
+            made[turn.path].append(output)
             mode.watch(output)
-        return hook
 
-    def note_input(path: str):
-        return lambda _module, inputs: read[path].append(inputs[0])
+    def note_input(turn: Turn, _module: nn.Module, inputs: tuple, options: dict) -> None:
+        read[turn.path].extend([*inputs, *options.values()][:1])
 
-    hooks = [m.register_forward_hook(note_result(path)) for path, m in foldable_conv.items()]
-    hooks += [m.register_forward_pre_hook(note_input(path)) for path, m in foldable_norm.items()]
     network = backbone(model)
-    try:
-        with torch.no_grad(), evaluation(model), mode:
-            features, maps = network.forward_intermediates(example)
-            shown = [features, maps] if model is not network else [features, maps, network.forward_head(features)]
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), evaluation(model), watching(foldable_conv, after=note_result), \
+            watching(foldable_norm, before=note_input), mode:
+        features, maps = network.forward_intermediates(example)
+        shown = [features, maps] if model is not network else [features, maps, network.forward_head(features)]
 
     also_shown = {id(tensor) for tensor in tensors_in(shown)}
     maker = {id(tensors[0]): path for path, tensors in made.items() if len(tensors) == 1}

@@ -26,7 +26,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
+
+from explorer.models.watching import Turn, watching
 
 # --- which parameter is used when -------------------------------------------------------------------------
 
@@ -35,7 +38,7 @@ from torch.utils.checkpoint import checkpoint
 class Timeline:
     """One pass, in ticks of a clock that counts every module's beginning and end.
 
-    begins, ends: when each module that ran first began, and when that call ended, by path
+    begins, ends: when each module that ran first began, by path; when each of its calls ended ("pool:2")
     stage_ends:   when each stage's map was ready;  features_end: when all but the head was done
     """
 
@@ -63,33 +66,25 @@ class Timeline:
 def timeline(model: nn.Module) -> Timeline:
     """Watch one pass through an empty copy of the model; the model itself is not touched and no weight is copied."""
     empty = empty_copy(model).eval()
-    network, table = stage_modules(empty)
+    network, _ = stage_modules(empty)
     found, clock = Timeline(root="module" if network is not empty else ""), 0
 
-    def watch(path: str) -> tuple[Callable, Callable]:
-        def begin(*_: Any) -> None:
-            nonlocal clock
-            clock += 1
-            found.begins.setdefault(path, clock)
+    def begin(turn: Turn, *_: Any) -> None:
+        nonlocal clock
+        clock += 1
+        found.begins.setdefault(turn.path, clock)
 
-        def end(*_: Any) -> None:
-            nonlocal clock
-            clock += 1
-            found.ends.setdefault(path, clock)
-
-        return begin, end
-
-    for path, module in empty.named_modules():
-        begin, end = watch(path)
-        module.register_forward_pre_hook(begin)
-        module.register_forward_hook(end)
+    def end(turn: Turn, *_: Any) -> None:
+        nonlocal clock
+        clock += 1
+        found.ends[turn.name] = clock
 
     place = next(((p.device, p.dtype) for p in empty.parameters() if p.is_floating_point()), ("meta", torch.float32))
     x = torch.zeros(1, *photo_size(empty), device=place[0], dtype=place[1])
-    with torch.no_grad():
+    with torch.no_grad(), watching(dict(empty.named_modules()), before=begin, after=end):
         if network is empty:
             walk = empty.forward_stages(x)
-            for _ in table:
+            for _ in empty.stage_table:
                 next(walk)
                 found.stage_ends.append(clock)
             try:
@@ -99,8 +94,9 @@ def timeline(model: nn.Module) -> Timeline:
                 empty.forward_head(last.value)
         else:  # a foreign network: its stages are the modules that the door found
             network(x)
-            found.stage_ends = [found.ends.get(f"module.{module}", clock) for module in table]
-            found.untold = {i for i, module in enumerate(table) if f"module.{module}" not in found.ends}
+            turns = [Turn(f"module.{row.module}", row.call).name for row in empty.stage_table]
+            found.stage_ends = [found.ends.get(turn, clock) for turn in turns]
+            found.untold = {i for i, turn in enumerate(turns) if turn not in found.ends}
             heads = {id(m) for m in empty.get_classifier().modules()} if empty.num_classes else set()
             starts = [found.begins[path] for path, m in empty.named_modules() if id(m) in heads and path in found.begins]
             found.features_end = min(starts, default=clock + 1)
@@ -135,9 +131,27 @@ def photo_size(model: nn.Module) -> tuple[int, int, int]:
     return model.in_chans, int(height), int(width)
 
 
+def look_through(module: nn.Module) -> nn.Module:
+    """What is inside torch's own wrappers, one in the other too: they change no answer.
+
+    DataParallel, DistributedDataParallel, AveragedModel, and what torch.compile gives.
+    """
+    while True:
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
+            module = module.module
+        elif isinstance(compiled := module._modules.get("_orig_mod"), nn.Module):
+            module = compiled
+        else:
+            return module
+
+
 def backbone(model: nn.Module) -> nn.Module:
-    """The `VisionModel` in what a user has: itself, or that inside a `features_only` model. TypeError for others."""
-    for candidate in (model, getattr(model, "model", None)):
+    """The `VisionModel` in what a user has: itself, in torch's wrappers, or in a `features_only` model.
+
+    TypeError for others.
+    """
+    inner = look_through(model) if isinstance(model, nn.Module) else None
+    for candidate in (inner, getattr(inner, "model", None)):
         if isinstance(candidate, nn.Module) and hasattr(candidate, "stage_table"):
             return candidate
     raise TypeError(
@@ -220,8 +234,13 @@ def end_of(model: nn.Module, name: str, run: Timeline) -> int:
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"{model.config.name or type(model).__name__} has no stage or module {name!r}.{hint} "
-        f"Its stages: {', '.join(stages)}."
+        f"{stages_in_words(stages)}"
     )
+
+
+def stages_in_words(names: Collection[str]) -> str:
+    """The sentence behind "has no stage of that name": which there are."""
+    return f"Its stages: {', '.join(names)}." if names else "It has none: no layer gives a map with places."
 
 
 def match_parameters(model: nn.Module, patterns: Sequence[str]) -> set[str]:
@@ -298,7 +317,7 @@ def find_layers(model: nn.Module) -> Layers:
     for part in body:
         if part.time < stem_end:
             continue
-        behind_all_stages = not part.in_row and part.time > run.stage_ends[-1]
+        behind_all_stages = not part.in_row and part.time > max(run.stage_ends, default=math.inf)
         starts = (part.composite or part.is_filter) and not part.beside and not behind_all_stages
         if starts:
             layers.blocks.append([*waiting, part.path])
@@ -323,7 +342,7 @@ def end_of_stem(model: nn.Module, body: Sequence[Part], run: Timeline) -> float:
         stem_stages = 1 if rows[0] >= ends[0] else 0
         if body[0].time < rows[0] < ends[stem_stages]:
             return rows[0]
-    if model.stage_table[0].name == "stem":
+    if model.stage_table and model.stage_table[0].name == "stem":
         return ends[0]
     firsts = [part.time for part in body if part.composite or part.is_filter]
     return firsts[1] if len(firsts) > 1 else math.inf

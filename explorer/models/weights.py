@@ -38,7 +38,6 @@ from explorer.models.fitting import (
     assign,
     channels_of,
     check_fit,
-    check_sizes,
     choose,
     convert,
     fill,
@@ -50,6 +49,7 @@ from explorer.models.fitting import (
     room_for,
     rows_in,
 )
+from explorer.models.reading import check_sizes
 
 TABLE = Path(__file__).with_name("weights.json")
 

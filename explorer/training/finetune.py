@@ -34,7 +34,7 @@ from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import mostly_convolutions, optimize
-from explorer.models.surgery import freeze, unfreeze
+from explorer.models.surgery import freeze, look_through, unfreeze
 from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
@@ -149,6 +149,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed))
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
+    if isinstance(model, nn.Module):
+        model = look_through(model)
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
         raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
                             "copy.deepcopy(model).")

@@ -22,8 +22,9 @@ from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.factory import LIBRARIES, check_name, check_room, create_model, is_model, split_door
-from explorer.models.fitting import LoadReport, check_sizes, examine, fill, read_checkpoint, rows_in
-from explorer.models.reading import read_content
+from explorer.models.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
+from explorer.models.reading import check_sizes, read_content
+from explorer.models.surgery import look_through
 from explorer.models.weights import MOST_SIDE, check_config, config_for, open_door
 from explorer.training import checkpoint
 from explorer.training.augment import AUGMENTATIONS
@@ -121,10 +122,16 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
                      history_from(facts.get("history")), str(facts.get("data", "")), notes)
 
 
+def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
+    """A module of one's own that takes photos of the saved size; a model of explorer as it is."""
+    ours = isinstance(module, nn.Module) and isinstance(look_through(module), VisionModel)
+    return wrap(module) if ours else wrap(module, input_size=config.input_size)
+
+
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
     """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
     config, found = open_door("local-dir", str(folder))
-    model = wrap(module, input_size=config.input_size)
+    model = _wrapped(module, config)
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
@@ -162,7 +169,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
                             f"({type(error).__name__}).") from error
 
-    net = _network_for(facts, recipe, weights, folder) if model is None else wrap(model, input_size=config.input_size)
+    net = _network_for(facts, recipe, weights, folder) if model is None else _wrapped(model, config)
     if net.num_classes != len(labels):
         net.reset_classifier(len(labels))
     parts = (net, Classifier(net))  # what learnt: everything, or behind a frozen body the classifier

@@ -19,6 +19,7 @@ from torch import nn
 
 from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.surgery import look_through
 from explorer.training.finetune import Job, labels_known, model_for, threads_for
 from explorer.training.loop import learn
 from explorer.training.recipe import Recipe
@@ -87,7 +88,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
         if value < least:
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
     recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
-    mine = copy.deepcopy(model) if isinstance(model, VisionModel) else model
+    mine = copy.deepcopy(look_through(model)) if isinstance(model, nn.Module) else model
     splits = some_of(ordered_as(labels_known(mine), open_data(data, seed=recipe.seed)), photos, recipe.seed)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
     job = Job(net, splits, recipe)

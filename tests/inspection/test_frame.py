@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from explorer.data.transforms import create_transform, crop_box
-from explorer.inspection.frame import seen_box, to_photo_frame
+from explorer.inspection.frame import covered, seen_box, to_photo_frame
 
 CONFIG = {"input_size": (3, 64, 64), "mean": (0.5, 0.5, 0.5)}
 
@@ -64,3 +64,13 @@ def test_a_constant_stays_a_constant_inside_and_is_zero_outside():
 def test_the_seen_box_never_leaves_the_photo():
     assert seen_box((100, 50), {**CONFIG, "crop_pct": 1.0}) == (25, 0, 75, 50)
     assert seen_box((100, 50), {**CONFIG, "crop_pct": 1.0, "crop_mode": "border"}) == (0, 0, 100, 50)
+
+
+def test_a_rest_that_no_patch_covers_is_left_dark():
+    """case A17: 480 pixels hold 34 patches of 14, and 4 pixels are in none; padded maps leave nothing out."""
+    assert covered((34, 34), (480, 480), [14]) == (476 / 480, 476 / 480)
+    assert covered((34, 22), (480, 310), [14, 32]) == (476 / 480, 308 / 310)
+    for grid, side, strides in ((15, 480, [32]), (8, 225, [32]), (9, 224, [])):
+        assert covered((grid, grid), (side, side), strides) == (1, 1)
+    found = to_photo_frame(np.ones((3, 3), np.float32), (100, 100), {**CONFIG, "crop_pct": 1.0}, (0.9, 0.6))
+    assert np.allclose(found[:90, :60], 1) and not found[90:].any() and not found[:, 60:].any()

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+import explorer
 from explorer.inspection.attribution import explain
 from explorer.inspection.look import look
 from explorer.inspection.rollout import attention_of, read_attention
 from explorer.models.attention import AttentionMap, attention_maps
 from tests.inspection.small_models import noise_photo, tiny
+from tests.models.samples import small
 
 PHOTO = noise_photo()
 
@@ -117,3 +119,38 @@ def test_a_network_of_windows_shows_its_attention():
     assert found.raw.ndim == 2 and found.raw.min() > 0
     with pytest.raises(ValueError, match="stays in windows"):
         explain(model, PHOTO, method="attention", block=0, query=(0, 0))
+
+
+@pytest.mark.parametrize("size", [(75, 75), (70, 100), (101, 64)])
+@pytest.mark.parametrize("module", ["vit", "deit", "beit", "cait"])
+def test_a_photo_that_is_no_whole_number_of_patches_has_its_maps(module, size):
+    """case A17: create_model(..., img_size=480) for patches of 14: the grid is rounded down."""
+    model, _ = small(module, img_size=size)
+    model.config = model.config.with_(input_size=(3, *size), crop_pct=1.0, crop_mode="squash")
+    patch = model.stage_table[0].reduction
+    grid = (size[0] // patch, size[1] // patch)
+    photo = noise_photo(size[1], size[0])
+    for method in ("attention", *(["rollout"] if module != "cait" else []), "gradcam"):
+        found = explain(model.eval(), photo, method=method)
+        assert found.raw.shape == grid and found.heatmap.any()
+        assert not found.heatmap[patch * grid[0]:].any() and not found.heatmap[:, patch * grid[1]:].any()
+
+
+def test_dinov2s_patches_of_14_in_480_pixels():
+    """case A17, as it was reported."""
+    model = explorer.create_model("vit_small_patch14_dinov2", img_size=480, depth=2).eval()
+    for method in ("attention", "rollout"):
+        assert explain(model, noise_photo(480, 480), method=method).raw.shape == (34, 34)
+    names = [place.name for place in explorer.top_photos(model, [noise_photo(480, 480)], "block1", 0)]
+    assert len(names) == 1
+
+
+def test_class_tokens_that_ask_alone_show_what_they_take():
+    """case A17, neighbours: class attention has one row, and the places of all patches as columns."""
+    model, photos = small("cait")
+    maps = attention_maps(model, photos[:1])
+    last = list(maps.values())[-1]
+    assert last.weights.shape[-2:] == (1, 17) and (last.grid, last.prefix) == ((4, 4), 1)
+    assert torch.equal(attention_of(maps), last.weights[0].mean(0)[0, 1:].view(4, 4))
+    with pytest.raises(ValueError, match="not every place asks"):
+        attention_of(maps, query=(0, 0))

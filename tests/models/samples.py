@@ -6,6 +6,7 @@ import inspect
 import math
 
 import torch
+from torch import nn
 
 import explorer
 from explorer.models import weights
@@ -41,6 +42,50 @@ def small(module: str, **options) -> tuple[VisionModel, torch.Tensor]:
     randomise(model)
     photos = torch.randn(2, model.in_chans, side, side, generator=torch.Generator().manual_seed(1))
     return model, photos
+
+
+class CifarNet(nn.Module):
+    """The usual first net, for photos of 32 x 32 pixels: one pooling and one ReLU, used wherever needed."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.pool, self.relu = nn.Conv2d(3, 6, 5), nn.MaxPool2d(2, 2), nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2 = nn.Linear(16 * 5 * 5, 20), nn.Linear(20, 10)
+
+    def forward(self, x):
+        x = self.pool(self.relu(self.conv1(x)))
+        x = self.pool(self.relu(self.conv2(x)))
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+
+
+class CifarNetApart(CifarNet):
+    """The same with a layer of its own for every use."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu1, self.pool1 = nn.ReLU(), nn.MaxPool2d(2)
+        self.relu2, self.pool2 = nn.ReLU(), nn.MaxPool2d(2)
+        del self.pool
+
+    def forward(self, x):
+        x = self.pool1(self.relu1(self.conv1(x)))
+        x = self.pool2(self.relu2(self.conv2(x)))
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+
+
+def cifar_nets() -> tuple[VisionModel, VisionModel]:
+    """A wrapped `CifarNet` and its twin with layers apart: the same weights, the same numbers everywhere."""
+    shared, apart = CifarNet(), CifarNetApart()
+    randomise(shared)
+    apart.load_state_dict(shared.state_dict())
+    return explorer.wrap(shared, input_size=32).eval(), explorer.wrap(apart, input_size=32).eval()
+
+
+def net_without_maps() -> VisionModel:
+    """A wrapped net whose first layer flattens the photo: it has no maps, so no stages."""
+    layers = nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, 5)
+    return explorer.wrap(nn.Sequential(*layers), input_size=32)
 
 
 def empty(name: str, **options) -> VisionModel:

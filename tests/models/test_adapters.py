@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import explorer
 from explorer.models.adapters import WrappedModel, watch, wrap
 from explorer.models.contract import VisionModel
 from explorer.models.weights import WeightsError, known_to_timm
 from tests.models.oracle import randomise, relative_error
+from tests.models.samples import CifarNet, cifar_nets, net_without_maps, small
 
 
 def small_net() -> nn.Module:
@@ -106,6 +110,280 @@ def test_stage_maps_are_what_hooks_see():
         assert torch.equal(own, seen[other])
 
 
+# --- a module that runs several times ----------------------------------------------------------------------
+
+
+def test_a_layer_that_runs_twice_gives_two_stages():
+    """case A4: one pooling and one ReLU for the whole net."""
+    shared, apart = cifar_nets()
+    assert [(s.name, s.module, s.call, s.channels, s.reduction) for s in shared.stages] == [
+        ("relu", "relu", 1, 6, 1), ("pool", "pool", 1, 6, 2),
+        ("relu:2", "relu", 2, 16, 2), ("pool:2", "pool", 2, 16, 4)]
+    assert [s.name for s in apart.stages] == ["relu1", "pool1", "relu2", "pool2"]
+    assert shared.feature_info.channels() == [6, 6, 16, 16]
+    assert shared.feature_info.reduction() == [1, 2, 2, 4]
+    x = photo((2, 3, 32, 32))
+    maps, twins = list(shared.forward_stages(x)), list(apart.forward_stages(x))
+    assert [tuple(m.shape[1:]) for m in maps] == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5)]
+    assert all(torch.equal(one, other) for one, other in zip(maps, twins, strict=True))
+    assert torch.equal(shared(x), apart(x))
+    assert torch.equal(shared.forward_features(x), apart.forward_features(x))
+    kept = shared.forward_intermediates(x, [-1, 1], intermediates_only=True)
+    assert torch.equal(kept[0], twins[3]) and torch.equal(kept[1], twins[1])
+
+
+class OneBlock(TinyTransformer):
+    """A transformer whose one block is used for every layer, with tokens that stand for no patch."""
+
+    def __init__(self, registers: int = 1):
+        super().__init__()
+        self.block, self.blocks = self.blocks[0], None
+        self.token = nn.Parameter(torch.zeros(1, registers, 32))
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat((self.token.expand(len(x), -1, -1), x), 1)
+        for _ in range(3):
+            x = self.block(x)
+        return self.head(x[:, 0])
+
+
+def test_a_transformer_with_one_block_for_all_layers_reports_every_layer():
+    """case A4, for tokens; nine of them beside 4 x 4 patches must not be taken for a 5 x 5 map."""
+    net = wrap(OneBlock(registers=9), input_size=32).eval()
+    assert [(s.name, s.module, s.reduction) for s in net.stages] == [
+        ("block", "block", 8), ("block:2", "block", 8), ("block:3", "block", 8)]
+    maps = list(net.forward_stages(photo((1, 3, 32, 32))))
+    assert [tuple(m.shape) for m in maps] == [(1, 32, 4, 4)] * 3 and not torch.equal(maps[0], maps[1])
+
+
+def test_photos_that_are_not_square_have_stages_too():
+    """case A17: for torchvision-like nets and for tokens, a rest of the photo left out."""
+    body, head = (nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)), (nn.Flatten(), nn.Linear(16, 3))
+    net = wrap(nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), *head), input_size=(3, 32, 48))
+    assert [(s.name, s.channels, s.reduction) for s in net.stages] == [("0", 8, 2), ("1", 16, 4)]
+    net = wrap(OneBlock(), input_size=(3, 36, 60)).eval()  # 4 x 7 patches of 8 pixels, and a rest of 4
+    assert {s.reduction for s in net.stages} == {8}
+    assert [tuple(m.shape) for m in net.forward_stages(photo((1, 3, 36, 60)))] == [(1, 32, 4, 7)] * 3
+
+
+class Moody(CifarNet):
+    """Leaves its second pooling out when told to, or gives something else than a map."""
+
+    mood = ""
+
+    def forward(self, x):
+        x = self.pool(self.relu(self.conv1(x)))
+        x = self.relu(self.conv2(x))
+        x = nn.functional.max_pool2d(x, 2) if self.mood == "shorter" else self.pool(x)
+        if self.mood == "longer":
+            x = self.pool(nn.functional.interpolate(x, scale_factor=2))
+        if self.mood == "no head":
+            return x.flatten(1)[:, :10]
+        return self.fc2(self.relu(self.fc1(x.flatten(1))))
+
+
+def test_a_net_that_takes_another_way_says_so():
+    """case A4, neighbours: fewer calls than at first, none of the head; further calls are no stages."""
+    net = wrap(Moody(), input_size=32).eval()
+    names = [s.name for s in net.stages]
+    net.module.mood = "longer"
+    assert names == list(explorer.look(net, explorer.sample_photos()[0]).stages)
+    for mood, missing in (("shorter", "pool:2"), ("no head", "fc2")):
+        net.module.mood = mood
+        with pytest.raises(ValueError, match=f"did not come by '{missing}'"):
+            explorer.look(net, explorer.sample_photos()[0])
+
+
+class Pairs(nn.Module):
+    """Its layers hand on tuples and dicts of maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = Pair(3, 4), Pair(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.second(self.first(x)["map"])["map"].mean((2, 3)))
+
+
+class Pair(nn.Module):
+    def __init__(self, channels: int, out: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 3, 2, 1)
+
+    def forward(self, x):
+        return {"map": self.conv(x), "size": x.shape}
+
+
+def test_of_modules_that_give_dicts_the_layers_inside_are_stages():
+    net = wrap(Pairs(), input_size=16)
+    assert [s.name for s in net.stages] == ["first.conv", "second.conv"]
+    assert len(explorer.look(net, explorer.sample_photos()[0]).stages) == 2
+
+
+def test_a_net_without_maps_has_no_stages_and_all_else():
+    """case C2: Flatten -> Linear -> ReLU -> Linear."""
+    net = net_without_maps()
+    assert net.stages == () and net.feature_info.channels() == [] and net.default_out_indices == ()
+    assert net.forward_features(photo((2, 3, 32, 32))).shape == (2, 16)
+    assert net.forward_intermediates(photo((2, 3, 32, 32)), intermediates_only=True) == []
+    with pytest.raises(IndexError, match="no stages"):
+        explorer.models.features.FeatureNet(net)
+
+
+# --- wrappers, and our models inside of others -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known() -> VisionModel:
+    """A small model with a preparation and labels of its own."""
+    model, _ = small("resnet")
+    model.config = model.config.with_(input_size=(3, 64, 64), mean=(0.2, 0.3, 0.4), std=(0.5, 0.6, 0.7),
+                                      crop_pct=0.8, interpolation="bicubic", labels=tuple("abcde"))
+    return model.eval()
+
+
+WRAPPERS = {
+    "DataParallel": nn.DataParallel, "torch.compile": torch.compile, "AveragedModel": AveragedModel,
+    "nested": lambda model: nn.DataParallel(torch.compile(AveragedModel(model))),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_torchs_wrappers_are_looked_through(wrapper, known):
+    """case A10: the same configuration, labels and answers as the model in it, from every function."""
+    outer, picture = WRAPPERS[wrapper](known), explorer.sample_photos()[0]
+    assert wrap(outer).config == known.config
+    wanted, seen = explorer.look(known, picture), explorer.look(outer, picture)
+    assert (seen.predictions, seen.config, seen.notes) == (wanted.predictions, wanted.config, wanted.notes)
+    assert torch.equal(explorer.explain(outer, picture).heatmap, explorer.explain(known, picture).heatmap)
+    assert explorer.module_tree(outer).input_shape == (1, 3, 64, 64)
+    assert isinstance(explorer.optimize(outer), type(known))
+    copied = WRAPPERS[wrapper](copy.deepcopy(known))
+    explorer.freeze(copied, "layer1")
+    assert not all(p.requires_grad for p in copied.parameters())
+
+
+def test_wrappers_of_ones_own_net_are_looked_through():
+    """case A10, neighbours: stages have the names that the net itself gives them."""
+    inner = CifarNet()
+    net = wrap(nn.DataParallel(torch.compile(inner)), input_size=32)
+    assert net.module is inner and [s.name for s in net.stages] == ["relu", "pool", "relu:2", "pool:2"]
+
+
+def test_what_is_no_model_is_told_to_be_wrapped():
+    """case A10: any other module gets one sentence from all that take a model."""
+    for name in ("look", "predict", "explain", "gradient_flow", "embed"):
+        function = getattr(explorer, name)
+        with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
+            function(CifarNet(), explorer.sample_photos()[0])
+    with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
+        explorer.optimize(nn.DataParallel(CifarNet()))
+
+
+class Normalised(nn.Module):
+    """A model that normalises its photos itself."""
+
+    def __init__(self, body: VisionModel):
+        super().__init__()
+        self.body = body
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(body.config, name))[:, None, None])
+
+    def forward(self, x):
+        return self.body((x - self.mean) / self.std)
+
+
+def test_a_net_with_our_model_as_its_body_sees_photos_as_that_does(known):
+    """case A10: Sequential(our backbone, Linear): the body's preparation, the outer head's classes."""
+    net, picture = wrap(nn.Sequential(known, nn.Linear(5, 2))), explorer.sample_photos()[0]
+    mine, body = net.config, known.config
+    assert (mine.input_size, mine.mean, mine.std, mine.crop_pct, mine.interpolation) == (
+        body.input_size, body.mean, body.std, body.crop_pct, body.interpolation)
+    assert net.num_classes == 2 and not mine.labels and net.load_report is None
+    assert torch.equal(explorer.look(net, picture).input, explorer.look(known, picture).input)
+    told = wrap(nn.Sequential(known, nn.Linear(5, 2)), mean=[0] * 3, std=[1] * 3, input_size=32).config
+    assert (told.input_size, told.mean, told.std) == ((3, 32, 32), (0, 0, 0), (1, 1, 1))
+
+
+def test_a_net_that_gives_its_bodys_scores_has_the_bodys_labels(known):
+    """case A10, neighbours: with a normalisation of its own, which is not done twice."""
+    picture = explorer.sample_photos()[0]
+    wanted = explorer.look(known, picture)
+    for module in (nn.Sequential(known), Normalised(known)):
+        seen = explorer.look(wrap(module), picture)
+        assert [p.label for p in seen.predictions] == [p.label for p in wanted.predictions]
+        assert torch.allclose(seen.logits, wanted.logits, atol=1e-4)
+
+
+class Both(nn.Module):
+    def __init__(self, *bodies):
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+
+    def forward(self, x):
+        return sum(body(x) for body in self.bodies)
+
+
+def test_two_bodies_that_see_photos_differently_are_refused(known):
+    other = copy.deepcopy(known)
+    assert wrap(Both(known, other)).config.mean == known.config.mean
+    other.config = other.config.with_(mean=(0.5,) * 3)
+    with pytest.raises(ValueError, match="in different ways"):
+        wrap(Both(known, other))
+
+
+# --- what wrap was given -----------------------------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+WRONG = {
+    "mean": [([NAN] * 3, ValueError), ([0.5, 0.5], ValueError), ([0.5] * 4, ValueError), ("0.5", TypeError),
+             (0.5, TypeError), (["a"] * 3, TypeError), ([True] * 3, TypeError), ([], ValueError),
+             (np.ones((3, 3)), TypeError), ([INF] * 3, ValueError), ({}, ValueError)],
+    "std": [([0, 1, 1], ValueError), ([-1.0] * 3, ValueError), ([NAN] * 3, ValueError), ([1], ValueError),
+            ("abc", TypeError), (list, TypeError)],
+    "input_size": [((0, 32, 32), ValueError), (0, ValueError), (-32, ValueError), ((3, -1, 32), ValueError),
+                   (10**9, ValueError), ((3, 10**6, 10**6), ValueError), (True, TypeError), (32.0, TypeError),
+                   ((3, 32.0, 32), TypeError), ("32", TypeError), ("332", TypeError), ((32, 32), ValueError),
+                   ((), ValueError), ((3, 32, 32, 1), ValueError), (object(), TypeError),
+                   (range(10**12), ValueError)],
+    "name": [(5, TypeError), (None, TypeError), (["a"], TypeError), (b"net", TypeError)],
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_what_wrap_can_not_use_is_refused_in_a_sentence(argument):
+    """case A7: mean, std, input_size and name."""
+    for value, kind in WRONG[argument]:
+        with pytest.raises(kind, match=f"^{argument} is ") as told:
+            wrap(CifarNet(), **({"input_size": 32} | {argument: value}))
+        assert len(str(told.value)) < 300
+
+
+def test_numbers_in_any_usual_form_are_taken():
+    plain = [0.1, 0.2, 0.3]
+    for numbers in (plain, tuple(plain), np.array(plain), torch.tensor(plain, dtype=torch.float64)):
+        config = wrap(CifarNet(), input_size=np.int64(32), mean=numbers, std=numbers).config
+        assert config.mean == config.std == (0.1, 0.2, 0.3) and config.input_size == (3, 32, 32)
+
+
+def test_what_a_model_of_ours_is_told_of_its_photos_is_obeyed_or_refused(known):
+    """case A7, neighbours: nothing that wrap is given is ignored, also for a model of ours."""
+    model, picture = copy.deepcopy(known), explorer.sample_photos()[0]
+    assert wrap(model, input_size=(3, 48, 80), mean=[0] * 3, std=[1] * 3) is model
+    assert explorer.look(model, picture).input.shape == (3, 48, 80) and model.config.mean == (0, 0, 0)
+    assert model.config.labels == known.config.labels
+    for wrong in (dict(name="x"), dict(input_size=(1, 64, 64)), dict(mean=[0]), dict(std=[0] * 3)):
+        with pytest.raises((ValueError, TypeError)):
+            wrap(model, **wrong)
+    with pytest.raises(ValueError, match="built for photos of 3 x 64 x 64"):
+        wrap(small("vit")[0], input_size=96)
+    net = wrap(CifarNet(), input_size=32)
+    with pytest.raises(ValueError, match="can't run on photos of 20 x 20"):
+        wrap(net, input_size=20)
+    assert net.config.input_size == (3, 32, 32)
+
+
 def test_a_transformer_reports_its_blocks():
     net = wrap(TinyTransformer(), input_size=64)
     assert [(s.name, s.channels, s.reduction) for s in net.stages] == [(f"blocks.{i}", 32, 8) for i in range(3)]
@@ -164,6 +442,7 @@ def test_a_network_of_linear_layers_only_works_too_and_says_that_it_has_no_maps(
     dash.wait()
     assert dash.session.look.stages == {} and len(dash.session.look.predictions) == 5
     assert "no maps" in dash.stages.mosaic._maps["message"]
+    assert "Sequential" in dash.snapshot().data and "Sequential" in dash.session.look._repr_html_()  # case C2
     dash.session.model = "tf_efficientnet_lite0"
     dash.wait()
     assert dash.stages.stage.value == "blocks.0"
@@ -189,6 +468,37 @@ def test_a_torchvision_model_gives_torchvisions_numbers(name):
     assert [m.shape[1] for m in maps] == [s.channels for s in net.stages]
     assert [64 // m.shape[-1] for m in maps] == pytest.approx([s.reduction for s in net.stages], rel=0.35)
     assert net.config.labels[281] == "tabby" and net.config.crop_pct < 1
+
+
+@pytest.mark.parametrize("name", ["torchvision/squeezenet1_1", "timm/resnet18", "timm/vit_tiny_patch16_224"])
+@pytest.mark.parametrize("size", [96, (64, 96)])
+def test_img_size_is_obeyed_behind_the_doors(name, size):
+    """case A15: photos are prepared for that size, and the network is built for it if it is built for one."""
+    net = explorer.create_model(name, img_size=size).eval()
+    sides = (size, size) if isinstance(size, int) else size
+    assert net.config.input_size == (3, *sides) and dict(net.config.build_options)["img_size"] == size
+    seen = explorer.look(net, explorer.sample_photos()[0])
+    assert seen.input.shape[1:] == sides
+    last = net.stage_table[-1]
+    expected = [side / last.reduction for side in sides]
+    assert [*seen.stages[last.name].shape[1:]] == pytest.approx(expected, abs=1)
+
+
+def test_an_img_size_that_can_not_be_is_refused_behind_the_doors():
+    """case A15, neighbours: no size, too small a one, and weights that are for their own size alone."""
+    wrong = [("x", TypeError), (2.5, TypeError), (0, ValueError), ((9, 9, 3), ValueError), (9**9, ValueError)]
+    for size, kind in wrong:
+        for name in ("torchvision/resnet18", "timm/resnet18"):
+            with pytest.raises(kind, match="^img_size is "):
+                explorer.create_model(name, img_size=size)
+    with pytest.raises(ValueError, match="can't run on photos of 8 x 8"):
+        explorer.create_model("torchvision/alexnet", img_size=8)
+    with pytest.raises(ValueError, match="weights for vit_b_16 are for photos of their own size"):
+        explorer.create_model("torchvision/vit_b_16", pretrained=True, img_size=96)
+    with pytest.raises(ValueError, match="square"):
+        explorer.create_model("torchvision/vit_b_16", img_size=(64, 96))
+    net = explorer.create_model("torchvision/vit_b_16", img_size=32)
+    assert [m.shape[-2:] for m in net.forward_stages(photo((1, 3, 32, 32)))] == [(2, 2)] * 12
 
 
 def test_torchvisions_resnet50_has_the_stages_everybody_knows():

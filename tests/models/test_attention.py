@@ -65,7 +65,7 @@ def test_the_maps_are_the_weights_that_the_layers_mixed_with(module, mixed):
         if module not in NO_SHARES:
             assert (weights >= 0).all() and torch.allclose(weights.sum(-1), torch.ones(()), atol=1e-5)
         if found.grid is not None:
-            assert found.grid[0] * found.grid[1] + found.prefix == weights.shape[-2]
+            assert found.grid[0] * found.grid[1] + found.prefix == weights.shape[-1]
     if module not in UNFUSED:
         assert len(maps) == len(mixed)
         for found, (values, result) in zip(maps.values(), mixed):
@@ -126,6 +126,8 @@ def test_one_pass_is_enough():
 
 
 def test_another_librarys_transformer_says_where_its_own_kind_is_found():
-    model = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)))
+    blocks = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+    patches = nn.Conv2d(3, 8, 16, 16), nn.Flatten(2), nn.Linear(196, 8), blocks
+    model = explorer.wrap(nn.Sequential(*patches, nn.Flatten(), nn.Linear(64, 2)))
     with pytest.raises(ValueError, match="another library's model, .* Take one of explorer's own transformers"):
         explorer.attention_maps(model, torch.zeros(1, 3, 32, 32))

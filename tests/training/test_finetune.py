@@ -367,3 +367,29 @@ def test_a_run_can_be_waited_for_only_so_long_and_stops_within_a_batch(colours):
     slow.stop()
     assert slow.state == "stopped" and not slow.running
 
+
+@pytest.mark.parametrize("train", ["all", "head"])
+def test_a_net_without_maps_learns(train, colours):
+    """case C2: Flatten -> Linear -> ReLU -> Linear; there is no last stage to train alone, which is said."""
+    layers = nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, 3)
+    net = explorer.wrap(nn.Sequential(*layers), input_size=32)
+    done = run(net, colours, train=train, epochs=1, layer_decay=0.7 if train == "all" else None)
+    done.wait()
+    assert len(done.history) == 1
+    with pytest.raises(ValueError, match="no stages that could be told apart"):
+        run(net, colours, train="last_stage", epochs=1)
+
+
+def test_torchs_wrappers_are_looked_through_when_they_learn(colours):
+    """case A10: the model inside learns; what is no model is told to be wrapped."""
+    inner = small()
+    done = run(nn.DataParallel(inner), colours, train="head", epochs=200)
+    with pytest.raises(TrainingError, match="is teaching this model"):
+        run(nn.DataParallel(inner), colours, train="head", epochs=1)
+    done.stop()
+    done.wait()
+    assert done.model is inner
+    judged = [explorer.evaluate(model, colours.val).top1 for model in (inner, nn.DataParallel(inner))]
+    assert judged[0] == judged[1]
+    with pytest.raises(TypeError, match="explorer.wrap"):
+        run(nn.DataParallel(nn.Linear(2, 2)), colours, epochs=1)

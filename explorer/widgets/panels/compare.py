@@ -476,7 +476,8 @@ class ComparePanel(Panel):
             if result.looks:
                 stride = self.stride.value
                 self.stride.options = [(f"{one} px", one) for one in result.strides]
-                self.stride.value = stride if stride in result.strides and stride > 1 else result.strides[-1]
+                again = stride in result.strides and stride > 1
+                self.stride.value = stride if again else max(result.strides, default=None)
             self.x.value = "latency" if any(row.latency for row in result.rows) else "parameters"
             self.y.value = result.accuracy
         finally:

@@ -24,6 +24,7 @@ from explorer.widgets.parts.patch_grid import PatchGrid
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from explorer.inspection.look import Look
@@ -122,7 +123,8 @@ class Attention(Block):
         if self.shown is None or look is None:
             return
         layer = list(self.maps.values())[self.block.value]
-        spread = layer.windows == 1 and layer.grid is not None
+        every_place_asks = layer.weights.shape[-2] == layer.weights.shape[-1]
+        spread = layer.windows == 1 and layer.grid is not None and every_place_asks
         self.found, self.query = None, None
         try:
             self.query = place_of(self.place.value) if spread else None
@@ -157,7 +159,8 @@ class Attention(Block):
         """The photo with its patches, sent only where it is another one; the picked patch."""
         wanted = (self.panel.turn, grid)
         if self._drawn != wanted:
-            self.grid.show(look.seen, grid, label=f"{self.session.image_name} in patches")
+            seen = in_patches(look.seen, grid, self.session.model)
+            self.grid.show(seen, grid, label=f"{self.session.image_name} in patches")
             self._drawn = wanted
         self.grid.heat(None)
         self.grid.picks = spread
@@ -244,6 +247,15 @@ class Attention(Block):
 
 
 # --- plain functions ----------------------------------------------------------------------------------------------
+
+
+def in_patches(seen: Image.Image, grid: tuple[int, int], model: Any) -> Image.Image:
+    """What its patches cover of what the network saw: 480 pixels hold 34 patches of 14, and a rest of 4."""
+    from explorer.inspection.frame import covered, covered_box
+
+    width, height = seen.size
+    covers = covered(grid, (height, width), sorted({stage.reduction for stage in model.stage_table}))
+    return seen.crop(tuple(map(round, covered_box((0, 0, width, height), covers))))
 
 
 def place_of(text: str) -> tuple[int, int] | None:

@@ -1,0 +1,72 @@
+"""Watching a network run: what each of its modules does, call by call.
+
+A module is often used more than once in one pass: a net may have one pooling, one ReLU, one attention layer
+for all its depth. So what a module did is told by the module and the number of the call: "pool" is its first
+call, "pool:2" its second. Whoever hooks modules to read what went through them does it with `watching`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import nn
+
+
+class Turn(NamedTuple):
+    """One call of a module: the path it was given, and which of its calls in this pass it is, from 1."""
+
+    path: str
+    call: int
+
+    @property
+    def name(self) -> str:
+        """Unique in a pass: the path, and from the second call on its number, as in "pool:2"."""
+        return self.path if self.call == 1 else f"{self.path}:{self.call}"
+
+
+@contextmanager
+def watching(
+    modules: Mapping[str, nn.Module],
+    *,
+    before: Callable[[Turn, nn.Module, tuple, dict], Any] | None = None,
+    after: Callable[[Turn, nn.Module, tuple, Any], Any] | None = None,
+) -> Iterator[None]:
+    """Calls `before(turn, module, inputs, options)` as one of the modules begins, and as it ends
+    `after(turn, module, inputs, output)`: what that returns, unless None, takes the output's place.
+
+    Calls are counted by module in the order in which they begin; a module that stands in two places counts as
+    one, under the path that comes first. Calls inside of calls are told apart, and one that fails is counted
+    too, with the output None. Only this thread's calls are seen: another may run the same modules meanwhile.
+    No hook is left behind.
+    """
+    paths = {module: path for path, module in reversed(modules.items())}
+    begun = dict.fromkeys(paths, 0)
+    running: dict[nn.Module, list[Turn]] = {module: [] for module in paths}
+    thread = threading.get_ident()
+
+    def begin(module: nn.Module, inputs: tuple, options: dict) -> None:
+        if threading.get_ident() == thread:
+            begun[module] += 1
+            running[module].append(turn := Turn(paths[module], begun[module]))
+            if before is not None:
+                before(turn, module, inputs, options)
+
+    def end(module: nn.Module, inputs: tuple, output: Any) -> Any:
+        if threading.get_ident() != thread or not running[module]:  # not begun: another hook refused the call
+            return None
+        turn = running[module].pop()
+        return after(turn, module, inputs, output) if after is not None else None
+
+    hooks = []
+    try:
+        for module in paths:
+            hooks.append(module.register_forward_pre_hook(begin, with_kwargs=True))
+            # also after an error, which the network may catch: or the next end would be taken for this one's
+            hooks.append(module.register_forward_hook(end, always_call=True))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
