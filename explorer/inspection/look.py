@@ -371,14 +371,15 @@ def notes_html(notes: Sequence[str]) -> str:
 
 
 def predictions_html(predictions: Sequence[Prediction]) -> str:
-    """A table with a bar for each prediction; the numbers are text."""
+    """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar: they know no end."""
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     cell = "text-align:left;padding:2px 8px"
     if predictions[0].value is not None:
         rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
-                       f"<td style='{cell};text-align:right'>{p.text}</td></tr>" for p in predictions)
-        return f"<table style='border-collapse:collapse'><tbody>{rows}</tbody></table>"
+                       f"<td style='{cell};text-align:right'><b>{escape(p.text)}</b></td></tr>" for p in predictions)
+        head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("number", "value"))
+        return f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     rows = "".join(
         f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
         f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"

@@ -54,6 +54,11 @@ class Outputs:
         return self.kind == "numbers"
 
     @property
+    def noun(self) -> str:
+        """What one of them is: "class" or "number"."""
+        return "number" if self.numbers else "class"
+
+    @property
     def several(self) -> bool:
         return self.kind == "several"
 
@@ -76,10 +81,35 @@ class Outputs:
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
     def evidence(self, raw: Tensor) -> Tensor:
-        """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for."""
+        """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for.
+
+        Of a yes or no the score speaks for the yes, and its contrary for the no. Numbers are in their own unit.
+        """
         import torch
 
-        return torch.cat((-raw, raw), -1) if self.kind == "yes/no" else raw
+        if self.kind == "yes/no":
+            return torch.cat((-raw, raw), -1)
+        return self.values(raw) if self.numbers else raw
+
+    def likeliest(self, raw: Tensor) -> Tensor:
+        """Raw scores [..., W] -> [...]: the index of the class that is shown when nobody asks for one; the first number."""
+        import torch
+
+        scores = self.evidence(raw)
+        return torch.zeros_like(scores[..., 0], dtype=torch.long) if self.numbers else scores.argmax(-1)
+
+    def log_odds(self, raw: Tensor, index: int) -> Tensor:
+        """Raw scores [..., W] -> [...]: log(p / (1 - p)) of one class, exact where 1 - p would round to 0; a number as it is.
+
+        It grows with the class's probability, and has a slope where a network is entirely sure.
+        """
+        import torch
+
+        scores = self.evidence(raw)
+        if self.kind != "one":
+            return scores[..., index]
+        others = torch.cat((scores[..., :index], scores[..., index + 1:]), -1)
+        return scores[..., index] - others.logsumexp(-1)
 
     def values(self, raw: Tensor) -> Tensor:
         """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes."""
