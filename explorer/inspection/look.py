@@ -285,7 +285,7 @@ def notes_on(model: VisionModel) -> tuple[str, ...]:
     else:
         notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
     config = model.config
-    if config.labels == () and model.num_classes:
+    if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1
         scores = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
         notes.append(f"Nobody said what this head's {scores} called: explorer.wrap(model, labels=[...]) names "

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.endings import Squash, Squashes
 from explorer.models.outputs import check_kind, check_labels
 from explorer.models.weights import LoadReport, WeightsError, adapt_input, download, download_url, fill, in_cache
 
@@ -74,8 +75,16 @@ def wrap(
 def _kind_of(watched: Watched, outputs: str | None) -> str:
     """What the scores mean: as somebody says, or as the end of the network tells."""
     if outputs is not None:
-        return check_kind(outputs, watched.scores)
-    return {"sigmoid": "several" if watched.scores > 1 else "yes/no"}.get(watched.ending, "")
+        return _check_ending(check_kind(outputs, watched.scores), watched.squash)
+    sigmoid = watched.ending == "sigmoid" or watched.squash is not None and watched.squash.name == "sigmoid"
+    return ("several" if watched.scores > 1 else "yes/no") if sigmoid else ""
+
+
+def _check_ending(kind: str, squash: Squash | None) -> str:
+    if kind == "several" and squash is not None and squash.name == "softmax":
+        raise ValueError("outputs='several' can't be: this module ends with a softmax, which shares 100 % out among its classes. "
+                         "Take 'one', or a module without the softmax.")
+    return kind
 
 
 def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None) -> VisionModel:
@@ -85,6 +94,8 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
     model.notice_head()
     width = model.num_classes
     kind = check_kind(outputs, width) if outputs else model.config.outputs
+    if isinstance(model, WrappedModel):
+        _check_ending(kind, model.squash)
     shown = kind or ("yes/no" if width == 1 else "one")
     changes = {} if labels is None else {"labels": check_labels(labels, width, shown)}
     if kind != model.config.outputs:
@@ -114,6 +125,7 @@ class Watched(NamedTuple):
     input_size: tuple[int, int, int]
     scores: int  # K of the result [B, K]
     ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", "sigmoid", or "other"
+    squash: Squash | None = None  # what the result is of whatever came before it, where it is known
 
 
 def _first_run(module: nn.Module, input_size: int | Sequence[int] | None) -> tuple[tuple[int, int, int], Watched]:
@@ -159,7 +171,7 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
     hooks = [m.register_forward_hook(note(path)) for path, m in module.named_modules() if path]
     noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
     try:
-        with evaluation(module), torch.no_grad():
+        with evaluation(module), torch.no_grad(), Squashes() as squashes:
             result = module(noise.to(**parameter_place(module)))
     finally:
         for hook in hooks:
@@ -170,7 +182,7 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
             f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
             "Add a pooling and a linear layer, or wrap the classifying part."
         )
-    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "")
+    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "", squashes.behind(result))
 
 
 def ending_of(result: Tensor, linear: Tensor) -> str:
@@ -285,8 +297,11 @@ class WrappedModel(VisionModel):
         self.pyramid = is_pyramid(self.stages)
         self.classifier_path = find_head(module, watched)
         self._ending = watched.ending if self.classifier_path else ""
+        self.squash = watched.squash
         if config.outputs == "numbers" and self._ending:
             self._ending = "other"  # a number between 0 and 1 is a number, not the share of a class
+        # Where the scores in front of it are not the last linear layer's, the squash is undone.
+        self._undone = self.squash if config.outputs != "numbers" and self._ending not in ("softmax", "sigmoid") else None
         head = self.get_classifier()
         self.num_classes = watched.scores
         self.num_features = head.in_features if isinstance(head, nn.Linear) and self._ending != "other" else watched.scores
@@ -296,7 +311,7 @@ class WrappedModel(VisionModel):
     def forward(self, x: Tensor) -> Tensor:
         """Scores [B, K]: what the module gives, without a softmax or sigmoid at its end."""
         if self._ending not in ("softmax", "sigmoid"):
-            return self.module(x)
+            return self._unsquashed(self.module(x))
         scores: list[Tensor] = []
         hook = self.get_classifier().register_forward_hook(lambda _module, _inputs, output: scores.append(output.clone()))
         try:
@@ -304,6 +319,9 @@ class WrappedModel(VisionModel):
         finally:
             hook.remove()
         return scores[-1]
+
+    def _unsquashed(self, result: Tensor) -> Tensor:
+        return result if self._undone is None else self._undone.undo(result)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
@@ -322,7 +340,7 @@ class WrappedModel(VisionModel):
             hooks.append(self.get_classifier().register_forward_pre_hook(
                 lambda _module, inputs: kept.__setitem__("", inputs[0])))
         try:
-            scores = self.module(x)
+            scores = self._unsquashed(self.module(x))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -468,8 +486,9 @@ def open_saved(
     except ImportError as error:
         raise ImportError(f"{origin} was saved from a model of {library}. {error}") from error
     own = model.config
+    if classes != config.num_classes:
+        config = config.without_head()
     model.config = config.with_(input_size=(own.input_size[0], *config.input_size[1:]), num_classes=classes,
-                                labels=config.labels if classes == config.num_classes else None,
                                 classifier=own.classifier, first_conv=own.first_conv, build_options=own.build_options)
     if state is None:
         return model
@@ -633,7 +652,7 @@ def _with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:
         model.load_report.skipped.append(
             f"{found}; the new one of {num_classes} is untrained" if num_classes else f"{found}: not asked for")
     model.reset_classifier(num_classes)
-    model.config = model.config.with_(labels=None)
+    model.config = model.config.without_head()
     return model
 
 

@@ -270,8 +270,7 @@ class VisionModel(nn.Module):
         if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:
             return False
         self.num_classes = self._count_scores(head)
-        self.config = self.config.with_(labels=(), outputs="", number_mean=(), number_std=(), num_classes=self.num_classes,
-                                        top1=None, top5=None)
+        self.config = self.config.without_head().with_(num_classes=self.num_classes, top1=None, top5=None)
         return True
 
     def _count_scores(self, head: nn.Module | None) -> int:

@@ -257,6 +257,8 @@ def create_model(
         asked = ", ".join(f"{key}={value!r}" for key, value in saved.items())[:200]
         raise weights.WeightsError(f"'{inside}' was saved from {architecture} built with {asked}, and it can't be built so here: "
                                    f"{error}") from error
+    if model.num_classes != model.config.num_classes and (model.config.labels or model.config.outputs):
+        model.config = model.config.without_head()  # they were those of a saved classifier
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
     if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size

@@ -80,6 +80,17 @@ class Outputs:
             return F.logsigmoid(raw)
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
+    def log_contraries(self, raw: Tensor) -> Tensor:
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others together."""
+        from torch.nn import functional as F
+
+        if self.several:
+            return F.logsigmoid(-raw)
+        if self.kind == "yes/no":
+            return self.log_probabilities(-raw)
+        shares = raw.double().softmax(-1)  # in float32 a share near 1 would leave nothing to the others
+        return (shares.sum(-1, keepdim=True) - shares).clamp_min(1e-30).log().to(raw.dtype)
+
     def evidence(self, raw: Tensor) -> Tensor:
         """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for.
 
@@ -134,6 +145,14 @@ def check_kind(kind: Any, width: int | None = None) -> str | None:
     return kind
 
 
+def can_be(kind: Any, width: int) -> bool:
+    """Whether a head of `width` scores can be of this kind."""
+    try:
+        return check_kind(kind, width) is not None
+    except ValueError:
+        return False
+
+
 def check_labels(labels: Any, width: int | None, kind: str = "one") -> tuple[str, ...] | None:
     """Names for `width` scores as a tuple of strings; None stays None. Numbers become words.
 
@@ -186,4 +205,4 @@ def default_names(kind: str, width: int) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(width))
 
 
-__all__ = ["KINDS", "Outputs", "check_kind", "check_labels", "default_names", "read_outputs"]
+__all__ = ["KINDS", "Outputs", "can_be", "check_kind", "check_labels", "default_names", "read_outputs"]

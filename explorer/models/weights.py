@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.files import given_path
 from explorer.models.catalog import family_module
 from explorer.models.config import ModelConfig
+from explorer.models.outputs import can_be
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -209,7 +210,7 @@ def read_config(path: Path, name: str) -> ModelConfig:
         config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
-        if isinstance(labels, list) and len(labels) == config.num_classes:
+        if isinstance(labels, list) and len(labels) == (2 if config.outputs == "yes/no" else config.num_classes):
             config = config.with_(labels=tuple(map(str, labels)))
         check_config(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -237,7 +238,13 @@ def check_config(config: ModelConfig) -> None:
     def names(value: Any) -> bool:
         return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
+    def scale(value: Any, low: float) -> bool:
+        return value == () or (config.outputs == "numbers" and numbers(value, low, 1e30) and len(value) == config.num_classes)
+
     right = {
+        "outputs": config.outputs == "" or can_be(config.outputs, config.num_classes),
+        "number_mean": scale(config.number_mean, -1e30),
+        "number_std": scale(config.number_std, 1e-30) and len(config.number_std) == len(config.number_mean),
         "input_size": size(config.input_size),
         **{key: getattr(config, key) is None or size(getattr(config, key)) for key in ("test_input_size", "min_input_size")},
         "num_classes": whole(config.num_classes, 0, MOST_CLASSES),

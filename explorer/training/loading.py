@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from explorer.files import given_path
+from explorer.inspection.look import labels_of
 from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
@@ -106,7 +107,7 @@ def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> Load
 def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
     net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
-    labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
+    labels = labels_of(net)
     notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
@@ -122,13 +123,18 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
     """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
     config, found = open_door("local-dir", str(folder))
-    model = wrap(module, input_size=config.input_size)
+    model = wrap(module, input_size=config.input_size, outputs=_numbers(config))
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
     fill(model, read_state_dict(found), report)
     model.config, model.load_report = config, report
     return model
+
+
+def _numbers(config: ModelConfig) -> str | None:
+    """What `wrap` must be told: of numbers nothing at a module's end is left out."""
+    return "numbers" if config.outputs == "numbers" else None
 
 
 def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
@@ -156,7 +162,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
                             f"({type(error).__name__}).") from error
 
-    net = _network_for(facts, recipe, weights, folder) if model is None else wrap(model, input_size=config.input_size)
+    net = _network_for(facts, recipe, weights, folder) if model is None else wrap(
+        model, input_size=config.input_size, outputs=_numbers(config))
     if net.num_classes != len(labels):
         net.reset_classifier(len(labels))
     parts = (net, Classifier(net))  # what learnt: everything, or behind a frozen body the classifier
