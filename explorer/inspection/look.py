@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -161,6 +161,7 @@ class Look:
         caption = f"What the network saw, {width} x {height} pixels"
         photo = picture_html(draw.thumbnail(self.seen, 224), caption, format="JPEG")
         notes = notes_html(self.notes)
+        meaning = f"<p style='margin:.3em 0;font-size:.85em'>{escape(self.outputs.meaning)}</p>" if self.outputs.meaning else ""
         facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
         step = -(-len(names) // STAGES_SHOWN)
@@ -171,7 +172,7 @@ class Look:
         return (
             f"<div><p style='margin:.3em 0'><b>{escape(facts)}</b></p>{notes}"
             f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}"
-            f"{predictions_html(self.predictions)}</div>"
+            f"<div>{predictions_html(self.predictions)}{meaning}</div></div>"
             f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
         )
 
@@ -338,6 +339,25 @@ def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Predict
     best = scores.topk(min(topk, len(scores)))
     return [Prediction(outputs.labels[i], i, float(probabilities[i]), score)
             for score, i in zip(best.values.tolist(), best.indices.tolist())]
+
+
+def answer_of(logits: Tensor, outputs: Outputs, about: int | None = None) -> Prediction:
+    """What a photo is said to be, from raw scores [W]: the likeliest class, or the first number.
+
+    Where several classes may hold at once there is no one answer, so it is a yes or no to one class: `about`, by default the
+    likeliest. The no is called "not ...".
+    """
+    first = top_predictions(logits, outputs, 1)[0]
+    if not outputs.several:
+        return first
+    index = first.index if about is None else about
+    yes = Prediction(outputs.labels[index], index, float(outputs.probabilities(logits)[index]), float(logits[index]))
+    return replace(yes, label=f"not {yes.label}", probability=1 - yes.probability, logit=-yes.logit) if yes.logit < 0 else yes
+
+
+def said(answer: Prediction) -> tuple[int, str]:
+    """What two answers have in common that say the same."""
+    return answer.index, answer.label
 
 
 def _device_name(model: nn.Module) -> str:

@@ -26,14 +26,17 @@ from explorer.inspection.attribution import find_class
 from explorer.inspection.look import (
     Look,
     Prediction,
+    answer_of,
     as_model,
     evaluating,
     is_at,
     model_name,
     notes_html,
     number_text,
+    outputs_of,
     percent,
     picture_html,
+    said,
     top_predictions,
 )
 from explorer.inspection.look import look as look_at
@@ -89,9 +92,16 @@ class MaskedLook:
         return self.after.image
 
     @cached_property
+    def answers(self) -> tuple[Prediction, Prediction]:
+        """What was said before and is said now; where several classes may hold at once, of the one that was likeliest."""
+        before, after = self.before, self.after
+        first = answer_of(before.logits, before.outputs)
+        return first, answer_of(after.logits, after.outputs, first.index)
+
+    @cached_property
     def changes(self) -> tuple[Change, ...]:
         """The likeliest classes of both Looks, those from before first: what became of each probability."""
-        return _changes(self.before.logits, self.after.logits, self.before.outputs,
+        return changes_of(self.before.logits, self.after.logits, self.before.outputs,
                         [p.index for p in (*self.before.predictions, *self.after.predictions)])
 
     def __repr__(self) -> str:
@@ -204,6 +214,7 @@ class Perturbed:
     epsilon: how far each value was moved at most, for values in 0..1
     aim:     the class in question, or the number;  towards: whether its probability was to rise, else to fall
     before, after: the likeliest classes, best first;  changes: what became of their probabilities
+    answers: what was said before and is said now; where several classes may hold at once, of the class in question
     original, picture: what the network saw and sees, as pictures (rounded to 8 bits; it gets `input`)
     noise:   the difference, amplified `amplified` times, with grey for "no change"
     input:   what went into the network the second time: normalised [C, H, W]
@@ -215,6 +226,7 @@ class Perturbed:
     towards: bool
     before: list[Prediction]
     after: list[Prediction]
+    answers: tuple[Prediction, Prediction]
     changes: tuple[Change, ...]
     original: Image.Image
     picture: Image.Image
@@ -222,21 +234,19 @@ class Perturbed:
     amplified: float
     input: Tensor
     notes: tuple[str, ...] = ()
-    alone: bool = False  # whether each class's probability stands alone: several may hold at once
 
     @property
     def fooled(self) -> bool:
         """Whether the likeliest class is another one now; where several may hold at once, whether a yes to the class in
         question became a no, or the other way round. Numbers decide nothing: False."""
-        if self.alone:
-            return (self.changes[0].before > 0.5) != (self.changes[0].after > 0.5)
-        return self.before[0].index != self.after[0].index
+        return said(self.answers[0]) != said(self.answers[1])
 
     def __repr__(self) -> str:
         return f"Perturbed({self.model_name!r}, epsilon {_in_255(self.epsilon)}, {_in_short(self.changes)})"
 
     def _repr_html_(self) -> str:
-        step = "towards" if self.towards else "away from"
+        ways = ("smaller", "larger") if self.aim.value is not None else ("away from", "towards")
+        step = ways[self.towards]
         times = f", {self.amplified:.3g} times as strong" if self.amplified else ""
         pictures = (_html(self.original, "What the network saw") + _html(self.noise, f"The change{times}")
                     + _html(self.picture, f"What it sees now: epsilon {_in_255(self.epsilon)}, "
@@ -365,7 +375,8 @@ def fgsm_sweep(
         results.append(Perturbed(
             model_name=before.model_name, epsilon=epsilon, aim=aim, towards=towards is not None,
             before=before.predictions, after=after,
-            changes=_changes(before.logits, logits, outputs, best), alone=outputs.several,
+            answers=(answer_of(before.logits, outputs, index), answer_of(logits, outputs, index)),
+            changes=changes_of(before.logits, logits, outputs, best),
             original=before.seen.convert("RGB"), picture=_as_picture(moved),
             noise=_as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
             notes=notes,
@@ -429,7 +440,8 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
-    if look._origin is None or not look._origin.is_still(model):  # trained since, or a Look that was saved
+    known = look._origin is not None and look._origin.is_still(model)  # not trained since, nor a Look that was saved
+    if not known or look.outputs != outputs_of(model):
         return look_at(model, look.image, topk=max(1, len(look.predictions)))
     return look
 
@@ -447,9 +459,8 @@ def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
     return logits.clone()  # outside of the inference mode: an ordinary tensor
 
 
-def _changes(
-    before: Tensor, after: Tensor, outputs: Outputs, indices: Sequence[int]
-) -> tuple[Change, ...]:
+def changes_of(before: Tensor, after: Tensor, outputs: Outputs, indices: Sequence[int]) -> tuple[Change, ...]:
+    """What became of these classes or numbers between two rows of raw scores [W]."""
     read = outputs.values if outputs.numbers else outputs.probabilities
     was, now = read(before), read(after)
     return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i]), outputs.numbers) for i in dict.fromkeys(indices))

@@ -16,29 +16,28 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
-from torch import Tensor
 
 from explorer.data.transforms import create_transform, crop_box
 from explorer.inspection import draw
 from explorer.inspection.look import (
     Look,
     Prediction,
+    answer_of,
     as_model,
     evaluating,
     notes_html,
     picture_html,
     prepare,
-    top_predictions,
+    said,
 )
 from explorer.inspection.perturb import curve_html, logits_of, look_before, mean_colour, numbers_html
 from explorer.models.contract import VisionModel
-from explorer.models.outputs import Outputs
 
 NO_FLIP = ("This model gives numbers: they change little by little, so there is no answer that could flip. "
            "explorer.robustness shows how they change.")
@@ -273,30 +272,13 @@ def robustness(
                            before.notes + _shrunk(known, before), stopped=len(points) < len(values))
 
 
-def answer(logits: Tensor, outputs: Outputs, about: int | None = None) -> Prediction:
-    """What a photo is said to be, from raw scores [W]: the likeliest class, or the first number.
-
-    Where several classes may hold at once, there is no one answer, so the question is a yes or no: `about` one class, by
-    default the likeliest.
-    """
-    first = top_predictions(logits, outputs, 1)[0]
-    if not outputs.several:
-        return first
-    index = first.index if about is None else about
-    one = replace(first, label=outputs.labels[index], index=index, probability=float(outputs.probabilities(logits)[index]),
-                  logit=float(logits[index]))
-    if one.logit >= 0 or one.logit != one.logit:
-        return one
-    return replace(one, label=f"not {one.label}", probability=1 - one.probability, logit=-one.logit)
-
-
 class _Probe:
     """Asks a model about one photo at one strength after another."""
 
     def __init__(self, model: VisionModel, before: Look, kind: Kind, seed: int):
         self.model, self.before, self.kind, self.seed = model, before, kind, seed
         self.transform = create_transform(**before.config)
-        self.reference = answer(before.logits, before.outputs)
+        self.reference = answer_of(before.logits, before.outputs)
 
     def __call__(self, value: float) -> Point:
         value = float(value)  # Pillow takes no number of numpy's
@@ -305,8 +287,8 @@ class _Probe:
         with evaluating(self.model):
             logits = logits_of(self.model, tensor)
         outputs, reference = self.before.outputs, self.reference
-        best = answer(logits, outputs, reference.index)
-        flipped = _said(best) != _said(reference)
+        best = answer_of(logits, outputs, reference.index)
+        flipped = said(best) != said(reference)
         if outputs.numbers:
             probability = math.nan
         elif outputs.several:
@@ -314,10 +296,6 @@ class _Probe:
         else:
             probability = float(outputs.probabilities(logits)[reference.index])
         return Point(value, probability, best, flipped, draw.thumbnail(photo, THUMBNAIL))
-
-
-def _said(one: Prediction) -> tuple[int, str]:
-    return one.index, one.label
 
 
 def _shrunk(kind: Kind, before: Look) -> tuple[str, ...]:
@@ -420,7 +398,7 @@ def find_flip(
         curve = robustness(model, before.image, kind, values=values, seed=seed, look=before,
                            should_stop=should_stop, on_progress=on_progress)
     probe = _Probe(model, before, known, curve.seed)
-    if curve.model_name != before.model_name or _said(curve.reference) != _said(probe.reference):
+    if curve.model_name != before.model_name or said(curve.reference) != said(probe.reference):
         raise ValueError(f"The given curve is of {curve.model_name} and the answer "
                          f"{curve.reference.label!r}: not of this model at this photo.")
     if known.whole:

@@ -59,6 +59,22 @@ class Outputs:
         return "number" if self.numbers else "class"
 
     @property
+    def squash(self) -> str:
+        """What makes shares of the scores: "softmax", "sigmoid", or "" for numbers."""
+        return {"one": "softmax", "numbers": ""}.get(self.kind, "sigmoid")
+
+    @property
+    def meaning(self) -> str:
+        """What a reader of the answers must know of them, in a sentence; "" for the usual one of several classes."""
+        if self.several:
+            return "Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add up to 100 %."
+        if self.kind == "yes/no":
+            return f"One score, made the share of “{self.labels[1]}” by a sigmoid; the rest is that of “{self.labels[0]}”."
+        if self.numbers:
+            return "Numbers that the model works out, not shares of classes" + (", in their own unit." if self.std else ".")
+        return ""
+
+    @property
     def several(self) -> bool:
         return self.kind == "several"
 
