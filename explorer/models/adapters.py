@@ -653,6 +653,7 @@ def _with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:
             f"{found}; the new one of {num_classes} is untrained" if num_classes else f"{found}: not asked for")
     model.reset_classifier(num_classes)
     model.config = model.config.without_head()
+    model.claim_head()
     return model
 
 

@@ -260,6 +260,7 @@ def create_model(
     if model.num_classes != model.config.num_classes and (model.config.labels or model.config.outputs):
         model.config = model.config.without_head()  # they were those of a saved classifier
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
+    model.claim_head()
     if img_size is not None and type(model).fixed_image_size:  # photos are then prepared for that size
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         model.config = model.config.with_(input_size=(model.config.input_size[0], height, width), test_input_size=None)

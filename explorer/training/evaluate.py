@@ -100,14 +100,19 @@ def evaluate(
     notes += more
     classes, place_of, more = match_classes(net, photos)
     notes += more
-    if outputs_of(net).several and not photos.multi_label:
+    outputs = outputs_of(net)
+    if photos.multi_label and not net.config.outputs and outputs.kind == "one":
+        outputs = replace(outputs, kind="several")
+        notes.append("Nobody said what the model's scores mean: as the photos show several classes, each score is read as a yes or no "
+                     "of its own. explorer.wrap(model, outputs=...) says it.")
+    elif outputs.several and not photos.multi_label:
         notes.append("The model tells several classes at once, each with a share of its own: the likeliest counts as its answer, "
                      "and the loss is the mean over its yes-or-no answers.")
-    elif photos.multi_label and not outputs_of(net).several:
+    elif photos.multi_label and not outputs.several:
         notes.append("The model picks one of its classes: of a photo that shows several it can be right about one alone.")
 
     log_yes, log_no, opened, broken, throughput = _answers(
-        net, photos, batch_size, tta, on_progress, should_stop)
+        net, outputs, photos, batch_size, tta, on_progress, should_stop)
     if (seen := len(opened) + len(broken)) < len(photos):
         notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
                      "the first classes' alone.")
@@ -221,7 +226,7 @@ def _moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple
 
 
 def _answers(
-    model: VisionModel, photos: PhotoSet, batch_size: int, tta: bool,
+    model: VisionModel, outputs: Outputs, photos: PhotoSet, batch_size: int, tta: bool,
     on_progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool] | None,
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
@@ -230,7 +235,7 @@ def _answers(
     several classes at once) those of the contrary too, log(1 - p), else None; which photos could be opened; the names of
     the others, and why not; the pace.
     """
-    config, outputs = resolve_data_config({}, model=model), outputs_of(model)
+    config = resolve_data_config({}, model=model)
     transform, place = create_transform(**config), parameter_place(model)
     broken: dict[int, str] = {}
     guard = threading.Lock()

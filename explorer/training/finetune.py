@@ -250,6 +250,7 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any, in
     net.config = net.config.with_(labels=splits.classes, outputs="several" if splits.train.multi_label else "", number_mean=(),
                                   number_std=(), num_classes=classes, tag=splits.name, hf_hub_id="", url="",
                                   top1=None, top5=None)
+    net.claim_head()
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
     unfreeze(net)

@@ -129,6 +129,7 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     report = LoadReport(source=f"the file {found.name}", name=config.name)
     fill(model, read_state_dict(found), report)
     model.config, model.load_report = config, report
+    model.claim_head()
     return model
 
 
@@ -176,6 +177,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
                             "give the one that the run began with, load_run(path, model=...).") from error
     net.config = config
+    net.claim_head()
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
     return LoadedRun(str(facts.get("run") or folder.name), folder, net.eval(), labels, recipe, history,
                      str(facts.get("data", "")), notes)
