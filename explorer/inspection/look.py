@@ -161,7 +161,8 @@ class Look:
         caption = f"What the network saw, {width} x {height} pixels"
         photo = picture_html(draw.thumbnail(self.seen, 224), caption, format="JPEG")
         notes = notes_html(self.notes)
-        meaning = f"<p style='margin:.3em 0;font-size:.85em'>{escape(self.outputs.meaning)}</p>" if self.outputs.meaning else ""
+        style = "margin:.3em 8px;font-size:.85em;max-width:34em"
+        meaning = f"<p style='{style}'>{escape(self.outputs.meaning)}</p>" if self.outputs.meaning else ""
         facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
         step = -(-len(names) // STAGES_SHOWN)

@@ -81,7 +81,7 @@ def points(change: Change) -> str:
     if difference != difference:
         return "not a number"
     if change.number:
-        return f"{difference:+.3g}".replace("-", "−") if difference else "±0"
+        return f"{difference:+.3g}" if difference else "±0"
     text = f"{difference:+.1f} points"
     return "±0.0 points" if text in ("+0.0 points", "-0.0 points") else text.replace("-", "−")
 
