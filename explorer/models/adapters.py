@@ -367,6 +367,8 @@ class WrappedModel(VisionModel):
         return self.module.get_submodule(self.classifier_path) if self.classifier_path else nn.Identity()
 
     def _count_scores(self, head: nn.Module | None) -> int:
+        if isinstance(head, nn.Identity):
+            return 0
         self.watch_again()
         return self.num_classes
 

@@ -34,6 +34,7 @@ from explorer.data.datasets import (
     photos_in,
 )
 from explorer.data.images import ImageError
+from explorer.data.labels import labels_for
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.files import given_path
 from explorer.inspection.faster import Faster
@@ -112,7 +113,7 @@ def evaluate(
         notes.append("The model picks one of its classes: of a photo that shows several it can be right about one alone.")
 
     log_yes, log_no, opened, broken, throughput = _answers(
-        net, outputs, photos, batch_size, tta, on_progress, should_stop)
+        net, photos, outputs, batch_size, tta, on_progress, should_stop)
     if (seen := len(opened) + len(broken)) < len(photos):
         notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
                      "the first classes' alone.")
@@ -190,12 +191,12 @@ def match_classes(model: VisionModel, photos: PhotoSet) -> tuple[tuple[str, ...]
     theirs, outputs = photos.classes, outputs_of(model)
     own, named = outputs.labels, outputs.named
     in_order = list(range(len(own)))
+    wordnet = len(own) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
+    if wordnet and len(theirs) == 1000 and list(theirs) == sorted(theirs):
+        return _distinct(own if named else labels_for(1000)), in_order, []
     if not named and len(theirs) == len(own):
         return _distinct(theirs), in_order, [
             f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their order."]
-    wordnet = len(own) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
-    if wordnet and len(theirs) == 1000 and list(theirs) == sorted(theirs):
-        return _distinct(own), in_order, []
     place_of = {_key(name): i for i, name in enumerate(own)}
     unknown = [name for name in theirs if _key(name) not in place_of]
     if unknown or len({_key(name) for name in theirs}) < len(theirs):
@@ -226,7 +227,7 @@ def _moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple
 
 
 def _answers(
-    model: VisionModel, outputs: Outputs, photos: PhotoSet, batch_size: int, tta: bool,
+    model: VisionModel, photos: PhotoSet, outputs: Outputs, batch_size: int, tta: bool,
     on_progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool] | None,
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
