@@ -74,7 +74,8 @@ class Predicted:
             with system.open(part, "rb") as file:
                 for row in parquet.read_table(file).to_pylist():
                     values = row.get("values") or itertools.repeat(None)  # files of before know none
-                    best = map(Prediction, row["labels"], row["indices"], row["probabilities"], row["logits"], values)
+                    best = map(Prediction, row["labels"], row["indices"], row["probabilities"], row["logits"],
+                               values)
                     yield PredictionRow(row["name"], list(best), row["error"] or "")
 
     def _repr_html_(self) -> str:
@@ -101,9 +102,10 @@ def predict(
     model:   as in `explorer.predict`
     images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...", "zip://::photos.zip"), searched with
              all below it for picture files. All computers of the cluster must reach it
-    output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities, logits, values (lists,
-             best first; values of a model that gives numbers, which have no probabilities), error (a sentence where the photo
-             can't be opened, else null). Photos that are there are not done again
+    output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities,
+             logits, values (lists,
+             best first; values of a model that gives numbers, which have no probabilities), error (a
+             sentence where the photo can't be opened, else null). Photos that are there are not done again
     batch_size: photos that go through the network together;  workers: by default as many as the cluster has room for
     cpus_per_worker: threads that open photos, and that the network uses on a CPU;  device: "cpu", "cuda" (one GPU a worker),
              or by default "cuda" where the cluster has GPUs
@@ -310,7 +312,8 @@ def _fingerprint(model: VisionModel) -> str:
     """Tells one set of weights from another, with what photos are prepared for and what the scores mean."""
     digest = hashlib.sha256(repr(sorted(resolve_data_config({}, model=model).items())).encode())
     if model.config.outputs:
-        digest.update(repr((model.config.outputs, model.config.number_mean, model.config.number_std)).encode())
+        config = model.config
+        digest.update(repr((config.outputs, config.number_mean, config.number_std)).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else repr(value.item()).encode())

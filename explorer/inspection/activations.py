@@ -198,7 +198,8 @@ class LayerGradient:
 class GradientFlow:
     """How large the gradient is at each layer, in the order in which a photo meets them.
 
-    layers: all layers that have parameters of their own;  loss: -log p(target), natural logarithm, or the number itself
+    layers: all layers that have parameters of their own;  loss: -log p(target), natural logarithm, or the
+            number itself
     target, label: the class that the loss is about, or the number;  number: whether it is one
     """
 
@@ -255,8 +256,8 @@ def gradient_flow(
 ) -> GradientFlow:
     """The mean absolute gradient of every layer's parameters, from one photo and one backward pass.
 
-    target: the class whose loss -log p is taken, by index or name; None: the likeliest one. Of numbers the one whose own
-            gradient is taken; None: the first
+    target: the class whose loss -log p is taken, by index or name; None: the likeliest one. Of numbers the
+            one whose own gradient is taken; None: the first
     look:   the Look of this model at this photo, where there is one: saves a pass
 
     In evaluation mode: BatchNorm uses its statistics, and dropout is off. Frozen parameters take part as if
@@ -314,9 +315,11 @@ def gradient_flow(
         notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model runs such layers under "
                   "torch.no_grad, detaches what they compute, or does not use it.",)
     if all(row.mean_abs == 0 for row in rows):
-        why = "this number depends on none of them." if outputs.numbers else "the model is entirely sure of this class. Try another."
+        why = ("this number depends on none of them." if outputs.numbers else
+               "the model is entirely sure of this class. Try another.")
         notes += (f"The gradient is zero everywhere: {why}",)
-    return GradientFlow(before.model_name, rows, loss.item(), index, before.labels[index], notes, outputs.numbers)
+    return GradientFlow(before.model_name, rows, loss.item(), index, before.labels[index], notes,
+                        outputs.numbers)
 
 
 FLOW = "How strongly each layer would learn is read from that gradient."

@@ -51,7 +51,8 @@ SHOWN_SHARE = 0.995
 
 @dataclass(eq=False, repr=False)
 class Attribution:
-    """Where in a photo a model's score for a class, or a number that it gives, comes from, as one method sees it.
+    """Where in a photo a model's score for a class, or a number that it gives, comes from, as one method
+    sees it.
 
     method, title: its name in `METHODS`, and in full
     model_name:    as in `Look`
@@ -140,8 +141,10 @@ def explain(
 
     model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look` is given
     method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam")
-    target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a yes or no both
-            can be asked for: what speaks for the no speaks against the yes. Of numbers index or name, None: the first
+    target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a
+            yes or no both
+            can be asked for: what speaks for the no speaks against the yes. Of numbers index or name, None:
+            the first
     stage:  whose map the methods of the CAM family are drawn from; None: `default_stage(model)`
     look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage needs no
             further pass then, for whatever class. A model that was changed since is run again
@@ -200,7 +203,8 @@ def explain(
     known = task.target if chosen.needs_class else None
     return Attribution(
         method=chosen.name, title=chosen.title, model_name=model_name(model), target=known,
-        label="" if known is None else outputs.labels[known], noun=outputs.noun, stage=found.stage, heatmap=in_photo, raw=found.raw, image=photo,
+        label="" if known is None else outputs.labels[known], noun=outputs.noun, stage=found.stage,
+        heatmap=in_photo, raw=found.raw, image=photo,
         seen_box=seen_box(photo.size, config), seconds=time.perf_counter() - started, passes=task.passes.photos,
         details=found.details, notes=tuple(notes),
     )
@@ -230,7 +234,7 @@ class Task:
             if self.look is not None:
                 self.target = int(self.outputs.likeliest(self.look.logits))
             else:
-                self.target = int(self.passes.logits(self.input[None])[0].argmax())  # scores of the classes already
+                self.target = int(self.passes.logits(self.input[None])[0].argmax())  # one score a class already
         return self.target
 
     def map(self, stage: str) -> Tensor:
@@ -320,7 +324,8 @@ def _score_cam(task: Task, *, channels: int | None = None, batch_size: int = 16)
         maps = task.map(stage)
     target = task.class_index()
     unit = task.outputs.std[target] if task.outputs.std else 1.0
-    raw, notes = cams.score_cam(task.passes, task.input, maps, target, channels=channels, batch_size=batch_size, unit=unit)
+    raw, notes = cams.score_cam(task.passes, task.input, maps, target, channels=channels, batch_size=batch_size,
+                                unit=unit)
     return Found(raw, stage=stage, notes=notes)
 
 
@@ -358,8 +363,8 @@ def _integrated_gradients(task: Task, *, steps: int = 50, baseline: str = "black
                                                 batch_size=batch_size)
     total = float(raw.double().sum())
     what = "numbers" if task.outputs.numbers else "scores"
-    note = (f"Completeness: the {what} of the photo and of a {baseline} one differ by {total - delta:.3g}; all pixels "
-            f"together make {total:.3g}, so {abs(delta):.2g} is {'too much' if delta * total > 0 else 'missing'}.")
+    note = (f"Completeness: the {what} of the photo and of a {baseline} one differ by {total - delta:.3g}; "
+            f"all pixels together make {total:.3g}, so {abs(delta):.2g} is {'too much' if delta * total > 0 else 'missing'}.")
     return _pixels(raw, absolute_sum=True, details={"delta": delta, "sum": total}, notes=[note])
 
 
@@ -611,11 +616,13 @@ def find_class(target: int | str, labels: Sequence[str], noun: str = "class") ->
     if found:
         shown = ", ".join(f"{labels[i]!r} ({i})" for i in found[:8])
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or the index.")
+        raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or the "
+                         "index.")
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(repr(labels[names.index(name)]) for name in near)}?" if near else ""
     known = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
-    raise ValueError(f"None of the {len(labels)} {several} is called {target!r}.{hint or f' They are: {known}.'}")
+    hint = hint or f" They are: {known}."
+    raise ValueError(f"None of the {len(labels)} {several} is called {target!r}.{hint}")
 
 
 def _check_stage(model: VisionModel, method: Method, stage: str) -> None:

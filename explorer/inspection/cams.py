@@ -42,8 +42,8 @@ def layer_cam(maps: Tensor, gradient: Tensor) -> Tensor:
 
 
 def score_cam(
-    passes: Passes, photo: Tensor, maps: Tensor, target: int, *, channels: int | None = None, batch_size: int = 16,
-    unit: float = 1.0,
+    passes: Passes, photo: Tensor, maps: Tensor, target: int, *, channels: int | None = None,
+    batch_size: int = 16, unit: float = 1.0,
 ) -> tuple[Tensor, list[str]]:
     """Wang et al., Score-CAM (CVPRW 2020), before the ReLU, with sentences on what is left out.
 

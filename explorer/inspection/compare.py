@@ -249,7 +249,8 @@ def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.nd
     published = model.config.top1 if report is not None and not report.adapted and not report.skipped \
         and model.num_classes == model.config.num_classes else None
     right = judged = 0
-    keys = [class_key(label) for label in outputs.labels] if outputs is not None and not outputs.numbers else []
+    tells = outputs is not None and not outputs.numbers
+    keys = [class_key(label) for label in outputs.labels] if tells else []
     known = set(keys)
     for index, answers in zip(first_answers(logits, outputs), truth):
         if answers & known:
@@ -269,10 +270,12 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
         yield from (f"{row.name}: {note}" for note in row.notes)
     for name, outputs in zip(result.names, result.outputs):
         if outputs is not None and outputs.several:
-            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the likeliest of them.")
+            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the "
+                   "likeliest of them.")
     kinds = {outputs.numbers for outputs in result.outputs if outputs is not None}
     if len(kinds) > 1:
-        yield "Some of the models give numbers and others tell classes: those have nothing in common to be compared by."
+        yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
+               "compared by.")
     sets = {frozenset(keys) for keys in result._keys if keys}
     if len(sets) > 1:
         counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result._keys) if keys)

@@ -52,7 +52,9 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One number that models give for a photo. values: by each model, in its own unit; None where it gives no such number."""
+    """One number that models give for a photo. values: by each model, in its own unit; None where it gives
+    no such number.
+    """
 
     label: str
     values: tuple[float | None, ...]

@@ -206,7 +206,9 @@ def legend_html(names: Sequence[str]) -> str:
 
 
 def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
-    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %. See `answers_html`."""
+    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %. See
+    `answers_html`.
+    """
     if not rows:
         return "<p>None of these models has a classifier: they give features, not predictions.</p>"
     lines = []
@@ -226,13 +228,16 @@ def answers_html(result: Comparison, photo: str | int = 0, *, topk: int = 5) -> 
     classes = result.predictions(photo, topk=topk)
     bars = legend_html(result.names) + predictions_html(classes, result.names) if classes else ""
     given = [i for i in range(len(result)) if any(row.values[i] is not None for row in numbers)]
-    head = "".join(f"<th scope='col' style='{CELL};font-weight:400'>{escape(result.names[i])}</th>" for i in given)
+    head = "".join(f"<th scope='col' style='{CELL};font-weight:400'>{escape(result.names[i])}</th>"
+                   for i in given)
     body = "".join(
         f"<tr><th scope='row' style='{CELL};font-weight:600'>{escape(row.label)}</th>"
-        + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{_number(row.values[i])}</td>" for i in given) + "</tr>"
+        + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{_number(row.values[i])}</td>"
+                  for i in given) + "</tr>"
         for row in numbers)
     return (f"{bars}<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
-            f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+            f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table></div>")
 
 
 def _number(value: float | None) -> str:
@@ -240,7 +245,8 @@ def _number(value: float | None) -> str:
 
 
 def _numbers_text(row: NumberRow, names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {number_text(value)}" for name, value in zip(names, row.values) if value is not None)
+    given = ((name, value) for name, value in zip(names, row.values) if value is not None)
+    return ", ".join(f"{name} {number_text(value)}" for name, value in given)
 
 
 def _bar_html(name: str, share: float | None, colour: str) -> str:
@@ -266,19 +272,22 @@ def table_html(result: Comparison) -> str:
 
 
 def agreement_html(result: Comparison) -> str:
-    """The matrix as a table; the stronger the tint, the more often two models say the same, or the further they are apart."""
+    """The matrix as a table; the stronger the tint, the more often two models say the same, or the further
+    they are apart.
+    """
     parts = []
     if not _only_numbers(result):
         parts.append(_matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
                                   "Agreement of the models", agreement_sentence(result)))
     if not np.isnan(table := result.differences).all():
-        parts.append(_matrix_html(table, result.names, number_text, _most(table), "Differences of the models' numbers",
-                                  differences_sentence(result)))
+        parts.append(_matrix_html(table, result.names, number_text, _most(table),
+                                  "Differences of the models' numbers", differences_sentence(result)))
     return "".join(parts)
 
 
-def _matrix_html(table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str,
-                 sentence: str) -> str:
+def _matrix_html(
+    table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str, sentence: str
+) -> str:
     head = "".join(f"<th scope='col' style='{CELL};font-weight:400;max-width:11em;overflow-wrap:anywhere'>{escape(name)}</th>"
                    for name in names)
     body = []
@@ -306,8 +315,8 @@ def agreement_sentence(result: Comparison) -> str:
 def differences_sentence(result: Comparison) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"How far two models' numbers of the same name are apart, the mean over {count} photo{'s' * (count != 1)}, in the "
-            f"number's own unit. Two that are close may both be wrong.{one}")
+    return (f"How far two models' numbers of the same name are apart, the mean over {count} "
+            f"photo{'s' * (count != 1)}, in the number's own unit. Two that are close may both be wrong.{one}")
 
 
 def maps_html(result: Comparison, stride: int, photo: str | int = 0, *, limit: int = CHANNELS) -> str:

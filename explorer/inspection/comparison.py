@@ -20,7 +20,16 @@ from torch import Tensor
 
 from explorer.data.tables import safe_cell
 from explorer.files import given_path, write_text
-from explorer.inspection.compare_facts import ACCURACIES, COLUMNS, COSTS, ClassRow, ModelRow, NumberRow, Point, pareto_front
+from explorer.inspection.compare_facts import (
+    ACCURACIES,
+    COLUMNS,
+    COSTS,
+    ClassRow,
+    ModelRow,
+    NumberRow,
+    Point,
+    pareto_front,
+)
 from explorer.inspection.look import Look, number_text
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
 from explorer.models.contract import VisionModel
@@ -50,7 +59,8 @@ class Comparison:
 
     rows:     a ModelRow a model
     photos:   what each photo is called
-    outputs:  what the scores of each model mean, with the names of its classes or numbers; None without a classifier
+    outputs:  what the scores of each model mean, with the names of its classes or numbers; None without a
+              classifier
     logits:   [N, W] of each model, on the disk where there are many photos
     looks:    [model][photo], empty where there are too many photos to keep them
     truth:    the right class names of each photo, empty where nobody says
@@ -105,7 +115,8 @@ class Comparison:
         return self.labels[i][index] if index >= 0 else ""
 
     def probabilities(self, model: str | int, photo: str | int = 0) -> np.ndarray:
-        """One photo's probabilities by one model, float32 [K]; of classes that may hold at once each stands alone.
+        """One photo's probabilities by one model, float32 [K]; of classes that may hold at once each stands
+        alone.
 
         Empty for a model that tells no classes.
         """
@@ -115,7 +126,7 @@ class Comparison:
         return self.outputs[i].probabilities(self._raw(i, j)).numpy()
 
     def _raw(self, model: int, photo: int) -> Tensor:
-        return torch.from_numpy(np.array(self.logits[model][photo], dtype=np.float32))  # the rows may lie on the disk
+        return torch.from_numpy(np.array(self.logits[model][photo], np.float32))  # a copy: it may be on the disk
 
     def numbers(self, photo: str | int = 0) -> list[NumberRow]:
         """The numbers that models give for a photo, one row a name; empty where all tell classes."""
@@ -124,17 +135,19 @@ class Comparison:
         names: dict[str, str] = {}
         for i, outputs in enumerate(self.outputs):
             if outputs is not None and outputs.numbers:
-                for key, label, value in zip(distinct(outputs.labels), outputs.labels, outputs.values(self._raw(i, j)).tolist()):
+                values = outputs.values(self._raw(i, j)).tolist()
+                for key, label, value in zip(distinct(outputs.labels), outputs.labels, values):
                     found.setdefault(key, {})[i] = value
                     names.setdefault(key, label)
-        return [NumberRow(names[key], tuple(row.get(i) for i in range(len(self)))) for key, row in found.items()]
+        return [NumberRow(names[key], tuple(map(row.get, range(len(self))))) for key, row in found.items()]
 
     @cached_property
     def differences(self) -> np.ndarray:
-        """The mean distance of two models' numbers of one name over the photos, in the number's unit: float64 [M, M].
+        """The mean distance of two models' numbers of one name over the photos, in the number's unit:
+        float64 [M, M].
 
-        Of several numbers that both give, it is the first's. NaN where they give no number of the same name. Numbers agree
-        more or less, never by chance entirely: so this stands in for `agreement`.
+        Of several numbers that both give, it is the first's. NaN where they give no number of the same name.
+        Numbers agree more or less, never by chance entirely: so this stands in for `agreement`.
         """
         table = np.full((len(self), len(self)), np.nan)
         columns: list[dict[str, np.ndarray]] = []
@@ -142,7 +155,7 @@ class Comparison:
             if outputs is None or not outputs.numbers:
                 columns.append({})
                 continue
-            values = outputs.values(torch.from_numpy(np.array(logits, dtype=np.float64))).numpy()  # [N, K]: few columns
+            values = outputs.values(torch.from_numpy(np.array(logits, np.float64))).numpy()  # [N, K]: few columns
             columns.append(dict(zip(distinct(outputs.labels), values.T)))
         for i, first in enumerate(columns):
             for j, second in enumerate(columns):
@@ -450,7 +463,9 @@ def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = Tr
 
 
 def first_answers(logits: np.ndarray, outputs: Outputs | None) -> np.ndarray:
-    """First answers int64 [N] of logits [N, W], a part at a time: they may lie on the disk. -1 where there are no classes."""
+    """First answers int64 [N] of logits [N, W], a part at a time: they may lie on the disk. -1 where there
+    are no classes.
+    """
     if outputs is None or outputs.numbers:
         return np.full(len(logits), -1)
     parts = [outputs.likeliest(torch.from_numpy(np.array(logits[start:start + CHUNK]))).numpy()

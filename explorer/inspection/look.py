@@ -345,15 +345,18 @@ def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Predict
 def answer_of(logits: Tensor, outputs: Outputs, about: int | None = None) -> Prediction:
     """What a photo is said to be, from raw scores [W]: the likeliest class, or the first number.
 
-    Where several classes may hold at once there is no one answer, so it is a yes or no to one class: `about`, by default the
-    likeliest. The no is called "not ...".
+    Where several classes may hold at once there is no one answer, so it is a yes or no to one class:
+    `about`, by default the likeliest. The no is called "not ...".
     """
     first = top_predictions(logits, outputs, 1)[0]
     if not outputs.several:
         return first
     index = first.index if about is None else about
-    yes = Prediction(outputs.labels[index], index, float(outputs.probabilities(logits)[index]), float(logits[index]))
-    return replace(yes, label=f"not {yes.label}", probability=1 - yes.probability, logit=-yes.logit) if yes.logit < 0 else yes
+    score = float(logits[index])
+    yes = Prediction(outputs.labels[index], index, float(outputs.probabilities(logits)[index]), score)
+    if score < 0:
+        return replace(yes, label=f"not {yes.label}", probability=1 - yes.probability, logit=-score)
+    return yes
 
 
 def said(answer: Prediction) -> tuple[int, str]:
@@ -392,15 +395,19 @@ def notes_html(notes: Sequence[str]) -> str:
 
 
 def predictions_html(predictions: Sequence[Prediction]) -> str:
-    """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar: they know no end."""
+    """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar:
+    they know no end.
+    """
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     cell = "text-align:left;padding:2px 8px"
     if predictions[0].value is not None:
         rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
-                       f"<td style='{cell};text-align:right'><b>{escape(p.text)}</b></td></tr>" for p in predictions)
+                       f"<td style='{cell};text-align:right'><b>{escape(p.text)}</b></td></tr>"
+                       for p in predictions)
         head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("number", "value"))
-        return f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
+                f"<tbody>{rows}</tbody></table>")
     rows = "".join(
         f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
         f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"

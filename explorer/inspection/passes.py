@@ -55,7 +55,8 @@ class Stopped(RuntimeError):
 class Passes:
     """A model that answers for batches of inputs, and keeps count.
 
-    score:  logits [B, W] -> one score a class [B, K], which every question is about; by default the logits themselves
+    score:  logits [B, W] -> one score a class [B, K], which every question is about; by default the logits
+            themselves
     photos: how many inputs it was run on so far
 
     The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may look
@@ -64,7 +65,8 @@ class Passes:
 
     def __init__(
         self, model: VisionModel, *, on_progress: Callable[[int, int], None] | None = None,
-        should_stop: Callable[[], bool] | None = None, score: Callable[[Tensor], Tensor] = lambda logits: logits,
+        should_stop: Callable[[], bool] | None = None,
+        score: Callable[[Tensor], Tensor] = lambda logits: logits,
     ):
         self.model, self.score = model, score
         self.photos = 0

@@ -53,7 +53,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Change:
-    """What one class's probability was before and after; label, index: which class. number: it is a number, in its own unit."""
+    """What one class's probability was before and after; label, index: which class. number: it is a number,
+    in its own unit.
+    """
 
     label: str
     index: int
@@ -93,7 +95,9 @@ class MaskedLook:
 
     @cached_property
     def answers(self) -> tuple[Prediction, Prediction]:
-        """What was said before and is said now; where several classes may hold at once, of the one that was likeliest."""
+        """What was said before and is said now; where several classes may hold at once, of the one that was
+        likeliest.
+        """
         before, after = self.before, self.after
         first = answer_of(before.logits, before.outputs)
         return first, answer_of(after.logits, after.outputs, first.index)
@@ -214,7 +218,8 @@ class Perturbed:
     epsilon: how far each value was moved at most, for values in 0..1
     aim:     the class in question, or the number;  towards: whether its probability was to rise, else to fall
     before, after: the likeliest classes, best first;  changes: what became of their probabilities
-    answers: what was said before and is said now; where several classes may hold at once, of the class in question
+    answers: what was said before and is said now; where several classes may hold at once, of the class in
+             question
     original, picture: what the network saw and sees, as pictures (rounded to 8 bits; it gets `input`)
     noise:   the difference, amplified `amplified` times, with grey for "no change"
     input:   what went into the network the second time: normalised [C, H, W]
@@ -237,8 +242,8 @@ class Perturbed:
 
     @property
     def fooled(self) -> bool:
-        """Whether the likeliest class is another one now; where several may hold at once, whether a yes to the class in
-        question became a no, or the other way round. Numbers decide nothing: False."""
+        """Whether the likeliest class is another one now; where several may hold at once, whether a yes to
+        the class in question became a no, or the other way round. Numbers decide nothing: False."""
         return said(self.answers[0]) != said(self.answers[1])
 
     def __repr__(self) -> str:
@@ -302,7 +307,8 @@ def fgsm(
     """The fast gradient sign method: move every value of a photo by epsilon, the way that hurts most.
 
     x' = clip(x + epsilon * sign(gradient of the loss -log p(target)), 0, 1), on what the network sees after
-    resize and crop, for values in 0..1 (before normalisation). One gradient. A number falls, or with `towards` rises.
+    resize and crop, for values in 0..1 (before normalisation). One gradient. A number falls, or with
+    `towards` rises.
 
     epsilon: 0..1; a step of an 8-bit picture is 1/255
     target:  the class whose probability shall fall, by index or name; None: the likeliest one
@@ -312,7 +318,8 @@ def fgsm(
     A small network on a laptop falls for 1/255 or 2/255. That says that its decision is brittle in
     directions which no camera takes; `robustness` asks about the ones a camera does take. The model, its
     flags and gradients stay untouched.
-    Raises ValueError for an epsilon outside 0..1, an unknown class, or a model without an answer that could change.
+    Raises ValueError for an epsilon outside 0..1, an unknown class, or a model without an answer that could
+    change.
     Source: Goodfellow et al. 2014, "Explaining and Harnessing Adversarial Examples"; `towards` is the
     one-step target class method of Kurakin et al. 2016, "Adversarial Machine Learning at Scale".
     """
@@ -344,7 +351,8 @@ def fgsm_sweep(
         raise ValueError("Give target=, the class to move away from, or towards=, one to move to; not both.")
     model = as_model(model)
     if not model.num_classes:
-        raise ValueError("This model tells 0 classes apart: there is no decision to change. Take a model with a classifier.")
+        raise ValueError("This model tells 0 classes apart: there is no decision to change. Take a model with a "
+                         "classifier.")
     before = look_before(model, image, look)
     outputs = before.outputs
     index = class_index(target if towards is None else towards, before)
@@ -440,16 +448,21 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
-    known = look._origin is not None and look._origin.is_still(model)  # not trained since, nor a Look that was saved
+    # not trained since, nor a Look that was saved
+    known = look._origin is not None and look._origin.is_still(model)
     if not known or look.outputs != outputs_of(model):
         return look_at(model, look.image, topk=max(1, len(look.predictions)))
     return look
 
 
 def class_index(target: int | str | None, before: Look) -> int:
-    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest; which number."""
+    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest;
+    which number.
+    """
     outputs = before.outputs
-    return int(outputs.likeliest(before.logits)) if target is None else find_class(target, outputs.labels, outputs.noun)
+    if target is None:
+        return int(outputs.likeliest(before.logits))
+    return find_class(target, outputs.labels, outputs.noun)
 
 
 def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
@@ -463,7 +476,8 @@ def changes_of(before: Tensor, after: Tensor, outputs: Outputs, indices: Sequenc
     """What became of these classes or numbers between two rows of raw scores [W]."""
     read = outputs.values if outputs.numbers else outputs.probabilities
     was, now = read(before), read(after)
-    return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i]), outputs.numbers) for i in dict.fromkeys(indices))
+    return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i]), outputs.numbers)
+                 for i in dict.fromkeys(indices))
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------
@@ -497,14 +511,18 @@ def bar_html(share: float, colour: str = "#4a8fd9") -> str:
 
 
 def changes_html(changes: Sequence[Change]) -> str:
-    """A table of probabilities before and after, with two bars a class, or of numbers; what they are is text."""
+    """A table of probabilities before and after, with two bars a class, or of numbers; what they are is
+    text.
+    """
     cell = "text-align:left;padding:2px 8px"
     numbers = any(change.number for change in changes)  # which have no end that a bar could reach
     rows = []
     for change in changes:
-        bars = f"<td style='{cell};width:12em'>{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}</td>"
-        rows.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>{'' if numbers else bars}"
-                    + "".join(f"<td style='{cell};text-align:right'>{text}</td>" for text in change.texts) + "</tr>")
+        both = f"{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}"
+        bars = "" if numbers else f"<td style='{cell};width:12em'>{both}</td>"
+        texts = "".join(f"<td style='{cell};text-align:right'>{text}</td>" for text in change.texts)
+        rows.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>"
+                    f"{bars}{texts}</tr>")
     titles = ("number", "before", "after") if numbers else ("class", "", "before", "after")
     return table_html(titles, "".join(rows))
 
@@ -526,7 +544,8 @@ def numbers_html(what: str, label: str, rows: Sequence[tuple[str, str]]) -> str:
     """A table of a number's curve: (value, the number `label` there)."""
     cell = "text-align:left;padding:2px 8px"
     body = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(value)}</th>"
-                   f"<td style='{cell};text-align:right'>{escape(number)}</td></tr>" for value, number in rows)
+                   f"<td style='{cell};text-align:right'>{escape(number)}</td></tr>"
+                   for value, number in rows)
     return table_html((what, label), body)
 
 

@@ -107,8 +107,8 @@ class PredictionTable:
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error.
 
-        Of a model that gives numbers: name, label, index, value, logit, all numbers of a photo one below the other.
-        A name or label that a spreadsheet would take for a formula has an apostrophe in front.
+        Of a model that gives numbers: name, label, index, value, logit, all numbers of a photo one below the
+        other. A name or label that a spreadsheet would take for a formula has an apostrophe in front.
         """
         file = io.StringIO(newline="")
         writer = csv.writer(file)

@@ -159,8 +159,8 @@ class Point:
 
     value:       the strength, in the unit of the kind
     probability: of the answer that the untouched photo was given, NaN where that is a number
-    best:        the likeliest class here. Where several may hold at once, what is said of the untouched photo's likeliest:
-                 it, or "not ..."; of numbers the first, with its `value`
+    best:        the likeliest class here. Where several may hold at once, what is said of the untouched
+                 photo's likeliest: it, or "not ..."; of numbers the first, with its `value`
     flipped:     whether that is another answer than for the untouched photo; of numbers never
     picture:     the photo as it is here, small
     """
@@ -176,7 +176,8 @@ class Point:
 class RobustnessCurve:
     """A model's answers for one photo, spoilt more and more.
 
-    kind: see `KINDS`;  seed: of what is drawn at random;  reference: the answer for the untouched photo, as `Point.best`
+    kind: see `KINDS`;  seed: of what is drawn at random;  reference: the answer for the untouched photo, as
+          `Point.best`
     points: in the order of the values asked for;  stopped: whether some are missing
     """
 
@@ -216,7 +217,8 @@ class RobustnessCurve:
 
     def _repr_html_(self) -> str:
         if self.numbers:
-            table = numbers_html(self.kind.name, self.reference.label, [(f"{p.value:g}", p.best.text) for p in self.points])
+            numbers = [(f"{p.value:g}", p.best.text) for p in self.points]
+            table = numbers_html(self.kind.name, self.reference.label, numbers)
         else:
             rows = [(f"{p.value:g}", p.probability, p.best.label, p.flipped) for p in self.points]
             table = curve_html(self.kind.name, self.reference.label, rows)
@@ -382,8 +384,8 @@ def find_flip(
     It is the first change found on that scan and not a proof that no smaller one exists: answers may change
     back and forth. on_progress counts the values of the scan and then the halvings; should_stop() -> True
     ends with what is known.
-    Raises ValueError as `robustness` does, for a step that is not above zero, and for a model that gives numbers: they
-    change little by little, and no answer flips.
+    Raises ValueError as `robustness` does, for a step that is not above zero, and for a model that gives
+    numbers: they change little by little, and no answer flips.
     """
     known = known_kind(kind)
     if step is not None and not (isinstance(step, (int, float)) and 0 < step < math.inf):

@@ -62,8 +62,11 @@ class Tail:
 
         self._model = weakref.ref(model, let_go)
 
-    def gradient(self, target: int, score: Callable[[Tensor], Tensor] = lambda logits: logits) -> Tensor | None:
-        """d score[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the map.
+    def gradient(
+        self, target: int, score: Callable[[Tensor], Tensor] = lambda logits: logits
+    ) -> Tensor | None:
+        """d score[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the
+        map.
 
         score: logits [1, W] -> one score a class [1, K]; by default the logits themselves
         """
@@ -216,7 +219,8 @@ def _same(output: Tensor) -> Tensor:
 
 
 def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
-    """What is another one once a model was trained, given new weights or other layers, or told what its scores mean.
+    """What is another one once a model was trained, given new weights or other layers, or told what its
+    scores mean.
 
     Which layers and tensors it has, how often each tensor was changed, and the first number of each weight: torch does
     not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
@@ -230,7 +234,8 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
         numbers = torch.stack(firsts).double().cpu().numpy().tobytes() if firsts else b""
     config = getattr(model, "config", None)
     meaning = tuple(getattr(config, name, None) for name in ("outputs", "number_mean", "number_std"))
-    return (tuple(map(type, model.modules())), tuple((tensor.data_ptr(), tensor._version) for tensor in tensors), numbers, meaning)
+    changes = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    return tuple(map(type, model.modules())), changes, numbers, meaning
 
 
 def ordinary(tensor: Tensor) -> Tensor:

@@ -82,8 +82,8 @@ def _kind_of(watched: Watched, outputs: str | None) -> str:
 
 def _check_ending(kind: str, squash: Squash | None) -> str:
     if kind == "several" and squash is not None and squash.name == "softmax":
-        raise ValueError("outputs='several' can't be: this module ends with a softmax, which shares 100 % out among its classes. "
-                         "Take 'one', or a module without the softmax.")
+        raise ValueError("outputs='several' can't be: this module ends with a softmax, which shares 100 % out among "
+                         "its classes. Take 'one', or a module without the softmax.")
     return kind
 
 
@@ -182,7 +182,8 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
             f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
             "Add a pooling and a linear layer, or wrap the classifying part."
         )
-    return Watched(calls, input_size, result.shape[1], ending_of(result, linear[0]) if linear else "", squashes.behind(result))
+    ending = ending_of(result, linear[0]) if linear else ""
+    return Watched(calls, input_size, result.shape[1], ending, squashes.behind(result))
 
 
 def ending_of(result: Tensor, linear: Tensor) -> str:
@@ -301,7 +302,8 @@ class WrappedModel(VisionModel):
         if config.outputs == "numbers" and self._ending:
             self._ending = "other"  # a number between 0 and 1 is a number, not the share of a class
         # Where the scores in front of it are not the last linear layer's, the squash is undone.
-        self._undone = self.squash if config.outputs != "numbers" and self._ending not in ("softmax", "sigmoid") else None
+        elsewhere = config.outputs != "numbers" and self._ending not in ("softmax", "sigmoid")
+        self._undone = self.squash if elsewhere else None
         head = self.get_classifier()
         self.num_classes = watched.scores
         self.num_features = head.in_features if isinstance(head, nn.Linear) and self._ending != "other" else watched.scores

@@ -252,12 +252,12 @@ class VisionModel(nn.Module):
     def config(self, config: ModelConfig) -> None:
         before = self.__dict__.get("_config")
         self.__dict__["_config"] = config
-        if before is None or _of_head(config) != _of_head(before):  # else they are still those of the head of then
+        if before is None or _of_head(config) != _of_head(before):  # else they are still those of that head
             self.claim_head()
 
     def claim_head(self) -> None:
         """What the config says of the scores is about the classifier that is there now."""
-        # In a tuple, which torch does not take for a part of the network; deepcopy and pickle follow it all the same.
+        # In a tuple, which torch does not take for a part of the network; deepcopy and pickle follow it.
         self.__dict__["_named_head"] = _parts(self._head())
 
     def _head(self) -> nn.Module | None:

@@ -1,7 +1,10 @@
-"""What a network lays over its raw scores at its very end: a softmax, a sigmoid, their logarithms, or nothing.
+"""What a network lays over its raw scores at its very end: a softmax, a sigmoid, their logarithms, or
+nothing.
 
-Many nets end with one, as a module or as a call in `forward`; others leave it to the loss. While a net runs once,
-`Squashes` sees each of these operations, so that it is known and not guessed: a number between 0 and 1 alone is no proof.
+Many nets end with one, as a module or as a call in `forward`; others leave it to the loss. While a net runs
+once,
+`Squashes` sees each of these operations, so that it is known and not guessed: a number between 0 and 1 alone
+is no proof.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ _LOGARITHMS = (_aten.log_sigmoid_forward, _aten._log_softmax)
 
 
 class Squash(NamedTuple):
-    """A softmax or sigmoid over raw scores. name: "softmax" or "sigmoid";  logarithm: whether its logarithm comes out"""
+    """A softmax or sigmoid over raw scores. name: "softmax" or "sigmoid";  logarithm: whether its logarithm
+    comes out
+    """
 
     name: str
     logarithm: bool
@@ -48,12 +53,15 @@ class Squashes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         name = _KNOWN.get(func.overloadpacket)
         if name:
-            given = result[0] if isinstance(result, (tuple, list)) else result  # log_sigmoid gives a buffer too
-            self._last = Squash(name, func.overloadpacket in _LOGARITHMS), given.detach().clone()  # a next step may work in place
+            given = result[0] if isinstance(result, (tuple, list)) else result  # log_sigmoid has a buffer too
+            squash = Squash(name, func.overloadpacket in _LOGARITHMS)
+            self._last = squash, given.detach().clone()  # the next step may work in place
         return result
 
     def behind(self, result: Tensor) -> Squash | None:
-        """The squash whose very numbers these scores [1, K] are, or their logarithms; None where others are at the end."""
+        """The squash whose very numbers these scores [1, K] are, or their logarithms; None where others are
+        at the end.
+        """
         if self._last is None or result.is_meta or self._last[1].numel() != result.numel():
             return None
         squash, given = self._last
@@ -64,4 +72,5 @@ class Squashes(TorchDispatchMode):
                 return None  # over the photos, not over the classes
         if torch.equal(given, result):
             return squash
-        return Squash(squash.name, True) if not squash.logarithm and torch.equal(given.log(), result) else None
+        logarithm = not squash.logarithm and torch.equal(given.log(), result)
+        return Squash(squash.name, True) if logarithm else None

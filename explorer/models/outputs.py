@@ -65,13 +65,18 @@ class Outputs:
 
     @property
     def meaning(self) -> str:
-        """What a reader of the answers must know of them, in a sentence; "" for the usual one of several classes."""
+        """What a reader of the answers must know of them, in a sentence; "" for the usual one of several
+        classes.
+        """
         if self.several:
-            return "Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add up to 100 %."
+            return ("Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add "
+                    "up to 100 %.")
         if self.kind == "yes/no":
-            return f"One score, made the share of “{self.labels[1]}” by a sigmoid; the rest is that of “{self.labels[0]}”."
+            no, yes = self.labels
+            return f"One score, made the share of “{yes}” by a sigmoid; the rest is that of “{no}”."
         if self.numbers:
-            return "Numbers that the model works out, not shares of classes" + (", in their own unit." if self.std else ".")
+            unit = ", in their own unit" if self.std else ""
+            return f"Numbers that the model works out, not shares of classes{unit}."
         return ""
 
     @property
@@ -97,7 +102,9 @@ class Outputs:
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
     def log_contraries(self, raw: Tensor) -> Tensor:
-        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others together."""
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others
+        together.
+        """
         from torch.nn import functional as F
 
         if self.several:
@@ -110,7 +117,8 @@ class Outputs:
     def evidence(self, raw: Tensor) -> Tensor:
         """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for.
 
-        Of a yes or no the score speaks for the yes, and its contrary for the no. Numbers are in their own unit.
+        Of a yes or no the score speaks for the yes, and its contrary for the no. Numbers are in their own
+        unit.
         """
         import torch
 
@@ -119,14 +127,17 @@ class Outputs:
         return self.values(raw) if self.numbers else raw
 
     def likeliest(self, raw: Tensor) -> Tensor:
-        """Raw scores [..., W] -> [...]: the index of the class that is shown when nobody asks for one; the first number."""
+        """Raw scores [..., W] -> [...]: the index of the class that is shown when nobody asks for one; the
+        first number.
+        """
         import torch
 
         scores = self.evidence(raw)
         return torch.zeros_like(scores[..., 0], dtype=torch.long) if self.numbers else scores.argmax(-1)
 
     def log_odds(self, raw: Tensor, index: int) -> Tensor:
-        """Raw scores [..., W] -> [...]: log(p / (1 - p)) of one class, exact where 1 - p would round to 0; a number as it is.
+        """Raw scores [..., W] -> [...]: log(p / (1 - p)) of one class, exact where 1 - p would round to 0; a
+        number as it is.
 
         It grows with the class's probability, and has a slope where a network is entirely sure.
         """

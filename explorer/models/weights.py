@@ -210,7 +210,8 @@ def read_config(path: Path, name: str) -> ModelConfig:
         config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
-        if isinstance(labels, list) and len(labels) == (2 if config.outputs == "yes/no" else config.num_classes):
+        count = 2 if config.outputs == "yes/no" else config.num_classes
+        if isinstance(labels, list) and len(labels) == count:
             config = config.with_(labels=tuple(map(str, labels)))
         check_config(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -239,7 +240,8 @@ def check_config(config: ModelConfig) -> None:
         return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
     def scale(value: Any, low: float) -> bool:
-        return value == () or (config.outputs == "numbers" and numbers(value, low, 1e30) and len(value) == config.num_classes)
+        fits = config.outputs == "numbers" and numbers(value, low, 1e30) and len(value) == config.num_classes
+        return value == () or fits
 
     right = {
         "outputs": config.outputs == "" or can_be(config.outputs, config.num_classes),

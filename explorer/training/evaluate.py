@@ -77,8 +77,8 @@ def evaluate(
     on_progress: called with (photos done, of how many) after each batch
     should_stop: asked after each batch; once it says True, the photos done so far are judged, and a note says so
 
-    What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes at once the
-    likeliest is its answer to a photo of one class.
+    What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
+    at once the likeliest is its answer to a photo of one class.
 
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
@@ -104,13 +104,14 @@ def evaluate(
     outputs = outputs_of(net)
     if photos.multi_label and not net.config.outputs and outputs.kind == "one":
         outputs = replace(outputs, kind="several")
-        notes.append("Nobody said what the model's scores mean: as the photos show several classes, each score is read as a yes or no "
-                     "of its own. explorer.wrap(model, outputs=...) says it.")
+        notes.append("Nobody said what the model's scores mean: as the photos show several classes, each score is "
+                     "read as a yes or no of its own. explorer.wrap(model, outputs=...) says it.")
     elif outputs.several and not photos.multi_label:
-        notes.append("The model tells several classes at once, each with a share of its own: the likeliest counts as its answer, "
-                     "and the loss is the mean over its yes-or-no answers.")
+        notes.append("The model tells several classes at once, each with a share of its own: the likeliest counts "
+                     "as its answer, and the loss is the mean over its yes-or-no answers.")
     elif photos.multi_label and not outputs.several:
-        notes.append("The model picks one of its classes: of a photo that shows several it can be right about one alone.")
+        notes.append("The model picks one of its classes: of a photo that shows several it can be right about one "
+                     "alone.")
 
     log_yes, log_no, opened, broken, throughput = _answers(
         net, photos, outputs, batch_size, tta, on_progress, should_stop)
@@ -232,9 +233,10 @@ def _answers(
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
 
-    Returns log-probabilities [N, K]; where each class is a yes or no of its own (multi-label photos, or a model that tells
-    several classes at once) those of the contrary too, log(1 - p), else None; which photos could be opened; the names of
-    the others, and why not; the pace.
+    Returns log-probabilities [N, K]; where each class is a yes or no of its own (multi-label photos, or a
+    model that tells
+    several classes at once) those of the contrary too, log(1 - p), else None; which photos could be opened;
+    the names of the others, and why not; the pace.
     """
     config = resolve_data_config({}, model=model)
     transform, place = create_transform(**config), parameter_place(model)
@@ -294,7 +296,8 @@ def _answers(
 
 
 def _log_probabilities(views: list[Tensor], outputs: Outputs, contrary: bool) -> tuple[Tensor, ...]:
-    """Logits [B, W] of each view -> log of the views' mean probability [B, K]; with `contrary`: and of 1 minus it.
+    """Logits [B, W] of each view -> log of the views' mean probability [B, K]; with `contrary`: and of 1
+    minus it.
 
     In logarithms, a loss is right where a probability itself would round to 0 or 1.
     """

@@ -200,14 +200,18 @@ def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) ->
 
 
 def keeps_head(net: VisionModel, splits: Splits) -> bool:
-    """Whether a model's classifier is for these classes: as many, and of the same names or of none that anybody gave."""
+    """Whether a model's classifier is for these classes: as many, and of the same names or of none that
+    anybody gave.
+    """
     net.notice_head()
     return net.num_classes == len(splits.classes) and (net.config.labels or splits.classes) == splits.classes
 
 
 def exchange_notes(model: VisionModel | str, splits: Splits) -> tuple[str, ...]:
     """What to say of a classifier that somebody made or trained, and that these classes can't use."""
-    if not isinstance(model, VisionModel) or keeps_head(model, splits) or model.config.labels is None or not model.num_classes:
+    if not isinstance(model, VisionModel) or keeps_head(model, splits):
+        return ()
+    if model.config.labels is None or not model.num_classes:  # ImageNet's is expected to go
         return ()
     before, classes = model.num_classes, len(splits.classes)
     why = f"one of {classes}" if before != classes else "a fresh one, as its classes have other names"
@@ -247,8 +251,8 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any, in
     if device is not None:
         net.to(device)
     # What it becomes is no published set of weights any more.
-    net.config = net.config.with_(labels=splits.classes, outputs="several" if splits.train.multi_label else "", number_mean=(),
-                                  number_std=(), num_classes=classes, tag=splits.name, hf_hub_id="", url="",
+    net.config = net.config.without_head().with_(labels=splits.classes, num_classes=classes,
+                                  outputs="several" if splits.train.multi_label else "", tag=splits.name, hf_hub_id="", url="",
                                   top1=None, top5=None)
     net.claim_head()
     if input_size is not None:

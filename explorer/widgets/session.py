@@ -274,7 +274,8 @@ class Session(t.HasTraits):
         if model is not None and model is not self.model:
             # labels are for models without their own: what was trained here knows what its classes are called
             model.notice_head()
-            changes = {"labels": None if model.config.labels else self._labels_for(model), "input_size": self.input_size}
+            labels = None if model.config.labels else self._labels_for(model)
+            changes = {"labels": labels, "input_size": self.input_size}
             changes = {key: value for key, value in changes.items() if value is not None}
             if changes:
                 model.config = model.config.with_(**changes)
@@ -361,8 +362,9 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
         from explorer.models.factory import check_name, split_door
         from explorer.models.weights import config_for
 
-        named = not split_door(model)[0]  # what is behind a door is known when it is opened
-        return outputs.check_labels(labels, config_for(*check_name(model)).num_classes or None if named else None)
+        if split_door(model)[0]:  # what is behind a door is known when it is opened
+            return outputs.check_labels(labels, None)
+        return outputs.check_labels(labels, config_for(*check_name(model)).num_classes or None)
     if model is None:
         return outputs.check_labels(labels, None)
     model.notice_head()

@@ -385,7 +385,7 @@ def test_a_run_with_several_classes_a_photo_says_so_wherever_its_model_is_shown(
     plain = painted(12)
     rows = tuple((label, 2) if label != 2 else (2,) for label in plain.labels)
     several = PhotoSet(plain.classes, rows, plain.names, plain.open_one)
-    done = run(small(), Splits("several", several, several), epochs=1, run_dir=tmp_path / "run").wait()
+    done = run(small(), Splits("several", several, several), epochs=1, train="all", run_dir=tmp_path / "run").wait()
     folder = done.save(tmp_path / "saved")
     models = [done.model, done.model_at(1), explorer.create_model(f"local-dir:{folder}", pretrained=True).eval(),
               explorer.load_run(folder).model, explorer.load_run(tmp_path / "run").model]

@@ -636,8 +636,8 @@ class ComparePanel(Panel):
         if result.conditions:
             lines.append("result.measure()  # times differ from one run to the next")
         last = {
-            "predictions": f"result.predictions({self.photo.value}, topk={self.topk.value})" if any(result.labels)
-            else f"result.numbers({self.photo.value})",
+            "predictions": (f"result.predictions({self.photo.value}, topk={self.topk.value})"
+                            if any(result.labels) else f"result.numbers({self.photo.value})"),
             "cams": f"[one.overlay() for one in result.cams({self.photo.value}{self._target_code()})]",
             "maps": f"result.maps({self.stride.value}, {self.photo.value})",
             "agreement": "result.agreement" if any(result.labels) else "result.differences",

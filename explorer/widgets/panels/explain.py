@@ -43,8 +43,8 @@ class ExplainPanel(Panel):
     name = "Heat map"
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or raised the number, by
-        the chosen method.
+        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or raised the
+        number, by the chosen method.
         <i>Grad-CAM</i> weighs the channels of a late stage by how much the class's score follows them, so it is as coarse as
         that stage's map. <i>Saliency</i> and its relatives ask each pixel how much the score would follow it.
         <i>Occlusion</i> covers one square after another and measures. <i>Attention</i> shows what a transformer's blocks
@@ -161,7 +161,8 @@ class ExplainPanel(Panel):
             self.stage.value = chosen
             self.target.options = tuple(dict.fromkeys(look.labels)) if len(look.labels) <= MOST_NAMES else ()
             self.target.description = look.outputs.noun.capitalize()
-            self.target.placeholder = "the first; or type a name" if look.outputs.numbers else "the likeliest; or type a name"
+            usual = "the first" if look.outputs.numbers else "the likeliest"
+            self.target.placeholder = f"{usual}; or type a name"
             if self.target.value and self._index(look) is None:
                 self.target.value = ""
         finally:
@@ -491,7 +492,8 @@ def facts_html(found: Attribution, look: Look) -> str:
 
     parts = []
     if found.target is not None:
-        answers = {one.index: one.text for one in top_predictions(look.logits, look.outputs, len(look.outputs))}
+        every = top_predictions(look.logits, look.outputs, len(look.outputs))
+        answers = {one.index: one.text for one in every}
         parts.append(f"<b>{escape(found.label)}</b> {answers[found.target]}")
     if found.stage:
         parts.append(f"from {escape(found.stage)}")

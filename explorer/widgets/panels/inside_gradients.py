@@ -67,7 +67,8 @@ class Gradients(Block):
         if names != self.target.options:
             self.target.options = names
         self.target.description = look.outputs.noun.capitalize()
-        self.target.placeholder = "the first; or type a name" if look.outputs.numbers else "the likeliest; or type a name"
+        usual = "the first" if look.outputs.numbers else "the likeliest"
+        self.target.placeholder = f"{usual}; or type a name"
         self.cost.value = (f'<span class="vx-soft">A pass forward and one backward, about as long as {PASSES} passes: '
                            f'{seconds_text(PASSES * look.timing["forward"])}.</span>')
         if self.turn != self.panel.turn:
@@ -88,7 +89,8 @@ class Gradients(Block):
             options: dict[str, Any] = {}
             if text:
                 try:
-                    options["target"] = find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
+                    chosen = int(text) if text.isdecimal() else text
+                    options["target"] = find_class(chosen, look.labels, look.outputs.noun)
                 except (ValueError, IndexError) as error:
                     self.clear()
                     self.complain(str(error))

@@ -23,7 +23,8 @@ def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
     rows = []
     for p in predictions:
         if p.value is not None:  # a number has no end that a bar could reach
-            rows.append(f'<li><span class="vx-name">{escape(p.label)}</span><span class="vx-value"><b>{escape(p.text)}</b></span></li>')
+            rows.append(f'<li><span class="vx-name">{escape(p.label)}</span>'
+                        f'<span class="vx-value"><b>{escape(p.text)}</b></span></li>')
             continue
         value = p.text + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
         share = p.probability if p.probability == p.probability else 0
@@ -66,8 +67,9 @@ class PredictionsPanel(Panel):
     guide = """
         <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds likeliest. The
         last layer gives every class a score, the <i>logit</i>; softmax turns all scores into shares that add up to 100 %.
-        Where several classes may be there at once, a sigmoid gives each class a share of its own, and where the answer is yes
-        or no, one sigmoid gives the share of the yes. Numbers that a model works out stand as they are.</p>
+        Where several classes may be there at once, a sigmoid gives each class a share of its own, and where the
+        answer is yes or no, one sigmoid gives the share of the yes. Numbers that a model works out stand as they
+        are.</p>
         <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks are surer of
         themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and others, 2017: On Calibration of
         Modern Neural Networks</a>). The shares are shared out among the classes that the model knows: a photo of anything
@@ -116,7 +118,8 @@ class PredictionsPanel(Panel):
             self.bars.value = bars_html(best, logits=self.logits.value) + meaning_html(look.outputs)
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
-        self.topk.layout.display = "none" if look.outputs.numbers or len(look.outputs) <= 3 else ""  # all are shown
+        all_shown = look.outputs.numbers or len(look.outputs) <= 3
+        self.topk.layout.display = "none" if all_shown else ""
         self.logits.layout.display = "none" if look.outputs.numbers else ""
         self.steps.value = steps_html(look) if self.prepared.value else ""
 
@@ -149,8 +152,8 @@ class PredictionsPanel(Panel):
         if best and look.outputs.numbers:
             places[1].set_axis_off()
             for row, one in enumerate(best):
-                places[1].text(0, 0.9 - 0.8 * row / max(len(best), 4), f"{export.shortened(one.label)}: {one.text}", fontsize=12,
-                               transform=places[1].transAxes, parse_math=False)
+                text, height = f"{export.shortened(one.label)}: {one.text}", 0.9 - 0.8 * row / max(len(best), 4)
+                places[1].text(0, height, text, fontsize=12, transform=places[1].transAxes, parse_math=False)
         elif best:
             bars = places[1]
             shown = bars.barh(range(len(best)), [one.probability for one in best], color=export.ACCENT)

@@ -112,7 +112,9 @@ def resting_place(run: Any, places: list[int]) -> int:
 
 
 def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
-    """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or several."""
+    """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or
+    several.
+    """
     labels, shares = outputs.labels, outputs.probabilities(logits)
     if isinstance(label, tuple):
         said = tuple(i for i, yes in enumerate((shares > 0.5).tolist()) if yes)
@@ -124,7 +126,8 @@ def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
 
 
 def answer_html(logits: Any, outputs: Any) -> str:
-    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch. logits: [W]
+    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch.
+    logits: [W]
 
     outputs: the run's `Outputs`; of numbers each stands as it is.
     """
@@ -132,7 +135,8 @@ def answer_html(logits: Any, outputs: Any) -> str:
     if outputs.numbers:
         from explorer.inspection.look import number_text
 
-        given = "".join(f'<li><span class="vx-name">{escape(name)}</span><span class="vx-value"><b>{number_text(value)}</b></span></li>'
+        given = "".join(f'<li><span class="vx-name">{escape(name)}</span>'
+                        f'<span class="vx-value"><b>{number_text(value)}</b></span></li>'
                         for name, value in zip(labels, outputs.values(logits).tolist()))
         return f'<ol class="vx-predictions" aria-label="What it says to this photo">{given}</ol>'
     shares = outputs.probabilities(logits)

@@ -272,7 +272,8 @@ class FgsmBlock(Block):
         if self.aim.options != tuple(aims.items()):
             self.aim.options = tuple(aims.items())
         self.target.description = look.outputs.noun.capitalize()
-        self.target.placeholder = "the first; or type a name" if look.outputs.numbers else "a name, or a part of one"
+        usual = "the first; or type a name" if look.outputs.numbers else "a name, or a part of one"
+        self.target.placeholder = usual
         self._quiet = False
         self._offer(look)
         self._clear()
@@ -373,7 +374,8 @@ class FgsmBlock(Block):
             return "It was stopped early." if self.stopped else ""
         if first is None:
             return "It was stopped early." if self.stopped else "None of these strengths changes the answer."
-        return f"The weakest of these strengths that changes the answer: {255 * first.epsilon:g}/255 ({first.answers[1].label})."
+        now = first.answers[1].label
+        return f"The weakest of these strengths that changes the answer: {255 * first.epsilon:g}/255 ({now})."
 
     def code_lines(self) -> list[str]:
         one = self.found[self.epsilon.value]

@@ -26,7 +26,9 @@ TOP = 3     # classes shown of a spoilt photo
 
 @dataclass(frozen=True)
 class Spoilt:
-    """The photo at one strength: picture, what became of the probabilities or numbers, the answer before and now."""
+    """The photo at one strength: picture, what became of the probabilities or numbers, the answer before
+    and now.
+    """
 
     picture: Image.Image
     changes: tuple[Change, ...]
@@ -175,8 +177,11 @@ def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -
 
 
 def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: float) -> None:
-    """p(first answer) over the strength, or the number; rings are strengths with another answer, the dotted line is `value`."""
-    place.plot(curve.values, curve.numbers or curve.probabilities, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)
+    """p(first answer) over the strength, or the number; rings are strengths with another answer, the dotted
+    line is `value`.
+    """
+    followed = curve.numbers or curve.probabilities
+    place.plot(curve.values, followed, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)
     other = [point for point in curve.points if point.flipped]
     if flip is not None and flip.found and flip.first_other.value not in curve.values:
         other.append(flip.first_other)
@@ -218,8 +223,9 @@ def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change]
     bars = places[len(pictures)]
     rows = range(len(changes))
     texts = list(zip(*(one.texts for one in changes)))
-    for shift, colour, name, shares, said in ((-0.2, "#9aa5b1", "before", [one.before for one in changes], texts[0]),
-                                              (0.2, export.ACCENT, "now", [one.after for one in changes], texts[1])):
+    for shift, colour, name, shares, said in (
+            (-0.2, "#9aa5b1", "before", [one.before for one in changes], texts[0]),
+            (0.2, export.ACCENT, "now", [one.after for one in changes], texts[1])):
         drawn = bars.barh([at + shift for at in rows], shares, 0.36, color=colour, label=name)
         bars.bar_label(drawn, said, padding=3, fontsize=8)
     bars.set_yticks(rows, [export.shortened(one.label, 24) for one in changes], fontsize=9)
