@@ -1,10 +1,8 @@
-"""What a network lays over its raw scores at its very end: a softmax, a sigmoid, their logarithms, or
-nothing.
+"""What a network lays over its raw scores at its very end: a softmax, a sigmoid, their logarithm, or nothing.
 
 Many nets end with one, as a module or as a call in `forward`; others leave it to the loss. While a net runs
-once,
-`Squashes` sees each of these operations, so that it is known and not guessed: a number between 0 and 1 alone
-is no proof.
+once, `Squashes` sees each of these operations, so that it is known and not guessed: a number between 0 and 1
+alone is no proof.
 """
 
 from __future__ import annotations
