@@ -598,10 +598,10 @@ def run_predict(args: argparse.Namespace) -> int:
 
     for note in table.notes:
         _complain(note)
-    rows = [("photo", "class", "probability")]
+    rows = [("photo", *(("number", "value") if table.numbers else ("class", "probability")))]
     for row in table:
         for rank, p in enumerate(row.predictions):
-            rows.append((printable(row.name) if rank == 0 else "", p.label, f"{100 * p.probability:.1f} %"))
+            rows.append((printable(row.name) if rank == 0 else "", p.label, p.text))
     if len(rows) > 1:
         print_columns(rows, right={2})
     for row in table.errors:

@@ -73,7 +73,9 @@ class Predicted:
         for part in _parts(system, folder):
             with system.open(part, "rb") as file:
                 for row in parquet.read_table(file).to_pylist():
-                    best = map(Prediction, row["labels"], row["indices"], row["probabilities"], row["logits"])
+                    values = row.get("values") or itertools.repeat(None)  # files of before know none
+                    best = map(Prediction, row["labels"], row["indices"], row["probabilities"], row["logits"],
+                               values)
                     yield PredictionRow(row["name"], list(best), row["error"] or "")
 
     def _repr_html_(self) -> str:
@@ -100,8 +102,10 @@ def predict(
     model:   as in `explorer.predict`
     images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...", "zip://::photos.zip"), searched with
              all below it for picture files. All computers of the cluster must reach it
-    output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities, logits (lists, best
-             first), error (a sentence where the photo can't be opened, else null). Photos that are there are not done again
+    output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities,
+             logits, values (lists,
+             best first; values of a model that gives numbers, which have no probabilities), error (a
+             sentence where the photo can't be opened, else null). Photos that are there are not done again
     batch_size: photos that go through the network together;  workers: by default as many as the cluster has room for
     cpus_per_worker: threads that open photos, and that the network uses on a CPU;  device: "cpu", "cuda" (one GPU a worker),
              or by default "cuda" where the cluster has GPUs
@@ -214,6 +218,7 @@ class _Worker:
             best = [] if isinstance(photo, str) else top_predictions(next(logits), self.outputs, self.topk)
             yield {"name": name, "labels": [p.label for p in best], "indices": [p.index for p in best],
                    "probabilities": [p.probability for p in best], "logits": [p.logit for p in best],
+                   "values": [p.value for p in best if p.value is not None],
                    "error": photo if isinstance(photo, str) else None}
 
     def _write(self, names: Sequence[str], rows: list[dict[str, Any]]) -> None:
@@ -224,6 +229,7 @@ class _Worker:
         schema = pyarrow.schema([
             ("name", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string())), ("indices", pyarrow.list_(pyarrow.int32())),
             ("probabilities", pyarrow.list_(pyarrow.float64())), ("logits", pyarrow.list_(pyarrow.float64())),
+            ("values", pyarrow.list_(pyarrow.float64())),
             ("error", pyarrow.string())])
         key = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:20]
         whole = f"{self.folder}/part-{key}.parquet"
@@ -303,8 +309,11 @@ def _claim(system: Any, folder: str, facts: dict[str, Any], output: Any) -> None
 
 
 def _fingerprint(model: VisionModel) -> str:
-    """Tells one set of weights from another, with what photos are prepared for."""
+    """Tells one set of weights from another, with what photos are prepared for and what the scores mean."""
     digest = hashlib.sha256(repr(sorted(resolve_data_config({}, model=model).items())).encode())
+    if model.config.outputs:
+        config = model.config
+        digest.update(repr((config.outputs, config.number_mean, config.number_std)).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else repr(value.item()).encode())

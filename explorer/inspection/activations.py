@@ -201,8 +201,9 @@ class LayerGradient:
 class GradientFlow:
     """How large the gradient is at each layer, in the order in which a photo meets them.
 
-    layers: all layers that have parameters of their own;  loss: -log p(target), natural logarithm
-    target, label: the class that the loss is about
+    layers: all layers that have parameters of their own;  loss: -log p(target), natural logarithm, or the
+            number itself
+    target, label: the class that the loss is about, or the number;  number: whether it is one
     """
 
     model_name: str
@@ -211,6 +212,12 @@ class GradientFlow:
     target: int
     label: str
     notes: tuple[str, ...] = ()
+    number: bool = False
+
+    @property
+    def what(self) -> str:
+        """What the gradient is of, as it is written: "-log p(tabby)", or the number's name."""
+        return self.label if self.number else f"-log p({self.label})"
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -244,7 +251,7 @@ class GradientFlow:
         some = f", {len(shown)} of {len(self.layers)} layers" if len(shown) < len(self.layers) else ""
         notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: gradient of "
-                f"-log p({escape(self.label)}) = {self.loss:.3g}{some}</p>{notes}{table}</div>")
+                f"{escape(self.what)} = {self.loss:.3g}{some}</p>{notes}{table}</div>")
 
 
 def gradient_flow(
@@ -252,7 +259,8 @@ def gradient_flow(
 ) -> GradientFlow:
     """The mean absolute gradient of every layer's parameters, from one photo and one backward pass.
 
-    target: the class whose loss -log p is taken, by index or name; None: the likeliest one
+    target: the class whose loss -log p is taken, by index or name; None: the likeliest one. Of numbers the
+            one whose own gradient is taken; None: the first
     look:   the Look of this model at this photo, where there is one: saves a pass
 
     In evaluation mode: BatchNorm uses its statistics, and dropout is off. Frozen parameters take part as if
@@ -282,7 +290,8 @@ def gradient_flow(
         tensor = before.input[None].to(**parameter_place(model)).clone()
         with way_back(FLOW), watching(dict(model.named_modules()), before=note):
             logits = torch.func.functional_call(model, stand_ins, (tensor,))[0].float()
-        loss = -logits.log_softmax(0)[index]
+        outputs = before.outputs
+        loss = outputs.values(logits)[index] if outputs.numbers else -outputs.log_probabilities(logits)[index]
         if not loss.requires_grad:
             raise no_way_back(FLOW)
         found = torch.autograd.grad(loss, list(twins.values()), allow_unused=True)
@@ -302,8 +311,11 @@ def gradient_flow(
         notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model runs such layers under "
                   "torch.no_grad, detaches what they compute, or does not use it.",)
     if all(row.mean_abs == 0 for row in rows):
-        notes += ("The gradient is zero everywhere: the model is entirely sure of this class. Try another.",)
-    return GradientFlow(before.model_name, rows, loss.item(), index, before.labels[index], notes)
+        why = ("this number depends on none of them." if outputs.numbers else
+               "the model is entirely sure of this class. Try another.")
+        notes += (f"The gradient is zero everywhere: {why}",)
+    return GradientFlow(before.model_name, rows, loss.item(), index, before.labels[index], notes,
+                        outputs.numbers)
 
 
 FLOW = "How strongly each layer would learn is read from that gradient."

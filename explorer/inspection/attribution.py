@@ -33,9 +33,9 @@ from explorer.inspection.look import (
     as_model,
     evaluating,
     is_at,
-    labels_of,
     model_name,
     notes_html,
+    outputs_of,
     photo_for,
     picture_html,
     prepare,
@@ -43,6 +43,7 @@ from explorer.inspection.look import (
 from explorer.inspection.passes import OCCLUSION, Passes, Stopped, no_way_back
 from explorer.inspection.tail import Tail, default_stage, ordinary, walk
 from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs
 from explorer.models.surgery import stages_in_words
 
 #: Of a heat map of single pixels, so large a share is drawn in full; the few largest would hide all others.
@@ -51,11 +52,13 @@ SHOWN_SHARE = 0.995
 
 @dataclass(eq=False, repr=False)
 class Attribution:
-    """Where in a photo a model's score for a class comes from, as one method sees it.
+    """Where in a photo a model's score for a class, or a number that it gives, comes from, as one method
+    sees it.
 
     method, title: its name in `METHODS`, and in full
     model_name:    as in `Look`
-    target, label: the class's index and name; None and "" for methods that know of no class
+    target, label: the class's index and name, or the number's; None and "" for methods that know of no class
+    noun:          what `target` is, "class" or "number"
     stage:         whose map it is drawn from; "" for methods that need none
     heatmap:       float32 [H, W], 0..1, in the frame of `image`; 0 outside of what the network saw. 0 where nothing
                    speaks for the class; 1 is the most in the network's frame, which a smaller photo averages
@@ -81,6 +84,7 @@ class Attribution:
     passes: int
     details: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    noun: str = "class"
 
     def overlay(self, alpha: float = 0.5, colormap: str = "magma") -> Image.Image:
         """The photo with the heat map on it, RGB, in the photo's size.
@@ -109,7 +113,7 @@ class Attribution:
         method = METHODS[self.method]
         facts = [self.model_name]
         if self.target is not None:
-            facts.append(f"class {self.label} ({self.target})")
+            facts.append(f"{self.noun} {self.label} ({self.target})")
         if self.stage:
             facts.append(f"stage {self.stage}")
         facts += [_passes(self.passes), f"{1000 * self.seconds:.0f} ms"]
@@ -134,11 +138,14 @@ def explain(
     should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Attribution:
-    """Which parts of a photo speak for a class: a heat map over the photo.
+    """Which parts of a photo speak for a class, or raise a number: a heat map over the photo.
 
     model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look` is given
     method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam")
-    target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class
+    target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a
+            yes or no both
+            can be asked for: what speaks for the no speaks against the yes. Of numbers index or name, None:
+            the first
     stage:  whose map the methods of the CAM family are drawn from; None: `default_stage(model)`
     look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage needs no
             further pass then, for whatever class. A model that was changed since is run again
@@ -173,10 +180,11 @@ def explain(
         _, tensor = prepare(photo, create_transform(**config))
     fresh = look if look is not None and look._origin is not None and look._origin.is_still(model) else None
 
-    labels = labels_of(model)
-    task = Task(model, tensor, config, stage, fresh, Passes(model, on_progress=on_progress, should_stop=should_stop))
+    outputs = outputs_of(model)
+    passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence)
+    task = Task(model, tensor, config, stage, fresh, passes, outputs)
     if target is not None and chosen.needs_class:
-        task.target = find_class(target, labels)
+        task.target = find_class(target, outputs.labels, outputs.noun)
     found = chosen.run(task, **options)
     notes = list(found.notes)
     if target is not None and not chosen.needs_class:
@@ -189,7 +197,8 @@ def explain(
     if top > 0:
         heat = heat / top
     else:
-        notes.append("Nothing here speaks for this class: the heat map is zero everywhere."
+        nothing = "raises this number" if outputs.numbers else "speaks for this class"
+        notes.append(f"Nothing here {nothing}: the heat map is zero everywhere."
                      if chosen.needs_class else "The heat map is zero everywhere.")
     rows = [row for row in model.stage_table if not chosen.needs_stage or row.name == found.stage]
     covers = covered(tuple(heat.shape), tuple(tensor.shape[-2:]), sorted({row.reduction for row in rows}))
@@ -197,7 +206,8 @@ def explain(
     known = task.target if chosen.needs_class else None
     return Attribution(
         method=chosen.name, title=chosen.title, model_name=model_name(model), target=known,
-        label="" if known is None else labels[known], stage=found.stage, heatmap=in_photo, raw=found.raw, image=photo,
+        label="" if known is None else outputs.labels[known], noun=outputs.noun, stage=found.stage,
+        heatmap=in_photo, raw=found.raw, image=photo,
         seen_box=seen_box(photo.size, config), seconds=time.perf_counter() - started, passes=task.passes.photos,
         details=found.details, notes=tuple(notes),
     )
@@ -216,13 +226,18 @@ class Task:
     stage: str | None
     look: Look | None
     passes: Passes
+    outputs: Outputs
     target: int | None = None
 
     def class_index(self) -> int:
         """The class asked for, or else the likeliest, which costs a pass where no look knows it."""
-        if self.target is None:
-            logits = self.look.logits if self.look is not None else self.passes.logits(self.input[None])[0]
-            self.target = int(logits.argmax())
+        if self.target is None and self.outputs.numbers:
+            self.target = 0
+        elif self.target is None:
+            if self.look is not None:
+                self.target = int(self.outputs.likeliest(self.look.logits))
+            else:
+                self.target = int(self.passes.logits(self.input[None])[0].argmax())  # one score a class already
         return self.target
 
     def map(self, stage: str) -> Tensor:
@@ -237,7 +252,7 @@ class Task:
     def _ran(self, logits: Tensor) -> None:
         self.passes.photos += 1
         if self.target is None:
-            self.target = int(logits.argmax())
+            self.target = int(self.outputs.likeliest(logits))
 
     def map_and_tail(self, stage: str, *, at_module: bool = False) -> tuple[Tensor, Tail | None]:
         """A stage's map [C, h, w] and what comes behind it: from the look if it holds them, or else from a pass."""
@@ -272,10 +287,10 @@ def _map_with_gradient(task: Task) -> tuple[Tensor, Tensor, str, list[str]]:
     stage, notes = asked or default_stage(task.model), []
     while True:
         maps, tail = task.map_and_tail(stage)
-        gradient = tail.gradient(task.target) if tail is not None else None
+        gradient = tail.gradient(task.target, task.outputs.evidence) if tail is not None else None
         if gradient is None:
             maps, tail = task.map_and_tail(stage, at_module=True)
-            gradient = tail.gradient(task.target) if tail is not None else None
+            gradient = tail.gradient(task.target, task.outputs.evidence) if tail is not None else None
         blank = gradient is None or not gradient.any()
         before = names.index(stage) - 1
         if asked is None and before >= 0 and (maps[0].numel() == 1 or blank and not task.model.pyramid):
@@ -310,8 +325,10 @@ def _score_cam(task: Task, *, channels: int | None = None, batch_size: int = 16)
     if task.stage is None and maps[0].numel() == 1:  # now that it has run, it is known whose maps have places
         stage = default_stage(task.model)
         maps = task.map(stage)
-    raw, notes = cams.score_cam(task.passes, task.input, maps, task.class_index(), channels=channels,
-                                batch_size=batch_size)
+    target = task.class_index()
+    unit = task.outputs.std[target] if task.outputs.std else 1.0
+    raw, notes = cams.score_cam(task.passes, task.input, maps, target, channels=channels, batch_size=batch_size,
+                                unit=unit)
     return Found(raw, stage=stage, notes=notes)
 
 
@@ -348,8 +365,9 @@ def _integrated_gradients(task: Task, *, steps: int = 50, baseline: str = "black
     raw, delta = gradients.integrated_gradients(task.passes, task.input, empty, target, steps=steps,
                                                 batch_size=batch_size)
     total = float(raw.double().sum())
-    note = (f"Completeness: the scores of the photo and of a {baseline} one differ by {total - delta:.3g}; all pixels "
-            f"together make {total:.3g}, so {abs(delta):.2g} is {'too much' if delta * total > 0 else 'missing'}.")
+    what = "numbers" if task.outputs.numbers else "scores"
+    note = (f"Completeness: the {what} of the photo and of a {baseline} one differ by {total - delta:.3g}; "
+            f"all pixels together make {total:.3g}, so {abs(delta):.2g} is {'too much' if delta * total > 0 else 'missing'}.")
     return _pixels(raw, absolute_sum=True, details={"delta": delta, "sum": total}, notes=[note])
 
 
@@ -576,17 +594,21 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.lower())
 
 
-def find_class(target: int | str, labels: Sequence[str]) -> int:
+def find_class(target: int | str, labels: Sequence[str], noun: str = "class") -> int:
     """The index of a class, given that index, its name, or a part that only one name has; case does not count.
 
+    noun: "number" where the names are those of numbers that a model gives
     Raises ValueError where there is no such class, with the nearest names, or more than one, with all of them.
     """
+    several = "classes" if noun == "class" else f"{noun}s"
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
         if not 0 <= target < len(labels):
-            raise ValueError(f"target is {target}, but this model's classes are 0 to {len(labels) - 1}.")
+            reach = f"{several} are 0 to {len(labels) - 1}" if len(labels) > 1 else f"only {noun} is 0"
+            raise ValueError(f"target is {target}, but this model's {reach}.")
         return int(target)
     if not isinstance(target, str) or not target.strip():
-        raise ValueError(f"target is {target!r}: expected a class's index or name, or None for the likeliest class.")
+        usual = "the likeliest class" if noun == "class" else f"the first {noun}"
+        raise ValueError(f"target is {target!r}: expected a {noun}'s index or name, or None for {usual}.")
     wanted, names = target.strip().lower(), [label.lower() for label in labels]
     found = [i for i, name in enumerate(names) if name == wanted]
     found = found or [i for i, name in enumerate(names) if wanted in (part.strip() for part in name.split(","))]
@@ -597,10 +619,13 @@ def find_class(target: int | str, labels: Sequence[str]) -> int:
     if found:
         shown = ", ".join(f"{labels[i]!r} ({i})" for i in found[:8])
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise ValueError(f"{len(found)} classes match {target!r}: {shown}{more}. Give more of the name, or the index.")
+        raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or the "
+                         "index.")
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(repr(labels[names.index(name)]) for name in near)}?" if near else ""
-    raise ValueError(f"None of the {len(labels)} classes is called {target!r}.{hint}")
+    known = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+    hint = hint or f" They are: {known}."
+    raise ValueError(f"None of the {len(labels)} {several} is called {target!r}.{hint}")
 
 
 def _check_stage(model: VisionModel, method: Method, stage: str) -> None:

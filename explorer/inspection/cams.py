@@ -42,12 +42,14 @@ def layer_cam(maps: Tensor, gradient: Tensor) -> Tensor:
 
 
 def score_cam(
-    passes: Passes, photo: Tensor, maps: Tensor, target: int, *, channels: int | None = None, batch_size: int = 16
+    passes: Passes, photo: Tensor, maps: Tensor, target: int, *, channels: int | None = None,
+    batch_size: int = 16, unit: float = 1.0,
 ) -> tuple[Tensor, list[str]]:
     """Wang et al., Score-CAM (CVPRW 2020), before the ReLU, with sentences on what is left out.
 
     photo:    the network's input [C, H, W];  maps: of the stage, [channels, h, w]
     channels: only so many, those whose values spread most; None: all
+    unit:     what a score is measured in: a number's own step, so that pounds and kilograms give one map
 
     One pass a channel: the photo, darkened where the channel is silent. Its score, in a softmax over all channels, is
     the channel's weight. When asked to stop it answers with the channels that are done. Raises Stopped where none is.
@@ -65,7 +67,7 @@ def score_cam(
         scores.append(passes.logits(masks * photo)[:, target])
     if not scores:
         raise Stopped("Stopped before the first channel was done: there is no heat map yet.")
-    weights = torch.cat(scores).softmax(0)
+    weights = (torch.cat(scores) / unit).softmax(0)
     done = order[:len(weights)]
     notes = []
     if len(done) < len(maps):

@@ -37,13 +37,14 @@ from explorer.inspection.comparison import (
     first_answers,
     sentence_of,
 )
-from explorer.inspection.look import Look, as_model, labels_of, look, model_name, notes_on
+from explorer.inspection.look import Look, as_model, look, model_name, notes_on, outputs_of
 from explorer.inspection.modules import module_tree
 from explorer.inspection.passes import Stopped
 from explorer.inspection.predict import _folder, _is_many
 from explorer.inspection.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.store import Collection, run_folder
 from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs
 from explorer.models.weights import WeightsError
 
 log = logging.getLogger(__name__)
@@ -91,9 +92,9 @@ def compare(
     if not done.models:
         raise Stopped("Stopped before the first model was done.") if stop() else _all_failed(problems, None)
     result = Comparison(
-        rows=[_facts(name, model, done.labels[i], done.logits[i], done.truth)
+        rows=[_facts(name, model, done.outputs[i], done.logits[i], done.truth)
               for i, (name, model) in enumerate(done.models.items())],
-        photos=done.photos, labels=tuple(done.labels), logits=tuple(done.logits), looks=tuple(done.looks),
+        photos=done.photos, outputs=tuple(done.outputs), logits=tuple(done.logits), looks=tuple(done.looks),
         truth=done.truth if any(done.truth) else (), problems=problems, notes=(), models=tuple(done.models.values()),
     )
     result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=len(done.models) < len(opened) and stop()))
@@ -109,7 +110,7 @@ class _Done:
     photos: tuple[str, ...]
     truth: tuple[frozenset[str], ...]
     models: dict[str, VisionModel] = field(default_factory=dict)
-    labels: list[tuple[str, ...]] = field(default_factory=list)
+    outputs: list[Outputs | None] = field(default_factory=list)
     logits: list[np.ndarray] = field(default_factory=list)
     looks: list[tuple[Look, ...]] = field(default_factory=list)
 
@@ -195,8 +196,8 @@ def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list
             problems.append((name, sentence_of(error)))
             continue
         done.models[name] = model
-        done.labels.append(looks[0].labels if model.num_classes else ())
-        done.logits.append(np.stack([one.logits.numpy() for one in looks]))  # [N, K]
+        done.outputs.append(looks[0].outputs if model.num_classes else None)
+        done.logits.append(np.stack([one.logits.numpy() for one in looks]))  # [N, W]
         done.looks.append(tuple(looks))
     heard(total, total, "done")
     return done
@@ -231,12 +232,12 @@ def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tupl
     done = _Done(names, tuple(right.get(name, frozenset()) for name in names))
     for name, found in features.items():
         done.models[name] = opened[name]
-        done.labels.append(labels_of(opened[name]) if opened[name].num_classes else ())
+        done.outputs.append(outputs_of(opened[name]) if opened[name].num_classes else None)
         done.logits.append(found.logits)
     return done
 
 
-def _facts(name: str, model: VisionModel, labels: tuple[str, ...], logits: np.ndarray,
+def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.ndarray,
            truth: tuple[frozenset[str], ...]) -> ModelRow:
     try:
         flops = module_tree(model).flops
@@ -247,15 +248,16 @@ def _facts(name: str, model: VisionModel, labels: tuple[str, ...], logits: np.nd
     published = model.config.top1 if report is not None and not report.adapted and not report.skipped \
         and model.num_classes == model.config.num_classes else None
     right = judged = 0
-    keys = [class_key(label) for label in labels]
+    tells = outputs is not None and not outputs.numbers
+    keys = [class_key(label) for label in outputs.labels] if tells else []
     known = set(keys)
-    for index, answers in zip(first_answers(logits), truth):
+    for index, answers in zip(first_answers(logits, outputs), truth):
         if answers & known:
             judged += 1
             right += keys[index] in answers
     return ModelRow(
         name=name, parameters=sum(p.numel() for p in model.parameters()), macs=flops // 2 if flops else None,
-        weight_bytes=weight_bytes(model), input_size=tuple(model.config.input_size), num_classes=model.num_classes,
+        weight_bytes=weight_bytes(model), input_size=tuple(model.config.input_size), num_classes=len(keys),
         published=published, right=right if judged else None, judged=judged, notes=notes_on(model),
     )
 
@@ -265,6 +267,14 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
         yield f"Stopped: {counted(len(result), 'model')} of {wanted} got through the photos."
     for row in result.rows:
         yield from (f"{row.name}: {note}" for note in row.notes)
+    for name, outputs in zip(result.names, result.outputs):
+        if outputs is not None and outputs.several:
+            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the "
+                   "likeliest of them.")
+    kinds = {outputs.numbers for outputs in result.outputs if outputs is not None}
+    if len(kinds) > 1:
+        yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
+               "compared by.")
     sets = {frozenset(keys) for keys in result._keys if keys}
     if len(sets) > 1:
         counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result._keys) if keys)

@@ -16,6 +16,7 @@ class ModelRow:
     parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels, height, width)
     weight_bytes: of the file that its weights make
     published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says
+    num_classes:  that it tells apart: 2 of a yes or no, 0 where it gives numbers or features
     right, judged: how many photos got the right first answer, of those whose class it knows by name
     latency:      the Speed of a pass over one photo;  throughput: over several at once
     notes:        what a reader must know, e.g. that the weights are random
@@ -47,6 +48,16 @@ class ClassRow:
     label: str
     shares: tuple[float | None, ...]
     right: bool | None = None
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """One number that models give for a photo. values: by each model, in its own unit; None where it gives
+    no such number.
+    """
+
+    label: str
+    values: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 from explorer.inspection import draw
-from explorer.inspection.compare_facts import ACCURACIES, COSTS, ClassRow
-from explorer.inspection.look import percent, picture_html
+from explorer.inspection.compare_facts import ACCURACIES, COSTS, ClassRow, NumberRow
+from explorer.inspection.look import number_text, percent, picture_html
 
 if TYPE_CHECKING:
     from explorer.inspection.comparison import Comparison
@@ -73,9 +73,10 @@ def scatter_figure(result: Comparison, *, x: str = "", y: str = "") -> Figure:
 
 
 def predictions_figure(result: Comparison, *, photo: str | int = 0, topk: int = 5) -> Figure:
-    """Every model's answers to one photo on one axis."""
+    """Every model's answers to one photo on one axis; numbers as sentences below it."""
     rows = result.predictions(photo, topk=topk)
     place = result._photo(photo)
+    numbers = [f"{row.label}: {_numbers_text(row, result.names)}." for row in result.numbers(photo)]
     figure, axes = _axes(8, 1.6 + 0.13 * (len(rows) * (len(result) + 1)))
     height = 0.8 / len(result)
     for i, name in enumerate(result.names):
@@ -87,25 +88,39 @@ def predictions_figure(result: Comparison, *, photo: str | int = 0, topk: int = 
     axes.set_xlim(0, 100)
     axes.set_xlabel("probability, %")
     axes.set_title(f"Predictions for {result.photos[place]}")
+    if not rows:  # nothing but numbers, which have no end that a bar could reach
+        axes.set_axis_off()
+        return _captioned(figure, numbers)
     axes.legend(fontsize=8, loc="lower right")
-    return _captioned(figure, [f"The {topk} likeliest classes of each model; classes are joined by name."])
+    return _captioned(figure, [f"The {topk} likeliest classes of each model; classes are joined by name.", *numbers])
 
 
 def agreement_figure(result: Comparison) -> Figure:
-    """On how many of the photos two models give the same answer."""
+    """On how many of the photos two models give the same answer; of numbers, how far they are apart."""
     figure, axes = _axes(2.8 + 0.75 * len(result), 2.2 + 0.6 * len(result))
-    table = result.agreement
-    axes.imshow(table, cmap="Blues", vmin=0, vmax=1)
+    numbers = _only_numbers(result)
+    table = result.differences if numbers else result.agreement
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=_most(table) if numbers else 1)
     names = range(len(result))
     axes.set_xticks(names, result.names, rotation=35, ha="right", fontsize=8)
     axes.set_yticks(names, result.names, fontsize=8)
     for i in names:
         for j in names:
             value = table[i, j]
-            text = "–" if math.isnan(value) else f"{100 * value:.0f} %"
-            axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "black")
-    axes.set_title("Agreement")
-    return _captioned(figure, [agreement_sentence(result)])
+            text = "–" if math.isnan(value) else number_text(value) if numbers else f"{100 * value:.0f} %"
+            dark = value > 0.6 * (_most(table) if numbers else 1)
+            axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes.set_title("Differences" if numbers else "Agreement")
+    return _captioned(figure, [differences_sentence(result) if numbers else agreement_sentence(result)])
+
+
+def _only_numbers(result: Comparison) -> bool:
+    """Whether no model tells classes, so that there is nothing to agree about."""
+    return not any(result.labels) and any(outputs is not None for outputs in result.outputs)
+
+
+def _most(table: np.ndarray) -> float:
+    return float(np.nanmax(table)) or 1.0
 
 
 def maps_figure(result: Comparison, *, stride: int | None = None, photo: str | int = 0, limit: int = CHANNELS) -> Figure:
@@ -192,7 +207,9 @@ def legend_html(names: Sequence[str]) -> str:
 
 
 def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
-    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %."""
+    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %. See
+    `answers_html`.
+    """
     if not rows:
         return "<p>None of these models has a classifier: they give features, not predictions.</p>"
     lines = []
@@ -202,6 +219,35 @@ def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
         lines.append(f"<div role='group' aria-label='{escape(row.label)}' style='margin:0 0 7px'>"
                      f"<div style='overflow-wrap:anywhere'><b>{escape(row.label)}</b>{mark}</div>{bars}</div>")
     return f"<div class='vx-cmp-bars'>{''.join(lines)}</div>"
+
+
+def answers_html(result: Comparison, photo: str | int = 0, *, topk: int = 5) -> str:
+    """What every model says to one photo: bars for classes, a table for numbers."""
+    numbers = result.numbers(photo)
+    if not numbers:
+        return legend_html(result.names) + predictions_html(result.predictions(photo, topk=topk), result.names)
+    classes = result.predictions(photo, topk=topk)
+    bars = legend_html(result.names) + predictions_html(classes, result.names) if classes else ""
+    given = [i for i in range(len(result)) if any(row.values[i] is not None for row in numbers)]
+    head = "".join(f"<th scope='col' style='{CELL};font-weight:400'>{escape(result.names[i])}</th>"
+                   for i in given)
+    body = "".join(
+        f"<tr><th scope='row' style='{CELL};font-weight:600'>{escape(row.label)}</th>"
+        + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{_number(row.values[i])}</td>"
+                  for i in given) + "</tr>"
+        for row in numbers)
+    return (f"{bars}<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
+            f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table></div>")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else number_text(value)
+
+
+def _numbers_text(row: NumberRow, names: Sequence[str]) -> str:
+    given = ((name, value) for name, value in zip(names, row.values) if value is not None)
+    return ", ".join(f"{name} {number_text(value)}" for name, value in given)
 
 
 def _bar_html(name: str, share: float | None, colour: str) -> str:
@@ -227,23 +273,37 @@ def table_html(result: Comparison) -> str:
 
 
 def agreement_html(result: Comparison) -> str:
-    """The matrix as a table; the stronger the tint, the more often two models say the same."""
-    table, names = result.agreement, result.names
+    """The matrix as a table; the stronger the tint, the more often two models say the same, or the further
+    they are apart.
+    """
+    parts = []
+    if not _only_numbers(result):
+        parts.append(_matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
+                                  "Agreement of the models", agreement_sentence(result)))
+    if not np.isnan(table := result.differences).all():
+        parts.append(_matrix_html(table, result.names, number_text, _most(table),
+                                  "Differences of the models' numbers", differences_sentence(result)))
+    return "".join(parts)
+
+
+def _matrix_html(
+    table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str, sentence: str
+) -> str:
     head = "".join(f"<th scope='col' style='{CELL};font-weight:400;max-width:11em;overflow-wrap:anywhere'>{escape(name)}</th>"
                    for name in names)
     body = []
     for i, name in enumerate(names):
         cells = []
         for value in table[i]:
-            share = 0 if math.isnan(value) else value
-            text = "–" if math.isnan(value) else f"{100 * value:.0f} %"
+            share = 0 if math.isnan(value) else value / most
+            text = "–" if math.isnan(value) else text_of(value)
             cells.append(f"<td style='padding:5px 12px;text-align:right;font-variant-numeric:tabular-nums;"
                          f"background:color-mix(in srgb,{COLOURS[0]} {55 * share:.0f}%,transparent)'>{text}</td>")
         head_cell = f"<th scope='row' style='{CELL};font-weight:400;white-space:nowrap'>{escape(name)}</th>"
         body.append(f"<tr>{head_cell}{''.join(cells)}</tr>")
-    return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Agreement of the models'>"
+    return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
             f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{''.join(body)}</tbody></table></div><p style='margin:6px 0'>{escape(agreement_sentence(result))}</p>")
+            f"<tbody>{''.join(body)}</tbody></table></div><p style='margin:6px 0'>{escape(sentence)}</p>")
 
 
 def agreement_sentence(result: Comparison) -> str:
@@ -251,6 +311,13 @@ def agreement_sentence(result: Comparison) -> str:
     one = " One photo says little: choose several." if count == 1 else ""
     return (f"The share of {count} photo{'s' * (count != 1)} to which two models give the same first answer, by the name of "
             f"the class. Two that agree may both be wrong.{one}")
+
+
+def differences_sentence(result: Comparison) -> str:
+    count = len(result.photos)
+    one = " One photo says little: choose several." if count == 1 else ""
+    return (f"How far two models' numbers of the same name are apart, the mean over {count} "
+            f"photo{'s' * (count != 1)}, in the number's own unit. Two that are close may both be wrong.{one}")
 
 
 def maps_html(result: Comparison, stride: int, photo: str | int = 0, *, limit: int = CHANNELS) -> str:
@@ -294,9 +361,10 @@ def captions_html(result: Comparison) -> str:
 
 def comparison_html(result: Comparison) -> str:
     parts = [table_html(result)]
-    if any(row.num_classes for row in result.rows):
-        parts += [f"<h4 style='margin:10px 0 0'>Predictions for {escape(result.photos[0])}</h4>", legend_html(result.names),
-                  f"<div style='max-width:680px'>{predictions_html(result.predictions(0), result.names)}</div>"]
+    if any(outputs is not None for outputs in result.outputs):
+        parts += [f"<h4 style='margin:10px 0 0'>Predictions for {escape(result.photos[0])}</h4>",
+                  f"<div style='max-width:680px'>{answers_html(result, 0)}</div>"]
         if len(result.photos) > 1:
-            parts += ["<h4 style='margin:10px 0 4px'>Agreement</h4>", agreement_html(result)]
+            title = "Differences" if _only_numbers(result) else "Agreement"
+            parts += [f"<h4 style='margin:10px 0 4px'>{title}</h4>", agreement_html(result)]
     return f"<div>{''.join(parts)}<div style='font-size:.9em'>{captions_html(result)}</div></div>"

@@ -15,15 +15,26 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from explorer.data.labels import class_key
 from explorer.data.tables import safe_cell
 from explorer.files import given_path, write_text
-from explorer.inspection.compare_facts import ACCURACIES, COLUMNS, COSTS, ClassRow, ModelRow, Point, pareto_front
-from explorer.inspection.look import Look
+from explorer.inspection.compare_facts import (
+    ACCURACIES,
+    COLUMNS,
+    COSTS,
+    ClassRow,
+    ModelRow,
+    NumberRow,
+    Point,
+    pareto_front,
+)
+from explorer.inspection.look import Look, number_text
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
 from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs
 from explorer.models.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -49,8 +60,9 @@ class Comparison:
 
     rows:     a ModelRow a model
     photos:   what each photo is called
-    labels:   the class names of each model
-    logits:   [N, K] of each model, on the disk where there are many photos
+    outputs:  what the scores of each model mean, with the names of its classes or numbers; None without a
+              classifier
+    logits:   [N, W] of each model, on the disk where there are many photos
     looks:    [model][photo], empty where there are too many photos to keep them
     truth:    the right class names of each photo, empty where nobody says
     problems: (model or photo, why it is left out)
@@ -60,7 +72,7 @@ class Comparison:
 
     rows: list[ModelRow]
     photos: tuple[str, ...]
-    labels: tuple[tuple[str, ...], ...]
+    outputs: tuple[Outputs | None, ...]
     logits: tuple[np.ndarray, ...]
     looks: tuple[tuple[Look, ...], ...]
     truth: tuple[frozenset[str], ...]
@@ -82,19 +94,76 @@ class Comparison:
     # --- answers ---
 
     @cached_property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """The class names of each model; none for one that gives numbers, or has no classifier."""
+        return tuple(() if outputs is None or outputs.numbers else outputs.labels for outputs in self.outputs)
+
+    @cached_property
     def top1(self) -> tuple[np.ndarray, ...]:
-        """Each model's first answer to each photo: class indices int64 [N]; -1 where it has no classifier."""
-        return tuple(first_answers(logits) for logits in self.logits)
+        """Each model's first answer to each photo: class indices int64 [N]; -1 where it tells no classes.
+
+        Where several classes may hold at once it is the likeliest of them.
+        """
+        return tuple(first_answers(logits, outputs) for logits, outputs in zip(self.logits, self.outputs))
 
     def answer(self, model: str | int, photo: str | int = 0) -> str:
-        """The name of a model's first answer; "" where it has no classifier."""
+        """The name of a model's first answer, or its numbers; "" where it has no classifier."""
         i, j = self._model(model), self._photo(photo)
-        index = int(self.top1[i][j])
+        outputs, index = self.outputs[i], int(self.top1[i][j])
+        if outputs is not None and outputs.numbers:
+            values = outputs.values(self._raw(i, j)).tolist()
+            return ", ".join(f"{label} {number_text(value)}" for label, value in zip(outputs.labels, values))
         return self.labels[i][index] if index >= 0 else ""
 
     def probabilities(self, model: str | int, photo: str | int = 0) -> np.ndarray:
-        """One photo's probabilities by one model, float32 [K]."""
-        return _softmax(np.asarray(self.logits[self._model(model)][self._photo(photo)], dtype=np.float32))
+        """One photo's probabilities by one model, float32 [K]; of classes that may hold at once each stands
+        alone.
+
+        Empty for a model that tells no classes.
+        """
+        i, j = self._model(model), self._photo(photo)
+        if not self.labels[i]:
+            return np.empty(0, np.float32)
+        return self.outputs[i].probabilities(self._raw(i, j)).numpy()
+
+    def _raw(self, model: int, photo: int) -> Tensor:
+        return torch.from_numpy(np.array(self.logits[model][photo], np.float32))  # a copy: it may be on the disk
+
+    def numbers(self, photo: str | int = 0) -> list[NumberRow]:
+        """The numbers that models give for a photo, one row a name; empty where all tell classes."""
+        j = self._photo(photo)
+        found: dict[str, dict[int, float]] = {}
+        names: dict[str, str] = {}
+        for i, outputs in enumerate(self.outputs):
+            if outputs is not None and outputs.numbers:
+                values = outputs.values(self._raw(i, j)).tolist()
+                for key, label, value in zip(distinct(outputs.labels), outputs.labels, values):
+                    found.setdefault(key, {})[i] = value
+                    names.setdefault(key, label)
+        return [NumberRow(names[key], tuple(map(row.get, range(len(self))))) for key, row in found.items()]
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        """The mean distance of two models' numbers of one name over the photos, in the number's unit:
+        float64 [M, M].
+
+        Of several numbers that both give, it is the first's. NaN where they give no number of the same name.
+        Numbers agree more or less, never by chance entirely: so this stands in for `agreement`.
+        """
+        table = np.full((len(self), len(self)), np.nan)
+        columns: list[dict[str, np.ndarray]] = []
+        for logits, outputs in zip(self.logits, self.outputs):
+            if outputs is None or not outputs.numbers:
+                columns.append({})
+                continue
+            values = outputs.values(torch.from_numpy(np.array(logits, np.float64))).numpy()  # [N, K]: few columns
+            columns.append(dict(zip(distinct(outputs.labels), values.T)))
+        for i, first in enumerate(columns):
+            for j, second in enumerate(columns):
+                common = next((key for key in first if key in second), None)
+                if common is not None:
+                    table[i, j] = np.abs(first[common] - second[common]).mean()
+        return table
 
     def predictions(self, photo: str | int = 0, *, topk: int = 5) -> list[ClassRow]:
         """Every model's `topk` classes on one axis: the classes that any of them names, the likeliest first.
@@ -116,7 +185,7 @@ class Comparison:
     def agreement(self) -> np.ndarray:
         """Share of the photos on which two models' first answers have the same name: float64 [M, M], 0..1.
 
-        NaN where one of them has no classifier.
+        NaN where one of them tells no classes.
         """
         number: dict[str, int] = {}
         for keys in self._keys:
@@ -183,7 +252,10 @@ class Comparison:
         i, j = self._model(model), self._photo(photo)
         index: Any = None
         if target:
-            index = self._places[i].get(class_key(target))
+            outputs = self.outputs[i]
+            places = self._places[i] if outputs is None or not outputs.numbers else \
+                {key: index for index, key in enumerate(distinct(outputs.labels))}
+            index = places.get(class_key(target))
             if index is None:
                 raise ValueError(f"{self.names[i]} has no class {target!r}.")
         place = (i, j, class_key(target or ""))
@@ -322,7 +394,9 @@ class Comparison:
 
     def _first(self, model: int, photo: int) -> tuple[str, Any]:
         index = int(self.top1[model][photo])
-        return (self.labels[model][index], float(self.probabilities(model, photo)[index])) if index >= 0 else ("", "")
+        if index < 0:
+            return self.answer(model, photo), ""
+        return self.labels[model][index], float(self.probabilities(model, photo)[index])
 
     def to_markdown(self) -> str:
         """The table as Markdown, with what the numbers mean below it."""
@@ -386,19 +460,15 @@ def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = Tr
     return tuple(keys)
 
 
-def first_answers(logits: np.ndarray) -> np.ndarray:
-    """First answers int64 [N] of logits [N, K], a part at a time: they may lie on the disk. -1 for K = 0."""
-    if not logits.shape[1]:
+def first_answers(logits: np.ndarray, outputs: Outputs | None) -> np.ndarray:
+    """First answers int64 [N] of logits [N, W], a part at a time: they may lie on the disk. -1 where there
+    are no classes.
+    """
+    if outputs is None or outputs.numbers:
         return np.full(len(logits), -1)
-    parts = [np.asarray(logits[start:start + CHUNK]).argmax(1) for start in range(0, len(logits), CHUNK)]
+    parts = [outputs.likeliest(torch.from_numpy(np.array(logits[start:start + CHUNK]))).numpy()
+             for start in range(0, len(logits), CHUNK)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    if not logits.size:
-        return logits
-    raised = np.exp(logits - logits.max())
-    return raised / raised.sum()
 
 
 def _find(what: str | int, known: Sequence[str], kind: str) -> int:

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -161,6 +161,8 @@ class Look:
         caption = f"What the network saw, {width} x {height} pixels"
         photo = picture_html(draw.thumbnail(self.seen, 224), caption, format="JPEG")
         notes = notes_html(self.notes)
+        style = "margin:.3em 8px;font-size:.85em;max-width:34em"
+        meaning = f"<p style='{style}'>{escape(self.outputs.meaning)}</p>" if self.outputs.meaning else ""
         facts = f"{self.model_name}, {1000 * self.timing['forward']:.0f} ms on {self.timing['device']}"
         names = list(self.stages)
         step = max(1, -(-len(names) // STAGES_SHOWN))  # a network without maps has no stages
@@ -171,7 +173,7 @@ class Look:
         return (
             f"<div><p style='margin:.3em 0'><b>{escape(facts)}</b></p>{notes}"
             f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}"
-            f"{predictions_html(self.predictions)}</div>"
+            f"<div>{predictions_html(self.predictions)}{meaning}</div></div>"
             f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
         )
 
@@ -292,7 +294,7 @@ def notes_on(model: VisionModel) -> tuple[str, ...]:
         notes += [f"{text}." for text in model.load_report.noted]
         notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
     config = model.config
-    if config.labels == () and model.num_classes:
+    if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1
         scores = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
         notes.append(f"Nobody said what this head's {scores} called: explorer.wrap(model, labels=[...]) names "
@@ -347,6 +349,28 @@ def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Predict
             for score, i in zip(best.values.tolist(), best.indices.tolist())]
 
 
+def answer_of(logits: Tensor, outputs: Outputs, about: int | None = None) -> Prediction:
+    """What a photo is said to be, from raw scores [W]: the likeliest class, or the first number.
+
+    Where several classes may hold at once there is no one answer, so it is a yes or no to one class:
+    `about`, by default the likeliest. The no is called "not ...".
+    """
+    first = top_predictions(logits, outputs, 1)[0]
+    if not outputs.several:
+        return first
+    index = first.index if about is None else about
+    score = float(logits[index])
+    yes = Prediction(outputs.labels[index], index, float(outputs.probabilities(logits)[index]), score)
+    if score < 0:
+        return replace(yes, label=f"not {yes.label}", probability=1 - yes.probability, logit=-score)
+    return yes
+
+
+def said(answer: Prediction) -> tuple[int, str]:
+    """What two answers have in common that say the same."""
+    return answer.index, answer.label
+
+
 def _device_name(model: nn.Module) -> str:
     return str(parameter_place(model)["device"])
 
@@ -378,14 +402,19 @@ def notes_html(notes: Sequence[str]) -> str:
 
 
 def predictions_html(predictions: Sequence[Prediction]) -> str:
-    """A table with a bar for each prediction; the numbers are text."""
+    """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar:
+    they know no end.
+    """
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     cell = "text-align:left;padding:2px 8px"
     if predictions[0].value is not None:
         rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
-                       f"<td style='{cell};text-align:right'>{p.text}</td></tr>" for p in predictions)
-        return f"<table style='border-collapse:collapse'><tbody>{rows}</tbody></table>"
+                       f"<td style='{cell};text-align:right'><b>{escape(p.text)}</b></td></tr>"
+                       for p in predictions)
+        head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("number", "value"))
+        return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
+                f"<tbody>{rows}</tbody></table>")
     rows = "".join(
         f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
         f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"

@@ -55,6 +55,8 @@ class Stopped(RuntimeError):
 class Passes:
     """A model that answers for batches of inputs, and keeps count.
 
+    score:  logits [B, W] -> one score a class [B, K], which every question is about; by default the logits
+            themselves
     photos: how many inputs it was run on so far
 
     The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may look
@@ -64,8 +66,9 @@ class Passes:
     def __init__(
         self, model: VisionModel, *, on_progress: Callable[[int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        score: Callable[[Tensor], Tensor] = lambda logits: logits,
     ):
-        self.model = model
+        self.model, self.score = model, score
         self.photos = 0
         self._done, self._total = 0, 0
         self._on_progress, self._should_stop = on_progress, should_stop
@@ -102,7 +105,7 @@ class Passes:
         if scores.ndim != 2:
             raise ValueError(f"This model gives logits of shape {list(scores.shape[1:])} for one photo, not one "
                              'score a class: create it with a global_pool, e.g. "avg".')
-        return scores
+        return self.score(scores)
 
     @property
     def stopped(self) -> bool:

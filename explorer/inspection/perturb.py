@@ -26,13 +26,17 @@ from explorer.inspection.attribution import find_class
 from explorer.inspection.look import (
     Look,
     Prediction,
+    answer_of,
     as_model,
     evaluating,
     is_at,
     model_name,
     notes_html,
+    number_text,
+    outputs_of,
     percent,
     picture_html,
+    said,
     top_predictions,
 )
 from explorer.inspection.look import look as look_at
@@ -49,12 +53,21 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Change:
-    """What one class's probability was before and after; label, index: which class."""
+    """What one class's probability was before and after; label, index: which class. number: it is a number,
+    in its own unit.
+    """
 
     label: str
     index: int
     before: float
     after: float
+    number: bool = False
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """(before, after) for a person: "61.3 %", or the number."""
+        text = number_text if self.number else percent
+        return text(self.before), text(self.after)
 
 
 # --- masking a region ---------------------------------------------------------------------------------------
@@ -81,9 +94,18 @@ class MaskedLook:
         return self.after.image
 
     @cached_property
+    def answers(self) -> tuple[Prediction, Prediction]:
+        """What was said before and is said now; where several classes may hold at once, of the one that was
+        likeliest.
+        """
+        before, after = self.before, self.after
+        first = answer_of(before.logits, before.outputs)
+        return first, answer_of(after.logits, after.outputs, first.index)
+
+    @cached_property
     def changes(self) -> tuple[Change, ...]:
         """The likeliest classes of both Looks, those from before first: what became of each probability."""
-        return _changes(self.before.logits, self.after.logits, self.before.outputs,
+        return changes_of(self.before.logits, self.after.logits, self.before.outputs,
                         [p.index for p in (*self.before.predictions, *self.after.predictions)])
 
     def __repr__(self) -> str:
@@ -194,8 +216,10 @@ class Perturbed:
     """What the network sees, before and after a step of `fgsm`.
 
     epsilon: how far each value was moved at most, for values in 0..1
-    aim:     the class in question;  towards: whether its probability was to rise, else to fall
+    aim:     the class in question, or the number;  towards: whether its probability was to rise, else to fall
     before, after: the likeliest classes, best first;  changes: what became of their probabilities
+    answers: what was said before and is said now; where several classes may hold at once, of the class in
+             question
     original, picture: what the network saw and sees, as pictures (rounded to 8 bits; it gets `input`)
     noise:   the difference, amplified `amplified` times, with grey for "no change"
     input:   what went into the network the second time: normalised [C, H, W]
@@ -207,6 +231,7 @@ class Perturbed:
     towards: bool
     before: list[Prediction]
     after: list[Prediction]
+    answers: tuple[Prediction, Prediction]
     changes: tuple[Change, ...]
     original: Image.Image
     picture: Image.Image
@@ -217,14 +242,16 @@ class Perturbed:
 
     @property
     def fooled(self) -> bool:
-        """Whether the likeliest class is another one now."""
-        return self.before[0].index != self.after[0].index
+        """Whether the likeliest class is another one now; where several may hold at once, whether a yes to
+        the class in question became a no, or the other way round. Numbers decide nothing: False."""
+        return said(self.answers[0]) != said(self.answers[1])
 
     def __repr__(self) -> str:
         return f"Perturbed({self.model_name!r}, epsilon {_in_255(self.epsilon)}, {_in_short(self.changes)})"
 
     def _repr_html_(self) -> str:
-        step = "towards" if self.towards else "away from"
+        ways = ("smaller", "larger") if self.aim.value is not None else ("away from", "towards")
+        step = ways[self.towards]
         times = f", {self.amplified:.3g} times as strong" if self.amplified else ""
         pictures = (_html(self.original, "What the network saw") + _html(self.noise, f"The change{times}")
                     + _html(self.picture, f"What it sees now: epsilon {_in_255(self.epsilon)}, "
@@ -256,9 +283,14 @@ class PerturbedSweep(Sequence):
     def __repr__(self) -> str:
         found = self.first_fooled
         end = f"another answer from {_in_255(found.epsilon)} on" if found else "the same answer for all"
+        if self[0].changes[0].number:
+            end = f"{self[0].aim.label!r} {self[0].changes[0].texts[1]} to {self[-1].changes[0].texts[1]}"
         return f"PerturbedSweep({len(self)} epsilons, {end})"
 
     def _repr_html_(self) -> str:
+        if self[0].changes[0].number:
+            numbers = [(_in_255(one.epsilon), one.changes[0].texts[1]) for one in self]
+            return f"<div>{numbers_html('epsilon', self[0].aim.label, numbers)}</div>"
         rows = [(_in_255(one.epsilon), one.changes[0].after, one.after[0].label, one.fooled) for one in self]
         return f"<div>{curve_html('epsilon', self[0].aim.label, rows)}</div>"
 
@@ -275,7 +307,8 @@ def fgsm(
     """The fast gradient sign method: move every value of a photo by epsilon, the way that hurts most.
 
     x' = clip(x + epsilon * sign(gradient of the loss -log p(target)), 0, 1), on what the network sees after
-    resize and crop, for values in 0..1 (before normalisation). One gradient.
+    resize and crop, for values in 0..1 (before normalisation). One gradient. A number falls, or with
+    `towards` rises.
 
     epsilon: 0..1; a step of an 8-bit picture is 1/255
     target:  the class whose probability shall fall, by index or name; None: the likeliest one
@@ -285,7 +318,8 @@ def fgsm(
     A small network on a laptop falls for 1/255 or 2/255. That says that its decision is brittle in
     directions which no camera takes; `robustness` asks about the ones a camera does take. The model, its
     flags and gradients stay untouched.
-    Raises ValueError for an epsilon outside 0..1, an unknown class, or a model without at least two classes.
+    Raises ValueError for an epsilon outside 0..1, an unknown class, or a model without an answer that could
+    change.
     Source: Goodfellow et al. 2014, "Explaining and Harnessing Adversarial Examples"; `towards` is the
     one-step target class method of Kurakin et al. 2016, "Adversarial Machine Learning at Scale".
     """
@@ -316,18 +350,18 @@ def fgsm_sweep(
     if target is not None and towards is not None:
         raise ValueError("Give target=, the class to move away from, or towards=, one to move to; not both.")
     model = as_model(model)
-    if model.num_classes < 2:
-        raise ValueError(f"This model tells {model.num_classes} classes apart: there is no decision to "
-                         "change. Take a model with a classifier for two or more.")
+    if not model.num_classes:
+        raise ValueError("This model tells 0 classes apart: there is no decision to change. Take a model with a "
+                         "classifier.")
     before = look_before(model, image, look)
+    outputs = before.outputs
     index = class_index(target if towards is None else towards, before)
-    probability = float(before.probabilities[index])
-    aim = Prediction(before.labels[index], index, probability, float(before.outputs.evidence(before.logits)[index]))
+    aim = next(one for one in top_predictions(before.logits, outputs, len(outputs)) if one.index == index)
 
     pixels = _as_pixels(before.seen)  # [C, H, W] in 0..1
     mean, std = (torch.tensor(before.config[key]).float().view(-1, 1, 1) for key in ("mean", "std"))
     with evaluating(model):
-        gradient = _loss_gradient(model, (pixels - mean) / std, index)
+        gradient = _loss_gradient(model, (pixels - mean) / std, outputs, index)
     # Normalisation multiplies by 1 / std, above zero: the sign for the values in 0..1 is the same.
     direction = gradient.sign() if towards is None else -gradient.sign()
     notes = before.notes
@@ -343,13 +377,14 @@ def fgsm_sweep(
         tensor = (moved - mean) / std
         with evaluating(model):  # for each pass: others may look through the model in between
             logits = logits_of(model, tensor)
-        after = top_predictions(logits, before.outputs, max(5, len(before.predictions)))
+        after = top_predictions(logits, outputs, max(5, len(before.predictions)))
         best = [index, *(p.index for p in (*before.predictions, *after))]
         amplified = 0.5 / epsilon if epsilon else 0.0
         results.append(Perturbed(
             model_name=before.model_name, epsilon=epsilon, aim=aim, towards=towards is not None,
             before=before.predictions, after=after,
-            changes=_changes(before.logits, logits, before.outputs, best),
+            answers=(answer_of(before.logits, outputs, index), answer_of(logits, outputs, index)),
+            changes=changes_of(before.logits, logits, outputs, best),
             original=before.seen.convert("RGB"), picture=_as_picture(moved),
             noise=_as_picture(0.5 + amplified * (moved - pixels)), amplified=amplified, input=tensor,
             notes=notes,
@@ -364,18 +399,18 @@ def fgsm_sweep(
 WITHOUT_GRADIENT = "An adversarial example (FGSM) is made from that gradient; explorer.robustness needs the answers alone."
 
 
-def _loss_gradient(model: nn.Module, tensor: Tensor, index: int) -> Tensor:
+def _loss_gradient(model: nn.Module, tensor: Tensor, outputs: Outputs, index: int) -> Tensor:
     """Gradient at the input [C, H, W] of a loss that points the same way as -log p(index), on the CPU.
 
     The loss is -log(p / (1 - p)): its gradient is that of -log p, divided by 1 - p. For a network that is
     entirely sure, 1 - p is rounded to zero, and with it the gradient of -log p; here the direction stays.
+    That of a number is the number, made smaller.
     """
     with torch.inference_mode(False), torch.enable_grad(), way_back(WITHOUT_GRADIENT):
         tensor = tensor[None].to(**parameter_place(model)).clone().requires_grad_()
         logits = model(tensor.clone())[0].float()
         expect_way_back(logits, tensor, WITHOUT_GRADIENT)
-        others = torch.cat([logits[:index], logits[index + 1:]])
-        loss = others.logsumexp(0) - logits[index]
+        loss = -outputs.log_odds(logits, index)
         (gradient,) = torch.autograd.grad(loss, tensor)  # of nothing else: no parameter's .grad is written
     return gradient[0].float().cpu()
 
@@ -413,14 +448,21 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
-    if look._origin is None or not look._origin.is_still(model):  # trained since, or a Look that was saved
+    # not trained since, nor a Look that was saved
+    known = look._origin is not None and look._origin.is_still(model)
+    if not known or look.outputs != outputs_of(model):
         return look_at(model, look.image, topk=max(1, len(look.predictions)))
     return look
 
 
 def class_index(target: int | str | None, before: Look) -> int:
-    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest."""
-    return int(before.logits.argmax()) if target is None else find_class(target, before.labels)
+    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest;
+    which number.
+    """
+    outputs = before.outputs
+    if target is None:
+        return int(outputs.likeliest(before.logits))
+    return find_class(target, outputs.labels, outputs.noun)
 
 
 def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
@@ -430,19 +472,20 @@ def logits_of(model: nn.Module, tensor: Tensor) -> Tensor:
     return logits.clone()  # outside of the inference mode: an ordinary tensor
 
 
-def _changes(
-    before: Tensor, after: Tensor, outputs: Outputs, indices: Sequence[int]
-) -> tuple[Change, ...]:
-    was, now = outputs.probabilities(before), outputs.probabilities(after)
-    return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i])) for i in dict.fromkeys(indices))
+def changes_of(before: Tensor, after: Tensor, outputs: Outputs, indices: Sequence[int]) -> tuple[Change, ...]:
+    """What became of these classes or numbers between two rows of raw scores [W]."""
+    read = outputs.values if outputs.numbers else outputs.probabilities
+    was, now = read(before), read(after)
+    return tuple(Change(outputs.labels[i], i, float(was[i]), float(now[i]), outputs.numbers)
+                 for i in dict.fromkeys(indices))
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------
 
 
 def _in_short(changes: Sequence[Change]) -> str:
-    first = changes[0]
-    return f"{first.label!r} {percent(first.before)} -> {percent(first.after)}"
+    before, after = changes[0].texts
+    return f"{changes[0].label!r} {before} -> {after}"
 
 
 def _in_255(epsilon: float) -> str:
@@ -468,16 +511,20 @@ def bar_html(share: float, colour: str = "#4a8fd9") -> str:
 
 
 def changes_html(changes: Sequence[Change]) -> str:
-    """A table of probabilities before and after, with two bars a class; the numbers are text."""
+    """A table of probabilities before and after, with two bars a class, or of numbers; what they are is
+    text.
+    """
     cell = "text-align:left;padding:2px 8px"
-    rows = "".join(
-        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>"
-        f"<td style='{cell};width:12em'>{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}</td>"
-        f"<td style='{cell};text-align:right'>{percent(change.before)}</td>"
-        f"<td style='{cell};text-align:right'>{percent(change.after)}</td></tr>"
-        for change in changes
-    )
-    return table_html(("class", "", "before", "after"), rows)
+    numbers = any(change.number for change in changes)  # which have no end that a bar could reach
+    rows = []
+    for change in changes:
+        both = f"{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}"
+        bars = "" if numbers else f"<td style='{cell};width:12em'>{both}</td>"
+        texts = "".join(f"<td style='{cell};text-align:right'>{text}</td>" for text in change.texts)
+        rows.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>"
+                    f"{bars}{texts}</tr>")
+    titles = ("number", "before", "after") if numbers else ("class", "", "before", "after")
+    return table_html(titles, "".join(rows))
 
 
 def curve_html(what: str, label: str, rows: Sequence[tuple[str, float, str, bool]]) -> str:
@@ -491,6 +538,15 @@ def curve_html(what: str, label: str, rows: Sequence[tuple[str, float, str, bool
         for value, p, best, other in rows
     )
     return table_html((what, f"p({label})", "", "likeliest"), body)
+
+
+def numbers_html(what: str, label: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A table of a number's curve: (value, the number `label` there)."""
+    cell = "text-align:left;padding:2px 8px"
+    body = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(value)}</th>"
+                   f"<td style='{cell};text-align:right'>{escape(number)}</td></tr>"
+                   for value, number in rows)
+    return table_html((what, label), body)
 
 
 def table_html(titles: Sequence[str], rows: str, *, style: str = "text-align:left;padding:2px 8px") -> str:

@@ -40,7 +40,6 @@ from explorer.inspection.look import (
     model_name,
     notes_html,
     notes_on,
-    percent,
     photo_for,
     prepare,
     top_predictions,
@@ -87,12 +86,20 @@ class PredictionTable:
         return self.rows[index]
 
     @property
+    def numbers(self) -> bool:
+        """Whether the model gives numbers, not classes: then every prediction has a `value`."""
+        return any(p.value is not None for row in self.rows for p in row.predictions)
+
+    @property
     def errors(self) -> list[PredictionRow]:
         """The rows of the pictures that could not be opened."""
         return [row for row in self.rows if row.error]
 
     def to_json(self) -> str:
-        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; null for NaN."""
+        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; null for NaN.
+
+        Of a model that gives numbers each prediction has a "value" too, and no probability (null).
+        """
         rows = [{"name": row.name, "predictions": [_finite(asdict(p)) for p in row.predictions],
                  "error": row.error or None} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
@@ -100,16 +107,23 @@ class PredictionTable:
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error.
 
-        A name or label that a spreadsheet would take for a formula has an apostrophe in front.
+        Of a model that gives numbers: name, label, index, value, logit, all numbers of a photo one below the
+        other. A name or label that a spreadsheet would take for a formula has an apostrophe in front.
         """
         file = io.StringIO(newline="")
         writer = csv.writer(file)
-        writer.writerow(["name", "rank", "label", "index", "probability", "logit", "error"])
+        numbers = self.numbers
+        facts = ("rank", "label", "index", "probability", "logit")
+        if numbers:
+            facts = ("label", "index", "value", "logit")
+        writer.writerow(["name", *facts, "error"])
         for row in self.rows:
             for rank, p in enumerate(row.predictions, start=1):
-                writer.writerow([safe_cell(row.name), rank, safe_cell(p.label), p.index, p.probability, p.logit, ""])
+                cells = [p.index, p.value if numbers else p.probability, p.logit]
+                first = [safe_cell(row.name), *(() if numbers else (rank,)), safe_cell(p.label)]
+                writer.writerow([*first, *cells, ""])
             if row.error:
-                writer.writerow([safe_cell(row.name), "", "", "", "", "", safe_cell(row.error)])
+                writer.writerow([safe_cell(row.name), *[""] * len(facts), safe_cell(row.error)])
         write_text(given_path(path), file.getvalue())
 
     def __repr__(self) -> str:
@@ -134,7 +148,7 @@ class PredictionTable:
         width = min(40, max((len(row.name) for row in self.rows), default=0))
         lines = [f"{self.model_name}: {self._summary()}", *self.notes]
         for row in self.rows:
-            best = ", ".join(f"{p.label} {percent(p.probability)}" for p in row.predictions)
+            best = ", ".join(f"{p.label} {p.text}" for p in row.predictions)
             lines.append(f"{row.name:<{width}}  {best or row.error}")
         return "\n".join(lines)
 
@@ -149,11 +163,13 @@ class PredictionTable:
             picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
             if row.error:
                 answer = f"⚠ {escape(row.error)}"
+            elif row.predictions[0].value is not None:  # none of the numbers is the best of them
+                answer = ", ".join(f"{escape(p.label)} <b>{escape(p.text)}</b>" for p in row.predictions)
             else:
                 best, *others = row.predictions
-                answer = f"<b>{escape(best.label)}</b> {percent(best.probability)}"
+                answer = f"<b>{escape(best.label)}</b> {best.text}"
                 if others:
-                    rest = ", ".join(f"{escape(p.label)} {percent(p.probability)}" for p in others)
+                    rest = ", ".join(f"{escape(p.label)} {p.text}" for p in others)
                     answer += f"<br><span style='font-size:.85em'>{rest}</span>"
             name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(shown)}</th>"
             body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
@@ -168,10 +184,10 @@ class PredictionTable:
 def predict(
     model: VisionModel | str, images: Any, *, topk: int = 5, batch_size: int = 32
 ) -> list[Prediction] | PredictionTable:
-    """Classify one photo, or many.
+    """Classify one photo, or many; or say the numbers that a model gives for them.
 
     model:      an explorer model with a classifier, or a name, created with its trained weights
-    images:     anything `load_image` takes -> list of the `topk` best predictions;
+    images:     anything `load_image` takes -> list of the `topk` best predictions, or of all its numbers;
                 a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched
                 with its subfolders for picture files, in natural order; a picture that can't be opened
                 becomes a row that says why

@@ -28,17 +28,19 @@ from explorer.inspection import draw
 from explorer.inspection.look import (
     Look,
     Prediction,
+    answer_of,
     as_model,
     evaluating,
     notes_html,
-    percent,
     picture_html,
     prepare,
-    top_predictions,
+    said,
 )
-from explorer.inspection.perturb import curve_html, logits_of, look_before, mean_colour
+from explorer.inspection.perturb import curve_html, logits_of, look_before, mean_colour, numbers_html
 from explorer.models.contract import VisionModel
 
+NO_FLIP = ("This model gives numbers: they change little by little, so there is no answer that could flip. "
+           "explorer.robustness shows how they change.")
 THUMBNAIL = 96  # the longer side, in pixels, of the picture that each point of a curve keeps
 
 
@@ -156,8 +158,10 @@ class Point:
     """What a model says at one strength.
 
     value:       the strength, in the unit of the kind
-    probability: of the class that the untouched photo was given;  best: the likeliest class here
-    flipped:     whether that is another class than for the untouched photo
+    probability: of the answer that the untouched photo was given, NaN where that is a number
+    best:        the likeliest class here. Where several may hold at once, what is said of the untouched
+                 photo's likeliest: it, or "not ..."; of numbers the first, with its `value`
+    flipped:     whether that is another answer than for the untouched photo; of numbers never
     picture:     the photo as it is here, small
     """
 
@@ -172,7 +176,8 @@ class Point:
 class RobustnessCurve:
     """A model's answers for one photo, spoilt more and more.
 
-    kind: see `KINDS`;  seed: of what is drawn at random;  reference: the untouched photo's likeliest class
+    kind: see `KINDS`;  seed: of what is drawn at random;  reference: the answer for the untouched photo, as
+          `Point.best`
     points: in the order of the values asked for;  stopped: whether some are missing
     """
 
@@ -193,6 +198,11 @@ class RobustnessCurve:
         return tuple(point.probability for point in self.points)
 
     @property
+    def numbers(self) -> tuple[float, ...]:
+        """The number at each point; empty for a model that tells classes."""
+        return tuple(point.best.value for point in self.points if point.best.value is not None)
+
+    @property
     def first_flip(self) -> Point | None:
         """The first point, in the order of the scan, with another answer; None where all agree."""
         return next((point for point in self.points if point.flipped), None)
@@ -200,11 +210,18 @@ class RobustnessCurve:
     def __repr__(self) -> str:
         flip = self.first_flip
         end = f"{flip.best.label!r} at {flip.value:g}" if flip else "no other answer"
+        if self.numbers:
+            end = f"from {self.points[0].best.text} to {self.points[-1].best.text}"
         return (f"RobustnessCurve({self.model_name!r}, {self.kind.name!r}, {len(self.points)} values, "
                 f"{self.reference.label!r}, {end})")
 
     def _repr_html_(self) -> str:
-        rows = [(f"{p.value:g}", p.probability, p.best.label, p.flipped) for p in self.points]
+        if self.numbers:
+            numbers = [(f"{p.value:g}", p.best.text) for p in self.points]
+            table = numbers_html(self.kind.name, self.reference.label, numbers)
+        else:
+            rows = [(f"{p.value:g}", p.probability, p.best.label, p.flipped) for p in self.points]
+            table = curve_html(self.kind.name, self.reference.label, rows)
         title = f"{self.model_name}: {self.kind.title.lower()}, {self.kind.unit}"
         notes = notes_html(self.notes)
         step = max(1, -(-len(self.points) // 6))
@@ -212,7 +229,7 @@ class RobustnessCurve:
                         for point in self.points[::step])
         return (f"<div><p style='margin:.3em 0'><b>{escape(title)}</b></p>{notes}"
                 f"<div style='display:flex;flex-wrap:wrap;gap:6px'>{strip}</div>"
-                f"{curve_html(self.kind.name, self.reference.label, rows)}</div>")
+                f"{table}</div>")
 
 
 def robustness(
@@ -226,7 +243,7 @@ def robustness(
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> RobustnessCurve:
-    """The probability of the first answer while a photo is spoilt more and more.
+    """The probability of the first answer, or the number, while a photo is spoilt more and more.
 
     kind:   "rotate", "blur", "noise", "jpeg", "brightness" or "drop"; units and usual values are in `KINDS`
     values: the strengths to try, in that order; None: the usual ones, from nothing to much
@@ -263,7 +280,7 @@ class _Probe:
     def __init__(self, model: VisionModel, before: Look, kind: Kind, seed: int):
         self.model, self.before, self.kind, self.seed = model, before, kind, seed
         self.transform = create_transform(**before.config)
-        self.reference = top_predictions(before.logits, before.outputs, 1)[0]
+        self.reference = answer_of(before.logits, before.outputs)
 
     def __call__(self, value: float) -> Point:
         value = float(value)  # Pillow takes no number of numpy's
@@ -271,10 +288,16 @@ class _Probe:
         _, tensor = prepare(photo, self.transform)
         with evaluating(self.model):
             logits = logits_of(self.model, tensor)
-        best = top_predictions(logits, self.before.outputs, 1)[0]
-        probability = float(self.before.outputs.probabilities(logits)[self.reference.index])
-        picture = draw.thumbnail(photo, THUMBNAIL)
-        return Point(value, probability, best, best.index != self.reference.index, picture)
+        outputs, reference = self.before.outputs, self.reference
+        best = answer_of(logits, outputs, reference.index)
+        flipped = said(best) != said(reference)
+        if outputs.numbers:
+            probability = math.nan
+        elif outputs.several:
+            probability = 1 - best.probability if flipped else best.probability
+        else:
+            probability = float(outputs.probabilities(logits)[reference.index])
+        return Point(value, probability, best, flipped, draw.thumbnail(photo, THUMBNAIL))
 
 
 def _shrunk(kind: Kind, before: Look) -> tuple[str, ...]:
@@ -332,7 +355,7 @@ class Flip:
         picture = ""
         if self.first_other is not None:
             point = self.first_other
-            caption = f"{point.value:.4g}: {point.best.label} {percent(point.best.probability)}"
+            caption = f"{point.value:.4g}: {point.best.label} {point.best.text}"
             picture = picture_html(point.picture, caption, format="JPEG")
         return f"<div><p><b>{escape(self.sentence)}</b></p>{picture}{self.curve._repr_html_()}</div>"
 
@@ -361,7 +384,8 @@ def find_flip(
     It is the first change found on that scan and not a proof that no smaller one exists: answers may change
     back and forth. on_progress counts the values of the scan and then the halvings; should_stop() -> True
     ends with what is known.
-    Raises ValueError as `robustness` does, and for a step that is not above zero.
+    Raises ValueError as `robustness` does, for a step that is not above zero, and for a model that gives
+    numbers: they change little by little, and no answer flips.
     """
     known = known_kind(kind)
     if step is not None and not (isinstance(step, (int, float)) and 0 < step < math.inf):
@@ -370,11 +394,13 @@ def find_flip(
         raise ValueError(f"The given curve is about {curve.kind.name}, not {kind}.")
     model = as_model(model)
     before = look_before(model, image, look)
+    if before.outputs.numbers:
+        raise ValueError(NO_FLIP)
     if curve is None:
         curve = robustness(model, before.image, kind, values=values, seed=seed, look=before,
                            should_stop=should_stop, on_progress=on_progress)
     probe = _Probe(model, before, known, curve.seed)
-    if curve.model_name != before.model_name or curve.reference.index != probe.reference.index:
+    if curve.model_name != before.model_name or said(curve.reference) != said(probe.reference):
         raise ValueError(f"The given curve is of {curve.model_name} and the answer "
                          f"{curve.reference.label!r}: not of this model at this photo.")
     if known.whole:

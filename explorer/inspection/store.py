@@ -401,6 +401,7 @@ class Chunks:
 def model_key(model: VisionModel, config: dict[str, Any]) -> str:
     """Tells one model from another: weights, layers, and what photos are prepared for. Hexadecimal."""
     digest = hashlib.sha256(f"{FORMAT} {sorted(config.items())} {type(model).__qualname__} {model}".encode())
+    digest.update(model.config.outputs.encode())  # "numbers" keep what a sigmoid at the end makes of them
     for name, value in model.state_dict().items():
         digest.update(f" {name} ".encode())
         if isinstance(value, Tensor):

@@ -63,15 +63,22 @@ class Tail:
 
         self._model = weakref.ref(model, let_go)
 
-    def gradient(self, target: int) -> Tensor | None:
-        """d logit[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the map."""
+    def gradient(
+        self, target: int, score: Callable[[Tensor], Tensor] = lambda logits: logits
+    ) -> Tensor | None:
+        """d score[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the
+        map.
+
+        score: logits [1, W] -> one score a class [1, K]; by default the logits themselves
+        """
         if self._kept is None:
             return None
         leaf, logits, as_map = self._kept
         if logits.grad_fn is None:
             return None
         with torch.inference_mode(False), torch.enable_grad():
-            (gradient,) = torch.autograd.grad(logits[0, target], leaf, retain_graph=True, allow_unused=True)
+            asked = score(logits)[0, target]
+            (gradient,) = torch.autograd.grad(asked, leaf, retain_graph=True, allow_unused=True)
         return None if gradient is None else as_map(gradient)[0].to("cpu", torch.float32)
 
 
@@ -211,7 +218,8 @@ def _same(output: Tensor) -> Tensor:
 
 
 def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
-    """What is another one once a model was trained, given new weights or other layers.
+    """What is another one once a model was trained, given new weights or other layers, or told what its
+    scores mean.
 
     Which layers and tensors it has, how often each tensor was changed, and the first number of each weight: torch does
     not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
@@ -223,7 +231,10 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
     with torch.inference_mode():
         firsts = [weight[(0,) * weight.ndim] for weight in model.parameters() if weight.numel()]
         numbers = torch.stack(firsts).double().cpu().numpy().tobytes() if firsts else b""
-    return (tuple(map(type, model.modules())), tuple((tensor.data_ptr(), tensor._version) for tensor in tensors), numbers)
+    config = getattr(model, "config", None)
+    meaning = tuple(getattr(config, name, None) for name in ("outputs", "number_mean", "number_std"))
+    changes = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    return tuple(map(type, model.modules())), changes, numbers, meaning
 
 
 def ordinary(tensor: Tensor) -> Tensor:

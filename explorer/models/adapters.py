@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from explorer.models.blank import Room, TooLarge, blank
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.endings import Squash, Squashes
 from explorer.models.fitting import choose, usual_table
 from explorer.models.outputs import check_kind, check_labels
 from explorer.models.surgery import look_through, photo_size
@@ -113,8 +114,16 @@ def wrap(
 def _kind_of(watched: Watched, outputs: str | None) -> str:
     """What the scores mean: as somebody says, or as the end of the network tells."""
     if outputs is not None:
-        return check_kind(outputs, watched.scores)
-    return {"sigmoid": "several" if watched.scores > 1 else "yes/no"}.get(watched.ending, "")
+        return _check_ending(check_kind(outputs, watched.scores), watched.squash)
+    sigmoid = watched.ending == "sigmoid" or watched.squash is not None and watched.squash.name == "sigmoid"
+    return ("several" if watched.scores > 1 else "yes/no") if sigmoid else ""
+
+
+def _check_ending(kind: str, squash: Squash | None) -> str:
+    if kind == "several" and squash is not None and squash.name == "softmax":
+        raise ValueError("outputs='several' can't be: this module ends with a softmax, which shares 100 % out among "
+                         "its classes. Take 'one', or a module without the softmax.")
+    return kind
 
 
 def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None) -> VisionModel:
@@ -124,6 +133,8 @@ def _told(model: VisionModel, labels: Sequence[str] | None, outputs: str | None)
     model.notice_head()
     width = model.num_classes
     kind = check_kind(outputs, width) if outputs else model.config.outputs
+    if isinstance(model, WrappedModel):
+        _check_ending(kind, model.squash)
     shown = kind or ("yes/no" if width == 1 else "one")
     changes = {} if labels is None else {"labels": check_labels(labels, width, shown)}
     if kind != model.config.outputs:
@@ -295,6 +306,7 @@ class Watched(NamedTuple):
     scores: int  # K of the result [B, K]
     larger: dict[Turn, Call] = {}
     ending: str = ""  # what follows the last linear layer: "" nothing, "softmax", "sigmoid", or "other"
+    squash: Squash | None = None  # what the result is of whatever came before it, where it is known
 
 
 def _first_run(
@@ -322,7 +334,8 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
 
     Raises ValueError where the result is not one row of scores for each photo.
     """
-    calls, linear, result = record(module, input_size)
+    with Squashes() as squashes:
+        calls, linear, result = record(module, input_size)
     if not isinstance(result, Tensor) or result.ndim != 2:
         found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
         raise ValueError(
@@ -334,7 +347,7 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
     if any(side % part for sides in maps for side, part in zip(photo, sides)):  # no padding: see `stride_of`
         larger, _, _ = record(module, (input_size[0], *(side + GROWTH for side in photo)), to_the_end=False)
     return Watched(calls, input_size, result.shape[1], {call.turn: call for call in larger},
-                   ending_of(result, linear[0]) if linear else "")
+                   ending_of(result, linear[0]) if linear else "", squashes.behind(result))
 
 
 def record(
@@ -567,8 +580,12 @@ class WrappedModel(VisionModel):
         self.pyramid = is_pyramid(self.stages)
         self.classifier_path = find_head(module, watched)
         self._ending = watched.ending if self.classifier_path else ""
+        self.squash = watched.squash
         if config.outputs == "numbers" and self._ending:
             self._ending = "other"  # a number between 0 and 1 is a number, not the share of a class
+        # Where the scores in front of it are not the last linear layer's, the squash is undone.
+        elsewhere = config.outputs != "numbers" and self._ending not in ("softmax", "sigmoid")
+        self._undone = self.squash if elsewhere else None
         head = self.get_classifier()
         self.num_classes = watched.scores
         self.num_features = head.in_features if isinstance(head, nn.Linear) and self._ending != "other" else watched.scores
@@ -578,7 +595,7 @@ class WrappedModel(VisionModel):
     def forward(self, x: Tensor) -> Tensor:
         """Scores [B, K]: what the module gives, without a softmax or sigmoid at its end."""
         if self._ending not in ("softmax", "sigmoid"):
-            return self.module(x)
+            return self._unsquashed(self.module(x))
         scores: list[Tensor] = []
 
         def keep(_turn: Turn, _head: nn.Module, _inputs: tuple, output: Tensor) -> None:
@@ -589,6 +606,9 @@ class WrappedModel(VisionModel):
         if not scores:
             raise self._goes_another_way(self.classifier_path)
         return scores[-1]
+
+    def _unsquashed(self, result: Tensor) -> Tensor:
+        return result if self._undone is None else self._undone.undo(result)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
@@ -607,7 +627,7 @@ class WrappedModel(VisionModel):
 
         heads = {"": head} if head is not None else {}
         with watching(heads, before=keep_vector), watching(parts, after=keep_map):
-            scores = self.module(x)
+            scores = self._unsquashed(self.module(x))
         if head is not None and not vectors:
             raise self._goes_another_way(self.classifier_path)
         for stage in self.stages:
@@ -642,6 +662,8 @@ class WrappedModel(VisionModel):
         return self.module.get_submodule(self.classifier_path) if self.classifier_path else nn.Identity()
 
     def _count_scores(self, head: nn.Module | None) -> int:
+        if isinstance(head, nn.Identity):
+            return 0
         self.watch_again()
         return self.num_classes
 
@@ -792,8 +814,9 @@ def open_saved(
     except ImportError as error:
         raise ImportError(f"{origin} was saved from a model of {library}. {error}") from error
     own = model.config
+    if classes != config.num_classes:
+        config = config.without_head()
     model.config = config.with_(input_size=(own.input_size[0], *config.input_size[1:]), num_classes=classes,
-                                labels=config.labels if classes == config.num_classes else None,
                                 classifier=own.classifier, first_conv=own.first_conv, build_options=own.build_options)
     if state is None:
         return model
@@ -1065,7 +1088,8 @@ def _with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:
         model.load_report.skipped.append(
             f"{found}; the new one of {num_classes} is untrained" if num_classes else f"{found}: not asked for")
     model.reset_classifier(num_classes)
-    model.config = model.config.with_(labels=None)
+    model.config = model.config.without_head()
+    model.claim_head()
     return model
 
 

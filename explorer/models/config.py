@@ -79,6 +79,10 @@ class ModelConfig:
         """A copy with some fields changed; unknown fields raise TypeError."""
         return replace(self, **changes)
 
+    def without_head(self) -> ModelConfig:
+        """A copy for a fresh classifier: names and meaning of the scores belong to the former one."""
+        return self.with_(labels=(), outputs="", number_mean=(), number_std=())
+
     def as_timm(self) -> dict[str, Any]:
         """The same facts as timm's `pretrained_cfg` dict: empty fields are left out."""
         always = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std", "num_classes",

@@ -256,8 +256,15 @@ class VisionModel(nn.Module):
 
     @config.setter
     def config(self, config: ModelConfig) -> None:
-        # In tuples, which torch does not take for parts of the network; deepcopy and pickle follow them all the same.
-        self.__dict__["_config"], self.__dict__["_named_head"] = config, _parts(self._head())
+        before = self.__dict__.get("_config")
+        self.__dict__["_config"] = config
+        if before is None or _of_head(config) != _of_head(before):  # else they are still those of that head
+            self.claim_head()
+
+    def claim_head(self) -> None:
+        """What the config says of the scores is about the classifier that is there now."""
+        # In a tuple, which torch does not take for a part of the network; deepcopy and pickle follow it.
+        self.__dict__["_named_head"] = _parts(self._head())
 
     def _head(self) -> nn.Module | None:
         """The last layer that is there; None where the network is not built yet, or was rebuilt by hand."""
@@ -276,8 +283,8 @@ class VisionModel(nn.Module):
         if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:
             return False
         self.num_classes = self._count_scores(head)
-        self.config = self.config.with_(labels=(), outputs="", number_mean=(), number_std=(), num_classes=self.num_classes,
-                                        top1=None, top5=None)
+        self.config = self.config.without_head().with_(num_classes=self.num_classes, top1=None, top5=None)
+        self.claim_head()
         return True
 
     def _count_scores(self, head: nn.Module | None) -> int:
@@ -324,6 +331,11 @@ class VisionModel(nn.Module):
 
 
 _NO_CONFIG = ModelConfig()
+
+
+def _of_head(config: ModelConfig) -> tuple[Any, ...]:
+    """What a config says of the scores."""
+    return config.labels, config.outputs, config.number_mean, config.number_std, config.num_classes
 
 
 def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:

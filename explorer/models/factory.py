@@ -284,7 +284,10 @@ def create_model(
         asked = ", ".join(f"{key}={value!r}" for key, value in saved.items())[:200]
         raise weights.WeightsError(f"'{inside}' was saved from {architecture} built with {asked}, and it can't be built so here: "
                                    f"{error}") from error
+    if model.num_classes != model.config.num_classes and (model.config.labels or model.config.outputs):
+        model.config = model.config.without_head()  # they were those of a saved classifier
     model.config = model.config.with_(build_options=_options_to_keep(model, wanted))
+    model.claim_head()
     if img_size is not None:
         _see_at(model, img_size)
     return _finish(model, features_only, out_indices, device, dtype)

@@ -54,6 +54,32 @@ class Outputs:
         return self.kind == "numbers"
 
     @property
+    def noun(self) -> str:
+        """What one of them is: "class" or "number"."""
+        return "number" if self.numbers else "class"
+
+    @property
+    def squash(self) -> str:
+        """What makes shares of the scores: "softmax", "sigmoid", or "" for numbers."""
+        return {"one": "softmax", "numbers": ""}.get(self.kind, "sigmoid")
+
+    @property
+    def meaning(self) -> str:
+        """What a reader of the answers must know of them, in a sentence; "" for the usual one of several
+        classes.
+        """
+        if self.several:
+            return ("Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add "
+                    "up to 100 %.")
+        if self.kind == "yes/no":
+            no, yes = self.labels
+            return f"One score, made the share of “{yes}” by a sigmoid; the rest is that of “{no}”."
+        if self.numbers:
+            unit = ", in their own unit" if self.std else ""
+            return f"Numbers that the model works out, not shares of classes{unit}."
+        return ""
+
+    @property
     def several(self) -> bool:
         return self.kind == "several"
 
@@ -75,11 +101,53 @@ class Outputs:
             return F.logsigmoid(raw)
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
+    def log_contraries(self, raw: Tensor) -> Tensor:
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others
+        together.
+        """
+        from torch.nn import functional as F
+
+        if self.several:
+            return F.logsigmoid(-raw)
+        if self.kind == "yes/no":
+            return self.log_probabilities(-raw)
+        shares = raw.double().softmax(-1)  # in float32 a share near 1 would leave nothing to the others
+        return (shares.sum(-1, keepdim=True) - shares).clamp_min(1e-30).log().to(raw.dtype)
+
     def evidence(self, raw: Tensor) -> Tensor:
-        """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for."""
+        """Raw scores [..., W] -> [..., K]: for each class the score that grows with it, as heat maps ask for.
+
+        Of a yes or no the score speaks for the yes, and its contrary for the no. Numbers are in their own
+        unit.
+        """
         import torch
 
-        return torch.cat((-raw, raw), -1) if self.kind == "yes/no" else raw
+        if self.kind == "yes/no":
+            return torch.cat((-raw, raw), -1)
+        return self.values(raw) if self.numbers else raw
+
+    def likeliest(self, raw: Tensor) -> Tensor:
+        """Raw scores [..., W] -> [...]: the index of the class that is shown when nobody asks for one; the
+        first number.
+        """
+        import torch
+
+        scores = self.evidence(raw)
+        return torch.zeros_like(scores[..., 0], dtype=torch.long) if self.numbers else scores.argmax(-1)
+
+    def log_odds(self, raw: Tensor, index: int) -> Tensor:
+        """Raw scores [..., W] -> [...]: log(p / (1 - p)) of one class, exact where 1 - p would round to 0; a
+        number as it is.
+
+        It grows with the class's probability, and has a slope where a network is entirely sure.
+        """
+        import torch
+
+        scores = self.evidence(raw)
+        if self.kind != "one":
+            return scores[..., index]
+        others = torch.cat((scores[..., :index], scores[..., index + 1:]), -1)
+        return scores[..., index] - others.logsumexp(-1)
 
     def values(self, raw: Tensor) -> Tensor:
         """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes."""
@@ -102,6 +170,14 @@ def check_kind(kind: Any, width: int | None = None) -> str | None:
         raise ValueError("outputs='one' tells several classes apart, and this model gives a single score: take 'yes/no', or "
                          "'numbers' where it is a number.")
     return kind
+
+
+def can_be(kind: Any, width: int) -> bool:
+    """Whether a head of `width` scores can be of this kind."""
+    try:
+        return check_kind(kind, width) is not None
+    except ValueError:
+        return False
 
 
 def check_labels(labels: Any, width: int | None, kind: str = "one") -> tuple[str, ...] | None:
@@ -156,4 +232,4 @@ def default_names(kind: str, width: int) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(width))
 
 
-__all__ = ["KINDS", "Outputs", "check_kind", "check_labels", "default_names", "read_outputs"]
+__all__ = ["KINDS", "Outputs", "can_be", "check_kind", "check_labels", "default_names", "read_outputs"]

@@ -49,6 +49,7 @@ from explorer.models.fitting import (
     room_for,
     rows_in,
 )
+from explorer.models.outputs import can_be
 from explorer.models.reading import check_sizes
 
 TABLE = Path(__file__).with_name("weights.json")
@@ -231,7 +232,8 @@ def read_config(path: Path, name: str) -> ModelConfig:
         config = ModelConfig.from_dict({**own, "architecture": architecture, "tag": "", "hf_hub_id": "", "url": "", "labels": None})
         if isinstance(facts.get("num_classes"), int):
             config = config.with_(num_classes=facts["num_classes"])
-        if isinstance(labels, list) and len(labels) == config.num_classes:
+        count = 2 if config.outputs == "yes/no" else config.num_classes
+        if isinstance(labels, list) and len(labels) == count:
             config = config.with_(labels=tuple(map(str, labels)))
         known = config_for(architecture)  # where a file does not say which layers are first and last
         config = config.with_(first_conv=config.first_conv or known.first_conv,
@@ -262,7 +264,14 @@ def check_config(config: ModelConfig) -> None:
     def names(value: Any) -> bool:
         return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
+    def scale(value: Any, low: float) -> bool:
+        fits = config.outputs == "numbers" and numbers(value, low, 1e30) and len(value) == config.num_classes
+        return value == () or fits
+
     right = {
+        "outputs": config.outputs == "" or can_be(config.outputs, config.num_classes),
+        "number_mean": scale(config.number_mean, -1e30),
+        "number_std": scale(config.number_std, 1e-30) and len(config.number_std) == len(config.number_mean),
         "input_size": size(config.input_size),
         **{key: getattr(config, key) is None or size(getattr(config, key)) for key in ("test_input_size", "min_input_size")},
         "num_classes": whole(config.num_classes, 0, MOST_CLASSES),

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from explorer._threads import thread_count
 from explorer.data.collection import describe, existing_folder
@@ -39,8 +38,9 @@ from explorer.data.images import ImageError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.faster import Faster
-from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
+from explorer.inspection.look import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.outputs import Outputs
 from explorer.training.evaluation import Evaluation, Throughput
 from explorer.training.loading import LoadedRun
 from explorer.training.run import Run
@@ -77,6 +77,9 @@ def evaluate(
     on_progress: called with (photos done, of how many) after each batch
     should_stop: asked after each batch; once it says True, the photos done so far are judged, and a note says so
 
+    What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
+    at once the likeliest is its answer to a photo of one class.
+
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
     were afterwards. Photos that can't be opened are left out and named in `notes`.
@@ -91,22 +94,35 @@ def evaluate(
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
     net, called, data, seed, notes = _model_and_data(model, data, seed)
+    net.notice_head()
     if not net.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to judge.")
     photos, data_name, judged, more = _photos_to_judge(data, split, seed)
     notes += more
     classes, place_of, more = match_classes(net, photos)
     notes += more
+    outputs = outputs_of(net)
+    if photos.multi_label and not net.config.outputs and outputs.kind == "one":
+        outputs = replace(outputs, kind="several")
+        notes.append("Nobody said what the model's scores mean: as the photos show several classes, each score is "
+                     "read as a yes or no of its own. explorer.wrap(model, outputs=...) says it.")
+    elif outputs.several and not photos.multi_label:
+        notes.append("The model tells several classes at once, each with a share of its own: the likeliest counts "
+                     "as its answer, and the loss is the mean over its yes-or-no answers.")
+    elif photos.multi_label and not outputs.several:
+        notes.append("The model picks one of its classes: of a photo that shows several it can be right about one "
+                     "alone.")
 
     log_yes, log_no, opened, broken, throughput = _answers(
-        net, photos, batch_size, tta, on_progress, should_stop)
+        net, photos, outputs, batch_size, tta, on_progress, should_stop)
     if (seen := len(opened) + len(broken)) < len(photos):
         notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
                      "the first classes' alone.")
     photos = photos.subset(opened) if len(opened) < len(photos) else photos
     labels = target_tensor([_moved(label, place_of) for label in photos.labels], len(classes))
-    if labels.ndim == 2:
-        losses = -(labels * log_yes + (1 - labels) * log_no).mean(1)
+    if log_no is not None:
+        truth = labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, len(classes))
+        losses = -(truth * log_yes + (1 - truth) * log_no).mean(1)
         labels = labels.long()
     else:
         losses = -log_yes.gather(1, labels[:, None])[:, 0]
@@ -167,9 +183,9 @@ def match_classes(model: VisionModel, photos: PhotoSet) -> tuple[tuple[str, ...]
     takes the data's, in their order; data without names the model's; so does ImageNet's own folder, whose
     1000 folders have WordNet numbers. Raises DataError for classes that the model does not know.
     """
-    theirs, own = photos.classes, labels_of(model)
+    theirs, outputs = photos.classes, outputs_of(model)
+    own, named = outputs.labels, outputs.named
     in_order = list(range(len(own)))
-    named = own in (model.config.labels, imagenet_labels())
     wordnet = len(own) == len(theirs) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in theirs)
     if wordnet and list(theirs) == sorted(theirs):
         return _distinct(own if named else imagenet_labels()), in_order, []
@@ -211,13 +227,15 @@ def _moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple
 
 
 def _answers(
-    model: VisionModel, photos: PhotoSet, batch_size: int, tta: bool,
+    model: VisionModel, photos: PhotoSet, outputs: Outputs, batch_size: int, tta: bool,
     on_progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool] | None,
 ) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
     """Every photo through the model.
 
-    Returns log-probabilities [N, K]; for multi-label those of the contrary too, log(1 - p), else None; which
-    photos could be opened; the names of the others, and why not; the pace.
+    Returns log-probabilities [N, K]; where each class is a yes or no of its own (multi-label photos, or a
+    model that tells
+    several classes at once) those of the contrary too, log(1 - p), else None; which photos could be opened;
+    the names of the others, and why not; the pace.
     """
     config = resolve_data_config({}, model=model)
     transform, place = create_transform(**config), parameter_place(model)
@@ -249,7 +267,8 @@ def _answers(
         for inputs, _ in prepared(replace(photos, open_one=open_one), transform, pool, groups):
             entered = time.perf_counter()
             views = scores(inputs, following=len(photos) - done - len(inputs))
-            parts.append(_log_probabilities(list(map(torch.from_numpy, views)), photos.multi_label))
+            contrary = photos.multi_label or outputs.several
+            parts.append(_log_probabilities(list(map(torch.from_numpy, views)), outputs, contrary))
             forward += time.perf_counter() - entered
             done += len(inputs)
             if on_progress is not None:
@@ -275,8 +294,9 @@ def _answers(
     return log_yes, log_no[0] if log_no else None, opened, left_out, pace
 
 
-def _log_probabilities(views: list[Tensor], multi_label: bool) -> tuple[Tensor, ...]:
-    """Logits [B, K] of each view -> log of the views' mean probability; multi-label: and of its contrary.
+def _log_probabilities(views: list[Tensor], outputs: Outputs, contrary: bool) -> tuple[Tensor, ...]:
+    """Logits [B, W] of each view -> log of the views' mean probability [B, K]; with `contrary`: and of 1
+    minus it.
 
     In logarithms, a loss is right where a probability itself would round to 0 or 1.
     """
@@ -285,6 +305,6 @@ def _log_probabilities(views: list[Tensor], multi_label: bool) -> tuple[Tensor, 
                          'create it with a global_pool, e.g. "avg".')
     stacked = torch.stack(views)  # [V, B, K]
     count = math.log(len(views))
-    if multi_label:
-        return F.logsigmoid(stacked).logsumexp(0) - count, F.logsigmoid(-stacked).logsumexp(0) - count
-    return (stacked.log_softmax(-1).logsumexp(0) - count,)
+    log_yes = outputs.log_probabilities(stacked)
+    log_no = (outputs.log_contraries(stacked),) if contrary else ()
+    return tuple(each.logsumexp(0) - count for each in (log_yes, *log_no))

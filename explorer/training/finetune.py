@@ -154,6 +154,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
         raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
                             "copy.deepcopy(model).")
+    splits = replace(splits, notes=(*splits.notes, *exchange_notes(model, splits)))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
@@ -206,6 +207,25 @@ def labels_known(model: Any) -> Sequence[str]:
     return labels if labels and len(labels) == model.num_classes else ()
 
 
+def keeps_head(net: VisionModel, splits: Splits) -> bool:
+    """Whether a model's classifier is for these classes: as many, and of the same names or of none that
+    anybody gave.
+    """
+    net.notice_head()
+    return net.num_classes == len(splits.classes) and (net.config.labels or splits.classes) == splits.classes
+
+
+def exchange_notes(model: VisionModel | str, splits: Splits) -> tuple[str, ...]:
+    """What to say of a classifier that somebody made or trained, and that these classes can't use."""
+    if not isinstance(model, VisionModel) or keeps_head(model, splits):
+        return ()
+    if model.config.labels is None or not model.num_classes:  # ImageNet's is expected to go
+        return ()
+    before, classes = model.num_classes, len(splits.classes)
+    why = f"one of {classes}" if before != classes else "a fresh one, as its classes have other names"
+    return (f"Your classifier of {before} output{'s' * (before != 1)} was exchanged for {why}.",)
+
+
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes, drawn by the seed."""
@@ -234,13 +254,15 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any, in
     """
     classes = len(splits.classes)
     with drawn_by(recipe.seed, -2):
-        if not named and (net.num_classes != classes or (net.config.labels or splits.classes) != splits.classes):
+        if not named and not keeps_head(net, splits):
             net.reset_classifier(classes)
     if device is not None:
         net.to(device)
     # What it becomes is no published set of weights any more.
-    net.config = net.config.with_(labels=splits.classes, num_classes=classes, tag=splits.name, hf_hub_id="", url="",
+    net.config = net.config.without_head().with_(labels=splits.classes, num_classes=classes,
+                                  outputs="several" if splits.train.multi_label else "", tag=splits.name, hf_hub_id="", url="",
                                   top1=None, top5=None)
+    net.claim_head()
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
     unfreeze(net)

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from explorer.files import given_path
+from explorer.inspection.look import labels_of
 from explorer.models.adapters import SAVED_OPTIONS, wrap
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
@@ -109,7 +110,7 @@ def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> Load
 def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
     net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
-    labels = net.config.labels or tuple(f"class {i}" for i in range(net.num_classes))
+    labels = labels_of(net)
     notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
@@ -125,7 +126,7 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
 def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
     """A module of one's own that takes photos of the saved size; a model of explorer as it is."""
     ours = isinstance(module, nn.Module) and isinstance(look_through(module), VisionModel)
-    return wrap(module) if ours else wrap(module, input_size=config.input_size)
+    return wrap(module) if ours else wrap(module, input_size=config.input_size, outputs=_numbers(config))
 
 
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
@@ -137,7 +138,13 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     report = LoadReport(source=f"the file {found.name}", name=config.name)
     fill(model, read_checkpoint(found), report)
     model.config, model.load_report = config, report
+    model.claim_head()
     return model
+
+
+def _numbers(config: ModelConfig) -> str | None:
+    """What `wrap` must be told: of numbers nothing at a module's end is left out."""
+    return "numbers" if config.outputs == "numbers" else None
 
 
 def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
@@ -182,6 +189,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
                             "give the one that the run began with, load_run(path, model=...).") from error
     net.config = config
+    net.claim_head()
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
     examine(weights, fitting.state_dict(), net.load_report)
     return LoadedRun(str(facts.get("run") or folder.name), folder, net.eval(), labels, recipe, history,

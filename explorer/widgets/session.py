@@ -273,11 +273,20 @@ class Session(t.HasTraits):
             model = create_model(wish.model, pretrained=wish.pretrained).eval()
         if model is not None and model is not self.model:
             # labels are for models without their own: what was trained here knows what its classes are called
-            changes = {"labels": None if model.config.labels else self.labels, "input_size": self.input_size}
+            model.notice_head()
+            labels = None if model.config.labels else self._labels_for(model)
+            changes = {"labels": labels, "input_size": self.input_size}
             changes = {key: value for key, value in changes.items() if value is not None}
             if changes:
                 model.config = model.config.with_(**changes)
         return model
+
+    def _labels_for(self, model: Any) -> tuple[str, ...] | None:
+        """The names that the dashboard was given, where this model has as many classes: they may be another's."""
+        try:
+            return check_labels(self.labels, model)
+        except ValueError:
+            return None
 
     def _open_image(self, wish: Wish, model: Any) -> Image.Image | None:
         if wish.image is None or wish.image is self.image:
@@ -347,15 +356,20 @@ def check_compared(names: Any) -> tuple[str, ...]:
 
 def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     """Class names as a tuple of strings. Raises ValueError or TypeError where they can't be the model's."""
-    if labels is None:
-        return None
-    if isinstance(labels, str):
-        raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
-    labels = tuple(str(label) for label in labels)
-    classes = getattr(model, "num_classes", len(labels))
-    if len(labels) != classes:
-        raise ValueError(f"labels names {len(labels)} classes, but this model has {classes}: give one name for each.")
-    return labels
+    from explorer.models import outputs
+
+    if isinstance(model, str):
+        from explorer.models.factory import check_name, split_door
+        from explorer.models.weights import config_for
+
+        if split_door(model)[0]:  # what is behind a door is known when it is opened
+            return outputs.check_labels(labels, None)
+        return outputs.check_labels(labels, config_for(*check_name(model)).num_classes or None)
+    if model is None:
+        return outputs.check_labels(labels, None)
+    model.notice_head()
+    width = model.num_classes
+    return outputs.check_labels(labels, width, model.config.outputs or ("yes/no" if width == 1 else "one"))
 
 
 def _label_of(model: Any) -> str:

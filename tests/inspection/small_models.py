@@ -56,3 +56,27 @@ class RedNet(VisionModel):
 
     def get_classifier(self):
         return self.fc
+
+
+def told(outputs: str, labels: tuple[str, ...], **scale) -> VisionModel:
+    """`RedNet` with the first len(labels) of the scores (red, blue, red - blue), and with what they mean.
+
+    Of a yes or no the score is how much red there is, and half of what a photo of one colour has is neither yes nor no.
+    """
+    model = RedNet()
+    width = 1 if outputs == "yes/no" else len(labels)
+    model.fc = nn.Linear(2, width)
+    with torch.no_grad():
+        model.fc.weight.copy_(torch.tensor([[3.0, 0], [0, 3], [3, -3]])[:width])
+        model.fc.bias.fill_(-1.0 if outputs != "numbers" else 0.0)
+    model.notice_head()
+    model.config = model.config.with_(outputs=outputs, labels=labels, num_classes=width, **scale)
+    return model.eval()
+
+
+def red_and_blue(width: int = 64) -> Image.Image:
+    """Grey, with a red square at the upper left and a blue one at the lower right."""
+    picture = Image.new("RGB", (width, width), (90, 90, 90))
+    picture.paste((250, 20, 20), (8, 8, 24, 24))
+    picture.paste((20, 20, 250), (40, 40, 56, 56))
+    return picture

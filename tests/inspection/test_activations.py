@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from explorer.data.datasets import PhotoSet
 from explorer.data.images import load_image
 from explorer.inspection.activations import activations, gradient_flow, top_photos
 from explorer.inspection.look import look
+from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import LABELS, tiny
 from tests.models.oracle import randomise
 
@@ -307,3 +309,12 @@ def test_results_show_themselves_with_escaped_names(photo, tmp_path):
     shown = activations(look(net, photo))
     assert shown._repr_html_().count("<svg") == len(shown.stages)
     assert [repr(one).split("(")[0] for one in (top, flow, shown)] == ["TopPhotos", "GradientFlow", "Activations"]
+
+
+def test_the_gradient_of_a_yes_or_no_and_of_a_number_is_their_own():
+    yes = told("yes/no", ("not red", "red"))
+    seen = explorer.look(yes, red_and_blue())
+    for index in (0, 1):
+        assert gradient_flow(yes, red_and_blue(), target=index).loss == pytest.approx(-math.log(float(seen.probabilities[index])), rel=1e-4)
+    number = gradient_flow(told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,)), red_and_blue())
+    assert number.number and number.what == "redness" and number.loss > 50 and "log p" not in number._repr_html_()

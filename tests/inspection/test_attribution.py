@@ -24,7 +24,7 @@ from explorer.inspection.attribution import (
     find_method,
 )
 from explorer.inspection.look import look
-from tests.inspection.small_models import RedNet, noise_photo, tiny
+from tests.inspection.small_models import RedNet, noise_photo, red_and_blue, tiny, told
 from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
 from tests.models.samples import ONE_A_FILE
@@ -552,3 +552,80 @@ def test_importing_explorer_and_attribution_imports_no_captum():
 
     check = "import sys, explorer.inspection.attribution; assert 'captum' not in sys.modules and 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+FAST = ("gradcam", "layercam", "scorecam", "saliency", "input_x_gradient", "occlusion")
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_the_no_of_a_yes_or_no_is_explained_by_the_contrary_of_its_score(method):
+    """case A6: class 0 of one score is the no: what speaks for the yes speaks against it."""
+    model, photo = told("yes/no", ("not red", "red")), red_and_blue()
+    yes, no = (explain(model, photo, method=method, target=name) for name in ("red", "not red"))
+    assert (yes.target, no.target) == (1, 0) and (yes.label, no.label) == ("red", "not red")
+    if method not in ("scorecam", "layercam"):  # which do not turn round with the sign
+        torch.testing.assert_close(no.raw, -yes.raw)
+    assert float(yes.heatmap[8:24, 8:24].mean()) > float(yes.heatmap[40:56, 40:56].mean())
+
+
+def test_of_a_yes_or_no_the_answer_is_explained_unless_somebody_asks():
+    """case A6: the likeliest of both, by index, by name or by nothing."""
+    model = told("yes/no", ("not red", "red"))
+    seen = explorer.look(model, red_and_blue())
+    assert explain(model, look=seen).label == seen.predictions[0].label == "not red"
+    assert explain(model, Image.new("RGB", (64, 64), (255, 0, 0))).label == "red"
+    for wrong in (2, -1):
+        with pytest.raises(ValueError, match="classes are 0 to 1"):
+            explain(model, look=seen, target=wrong)
+
+
+def test_several_classes_at_once_are_explained_one_by_one():
+    model, photo = told("several", ("red", "blue")), red_and_blue()
+    red, blue = explain(model, photo, target="red"), explain(model, photo, target="blue")
+    assert red.heatmap[16, 16] > 0.5 > red.heatmap[48, 48] and blue.heatmap[48, 48] > 0.5 > blue.heatmap[16, 16]
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_a_number_has_a_heat_map_in_its_own_unit(method):
+    """case A6: numbers are explained by name, by index, or the first; their step does not change the picture."""
+    photo = red_and_blue()
+    plain, scaled = (told("numbers", ("redness", "blueness"), **scale) for scale in (
+        {}, {"number_mean": (50.0, 0.0), "number_std": (10.0, 1.0)}))
+    found = explain(plain, photo, method=method)
+    assert (found.target, found.label, found.noun) == (0, "redness", "number")
+    assert "number redness (0)" in found._repr_html_() and "class" not in found._repr_html_().partition("</p>")[0]
+    other = explain(scaled, photo, method=method)
+    torch.testing.assert_close(other.heatmap, found.heatmap, rtol=1e-3, atol=1e-4)
+    if method in ("gradcam", "saliency", "occlusion"):
+        torch.testing.assert_close(other.raw, 10 * found.raw, rtol=1e-3, atol=1e-5)
+    assert explain(plain, photo, method=method, target="blueness").target == 1
+
+
+def test_a_number_that_nothing_raises_says_so():
+    found = explain(told("numbers", ("redness",)), Image.new("RGB", (64, 64), (0, 0, 0)), method="occlusion")
+    assert any("raises this number" in note for note in found.notes)
+    with pytest.raises(ValueError, match="only number is 0"):
+        explain(told("numbers", ("redness",)), red_and_blue(), target=1)
+    with pytest.raises(ValueError, match="None of the 1 numbers is called 'age'. They are: 'redness'"):
+        explain(told("numbers", ("redness",)), red_and_blue(), target="age")
+
+
+@pytest.mark.parametrize("target", ["tabby", True, float("nan"), 1.5, "", " ", [1], np.bool_(True), 7, -1])
+def test_a_class_that_a_hand_made_head_has_not_is_a_sentence(target):
+    """case A5: explain(target="tabby") with five outputs of one's own was an IndexError."""
+    model = explorer.create_model("resnet10t", num_classes=1000).eval()
+    model.fc = torch.nn.Linear(512, 5)
+    model.config = model.config.with_(input_size=(3, 64, 64))
+    with pytest.raises(ValueError, match="target is|None of the 5 classes is called 'tabby'. They are: 'class 0'"):
+        explain(model, red_and_blue(), target=target)
+    assert explain(model, red_and_blue(), target="class 3").target == 3
+
+
+def test_a_look_from_before_the_model_was_told_what_it_means_is_not_trusted():
+    model = told("yes/no", ("not red", "red"))
+    seen = explorer.look(model, red_and_blue())
+    model.config = model.config.with_(outputs="numbers", labels=("redness",))
+    found = explain(model, look=seen)
+    assert found.noun == "number" and found.passes > 0

@@ -22,6 +22,7 @@ from explorer.inspection.compare_facts import ModelRow, pareto_front
 from explorer.inspection.passes import Stopped
 from explorer.inspection.speed import Speed
 from explorer.models.weights import WeightsError
+from tests.inspection.small_models import RedNet, red_and_blue, told
 from tests.inspection.test_speed import a_speed
 
 LITE = ["tf_efficientnet_lite0", "tf_efficientnet_lite1"]
@@ -549,3 +550,41 @@ def test_measured_accuracy_moves_the_front(trained):
     assert result.accuracy == "measured"
     points, _ = result.points("parameters")
     assert [(p.y, p.front) for p in points] == [(pytest.approx(90.0), True), (pytest.approx(200 / 3), False)]
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+
+def test_models_of_different_kinds_are_joined_by_name():
+    """case A6: a yes or no, several classes and one of K agree by the name of what they say."""
+    yes, several = told("yes/no", ("blue", "red")), told("several", ("red", "blue"))
+    with torch.no_grad():
+        yes.fc.bias.fill_(0.5)
+        several.fc.bias.copy_(torch.tensor([0.4, 0.1]))
+    result = compare({"yes": yes, "several": several, "one": RedNet().eval()}, [red_and_blue(), Image.new("RGB", (64, 64), (255, 0, 0))],
+                     measure=False)
+    assert [result.answer(i, 1) for i in range(3)] == ["red"] * 3
+    assert result.agreement[0, 1] == 1 and [row.num_classes for row in result.rows] == [2, 2, 2]
+    assert result.probabilities("several").sum() > 1 and result.probabilities("yes").sum() == pytest.approx(1)
+    assert any("several tells several classes at once" in note for note in result.notes)
+
+
+def test_numbers_differ_and_do_not_agree():
+    plain, other = told("numbers", ("redness", "blueness")), told("numbers", ("Redness",), number_mean=(5.0,), number_std=(1.0,))
+    result = compare({"plain": plain, "<b>": other}, [red_and_blue(), Image.new("RGB", (64, 64))], measure=False)
+    assert np.isnan(result.agreement).all()
+    assert result.differences[0, 1] == pytest.approx(5, rel=1e-4) and result.differences[0, 0] == 0
+    first, second = result.numbers()
+    assert first.label == "redness" and first.values[1] - first.values[0] == pytest.approx(5, rel=1e-4) and second.values[1] is None
+    page = result._repr_html_()
+    assert "Differences" in page and "Agreement" not in page and "<b>" not in page.replace("<b>explorer", "")
+    assert result.answer(0).startswith("redness ") and "redness" in result.to_csv(of="photos")
+    assert result.predictions() == [] and result.cam(0, target="blueness").label == "blueness"
+    for kind in ("predictions", "agreement", "cams"):
+        assert result.figure(kind) is not None
+
+
+def test_numbers_beside_classes_are_said_to_have_nothing_in_common():
+    result = compare({"number": told("numbers", ("redness",)), "one": RedNet().eval()}, red_and_blue(), measure=False)
+    assert any("nothing in common" in note for note in result.notes) and np.isnan(result.agreement[0, 1])
+    assert {row.label for row in result.predictions()} == {"red", "blue"} and result.predictions()[0].shares[0] is None

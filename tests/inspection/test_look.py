@@ -19,6 +19,7 @@ import explorer
 from explorer.data.images import ImageError
 from explorer.inspection.look import Prediction, evaluating, look
 from explorer.models import ModelConfig, Stage, VisionModel
+from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error, same_weights
 
 timm = pytest.importorskip("timm")
@@ -514,3 +515,55 @@ def test_importing_the_room_imports_no_torch():
 def test_a_prediction_says_all_in_its_repr():
     words = "Prediction(label='cat', index=3, probability=0.5, logit=1.25)"
     assert repr(Prediction("cat", 3, 0.5, 1.25)) == words
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+
+def test_a_hand_made_head_has_no_names_of_imagenet():
+    """case A5: five fishes, because ImageNet begins with them."""
+    model = explorer.create_model("tf_efficientnet_lite0", pretrained=True)
+    model.classifier = torch.nn.Linear(1280, 5)
+    seen = explorer.look(model, explorer.sample_photos()[0])
+    assert sorted(one.label for one in seen.predictions) == [f"class {i}" for i in range(5)]
+    assert any("Nobody said what this head's 5 classes are called" in note for note in seen.notes)
+    model.classifier = torch.nn.Linear(1280, 1000)
+    assert all(one.label.startswith("class ") for one in explorer.look(model, explorer.sample_photos()[0]).predictions)
+    model.classifier = torch.nn.Identity()
+    without = explorer.look(model, explorer.sample_photos()[0])
+    assert without.predictions == [] and any("taken away" in note for note in without.notes)
+
+
+def test_an_own_net_with_a_thousand_outputs_has_no_names():
+    """case A5: any net with 1000 outputs was called after ImageNet."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1000))
+    seen = explorer.look(explorer.wrap(net, input_size=32), explorer.sample_photos()[0])
+    assert all(one.label == f"class {one.index}" for one in seen.predictions)
+
+
+def test_a_yes_or_no_shows_both_with_their_shares():
+    """case A6: one score was "class 0, 100 %" for every photo."""
+    seen = explorer.look(told("yes/no", ("not red", "red")), red_and_blue())
+    yes = torch.sigmoid(seen.logits[0]).item()
+    assert {one.label: one.probability for one in seen.predictions} == {"red": pytest.approx(yes), "not red": pytest.approx(1 - yes)}
+    assert "made the share of “red” by a sigmoid" in seen._repr_html_()
+
+
+def test_several_classes_stand_alone_and_say_so():
+    """case A6: 0.504 / 0.438 was shown as 0.206 / 0.193."""
+    seen = explorer.look(told("several", ("red", "blue", "<b>")), red_and_blue())
+    assert [one.probability for one in sorted(seen.predictions, key=lambda one: one.index)] == pytest.approx(
+        seen.logits.sigmoid().tolist())
+    page = seen._repr_html_()
+    assert "don't add up to 100 %" in page.replace("&#x27;", "'") and "<b>" not in page.replace("<p style='margin:.3em 0'><b>", "")
+
+
+def test_numbers_are_shown_as_they_are_without_a_percentage():
+    seen = explorer.look(told("numbers", ("weight", "size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0)), red_and_blue())
+    weight, size = seen.predictions
+    assert weight.value == pytest.approx(100 + 10 * weight.logit) and size.value == pytest.approx(size.logit)
+    page = seen._repr_html_()
+    assert weight.text in page and " %" not in page.partition("<table")[2].partition("</table>")[0]
+    assert repr(seen).startswith("Look('red_net', weight 1") and "probability" not in repr(weight)
+    with pytest.raises(ValueError, match="no probability"):
+        seen.probabilities

@@ -17,6 +17,7 @@ from explorer.inspection.perturb import (
     mask_region,
     masked_photo,
 )
+from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error
 
 LABELS = ("red fox", "grey fox", "tench", "cock", "hen")
@@ -264,3 +265,43 @@ def test_results_show_themselves_with_escaped_names(photo):
         text = result._repr_html_()
         assert "&lt;script&gt;" in text and "<script>" not in text
     assert [repr(result).split("(")[0] for result in shown] == ["MaskedLook", "Perturbed", "PerturbedSweep"]
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outputs, labels", [("yes/no", ("not red", "red")), ("several", ("red", "blue"))])
+def test_a_push_lowers_the_class_and_raises_the_one_it_goes_towards(outputs, labels):
+    """case A6: a single score has a decision that can change."""
+    model, picture = told(outputs, labels), red_and_blue()
+    for name in labels:
+        away, towards = fgsm(model, picture, target=name, epsilon=0.05), fgsm(model, picture, towards=name, epsilon=0.05)
+        assert away.changes[0].label == towards.changes[0].label == name
+        assert away.changes[0].after < away.changes[0].before < towards.changes[0].after
+
+
+def test_of_several_classes_a_push_fools_where_its_own_yes_becomes_a_no():
+    model = told("several", ("red", "blue"))
+    with torch.no_grad():
+        model.fc.bias.fill_(-0.14)  # both are just a yes
+    one = fgsm(model, red_and_blue(), target="blue", epsilon=0.1)
+    assert one.fooled and [answer.label for answer in one.answers] == ["blue", "not blue"]
+    assert not fgsm(model, red_and_blue(), target="blue", epsilon=0).fooled
+
+
+def test_a_number_is_pushed_down_or_up_and_decides_nothing():
+    model = told("numbers", ("redness", "<i>"), number_mean=(50.0, 0.0), number_std=(10.0, 1.0))
+    down, up = fgsm(model, red_and_blue(), epsilon=0.05), fgsm(model, red_and_blue(), towards="redness", epsilon=0.05)
+    assert down.changes[0].after < down.changes[0].before < up.changes[0].after and down.changes[0].number
+    assert not down.fooled and "%" not in repr(down) and "<i>" not in down._repr_html_()
+    sweep = fgsm_sweep(model, red_and_blue(), epsilons=(0, 0.05))
+    assert sweep.first_fooled is None and "%" not in sweep._repr_html_() and "'redness'" in repr(sweep)
+    masked = mask_region(model, red_and_blue(), (8, 8, 24, 24), fill="grey")
+    assert masked.changes[0].after < masked.changes[0].before and " %" not in masked._repr_html_()
+
+
+def test_a_look_of_another_meaning_is_looked_at_again():
+    model = told("yes/no", ("not red", "red"))
+    seen = explorer.look(model, red_and_blue())
+    model.config = model.config.with_(outputs="numbers", labels=("redness",))
+    assert fgsm(model, red_and_blue(), look=seen).changes[0].number

@@ -17,7 +17,7 @@ from explorer.inspection import faster
 from explorer.inspection.look import look
 from explorer.inspection.predict import ROWS_SHOWN, PredictionTable, predict
 from explorer.inspection.tail import fingerprint
-from tests.inspection.small_models import noise_photo
+from tests.inspection.small_models import noise_photo, red_and_blue, told
 from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
 
@@ -261,3 +261,25 @@ def test_a_table_shows_file_names_without_their_folder_where_that_is_enough(smal
     html = predict(small_model, [tmp_path / name for name in ("a/one.png", "b/one.png", "b/two.png")])._repr_html_()
     assert f">{tmp_path / 'a/one.png'}<" in html and f">{tmp_path / 'b/one.png'}<" in html
     assert ">two.png<" in html and str(tmp_path / "b/two.png") not in html
+
+
+def test_a_table_of_numbers_has_values_and_no_percentages(tmp_path):
+    model = told("numbers", ("weight", "=size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0))
+    table = predict(model, [red_and_blue(), red_and_blue(32)])
+    first = table[0].predictions
+    assert table.numbers and [one.value for one in first] == [pytest.approx(100 + 10 * first[0].logit), pytest.approx(first[1].logit)]
+    table.to_csv(tmp_path / "numbers.csv")
+    rows = list(csv.DictReader((tmp_path / "numbers.csv").open(encoding="utf-8")))
+    assert list(rows[0]) == ["name", "label", "index", "value", "logit", "error"] and len(rows) == 4
+    assert float(rows[0]["value"]) == first[0].value and rows[1]["label"] == "'=size"
+    facts = json.loads(table.to_json())[0]["predictions"][0]
+    assert facts["value"] == first[0].value and facts["probability"] is None
+    shown = table._repr_html_() + str(table)
+    assert " %" not in shown and first[0].text in shown
+
+
+def test_a_table_of_classes_has_no_column_of_values(tmp_path):
+    table = predict(told("several", ("red", "blue")), [red_and_blue()])
+    table.to_csv(tmp_path / "classes.csv")
+    assert (tmp_path / "classes.csv").read_text().splitlines()[0] == "name,rank,label,index,probability,logit,error"
+    assert "value" not in table.to_json()

@@ -13,6 +13,7 @@ from torch import nn
 import explorer
 from explorer.inspection.look import look
 from explorer.inspection.robustness import KINDS, find_flip, perturb, robustness
+from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import tiny
 
 
@@ -227,3 +228,33 @@ def test_curve_and_flip_show_themselves(grey):
     for text in (flip._repr_html_(), flip.curve._repr_html_()):
         assert "&lt;b&gt;light" in text and "<b>light" not in text and "<b>dark" not in text
     assert "RobustnessCurve" in repr(flip.curve) and "dark" in repr(flip)
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+
+def test_of_several_classes_the_flip_is_that_of_the_likeliest():
+    model = told("several", ("red", "blue"))
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.tensor([-0.1, -0.12]))  # red is a yes until it is darkened
+    flip = find_flip(model, red_and_blue(), "brightness", values=(1, 0.8, 0.4))
+    assert flip.found and flip.curve.reference.label == "red" and flip.first_other.best.label == "not red"
+    assert "'red'" in flip.sentence and "'not red'" in flip.sentence
+    assert flip.curve.probabilities[0] > 0.5 > flip.curve.probabilities[-1]
+
+
+def test_a_yes_flips_to_a_no():
+    model = told("yes/no", ("not red", "red"))
+    with torch.no_grad():
+        model.fc.bias.fill_(-0.1)
+    flip = find_flip(model, red_and_blue(), "brightness", values=(1, 0.8, 0.4))
+    assert (flip.curve.reference.label, flip.first_other.best.label) == ("red", "not red")
+
+
+def test_numbers_have_a_curve_and_no_flip():
+    model = told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,))
+    curve = robustness(model, red_and_blue(), "brightness", values=(1, 0.8, 0.4))
+    assert curve.numbers[0] > curve.numbers[-1] and curve.first_flip is None and all(p != p for p in curve.probabilities)
+    assert " %" not in curve._repr_html_() and f"from {curve.points[0].best.text}" in repr(curve)
+    with pytest.raises(ValueError, match="no answer that could flip"):
+        find_flip(model, red_and_blue(), "brightness")

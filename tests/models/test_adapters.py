@@ -505,7 +505,7 @@ def test_torchvisions_resnet50_has_the_stages_everybody_knows():
     net = explorer.create_model("torchvision/resnet50", num_classes=4)
     assert [(s.name, s.channels, s.reduction) for s in net.stages] == [
         ("relu", 64, 2), ("layer1", 256, 4), ("layer2", 512, 8), ("layer3", 1024, 16), ("layer4", 2048, 32)]
-    assert net.num_classes == 4 and net.config.labels is None
+    assert net.num_classes == 4 and not net.config.labels
 
 
 def test_torchvisions_swin_gives_its_maps_channels_first():
@@ -676,3 +676,49 @@ def test_an_encoder_of_timm_that_has_no_head_gives_the_mean_of_its_places_as_vec
         features = model.forward_features(torch.zeros(2, *model.config.input_size))
         assert model.forward_head(features, pre_logits=True).shape == (2, model.num_features)
     assert isinstance(model.get_classifier(), nn.Identity)
+
+
+# --- what the outputs mean ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"labels": ["a"]}, ValueError, "names 1 classes, but this model has 10"), ({"labels": "cat"}, TypeError, "not one string"),
+    ({"labels": 10}, TypeError, "not int"), ({"outputs": "softmax"}, ValueError, "expected one of"),
+    ({"outputs": "yes/no"}, ValueError, "gives 10")])
+def test_names_and_kinds_that_are_not_the_nets_are_refused(options, error, words):
+    """case A7: one name for ten classes was ignored, in the Dashboard refused."""
+    with pytest.raises(error, match=words):
+        wrap(small_net(), **options)
+    with pytest.raises(error, match=words):
+        wrap(wrap(small_net()), **options)
+
+
+def test_names_that_are_numbers_become_words():
+    """case A7: labels=[1, ...] was an AttributeError in the HTML."""
+    model = wrap(small_net(), labels=range(10))
+    assert model.config.labels == tuple("0123456789")
+    explorer.look(model, explorer.sample_photos()[0])._repr_html_()
+
+
+def test_a_model_can_be_told_what_it_means_afterwards():
+    """case A6: wrap(..., outputs=) of a model that keeps the contract already."""
+    model = explorer.create_model("resnet10t", num_classes=3)
+    assert wrap(model, labels=["a", "b", "c"], outputs="several") is model
+    assert (model.config.outputs, model.config.labels) == ("several", ("a", "b", "c"))
+    assert wrap(model).config.outputs == "several" and wrap(model, outputs="one").config.labels == ("a", "b", "c")
+    with pytest.raises(ValueError, match="a single score"):
+        wrap(explorer.create_model("resnet10t", num_classes=1), outputs="one")
+
+
+def test_a_yes_or_no_takes_the_yes_alone():
+    model = wrap(explorer.create_model("resnet10t", num_classes=1), labels=["cat"])
+    assert model.config.labels == ("not cat", "cat")
+
+
+def test_a_head_that_was_exchanged_inside_a_wrapped_net_is_noticed():
+    """case A5: the names, the number of classes and the place of the classifier follow what stands there now."""
+    net = small_net()
+    model = wrap(net, labels="0123456789")
+    net[7] = nn.Linear(16 * 7 * 7, 4)
+    seen = explorer.look(model, explorer.sample_photos()[0])
+    assert model.num_classes == 4 and {one.label for one in seen.predictions} == {f"class {i}" for i in range(4)}

@@ -367,3 +367,50 @@ def test_no_new_classifier_of_any_family_wakes_a_dropout_in_evaluation(name):
         assert [path for path, m in model.named_modules() if isinstance(m, nn.Dropout) and m.training] == []
         model.train().reset_classifier(6)
         assert all(m.training for m in model.modules() if isinstance(m, nn.Dropout))
+
+
+# --- whose names they are ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_classifier_that_was_exchanged_by_hand_is_noticed_once(name):
+    """case A5: names, kind and accuracy belong to the layer that was there when they were set."""
+    model = small(name, num_classes=3)
+    model.config = model.config.with_(labels=("a", "b", "c"), outputs="several", num_classes=3, top1=70.0)
+    assert not model.notice_head() and model.config.labels == ("a", "b", "c")
+    path = model.config.classifier if isinstance(model.config.classifier, str) else model.config.classifier[0]
+    parent, _, last = path.rpartition(".")
+    width = model.get_classifier().in_features
+    setattr(model.get_submodule(parent), last, nn.Linear(width, 5))
+    assert model.notice_head() and not model.notice_head()
+    assert (model.num_classes, model.config.labels, model.config.outputs, model.config.top1) == (5, (), "", None)
+
+
+def test_a_config_changed_in_passing_does_not_name_a_new_classifier():
+    """case A5: the size of photos says nothing of the scores."""
+    model = small("resnet10t", num_classes=3)
+    model.config = model.config.with_(labels=("a", "b", "c"), num_classes=3)
+    model.fc = nn.Linear(512, 3)
+    model.config = model.config.with_(input_size=(3, 64, 64))
+    assert model.notice_head() and model.config.labels == ()
+    model.fc = nn.Linear(512, 2)
+    model.config = model.config.with_(labels=("x", "y"), num_classes=2)  # said of the new one
+    assert not model.notice_head() and model.config.labels == ("x", "y")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), explorer.optimize],
+                         ids=["deepcopy", "pickle", "optimize"])
+def test_a_copy_keeps_the_names_of_its_classifier(copied):
+    model = small("resnet10t", num_classes=3).eval()
+    model.config = model.config.with_(labels=("a", "b", "c"), num_classes=3)
+    again = copied(model)
+    assert not again.notice_head() and again.config.labels == ("a", "b", "c")
+    again.fc = nn.Linear(512, 3)
+    assert again.notice_head() and not model.notice_head()
+
+
+def test_a_classifier_that_was_taken_away_leaves_features():
+    """case A5: fc = nn.Identity() gave five fishes."""
+    model = small("resnet10t", num_classes=3)
+    model.fc = nn.Identity()
+    assert model.notice_head() and model.num_classes == 0

@@ -822,3 +822,29 @@ def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
     x = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
         assert relative_error(grey(x), source(x.expand(-1, 3, -1, -1))) < TOLERANCE
+
+
+# --- what a stranger's folder says of its outputs --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("facts", [
+    {"outputs": "softmax"}, {"outputs": 1}, {"outputs": ["several"]}, {"outputs": "yes/no"}, {"outputs": {"a": 1}},
+    {"number_mean": [0.0] * 3}, {"outputs": "numbers", "number_mean": [0.0] * 3},
+    {"outputs": "numbers", "number_mean": [0.0] * 3, "number_std": [1.0, 0.0, 1.0]},
+    {"outputs": "numbers", "number_mean": [0.0] * 2, "number_std": [1.0] * 2},
+    {"outputs": "numbers", "number_mean": [float("nan")] * 3, "number_std": [1.0] * 3},
+    {"outputs": "numbers", "number_mean": [0.0] * 3, "number_std": [float("inf")] * 3},
+    {"outputs": "numbers", "number_mean": [True] * 3, "number_std": [1.0] * 3},
+    {"outputs": "numbers", "number_mean": "abc", "number_std": "abc"}], ids=str)
+def test_outputs_that_cannot_be_are_refused(facts):
+    """case A6: kind, mean and step of a config.json are checked like all else in it."""
+    config = ModelConfig.from_dict({"architecture": "resnet10t", "num_classes": 3, **facts})
+    with pytest.raises(ValueError, match="outputs can't be|number_mean can't be|number_std can't be"):
+        weights.check_config(config)
+
+
+@pytest.mark.parametrize("facts", [
+    {}, {"outputs": "several"}, {"outputs": "one"}, {"outputs": "numbers"},
+    {"outputs": "numbers", "number_mean": [0, 1.5, -2e6], "number_std": [1, 0.5, 1e-6]}], ids=str)
+def test_outputs_that_can_be_are_taken(facts):
+    weights.check_config(ModelConfig.from_dict({"architecture": "resnet10t", "num_classes": 3, **facts}))

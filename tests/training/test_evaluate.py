@@ -660,3 +660,69 @@ def test_the_public_names_are_functions_whichever_is_imported_first():
     assert explorer.evaluate is explorer.training.evaluate is evaluate
     assert explorer.finetune is explorer.training.finetune is finetune
     assert explorer.Evaluation is explorer.training.Evaluation is Evaluation
+
+
+# --- what the scores mean ------------------------------------------------------------------------------------------
+
+
+def logits_for(model, pairs) -> torch.Tensor:
+    """Raw scores [N, W] of the pictures."""
+    return torch.stack([explorer.look(model, picture).logits for picture, _ in pairs])
+
+
+def test_a_model_of_several_classes_is_judged_by_its_likeliest_on_photos_of_one():
+    """case A6: no softmax over its sigmoids."""
+    model = explorer.wrap(eye(), outputs="several")
+    result = evaluate(model, album(PLAIN))
+    logits = logits_for(model, PLAIN)
+    torch.testing.assert_close(result.probabilities, logits.sigmoid(), rtol=1e-4, atol=1e-6)
+    truth = torch.nn.functional.one_hot(torch.tensor([COLOURS.index(name) for _, name in PLAIN]), len(COLOURS)).float()
+    expected = nn.functional.binary_cross_entropy_with_logits(logits, truth)
+    assert result.loss == pytest.approx(expected.item(), rel=1e-4) and result.top1 == 0.75
+    assert any("likeliest counts as its answer" in note for note in result.notes)
+
+
+def test_a_model_of_one_class_is_judged_by_its_shares_on_photos_of_several():
+    """case A6: one that says "one of K" is not read as K sigmoids; one that says nothing is, with a note."""
+    pairs = [(photo("red"), ("red",)), (photo("red", "green"), ("red", "green"))]
+    model = explorer.wrap(eye(), outputs="one")
+    result = evaluate(model, album(pairs))
+    shares = logits_for(model, pairs).softmax(1)
+    torch.testing.assert_close(result.probabilities, shares, rtol=1e-4, atol=1e-6)
+    truth = torch.tensor([[1.0, 0, 0], [1, 1, 0]])
+    assert result.loss == pytest.approx(nn.functional.binary_cross_entropy(shares, truth).item(), rel=1e-3)
+    assert any("right about one alone" in note for note in result.notes)
+    assert any("Nobody said what the model's scores mean" in note for note in evaluate(eye(), album(pairs)).notes)
+
+
+def test_a_yes_or_no_has_two_classes_from_one_score():
+    """case A6: a net with [B, 1] could not be judged at all."""
+    class Red(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(3, 1)
+            with torch.no_grad():
+                self.fc.weight.copy_(torch.tensor([[4.0, -4, -4]]))
+                self.fc.bias.zero_()
+
+        def forward(self, x):
+            return self.fc(self.pool(x).flatten(1))
+
+    pairs = [(photo("red"), "red"), (photo("green"), "other"), (photo("blue"), "other"), (photo("blue"), "red")]
+    model = explorer.wrap(Red(), labels=["other", "red"], outputs="yes/no", input_size=SIZE, mean=(0.5,) * 3, std=(0.5,) * 3)
+    for classes in (("other", "red"), ("red", "other")):  # told by name, in whatever order
+        result = evaluate(model, album(pairs, classes))
+        assert result.top1 == 0.75 and result.classes == ("other", "red")
+    yes = logits_for(model, pairs).sigmoid()
+    torch.testing.assert_close(result.probabilities, torch.cat((1 - yes, yes), 1), rtol=1e-4, atol=1e-6)
+    truth = torch.tensor([[1.0], [0], [0], [1]])
+    assert result.loss == pytest.approx(nn.functional.binary_cross_entropy(yes, truth).item(), rel=1e-4)
+    twice = evaluate(model, album(pairs, ("other", "red")), tta=True)
+    torch.testing.assert_close(twice.probabilities, result.probabilities, rtol=1e-3, atol=1e-5)
+
+
+def test_a_yes_or_no_without_names_takes_those_of_the_data():
+    model = explorer.create_model("resnet10t", num_classes=1)
+    model.config = model.config.with_(input_size=SIZE)
+    result = evaluate(model, album([(photo("red"), "red"), (photo("green"), "green")], ("green", "red")))
+    assert result.classes == ("green", "red") and result.probabilities.shape == (2, 2)

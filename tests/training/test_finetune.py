@@ -393,3 +393,57 @@ def test_torchs_wrappers_are_looked_through_when_they_learn(colours):
     assert judged[0] == judged[1]
     with pytest.raises(TypeError, match="explorer.wrap"):
         run(nn.DataParallel(nn.Linear(2, 2)), colours, epochs=1)
+
+
+# --- what the outputs mean ---------------------------------------------------------------------------------------
+
+
+def test_a_hand_made_head_of_as_many_classes_is_kept(colours):
+    """case A5: finetune threw it away."""
+    model = small()
+    model.fc = head = nn.Linear(512, 3)
+    done = run(model, colours, epochs=1).wait()
+    assert done.model.fc is head and not any("exchanged" in note for note in done.notes)
+    assert done.model.config.labels == colours.classes
+
+
+def test_a_head_that_the_classes_cannot_use_is_exchanged_and_named(colours):
+    """case A5: what somebody made is not thrown away without a word."""
+    model = small()
+    model.fc = nn.Linear(512, 7)
+    assert "Your classifier of 7 outputs was exchanged for one of 3." in run(model, colours, epochs=1).wait().notes
+    named = small()
+    named.config = named.config.with_(labels=("a", "b", "c"), num_classes=3)
+    assert any("its classes have other names" in note for note in run(named, colours, epochs=1).wait().notes)
+
+
+def test_a_run_with_several_classes_a_photo_says_so_wherever_its_model_is_shown(tmp_path):
+    """case A6: kept by multi-label runs, in the saved folder and in the run's own."""
+    plain = painted(12)
+    rows = tuple((label, 2) if label != 2 else (2,) for label in plain.labels)
+    several = PhotoSet(plain.classes, rows, plain.names, plain.open_one)
+    done = run(small(), Splits("several", several, several), epochs=1, train="all", run_dir=tmp_path / "run").wait()
+    folder = done.save(tmp_path / "saved")
+    models = [done.model, done.model_at(1), explorer.create_model(f"local-dir:{folder}", pretrained=True).eval(),
+              explorer.load_run(folder).model, explorer.load_run(tmp_path / "run").model]
+    for model in models:
+        seen = explorer.look(model, plain[0][0])
+        assert seen.outputs.several and seen.labels == plain.classes
+        assert [p.probability for p in seen.predictions] == pytest.approx(seen.logits.sigmoid().sort(descending=True).values.tolist())
+    other = explorer.create_model(f"local-dir:{folder}", pretrained=True, num_classes=5)
+    assert other.config.outputs == "" and other.config.labels == ()
+
+
+def test_a_model_of_several_classes_that_learns_one_of_them_is_one_of_several(colours):
+    model = explorer.wrap(small(), labels=colours.classes, outputs="several")
+    done = run(model, colours, epochs=1).wait()
+    assert explorer.look(done.model, colours.val[0][0]).outputs.kind == "one"
+
+
+def test_numbers_come_back_from_a_saved_folder_in_their_own_unit(colours, tmp_path):
+    done = run(small(), colours, epochs=1).wait()
+    done.model.config = done.model.config.with_(outputs="numbers", number_mean=(1.0, 2.0, 3.0), number_std=(10.0, 1.0, 0.5))
+    before = explorer.look(done.model, colours.val[0][0])
+    again = explorer.look(explorer.load_run(done.save(tmp_path / "numbers")).model, colours.val[0][0])
+    assert [one.value for one in again.predictions] == pytest.approx([one.value for one in before.predictions], rel=1e-4)
+    assert again.outputs.mean == (1.0, 2.0, 3.0)

@@ -472,7 +472,8 @@ class ComparePanel(Panel):
             names = result.photos[:MOST_LISTED]
             self.photo.options = [(name, index) for index, name in enumerate(names)]
             self.photo.value = chosen if chosen is not None and chosen < len(names) else 0
-            self.target.options = tuple(sorted({label for labels in result.labels for label in labels}, key=str.casefold))
+            known = {label for outputs in result.outputs if outputs is not None for label in outputs.labels}
+            self.target.options = tuple(sorted(known, key=str.casefold))
             if result.looks:
                 stride = self.stride.value
                 self.stride.options = [(f"{one} px", one) for one in result.strides]
@@ -512,7 +513,7 @@ class ComparePanel(Panel):
         return problems + f'<div class="vx-soft vx-cmp-about">{"".join(f"<p>{escape(text)}</p>" for text in sentences)}</div>'
 
     def _draw_predictions(self, result: Comparison) -> None:
-        from explorer.inspection.compare_figures import legend_html, predictions_html
+        from explorer.inspection.compare_figures import answers_html
         from explorer.inspection.draw import thumbnail
         from explorer.inspection.look import picture_html
 
@@ -521,7 +522,7 @@ class ComparePanel(Panel):
         if result.looks:
             small = thumbnail(result.looks[0][photo].image, 224)
             picture = picture_html(small, result.photos[photo], format="JPEG")
-        bars = legend_html(result.names) + predictions_html(result.predictions(photo, topk=self.topk.value), result.names)
+        bars = answers_html(result, photo, topk=self.topk.value)
         self.picture.value = f'<div class="vx-cmp-photo">{picture}<div>{bars}</div></div>'
 
     def _draw_cams(self, result: Comparison) -> None:
@@ -636,10 +637,11 @@ class ComparePanel(Panel):
         if result.conditions:
             lines.append("result.measure()  # times differ from one run to the next")
         last = {
-            "predictions": f"result.predictions({self.photo.value}, topk={self.topk.value})",
+            "predictions": (f"result.predictions({self.photo.value}, topk={self.topk.value})"
+                            if any(result.labels) else f"result.numbers({self.photo.value})"),
             "cams": f"[one.overlay() for one in result.cams({self.photo.value}{self._target_code()})]",
             "maps": f"result.maps({self.stride.value}, {self.photo.value})",
-            "agreement": "result.agreement",
+            "agreement": "result.agreement" if any(result.labels) else "result.differences",
             "table": "print(result.to_markdown())",
             "scatter": f"result.points({literal(self.x.value)}, {literal(self.y.value)})",
         }[view]

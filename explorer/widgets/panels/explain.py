@@ -43,7 +43,8 @@ class ExplainPanel(Panel):
     name = "Heat map"
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, by the chosen method.
+        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or raised the
+        number, by the chosen method.
         <i>Grad-CAM</i> weighs the channels of a late stage by how much the class's score follows them, so it is as coarse as
         that stage's map. <i>Saliency</i> and its relatives ask each pixel how much the score would follow it.
         <i>Occlusion</i> covers one square after another and measures. <i>Attention</i> shows what a transformer's blocks
@@ -159,6 +160,9 @@ class ExplainPanel(Panel):
             self.stage.options = stages
             self.stage.value = chosen
             self.target.options = tuple(dict.fromkeys(look.labels)) if len(look.labels) <= MOST_NAMES else ()
+            self.target.description = look.outputs.noun.capitalize()
+            usual = "the first" if look.outputs.numbers else "the likeliest"
+            self.target.placeholder = f"{usual}; or type a name"
             if self.target.value and self._index(look) is None:
                 self.target.value = ""
         finally:
@@ -172,7 +176,7 @@ class ExplainPanel(Panel):
         if not text:
             return None
         try:
-            return find_class(int(text) if text.isdecimal() else text, look.labels)
+            return find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
         except ValueError:
             return None
 
@@ -215,7 +219,8 @@ class ExplainPanel(Panel):
         found: dict[str, Any] = {} if method.name == "gradcam" else {"method": method.name}
         text = self.target.value.strip()
         if method.needs_class and text and self.session.look is not None:
-            found["target"] = find_class(int(text) if text.isdecimal() else text, self.session.look.labels)
+            look = self.session.look
+            found["target"] = find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
         if method.needs_stage and self.stage.value != USUAL:
             found["stage"] = self.stage.value
         for name, control in self._options.items():
@@ -358,7 +363,6 @@ class ExplainPanel(Panel):
         """The same method for other classes, or the other quick methods for the same class."""
         from explorer.inspection.attribution import METHODS, explain
         from explorer.inspection.draw import jpeg_bytes, thumbnail
-        from explorer.inspection.look import percent
 
         pictures, captions, left_out, note = [], [], [], ""
         if beside == "classes" and not METHODS[found.method].needs_class:
@@ -373,7 +377,7 @@ class ExplainPanel(Panel):
                 for guess in look.predictions:
                     one = explain(model, look=look, **(settings | {"target": guess.index}))
                     pictures.append(jpeg_bytes(thumbnail(one.overlay(), 300)))
-                    captions.append(Caption(f"{guess.label} {percent(guess.probability)}"))
+                    captions.append(Caption(f"{guess.label} {guess.text}"))
                     if not wanted():
                         return
         elif beside == "methods":
@@ -416,7 +420,7 @@ class ExplainPanel(Panel):
         found = self.shown
         what = [found.title]
         if found.target is not None:
-            what.append(f"class {found.label}")
+            what.append(f"{found.noun} {found.label}")
         if found.stage:
             what.append(f"from {found.stage}")
         return f"{super().caption()} {', '.join(what)}; brightest is the map's own highest value."
@@ -484,12 +488,13 @@ def others(model: Any) -> str:
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
     from explorer.inspection.attribution import METHODS
-    from explorer.inspection.look import percent
+    from explorer.inspection.look import top_predictions
 
     parts = []
     if found.target is not None:
-        probability = float(look.probabilities[found.target])
-        parts.append(f"<b>{escape(found.label)}</b> {percent(probability)}")
+        every = top_predictions(look.logits, look.outputs, len(look.outputs))
+        answers = {one.index: one.text for one in every}
+        parts.append(f"<b>{escape(found.label)}</b> {answers[found.target]}")
     if found.stage:
         parts.append(f"from {escape(found.stage)}")
     passes = "no further pass" if not found.passes else f"{found.passes} pass{'es' * (found.passes != 1)}"

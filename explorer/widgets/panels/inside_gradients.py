@@ -66,6 +66,9 @@ class Gradients(Block):
         names = tuple(dict.fromkeys(look.labels)) if len(look.labels) <= MOST_NAMES else ()
         if names != self.target.options:
             self.target.options = names
+        self.target.description = look.outputs.noun.capitalize()
+        usual = "the first" if look.outputs.numbers else "the likeliest"
+        self.target.placeholder = f"{usual}; or type a name"
         self.cost.value = (f'<span class="vx-soft">A pass forward and one backward, about as long as {PASSES} passes: '
                            f'{seconds_text(PASSES * look.timing["forward"])}.</span>')
         if self.turn != self.panel.turn:
@@ -86,7 +89,8 @@ class Gradients(Block):
             options: dict[str, Any] = {}
             if text:
                 try:
-                    options["target"] = find_class(int(text) if text.isdecimal() else text, look.labels)
+                    chosen = int(text) if text.isdecimal() else text
+                    options["target"] = find_class(chosen, look.labels, look.outputs.noun)
                 except (ValueError, IndexError) as error:
                     self.clear()
                     self.complain(str(error))
@@ -187,7 +191,7 @@ class Gradients(Block):
 
     def caption(self) -> str:
         found = self.shown.found
-        return (f"Gradient of -log p({found.label}) = {found.loss:.3g} at the parameters of each layer, mean of absolute "
+        return (f"Gradient of {found.what} = {found.loss:.3g} at the parameters of each layer, mean of absolute "
                 "values.")
 
     def release(self) -> None:
@@ -215,7 +219,8 @@ def curves_of(found: GradientFlow) -> dict[str, list[tuple[float, float]]]:
 def flow_html(found: GradientFlow) -> str:
     """What the curve says, in words; names of classes are untrusted."""
     weights = [(found[int(number)].path, size) for number, size in curves_of(found).get("weights", ())]
-    parts = [f"Gradient of −log p(<b>{escape(found.label)}</b>) = {found.loss:.3g} at {len(found)} layers, in the order "
+    what = f"<b>{escape(found.label)}</b>" if found.number else f"−log p(<b>{escape(found.label)}</b>)"
+    parts = [f"Gradient of {what} = {found.loss:.3g} at {len(found)} layers, in the order "
              "that the photo meets them."]
     if len(weights) > 1:
         (first, begin), (last, end) = weights[0], weights[-1]

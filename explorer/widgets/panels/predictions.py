@@ -15,20 +15,31 @@ from explorer.widgets.snippets import call, setup_lines
 
 if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen before that
     from explorer.inspection.look import Look, Prediction
+    from explorer.models.outputs import Outputs
 
 
 def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
-    """The likeliest classes as a list with bars; names are untrusted text."""
-    from explorer.inspection.look import percent
-
+    """The likeliest classes as a list with bars, or numbers without; names are untrusted text."""
     rows = []
     for p in predictions:
-        value = percent(p.probability) + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
+        if p.value is not None:  # a number has no end that a bar could reach
+            rows.append(f'<li><span class="vx-name">{escape(p.label)}</span>'
+                        f'<span class="vx-value"><b>{escape(p.text)}</b></span></li>')
+            continue
+        value = p.text + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
+        share = p.probability if p.probability == p.probability else 0
         rows.append(
             f'<li><span class="vx-name">{escape(p.label)}</span><span class="vx-value">{value}</span>'
-            f'<span class="vx-track"><span class="vx-bar" style="width:{p.probability:.2%}"></span></span></li>'
+            f'<span class="vx-track"><span class="vx-bar" style="width:{share:.2%}"></span></span></li>'
         )
-    return f'<ol class="vx-predictions" aria-label="Predictions, most likely first">{"".join(rows)}</ol>'
+    numbers = any(p.value is not None for p in predictions)
+    label = "Numbers that the model gives" if numbers else "Predictions, most likely first"
+    return f'<ol class="vx-predictions" aria-label="{label}">{"".join(rows)}</ol>'
+
+
+def meaning_html(outputs: Outputs) -> str:
+    """What the answers are, where they are no shares of 100 %; names are untrusted text."""
+    return f'<p class="vx-soft">{escape(outputs.meaning)}</p>' if outputs.meaning else ""
 
 
 def steps_html(look: Look) -> str:
@@ -56,7 +67,9 @@ class PredictionsPanel(Panel):
     guide = """
         <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds likeliest. The
         last layer gives every class a score, the <i>logit</i>; softmax turns all scores into shares that add up to 100 %.
-        </p>
+        Where several classes may be there at once, a sigmoid gives each class a share of its own, and where the
+        answer is yes or no, one sigmoid gives the share of the yes. Numbers that a model works out stand as they
+        are.</p>
         <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks are surer of
         themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and others, 2017: On Calibration of
         Modern Neural Networks</a>). The shares are shared out among the classes that the model knows: a photo of anything
@@ -102,9 +115,12 @@ class PredictionsPanel(Panel):
         self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
         if look.predictions:
             best = top_predictions(look.logits, look.outputs, self.topk.value)
-            self.bars.value = bars_html(best, logits=self.logits.value)
+            self.bars.value = bars_html(best, logits=self.logits.value) + meaning_html(look.outputs)
         else:
             self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
+        all_shown = look.outputs.numbers or len(look.outputs) <= 3
+        self.topk.layout.display = "none" if all_shown else ""
+        self.logits.layout.display = "none" if look.outputs.numbers else ""
         self.steps.value = steps_html(look) if self.prepared.value else ""
 
     # --- code and figure ---
@@ -126,22 +142,27 @@ class PredictionsPanel(Panel):
             return None
         from matplotlib.figure import Figure
 
-        from explorer.inspection.look import percent, top_predictions
+        from explorer.inspection.look import top_predictions
 
         best = top_predictions(look.logits, look.outputs, self.topk.value) if look.predictions else []
         figure = Figure(figsize=(9 if best else 3.4, max(3.2, 0.36 * len(best) + 1.1)), layout="constrained")
         places = figure.subplots(1, 2, width_ratios=(2, 3)) if best else [figure.subplots()]
         places[0].imshow(look.seen)
         places[0].set_axis_off()
-        if best:
+        if best and look.outputs.numbers:
+            places[1].set_axis_off()
+            for row, one in enumerate(best):
+                text, height = f"{export.shortened(one.label)}: {one.text}", 0.9 - 0.8 * row / max(len(best), 4)
+                places[1].text(0, height, text, fontsize=12, transform=places[1].transAxes, parse_math=False)
+        elif best:
             bars = places[1]
             shown = bars.barh(range(len(best)), [one.probability for one in best], color=export.ACCENT)
-            values = [percent(one.probability) + (f"  logit {one.logit:.2f}" if self.logits.value else "") for one in best]
+            values = [one.text + (f"  logit {one.logit:.2f}" if self.logits.value else "") for one in best]
             bars.bar_label(shown, values, padding=4, fontsize=9)
             bars.set_yticks(range(len(best)), [export.shortened(one.label) for one in best])
             bars.invert_yaxis()
             bars.set(xlim=(0, 1.4), xticks=(0, 0.5, 1))  # the numbers stand at the right of the bars
-            bars.set_xlabel("probability (softmax)", x=0.5 / 1.4)
+            bars.set_xlabel(f"probability ({look.outputs.squash})", x=0.5 / 1.4)
             bars.spines[["top", "right"]].set_visible(False)
             bars.spines["bottom"].set_bounds(0, 1)
         return export.titled(figure, self.heading())
@@ -154,4 +175,4 @@ class PredictionsPanel(Panel):
         numbers = {name: ", ".join(f"{value:.4g}" for value in c[name]) for name in ("mean", "std")}
         settings = (f"Preprocessing: {c['interpolation']}, crop {c['crop_pct']:g} ({c['crop_mode']}), "
                     f"mean {numbers['mean']}, std {numbers['std']}")
-        return " ".join([super().caption(), f"{settings}.", *look.notes])
+        return " ".join(filter(None, [super().caption(), f"{settings}.", look.outputs.meaning, *look.notes]))

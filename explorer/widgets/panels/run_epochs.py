@@ -111,23 +111,37 @@ def resting_place(run: Any, places: list[int]) -> int:
 # --- what is said: plain functions -----------------------------------------------------------------------------
 
 
-def caption(logits: Any, label: Any, labels: tuple[str, ...], name: str = "") -> Caption:
-    """What the network says to one photo, and whether that is right. logits: [K]; label: an index, or several."""
+def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
+    """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or
+    several.
+    """
+    labels, shares = outputs.labels, outputs.probabilities(logits)
     if isinstance(label, tuple):
-        said = tuple(i for i, yes in enumerate((logits > 0).tolist()) if yes)
+        said = tuple(i for i, yes in enumerate((shares > 0.5).tolist()) if yes)
         text = ", ".join(labels[i] for i in said) or "nothing"
         return Caption(text, set(said) == set(label), f"{name}: it is {', '.join(labels[i] for i in label) or 'nothing'}")
-    shares = logits.softmax(0)
-    best = int(shares.argmax())
+    best = int(outputs.likeliest(logits))
     text = f"{labels[best]} {100 * float(shares[best]):.0f}\N{NO-BREAK SPACE}%"
     return Caption(text if best == label else f"{text}, but it is {labels[label]}", best == label, name)
 
 
-def answer_html(logits: Any, labels: tuple[str, ...], *, several: bool = False) -> str:
-    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch. logits: [K]"""
-    shares = logits.sigmoid() if several else logits.softmax(0)
+def answer_html(logits: Any, outputs: Any) -> str:
+    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch.
+    logits: [W]
+
+    outputs: the run's `Outputs`; of numbers each stands as it is.
+    """
+    labels = outputs.labels
+    if outputs.numbers:
+        from explorer.inspection.look import number_text
+
+        given = "".join(f'<li><span class="vx-name">{escape(name)}</span>'
+                        f'<span class="vx-value"><b>{number_text(value)}</b></span></li>'
+                        for name, value in zip(labels, outputs.values(logits).tolist()))
+        return f'<ol class="vx-predictions" aria-label="What it says to this photo">{given}</ol>'
+    shares = outputs.probabilities(logits)
     order = range(len(labels)) if len(labels) <= FEW_CLASSES else shares.topk(5).indices.tolist()
-    best = int(shares.argmax())
+    best = int(outputs.likeliest(logits))
     rows = []
     for index in order:
         name, share = escape(labels[index]), float(shares[index])
@@ -189,8 +203,9 @@ class Shadow:
         import torch
 
         from explorer.data.transforms import create_transform, resolve_data_config
+        from explorer.inspection.look import outputs_of
 
-        self.run, self.model = run, model.eval()
+        self.run, self.model, self.outputs = run, model.eval(), outputs_of(model)
         for parameter in model.parameters():
             parameter.grad = None
         self.stages = learning_stages(run, model)
@@ -219,7 +234,7 @@ class Shadow:
         with torch.inference_mode():
             if samples and self.samples is not None:
                 logits, _ = self._through("samples", self.samples, self.samples, None)
-                seen.samples = [caption(row, label, self.run.labels, name)
+                seen.samples = [caption(row, label, self.outputs, name)
                                 for row, label, name in zip(logits, self.truth, self.names)]
             if image is not None:
                 if self._photo[0] is not image:
@@ -484,8 +499,7 @@ class EpochsView(W.VBox):
             if self._pictured is not image:
                 self._pictured = image
                 self.picture.value = "" if image is None else picture_html(image, self.session.image_name)
-            several = hasattr(run, "data") and run.data.val.multi_label
-            self.answer.value = "" if seen.photo is None else answer_html(seen.photo, run.labels, several=several)
+            self.answer.value = "" if seen.photo is None else answer_html(seen.photo, shadow.outputs)
             self.own.layout.display = "" if image is not None else "none"
             self._show_maps(run, shadow, seen.maps, image, stage, when)
 

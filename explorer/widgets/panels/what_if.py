@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # importing it loads torch
 
 GUIDE = """
     <p><b>What you see.</b> Three experiments with the photo on the screen. Bars compare what the model said before and what
-    it says now; <i>points</i> are percentage points.</p>
+    it says now; <i>points</i> are percentage points. Where several classes may hold at once, the answer is a yes or
+    no to the likeliest of them; where the model gives a number, there is no answer to flip, and the number is
+    followed.</p>
     <p><b>Mask a region</b> hides a part of the photo and looks again
     (<a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014</a>). If the answer falls, it rested on that part, or
     the patch itself confuses: a patch of one colour is something that the network never saw in training. So compare two

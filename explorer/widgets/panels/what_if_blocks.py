@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 FILLS = {"blur": "blur", "grey": "grey", "mean colour": "mean"}
 AIMS = {"away from its answer": "away", "towards a class": "towards"}
+AIMS_OF_NUMBERS = {"to make it smaller": "away", "to make it larger": "towards"}
 FIRST_STEP = 2  # in 1/255: where the slider goes when a class is chosen before a strength
 GAP = 0.2       # seconds between two drawings of the progress, at least
 
@@ -218,7 +219,7 @@ class MaskBlock(Block):
         self.again.layout.display = "none"
         self.after.value = shots_html([(small, "What the model looked at", "JPEG")])
         self.bars.value = changes_html(main(found.changes))
-        self.say(verdict(found.changes[0], found.before.predictions[0], found.after.predictions[0]), notes=found.notes)
+        self.say(verdict(found.changes[0], *found.answers), notes=found.notes)
         self.panel.showed(self)
 
     def code_lines(self) -> list[str]:
@@ -236,7 +237,7 @@ class MaskBlock(Block):
         found = self.found
         left, top, right, bottom = found.box
         return " ".join([f"Masked (fill: {found.fill}): {right - left} × {bottom - top} pixels from ({left}, {top}).",
-                         verdict(found.changes[0], found.before.predictions[0], found.after.predictions[0]), *found.notes])
+                         verdict(found.changes[0], *found.answers), *found.notes])
 
 
 class FgsmBlock(Block):
@@ -267,6 +268,12 @@ class FgsmBlock(Block):
     def reset(self, look: Look, *, same_photo: bool) -> None:
         self._quiet = True
         self.epsilon.index, self.target.options = 0, ()
+        aims = AIMS_OF_NUMBERS if look.outputs.numbers else AIMS
+        if self.aim.options != tuple(aims.items()):
+            self.aim.options = tuple(aims.items())
+        self.target.description = look.outputs.noun.capitalize()
+        usual = "the first; or type a name" if look.outputs.numbers else "a name, or a part of one"
+        self.target.placeholder = usual
         self._quiet = False
         self._offer(look)
         self._clear()
@@ -281,7 +288,7 @@ class FgsmBlock(Block):
 
     def _offer(self, look: Look) -> None:
         """Thousands of names travel only to those who want to choose one."""
-        towards = self.aim.value == "towards"
+        towards = self.aim.value == "towards" and not (look.outputs.numbers and len(look.outputs) == 1)
         self.target.layout.display = "" if towards else "none"
         if towards and not self.target.options:
             self.target.options = tuple(dict.fromkeys(look.labels))
@@ -306,7 +313,7 @@ class FgsmBlock(Block):
             self.panel.cancel(self)
             self._clear()
             self.panel.emptied(self)
-            if self.aim.value == "towards" and self.target.value.strip():
+            if self.aim.value == "towards" and (self.target.value.strip() or look.outputs.numbers):
                 if self.epsilon.index == 0:  # at zero, the reader would see nothing happen
                     self._quiet = True
                     self.epsilon.value = FIRST_STEP / 255
@@ -323,9 +330,10 @@ class FgsmBlock(Block):
         towards = None
         if self.aim.value == "towards":
             try:
-                if not self.target.value.strip():
+                outputs, text = self.panel.look.outputs, self.target.value.strip()
+                if not text and not outputs.numbers:
                     raise ValueError("Type the name of the class to push towards.")
-                towards = find_class(self.target.value, self.panel.look.labels)
+                towards = find_class(text, outputs.labels, outputs.noun) if text else 0
             except ValueError as error:
                 self.failed(error)
                 return
@@ -356,15 +364,18 @@ class FgsmBlock(Block):
             (one.noise, times[0].upper() + times[1:], "PNG"),
             (one.picture, f"What it sees now: epsilon {255 * one.epsilon:g}/255", "PNG")])
         self.bars.value = changes_html(main(one.changes))
-        self.say(verdict(one.changes[0], one.before[0], one.after[0]), self._first(), notes=one.notes)
+        self.say(verdict(one.changes[0], *one.answers), self._first(), notes=one.notes)
         self.panel.showed(self)
 
     def _first(self) -> str:
         """The weakest push of the sweep that changed the answer."""
         first = self.first_fooled
+        if self.panel.look.outputs.numbers:  # which change little by little
+            return "It was stopped early." if self.stopped else ""
         if first is None:
             return "It was stopped early." if self.stopped else "None of these strengths changes the answer."
-        return f"The weakest of these strengths that changes the answer: {255 * first.epsilon:g}/255 ({first.after[0].label})."
+        now = first.answers[1].label
+        return f"The weakest of these strengths that changes the answer: {255 * first.epsilon:g}/255 ({now})."
 
     def code_lines(self) -> list[str]:
         one = self.found[self.epsilon.value]
@@ -381,10 +392,11 @@ class FgsmBlock(Block):
 
     def caption(self) -> str:
         one = self.found[self.epsilon.value]
-        way = f"{'towards' if one.towards else 'away from'} {one.aim.label}"
+        ways = ("smaller", "larger") if one.aim.value is not None else ("away from", "towards")
+        way = f"{ways[one.towards]} {one.aim.label}"
         times = f" The noise is shown {round(one.amplified)} times amplified." if one.amplified else ""
         return (f"Fast gradient sign method, epsilon {255 * one.epsilon:g}/255, {way}.{times} "
-                f"{verdict(one.changes[0], one.before[0], one.after[0])}")
+                f"{verdict(one.changes[0], *one.answers)}")
 
 
 class RobustBlock(Block):
@@ -422,6 +434,7 @@ class RobustBlock(Block):
 
     def reset(self, look: Look, *, same_photo: bool) -> None:
         self._offer(look)
+        self.find.layout.display = "none" if look.outputs.numbers else ""  # no answer that could flip
         self.shot.value = self.bars.value = self.chart.value = self.flip_says.value = ""
         self.hint(self.intro)
 

@@ -26,7 +26,9 @@ TOP = 3     # classes shown of a spoilt photo
 
 @dataclass(frozen=True)
 class Spoilt:
-    """The photo at one strength: picture, what became of the probabilities, the answer before and now."""
+    """The photo at one strength: picture, what became of the probabilities or numbers, the answer before
+    and now.
+    """
 
     picture: Image.Image
     changes: tuple[Change, ...]
@@ -40,28 +42,26 @@ def unsuitable(look: Look | None) -> str:
         return "Choose a model and a photo: then the photo can be changed here."
     if not len(look.logits):
         return "This model has no classifier, so it has no answer that could change: choose one with classes."
-    if len(look.logits) < 2:
-        return "This model knows only one class, so there is no decision that could change: choose one with more."
     return ""
 
 
 def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     """The photo of a look at one strength, and what the model says to it: one pass."""
+    from explorer.inspection.look import answer_of, top_predictions
     from explorer.inspection.look import look as look_at
-    from explorer.inspection.look import top_predictions
-    from explorer.inspection.perturb import Change, look_before
+    from explorer.inspection.perturb import changes_of, look_before
     from explorer.inspection.robustness import KINDS, perturb
 
     before = look_before(model, look.image, look)
-    was, shares = top_predictions(before.logits, before.outputs, 1)[0], before.probabilities
+    outputs = before.outputs
+    was = answer_of(before.logits, outputs)
     photo = perturb(before.image, kind, value)
     known = KINDS[kind]
     untouched = value == known.start and not known.whole
     after = before if untouched else look_at(model, photo, topk=TOP)
-    now, best = after.probabilities, top_predictions(after.logits, after.outputs, TOP)
-    indices = dict.fromkeys([was.index, *(one.index for one in best)])
-    changes = tuple(Change(before.labels[i], i, float(shares[i]), float(now[i])) for i in indices)
-    return Spoilt(draw.thumbnail(photo, SIDE), changes, was, best[0])
+    best = top_predictions(after.logits, outputs, TOP)
+    changes = changes_of(before.logits, after.logits, outputs, [was.index, *(one.index for one in best)])
+    return Spoilt(draw.thumbnail(photo, SIDE), changes, was, answer_of(after.logits, outputs, was.index))
 
 
 def covers(box: Sequence[float], size: tuple[int, int]) -> bool:
@@ -71,27 +71,34 @@ def covers(box: Sequence[float], size: tuple[int, int]) -> bool:
 
 def main(changes: Sequence[Change]) -> list[Change]:
     """The class in question, and then those that are or were the likeliest; at most SHOWN."""
-    rest = sorted(changes[1:], key=lambda one: -max(one.before, one.after))
+    rest = list(changes[1:])
+    if not changes[0].number:  # numbers stay in their order
+        rest.sort(key=lambda one: -max(one.before, one.after))
     return [changes[0], *rest[:SHOWN - 1]]
 
 
 def points(change: Change) -> str:
-    """The difference in percentage points, with its sign."""
-    difference = 100 * (change.after - change.before)
+    """The difference in percentage points, or in the number's own unit, with its sign."""
+    difference = (1 if change.number else 100) * (change.after - change.before)
     if difference != difference:
         return "not a number"
+    if change.number:
+        return f"{difference:+.3g}" if difference else "±0"
     text = f"{difference:+.1f} points"
     return "±0.0 points" if text in ("+0.0 points", "-0.0 points") else text.replace("-", "−")
 
 
 def verdict(change: Change, was: Prediction, now: Prediction) -> str:
-    """What became of one class, and of the answer."""
-    from explorer.inspection.look import percent
+    """What became of one class or number, and of the answer."""
+    from explorer.inspection.look import said
 
-    text = f"{change.label}: {percent(change.before)} before, {percent(change.after)} now ({points(change)})."
-    if was.index == now.index:
+    before, after = change.texts
+    text = f"{change.label}: {before} before, {after} now ({points(change)})."
+    if change.number:
+        return text
+    if said(was) == said(now):
         return f"{text} The answer is still {now.label}."
-    return f"{text} The answer was {was.label}; now it is {now.label} ({percent(now.probability)})."
+    return f"{text} The answer was {was.label}; now it is {now.label} ({now.text})."
 
 
 def class_literal(index: int, labels: Sequence[str]) -> str:
@@ -135,15 +142,15 @@ def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:
 
 def changes_html(changes: Sequence[Change]) -> str:
     """Probabilities before and now as pairs of bars; numbers and differences are text, names are untrusted."""
-    from explorer.inspection.look import percent
-
     rows = []
     for one in changes:
-        numbers = f"{percent(one.before)} → {percent(one.after)}"
+        bars = "" if one.number else (
+            f'<span class="vx-track"><span class="vx-bar vx-whatif-was" style="width:{width(one.before)}"></span></span>'
+            f'<span class="vx-track"><span class="vx-bar" style="width:{width(one.after)}"></span></span>')
         rows.append(f'<li><span class="vx-name">{escape(one.label)}</span>'
-                    f'<span class="vx-value">{numbers} <b>{points(one)}</b></span>'
-                    f'<span class="vx-track"><span class="vx-bar vx-whatif-was" style="width:{width(one.before)}"></span></span>'
-                    f'<span class="vx-track"><span class="vx-bar" style="width:{width(one.after)}"></span></span></li>')
+                    f'<span class="vx-value">{" → ".join(one.texts)} <b>{points(one)}</b></span>{bars}</li>')
+    if any(one.number for one in changes):
+        return f'<ol class="vx-predictions" aria-label="Numbers, before and now">{"".join(rows)}</ol>'
     return ('<div class="vx-whatif-key" aria-hidden="true"><span class="vx-whatif-was"></span>before'
             '<span class="vx-whatif-now"></span>now</div>'
             f'<ol class="vx-predictions vx-whatif-bars" aria-label="Probabilities, before and now">{"".join(rows)}</ol>')
@@ -162,13 +169,19 @@ def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -
 
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
     draw_curve(figure.subplots(), curve, flip, value)
+    if curve.numbers:
+        said = "; ".join(f"{point.value:g}: {point.best.text}" for point in curve.points)
+        return themed_svg(export.titled(figure, ""), f"{curve.reference.label} by strength. {said}")
     said = "; ".join(f"{point.value:g}: {point.probability:.0%}" for point in curve.points)
     return themed_svg(export.titled(figure, ""), f"Probability of {curve.reference.label} by strength. {said}")
 
 
 def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: float) -> None:
-    """p(first answer) over the strength; rings are strengths with another answer, the dotted line is `value`."""
-    place.plot(curve.values, curve.probabilities, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)
+    """p(first answer) over the strength, or the number; rings are strengths with another answer, the dotted
+    line is `value`.
+    """
+    followed = curve.numbers or curve.probabilities
+    place.plot(curve.values, followed, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)
     other = [point for point in curve.points if point.flipped]
     if flip is not None and flip.found and flip.first_other.value not in curve.values:
         other.append(flip.first_other)
@@ -180,8 +193,12 @@ def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: flo
         place.invert_xaxis()
         place.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         place.xaxis.set_minor_formatter(lambda x, _: "")
-    place.set(ylim=(-0.04, 1.04), xlabel=curve.kind.unit, ylabel=f"p({export.shortened(curve.reference.label, 26)})")
-    place.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    name = export.shortened(curve.reference.label, 26)
+    if curve.numbers:
+        place.set(xlabel=curve.kind.unit, ylabel=name)
+    else:
+        place.set(ylim=(-0.04, 1.04), xlabel=curve.kind.unit, ylabel=f"p({name})")
+        place.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
     place.grid(alpha=0.3)
     place.spines[["top", "right"]].set_visible(False)
     for label in (place.xaxis.label, place.yaxis.label):
@@ -195,8 +212,6 @@ def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change]
     """Pictures, bars before and now, and a curve, as a matplotlib Figure."""
     from matplotlib.figure import Figure
 
-    from explorer.inspection.look import percent
-
     chart = curve is not None and len(curve.points) > 0
     ratios = [2.4] * len(pictures) + [4.2] + [4] * chart
     figure = Figure(figsize=(sum(ratios) + 0.4, 3.6), layout="constrained")
@@ -207,16 +222,22 @@ def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change]
         place.set_axis_off()
     bars = places[len(pictures)]
     rows = range(len(changes))
-    for shift, colour, name, shares in ((-0.2, "#9aa5b1", "before", [one.before for one in changes]),
-                                        (0.2, export.ACCENT, "now", [one.after for one in changes])):
+    texts = list(zip(*(one.texts for one in changes)))
+    for shift, colour, name, shares, said in (
+            (-0.2, "#9aa5b1", "before", [one.before for one in changes], texts[0]),
+            (0.2, export.ACCENT, "now", [one.after for one in changes], texts[1])):
         drawn = bars.barh([at + shift for at in rows], shares, 0.36, color=colour, label=name)
-        bars.bar_label(drawn, [percent(share) for share in shares], padding=3, fontsize=8)
+        bars.bar_label(drawn, said, padding=3, fontsize=8)
     bars.set_yticks(rows, [export.shortened(one.label, 24) for one in changes], fontsize=9)
     bars.invert_yaxis()
-    bars.set(xlim=(0, 1.3), xticks=(0, 0.5, 1))  # the numbers stand at the right of the bars
-    bars.set_xlabel("probability", x=0.5 / 1.3)
     bars.spines[["top", "right"]].set_visible(False)
-    bars.spines["bottom"].set_bounds(0, 1)
+    if any(one.number for one in changes):
+        bars.margins(x=0.3)
+        bars.set_xlabel("in the number's own unit")
+    else:
+        bars.set(xlim=(0, 1.3), xticks=(0, 0.5, 1))  # the numbers stand at the right of the bars
+        bars.set_xlabel("probability", x=0.5 / 1.3)
+        bars.spines["bottom"].set_bounds(0, 1)
     bars.legend(fontsize=8, frameon=False, loc="lower right")
     if chart:
         draw_curve(places[-1], curve, flip, value)
