@@ -11,12 +11,14 @@ channels sees all of them: resized and cropped one by one as a photo's are, in f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from .errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_BANDS = 1024
 SHOWN_SHARE = (2, 98)  # percentiles of a band that become black and white on the screen
@@ -39,11 +41,15 @@ class BandImage(Image.Image):
 
     def each(self, change: Callable[[Image.Image], Image.Image]) -> BandImage:
         """The picture with every band changed in the same way, as a grey picture of floats."""
+        import numpy as np
+
         return band_image(np.stack([np.asarray(change(Image.fromarray(band))) for band in self.values]), self.shown)
 
 
 def band_image(values: np.ndarray, shown: Sequence[int] | None = None) -> BandImage:
     """float32 [C, H, W] as a picture. shown: which bands are red, green and blue; None: the first three."""
+    import numpy as np
+
     if shown is None:
         shown = (0, 1, 2) if len(values) > 2 else (0, 0, len(values) - 1)
     low, high = np.percentile(values[list(shown)], SHOWN_SHARE, axis=(1, 2), keepdims=True)
@@ -61,6 +67,8 @@ def read_bands(array: np.ndarray, channels: int | None, channels_first: bool | N
     channels: how many bands there must be, where that is known;  channels_first: None: found by `channels`, or the shorter
     Raises ValueError with a sentence for anything else.
     """
+    import numpy as np
+
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"An array of shape {list(array.shape)} is no picture of bands: expected [C, H, W] or [H, W, C].")
     first, last = array.shape[0], array.shape[2]
