@@ -215,7 +215,8 @@ def read_outputs(config: Any, width: int, standard: Sequence[str] | None = None)
     labels = config.labels
     if labels and len(labels) == count:
         named = True
-    elif labels is None and standard is not None and config.num_classes == width == len(standard) and kind == "one":
+    elif (labels is None and standard is not None and kind in ("one", "several")
+          and config.num_classes == width == len(standard)):
         labels, named = tuple(standard), True
     else:
         labels, named = default_names(kind, width), False

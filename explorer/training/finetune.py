@@ -203,7 +203,10 @@ def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) ->
 
 def labels_known(model: Any) -> Sequence[str]:
     """The names of a model's own classes, whose order its classifier has; () where it has none."""
-    labels = model.config.labels if isinstance(model, VisionModel) else ()
+    if not isinstance(model, VisionModel):
+        return ()
+    model.notice_head()
+    labels = model.config.labels
     return labels if labels and len(labels) == model.num_classes else ()
 
 

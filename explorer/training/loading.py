@@ -126,7 +126,8 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
 def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
     """A module of one's own that takes photos of the saved size; a model of explorer as it is."""
     ours = isinstance(module, nn.Module) and isinstance(look_through(module), VisionModel)
-    return wrap(module) if ours else wrap(module, input_size=config.input_size, outputs=_numbers(config))
+    size = None if ours else config.input_size
+    return wrap(module, input_size=size, outputs=_numbers(config))
 
 
 def _filled(module: nn.Module, folder: Path) -> VisionModel:

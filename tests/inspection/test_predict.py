@@ -240,8 +240,8 @@ def test_the_text_is_short_in_a_notebook_and_whole_in_print(small_model, folder)
     facts = "4 photos, 1 could not be opened, 2 other files ignored"
     assert repr(table) == f"PredictionTable('resnet18', {facts})"
     lines = str(table).splitlines()
-    assert len(lines) == 2 + 4 and "mean nothing" in lines[1]
-    assert lines[2].startswith("photo2.PNG ") and table[0].predictions[1].label in lines[2]
+    assert len(lines) == 3 + 4 and "mean nothing" in lines[1] and "7 classes are called" in lines[2]
+    assert lines[3].startswith("photo2.PNG ") and table[0].predictions[1].label in lines[3]
 
 
 def test_a_name_predicts_with_its_trained_weights():
