@@ -970,8 +970,8 @@ def running_at(config: ModelConfig) -> Iterator[None]:
     except (RuntimeError, IndexError, AssertionError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         height, width = config.input_size[1:]
-        raise ValueError(f"{config.architecture} can't run on photos of {height} x {width} pixels "
-                         f"({reason}). Give another size, or leave it away.") from error
+        raise ValueError(f"{config.architecture} can't run on photos of {height} x {width} pixels: give a larger "
+                         f"size, or leave it away ({reason}).") from error
 
 
 def _plain(options: dict[str, Any], architecture: str) -> dict[str, Any]:

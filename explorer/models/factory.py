@@ -199,10 +199,8 @@ def create_model(
     Returns a `VisionModel` (or `FeatureNet`) in training mode, as PyTorch does: call `.eval()` to predict.
     Raises ValueError for an unknown name, with the nearest ones.
     """
-    sides = img_size if isinstance(img_size, (tuple, list)) else (img_size,)
     for option, value, least, most in (
         ("num_classes", num_classes, 0, weights.MOST_CLASSES), ("in_chans", in_chans, 1, weights.MOST_SIDE),
-        *(("img_size", side, 1, weights.MOST_SIDE) for side in sides),
     ):
         if value is not None:
             _check_count(option, value, least, most)

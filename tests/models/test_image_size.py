@@ -46,11 +46,6 @@ def test_a_network_that_shrinks_a_small_photo_to_nothing_says_so(name, size):
         explorer.create_model(name, img_size=size)
 
 
-def test_torchvisions_door_refuses_it():
-    with pytest.raises(ValueError, match="img_size can't be set through the door"):
-        explorer.create_model("torchvision/squeezenet1_1", img_size=96)
-
-
 def test_options_that_timm_does_not_take_are_a_sentence():
     with pytest.raises(TypeError, match="timm/mnasnet_small has no option 'nonsense'"):
         explorer.create_model("timm/mnasnet_small", nonsense=3)
