@@ -42,7 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.fitting", "explorer.models.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads
-    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads"),
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)

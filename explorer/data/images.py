@@ -24,6 +24,8 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps
 
+from explorer.arguments import checked
+
 from .errors import ImageError
 
 # Pillow warns from here on (256 MiB of pixels), and a warning silenced in one thread is silenced in all.
@@ -39,6 +41,7 @@ _URL = re.compile(r"^[a-z][a-z0-9+.\-]+://|^data:", re.IGNORECASE)
 _SAVE_AS = "save it as PNG or JPEG"
 
 
+@checked
 def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | None = None,
                bands: Sequence[int] | None = None) -> Image.Image:
     """Open `source` as an upright RGB photo, fully loaded and independent of where it came from.

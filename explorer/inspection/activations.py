@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from explorer.arguments import checked, whole
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.inspection import draw
@@ -126,7 +127,7 @@ def activations(looks: Look | Sequence[Look]) -> Activations:
     Raises ValueError for Looks of different models.
     Source (dead units): Maas et al. 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
-    looks = [looks] if isinstance(looks, Look) else list(looks)
+    looks = [looks] if isinstance(looks, Look) else list(looks) if isinstance(looks, (list, tuple)) else []
     if not looks or not all(isinstance(one, Look) for one in looks):
         raise ValueError("activations takes a Look, or several of one model: explorer.look(model, image).")
     first = looks[0]
@@ -254,6 +255,7 @@ class GradientFlow:
                 f"{escape(self.what)} = {self.loss:.3g}{some}</p>{notes}{table}</div>")
 
 
+@checked
 def gradient_flow(
     model: VisionModel | str, image: Any, *, target: int | str | None = None, look: Look | None = None
 ) -> GradientFlow:
@@ -410,6 +412,7 @@ class TopPhotos(Sequence):
                 f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{shown}</div>{broken}</div>")
 
 
+@checked(channel=whole(0))
 def top_photos(
     model: VisionModel | str,
     photos: Any,

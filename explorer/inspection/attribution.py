@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.arguments import checked
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import cams, draw, gradients, occlusion, rollout
 from explorer.inspection.frame import covered, seen_box, to_photo_frame
@@ -126,6 +127,7 @@ class Attribution:
                 f"<p style='margin:.3em 0;font-size:.85em'>{escape(method.limits)}</p></div>")
 
 
+@checked
 def explain(
     model: VisionModel | str,
     image: Any = None,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from explorer.arguments import checked
 from explorer.data.collection import describe
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 FEWEST, MOST = 2, 8   # models
 
 
+@checked
 def compare(
     models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str],
     images: Any,

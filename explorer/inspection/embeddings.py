@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection import draw
@@ -226,6 +227,7 @@ class Embeddings:
         return Map2D(np.asarray(points, dtype=np.float32), method, seed, self.features, explained, note)
 
 
+@checked
 def embed(
     model: VisionModel | str, photos: Any, *, batch_size: int = 32,
     cache_dir: str | os.PathLike | None = None,

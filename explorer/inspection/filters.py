@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
+from explorer.arguments import checked
 from explorer.inspection import draw
 from explorer.inspection.look import as_model, model_name, notes_html, notes_on, picture_html
 from explorer.models.contract import VisionModel
@@ -69,6 +70,7 @@ class Filters:
         return f"<div>{notes}{picture}</div>"
 
 
+@checked
 def first_filters(
     model: VisionModel | str, *, limit: int | None = None, cell: int = CELL, columns: int | None = None
 ) -> Filters:

@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.labels import labels_for
 from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
@@ -129,6 +130,7 @@ class Look:
         """How the photo became the input, step by step (worked out when first asked for)."""
         return preprocessing_steps(self.image, self.config)
 
+    @checked
     def mosaic(
         self,
         stage: str,
@@ -178,6 +180,7 @@ class Look:
         )
 
 
+@checked
 def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence[int] | None = None) -> Look:
     """Show one photo to a model and keep what happened on the way.
 

@@ -23,6 +23,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from explorer.arguments import checked
 from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
@@ -159,6 +160,7 @@ class ModuleNode:
         return f"<div>{_node_html(self, opened=True)}{facts}</div>"
 
 
+@checked
 def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None = None) -> ModuleNode:
     """The tree of a model's modules, with parameters, output shapes and FLOPs.
 

@@ -20,6 +20,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageStat
 from torch import Tensor, nn
 
+from explorer.arguments import checked
 from explorer.data.transforms import crop_box
 from explorer.inspection import draw
 from explorer.inspection.attribution import find_class
@@ -118,6 +119,7 @@ class MaskedLook:
         return _result_html(self.before.model_name, pictures, self.changes, (*self.before.notes, *self.notes))
 
 
+@checked
 def mask_region(
     model: VisionModel | str,
     image: Any,
@@ -295,6 +297,7 @@ class PerturbedSweep(Sequence):
         return f"<div>{curve_html('epsilon', self[0].aim.label, rows)}</div>"
 
 
+@checked
 def fgsm(
     model: VisionModel | str,
     image: Any,

@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.arguments import checked
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError
 from explorer.data.reading import in_order
@@ -181,6 +182,7 @@ class PredictionTable:
                 f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
 
 
+@checked
 def predict(
     model: VisionModel | str, images: Any, *, topk: int = 5, batch_size: int = 32
 ) -> list[Prediction] | PredictionTable:

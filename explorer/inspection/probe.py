@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explorer.arguments import checked, counts, number, whole
 from explorer.inspection.embeddings import BLOCK, no_formulas, normalised
 from explorer.inspection.look import notes_html, percent
 from explorer.inspection.store import Features
@@ -159,6 +160,7 @@ class KnnAccuracy:
 # --- the two measures ---------------------------------------------------------------------------------------
 
 
+@checked(C=number(0, above=True), labels_per_class=counts)
 def linear_probe(
     features: Features, *, val: Features | float | None = None, seed: int = 0, C: float | None = None,
     labels_per_class: Sequence[int] = (), draws: int = 5,
@@ -233,6 +235,7 @@ def linear_probe(
                  budget, tuple(notes))
 
 
+@checked(k=whole(), temperature=number(0, above=True))
 def knn_accuracy(
     features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
     seed: int = 0,

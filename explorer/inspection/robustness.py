@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from explorer.arguments import checked
 from explorer.data.transforms import create_transform, crop_box
 from explorer.inspection import draw
 from explorer.inspection.look import (
@@ -232,6 +233,7 @@ class RobustnessCurve:
                 f"{table}</div>")
 
 
+@checked
 def robustness(
     model: VisionModel | str,
     image: Any,
@@ -360,6 +362,7 @@ class Flip:
         return f"<div><p><b>{escape(self.sentence)}</b></p>{picture}{self.curve._repr_html_()}</div>"
 
 
+@checked
 def find_flip(
     model: VisionModel | str,
     image: Any,
@@ -390,6 +393,8 @@ def find_flip(
     known = known_kind(kind)
     if step is not None and not (isinstance(step, (int, float)) and 0 < step < math.inf):
         raise ValueError(f"step is {step!r}: expected a number above zero ({known.unit}).")
+    if curve is not None and not isinstance(curve, RobustnessCurve):
+        raise TypeError(f"curve is a {type(curve).__name__}: expected what explorer.robustness gives, or None.")
     if curve is not None and curve.kind.name != kind:
         raise ValueError(f"The given curve is about {curve.kind.name}, not {kind}.")
     model = as_model(model)

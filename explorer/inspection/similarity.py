@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
 from explorer.data.reading import in_order
@@ -91,6 +92,8 @@ def hsic(a: Tensor, b: Tensor) -> Tensor:
 
 def _centred(values: Any) -> np.ndarray:
     values = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"A representation holds {values.dtype.name}: expected numbers, [photos, numbers].")
     if values.ndim != 2:
         raise ValueError(f"A representation has shape {list(values.shape)}: expected [photos, numbers]; flatten maps first.")
     values = values.astype(np.float64)
@@ -196,6 +199,7 @@ class StageSimilarity:
                 f"<tbody>{''.join(body)}</tbody></table></div></div>")
 
 
+@checked
 def compare_stages(
     model_a: VisionModel | str, model_b: VisionModel | str, photos: Any, *, batch_size: int = 32,
     limit: int | None = None,

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from explorer.arguments import checked
 from explorer.inspection.look import as_model, evaluating, model_name
 from explorer.inspection.passes import Stopped
 from explorer.models.contract import VisionModel, parameter_place
@@ -131,6 +132,7 @@ def weight_bytes(model: torch.nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in state if isinstance(tensor, Tensor))
 
 
+@checked
 def measure_speed(
     model: VisionModel | str,
     *,

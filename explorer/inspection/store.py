@@ -37,6 +37,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.arguments import checked
 from explorer.data.collection import describe
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, joined, labelled, open_data
 from explorer.data.folders import printable
@@ -449,6 +450,7 @@ class _Opened:
     problem: str = ""
 
 
+@checked
 def run_folder(
     model: VisionModel | str, photos: Any, *, batch_size: int = 32,
     cache_dir: str | os.PathLike | None = None,

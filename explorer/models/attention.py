@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from explorer.arguments import batch, checked, network
 from explorer.models.contract import evaluation, resolve_indices
 from explorer.models.surgery import backbone
 from explorer.models.watching import Turn, watching
@@ -51,6 +52,7 @@ class AttentionMap:
     strided: bool = False
 
 
+@checked(model=network, image_tensor=batch)
 def attention_maps(
     model: nn.Module, image_tensor: Tensor, *, blocks: int | Sequence[int] | None = None
 ) -> dict[str, AttentionMap]:
@@ -78,7 +80,7 @@ def attention_maps(
             "vit_tiny_patch16_224, deit_tiny_patch16_224 or swin_tiny_patch4_window7_224; what a "
             "convolutional network answers to is in its feature maps (explorer.look)."
         )
-    chosen = [layers[index] for index in resolve_indices(blocks, len(layers))]
+    chosen = [layers[index] for index in resolve_indices(blocks, len(layers), "blocks")]
     found: list[tuple[Turn, Tensor]] = []
     sizes: list[tuple[int, int]] = []  # rows and columns of the stages' maps
 

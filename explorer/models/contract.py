@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.arguments import checked, whole, word
 from explorer.models import surgery
 from explorer.models.config import ModelConfig
 
@@ -118,6 +119,12 @@ class VisionModel(nn.Module):
 
     #: What was loaded, adapted and skipped; None for random weights.
     load_report: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Each family's own `reset_classifier` says in a sentence what it can't do with its arguments."""
+        super().__init_subclass__(**options)
+        if "reset_classifier" in cls.__dict__:
+            cls.reset_classifier = checked(num_classes=whole(0, 10**6), global_pool=word)(cls.reset_classifier)
 
     # --- what a family writes -------------------------------------------------------------------------
 
@@ -354,7 +361,7 @@ def _finish(walk: Iterator[Tensor]) -> Tensor:
     raise RuntimeError("forward_stages yielded more maps than the model has stages")
 
 
-def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[int, ...]:
+def resolve_indices(indices: int | Sequence[int] | None, count: int, name: str = "out_indices") -> tuple[int, ...]:
     """Stage indices as non-negative numbers, in the order asked for.
 
     None means all `count` stages, an int n the last n, negative numbers count from the end.
@@ -366,7 +373,7 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
         if not 1 <= indices <= count:
             raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to {count}.")
         return tuple(range(count - int(indices), count))
-    if not isinstance(indices, Iterable) or not all(isinstance(index, Integral) for index in indices):
+    if not isinstance(indices, Iterable) or isinstance(indices, bytes) or not all(isinstance(index, Integral) for index in indices):
         raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
     chosen = []
     if not count:
@@ -378,7 +385,7 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int) -> tuple[in
             )
         chosen.append(int(index) % count)
     if not chosen:
-        raise IndexError(f"No stage was asked for: out_indices is empty. Use numbers from 0 to {count - 1}.")
+        raise IndexError(f"No stage was asked for: {name} is empty. Use numbers from 0 to {count - 1}.")
     return tuple(chosen)
 
 

@@ -14,6 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.arguments import checked, number, whole, word
 from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
@@ -35,6 +36,7 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text.lower())]
 
 
+@checked
 def list_models(
     filter: str | Sequence[str] = "",
     *,
@@ -73,6 +75,7 @@ def list_pretrained(filter: str | Sequence[str] = "", **options: Any) -> list[st
     return list_models(filter, pretrained=True, **options)
 
 
+@checked
 def list_families(task: str = "") -> list[str]:
     """The families, by year of their paper."""
     return [family.name for family in sorted(_choose_families("", task), key=lambda f: (f.year, f.name))]
@@ -159,6 +162,8 @@ def check_name(name: str) -> tuple[str, str]:
 # --- models -----------------------------------------------------------------------------------------------
 
 
+@checked(num_classes=whole(0, 10**6), in_chans=whole(1, 8192), output_stride=whole(1, 64), drop_rate=number(0, 1),
+         drop_path_rate=number(0, 1), global_pool=word)
 def create_model(
     name: str,
     pretrained: bool = False,

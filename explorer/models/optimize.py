@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from explorer.arguments import batch, checked, network
 from explorer.models.contract import evaluation, parameter_place
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
@@ -56,6 +57,7 @@ class OptimizeReport:
         return "\n".join([*lines, f"largest difference of the scores: {self.error:.1e} of the largest"])
 
 
+@checked(model=network, example=batch)
 def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: bool | None = None) -> nn.Module:
     """A new model that predicts the same, faster; the one given stays as it is.
 

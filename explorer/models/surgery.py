@@ -29,6 +29,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
+from explorer.arguments import checked, network, number, words
 from explorer.models.watching import Turn, watching
 
 # --- which parameter is used when -------------------------------------------------------------------------
@@ -163,6 +164,7 @@ def backbone(model: nn.Module) -> nn.Module:
 # --- freezing ---------------------------------------------------------------------------------------------
 
 
+@checked(model=network)
 def freeze(model: nn.Module, up_to: str | None = None, *, modules: str | Sequence[str] = ()) -> None:
     """Parameters that training shall leave alone, and BatchNorm statistics with them.
 
@@ -197,6 +199,7 @@ def freeze(model: nn.Module, up_to: str | None = None, *, modules: str | Sequenc
             module.eval()
 
 
+@checked(model=network)
 def unfreeze(model: nn.Module, *, modules: str | Sequence[str] = ()) -> None:
     """Let everything learn again, BatchNorm statistics included; or only what matches the patterns in `modules`."""
     model = backbone(model)
@@ -451,6 +454,8 @@ def no_weight_decay(model: nn.Module) -> set[str]:
     }
 
 
+@checked(model=network, lr=number(0, above=True), weight_decay=number(0), layer_decay=number(0, 1, above=True),
+         head_lr=number(0, above=True), no_weight_decay=words)
 def parameter_groups(
     model: nn.Module,
     *,

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer._threads import thread_count
+from explorer.arguments import checked
 from explorer.data.collection import describe, existing_folder
 from explorer.data.datasets import (
     BUNDLED,
@@ -50,6 +51,7 @@ SPLITS = ("val", "train", "all")
 NAMED = 5  # broken photos that a note names each; the rest it counts
 
 
+@checked
 def evaluate(
     model: VisionModel | str | Run | LoadedRun,
     data: Any = None,

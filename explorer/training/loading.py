@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from explorer.arguments import checked, network
 from explorer.files import given_path
 from explorer.inspection.look import labels_of
 from explorer.models.adapters import SAVED_OPTIONS, wrap
@@ -87,6 +88,7 @@ class LoadedRun(HasCheckpoints):
                 f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
 
 
+@checked(model=network)
 def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> LoadedRun:
     """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from explorer.arguments import checked, number, photo_size, whole
 from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery import look_through
@@ -68,6 +69,7 @@ class LearningRates:
         return f"LearningRates({len(self.rates)} rates, {found})"
 
 
+@checked(input_size=photo_size, photos=whole(), start=number(0, above=True), stop=number(0, above=True))
 def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: float = 10.0, steps: int = 80,
             photos: int = PHOTOS, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
             on_rate: Callable[[float, float], None] | None = None, should_stop: Callable[[], bool] = lambda: False,
