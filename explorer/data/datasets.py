@@ -25,7 +25,7 @@ from PIL import Image
 from explorer._threads import thread_count
 from explorer.files import given_path
 
-from .collection import FolderDescription, describe, existing_folder, role_of
+from .collection import ARCHIVES, FolderDescription, describe, existing_folder, role_of
 from .folders import NAMED, DataError, listed
 from .images import ImageError, load_image
 from .labels import match_names
@@ -220,8 +220,11 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str 
 
 def is_table(data: Any) -> bool:
     """Whether it is a table of photos, or the file of one."""
-    return isinstance(data, PhotoTable) or is_frame(data) or (
-        isinstance(data, (str, os.PathLike)) and Path(data).expanduser().is_file())
+    if isinstance(data, PhotoTable) or is_frame(data):
+        return True
+    if not isinstance(data, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(data)):
+        return False
+    return Path(data).suffix.lower() not in ARCHIVES  # which are told to be unpacked
 
 
 def photos_of(table: PhotoTable, *roles: str) -> PhotoSet:
@@ -460,7 +463,7 @@ def joined(first: PhotoSet, second: PhotoSet) -> PhotoSet:
     """Two sets of the same classes, one behind the other."""
     return PhotoSet(first.classes, first.labels + second.labels, first.names + second.names,
                     Joined(first, second),
-                    first.files + second.files if first.files and second.files else ())
+                    first.files + second.files if first.files and second.files else (), first.numbers)
 
 
 def duplicates(splits: Splits) -> list[tuple[str, str]]:

@@ -151,10 +151,6 @@ def read_folder(folder: str | os.PathLike) -> tuple[Branch, Remains]:
     return tree, remains
 
 
-class DataError(ValueError):
-    """Data that can't be learnt from; the message is one sentence with what to do next."""
-
-
 def find_pictures(folder: Path) -> tuple[list[Path], int]:
     """(the picture files in a folder and its subfolders in natural order, how many other files there are).
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from explorer.files import given_path
+
 from .folders import PICTURE_SUFFIXES, DataError, natural
 
 FILE_NAMES = ("file", "filename", "file name", "filepath", "file path", "path", "image", "image path", "image file",
@@ -109,10 +111,10 @@ def _reader_of(table: Any, root: str | os.PathLike | None) -> _Reader:
         cells, lines = _of_frame(table, called)
         notes: list[str] = []
     else:
-        path = Path(table).expanduser()
+        path = given_path(table, "table")
         called, folder = path.name, path.parent
         cells, lines, notes = _of_file(path)
-    return _Reader(called, cells, lines, folder if root is None else Path(root).expanduser(), notes)
+    return _Reader(called, cells, lines, folder if root is None else given_path(root, "root"), notes)
 
 
 # --- cells: {column: its words}, and what to call each row --------------------------------------------------

@@ -150,7 +150,10 @@ class Outputs:
         return scores[..., index] - others.logsumexp(-1)
 
     def values(self, raw: Tensor) -> Tensor:
-        """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes."""
+        """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes.
+
+        In the precision of `raw`: a date in seconds has more digits than a float32.
+        """
         if not self.numbers:
             raise ValueError("This model tells classes, which are no numbers: ask for `probabilities`.")
         if not self.std:
