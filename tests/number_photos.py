@@ -13,6 +13,7 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.finetune import make_plan
 
 
 def bright(count: int, seed: int = 0, side: int = 32) -> list[tuple[Image.Image, float]]:
@@ -80,3 +81,10 @@ class Tiny(nn.Module):
 def tiny(width: int = 1, seed: int = 0, **told) -> explorer.VisionModel:
     torch.manual_seed(seed)
     return explorer.wrap(Tiny(width), input_size=(3, 32, 32), **told)
+
+
+def prepared_for(model: explorer.VisionModel, data: Splits) -> explorer.VisionModel:
+    """The model as a run would begin to teach it; nobody does."""
+    plan = make_plan(model, data, batch_size=8)
+    plan.claim.release()
+    return plan.net

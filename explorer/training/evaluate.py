@@ -136,7 +136,7 @@ def evaluate(
         return NumberEvaluation(numbers=classes, predicted=answers, truth=truth, scale=outputs.std, **facts)
     labels = target_tensor([_moved(label, place_of) for label in photos.labels], len(classes))
     if several:
-        truth = labels if labels.ndim == 2 else F.one_hot(labels, len(classes))
+        truth = labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, len(classes))
         losses = -(truth * answers + (1 - truth) * contrary[0]).mean(1)
         labels = labels.long()
     else:

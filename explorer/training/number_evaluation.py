@@ -11,6 +11,7 @@ of somebody else's answers.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from explorer.data.datasets import PhotoSet
 from explorer.data.tables import safe_cell
+from explorer.files import given_path, write_text
 from explorer.training.evaluation import WORST, Throughput, plain
 
 if TYPE_CHECKING:
@@ -190,14 +192,14 @@ class NumberEvaluation:
 
         A name that a spreadsheet would take for a formula has an apostrophe in front.
         """
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            head = [f"{what} {name}" for name in self.numbers for what in ("true", "predicted", "difference")]
-            writer.writerow(list(map(safe_cell, ["name", "file", *head, "error"])))
-            for row in self.rows:
-                values = [value for true, said in zip(row.true, row.predicted)
-                          for value in (true, said, said - true)]
-                writer.writerow([safe_cell(row.name), safe_cell(row.file), *values, row.error])
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        head = [f"{what} {name}" for name in self.numbers for what in ("true", "predicted", "difference")]
+        writer.writerow(list(map(safe_cell, ["name", "file", *head, "error"])))
+        for row in self.rows:
+            values = [value for true, said in zip(row.true, row.predicted) for value in (true, said, said - true)]
+            writer.writerow([safe_cell(row.name), safe_cell(row.file), *values, row.error])
+        write_text(given_path(path), file.getvalue())
 
     def plot(self, numbers: Sequence[str] | None = None) -> Figure:
         """Predicted against true, a chart a number; numbers: of these (None: of the nine with the lowest R²)."""

@@ -16,9 +16,8 @@ import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.photo_tables import read_table
 from explorer.training.evaluate import evaluate
-from explorer.training.finetune import make_plan
 from explorer.training.number_evaluation import NumberEvaluation
-from tests.number_photos import bright, photo_set, table, tiny
+from tests.number_photos import bright, photo_set, prepared_for, table, tiny
 
 
 def drawn(count: int = 50, names: tuple[str, ...] = ("age", "price"), **options) -> NumberEvaluation:
@@ -101,7 +100,7 @@ def test_parts_that_do_not_fit_are_refused():
 def net():
     """Says about half of the level of a photo, in the number's own unit."""
     model = tiny(seed=3)
-    make_plan(model, Splits("levels", photo_set(bright(20)), photo_set(bright(8, seed=1))))
+    prepared_for(model, Splits("levels", photo_set(bright(20)), photo_set(bright(8, seed=1))))
     return model.eval()
 
 
@@ -175,7 +174,7 @@ def test_a_model_of_numbers_and_photos_with_classes_do_not_fit_nor_the_other_way
 
 def test_scores_that_are_not_finite_are_refused(net):
     broken = tiny()
-    make_plan(broken, Splits("levels", photo_set(bright(4)), photo_set(bright(4))))
+    prepared_for(broken, Splits("levels", photo_set(bright(4)), photo_set(bright(4))))
     torch.nn.init.constant_(broken.module.fc.bias, float("nan"))
     with pytest.raises(ValueError, match="not finite for 3 of 3 photos"):
         evaluate(broken, photo_set(bright(3)))

@@ -18,10 +18,10 @@ from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.models.contract import evaluation
 from explorer.training.events import Batch, Epoch, Finished
-from explorer.training.finetune import finetune, make_plan
+from explorer.training.finetune import finetune
 from explorer.training.listeners import print_progress
 from explorer.training.loop import TrainingError
-from tests.number_photos import bright, dots, photo_set, splits, table, tiny
+from tests.number_photos import bright, dots, photo_set, prepared_for, splits, table, tiny
 
 
 def run(model, data, **settings):
@@ -120,8 +120,7 @@ def test_what_a_model_of_somebody_said_before_it_says_until_it_has_learnt():
     model = tiny(outputs="numbers", labels=["level"])
     photo = bright(1)[0][0]
     before = explorer.look(model, photo).predictions[0].value
-    plan = make_plan(model, splits(), batch_size=8)
-    assert plan.net is model and model.config.number_std
+    assert prepared_for(model, splits()) is model and model.config.number_std
     assert explorer.look(model, photo).predictions[0].value == pytest.approx(before, rel=1e-4, abs=1e-3)
 
 
@@ -129,10 +128,10 @@ def test_a_model_of_numbers_goes_on_from_what_it_knows_with_other_photos():
     done = run(tiny(), splits(), train="all", epochs=1).wait()
     scale, photo = done.model.config.number_mean, bright(1, seed=5)[0][0]
     before = explorer.look(done.model, photo).predictions[0].value
-    make_plan(done.model, Splits("more", photo_set(bright(6, seed=7)), photo_set(bright(6, seed=8))))
+    prepared_for(done.model, Splits("more", photo_set(bright(6, seed=7)), photo_set(bright(6, seed=8))))
     assert done.model.config.number_mean == scale
     assert explorer.look(done.model, photo).predictions[0].value == before
-    assert make_plan(done.model, splits("tenfold")).net.num_classes == 2  # other numbers: a fresh head
+    assert prepared_for(done.model, splits("tenfold")).num_classes == 2  # other numbers: a fresh head
 
 
 def test_a_loss_that_is_no_number_is_the_sentence_that_classes_get():
