@@ -102,9 +102,7 @@ class Outputs:
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
     def log_contraries(self, raw: Tensor) -> Tensor:
-        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others
-        together.
-        """
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others together."""
         from torch.nn import functional as F
 
         if self.several:

@@ -161,6 +161,19 @@ def test_a_run_of_numbers_that_was_cut_off_ends_in_the_very_weights_of_an_unbrok
     assert figures[0] == figures[1] and len(figures[0]) == 3
 
 
+def test_other_numbers_another_loss_or_classes_are_another_run(tmp_path):
+    run(tiny(), splits(), epochs=1, run_dir=tmp_path / "run").wait()
+    other = splits()
+    moved = PhotoSet(("level",), tuple((value + 1,) for value, in other.train.labels), other.train.names,
+                     other.train.open_one, numbers=True)
+    classes = PhotoSet(("a", "b"), (0, 1) * 12, other.train.names, other.train.open_one)
+    for data, settings in ((Splits("levels", moved, other.val), {}), (other, {"loss": "l1"}),
+                           (Splits("levels", classes, classes), {})):
+        with pytest.raises(TrainingError, match="run_dir"):
+            run(tiny(), data, epochs=2, run_dir=tmp_path / "run", resume=True, **settings)
+    assert explorer.load_run(tmp_path / "run", model=tiny()).outputs.numbers
+
+
 def test_events_history_and_words_have_the_mean_absolute_error_and_no_right_answers(tmp_path):
     events, said = [], io.StringIO()
     show = print_progress(said)
