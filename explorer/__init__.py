@@ -53,6 +53,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.loading": ("load_run",),
     "training.evaluate": ("evaluate",),
     "training.evaluation": ("Evaluation",),
+    "training.number_evaluation": ("NumberEvaluation",),
     # the app
     "widgets.dashboard": ("Dashboard",),
 })

@@ -184,6 +184,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 FINER = (  # further settings of a recipe: (name, kind, what it does)
     ("label-smoothing", float, "share of certainty that is taken from the labels, such as 0.1"),
     ("mixup", float, "blend photos in pairs, such as 0.2; not with cached features"),
+    ("loss", str, "of numbers: mse, l1 or huber (default: mse)"),
     ("cutmix", float, "cut photos together in pairs, such as 1.0; not with cached features"),
     ("weight-decay", float, "pull of all weights towards 0, such as 0.01"),
     ("layer-decay", float, "each layer further from the head learns at this share of the next one's rate"),
@@ -230,9 +231,15 @@ def _add_finetune(commands: Any, every: argparse.ArgumentParser) -> None:
     add = tune.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
     add("data", metavar="DATA", help="a folder with a folder of photos for each class, with or without train/ "
-        "and val/ above them; or flowers5, which is bundled, or cifar10")
+        "and val/ above them; or a table (CSV) of files and numbers or labels; or flowers5, which is "
+        "bundled, or cifar10")
 
     add = tune.add_argument_group("what learns").add_argument
+    add("--outputs", metavar="KIND", help="one (class), yes/no, several (classes at once) or numbers "
+                                          "(default: what the data has)")
+    add("--target", metavar="COLUMN", action="append", help="of a table: the column to learn; more than once "
+                                                            "for several numbers (default: a column called "
+                                                            "label, else all columns of numbers)")
     add("--epochs", type=_count, default=3, metavar="N", help="how often every photo is seen (default: 3)")
     add("--train", default="head", metavar="PART", help="head (the classifier alone: seconds), last_stage, or "
         "all (default: head)")
@@ -276,10 +283,14 @@ def _add_evaluate(commands: Any, every: argparse.ArgumentParser) -> None:
     judge = commands.add_parser(
         "evaluate", parents=[every], help="say how good a model is, and where it errs",
         usage=f"{PROGRAM} evaluate MODEL DATA [options]",
-        description="Judge a model by photos whose classes are known. Exit code 1 if a photo can't be read.")
+        description="Judge a model by photos whose classes, or numbers, are known. Exit code 1 if a photo "
+                    "can't be read.")
     add = judge.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
-    add("data", metavar="DATA", help="a folder with a folder of photos for each class, or flowers5, or cifar10")
+    add("data", metavar="DATA", help="a folder with a folder of photos for each class, or a table (CSV) of "
+                                     "files and numbers or labels, or flowers5, or cifar10")
+    add("--target", metavar="COLUMN", action="append", help="of a table: the column to judge by; more than "
+                                                            "once for several")
     add("--split", default="val", metavar="PART", help="val (the held-out photos), train or all (default: val)")
     add("--tta", action="store_true", help="look at the mirror image of each photo too: twice the time")
     add("--topk", type=_count, default=5, metavar="K", help="also count the K likeliest (default: 5)")
@@ -287,8 +298,8 @@ def _add_evaluate(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="draws the held-out photos where nobody has split (default: as the "
         "model's training did, otherwise 0)")
     add("--json", action="store_true", help="all figures as JSON")
-    add("--csv", type=_path, metavar="FILE", help="write a line for each photo: true, predicted, probability, "
-        "loss")
+    add("--csv", type=_path, metavar="FILE", help="write a line for each photo: what is true, and what "
+        "the model says")
     judge.set_defaults(run=run_evaluate, failed=1)
 
 
@@ -671,13 +682,15 @@ def run_finetune(args: argparse.Namespace) -> int:
         settings["class_weights"] = "balanced"
     if args.no_cache:
         settings["cache"] = False
+    data = _table(args, args.outputs)
     listeners = [print_progress()]
     if args.tensorboard is not None:
         listeners.append(TensorBoardListener(args.tensorboard))
     model = _model_to_teach(args.model)
     folder = args.run_dir or _free_run_dir(args.model, args.data)
     run = finetune(
-        model, args.data, epochs=args.epochs, train=args.train, lr=args.lr, body_lr=args.body_lr,
+        model, data, outputs=args.outputs, epochs=args.epochs, train=args.train, lr=args.lr,
+        body_lr=args.body_lr,
         batch_size=args.batch_size, optimizer=args.optimizer, schedule=args.schedule, augment=args.augment,
         seed=args.seed, run_dir=folder, resume=args.resume, pretrained=not args.from_scratch,
         input_size=None if args.size is None else (3, args.size, args.size), device=args.device,
@@ -693,16 +706,30 @@ def run_finetune(args: argparse.Namespace) -> int:
             "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best, "notes": run.notes,
             "run_dir": str(folder), "saved": saved}, indent=1))
     elif run.best is not None:
-        print(f"Best epoch {run.best['epoch'] + 1} of {run.recipe.epochs}: {100 * run.best['val_top1']:.1f} % of "
-              f"{len(run.data.val)} photos right, loss {run.best['val_loss']:.3f}.")
+        from explorer.training.measures import best_text, measure_of
+
+        figure, photos = best_text(run), f"{len(run.data.val)} photos"
+        said = f"{figure} of {photos} right" if measure_of(run).share else f"{figure} over {photos}"
+        print(f"Best epoch {run.best['epoch'] + 1} of {run.recipe.epochs}: {said}, loss "
+              f"{run.best['val_loss']:.3f}.")
     if asked:
         _complain(f"Stopped. To go on: {_resume_command(args.words, folder)}")
         return 130
     if not args.json:
         where = saved or str(folder)
-        judge = shlex.join([PROGRAM, "evaluate", where, args.data])
+        judge = shlex.join([PROGRAM, "evaluate", where, args.data,
+                            *(f"--target={name}" for name in args.target or ())])
         print(printable(f"The model is in {where}. Judge it: {judge}"))
     return 0
+
+
+def _table(args: argparse.Namespace, outputs: str | None) -> Any:
+    """The data as it was typed; with --target the table, of which these columns are learnt or judged."""
+    if not args.target:
+        return args.data
+    from explorer.data.photo_tables import read_table
+
+    return read_table(args.data, target=args.target, outputs=outputs)
 
 
 def _wait(run: Any) -> bool:
@@ -827,8 +854,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     model = load_run(args.model) if folder else args.model
     if args.csv is not None and not args.csv.absolute().parent.is_dir():
         raise CommandError(f"There is no folder '{args.csv.parent}' to write '{args.csv.name}' into.")
+    config = getattr(getattr(model, "model", None), "config", None)
+    data = _table(args, getattr(config, "outputs", "") or None)
     with _bar("photos") as progress:
-        result = evaluate(model, args.data, batch_size=args.batch_size, tta=args.tta, topk=args.topk,
+        result = evaluate(model, data, batch_size=args.batch_size, tta=args.tta, topk=args.topk,
                           split=args.split, seed=args.seed, on_progress=progress)
     if args.csv is not None:
         result.to_csv(args.csv)

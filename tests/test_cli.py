@@ -19,6 +19,7 @@ import pytest
 
 from explorer import cli
 from explorer.data.samples import assets_dir
+from tests.number_photos import bright, table
 
 PHOTOS = assets_dir() / "photos"
 ROOT = Path(__file__).resolve().parent.parent
@@ -339,6 +340,33 @@ def test_finetune_teaches_saves_and_says_how_to_judge(here, capsys):
     assert (here / "runs" / "mobilenetv3_small_050-flowers5_nano" / "last.pt").is_file()
 
 
+def test_a_table_of_numbers_is_learnt_and_judged_from_the_terminal(here, capsys):
+    table(here / "levels", bright(12), "file,level")
+    words = ["mobilenetv3_small_050", "levels/table.csv", *SMALL[2:], "--epochs", "2", "--loss", "huber",
+             "--save", "mine"]
+    assert cli.main(["finetune", *words, "--target", "level"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"Best epoch [12] of 2: MAE [\d.]+ over 2 photos, loss [\d.]+\.\n"
+                        r"The model is in mine\. Judge it: vision-explorer evaluate mine levels/table.csv "
+                        r"--target=level\n", out)
+    assert err.count("MAE") >= 4 and "right" not in err
+    assert cli.main(["evaluate", "mine", "levels/table.csv", "--target=level", "--csv", "out.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "2 photos, MAE" in out and "worst photos" in out
+    assert "predicted level" in (here / "out.csv").read_text()
+    assert cli.main(["evaluate", "mine", "levels/table.csv", "--split", "all", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["photos"] == 12
+    assert cli.main(["finetune", *words[:-2], "--outputs", "one", "--target", "height"]) == 1
+    assert "has no column 'height'" in capsys.readouterr().err
+
+
+def test_a_yes_or_no_is_asked_for_in_the_terminal(here, capsys):
+    assert cli.main(["finetune", *SMALL, "--outputs", "yes/no"]) == 1
+    assert "outputs='yes/no' tells two classes apart, and 'flowers5_nano' has 5" in capsys.readouterr().err
+    assert cli.main(["finetune", *SMALL, "--outputs", "maybe"]) == 1
+    assert "expected one of 'one', 'yes/no'" in capsys.readouterr().err
+
+
 def test_settings_reach_the_recipe_and_json_has_history_and_best(here, capsys):
     words = ["--epochs", "2", "--train", "all", "--lr", "0.004", "--body-lr", "0.002", "--batch-size", "40",
              "--optimizer", "sgd", "--schedule", "one_cycle", "--augment", "none", "--seed", "3",
@@ -422,7 +450,8 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
     again = shlex.split(command)[1:]
     again[again.index("900")] = "2"
     assert cli.main(again) == 0
-    assert "training goes on behind step 3" in capsys.readouterr().err and (here / "mine" / "config.json").is_file()
+    assert "training goes on behind step 3" in capsys.readouterr().err
+    assert (here / "mine" / "config.json").is_file()
 
 
 @pytest.mark.parametrize(("words", "kept"), [
@@ -540,7 +569,8 @@ def test_evaluate_prints_tables_and_writes_a_line_a_photo(trained, tmp_path, cap
     assert cli.main(["evaluate", *words]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^run on flowers5_nano: 40 photos, top-1 [\d.]+ %, loss", out)
-    assert "Each photo and its mirror image, averaged." in out and re.search(r"^daisy .* 8$", out, re.MULTILINE)
+    assert "Each photo and its mirror image, averaged." in out
+    assert re.search(r"^daisy .* 8$", out, re.MULTILINE)
     assert len((tmp_path / "photos.csv").read_text(encoding="utf-8").splitlines()) == 41
 
 
@@ -567,7 +597,8 @@ def test_a_broken_photo_is_named_the_others_are_judged_and_the_exit_code_is_1(tr
     (here / "photos" / "roses" / "evil\x1b[2J.jpg").write_bytes(b"no picture")
     assert cli.main(["evaluate", str(trained / "mine"), "photos", "--split", "all"]) == 1
     out, err = capsys.readouterr()
-    assert ": 2 photos, top-1" in out and "Left out, roses/evil\\x1b[2J.jpg" in err and "\x1b" not in out + err
+    assert ": 2 photos, top-1" in out and "Left out, roses/evil\\x1b[2J.jpg" in err
+    assert "\x1b" not in out + err
 
 
 # --- compare ------------------------------------------------------------------------------------------------
@@ -584,10 +615,12 @@ def test_compare_prints_sizes_and_answers_and_writes_its_files(tmp_path, capsys)
     words = ["compare", *photos, "--models", *LITES, "--csv", str(files[0]), "--answers", str(files[1]), "--figure", str(files[2])]
     assert cli.main(words) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"^tf_efficientnet_lite1 +5.42 M", out, re.MULTILINE) and re.search(r"^daisy.jpg +daisy +daisy$", out, re.MULTILINE)
+    assert re.search(r"^tf_efficientnet_lite1 +5.42 M", out, re.MULTILINE)
+    assert re.search(r"^daisy.jpg +daisy +daisy$", out, re.MULTILINE)
     assert "Compared with 2 photos." in err
     table, answers = (list(csv.DictReader(file.open(encoding="utf-8"))) for file in files[:2])
-    assert [row["model"] for row in table] == LITES and [row["photo"] for row in answers] == ["daisy.jpg", "cat_tabby.jpg"]
+    assert [row["model"] for row in table] == LITES
+    assert [row["photo"] for row in answers] == ["daisy.jpg", "cat_tabby.jpg"]
     assert "<svg" in files[2].read_text(encoding="utf-8")
 
 

@@ -117,7 +117,7 @@ class _ClusterJob:
         self.data: Any = plan.splits
         if isinstance(data, (str, os.PathLike)):
             folder = Path(data).expanduser()
-            self.data = str(folder.resolve()) if folder.is_dir() else str(data)
+            self.data = str(folder.resolve()) if folder.exists() else str(data)
         self._temporary = None if plan.folder else tempfile.TemporaryDirectory(prefix="explorer-run-")
         self.folder = plan.folder or Path(self._temporary.name)
         if not plan.folder:
@@ -227,7 +227,8 @@ def _work(config: dict[str, Any]) -> None:
         if not (folder / checkpoint.RECIPE).is_file():
             raise TrainingError(f"'{folder}' is not on {where}: give a run_dir that all computers of the cluster see.")
         data = ray.get(config["data"])
-        splits = data if isinstance(data, Splits) else open_data(data, seed=config["recipe"].seed)
+        splits = data if isinstance(data, Splits) else open_data(data, seed=config["recipe"].seed,
+                                                                 outputs=config["recipe"].outputs)
         if (len(splits.train), len(splits.val)) != config["photos"]:
             raise TrainingError(f"'{data}' has other photos on {where}: {len(splits.train)} and {len(splits.val)}, not "
                                 f"{config['photos'][0]} and {config['photos'][1]}. All computers must see the same folder.")

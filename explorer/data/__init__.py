@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "images": ["ImageError", "load_image"],
     "transforms": ["Step", "create_transform", "crop_box", "network_view", "preprocessing_steps",
                    "resolve_data_config", "resolve_model_data_config"],
+    "photo_tables": ["PhotoTable", "read_table"],
     "labels": ["imagenet_labels", "labels_for"],
     "samples": ["SamplePhoto", "assets_dir", "notebooks_dir", "sample_photos"],
 })

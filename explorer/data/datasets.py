@@ -25,10 +25,12 @@ from PIL import Image
 from explorer._threads import thread_count
 from explorer.files import given_path
 
-from .collection import FolderDescription, describe, existing_folder, role_of
+from .collection import ARCHIVES, FolderDescription, describe, existing_folder, role_of
 from .folders import NAMED, DataError, listed
 from .images import ImageError, load_image
 from .labels import match_names
+from .number_rows import numbers_of_rows, spread_over, tells_numbers
+from .photo_tables import PhotoTable, is_frame, read_table
 from .rows import FromDataset, Label, labels_of_rows
 from .samples import assets_dir
 
@@ -40,6 +42,8 @@ class PhotoSet(Sequence):
     """Photos with their labels. `photos[i]` opens one: (upright RGB image, label). Also a PyTorch dataset.
 
     classes: names in index order; labels: one class index a photo, or a tuple of them (`multi_label`)
+    numbers: True where a photo has numbers in place of classes: then `classes` are their names, and a label
+             is a row of them
     names:   what to call each photo, for its file a path below the folder
     open_one: index -> PIL image; raises ImageError for a broken one. What is made here can be pickled
     files:   the path of each photo, empty where they have none
@@ -50,6 +54,7 @@ class PhotoSet(Sequence):
     names: tuple[str, ...]
     open_one: Callable[[int], Image.Image] = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
+    numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,7 +64,12 @@ class PhotoSet(Sequence):
 
     @property
     def multi_label(self) -> bool:
-        return any(isinstance(label, tuple) for label in self.labels)
+        return not self.numbers and any(isinstance(label, tuple) for label in self.labels)
+
+    @property
+    def kind(self) -> str:
+        """What its labels are: "one" class, "several", or "numbers"."""
+        return "numbers" if self.numbers else "several" if self.multi_label else "one"
 
     def subset(self, indices: Sequence[int]) -> PhotoSet:
         """The photos at `indices`, in that order."""
@@ -67,16 +77,21 @@ class PhotoSet(Sequence):
         files = tuple(self.files[i] for i in chosen) if self.files else ()
         opens_files = isinstance(self.open_one, FromFiles) and self.open_one.files == self.files
         return PhotoSet(self.classes, tuple(self.labels[i] for i in chosen), tuple(self.names[i] for i in chosen),
-                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files)
+                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files, self.numbers)
 
     def with_classes(self, classes: Sequence[str], called: str = "The data") -> PhotoSet:
         """The same photos with the labels that they have among `classes`, told by name in whatever order.
 
-        Raises DataError, in which they are `called` so, where a photo is of none of these classes.
+        Raises DataError, in which they are `called` so, where a photo is of none of these classes, or has other numbers.
         """
         if tuple(classes) == self.classes:
             return self
         places = match_names(classes, self.classes)
+        if self.numbers:
+            if None in places or len(places) != len(classes):
+                raise DataError(f"{called} has the numbers {listed(self.classes)}: expected {listed(classes)}.")
+            order = [places.index(i) for i in range(len(classes))]
+            return replace(self, classes=tuple(classes), labels=tuple(tuple(row[i] for i in order) for row in self.labels))
         counts = self.counts()
         if strange := [name for name, place in zip(self.classes, places) if place is None and counts[name]]:
             raise DataError(f"{called} has classes that are unknown elsewhere ({listed(strange)}): expected "
@@ -86,12 +101,14 @@ class PhotoSet(Sequence):
         return replace(self, classes=tuple(classes), labels=moved)
 
     def counts(self) -> dict[str, int]:
-        """Photos of each class."""
+        """Photos of each class; of numbers, photos that have each."""
+        if self.numbers:
+            return dict.fromkeys(self.classes, len(self))
         found = Counter(i for label in self.labels for i in (label if isinstance(label, tuple) else (label,)))
         return {name: found[i] for i, name in enumerate(self.classes)}
 
     def __repr__(self) -> str:
-        return f"PhotoSet({len(self)} photos, {len(self.classes)} classes)"
+        return f"PhotoSet({len(self)} photos, {of_what(self)})"
 
 
 @dataclass(frozen=True)
@@ -147,15 +164,27 @@ class Splits:
 
     def __repr__(self) -> str:
         return f"Splits({self.name!r}, {len(self.train)} to learn from, {len(self.val)} to judge by, " \
-               f"{len(self.classes)} classes)"
+               f"{of_what(self.train)})"
 
 
-def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0) -> Splits:
+def of_what(photos: PhotoSet) -> str:
+    """"5 classes", or which numbers."""
+    if not photos.numbers:
+        return f"{len(photos.classes)} classes"
+    names, more = ", ".join(photos.classes[:NAMED]), ", ..." * (len(photos.classes) > NAMED)
+    return f"number{'s' * (len(photos.classes) != 1)} {names}{more}"
+
+
+def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str | None = None) -> Splits:
     """Splits of anything that `finetune` takes.
 
     data: "flowers5", "flowers5_nano" (bundled), "cifar10"; a folder, read as `describe` says: class folders,
           with or without train/ and val/; a PyTorch dataset of (picture, class), which is split; a pair of
-          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits
+          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits; a table of
+          files and numbers or class names (a CSV file, a pandas DataFrame, `read_table(...)`), or a pair of
+          them; a dataset of (picture, number or row of numbers)
+    outputs: what is to be learnt, where that can't be seen: "numbers" reads whole numbers as numbers, not as
+             class indices
     val_share, seed: how much of each class is held out where nobody has split, and by which draw
 
     Pictures are opened later; what is left out, and why, is in the notes. Raises DataError for what can't be
@@ -167,20 +196,56 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0) -> Splits:
     if not 0 < val_share < 1:
         raise DataError(f"val_share is {val_share}: give the share to hold out, such as 0.2.")
     if isinstance(data, Mapping):
-        return _by_name(data, val_share, seed)
+        return _by_name(data, val_share, seed, outputs)
     # Two rows are no pair of datasets.
     rows = isinstance(data, list) and all(isinstance(row, tuple | Mapping) for row in data)
     if isinstance(data, tuple | list) and len(data) == 2 and not rows:
-        return _pair(*data)
+        return _pair(*data, outputs)
     if isinstance(data, str) and data in BUNDLED:
         return _from_folder(describe(assets_dir() / "data" / data), data, val_share, seed)
     if isinstance(data, str) and data.lower() in ("cifar10", "cifar-10"):
         return cifar10()
+    if is_table(data):
+        return _from_table(data if isinstance(data, PhotoTable) else read_table(data, outputs=outputs),
+                           val_share, seed)
     if isinstance(data, (str, os.PathLike)):
         folder = existing_folder(data, "data", f", or one of the names {', '.join(BUNDLED)}, cifar10")
         return _from_folder(describe(folder), folder.name or folder.resolve().name, val_share, seed)
-    photos = as_photos(data)
+    photos = as_photos(data, outputs)
     return _held_out(type(data).__name__, photos, val_share, seed, _gaps(photos))
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def is_table(data: Any) -> bool:
+    """Whether it is a table of photos, or the file of one."""
+    if isinstance(data, PhotoTable) or is_frame(data):
+        return True
+    if not isinstance(data, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(data)):
+        return False
+    return Path(data).suffix.lower() not in ARCHIVES  # which are told to be unpacked
+
+
+def photos_of(table: PhotoTable, *roles: str) -> PhotoSet:
+    """The photos of a table; roles: of these splits alone."""
+    chosen = [i for i, role in enumerate(table.roles) if not roles or role in roles]
+    files = tuple(table.files[i] for i in chosen)
+    return PhotoSet(table.classes, tuple(table.labels[i] for i in chosen),
+                    tuple(table.names[i] for i in chosen), FromFiles(files), files, table.kind == "numbers")
+
+
+def _from_table(table: PhotoTable, val_share: float, seed: int) -> Splits:
+    there, notes = set(table.roles), table.notes
+    if there & {"val", "test"} and "train" not in there:
+        raise DataError(f"'{table.name}' has no row whose split is train: there is nothing to learn from.")
+    judged = next((role for role in ("val", "test") if role in there), None)
+    if judged is None:
+        return _held_out(table.name, photos_of(table), val_share, seed, notes)
+    if {"val", "test"} <= there:
+        notes += (f"{table.roles.count('test')} photos are for a test: not learnt from, nor judged by "
+                  "meanwhile.",)
+    return _checked(Splits(table.name, photos_of(table, "train"), photos_of(table, judged), notes))
 
 
 # --- folders --------------------------------------------------------------------------------------------------
@@ -227,7 +292,16 @@ def _from_folder(described: FolderDescription, name: str, val_share: float, seed
 
 
 def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: tuple[str, ...]) -> Splits:
-    """A share of each class, drawn by `seed`, is kept to judge by: at least one photo where there are two."""
+    """A share of each class, drawn by `seed`, is kept to judge by: at least one photo where there are two.
+
+    Of numbers the share is drawn from their whole range.
+    """
+    if photos.numbers:
+        kept = spread_over([label[0] for label in photos.labels], val_share, random.Random(seed))
+        note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g}, "
+                f"from the whole range of {photos.classes[0]}, seed {seed}.")
+        learnt = [i for i in range(len(photos)) if i not in kept]
+        return _checked(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
     members: dict[Label, list[int]] = {}
     for index, label in enumerate(photos.labels):
         members.setdefault(label, []).append(index)
@@ -245,7 +319,10 @@ def _checked(splits: Splits) -> Splits:
     for photos, purpose in ((splits.train, "learn from"), (splits.val, "judge by")):
         if not len(photos):
             raise DataError(f"'{splits.name}' has no photos to {purpose}. Add some, or give two folders (train, val).")
-    if len(splits.classes) < 2:
+    if splits.train.kind != splits.val.kind:
+        raise DataError(f"The two parts of '{splits.name}' are of different kinds: {of_what(splits.train)}, "
+                        f"and {of_what(splits.val)}.")
+    if len(splits.classes) < 2 and splits.train.kind == "one":
         raise DataError(f"'{splits.name}' has one class, {splits.classes[0]!r}: there is nothing to tell apart. Add another folder.")
     if splits.train.classes != splits.val.classes:
         raise DataError(f"The two parts of '{splits.name}' have different classes: {', '.join(splits.train.classes[:NAMED])} and "
@@ -256,22 +333,27 @@ def _checked(splits: Splits) -> Splits:
 # --- other people's datasets ----------------------------------------------------------------------------------
 
 
-def _pair(train: Any, val: Any) -> Splits:
+def _pair(train: Any, val: Any, outputs: str | None = None) -> Splits:
     notes: tuple[str, ...] = ()
     parts: list[PhotoSet] = []
     for part in (train, val):
         classes = parts[0].classes if parts else None
-        if isinstance(part, (str, os.PathLike)):
+        if is_table(part):
+            table = part if isinstance(part, PhotoTable) else read_table(part, outputs=outputs)
+            photos, notes = photos_of(table), notes + table.notes
+        elif isinstance(part, (str, os.PathLike)):
             photos, more = photos_in(part, classes)
             notes += more
         else:
-            photos = as_photos(part) if classes is None else as_photos(part).with_classes(classes)
+            photos = as_photos(part, outputs)
+        if classes is not None and photos.numbers == parts[0].numbers:
+            photos = photos.with_classes(classes)
         parts.append(photos)
     name = Path(train).name if isinstance(train, (str, os.PathLike)) else type(train).__name__
     return _checked(Splits(name, *parts, tuple(dict.fromkeys((*notes, *_gaps(parts[0]))))))
 
 
-def _by_name(data: Mapping[str, Any], val_share: float, seed: int) -> Splits:
+def _by_name(data: Mapping[str, Any], val_share: float, seed: int, outputs: str | None = None) -> Splits:
     """A dict of splits, as some libraries keep their sets."""
     roles = {found[0]: part for name, part in data.items()
              if isinstance(name, str) and (found := role_of(name)) is not None}
@@ -280,8 +362,8 @@ def _by_name(data: Mapping[str, Any], val_share: float, seed: int) -> Splits:
                         "and 'val' or 'test', each with a dataset of (picture, class).")
     val = roles.get("val", roles.get("test"))
     if val is None:
-        return open_data(roles["train"], val_share=val_share, seed=seed)
-    return _pair(roles["train"], val)
+        return open_data(roles["train"], val_share=val_share, seed=seed, outputs=outputs)
+    return _pair(roles["train"], val, outputs)
 
 
 def _gaps(photos: PhotoSet) -> tuple[str, ...]:
@@ -290,18 +372,21 @@ def _gaps(photos: PhotoSet) -> tuple[str, ...]:
     return (f"There is no photo of {listed(missing)} to learn from.",) if missing else ()
 
 
-def as_photos(dataset: Any) -> PhotoSet:
+def as_photos(dataset: Any, outputs: str | None = None) -> PhotoSet:
     """A PhotoSet of a PyTorch dataset of (picture, class), such as torchvision's, or of "image" and "label".
 
     Its own transform should be left away: explorer prepares the photos for the model. Class names and labels
     come from the dataset where it has them, also through Subset, random_split and ConcatDataset; otherwise
     every item is opened once for its label. Labels are class indices from 0, names, or rows of 0 and 1, one
-    a class. Raises DataError that names the row for any other.
+    a class. Numbers that can be none of these are taken for numbers; outputs="numbers" takes all of them so.
+    Raises DataError that names the row for any other.
     """
     if isinstance(dataset, PhotoSet):
         return dataset
-    labels, names = labels_of_rows(dataset)
-    return PhotoSet(names, labels, tuple(f"photo {i}" for i in range(len(labels))), FromDataset(dataset))
+    numbers = outputs == "numbers" or outputs is None and tells_numbers(dataset)
+    labels, names = numbers_of_rows(dataset) if numbers else labels_of_rows(dataset)
+    called = tuple(f"photo {i}" for i in range(len(labels)))
+    return PhotoSet(names, labels, called, FromDataset(dataset), numbers=numbers)
 
 
 def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> Splits:
@@ -378,7 +463,7 @@ def joined(first: PhotoSet, second: PhotoSet) -> PhotoSet:
     """Two sets of the same classes, one behind the other."""
     return PhotoSet(first.classes, first.labels + second.labels, first.names + second.names,
                     Joined(first, second),
-                    first.files + second.files if first.files and second.files else ())
+                    first.files + second.files if first.files and second.files else (), first.numbers)
 
 
 def duplicates(splits: Splits) -> list[tuple[str, str]]:

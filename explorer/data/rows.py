@@ -17,7 +17,8 @@ from PIL import Image
 from .folders import DataError, listed
 from .images import ImageError, load_image
 
-Label = int | tuple[int, ...]  # one class, or all that a photo shows (multi-label)
+# One class, or all that a photo shows (multi-label), or its numbers.
+Label = int | tuple[int, ...] | tuple[float, ...]
 
 PICTURE_KEYS = ("image", "img", "picture", "photo", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "target", "targets", "class", "category", "y", "fine_label", "coarse_label")

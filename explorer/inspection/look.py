@@ -345,7 +345,7 @@ def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Predict
     logits = logits.float()
     if outputs.numbers:
         return [Prediction(label, i, math.nan, score, value) for i, (label, score, value) in
-                enumerate(zip(outputs.labels, logits.tolist(), outputs.values(logits).tolist()))]
+                enumerate(zip(outputs.labels, logits.tolist(), outputs.values(logits.double()).tolist()))]
     probabilities, scores = outputs.probabilities(logits), outputs.evidence(logits)
     best = scores.topk(min(topk, len(scores)))
     return [Prediction(outputs.labels[i], i, float(probabilities[i]), score)

@@ -119,8 +119,8 @@ def _of_list(items: list[Any]) -> Collection:
 
 def _of_photo_set(photos: PhotoSet) -> Collection:
     files = photos.files or (None,) * len(photos)
-    # A photo with several classes at once has no one label; its features are worth as much.
-    labels = None if photos.multi_label else photos.labels
+    # A photo with several classes at once, or with numbers, has no one label; its features are worth as much.
+    labels = photos.labels if photos.kind == "one" else None
     return Collection(photos.names, photos.open_one, files, labels, () if labels is None else photos.classes)
 
 

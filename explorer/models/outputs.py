@@ -102,9 +102,7 @@ class Outputs:
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
     def log_contraries(self, raw: Tensor) -> Tensor:
-        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others
-        together.
-        """
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others together."""
         from torch.nn import functional as F
 
         if self.several:
@@ -150,7 +148,10 @@ class Outputs:
         return scores[..., index] - others.logsumexp(-1)
 
     def values(self, raw: Tensor) -> Tensor:
-        """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes."""
+        """Raw scores of "numbers" in their own unit, [..., K]. Raises ValueError for classes.
+
+        In the precision of `raw`: a date in seconds has more digits than a float32.
+        """
         if not self.numbers:
             raise ValueError("This model tells classes, which are no numbers: ask for `probabilities`.")
         if not self.std:

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "recipe": ("Recipe",),
     "evaluate": ("evaluate",),
     "evaluation": ("Evaluation",),
+    "number_evaluation": ("NumberEvaluation",),
     "listeners": ("TensorBoardListener", "print_progress"),
 })
 

@@ -27,10 +27,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from explorer.models.contract import evaluation
-from explorer.training.loop import TrainingError, loss_of, mixed, out_of_memory, right_answers
+from explorer.training.loop import TrainingError, judged_sums, mixed, out_of_memory
 
 if TYPE_CHECKING:
     from explorer.training.loop import State
+    from explorer.training.objective import Objective
     from explorer.training.recipe import Recipe
     from explorer.training.sources import Source
 
@@ -93,29 +94,33 @@ class Team:
                         dist.broadcast(module.num_batches_tracked, 0)
 
     def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
-              class_weights: Tensor | None, multi_label: bool) -> tuple[float, float, int]:
-        """Add the gradient of a whole batch, of which this is the worker's share: (the whole batch's loss, right answers, photos)."""
+              objective: Objective) -> tuple[float, float, int]:
+        """Add the gradient of a whole batch, of which this is the worker's share.
+
+        Returns of the whole batch the loss, the sum of the figure, and how many photos it has.
+        """
         count = len(inputs)
         torch.manual_seed((torch.initial_seed() + self.rank) % 2**63)  # or all would drop the same features
         if not count:  # nothing left for this one; but its part in the averaging is waited for
             inputs, targets = inputs.new_zeros(1, *inputs.shape[1:]), targets.new_zeros(1, *targets.shape[1:])
         elif count > 1 and (recipe.mixup or recipe.cutmix):
-            inputs, targets = mixed(inputs, targets, recipe, state.network)
+            inputs, targets = mixed(inputs, targets, recipe, objective)
         inputs, targets = inputs.to(**place), targets.to(place["device"])
-        weight = weight_of(targets, class_weights) if count else 0.0
+        weight = objective.weight(targets) if count else 0.0
 
         def judged(network: nn.Module) -> tuple[Tensor, Tensor]:
             statistics = (SharedStatistics(counts=bool(count)) if self.sync_batchnorm
                           else nullcontext() if count else evaluation(state.network))
             with torch.autocast(place["device"].type, torch.bfloat16, enabled=recipe.precision == "bfloat16"), statistics:
-                logits = network(inputs)
-                loss = loss_of(logits, targets, multi_label, label_smoothing=recipe.label_smoothing, class_weights=class_weights)
-            return loss, logits.detach()
+                raw = network(inputs)
+                loss = objective.loss(raw, targets)
+            return loss, raw.detach()
 
         try:
-            loss, logits = judged(self._parallel(state.network, judged))
-            right = right_answers(logits, targets, multi_label) if count else 0.0
-            whole, loss_sum, rights, photos = self.total(weight, loss.item() * weight if count else 0.0, right, count)
+            loss, raw = judged(self._parallel(state.network, judged))
+            figure = objective.figure(raw, targets) if count else 0.0
+            whole, loss_sum, figures, photos = self.total(weight, loss.item() * weight if count else 0.0,
+                                                          figure, count)
             # The mean over the workers, which the backward pass takes, is then the gradient of the whole batch's loss.
             (loss * (weight / whole * self.world / recipe.accumulate)).backward()
         except RuntimeError as error:
@@ -124,22 +129,14 @@ class Team:
                     f"There was not enough memory for {count} photos a worker. Give half the batch_size and accumulate="
                     f"{2 * recipe.accumulate}, which learns the same, or smaller photos.") from error
             raise
-        return loss_sum / whole, rights, round(photos)
+        return loss_sum / whole, figures, round(photos)
 
-    def judge(self, state: State, source: Source, place: dict[str, Any]) -> tuple[float, float]:
-        """(mean loss, share of right answers): each worker looks at a part of the photos to judge by."""
+    def judge(self, state: State, source: Source, place: dict[str, Any],
+              objective: Objective) -> tuple[float, float]:
+        """(mean loss, mean figure): each worker looks at a part of the photos to judge by."""
         self.average_statistics(state)
-        loss = right = count = 0.0
-        network = state.judged_network
-        with evaluation(network), torch.inference_mode():
-            for inputs, targets in source.judged():
-                targets = targets.to(place["device"])
-                logits = network(inputs.to(**place)).float()
-                loss += loss_of(logits, targets, source.multi_label).item() * len(inputs)
-                right += right_answers(logits, targets, source.multi_label)
-                count += len(inputs)
-        loss, right, count = self.total(loss, right, count)
-        return loss / max(count, 1), right / max(count, 1)
+        loss, figure, count = self.total(*judged_sums(state.judged_network, source, place, objective))
+        return loss / max(count, 1), figure / max(count, 1)
 
     def _parallel(self, network: nn.Module, judged: Callable[[nn.Module], tuple[Tensor, Tensor]]) -> nn.Module:
         """The network whose backward pass averages the gradients over the workers, each as soon as it is known."""
@@ -159,13 +156,6 @@ class Team:
                 else "broadcast_buffers"
             self._wrapped = network, DistributedDataParallel(network, find_unused_parameters=unused, **{quiet: False})
         return self._wrapped[1]
-
-
-def weight_of(targets: Tensor, class_weights: Tensor | None) -> float:
-    """What the loss of these photos counts in a larger batch: their number, or the sum of their classes' weights."""
-    if class_weights is None or targets.ndim == 2:
-        return float(len(targets))
-    return class_weights[targets].sum().item()
 
 
 class _Sum(torch.autograd.Function):

@@ -31,12 +31,16 @@ from explorer.data.datasets import (
     PhotoSet,
     Splits,
     as_photos,
+    is_table,
     joined,
     labelled,
+    of_what,
     open_data,
+    photos_of,
 )
 from explorer.data.images import ImageError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
+from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import as_model, evaluating, model_name, notes_on, outputs_of
@@ -44,8 +48,10 @@ from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation import Evaluation, Throughput
 from explorer.training.loading import LoadedRun
+from explorer.training.number_evaluation import NumberEvaluation
+from explorer.training.objective import target_tensor
 from explorer.training.run import Run
-from explorer.training.sources import prepared, target_tensor
+from explorer.training.sources import prepared
 
 SPLITS = ("val", "train", "all")
 NAMED = 5  # broken photos that a note names each; the rest it counts
@@ -63,8 +69,8 @@ def evaluate(
     seed: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Evaluation:
-    """Judge a model by photos whose classes are known.
+) -> Evaluation | NumberEvaluation:
+    """Judge a model by photos whose classes are known; one that gives numbers by photos whose numbers are.
 
     model: a model, a name (created with its trained weights), or a run: its model, judged by its own photos
            where no data is given
@@ -80,14 +86,16 @@ def evaluate(
     should_stop: asked after each batch; once it says True, the photos done so far are judged, and a note says so
 
     What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
-    at once the likeliest is its answer to a photo of one class.
+    at once the likeliest is its answer to a photo of one class. A model that gives numbers gets a
+    `NumberEvaluation`; of a table it takes the columns that are called as its numbers are.
 
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
     were afterwards. Photos that can't be opened are left out and named in `notes`.
 
     Raises ValueError for a model without classifier, one whose scores are not finite, a run that still
-    learns; DataError for data whose classes the model does not know, or without any photo.
+    learns; DataError for data whose classes the model does not know, classes for one that gives numbers or
+    numbers for one that tells classes, or data without any photo.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
@@ -99,44 +107,87 @@ def evaluate(
     net.notice_head()
     if not net.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to judge.")
-    photos, data_name, judged, more = _photos_to_judge(data, split, seed)
-    notes += more
-    classes, place_of, more = match_classes(net, photos)
-    notes += more
     outputs = outputs_of(net)
-    if photos.multi_label and not net.config.outputs and outputs.kind == "one":
-        outputs = replace(outputs, kind="several")
-        notes.append("Nobody said what the model's scores mean: as the photos show several classes, each score is "
-                     "read as a yes or no of its own. explorer.wrap(model, outputs=...) says it.")
-    elif outputs.several and not photos.multi_label:
-        notes.append("The model tells several classes at once, each with a share of its own: the likeliest counts "
-                     "as its answer, and the loss is the mean over its yes-or-no answers.")
-    elif photos.multi_label and not outputs.several:
-        notes.append("The model picks one of its classes: of a photo that shows several it can be right about one "
-                     "alone.")
+    photos, data_name, judged, more = _photos_to_judge(data, split, seed, outputs)
+    notes += more
+    check_kinds(outputs, photos)
+    if outputs.numbers:
+        classes, more = match_numbers(outputs, photos)
+        read: Callable[[Tensor], Sequence[Tensor]] = lambda views: (outputs.values(views.double()).mean(0),)
+    else:
+        classes, place_of, more = match_classes(net, photos)
+        outputs, said = read_as(net, outputs, photos)
+        more = [*more, *said]
+        several = photos.multi_label or outputs.several
+        read = lambda views: _log_probabilities(views, outputs, several)
+    notes += more
 
-    log_yes, log_no, opened, broken, throughput = _answers(
-        net, photos, outputs, batch_size, tta, on_progress, should_stop)
+    (answers, *contrary), opened, broken, throughput = _answers(
+        net, photos, batch_size, tta, read, on_progress, should_stop)
     if (seen := len(opened) + len(broken)) < len(photos):
         notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
                      "the first classes' alone.")
     photos = photos.subset(opened) if len(opened) < len(photos) else photos
-    labels = target_tensor([_moved(label, place_of) for label in photos.labels], len(classes))
-    if log_no is not None:
-        truth = labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, len(classes))
-        losses = -(truth * log_yes + (1 - truth) * log_no).mean(1)
-        labels = labels.long()
-    else:
-        losses = -log_yes.gather(1, labels[:, None])[:, 0]
     notes += [f"Left out, {name}: {sentence}" for name, sentence in broken[:NAMED]]
     if len(broken) > NAMED:
         notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened; see `broken`.")
-    return Evaluation(
-        classes=classes, probabilities=log_yes.exp_().clamp_(0, 1), labels=labels, losses=losses,
-        names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)), broken=tuple(broken),
-        model_name=called, data_name=data_name, split=judged, topk=topk, tta=tta, throughput=throughput,
-        data=photos,
-    )
+    facts = dict(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)), broken=tuple(broken),
+                 model_name=called, data_name=data_name, split=judged, tta=tta, throughput=throughput, data=photos)
+    if outputs.numbers:
+        truth = torch.tensor(photos.labels, dtype=torch.float64).view(len(photos), len(classes))
+        return NumberEvaluation(numbers=classes, predicted=answers, truth=truth, scale=outputs.std, **facts)
+    labels = target_tensor([_moved(label, place_of) for label in photos.labels], len(classes))
+    if several:
+        truth = labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, len(classes))
+        losses = -(truth * answers + (1 - truth) * contrary[0]).mean(1)
+        labels = labels.long()
+    else:
+        losses = -answers.gather(1, labels[:, None])[:, 0]
+    return Evaluation(classes=classes, probabilities=answers.exp_().clamp_(0, 1), labels=labels,
+                      losses=losses, topk=topk, **facts)
+
+
+def read_as(model: VisionModel, outputs: Outputs, photos: PhotoSet) -> tuple[Outputs, list[str]]:
+    """(how the scores are read for these photos, notes)."""
+    if photos.multi_label and not model.config.outputs and outputs.kind == "one":
+        return replace(outputs, kind="several"), [
+            "Nobody said what the model's scores mean: as the photos show several classes, each score is "
+            "read as a yes or no of its own. explorer.wrap(model, outputs=...) says it."]
+    if outputs.several and not photos.multi_label:
+        return outputs, ["The model tells several classes at once, each with a share of its own: the "
+                         "likeliest counts as its answer, and the loss is the mean over its yes-or-no "
+                         "answers."]
+    if photos.multi_label and not outputs.several:
+        return outputs, ["The model picks one of its classes: of a photo that shows several it can be right "
+                         "about one alone."]
+    return outputs, []
+
+
+def check_kinds(outputs: Outputs, photos: PhotoSet) -> None:
+    """Raise DataError where the model gives numbers and the photos have classes, or the other way round."""
+    if outputs.numbers == photos.numbers:
+        return
+    if outputs.numbers:
+        raise DataError(f"The model gives numbers ({', '.join(outputs.labels[:NAMED])}), and the photos have "
+                        f"{of_what(photos)}: give a table with a column of numbers, or a data set of "
+                        "(picture, number).")
+    raise DataError(f"The model tells {len(outputs)} classes, and the photos have no classes but the "
+                    f"{of_what(photos)}: give photos with class names, or teach it the numbers first "
+                    f"(finetune). If its scores are numbers already, say so: explorer.wrap(model, "
+                    "outputs='numbers').")
+
+
+def match_numbers(outputs: Outputs, photos: PhotoSet) -> tuple[tuple[str, ...], list[str]]:
+    """(what the numbers are called, notes). Raises DataError where the model gives another count of them."""
+    theirs, own = photos.classes, outputs.labels
+    if len(theirs) != len(own):
+        raise DataError(f"The model gives {len(own)} number{'s' * (len(own) != 1)} "
+                        f"({', '.join(own[:NAMED])}), and the photos have {of_what(photos)}: choose the "
+                        "columns with read_table(..., target=...).")
+    if theirs == own or not outputs.named:
+        return theirs, []
+    return own, [f"The numbers of the photos are called {', '.join(theirs[:NAMED])}: they are taken to be "
+                 f"the model's {', '.join(own[:NAMED])}, in their order."]
 
 
 def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionModel, str, Any, int, list[str]]:
@@ -159,12 +210,20 @@ def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionMode
     return net, model_name(net), data, seed or 0, list(notes_on(net))
 
 
-def _photos_to_judge(data: Any, split: str, seed: int) -> tuple[PhotoSet, str, str, list[str]]:
+def _photos_to_judge(data: Any, split: str, seed: int,
+                     outputs: Outputs) -> tuple[PhotoSet, str, str, list[str]]:
     """(the photos, what to call them, which part they are, notes)."""
+    wanted = "numbers" if outputs.numbers else None
     rows = isinstance(data, list) and len(data) != 2
-    if rows or (hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))):  # one set
-        return as_photos(data), type(data).__name__, "all", []
-    if isinstance(data, (str, os.PathLike)) and data not in (*BUNDLED, "cifar10", "cifar-10"):
+    if is_table(data):
+        if outputs.numbers and not isinstance(data, PhotoTable):
+            data = read_table_for(data, outputs.labels if outputs.named else ())
+        if split == "all":
+            table = data if isinstance(data, PhotoTable) else read_table(data)
+            return photos_of(table), table.name, "all", list(table.notes)
+    elif rows or (hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))):  # one set
+        return as_photos(data, wanted), type(data).__name__, "all", []
+    elif isinstance(data, (str, os.PathLike)) and data not in (*BUNDLED, "cifar10", "cifar-10"):
         folder = existing_folder(data, "data", f", or one of the names {', '.join(BUNDLED)}, cifar10")
         described = describe(folder)
         judged = described.part("val") or described.part("test")
@@ -172,7 +231,7 @@ def _photos_to_judge(data: Any, split: str, seed: int) -> tuple[PhotoSet, str, s
             return labelled(described), folder.name, "all", list(described.sentences)
         if judged and split == "val":  # whether one could learn from the rest does not matter
             return labelled(described, judged.role), folder.name, "val", list(described.sentences)
-    splits = open_data(data, seed=seed)
+    splits = open_data(data, seed=seed, outputs=wanted)
     if split == "all":
         return joined(splits.train, splits.val), splits.name, "all", list(splits.notes)
     return (splits.val if split == "val" else splits.train), splits.name, split, list(splits.notes)
@@ -229,15 +288,13 @@ def _moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple
 
 
 def _answers(
-    model: VisionModel, photos: PhotoSet, outputs: Outputs, batch_size: int, tta: bool,
+    model: VisionModel, photos: PhotoSet, batch_size: int, tta: bool,
+    read: Callable[[Tensor], Sequence[Tensor]],
     on_progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool] | None,
-) -> tuple[Tensor, Tensor | None, list[int], list[tuple[str, str]], Throughput]:
-    """Every photo through the model.
+) -> tuple[list[Tensor], list[int], list[tuple[str, str]], Throughput]:
+    """Every photo through the model. read: raw scores of each view [V, B, W] -> answers to keep, [B, K] each
 
-    Returns log-probabilities [N, K]; where each class is a yes or no of its own (multi-label photos, or a
-    model that tells
-    several classes at once) those of the contrary too, log(1 - p), else None; which photos could be opened;
-    the names of the others, and why not; the pace.
+    Returns the answers [N, K]; which photos could be opened; the names of the others, and why not; the pace.
     """
     config = resolve_data_config({}, model=model)
     transform, place = create_transform(**config), parameter_place(model)
@@ -269,8 +326,7 @@ def _answers(
         for inputs, _ in prepared(replace(photos, open_one=open_one), transform, pool, groups):
             entered = time.perf_counter()
             views = scores(inputs, following=len(photos) - done - len(inputs))
-            contrary = photos.multi_label or outputs.several
-            parts.append(_log_probabilities(list(map(torch.from_numpy, views)), outputs, contrary))
+            parts.append(read(_scores_of(list(map(torch.from_numpy, views)))))
             forward += time.perf_counter() - entered
             done += len(inputs)
             if on_progress is not None:
@@ -284,8 +340,8 @@ def _answers(
         first = f" The first: {broken[0]}" if broken else ""
         raise DataError(f"None of the {done} photos could be opened.{first}")
     # Copied outside the inference mode they become ordinary tensors.
-    log_yes, *log_no = (torch.cat(each)[opened].clone() for each in zip(*parts))
-    bad = log_yes.isnan().any(1).nonzero()[:, 0].tolist()
+    answers = [torch.cat(each)[opened].clone() for each in zip(*parts)]
+    bad = answers[0].isnan().any(1).nonzero()[:, 0].tolist()
     if bad:
         raise ValueError(f"The model's scores are not finite for {len(bad)} of {len(opened)} photos, such as "
                          f"'{photos.names[opened[bad[0]]]}': its weights are broken. A training with too "
@@ -293,20 +349,23 @@ def _answers(
     pace = Throughput(done / max(seconds, 1e-9), seconds, forward, threads, torch.get_num_threads(),
                       str(place["device"]))
     left_out = [(photos.names[i], broken[i]) for i in broken]
-    return log_yes, log_no[0] if log_no else None, opened, left_out, pace
+    return answers, opened, left_out, pace
 
 
-def _log_probabilities(views: list[Tensor], outputs: Outputs, contrary: bool) -> tuple[Tensor, ...]:
-    """Logits [B, W] of each view -> log of the views' mean probability [B, K]; with `contrary`: and of 1
-    minus it.
-
-    In logarithms, a loss is right where a probability itself would round to 0 or 1.
-    """
+def _scores_of(views: list[Tensor]) -> Tensor:
+    """Raw scores of each view, [V, B, W]. Raises ValueError where they are maps."""
     if views[0].ndim != 2:
         raise ValueError(f"This model gives logits of shape {list(views[0].shape)}, not one score a class: "
                          'create it with a global_pool, e.g. "avg".')
-    stacked = torch.stack(views)  # [V, B, K]
+    return torch.stack(views)
+
+
+def _log_probabilities(views: Tensor, outputs: Outputs, contrary: bool) -> tuple[Tensor, ...]:
+    """Raw scores [V, B, W] -> log of the views' mean probability [B, K]; with `contrary`: and of 1 minus it.
+
+    In logarithms, a loss is right where a probability itself would round to 0 or 1.
+    """
     count = math.log(len(views))
-    log_yes = outputs.log_probabilities(stacked)
-    log_no = (outputs.log_contraries(stacked),) if contrary else ()
+    log_yes = outputs.log_probabilities(views)
+    log_no = (outputs.log_contraries(views),) if contrary else ()
     return tuple(each.logsumexp(0) - count for each in (log_yes, *log_no))

@@ -426,7 +426,7 @@ class Evaluation:
         }
         if self.topk not in (1, 5):
             facts[f"top{self.topk}"] = self.top(self.topk)
-        return _plain(facts)
+        return plain(facts)
 
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line a photo: name, file, true and predicted class, its probability, loss, right.
@@ -520,10 +520,10 @@ class _Curves(Mapping):
         return len(self._names)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """NaN becomes None, a tuple a list."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -8,13 +8,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from explorer.training.measures import MAE, TOP1, Measure
+
 
 @dataclass(frozen=True)
 class Event:
     kind: ClassVar[str] = "event"
 
     def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
+        """Its fields; one that is None does not apply, and is left out."""
+        return {"kind": self.kind, **{key: value for key, value in asdict(self).items() if value is not None}}
+
+    @property
+    def measure(self) -> Measure:
+        """What the run is judged by beside its loss."""
+        return TOP1 if getattr(self, "mae", None) is None and getattr(self, "val_mae", None) is None else MAE
 
 
 @dataclass(frozen=True)
@@ -41,32 +49,41 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Batch(Event):
-    """One batch was learnt from. step: optimizer steps so far; loss, top1: of this batch, before the step."""
+    """One batch was learnt from. step: optimizer steps so far; loss, top1: of this batch, before the step.
+
+    Of numbers top1 is None, and mae the mean absolute error in their own unit; of several the mean of these.
+    """
 
     kind: ClassVar[str] = "batch"
     epoch: int
     batch: int
     step: int
     loss: float
-    top1: float
+    top1: float | None
     lr: float
     examples_per_second: float
+    mae: float | None = None
 
 
 @dataclass(frozen=True)
 class Epoch(Event):
-    """One epoch is over. loss, top1: means over its batches while learning; val_*: judged afterwards."""
+    """One epoch is over. loss, top1: means over its batches while learning; val_*: judged afterwards.
+
+    Of numbers mae and val_mae in place of top1 and val_top1, as in `Batch`.
+    """
 
     kind: ClassVar[str] = "epoch"
     epoch: int
     step: int
     loss: float
-    top1: float
+    top1: float | None
     val_loss: float
-    val_top1: float
+    val_top1: float | None
     lr: float
     seconds: float
     best: bool
+    mae: float | None = None
+    val_mae: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,5 +121,6 @@ class Finished(Event):
     kind: ClassVar[str] = "finished"
     epochs: int
     best_epoch: int
-    val_top1: float
+    val_top1: float | None
     seconds: float
+    val_mae: float | None = None

@@ -35,6 +35,7 @@ from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
 from explorer.models.optimize import mostly_convolutions, optimize
+from explorer.models.outputs import KINDS, read_outputs
 from explorer.models.surgery import freeze, look_through, unfreeze
 from explorer.models.weights import LoadReport
 from explorer.training import checkpoint
@@ -46,7 +47,8 @@ from explorer.training.identity import ADVICE, Identity, began_as, compare, iden
 from explorer.training.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.loop import NoNumber, State, TrainingError, weights_of
 from explorer.training.loop import train as loop
-from explorer.training.recipe import TRAIN, Recipe
+from explorer.training.objective import Objective, answers_of, kind_of, width_of
+from explorer.training.recipe import LOSS_NAMES, TRAIN, Recipe
 from explorer.training.run import RUNS, Listener, Run
 from explorer.training.schedule import SCHEDULES
 from explorer.training.sources import Classifier, FeatureSource, PhotoSource, Source, cache_features, drawn_by
@@ -74,6 +76,7 @@ def finetune(
     schedule: str = "cosine",
     augment: str | Callable[..., Any] = "light",
     seed: int = 0,
+    outputs: str | None = None,
     run_dir: str | os.PathLike | None = None,
     resume: bool = False,
     on_event: Callable[[Event], None] | None = None,
@@ -83,10 +86,13 @@ def finetune(
     name: str = "",
     **settings: Any,
 ) -> Run:
-    """Teach a model the classes of a data set, in a thread of its own; returns at once.
+    """Teach a model the classes, or the numbers, of a data set, in a thread of its own; returns at once.
 
     model:    a name, created with its trained weights (pretrained=False: from scratch), or a model, which is trained itself
-    data:     whatever `explorer.data.open_data` takes: "flowers5", a folder of class folders, a pair of datasets
+    data:     whatever `explorer.data.open_data` takes: "flowers5", a folder of class folders, a pair of
+              datasets, a table of files and numbers or labels
+    outputs:  "one" class, "yes/no" (of two classes, by one score), "several" classes at once, or "numbers",
+              which are learnt standardised and told in their own unit; None: what the data has
     epochs, train, lr, body_lr, batch_size, optimizer, schedule, augment, seed, and the further `settings`: see `Recipe`
     run_dir:  a folder for checkpoints and history;  resume: go on from what is in it
     on_event: called with each event (see `explorer.training.events`) in the run's thread
@@ -100,7 +106,8 @@ def finetune(
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as explorer.training.print_progress().")
     plan = make_plan(model, data, epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size, optimizer=optimizer,
-                     schedule=schedule, augment=augment, seed=seed, run_dir=run_dir, resume=resume, pretrained=pretrained,
+                     schedule=schedule, augment=augment, seed=seed, outputs=outputs, run_dir=run_dir,
+                     resume=resume, pretrained=pretrained,
                      input_size=input_size, device=device, name=name, **settings)
     return launch(plan, lambda: Job(plan.net, plan.splits, plan.recipe, plan.folder, plan.resume).events, [on_event] if on_event else [])
 
@@ -148,7 +155,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     recipe = Recipe(batch_size=batch_size, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
     check_place(device, input_size)
-    splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed))
+    splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
     if isinstance(model, nn.Module):
@@ -156,7 +163,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
         raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
                             "copy.deepcopy(model).")
-    splits = replace(splits, notes=(*splits.notes, *exchange_notes(model, splits)))
+    splits = replace(splits, notes=(*splits.notes, *exchange_notes(model, splits, kind_of(splits, recipe))))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
@@ -209,31 +216,36 @@ def labels_known(model: Any) -> Sequence[str]:
         return ()
     model.notice_head()
     labels = model.config.labels
-    return labels if labels and len(labels) == model.num_classes else ()
+    return labels if labels and len(labels) == len(read_outputs(model.config, model.num_classes)) else ()
 
 
-def keeps_head(net: VisionModel, splits: Splits) -> bool:
-    """Whether a model's classifier is for these classes: as many, and of the same names or of none that
-    anybody gave.
+def keeps_head(net: VisionModel, splits: Splits, kind: str) -> bool:
+    """Whether a model's classifier is for these classes, or numbers: as many, of this kind, and of the same
+    names or of none that anybody gave.
     """
     net.notice_head()
-    return net.num_classes == len(splits.classes) and (net.config.labels or splits.classes) == splits.classes
+    config = net.config
+    return (net.num_classes == width_of(kind, len(splits.classes)) and (config.outputs or kind) == kind
+            and (config.labels or splits.classes) == splits.classes)
 
 
-def exchange_notes(model: VisionModel | str, splits: Splits) -> tuple[str, ...]:
+def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple[str, ...]:
     """What to say of a classifier that somebody made or trained, and that these classes can't use."""
-    if not isinstance(model, VisionModel) or keeps_head(model, splits):
+    if not isinstance(model, VisionModel) or keeps_head(model, splits, kind):
         return ()
     if model.config.labels is None or not model.num_classes:  # ImageNet's is expected to go
         return ()
-    before, classes = model.num_classes, len(splits.classes)
-    why = f"one of {classes}" if before != classes else "a fresh one, as its classes have other names"
+    before, width = model.num_classes, width_of(kind, len(splits.classes))
+    noun = "numbers" if kind == "numbers" else "classes"
+    why = f"one of {width}" if before != width else f"a fresh one, as its {noun} have other names"
+    if before == width and (model.config.labels or splits.classes) == splits.classes:
+        why = "a fresh one, as its scores meant something else"
     return (f"Your classifier of {before} output{'s' * (before != 1)} was exchanged for {why}.",)
 
 
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
-    """The model with a fresh classifier for these classes, drawn by the seed."""
+    """The model with a fresh classifier for these classes or numbers, drawn by the seed."""
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
 
@@ -241,10 +253,11 @@ def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrain
 def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
                input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
+    width = width_of(kind_of(splits, recipe), len(splits.classes))
     if isinstance(model, str):
         extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
         with drawn_by(recipe.seed, -2):
-            net = create_model(model, pretrained=pretrained, num_classes=len(splits.classes), **extra)
+            net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(model, VisionModel):
         return model, device
@@ -257,16 +270,16 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any, in
 
     named: it was made by its name, for these classes
     """
-    classes = len(splits.classes)
+    kind = kind_of(splits, recipe)
+    fresh = named or not keeps_head(net, splits, kind)
     with drawn_by(recipe.seed, -2):
-        if not named and not keeps_head(net, splits):
-            net.reset_classifier(classes)
+        if fresh and not named:
+            net.reset_classifier(width_of(kind, len(splits.classes)))
     if device is not None:
         net.to(device)
     # What it becomes is no published set of weights any more.
-    net.config = net.config.without_head().with_(labels=splits.classes, num_classes=classes,
-                                  outputs="several" if splits.train.multi_label else "", tag=splits.name, hf_hub_id="", url="",
-                                  top1=None, top5=None)
+    net.config = net.config.with_(**answers_of(net, splits, kind, fresh=fresh),
+                                  tag=splits.name, hf_hub_id="", url="", top1=None, top5=None)
     net.claim_head()
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
@@ -289,6 +302,7 @@ class Job:
         self.model, self.splits, self.recipe, self.folder, self.team = model, splits, recipe, folder, team
         self.resume = resume and folder is not None and (folder / checkpoint.LAST).is_file()
         self.state: State | None = None
+        self.objective: Objective | None = None
         self.source: Source | None = None
         self.names: dict[str, str] = {}  # of what learns, in the network and in the model
 
@@ -308,7 +322,7 @@ class Job:
                           isinstance(self.source, FeatureSource))
             place = parameter_place(self.model)
             try:
-                for event in loop(state, self.source, recipe, place, class_weights=self.class_weights(place["device"]),
+                for event in loop(state, self.source, recipe, place, objective=self.objective,
                                   asked_to_stop=lambda: self._asked_to_stop(run), team=self.team):
                     if isinstance(event, Epoch):  # before anybody hears of it: whoever does may ask for it
                         yield from self._keep(run, event.epoch + 1, best=event.best)
@@ -344,6 +358,9 @@ class Job:
             return
         yield from (Note(text) for text in self.splits.notes if text not in before)
         recipe, model = self.recipe, self.model
+        self.objective = Objective(read_outputs(model.config, model.num_classes), recipe.loss or "mse",
+                                   recipe.label_smoothing,
+                                   self.class_weights(parameter_place(model)["device"]))
         config = resolve_data_config({}, model=model)
         network: nn.Module = model
         if recipe.cached:
@@ -354,7 +371,7 @@ class Job:
                 log.info("%s is not optimized: %s", model.config.name, error)
                 body = model
             self.source = cache_features(
-                model, body, self.splits.train, self.splits.val, config, recipe, threads=threads,
+                model, body, self.splits.train, self.splits.val, config, recipe, self.objective, threads=threads,
                 asked_to_stop=lambda: self._asked_to_stop(run),
                 progress=lambda done, total: run.tell(Progress("looking at each photo once", done, total)), team=self.team)
             del body
@@ -371,7 +388,8 @@ class Job:
         if self.source is None:
             if mostly_convolutions(model):  # twice as fast on a CPU; the numbers are the same
                 model.to(memory_format=torch.channels_last)
-            self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, threads, self.team)
+            self.source = PhotoSource(self.splits.train, self.splits.val, config, recipe, self.objective,
+                                      threads, self.team)
         self.state = State(network, optimizer_for(model, network, recipe))
         if recipe.ema is not None:
             from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -572,7 +590,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m explorer.training.finetune", description="A model learns your classes.")
     parser.add_argument("model", help="a name, such as resnet50")
-    parser.add_argument("data", help="a folder of class folders, flowers5 or cifar10")
+    parser.add_argument("data", help="a folder of class folders, a table of files and numbers or labels, "
+                                     "flowers5 or cifar10")
+    parser.add_argument("--outputs", choices=list(KINDS), help="what the answers are; by default what the "
+                                                               "data has")
+    parser.add_argument("--loss", choices=LOSS_NAMES, help="of numbers; by default mse")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--train", choices=list(TRAIN), default="head")
     parser.add_argument("--lr", type=float, help="learning rate of the classifier")
@@ -598,8 +620,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def show(event: Event) -> None:
         if isinstance(event, Epoch):
-            print(f"epoch {event.epoch + 1}: loss {event.loss:.4f}, judged: loss {event.val_loss:.4f}, right {100 * event.val_top1:.1f} %"
-                  f" ({event.seconds:.0f} s)", flush=True)
+            figure = getattr(event, event.measure.judged)
+            print(f"epoch {event.epoch + 1}: loss {event.loss:.4f}, judged: loss {event.val_loss:.4f}, "
+                  f"{event.measure.says(figure)} ({event.seconds:.0f} s)", flush=True)
         elif isinstance(event, Note):
             print(event.text, flush=True)
 

@@ -19,6 +19,7 @@ from explorer.models.contract import VisionModel
 from explorer.training import checkpoint
 from explorer.training.fingerprints import name_of, of_function, of_photos, of_shapes, of_tensors
 from explorer.training.loop import TrainingError
+from explorer.training.objective import kind_of
 from explorer.training.recipe import Recipe
 
 MAY_CHANGE = ("epochs", "threads", "save_every", "patience")  # settings that a resumed run may be given anew
@@ -72,7 +73,7 @@ def identity_of(model: VisionModel, splits: Splits, recipe: Recipe,
         "weights": {"origin": model.load_report.source if model.load_report is not None else RANDOM,
                     "body": of_tensors(body)},
         "labels": list(splits.classes),
-        "outputs": _outputs(model, splits),
+        "outputs": kind_of(splits, recipe),
         "data": {"name": splits.name, "train": len(splits.train), "val": len(splits.val),
                  "photos": f"{of_photos(splits.train)}-{of_photos(splits.val)}"},
         "input": resolve_data_config({}, pretrained_cfg=config.as_timm(), model=model),
@@ -80,15 +81,6 @@ def identity_of(model: VisionModel, splits: Splits, recipe: Recipe,
                     "python": platform.python_version()} if custom else {"name": recipe.augment},
     }
     return Identity(_plain(facts), _plain(recipe.as_dict()), recipe.train == "head")
-
-
-def _outputs(model: VisionModel, splits: Splits) -> str:
-    """What the scores of the run's model mean: as the photos say, or as a classifier that is kept does."""
-    if splits.train.multi_label:
-        return "several"
-    same_labels = tuple(model.config.labels or splits.classes) == splits.classes
-    kept = model.num_classes == len(splits.classes) and same_labels
-    return kept and model.config.outputs or "one"
 
 
 def body_of(model: VisionModel, state: dict[str, Any] | None = None) -> dict[str, Any]:

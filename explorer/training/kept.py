@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from explorer.files import make_folder, write_whole
 from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs, read_outputs
 from explorer.models.weights import LoadReport
 
 MEMORY_BYTES = 256 * 1024**2  # of one run without a folder
@@ -156,6 +157,11 @@ class HasCheckpoints:
     """What a run and a run from a folder share: `name`, `model`, `recipe` and `kept` are theirs."""
 
     kept: KeptWeights
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the model's answers mean: one class, a yes or no, several classes, or numbers."""
+        return read_outputs(self.model.config, self.model.num_classes)
 
     @property
     def checkpoints(self) -> tuple[int, ...]:

@@ -62,8 +62,10 @@ class _Printer:
             case Epoch():
                 self._close()
                 best = ", the best so far" if event.best else ""
-                self._line(f"epoch {event.epoch + 1}: loss {event.loss:.3f}, right {_percent(event.top1)}; "
-                           f"judged: loss {event.val_loss:.3f}, right {_percent(event.val_top1)}{best}; "
+                measure = event.measure
+                learnt, judged = (measure.text(getattr(event, key)) for key in (measure.key, measure.judged))
+                self._line(f"epoch {event.epoch + 1}: loss {event.loss:.3f}, {measure.word} {learnt}; "
+                           f"judged: loss {event.val_loss:.3f}, {measure.word} {judged}{best}; "
                            f"{event.seconds:.1f} s")
             case Note():
                 self._line(event.text)
@@ -73,8 +75,9 @@ class _Printer:
                 self._line(f"stopped in epoch {event.epoch + 1} behind step {event.step}: {why}")
             case Finished():
                 self._close()
-                self._line(f"finished: best epoch {event.best_epoch + 1}, right {_percent(event.val_top1)}, "
-                           f"{event.seconds:.1f} s")
+                measure = event.measure
+                self._line(f"finished: best epoch {event.best_epoch + 1}, {measure.word} "
+                           f"{measure.text(getattr(event, measure.judged))}, {event.seconds:.1f} s")
             case Saved():
                 pass  # after each epoch: not news
 
@@ -124,8 +127,8 @@ class _Printer:
 class TensorBoardListener:
     """A listener that writes a run's curves for TensorBoard: `tensorboard --logdir folder`.
 
-    loss, right answers and learning rate of each batch by step; each epoch's figures, learnt and judged, at
-    its last step.
+    loss, right answers (or MAE of numbers) and learning rate of each batch by step; each epoch's figures,
+    learnt and judged, at its last step.
     Raises ModuleNotFoundError, with what to do, where TensorBoard is not installed.
     """
 
@@ -141,12 +144,15 @@ class TensorBoardListener:
     def __call__(self, event: Event) -> None:
         match event:
             case Batch():
-                self._write(event.step, {"batch/loss": event.loss, "batch/top1": event.top1,
+                key = event.measure.key
+                self._write(event.step, {"batch/loss": event.loss, f"batch/{key}": getattr(event, key),
                                          "batch/lr": event.lr,
                                          "batch/examples_per_second": event.examples_per_second})
             case Epoch():
-                self._write(event.step, {"train/loss": event.loss, "train/top1": event.top1,
-                                         "val/loss": event.val_loss, "val/top1": event.val_top1})
+                key = event.measure.key
+                self._write(event.step, {"train/loss": event.loss, f"train/{key}": getattr(event, key),
+                                         "val/loss": event.val_loss,
+                                         f"val/{key}": getattr(event, f"val_{key}")})
                 self.writer.flush()
             case Note():
                 self.writer.add_text("notes", event.text)
@@ -156,7 +162,3 @@ class TensorBoardListener:
     def _write(self, step: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
             self.writer.add_scalar(name, value, step)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -33,6 +33,8 @@ from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
+from explorer.training.measures import best_text, measure_in, measure_of
+from explorer.training.objective import width_of
 from explorer.training.recipe import MOST_EPOCHS, Recipe
 from explorer.training.saving import read_json, read_run
 from explorer.training.sources import Classifier, drawn_by
@@ -69,19 +71,20 @@ class LoadedRun(HasCheckpoints):
 
     def __repr__(self) -> str:
         best = self.best
-        top = f", best {100 * best['val_top1']:.1f} % in epoch {best['epoch'] + 1}" if best else ""
-        return (f"LoadedRun({self.name!r}, {len(self.history)} of {self.recipe.epochs} epochs{top}, "
-                f"{len(self.labels)} classes)")
+        top = f", best {best_text(self)} in epoch {best['epoch'] + 1}" if best else ""
+        what = f"{len(self.labels)} classes" if measure_of(self).share else ", ".join(self.labels)
+        return f"LoadedRun({self.name!r}, {len(self.history)} of {self.recipe.epochs} epochs{top}, {what})"
 
     def _repr_html_(self) -> str:
         cell = "text-align:right;padding:2px 8px"
+        measure = measure_of(self)
         head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in
-                       ("epoch", "loss", "right", "loss, judged", "right, judged"))
+                       ("epoch", "loss", measure.word, "loss, judged", f"{measure.word}, judged"))
         rows = "".join(
             f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
                 f"<td style='{cell}'>{value}</td>" for value in
-                (row["epoch"] + 1, f"{row['loss']:.3f}", f"{100 * row['top1']:.1f} %",
-                 f"{row['val_loss']:.3f}", f"{100 * row['val_top1']:.1f} %")) + "</tr>"
+                (row["epoch"] + 1, f"{row['loss']:.3f}", measure.text(row[measure.key]),
+                 f"{row['val_loss']:.3f}", measure.text(row[measure.judged]))) + "</tr>"
             for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
         return (f"<div><b>{escape(repr(self))}</b><table style='border-collapse:collapse'>"
@@ -161,7 +164,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
             notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
                          "judged.")
         labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
-        config = config.with_(labels=labels, num_classes=len(labels))
+        config = config.with_(labels=labels, num_classes=width_of(config.outputs, len(labels)))
         check_config(config)
         if facts["channels"] is not None and type(facts["channels"]) is not int or not {"name", "by_name", "pretrained"} <= facts.keys():
             raise ValueError("another program's")
@@ -180,8 +183,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
                             f"({type(error).__name__}).") from error
 
     net = _network_for(facts, recipe, weights, folder) if model is None else _wrapped(model, config)
-    if net.num_classes != len(labels):
-        net.reset_classifier(len(labels))
+    if net.num_classes != config.num_classes:
+        net.reset_classifier(config.num_classes)
     parts = (net, Classifier(net))  # what learnt: everything, or behind a frozen body the classifier
     fitting = next((part for part in parts if part.state_dict().keys() == weights.keys()), None)
     try:
@@ -202,7 +205,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
 def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any], folder: Path) -> VisionModel:
     """The network that the run began with, built again: with its trained weights only where the checkpoint
     lacks them."""
-    name, by_name, classes = str(facts["name"]), bool(facts["by_name"]), len(facts["labels"])
+    name, by_name = str(facts["name"]), bool(facts["by_name"])
+    classes = width_of(ModelConfig.from_dict(facts["config"]).outputs, len(facts["labels"]))
     options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
     if by_name and facts["pretrained"] and is_model(name):
         needed = dict(config_for(*check_name(name)).build_options)
@@ -253,9 +257,6 @@ def recipe_from(facts: dict[str, Any]) -> Recipe:
     return Recipe(**given)
 
 
-FIGURES = ("loss", "top1", "val_loss", "val_top1")
-
-
 def history_from(rows: Any) -> list[dict[str, Any]]:
     """The epochs of a file that anybody may have written: a row whose figures are none is left out."""
     def number(value: Any) -> bool:
@@ -265,7 +266,9 @@ def history_from(rows: Any) -> list[dict[str, Any]]:
     for row in listed(rows):
         if not isinstance(row, dict) or type(row.get("epoch")) is not int or not 0 <= row["epoch"] < MOST_EPOCHS:
             continue
-        if all(number(row.get(name)) for name in FIGURES) and number(row.get("seconds", 0)):
+        measure = measure_in(row)
+        figures = ("loss", measure.key, "val_loss", measure.judged)
+        if all(number(row.get(name)) for name in figures) and number(row.get("seconds", 0)):
             kept.append({**row, "seconds": row.get("seconds", 0.0)})
     return kept
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explorer.models.contract import evaluation
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Stopped
+from explorer.training.objective import Objective
 from explorer.training.recipe import Recipe
 from explorer.training.schedule import schedule
 from explorer.training.sources import Source, drawn_by
@@ -48,9 +48,9 @@ class State:
     batch: int = 0  # of this epoch, that are learnt from
     step: int = 0
     seconds: float = 0.0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, right answers, photos of this epoch
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, figure, photos of this epoch
     best_epoch: int = -1
-    best: tuple[float, float] = (-1.0, math.inf)  # (val_top1, val_loss)
+    best: tuple[float, float] = (-1.0, math.inf)  # (figure, loss) of the photos to judge by
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     last_weights: dict[str, Tensor] = field(default_factory=dict)  # while the best ones are in the network, after a stop
     pieces: int = 1  # a batch is learnt from in so many pieces, for want of memory
@@ -79,11 +79,12 @@ class State:
 
 
 def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *,
-          class_weights: Tensor | None = None, asked_to_stop: Callable[[], bool] = lambda: False,
+          objective: Objective, asked_to_stop: Callable[[], bool] = lambda: False,
           team: Team | None = None) -> Iterator[Event]:
     """Learn until the last epoch, or until asked to stop; yields an event for each batch and epoch.
 
-    place: device and dtype of the inputs;  team: the processes that learn together, each from its share of every batch.
+    place: device and dtype of the inputs;  objective: the loss, and what is shown beside it;  team: the
+           processes that learn together, each from its share of every batch.
     Raises NoNumber where the loss, or that of the photos to judge by, is no number any more.
     """
     network, optimizer = state.network, state.optimizer
@@ -108,11 +109,11 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
             with drawn_by(recipe.seed, state.epoch, state.batch, 1):
                 if team is None:
                     count = len(inputs)
-                    loss, right, pieces = learn(network, inputs, targets, recipe, place, class_weights, state.pieces,
-                                                source.multi_label)
+                    loss, figure, pieces = learn(network, inputs, targets, recipe, place, objective,
+                                                 state.pieces)
                 else:
                     pieces = state.pieces
-                    loss, right, count = team.learn(state, inputs, targets, recipe, place, class_weights, source.multi_label)
+                    loss, figure, count = team.learn(state, inputs, targets, recipe, place, objective)
             if pieces > state.pieces:
                 yield Note(f"There was not enough memory for {len(inputs)} photos at once: each batch is now learnt from in "
                            f"{pieces} pieces, whose gradients are added up. The result is the same.")
@@ -130,29 +131,33 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
                 state.step += 1
             seconds = time.perf_counter() - started
             state.seconds += seconds
-            for i, value in enumerate((loss * count, right, count)):
+            for i, value in enumerate((loss * count, figure, count)):
                 state.sums[i] += value
-            yield Batch(state.epoch, state.batch, state.step, loss, right / count, optimizer.param_groups[-1]["lr"],
-                        count / max(seconds, 1e-9))
+            yield Batch(state.epoch, state.batch, state.step, loss, lr=optimizer.param_groups[-1]["lr"],
+                        examples_per_second=count / max(seconds, 1e-9), **objective.figures(figure / count))
 
         started = time.perf_counter()
-        val_loss, val_top1 = judge(state.judged_network, source, place) if team is None else team.judge(state, source, place)
+        val_loss, val_figure = (judge(state.judged_network, source, place, objective) if team is None
+                                else team.judge(state, source, place, objective))
         if not math.isfinite(val_loss):
             raise no_number("validation loss", val_loss, state, recipe)
         state.seconds += time.perf_counter() - started
-        better = (val_top1, -val_loss) > (state.best[0], -state.best[1])
+        better = objective.better(val_figure, val_loss, state.best)
         if better:
-            state.best, state.best_epoch = (val_top1, val_loss), state.epoch
+            state.best, state.best_epoch = (val_figure, val_loss), state.epoch
             state.best_weights = {key: value.detach().cpu().clone() for key, value in weights_of(state).items()}
-        loss, right, count = state.sums
+        loss, figure, count = state.sums
         epoch = state.epoch
         state.epoch, state.batch, state.sums = epoch + 1, 0, [0.0, 0.0, 0.0]
-        yield Epoch(epoch, state.step, loss / max(count, 1), right / max(count, 1), val_loss, val_top1,
-                    optimizer.param_groups[-1]["lr"], state.seconds, better)
+        yield Epoch(epoch, state.step, loss / max(count, 1), val_loss=val_loss,
+                    lr=optimizer.param_groups[-1]["lr"],
+                    seconds=state.seconds, best=better, **objective.figures(figure / max(count, 1)),
+                    **objective.figures(val_figure, "val_"))
         if recipe.patience is not None and epoch - state.best_epoch >= recipe.patience and state.epoch < recipe.epochs:
             yield Stopped(epoch, state.step, "no better")
             return
-    yield Finished(state.epoch, state.best_epoch, state.best[0], state.seconds)
+    yield Finished(state.epoch, state.best_epoch, seconds=state.seconds,
+                   **objective.figures(state.best[0], "val_"))
 
 
 def no_number(what: str, value: float, state: State, recipe: Recipe) -> NoNumber:
@@ -164,23 +169,23 @@ def no_number(what: str, value: float, state: State, recipe: Recipe) -> NoNumber
 
 
 def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
-          class_weights: Tensor | None, pieces: int, multi_label: bool) -> tuple[float, float, int]:
-    """Add one batch's gradients: (its loss, how many answers were right, in how many pieces it went)."""
+          objective: Objective, pieces: int) -> tuple[float, float, int]:
+    """Add one batch's gradients: (its loss, the sum of its figure, in how many pieces it went)."""
     if recipe.mixup or recipe.cutmix:
-        inputs, targets = mixed(inputs, targets, recipe, network)
+        inputs, targets = mixed(inputs, targets, recipe, objective)
     kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
     while True:
-        loss_sum = right = 0.0
+        loss_sum = figure = 0.0
         try:
             for x, y in zip(inputs.chunk(pieces), targets.chunk(pieces)):
                 y = y.to(place["device"])
                 with torch.autocast(place["device"].type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                    logits = network(x.to(**place))
-                    loss = loss_of(logits, y, multi_label, label_smoothing=recipe.label_smoothing, class_weights=class_weights)
+                    raw = network(x.to(**place))
+                    loss = objective.loss(raw, y)
                 (loss * (len(x) / len(inputs) / recipe.accumulate)).backward()
                 loss_sum += loss.item() * len(x)
-                right += right_answers(logits.detach(), y, multi_label)
-            return loss_sum / len(inputs), right, pieces
+                figure += objective.figure(raw.detach(), y)
+            return loss_sum / len(inputs), figure, pieces
         except Exception as error:  # a run that goes on after it learns from this batch again, and once only
             for parameter, before in zip(network.parameters(), kept):
                 parameter.grad = None if before is None else before.clone()
@@ -191,42 +196,32 @@ def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, p
             pieces *= 2
 
 
-def judge(network: nn.Module, source: Source, place: dict[str, Any]) -> tuple[float, float]:
-    """(mean loss, share of right answers) on the photos to judge by."""
-    loss = right = count = 0.0
+def judge(network: nn.Module, source: Source, place: dict[str, Any],
+          objective: Objective) -> tuple[float, float]:
+    """(mean loss, mean figure) on the photos to judge by."""
+    loss, figure, count = judged_sums(network, source, place, objective)
+    return loss / max(count, 1), figure / max(count, 1)
+
+
+def judged_sums(network: nn.Module, source: Source, place: dict[str, Any],
+                objective: Objective) -> tuple[float, float, float]:
+    """(sum of losses, sum of the figure, how many) of the photos to judge by."""
+    loss = figure = count = 0.0
     with evaluation(network), torch.inference_mode():
         for inputs, targets in source.judged():
             targets = targets.to(place["device"])
-            logits = network(inputs.to(**place)).float()
-            loss += loss_of(logits, targets, source.multi_label).item() * len(inputs)
-            right += right_answers(logits, targets, source.multi_label)
+            raw = network(inputs.to(**place)).float()
+            loss += objective.loss(raw, targets, judged=True).item() * len(inputs)
+            figure += objective.figure(raw, targets)
             count += len(inputs)
-    return loss / max(count, 1), right / max(count, 1)
+    return loss, figure, count
 
 
-def loss_of(logits: Tensor, targets: Tensor, multi_label: bool = False, *, label_smoothing: float = 0.0,
-            class_weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy for class indices [B] or shares that add up to 1 [B, K]; multi_label: a yes or no for each class."""
-    if multi_label:
-        smooth = targets * (1 - label_smoothing) + label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=class_weights)
-    return F.cross_entropy(logits.float(), targets, weight=class_weights, label_smoothing=label_smoothing)
-
-
-def right_answers(logits: Tensor, targets: Tensor, multi_label: bool = False) -> float:
-    """How many: the likeliest class, or of several yes-or-no answers the share that is right."""
-    if multi_label:
-        return ((logits > 0) == targets.bool()).float().mean(1).sum().item()
-    if targets.ndim == 2:  # mixed photos: the larger share counts
-        targets = targets.argmax(1)
-    return float((logits.argmax(1) == targets).sum().item())
-
-
-def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, network: nn.Module) -> tuple[Tensor, Tensor]:
+def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective) -> tuple[Tensor, Tensor]:
     """Photos and their labels blended in pairs (Mixup) or cut together (CutMix), one of the two where both are wanted."""
     from torchvision.transforms import v2
 
-    ways = [way(alpha=alpha, num_classes=network.num_classes)
+    ways = [way(alpha=alpha, num_classes=len(objective.outputs))
             for way, alpha in ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix)) if alpha]
     return v2.RandomChoice(ways)(inputs, targets)
 

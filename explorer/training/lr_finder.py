@@ -91,7 +91,8 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
     recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
     mine = copy.deepcopy(look_through(model)) if isinstance(model, nn.Module) else model
-    splits = some_of(ordered_as(labels_known(mine), open_data(data, seed=recipe.seed)), photos, recipe.seed)
+    opened = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
+    splits = some_of(ordered_as(labels_known(mine), opened), photos, recipe.seed)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
     job = Job(net, splits, recipe)
     run = Run(net, splits, recipe, job.events, name="learning-rate finder")
@@ -124,7 +125,7 @@ def some_of(splits: Splits, photos: int, seed: int) -> Splits:
 def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
     """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
     state, source, place = job.state, job.source, parameter_place(job.model)
-    optimizer, weights = state.optimizer, job.class_weights(place["device"])
+    optimizer = state.optimizer
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
     batches = chain.from_iterable(source.batches(epoch) for epoch in count())
     mean = best = 0.0
@@ -136,8 +137,8 @@ def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> I
             group["lr"] = rate * share
         inputs, targets = next(batches)
         with drawn_by(recipe.seed, -3, number):
-            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, weights, state.pieces,
-                                          source.multi_label)
+            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, job.objective,
+                                          state.pieces)
         if not math.isfinite(loss):
             return
         if recipe.clip is not None:

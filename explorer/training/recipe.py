@@ -9,11 +9,13 @@ from inspect import Parameter, signature
 from numbers import Integral, Real
 from typing import Any
 
+from explorer.models.outputs import check_kind
 from explorer.training.augment import AUGMENTATIONS
 from explorer.training.schedule import SCHEDULES
 
 TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier", "all": "everything"}
 OPTIMIZERS = ("adamw", "adam", "sgd")
+LOSS_NAMES = ("mse", "l1", "huber")  # of numbers
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
 HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
 RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
@@ -40,6 +42,10 @@ class Recipe:
                 the gradient, ema the decay of averaged weights, which are then judged and kept
     class_weights: "balanced", or one weight a class
     precision:  "float32" or "bfloat16" (autocast)
+    outputs:    what the answers are: "one" class, "yes/no" (two classes by one score), "several" classes at
+                once, or "numbers";
+                None: what the data has
+    loss:       of numbers "mse", "l1" or "huber"; None: mse. Classes have the cross-entropy
     patience:   stop after so many epochs without a better one
     save_every: a checkpoint after so many batches too, not only after each epoch
     views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at variants, which
@@ -68,6 +74,8 @@ class Recipe:
     ema: float | None = None
     class_weights: str | Sequence[float] | None = None
     precision: str = "float32"
+    outputs: str | None = None
+    loss: str | None = None
     patience: int | None = None
     save_every: int | None = None
     views: int | None = None
@@ -80,6 +88,9 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
+        check_kind(self.outputs)
+        if self.loss is not None and (not isinstance(self.loss, str) or self.loss not in LOSS_NAMES):
+            raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
         if not callable(self.augment) and (not isinstance(self.augment, str) or self.augment not in AUGMENTATIONS):
             raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a function.")
         optimizer_class(self.optimizer)

@@ -22,7 +22,8 @@ from explorer.inspection.look import picture_html
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from explorer.training.evaluation import Confused, Evaluation, JudgedPhoto
+    from explorer.training.evaluation import Confused, Evaluation, JudgedPhoto, Throughput
+    from explorer.training.number_evaluation import EstimatedPhoto, NumberEvaluation
 
 TABLE = 25  # classes up to which the confusion matrix is a table; a larger one is a picture
 ROWS = 25  # classes in a table of figures: the weakest, where there are more
@@ -36,7 +37,7 @@ def percent(share: float | None) -> str:
     return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def named(result: Evaluation) -> str:
+def named(result: Evaluation | NumberEvaluation) -> str:
     """Which model, on which photos; a run is often named after its data already."""
     inside = result.data_name in result.model_name
     return result.model_name if inside else f"{result.model_name} on {result.data_name}"
@@ -66,12 +67,17 @@ def facts(result: Evaluation) -> list[str]:
                  f"{percent(result.calibration.error)}.")
     if result.tta:
         found.append("Each photo and its mirror image, averaged.")
-    if (pace := result.throughput) is not None:
-        share = percent(pace.forward_seconds / pace.seconds)
-        threads = f"threads: {pace.torch_threads} of torch, {pace.open_threads} that open photos"
-        found.append(f"{pace.photos_per_second:.1f} photos a second on {pace.device} ({share} of the time in "
-                     f"the network; {threads}).")
-    return found
+    return [*found, *pace_of(result.throughput)]
+
+
+def pace_of(pace: Throughput | None) -> list[str]:
+    """How fast it was, in a sentence; none where nobody measured."""
+    if pace is None:
+        return []
+    share = percent(pace.forward_seconds / pace.seconds)
+    threads = f"threads: {pace.torch_threads} of torch, {pace.open_threads} that open photos"
+    return [f"{pace.photos_per_second:.1f} photos a second on {pace.device} ({share} of the time in "
+            f"the network; {threads})."]
 
 
 def weakest(result: Evaluation) -> list[str]:
@@ -101,22 +107,22 @@ def as_text(result: Evaluation) -> str:
     shown = weakest(result)
     if len(shown) < len(result.per_class):
         lines.append(f"The {len(shown)} weakest of {len(result.per_class)} classes:")
-    lines += _columns([("class", *FIGURES), *((name, *_figures(result, name)) for name in shown)], left={0})
+    lines += columns([("class", *FIGURES), *((name, *_figures(result, name)) for name in shown)], left={0})
     if result.most_confused:
         rows = [(pair.true, pair.predicted, str(pair.count), percent(pair.share))
                 for pair in result.most_confused[:PAIRS]]
         head = ("taken for another class", "namely", "photos", "of that class")
-        lines += ["", *_columns([head, *rows], left={0, 1})]
+        lines += ["", *columns([head, *rows], left={0, 1})]
     wrong = [row for row in result.worst if not row.right][:PHOTOS]
     if wrong:
         rows = [(row.name, row.true, row.predicted, percent(row.probability), f"{row.loss:.2f}")
                 for row in wrong]
         head = ("worst photos", "are", "taken for", "with", "loss")
-        lines += ["", *_columns([head, *rows], left={0, 1, 2})]
+        lines += ["", *columns([head, *rows], left={0, 1, 2})]
     return "\n".join(lines)
 
 
-def _columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
                       for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
@@ -138,7 +144,7 @@ def as_html(result: Evaluation) -> str:
             f"{''.join(parts)}</div></div>")
 
 
-def _table(caption: str, head: Sequence[str], rows: Sequence[str], *, left: int = 1) -> str:
+def table(caption: str, head: Sequence[str], rows: Sequence[str], *, left: int = 1) -> str:
     """A table of ready-made rows; the first `left` columns hold words."""
     titles = "".join(f"<th scope='col' style='{CELL};text-align:{_side(i, left)}'>{escape(title)}</th>"
                      for i, title in enumerate(head))
@@ -163,12 +169,16 @@ def _name(text: str) -> str:
     return f"<th scope='row' style='{CELL};text-align:left;font-weight:normal'>{escape(text)}</th>"
 
 
+def row_of(name: str, values: Sequence[str]) -> str:
+    return f"<tr>{_name(name)}{_cells(values)}</tr>"
+
+
 def per_class_html(result: Evaluation) -> str:
     shown = weakest(result)
     every = len(result.per_class)
     few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
-    rows = [f"<tr>{_name(name)}{_cells(_figures(result, name))}</tr>" for name in shown]
-    return _table(f"Class by class{few}", ("class", *FIGURES), rows)
+    rows = [row_of(name, _figures(result, name)) for name in shown]
+    return table(f"Class by class{few}", ("class", *FIGURES), rows)
 
 
 def confusion_html(result: Evaluation) -> str:
@@ -198,7 +208,7 @@ def confused_html(pairs: Sequence[Confused]) -> str:
     rows = [f"<tr>{_name(pair.true)}{_cells((pair.predicted, str(pair.count), percent(pair.share)), 1)}</tr>"
             for pair in pairs[:PAIRS]]
     head = ("true", "taken for", "photos", "of that class")
-    return _table("Most often confused", head, rows, left=2) if rows else ""
+    return table("Most often confused", head, rows, left=2) if rows else ""
 
 
 def reliability_html(result: Evaluation) -> str:
@@ -215,7 +225,7 @@ def reliability_html(result: Evaluation) -> str:
         name = _name(f"{100 * one.low:.0f} to {100 * one.high:.0f} %")
         figures = _cells((percent(one.right), percent(one.confidence), str(one.count)))
         rows.append(f"<tr>{name}{bar}{figures}</tr>")
-    return _table("Is it as sure as it is right? (bar: right, line: sure)",
+    return table("Is it as sure as it is right? (bar: right, line: sure)",
                   ("sure", "", "right", "mean confidence", "answers"), rows, left=2)
 
 
@@ -228,6 +238,11 @@ def worst_html(result: Evaluation) -> str:
 def _photo_html(result: Evaluation, row: JudgedPhoto) -> str:
     answer = f"is {row.true}, taken for {row.predicted} ({percent(row.probability)})" if not row.right else \
         f"is {row.true}, and taken for it ({percent(row.probability)})"
+    return photo_figure(result, row, f"{answer}, loss {row.loss:.2f}")
+
+
+def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | EstimatedPhoto, words: str) -> str:
+    """A judged photo, small, with its name and some words below it."""
     picture = ""
     if result.data is not None:
         try:
@@ -236,7 +251,7 @@ def _photo_html(result: Evaluation, row: JudgedPhoto) -> str:
         except ImageError:  # moved since; its name is still there
             pass
     return (f"<figure style='margin:0;width:9em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
-            f"<figcaption>{escape(row.name)}: {escape(answer)}, loss {row.loss:.2f}</figcaption></figure>")
+            f"<figcaption>{escape(row.name)}: {escape(words)}</figcaption></figure>")
 
 
 # --- charts -------------------------------------------------------------------------------------------------
@@ -304,7 +319,7 @@ def draw_confusion(axes: Axes, result: Evaluation) -> None:
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(named(result), parse_math=False)
     if count <= 2 * TABLE:
-        names = [_literal(name) for name in result.classes]
+        names = [literal(name) for name in result.classes]
         axes.set_xticks(range(count), names, rotation=90)
         axes.set_yticks(range(count), names)
     if count <= TABLE:
@@ -338,7 +353,7 @@ def draw_curves(axes: Axes, result: Evaluation, kind: str, classes: Sequence[str
         # Recall falls along the curve; "post" holds each precision down to the next recall, as average
         # precision counts it.
         axes.plot(curves[name].x, curves[name].y, drawstyle="default" if kind == "roc" else "steps-post",
-                  label=f"{_literal(name)} ({curves[name].area:.3f})")
+                  label=f"{literal(name)} ({curves[name].area:.3f})")
     if kind == "roc":
         axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
         axes.set(xlabel="share of other photos that pass", ylabel="share of the class that passes")
@@ -351,7 +366,6 @@ def draw_curves(axes: Axes, result: Evaluation, kind: str, classes: Sequence[str
         axes.legend(title=f"class ({area})", fontsize="small")
 
 
-def _literal(name: str) -> str:
+def literal(name: str) -> str:
     """A class called "$5" is no formula."""
     return name.replace("$", r"\$")
-

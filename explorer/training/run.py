@@ -23,6 +23,7 @@ from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
+from explorer.training.measures import best_text, measure_of
 from explorer.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,9 +41,11 @@ Listener = Callable[[Event], None]
 class Run(HasCheckpoints):
     """What `finetune` gives back while it works. It shows itself as a table in a notebook.
 
-    model, labels: the model that learns, and its classes;  recipe, data: how, and from what
+    model, labels: the model that learns, and the names of its classes or numbers
+    recipe, data: how it learns, and from what
     began_with: where the weights came from that it started with
-    history: one dict an epoch;  batches: one `Batch` event each;  notes: sentences
+    history: one dict an epoch: loss, val_loss, and top1, val_top1, of numbers mae, val_mae in their own unit
+    batches: one `Batch` event each;  notes: sentences
     best:    the dict of the best epoch, or None before the first
     state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
     folder:  where it is kept, or None;  created: when it was made, in seconds since 1970
@@ -218,18 +221,20 @@ class Run(HasCheckpoints):
 
     def __repr__(self) -> str:
         best = self.best
-        top = f", best {100 * best['val_top1']:.1f} % in epoch {best['epoch'] + 1}" if best else ""
+        top = f", best {best_text(self)} in epoch {best['epoch'] + 1}" if best else ""
         return f"Run({self.name!r}, {self.state}, {len(self.history)} of {self.recipe.epochs} epochs{top})"
 
     def _repr_html_(self) -> str:
         cell = "text-align:right;padding:2px 8px"
+        measure = measure_of(self)
         head = "".join(f"<th scope='col' style='{cell}'>{t}</th>" for t in
-                       ("epoch", "loss", "right", "loss, judged", "right, judged", "seconds"))
+                       ("epoch", "loss", measure.word, "loss, judged", f"{measure.word}, judged", "seconds"))
         rows = "".join(
             f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
                 f"<td style='{cell}'>{value}</td>" for value in
-                (row["epoch"] + 1, f"{row['loss']:.3f}", f"{100 * row['top1']:.1f} %", f"{row['val_loss']:.3f}",
-                 f"{100 * row['val_top1']:.1f} %", f"{row['seconds']:.1f}")) + "</tr>"
+                (row["epoch"] + 1, f"{row['loss']:.3f}", measure.text(row[measure.key]),
+                 f"{row['val_loss']:.3f}",
+                 measure.text(row[measure.judged]), f"{row['seconds']:.1f}")) + "</tr>"
             for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
         error = f"<p role='alert'>{escape(str(self.error))}</p>" if self.error else ""

@@ -15,6 +15,7 @@ from explorer.files import (
 )
 from explorer.training.checkpoint import write_json
 from explorer.training.kept import FOLDER, KeptWeights, save_epochs
+from explorer.training.measures import measure_of
 
 if TYPE_CHECKING:
     import torch
@@ -118,12 +119,19 @@ def versions() -> dict[str, str]:
 def card(run: Run) -> str:
     """The model card: what it is, what it learnt from, how good it is, and what that does not say."""
     best, recipe, config = run.best, run.recipe, run.model.config
-    judged = (f"{100 * best['val_top1']:.1f} % of {len(run.data.val)} photos that it did not learn from "
-              f"(epoch {best['epoch'] + 1} of {recipe.epochs})" if best else "not judged yet")
+    measure = measure_of(run)
+    held_out = f"{len(run.data.val)} photos that it did not learn from"
+    judged = "not judged yet"
+    if best:
+        figure = measure.text(best[measure.judged])
+        judged = (f"{figure} of {held_out}" if measure.share else f"{figure}, over {held_out}") + \
+            f" (epoch {best['epoch'] + 1} of {recipe.epochs})"
+    what, figure = ("Classes", "Right") if measure.share else ("Numbers, each in its own unit",
+                                                               "Mean absolute error (MAE)")
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items() if value is not None)
     return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n"
-            f"- Classes: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- Right: {judged}\n"
-            f"- Began with: {run.began_with}"
+            f"- {what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
+            f"{judged}\n- Began with: {run.began_with}"
             f"{f' ({config.license})' if config.license else ''}\n\n"
             "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, so it is a "
             "little too good; photos from elsewhere may do much worse.\n\n"

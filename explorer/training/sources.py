@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explorer.data.datasets import Label, PhotoSet
+from explorer.data.datasets import PhotoSet
 from explorer.data.transforms import create_transform
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.augment import create_augmentation
+from explorer.training.objective import Objective
 from explorer.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ BODY_BATCH = 32  # photos that the frozen body looks at together
 
 
 class Source(Protocol):
-    """What the loop asks for. multi_label: whether a photo may have several classes."""
-
-    multi_label: bool
+    """What the loop asks for."""
 
     def __len__(self) -> int:
         """Batches of one epoch."""
@@ -82,16 +81,6 @@ def batches_of(count: int, size: int) -> list[range]:
     return parts
 
 
-def target_tensor(labels: Sequence[Label], classes: int) -> Tensor:
-    """Class indices [B] int64, or for photos with several classes a row of 0 and 1 each [B, K] float32."""
-    if not any(isinstance(label, tuple) for label in labels):
-        return torch.tensor(labels)
-    rows = torch.zeros(len(labels), classes)
-    for row, label in zip(rows, labels):
-        row[list(label)] = 1.0
-    return rows
-
-
 class PhotoSource:
     """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit.
 
@@ -99,9 +88,10 @@ class PhotoSource:
     team: this process opens its share of each batch only, which may be none of a last small one.
     """
 
-    def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, threads: int = 1,
-                 team: Team | None = None):
-        self.train, self.recipe, self.multi_label, self.team = train, recipe, train.multi_label, team
+    def __init__(self, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe,
+                 objective: Objective,
+                 threads: int = 1, team: Team | None = None):
+        self.train, self.recipe, self.objective, self.team = train, recipe, objective, team
         self.val = val if team is None else val.subset(team.share(range(len(val))))
         self.size = tuple(config["input_size"])
         self.vary, self.prepare = create_augmentation(recipe.augment, config), create_transform(**config)
@@ -131,7 +121,7 @@ class PhotoSource:
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         order = order_of(len(self.train), self.recipe.seed, epoch)
         groups = [order[part.start:part.stop] for part in batches_of(len(order), self.recipe.batch_size)]
-        targets = [target_tensor([self.train.labels[i] for i in group], len(self.train.classes)) for group in groups]
+        targets = [self.objective.targets([self.train.labels[i] for i in group]) for group in groups]
         if self.team is not None:
             groups, targets = list(map(self.team.share, groups)), list(map(self.team.share, targets))
         ahead = [self.pool.submit(self._open, i) for i in groups[start]] if start < len(groups) else []
@@ -150,7 +140,8 @@ class PhotoSource:
             yield from self._judged
             return
         kept, room = [], KEPT_BYTES // 2
-        for batch in prepared(self.val, self.prepare, self.pool):
+        for inputs, group in prepared(self.val, self.prepare, self.pool):
+            batch = inputs, self.objective.targets([self.val.labels[i] for i in group])
             room -= batch[0].nbytes
             kept.append(batch)
             yield batch
@@ -169,8 +160,8 @@ def body_batches(count: int) -> list[range]:
 
 
 def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool: ThreadPoolExecutor,
-             groups: Sequence[range] | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-    """(inputs [B, C, H, W], targets) of all photos, in their order, prepared in several threads without randomness.
+             groups: Sequence[range] | None = None) -> Iterator[tuple[Tensor, range]]:
+    """(inputs [B, C, H, W], which photos) of all photos in their order, prepared in threads, without randomness.
 
     groups: these photos only, a batch each
     """
@@ -183,7 +174,7 @@ def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool:
     for group, following in zip(groups, [*groups[1:], range(0)]):
         inputs = [future.result() for future in ahead]
         ahead = [pool.submit(one, i) for i in following]
-        yield torch.stack(inputs), target_tensor([photos.labels[i] for i in group], len(photos.classes))
+        yield torch.stack(inputs), group
 
 
 class Classifier(nn.Module):
@@ -207,7 +198,6 @@ class FeatureSource:
             judged, judged_labels = team.share(judged), team.share(judged_labels)
         self.views, self.labels, self.team = views, labels, team  # [V, N, D], [N]
         self.val, self.val_labels, self.recipe = judged, judged_labels, recipe  # [M, D], [M]
-        self.multi_label = labels.ndim == 2
 
     def __len__(self) -> int:
         return len(batches_of(self.views.shape[1], self.recipe.batch_size))
@@ -229,8 +219,9 @@ class FeatureSource:
 
 
 def cache_features(
-    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe, *,
-    threads: int = 1, asked_to_stop: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] = lambda done, total: None,
+    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe,
+    objective: Objective, *, threads: int = 1, asked_to_stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     team: Team | None = None,
 ) -> FeatureSource | None:
     """Every photo once through the body: the vectors in front of the classifier.
@@ -266,10 +257,9 @@ def cache_features(
                     return None
                 progress(done if team is None else min(done * team.world, total), total)
             rows.append(torch.cat(vectors) if team is None else team.gather(vectors, mine, len(photos)))
-    classes = len(train.classes)
     # Copied outside the inference mode they become ordinary tensors, which may be trained on.
-    return FeatureSource(torch.stack(rows[:-1]).clone(), target_tensor(train.labels, classes), rows[-1].clone(),
-                         target_tensor(val.labels, classes), recipe, team)
+    return FeatureSource(torch.stack(rows[:-1]).clone(), objective.targets(train.labels), rows[-1].clone(),
+                         objective.targets(val.labels), recipe, team)
 
 
 def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> bool:
@@ -283,10 +273,10 @@ def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> b
 
 
 def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int, pool: ThreadPoolExecutor,
-            groups: Sequence[range]) -> Iterator[tuple[Tensor, Tensor]]:
+            groups: Sequence[range]) -> Iterator[tuple[Tensor, range]]:
     """As `prepared`, varied: opened in several threads, varied in this one, since torch has one source of randomness."""
     for group in groups:
         opened = list(pool.map(photos.open_one, group))
         with drawn_by(seed, view, group.start):
             inputs = torch.stack([vary(photo) for photo in opened])
-        yield inputs, target_tensor([photos.labels[i] for i in group], len(photos.classes))
+        yield inputs, group

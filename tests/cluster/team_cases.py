@@ -23,6 +23,8 @@ CASES: dict[str, dict[str, Any]] = {
     "frozen statistics": {"train": "head", "cache": False},
     "cached": {"train": "head", "views": 2, "augment": "light"},
     "several classes": {"train": "all", "sync": True, "several": True},
+    "numbers": {"train": "all", "sync": True, "numbers": True, "loss": "huber"},
+    "cached numbers": {"train": "head", "numbers": True, "outputs": "numbers"},
     "own statistics": {"train": "all"},
     "varied": {"train": "all", "sync": True, "augment": "light"},
 }
@@ -38,15 +40,25 @@ def data(several: bool = False) -> Splits:
     return splits
 
 
+def numbers() -> Splits:
+    """The same photos; to be learnt are two numbers, of which the second is a hundred times as large."""
+    splits = data()
+    parts = [type(p)(("one", "hundred"), tuple((label + i % 3, 100.0 * label) for i,
+                                               label in enumerate(p.labels)), p.names, p.open_one,
+                     numbers=True) for p in (splits.train, splits.val)]
+    return Splits("numbers", *parts)
+
+
 def learnt(case: str, team: Any = None) -> tuple[VisionModel, Run]:
     """The case's run, by this process alone or in a team."""
     settings = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "augment": "none", "threads": 1, "input_size": SIZE,
                 "device": "cpu", **CASES[case]}
     sync, several = settings.pop("sync", False), settings.pop("several", False)
+    photos = numbers() if settings.pop("numbers", False) else data(several)
     workers = team.world if team else 1
     if team is not None:
         team.sync_batchnorm = sync
-    plan = make_plan(small_net(), data(several), batch_size=8 // workers, workers=workers, **settings)
+    plan = make_plan(small_net(), photos, batch_size=8 // workers, workers=workers, **settings)
     run = Run(plan.net, plan.splits, plan.recipe, Job(plan.net, plan.splits, plan.recipe, team=team).events)
     return plan.net, run.start().wait()
 

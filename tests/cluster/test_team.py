@@ -14,6 +14,7 @@ import torch.distributed as dist
 import explorer
 from explorer.training.distributed import Team
 from explorer.training.finetune import main
+from explorer.training.measures import measure_of
 from tests.cluster.team_cases import CASES, learnt
 from tests.training.test_finetune import ROOT, painted
 
@@ -42,10 +43,10 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], atol: flo
 @pytest.mark.parametrize("case", SAME_AS_ONE_PROCESS)
 def test_two_workers_learn_what_one_process_learns_with_the_doubled_batch(results, case):
     net, run = learnt(case)
-    together = results(case)
+    together, measure = results(case), measure_of(run)
     assert same(together["workers"][0], net.state_dict(), 1e-5)
     for mine, theirs in zip(together["history"], run.history, strict=True):
-        for figure in ("loss", "top1", "val_loss", "val_top1"):
+        for figure in ("loss", measure.key, "val_loss", measure.judged):
             assert mine[figure] == pytest.approx(theirs[figure], abs=1e-5), figure
 
 
@@ -84,7 +85,7 @@ def test_torchrun_trains_saves_and_resumes_from_the_terminal(tmp_path, capsys):
               "--run-dir", str(tmp_path / "run")]
     ended = torchrun(2, "-m", "explorer.training.finetune", *common, "--batch-size", "4", "--epochs", "2")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("epoch 1:") == 1 and ended.stdout.count("epoch 2:") == 1  # one of the two speaks
+    assert ended.stdout.count("epoch 1:") == 1 and ended.stdout.count("epoch 2:") == 1
     assert main([*common, "--batch-size", "8", "--epochs", "4", "--resume", "--save", str(tmp_path / "model")]) == 0
     said = capsys.readouterr().out
     assert "epoch 2:" not in said and "epoch 3:" in said and "epoch 4:" in said

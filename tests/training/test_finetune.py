@@ -21,6 +21,7 @@ from explorer.training import checkpoint, loop
 from explorer.training.events import Batch, Epoch, Finished, Started, Stopped
 from explorer.training.finetune import finetune
 from explorer.training.loop import TrainingError
+from explorer.training.objective import Objective
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (3, 32, 32)
@@ -238,14 +239,14 @@ def test_a_run_that_fails_leaves_the_best_epochs_weights_in_the_model(colours, m
 
 def test_too_little_memory_splits_the_batch_and_gives_the_same_gradients(colours, monkeypatch):
     whole = run(small(), colours, epochs=1, seed=2, cache=False).wait()
-    true_forward = loop.learn.__globals__["loss_of"]
+    true_loss = Objective.loss
 
-    def only_four_at_once(logits, *args, **options):
-        if len(logits) > 4:
+    def only_four_at_once(objective, raw, *args, **options):
+        if len(raw) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return true_forward(logits, *args, **options)
+        return true_loss(objective, raw, *args, **options)
 
-    monkeypatch.setattr(loop, "loss_of", only_four_at_once)
+    monkeypatch.setattr(Objective, "loss", only_four_at_once)
     monkeypatch.setattr(loop, "judge", lambda *args: (0.0, 0.5))
     split = run(small(), colours, epochs=1, seed=2, cache=False).wait()
     assert any("2 pieces" in note for note in split.notes)

@@ -287,6 +287,11 @@ class EvaluatePanel(Panel):
 
             result = evaluate(subject.whom, subject.data, **subject.options, on_progress=progress,
                               should_stop=lambda: self._stop.is_set() or ticket.stale)
+            if not hasattr(result, "per_class"):
+                figures = repr(result).partition("(")[2].rstrip(")")
+                raise ValueError(f"This model gives numbers: {figures}. The photos that it is furthest off "
+                                 f"for, and a chart of what it said against what is true, are in "
+                                 "explorer.evaluate(...), in a cell.")
             if not ticket.stale:
                 self._publish(Judgement(result, subject.model, subject.lines, stopped=self._stop.is_set()))
         except Exception as error:

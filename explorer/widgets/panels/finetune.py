@@ -22,7 +22,7 @@ from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.rate_finder import RateFinder
-from explorer.widgets.panels.run_view import RunView, problem_text
+from explorer.widgets.panels.run_view import RunView, figure_text, problem_text
 from explorer.widgets.parts import data_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -136,7 +136,7 @@ def run_caption(run: Any) -> str:
     data = getattr(getattr(run, "data", None), "name", "") or getattr(run, "data_name", "")
     parts = [f"{what}: {text}" for what, text in (("Run", run.name), ("Model", architecture), ("Data", data)) if text]
     if run.best:
-        parts.append(f"Best: {100 * run.best['val_top1']:.1f} % right after epoch {run.best['epoch'] + 1}")
+        parts.append(f"Best: {figure_text(run, run.best)} after epoch {run.best['epoch'] + 1}")
     settings = {name: value for name, value in run.recipe.as_dict().items() if value != usual[name] or name in ("epochs", "train", "seed")}
     return ". ".join([*parts, "Settings: " + ", ".join(f"{name} {value}" for name, value in settings.items())]) + "."
 
@@ -633,7 +633,11 @@ class FinetunePanel(Panel):
         from explorer.widgets.export import curves_figure
 
         charts: dict[str, dict[str, Any]] = {}
-        for what, learnt, judged in (("loss", "loss", "val_loss"), ("right answers", "top1", "val_top1")):
+        from explorer.training.measures import measure_of
+
+        measure = measure_of(run)
+        for what, learnt, judged in (("loss", "loss", "val_loss"),
+                                     (measure.name, measure.key, measure.judged)):
             batches, started = list(getattr(run, "batches", [])), getattr(run, "started", None)
             each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches] if started else []
             rows = list(run.history)

@@ -115,6 +115,8 @@ def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
     """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or
     several.
     """
+    if outputs.numbers:
+        return number_caption(logits, label, outputs, name)
     labels, shares = outputs.labels, outputs.probabilities(logits)
     if isinstance(label, tuple):
         said = tuple(i for i, yes in enumerate((shares > 0.5).tolist()) if yes)
@@ -123,6 +125,17 @@ def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
     best = int(outputs.likeliest(logits))
     text = f"{labels[best]} {100 * float(shares[best]):.0f}\N{NO-BREAK SPACE}%"
     return Caption(text if best == label else f"{text}, but it is {labels[label]}", best == label, name)
+
+
+def number_caption(raw: Any, label: tuple[float, ...], outputs: Any, name: str = "") -> Caption:
+    """What a network that gives numbers says to one photo, beside the truth. raw: [W]"""
+    from explorer.inspection.look import number_text
+
+    said = outputs.values(raw.double()).tolist()
+    pairs = [f"{number_text(value)}, is {number_text(true)}" for value, true in zip(said, label)]
+    named = [f"{what} {pair}" for what, pair in zip(outputs.labels, pairs)]
+    text = pairs[0] if len(pairs) == 1 else "; ".join(named)
+    return Caption(text, title=name)
 
 
 def answer_html(logits: Any, outputs: Any) -> str:
@@ -137,7 +150,7 @@ def answer_html(logits: Any, outputs: Any) -> str:
 
         given = "".join(f'<li><span class="vx-name">{escape(name)}</span>'
                         f'<span class="vx-value"><b>{number_text(value)}</b></span></li>'
-                        for name, value in zip(labels, outputs.values(logits).tolist()))
+                        for name, value in zip(labels, outputs.values(logits.double()).tolist()))
         return f'<ol class="vx-predictions" aria-label="What it says to this photo">{given}</ol>'
     shares = outputs.probabilities(logits)
     order = range(len(labels)) if len(labels) <= FEW_CLASSES else shares.topk(5).indices.tolist()
@@ -166,7 +179,10 @@ def place_html(run: Any, epoch: int, places: list[int]) -> str:
     if epoch == NOW and not getattr(run, "running", False):
         text = "<b>Now</b>, before its first epoch was over"
     if row is not None:
-        text += f": {100 * row['val_top1']:.1f} % right, loss {row['val_loss']:.3f}, judged"
+        from explorer.training.measures import measure_of
+
+        measure = measure_of(run)
+        text += f": {measure.says(row.get(measure.judged))}, loss {row['val_loss']:.3f}, judged"
         text += "; the best, which the model has" if row is run.best and not getattr(run, "running", False) else ""
     kept = [place for place in places if place != NOW]
     if kept and kept != list(range(kept[0], kept[-1] + 1)):
@@ -494,8 +510,9 @@ class EpochsView(W.VBox):
                 else:
                     self.photos.show(shadow.thumbnails, seen.samples)
                 right = sum(bool(one.right) for one in seen.samples)
-                self.about.value = (f'<span class="vx-soft">What it says to photos that it does not learn from, {escape(when)}: {right} of '
-                                    f'{len(seen.samples)} right.</span>')
+                how = "" if run.outputs.numbers else f": {right} of {len(seen.samples)} right"
+                self.about.value = (f'<span class="vx-soft">What it says to photos that it does not learn from, '
+                                    f'{escape(when)}{how}.</span>')
             if self._pictured is not image:
                 self._pictured = image
                 self.picture.value = "" if image is None else picture_html(image, self.session.image_name)

@@ -48,12 +48,20 @@ def problem_text(error: Exception) -> str:
     return text if known and text else f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
 
 
+def figure_text(run: Any, row: dict[str, Any]) -> str:
+    """"93.3 % right", or of numbers their mean absolute error, for the photos that an epoch was judged by."""
+    from explorer.training.measures import measure_of
+
+    measure = measure_of(run)
+    return measure.says(row.get(measure.judged))
+
+
 def how_far(run: Any) -> tuple[float, str]:
     """(share that is done, 0..1; a sentence) of a run in any state, also of one that was opened from a folder."""
     epochs, done = run.recipe.epochs, len(run.history)
     state = getattr(run, "state", "finished")
     best = run.best
-    top = f" Best: {100 * best['val_top1']:.1f} % right in epoch {best['epoch'] + 1}." if best else ""
+    top = f" Best: {figure_text(run, best)} in epoch {best['epoch'] + 1}." if best else ""
     batches, started = getattr(run, "batches", ()), getattr(run, "started", None)
     if state == "failed":
         return done / epochs, f"Failed after {done} of {epochs} epochs: {run.error}"
@@ -188,6 +196,12 @@ class RunView(Panel):
         self.right.clear()
         for line in (self.message, self.notes, self.gap):
             line.value = ""
+        if run is not None:
+            from explorer.training.measures import measure_of
+
+            self._measure = measure_of(run)
+            self.right.title = self._measure.name[0].upper() + self._measure.name[1:]
+            self.right.unit = "percent" if self._measure.share else "number"
         self.epochs.follow(run)
         self.modules.refresh()
         if run is None:
@@ -228,10 +242,11 @@ class RunView(Panel):
         if new and started is not None:
             places = [b.epoch + b.batch / max(started.batches, 1) for b in new]
             self.loss.extend("each batch", zip(places, (b.loss for b in new)))
-            self.right.extend("each batch", zip(places, (b.top1 for b in new)))
+            self.right.extend("each batch", zip(places, (getattr(b, self._measure.key) for b in new)))
         rows = run.history[self._epochs:]
         self._epochs += len(rows)
-        for chart, learnt, judged in ((self.loss, "loss", "val_loss"), (self.right, "top1", "val_top1")):
+        for chart, learnt, judged in ((self.loss, "loss", "val_loss"),
+                                      (self.right, self._measure.key, self._measure.judged)):
             if rows:
                 chart.extend("judged", [(row["epoch"] + 1, row[judged]) for row in rows])
             if rows and not batches:  # a run from a folder has kept its epochs only

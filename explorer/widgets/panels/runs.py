@@ -230,7 +230,9 @@ class RunsPanel(Panel):
             curves = list(zip(names, self.shown))[-MOST_IN_CHART:]
             hidden = [name for index, name in enumerate(names) if index not in self.table.ticked]
             for chart, figure in ((self.right, "val_top1"), (self.loss, "val_loss")):
-                chart.replace({name: [(row["epoch"] + 1, row[figure]) for row in list(run.history)] for name, run in curves})
+                chart.replace({name: [(row["epoch"] + 1, row[figure])
+                                      for row in list(run.history) if figure in row]
+                               for name, run in curves})
                 if chart.hidden != hidden:
                     chart.hidden = hidden
             self.changed()
@@ -355,7 +357,8 @@ class RunsPanel(Panel):
             return None
         from explorer.widgets.export import curves_figure
 
-        return curves_figure({what: {name: [(row["epoch"] + 1, row[figure]) for row in rows] for name, rows in curves.items()}
+        return curves_figure({what: {name: [(row["epoch"] + 1, row[figure]) for row in rows if figure in row]
+                                     for name, rows in curves.items()}
                               for what, figure in (("right answers, judged", "val_top1"), ("loss, judged", "val_loss"))},
                              title=self.heading())
 

@@ -20,6 +20,8 @@ FEW = 10            # photos of a class to learn from
 
 def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequence[str] = ()) -> str:
     """Counts per class as bars, the photos' sizes, and sentences. sizes: (width, height) of some photos."""
+    from explorer.data.datasets import of_what
+
     learnt, judged = splits.train.counts(), splits.val.counts()
     most = max([*(learnt[name] + judged[name] for name in splits.classes), 1])
     rows = "".join(
@@ -31,7 +33,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     more = f'<p class="vx-soft">and {rest} more classes</p>' if rest > 0 else ""
     learnt_in, judged_in = (f" (in {folder})" if folder else "" for folder in splits.folders)
     facts = (f"{len(splits.train)} photos to learn from{learnt_in}, {len(splits.val)} to judge "
-             f"by{judged_in}, {len(splits.classes)} classes")
+             f"by{judged_in}, {of_what(splits.train)}")
     measure = f"; {sizes_text(sizes)}" if sizes else ""
     notes = [*splits.notes, *notes, *imbalance(learnt)]
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -72,6 +74,9 @@ def spread(photos: PhotoSet, count: int) -> list[int]:
 
 def label_caption(photos: PhotoSet, index: int) -> Caption:
     label = photos.labels[index]
+    if photos.numbers:
+        values = ", ".join(f"{name} {value:.4g}" for name, value in zip(photos.classes, label))
+        return Caption(values, title=photos.names[index])
     return Caption(", ".join(photos.classes[i] for i in (label if isinstance(label, tuple) else (label,))), title=photos.names[index])
 
 

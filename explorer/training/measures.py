@@ -1,0 +1,66 @@
+"""The figure that a run is judged by beside its loss: right answers of classes, the mean error of numbers.
+
+    measure = measure_of(run)                     # of a run, one from a folder, or anything with a `history`
+    measure.text(run.history[-1][measure.judged]) # '93.3 %', or '0.42'
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a figure is called, read and written.
+
+    key:    what a row of `run.history`, and a `Batch`, call it;  judged: that of the validation photos
+    name:   in a sentence, a legend or a heading;  word: in a narrow table
+    higher: whether more is better;  share: whether it is one, 0..1, which is shown in percent
+    """
+
+    key: str
+    name: str
+    word: str
+    higher: bool
+    share: bool
+
+    @property
+    def judged(self) -> str:
+        return f"val_{self.key}"
+
+    def text(self, value: float | None) -> str:
+        """For a person: "93.3 %", or a number with three digits."""
+        if value is None or not math.isfinite(value):
+            return "–"
+        return f"{100 * value:.1f} %" if self.share else f"{value:.3g}"
+
+    def says(self, value: float | None) -> str:
+        """As a phrase: "93.3 % right", "MAE 0.42"."""
+        return f"{self.text(value)} right" if self.share else f"{self.word} {self.text(value)}"
+
+
+TOP1 = Measure("top1", "right answers", "right", higher=True, share=True)
+MAE = Measure("mae", "mean absolute error", "MAE", higher=False, share=False)
+
+
+def best_text(run: Any) -> str:
+    """The figure of a run's best epoch: "93.3 %", "MAE 0.42". It must have one."""
+    measure = measure_of(run)
+    text = measure.text(run.best.get(measure.judged))
+    return text if measure.share else f"{measure.word} {text}"
+
+
+def measure_in(row: Mapping[str, Any]) -> Measure:
+    """The one that a row of a history has."""
+    return MAE if MAE.judged in row else TOP1
+
+
+def measure_of(run: Any) -> Measure:
+    """The one of a run, also of one that was opened from a folder, or of which only the history is known."""
+    if run.history:
+        return measure_in(run.history[0])
+    config = getattr(getattr(run, "model", None), "config", None)
+    return MAE if getattr(config, "outputs", "") == "numbers" else TOP1

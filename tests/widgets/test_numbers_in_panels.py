@@ -1,0 +1,86 @@
+"""A run that learns numbers, on the panels of today: what they say, and that none of them breaks."""
+
+from __future__ import annotations
+
+import pytest
+
+import explorer
+from explorer.training.finetune import finetune
+from explorer.training.loading import load_run
+from explorer.widgets.panels.finetune import run_caption
+from explorer.widgets.panels.run_epochs import caption
+from explorer.widgets.panels.run_view import how_far
+from explorer.widgets.panels.runs import csv_text, table_of
+from explorer.widgets.parts.data_card import card_html, label_caption
+from tests.number_photos import bright, splits, tiny
+
+
+def learnt(**settings):
+    return finetune(tiny(), splits(), epochs=2, train="all", threads=1, batch_size=8, device="cpu",
+                    name="levels", **settings).wait(60)
+
+
+@pytest.fixture
+def dash():
+    dash = explorer.Dashboard(tiny(), [photo for photo, _ in bright(2)])
+    dash.wait()
+    yield dash
+    dash.close()
+
+
+def test_the_train_tab_shows_a_run_of_numbers_by_its_mean_absolute_error(dash, tmp_path):
+    run = learnt()
+    run.save(tmp_path / "kept")
+    for one in (run, load_run(tmp_path / "kept", model=tiny())):
+        dash.session.run = one
+        dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+        assert dash.finetune.wait()
+        view = dash.finetune.view
+        assert (view.right.title, view.right.unit) == ("Mean absolute error", "number")
+        assert view.epochs.wait()
+        assert "Best: MAE" in view.progress.value and view.message.value == ""
+        assert "MAE" in view.epochs.where.value
+        assert "level" in view.epochs.answer.value and "%" not in view.epochs.answer.value
+        assert dash.finetune.figure() is not None and "Best: MAE" in dash.finetune.caption()
+    assert [len(curve) for curve in view.right._curves.values()] == [4, 4]
+    dash.session.run = finetune(tiny(3), "flowers5_nano", epochs=1, train="all", threads=1, device="cpu",
+                                input_size=(3, 32, 32)).wait(60)
+    assert (view.right.title, view.right.unit) == ("Right answers", "percent")
+
+
+def test_the_runs_and_evaluate_tabs_take_a_run_of_numbers(dash):
+    run = learnt()
+    dash.session.run = run
+    for panel in (dash.runs, dash.evaluate):
+        dash.tabs.selected_index = dash.tabs.children.index(panel)
+        assert panel.wait()
+    dash.evaluate.go.click()
+    assert dash.evaluate.wait()
+    assert "This model gives numbers: &#x27;levels&#x27;" in dash.evaluate.message.value
+    assert "MAE" in dash.evaluate.message.value
+    assert dash.runs.figure() is not None
+    columns, rows = table_of([run])
+    assert rows[0][columns.index("best right")].text == "–" and csv_text([run])
+
+
+def test_sentences_on_a_run_of_numbers_name_its_error():
+    run = learnt(outputs="numbers")
+    assert how_far(run)[1].endswith(f"Best: MAE {run.best['val_mae']:.3g} in epoch {run.best['epoch'] + 1}.")
+    assert f"Best: MAE {run.best['val_mae']:.3g} after epoch" in run_caption(run)
+    photo, label = run.data.val[0]
+    look = explorer.look(run.model, photo)
+    said = caption(look.logits, label, run.outputs, "it")
+    assert said.text == f"{look.predictions[0].text}, is {label[0]:.4g}" and said.right is None
+    assert "number level" in card_html(run.data) and label_caption(run.data.val,
+                                                                   0).text == f"level {label[0]:.4g}"
+
+
+def test_a_yes_or_no_under_a_photo_has_the_share_that_predict_gives():
+    rows = [(photo, int(level > 127)) for photo, level in bright(20)]
+    run = finetune(tiny(), rows, outputs="yes/no", epochs=1, train="all", threads=1, device="cpu").wait(60)
+    photo, label = run.data.val[0]
+    look = explorer.look(run.model, photo)
+    best = look.predictions[0]
+    said = caption(look.logits, label, run.outputs)
+    assert said.text.startswith(f"{best.label} {100 * best.probability:.0f}")
+    assert said.right == (best.index == label)
