@@ -28,6 +28,8 @@ def folder(tmp_path) -> Path:
         shutil.copy(photos / name, tmp_path / "my_photos")
     for name in ("daisy", "tulips"):
         shutil.copytree(assets_dir() / "data" / "flowers5_nano" / "val" / name, tmp_path / "my_flowers" / name)
+    rows = [f"{photo.relative_to(tmp_path).as_posix()},{age}" for age, photo in enumerate(sorted(tmp_path.glob("my_flowers/*/*")))]
+    (tmp_path / "ages.csv").write_text("\n".join(["file,age", *rows]))
     return tmp_path
 
 
