@@ -17,14 +17,20 @@ LOOKED_AT = 16  # rows that are opened to see whether they have numbers
 
 
 def tells_numbers(dataset: Any) -> bool:
-    """Whether its labels can be no classes: a fraction among them, or a row of other numbers than 0 and 1."""
+    """Whether most of its labels can be no classes: fractions, or rows of other numbers than 0 and 1.
+
+    A single one among class indices is a mistake, which whoever reads it as classes names by its row.
+    """
+    inner = getattr(dataset, "dataset", dataset)  # of a Subset
+    if getattr(inner, "classes", None) or getattr(inner, "column_names", None):
+        return False  # it names its classes, or says itself what its columns are
     given = _given(dataset)
     try:
         few = range(min(len(dataset), LOOKED_AT))
         rows = given if given is not None else [_number_part(dataset, i) for i in few]
-    except (DataError, TypeError, NotImplementedError):  # whoever reads it as classes says what it is
+    except (DataError, TypeError, NotImplementedError):  # it is no dataset of numbers, whatever else it is
         return False
-    return any(_no_class(_plain(row)) for row in rows)
+    return bool(rows) and 2 * sum(_no_class(_plain(row)) for row in rows) >= len(rows)
 
 
 def numbers_of_rows(dataset: Any) -> tuple[tuple[tuple[float, ...], ...], tuple[str, ...]]:
@@ -69,6 +75,10 @@ def _given(dataset: Any) -> Sequence[Any] | None:
     """The numbers of all rows, where a dataset has them beside its pictures and changes none."""
     if getattr(dataset, "target_transform", None) is not None:
         return None
+    inner, chosen = getattr(dataset, "dataset", None), _plain(getattr(dataset, "indices", None))
+    if inner is not None and isinstance(chosen, (list, tuple, range)):  # a Subset, or what random_split gives
+        rows = _given(inner)
+        return None if rows is None else [rows[i] for i in chosen]
     for name in ("targets", "labels"):
         rows = _plain(getattr(dataset, name, None))
         if isinstance(rows, (list, tuple)) and len(rows) == len(dataset):

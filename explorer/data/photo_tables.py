@@ -27,6 +27,7 @@ from .folders import PICTURE_SUFFIXES, DataError, natural
 FILE_NAMES = ("file", "filename", "file name", "filepath", "file path", "path", "image", "image path", "image file",
               "image name", "img", "img path", "photo", "picture", "foto", "bild", "datei")
 LABEL_NAMES = ("label", "labels", "class", "class name", "category", "klasse", "species")
+OUTPUTS = ("one", "yes/no", "several", "numbers")
 SPLIT_NAMES = ("split", "set", "subset", "partition")
 ROLES = {"train": ("train", "training", "trn", "learn"), "val": ("val", "valid", "validation", "dev", "eval"),
          "test": ("test", "testing", "tst", "holdout")}
@@ -95,6 +96,8 @@ def read_table(table: Any, *, target: str | Sequence[str] | None = None, file: s
     the line, for a word among numbers, an infinite number, a row that has other columns, a photo that two
     rows tell different things of; and for what is no table.
     """
+    if outputs not in (None, *OUTPUTS):
+        raise DataError(f"outputs is {outputs!r}: expected one of {', '.join(map(repr, OUTPUTS))}.")
     return _reader_of(table, root).read(target, file, split, outputs)
 
 

@@ -283,7 +283,8 @@ def _label(value: Any, called: str) -> tuple[int | str | tuple[int, ...], int]:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if isinstance(label, float):
-        raise DataError(f"{called} has the label {label!r}: expected a class index, a whole number from 0.")
+        raise DataError(f"{called} has the label {label!r}: expected a class index, a whole number from 0. "
+                        "If the labels are numbers to be estimated, say so: outputs='numbers'.")
     if not isinstance(label, int):
         raise DataError(f"{called} has {_kind(label)} as its label: expected a class index, a class name, or "
                         "a row of 0 and 1, one a class.")

@@ -180,6 +180,7 @@ def test_what_can_be_read_in_two_ways_or_not_at_all_is_refused_by_its_line(folde
     ({"target": "file"}, "is the column of the files"), ({"target": 3}, "target is 3"),
     ({"target": []}, "target is"),
     ({"file": "picture"}, "no column 'picture' for file"), ({"split": "part"}, "no column 'part' for split"),
+    ({"outputs": "maybe"}, "outputs is 'maybe': expected one of 'one', 'yes/no', 'several', 'numbers'"),
 ])
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(folder, options, sentence):
     with pytest.raises(DataError, match=sentence):
