@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explorer.arguments import checked, whole
+from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.inspection import draw
@@ -412,7 +412,7 @@ class TopPhotos(Sequence):
                 f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{shown}</div>{broken}</div>")
 
 
-@checked(channel=whole(0))
+@checked
 def top_photos(
     model: VisionModel | str,
     photos: Any,

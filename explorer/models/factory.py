@@ -162,8 +162,7 @@ def check_name(name: str) -> tuple[str, str]:
 # --- models -----------------------------------------------------------------------------------------------
 
 
-@checked(num_classes=whole(0, 10**6), in_chans=whole(1, 8192), output_stride=whole(1, 64), drop_rate=number(0, 1),
-         drop_path_rate=number(0, 1), global_pool=word)
+@checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(), checkpoint_path=None, device=None)
 def create_model(
     name: str,
     pretrained: bool = False,

@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer._threads import thread_count
-from explorer.arguments import checked, photo_size, word
+from explorer.arguments import checked, word
 from explorer.data.datasets import PhotoSet, Splits, open_data, ordered_as, without_broken
 from explorer.data.transforms import resolve_data_config
 from explorer.files import given_path
@@ -62,7 +62,7 @@ MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs tak
 ONCE_BYTES = 256 * 1024**2  # photos that wait, open, for the one who needs them next, at most
 
 
-@checked(input_size=photo_size, name=word)
+@checked(name=word, batch_size=None, seed=None, device=None, input_size=None, on_event=None)
 def finetune(
     model: VisionModel | str,
     data: Any,

@@ -105,7 +105,7 @@ class Recipe:
         for name in ("layer_decay", "ema", "label_smoothing", "warmup"):
             self._number(name, "give a share, 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("mixup", "cutmix", "weight_decay"):
-            self._number(name, f"give 0 (off) to 1000, such as {0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
+            self._number(name, f"give 0 (off) or more, 1000 at most, such as {0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
         if not isinstance(self.cache, bool):
             raise ValueError(f"cache is {self.cache!r}: give True or False.")
         if self.class_weights is not None:
