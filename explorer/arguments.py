@@ -43,10 +43,10 @@ def whole(least: int = 1, most: int = MOST) -> Rule:
     """A whole number, `least` to `most`."""
     def rule(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, Integral):
-            raise _kind(value)(f"{name} is {shown(value)}: expected a whole number, from {least}.")
+            raise _kind(value)(f"{name} is {shown(value)}: expected a whole number from {least}.")
         if not least <= value <= most:
-            limits = f"from {least}" if value < least else f"{most:,} at most"
-            raise ValueError(f"{name} is {shown(value)}: expected a whole number, {limits}.")
+            limits = f"from {least}" if value < least else f"of {most:,} at most"
+            raise ValueError(f"{name} is {shown(value)}: expected a whole number {limits}.")
     return rule
 
 

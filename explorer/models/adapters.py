@@ -1088,7 +1088,7 @@ def _with_classes(model: VisionModel, num_classes: int | None) -> VisionModel:
         model.load_report.skipped.append(
             f"{found}; the new one of {num_classes} is untrained" if num_classes else f"{found}: not asked for")
     model.reset_classifier(num_classes)
-    model.config = model.config.without_head()
+    model.config = model.config.without_head().with_(labels=None)  # told apart by the count of the weights
     model.claim_head()
     return model
 

@@ -130,18 +130,18 @@ def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part
 
 def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):  # noqa: F811
     """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of difference."""
-    from explorer.training import loop
+    from explorer.training.objective import Objective
 
     unbroken = learnt(colours, accumulate=4, augment="none").wait()
-    true_loss, calls = loop.right_answers, []
+    true_figure, calls = Objective.figure, []
 
     def fails_once(*args):
         calls.append(1)
         if len(calls) == 3:  # behind the backward pass of the third batch
             raise ConnectionError("cable pulled")
-        return true_loss(*args)
+        return true_figure(*args)
 
-    monkeypatch.setattr(loop, "right_answers", fails_once)
+    monkeypatch.setattr(Objective, "figure", fails_once)
     failed = learnt(colours, accumulate=4, augment="none")
     with pytest.raises(ConnectionError):
         failed.wait()

@@ -203,7 +203,8 @@ class GoogLeNet(VisionModel):
         else:
             unused = () if self.num_classes else ("aux1.fc2.", "aux2.fc2.")
         kept = {key: value for key, value in state.items() if not key.startswith(unused)}
-        if len(kept) < len(state):
+        headless = "aux1.fc1.weight" in state and "aux1.fc2.weight" not in state  # taken away with the classifier
+        if len(kept) < len(state) or headless:
             report.skipped.append("the side classifiers aux1 and aux2: used only while GoogLeNet learns"
                                   if self.aux1 is None else "the last layers of the side classifiers: untrained now")
         return kept
