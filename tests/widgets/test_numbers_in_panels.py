@@ -15,8 +15,8 @@ from explorer.widgets.parts.data_card import card_html, label_caption
 from tests.number_photos import bright, splits, tiny
 
 
-def learnt(**settings):
-    return finetune(tiny(), splits(), epochs=2, train="all", threads=1, batch_size=8, device="cpu",
+def learnt(*more, **settings):
+    return finetune(tiny(), splits(*more), epochs=2, train="all", threads=1, batch_size=8, device="cpu",
                     name="levels", **settings).wait(60)
 
 
@@ -56,8 +56,7 @@ def test_the_runs_and_evaluate_tabs_take_a_run_of_numbers(dash):
         assert panel.wait()
     dash.evaluate.go.click()
     assert dash.evaluate.wait()
-    assert "This model gives numbers: &#x27;levels&#x27;" in dash.evaluate.message.value
-    assert "MAE" in dash.evaluate.message.value
+    assert dash.evaluate.message.value == "" and "mean absolute error" in dash.evaluate.head.value
     assert dash.runs.figure() is not None
     columns, rows = table_of([run])
     assert rows[0][columns.index("best right")].text == "–" and csv_text([run])
@@ -84,3 +83,66 @@ def test_a_yes_or_no_under_a_photo_has_the_share_that_predict_gives():
     said = caption(look.logits, label, run.outputs)
     assert said.text.startswith(f"{best.label} {100 * best.probability:.0f}")
     assert said.right == (best.index == label)
+
+
+def judged(dash, run):
+    dash.session.run = run
+    dash.tabs.selected_index = dash.tabs.children.index(dash.evaluate)
+    assert dash.evaluate.wait()
+    dash.evaluate.go.click()
+    assert dash.evaluate.wait()
+    return dash.evaluate
+
+
+def test_the_evaluate_tab_shows_figures_chart_and_worst_photos_of_numbers(dash):
+    run = learnt()
+    panel = judged(dash, run)
+    result = explorer.evaluate(run)
+    assert panel.message.value == "" and f"<dd>{result.mae:.4g}</dd>" in panel.head.value
+    assert "RMSE" in panel.head.value and "R²" in panel.head.value
+    assert "<svg" in panel.curves.value and "<script" not in panel.curves.value
+    assert panel.matrix_pair.layout.display == panel.reliability_block.layout.display == "none"
+    first, worst = panel.worst.answers[0], result.worst[0]
+    assert (first.true, first.right) == (f"{worst.true[0]:.4g}", None) and first.sure.startswith("off by ")
+    panel._pick_photo("worst", 0)
+    assert f"level {worst.predicted[0]:.4g}, true {worst.true[0]:.4g}" in panel.one.value
+    before = panel.worst._pictures["data"]
+    panel.view.value = "predicted"
+    assert panel.wait() and panel.worst._pictures["data"] != before
+    assert "what raised level" in panel.view_note.value and panel.message.value == ""
+    assert panel.figure() is not None and "MAE" in panel.caption()
+    names = {"dash": dash}
+    exec(panel.code(), names)
+    assert names["result"].mae == pytest.approx(result.mae) and len(names["heat_maps"]) == 12
+
+
+def test_the_evaluate_tab_goes_from_numbers_to_classes_and_back(dash):
+    classes = finetune(tiny(3), "flowers5_nano", epochs=1, train="all", threads=1, device="cpu",
+                       input_size=(3, 32, 32)).wait(60)
+    panel = judged(dash, learnt())
+    panel = judged(dash, classes)
+    assert panel.message.value == "" and panel.matrix_pair.layout.display == ""
+    assert panel.table_block.children[0].value == "<h3>Class by class</h3>" and "of the true class" in dict(panel.view.options)
+    panel = judged(dash, learnt("weight"))
+    assert panel.message.value == "" and panel.of_class.options == ("level", "weight")
+    panel.table._on_message("pick", {"index": 1}, [])
+    assert panel.of_class.value == "weight" and panel.wait() and "true weight" in panel.curves.value
+
+
+def test_the_evaluate_tab_says_in_a_sentence_that_classes_do_not_fit_numbers(dash):
+    panel = judged(dash, learnt())
+    kept = panel.head.value
+    panel.data.value = "flowers5_nano"
+    panel.go.click()
+    assert panel.wait() and 'role="alert"' in panel.message.value
+    assert "The model gives numbers (level)" in panel.message.value and panel.head.value == kept
+
+
+def test_names_of_numbers_and_photos_are_escaped_on_the_evaluate_tab(dash):
+    panel = judged(dash, learnt("<img src=x onerror=alert(1)>"))
+    panel.of_class.value = "<img src=x onerror=alert(1)>"
+    panel.view.value = "predicted"
+    panel._pick_photo("worst", 0)
+    assert panel.wait()
+    for line in (panel.head, panel.notes, panel.one, panel.curves, panel.view_note, panel.message):
+        assert "<img" not in line.value
