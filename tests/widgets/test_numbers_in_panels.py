@@ -12,7 +12,7 @@ from explorer.widgets.panels.run_epochs import caption
 from explorer.widgets.panels.run_view import how_far
 from explorer.widgets.panels.runs import csv_text, table_of
 from explorer.widgets.parts.data_card import card_html, label_caption
-from tests.number_photos import bright, splits, tiny
+from tests.number_photos import bright, splits, table, tiny
 
 
 def learnt(*more, **settings):
@@ -36,7 +36,7 @@ def test_the_train_tab_shows_a_run_of_numbers_by_its_mean_absolute_error(dash, t
         dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
         assert dash.finetune.wait()
         view = dash.finetune.view
-        assert (view.right.title, view.right.unit) == ("Mean absolute error", "number")
+        assert (view.right.title, view.right.unit) == ("Mean absolute error, level", "number")
         assert view.epochs.wait()
         assert "Best: MAE" in view.progress.value and view.message.value == ""
         assert "MAE" in view.epochs.where.value
@@ -59,7 +59,8 @@ def test_the_runs_and_evaluate_tabs_take_a_run_of_numbers(dash):
     assert dash.evaluate.message.value == "" and "mean absolute error" in dash.evaluate.head.value
     assert dash.runs.figure() is not None
     columns, rows = table_of([run])
-    assert rows[0][columns.index("best right")].text == "–" and csv_text([run])
+    assert rows[0][columns.index("best MAE")].text == f"{run.best['val_mae']:.3g}" and "best right" not in columns
+    assert str(run.best["val_mae"]) in csv_text([run])
 
 
 def test_sentences_on_a_run_of_numbers_name_its_error():
@@ -69,7 +70,8 @@ def test_sentences_on_a_run_of_numbers_name_its_error():
     photo, label = run.data.val[0]
     look = explorer.look(run.model, photo)
     said = caption(look.logits, label, run.outputs, "it")
-    assert said.text == f"{look.predictions[0].text}, is {label[0]:.4g}" and said.right is None
+    assert said.text == f"level {look.predictions[0].text}, true {label[0]:.4g}" and said.right is None
+    assert "<img" not in card_html(splits("<img src=x>"))
     assert "number level" in card_html(run.data) and label_caption(run.data.val,
                                                                    0).text == f"level {label[0]:.4g}"
 
@@ -146,3 +148,67 @@ def test_names_of_numbers_and_photos_are_escaped_on_the_evaluate_tab(dash):
     assert panel.wait()
     for line in (panel.head, panel.notes, panel.one, panel.curves, panel.view_note, panel.message):
         assert "<img" not in line.value
+
+
+def test_the_runs_tab_marks_the_lowest_error_and_shows_runs_of_both_kinds(dash):
+    runs = [learnt(seed=0), learnt(seed=1, lr=1e-5)]
+    columns, rows = table_of(runs)
+    place = columns.index("best MAE")
+    errors = [run.best["val_mae"] for run in runs]
+    assert [row[place].best for row in rows] == [error == min(errors) for error in errors]
+    classes = finetune(tiny(3), "flowers5_nano", epochs=1, train="all", threads=1, device="cpu",
+                       input_size=(3, 32, 32)).wait(60)
+    columns, rows = table_of([*runs, classes])
+    assert rows[2][columns.index("best MAE")].text == rows[0][columns.index("best right")].text == "–"
+    for run in (*runs, classes):
+        dash.session.run = run
+    dash.tabs.selected_index = dash.tabs.children.index(dash.runs)
+    assert dash.runs.wait()
+    panel = dash.runs
+    ours = [panel.shown.index(run) for run in (*runs, classes)]
+    panel.table.ticked = sorted(ours)
+    names = {"dash": dash}
+    exec(panel.code(), names)
+    for figure in (panel.figure(), names["figure"]):
+        assert [axes.get_ylabel() for axes in figure.axes] == ["right answers, judged", "mean absolute error, judged",
+                                                               "loss, judged"]
+        assert [sum(len(line.get_xdata()) > 0 for line in axes.lines) for axes in figure.axes] == [1, 2, 3]
+    assert panel.right.layout.display == panel.off.layout.display == ""
+
+
+def test_a_table_of_numbers_is_shown_and_learnt_on_the_train_tab(dash, tmp_path):
+    path = table(tmp_path / "a <b>table", [*bright(20), (bright(1)[0][0], float("nan"))])
+    dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+    panel = dash.finetune
+    assert panel.wait()
+    panel.data.value, panel.folder.value = "a folder", str(path)
+    assert panel.wait()
+    assert "number level" in panel.card.value and "to judge by" in panel.card.value
+    assert "<td>" in panel.card.value and "to learn from" in panel.card.value and "4 of 20 photos" in panel.card.value
+    assert len(panel.samples.captions) == 12 and panel.samples.captions[0].text.startswith("level ")
+    assert panel.loss.layout.display == "" and panel.problem.value == ""
+    panel.epochs.value, panel.loss.value, panel.train.value = 1, "l1", "all"
+    assert panel.wait()
+    code = panel.code()
+    assert 'loss="l1"' in code and str(path) in code
+    panel.start.click()
+    assert panel.wait() and dash.session.run.wait(60)
+    assert panel.view.right.title == "Mean absolute error, level" and "Best: MAE" in panel.view.progress.value
+    names = {"dash": dash}
+    exec(code, names)
+    assert names["run"].history[-1]["val_mae"] == pytest.approx(dash.session.run.history[-1]["val_mae"], rel=1e-3)
+    panel.data.value = "flowers5_nano"
+    assert panel.wait() and panel.loss.layout.display == "none" and "loss" not in panel.settings()
+
+
+@pytest.mark.parametrize("text", ["", "file,level\n", "file,level\ngone.png,1\n", "one\ntwo\n"])
+def test_a_table_that_can_not_be_read_is_a_sentence_on_the_train_tab(dash, tmp_path, text):
+    path = tmp_path / "broken.csv"
+    path.write_text(text, encoding="utf-8")
+    dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+    panel = dash.finetune
+    assert panel.wait()
+    panel.data.value, panel.folder.value = "a folder", str(path)
+    panel.start.click()
+    assert panel.wait() and "vx-note" in panel.card.value and 'role="alert"' in panel.problem.value
+    assert "Traceback" not in panel.problem.value + panel.card.value and not panel.start.disabled
