@@ -76,12 +76,17 @@ def _figures(result: NumberEvaluation, name: str) -> list[str]:
             number_text(one.guess)]
 
 
+def furthest(result: NumberEvaluation, row: EstimatedPhoto) -> int:
+    """The index of the number that is furthest off for a photo, in standard deviations where they are known."""
+    spread = [result.scale[i] if result.scale else 1.0 for i in range(len(result.numbers))]
+    return max(range(len(row.true)), key=lambda i: abs(row.true[i] - row.predicted[i]) / (spread[i] or 1.0))
+
+
 def _values(result: NumberEvaluation, row: EstimatedPhoto) -> tuple[str, str]:
     """(what is true, what was said): the number, or of several the one that is furthest off, by name."""
     if len(result.numbers) == 1:
         return number_text(row.true[0]), number_text(row.predicted[0])
-    spread = [result.scale[i] if result.scale else 1.0 for i in range(len(result.numbers))]
-    i = max(range(len(row.true)), key=lambda i: abs(row.true[i] - row.predicted[i]) / (spread[i] or 1.0))
+    i = furthest(result, row)
     return f"{result.numbers[i]} {number_text(row.true[i])}", number_text(row.predicted[i])
 
 

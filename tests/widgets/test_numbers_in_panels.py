@@ -12,11 +12,11 @@ from explorer.widgets.panels.run_epochs import caption
 from explorer.widgets.panels.run_view import how_far
 from explorer.widgets.panels.runs import csv_text, table_of
 from explorer.widgets.parts.data_card import card_html, label_caption
-from tests.number_photos import bright, splits, tiny
+from tests.number_photos import bright, splits, table, tiny
 
 
-def learnt(**settings):
-    return finetune(tiny(), splits(), epochs=2, train="all", threads=1, batch_size=8, device="cpu",
+def learnt(*more, **settings):
+    return finetune(tiny(), splits(*more), epochs=2, train="all", threads=1, batch_size=8, device="cpu",
                     name="levels", **settings).wait(60)
 
 
@@ -36,7 +36,7 @@ def test_the_train_tab_shows_a_run_of_numbers_by_its_mean_absolute_error(dash, t
         dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
         assert dash.finetune.wait()
         view = dash.finetune.view
-        assert (view.right.title, view.right.unit) == ("Mean absolute error", "number")
+        assert (view.right.title, view.right.unit) == ("Mean absolute error, level", "number")
         assert view.epochs.wait()
         assert "Best: MAE" in view.progress.value and view.message.value == ""
         assert "MAE" in view.epochs.where.value
@@ -56,11 +56,11 @@ def test_the_runs_and_evaluate_tabs_take_a_run_of_numbers(dash):
         assert panel.wait()
     dash.evaluate.go.click()
     assert dash.evaluate.wait()
-    assert "This model gives numbers: &#x27;levels&#x27;" in dash.evaluate.message.value
-    assert "MAE" in dash.evaluate.message.value
+    assert dash.evaluate.message.value == "" and "mean absolute error" in dash.evaluate.head.value
     assert dash.runs.figure() is not None
     columns, rows = table_of([run])
-    assert rows[0][columns.index("best right")].text == "–" and csv_text([run])
+    assert rows[0][columns.index("best MAE")].text == f"{run.best['val_mae']:.3g}" and "best right" not in columns
+    assert str(run.best["val_mae"]) in csv_text([run])
 
 
 def test_sentences_on_a_run_of_numbers_name_its_error():
@@ -70,7 +70,8 @@ def test_sentences_on_a_run_of_numbers_name_its_error():
     photo, label = run.data.val[0]
     look = explorer.look(run.model, photo)
     said = caption(look.logits, label, run.outputs, "it")
-    assert said.text == f"{look.predictions[0].text}, is {label[0]:.4g}" and said.right is None
+    assert said.text == f"level {look.predictions[0].text}, true {label[0]:.4g}" and said.right is None
+    assert "<img" not in card_html(splits("<img src=x>"))
     assert "number level" in card_html(run.data) and label_caption(run.data.val,
                                                                    0).text == f"level {label[0]:.4g}"
 
@@ -84,3 +85,130 @@ def test_a_yes_or_no_under_a_photo_has_the_share_that_predict_gives():
     said = caption(look.logits, label, run.outputs)
     assert said.text.startswith(f"{best.label} {100 * best.probability:.0f}")
     assert said.right == (best.index == label)
+
+
+def judged(dash, run):
+    dash.session.run = run
+    dash.tabs.selected_index = dash.tabs.children.index(dash.evaluate)
+    assert dash.evaluate.wait()
+    dash.evaluate.go.click()
+    assert dash.evaluate.wait()
+    return dash.evaluate
+
+
+def test_the_evaluate_tab_shows_figures_chart_and_worst_photos_of_numbers(dash):
+    run = learnt()
+    panel = judged(dash, run)
+    result = explorer.evaluate(run)
+    assert panel.message.value == "" and f"<dd>{result.mae:.4g}</dd>" in panel.head.value
+    assert "RMSE" in panel.head.value and "R²" in panel.head.value
+    assert "<svg" in panel.curves.value and "<script" not in panel.curves.value
+    assert panel.matrix_pair.layout.display == panel.reliability_block.layout.display == "none"
+    first, worst = panel.worst.answers[0], result.worst[0]
+    assert (first.true, first.right) == (f"{worst.true[0]:.4g}", None) and first.sure.startswith("off by ")
+    panel._pick_photo("worst", 0)
+    assert f"level {worst.predicted[0]:.4g}, true {worst.true[0]:.4g}" in panel.one.value
+    before = panel.worst._pictures["data"]
+    panel.view.value = "predicted"
+    assert panel.wait() and panel.worst._pictures["data"] != before
+    assert "what raised level" in panel.view_note.value and panel.message.value == ""
+    assert panel.figure() is not None and "MAE" in panel.caption()
+    names = {"dash": dash}
+    exec(panel.code(), names)
+    assert names["result"].mae == pytest.approx(result.mae) and len(names["heat_maps"]) == 12
+
+
+def test_the_evaluate_tab_goes_from_numbers_to_classes_and_back(dash):
+    classes = finetune(tiny(3), "flowers5_nano", epochs=1, train="all", threads=1, device="cpu",
+                       input_size=(3, 32, 32)).wait(60)
+    panel = judged(dash, learnt())
+    panel = judged(dash, classes)
+    assert panel.message.value == "" and panel.matrix_pair.layout.display == ""
+    assert panel.table_block.children[0].value == "<h3>Class by class</h3>" and "of the true class" in dict(panel.view.options)
+    panel = judged(dash, learnt("weight"))
+    assert panel.message.value == "" and panel.of_class.options == ("level", "weight")
+    panel.table._on_message("pick", {"index": 1}, [])
+    assert panel.of_class.value == "weight" and panel.wait() and "true weight" in panel.curves.value
+
+
+def test_the_evaluate_tab_says_in_a_sentence_that_classes_do_not_fit_numbers(dash):
+    panel = judged(dash, learnt())
+    kept = panel.head.value
+    panel.data.value = "flowers5_nano"
+    panel.go.click()
+    assert panel.wait() and 'role="alert"' in panel.message.value
+    assert "The model gives numbers (level)" in panel.message.value and panel.head.value == kept
+
+
+def test_names_of_numbers_and_photos_are_escaped_on_the_evaluate_tab(dash):
+    panel = judged(dash, learnt("<img src=x onerror=alert(1)>"))
+    panel.of_class.value = "<img src=x onerror=alert(1)>"
+    panel.view.value = "predicted"
+    panel._pick_photo("worst", 0)
+    assert panel.wait()
+    for line in (panel.head, panel.notes, panel.one, panel.curves, panel.view_note, panel.message):
+        assert "<img" not in line.value
+
+
+def test_the_runs_tab_marks_the_lowest_error_and_shows_runs_of_both_kinds(dash):
+    runs = [learnt(seed=0), learnt(seed=1, lr=1e-5)]
+    columns, rows = table_of(runs)
+    place = columns.index("best MAE")
+    errors = [run.best["val_mae"] for run in runs]
+    assert [row[place].best for row in rows] == [error == min(errors) for error in errors]
+    classes = finetune(tiny(3), "flowers5_nano", epochs=1, train="all", threads=1, device="cpu",
+                       input_size=(3, 32, 32)).wait(60)
+    columns, rows = table_of([*runs, classes])
+    assert rows[2][columns.index("best MAE")].text == rows[0][columns.index("best right")].text == "–"
+    for run in (*runs, classes):
+        dash.session.run = run
+    dash.tabs.selected_index = dash.tabs.children.index(dash.runs)
+    assert dash.runs.wait()
+    panel = dash.runs
+    ours = [panel.shown.index(run) for run in (*runs, classes)]
+    panel.table.ticked = sorted(ours)
+    names = {"dash": dash}
+    exec(panel.code(), names)
+    for figure in (panel.figure(), names["figure"]):
+        assert [axes.get_ylabel() for axes in figure.axes] == ["right answers, judged", "mean absolute error, judged",
+                                                               "loss, judged"]
+        assert [sum(len(line.get_xdata()) > 0 for line in axes.lines) for axes in figure.axes] == [1, 2, 3]
+    assert panel.right.layout.display == panel.off.layout.display == ""
+
+
+def test_a_table_of_numbers_is_shown_and_learnt_on_the_train_tab(dash, tmp_path):
+    path = table(tmp_path / "a <b>table", [*bright(20), (bright(1)[0][0], float("nan"))])
+    dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+    panel = dash.finetune
+    assert panel.wait()
+    panel.data.value, panel.folder.value = "a folder", str(path)
+    assert panel.wait()
+    assert "number level" in panel.card.value and "to judge by" in panel.card.value
+    assert "<td>" in panel.card.value and "to learn from" in panel.card.value and "4 of 20 photos" in panel.card.value
+    assert len(panel.samples.captions) == 12 and panel.samples.captions[0].text.startswith("level ")
+    assert panel.loss.layout.display == "" and panel.problem.value == ""
+    panel.epochs.value, panel.loss.value, panel.train.value = 1, "l1", "all"
+    assert panel.wait()
+    code = panel.code()
+    assert 'loss="l1"' in code and str(path) in code
+    panel.start.click()
+    assert panel.wait() and dash.session.run.wait(60)
+    assert panel.view.right.title == "Mean absolute error, level" and "Best: MAE" in panel.view.progress.value
+    names = {"dash": dash}
+    exec(code, names)
+    assert names["run"].history[-1]["val_mae"] == pytest.approx(dash.session.run.history[-1]["val_mae"], rel=1e-3)
+    panel.data.value = "flowers5_nano"
+    assert panel.wait() and panel.loss.layout.display == "none" and "loss" not in panel.settings()
+
+
+@pytest.mark.parametrize("text", ["", "file,level\n", "file,level\ngone.png,1\n", "one\ntwo\n"])
+def test_a_table_that_can_not_be_read_is_a_sentence_on_the_train_tab(dash, tmp_path, text):
+    path = tmp_path / "broken.csv"
+    path.write_text(text, encoding="utf-8")
+    dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
+    panel = dash.finetune
+    assert panel.wait()
+    panel.data.value, panel.folder.value = "a folder", str(path)
+    panel.start.click()
+    assert panel.wait() and "vx-note" in panel.card.value and 'role="alert"' in panel.problem.value
+    assert "Traceback" not in panel.problem.value + panel.card.value and not panel.start.disabled

@@ -33,6 +33,10 @@ from explorer.widgets.parts.evaluation_card import (
     csv_text,
     headline_html,
     notes_html,
+    number_answer_of,
+    number_headline_html,
+    number_photo_html,
+    number_rows,
     photo_html,
     surest_mistakes,
     themed_svg,
@@ -44,6 +48,7 @@ from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:
     from explorer.training.evaluation import Evaluation, JudgedPhoto
+    from explorer.training.number_evaluation import EstimatedPhoto, NumberEvaluation
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,7 @@ SEVERAL = ("A photo may have several classes here, so there is no one answer tha
            "matrix. Press a class in the table to see its photos.")
 NO_CURVE = "A curve needs photos of a class, and photos of others: there are none here."
 VIEWS = {"photo": "photo", "heat map of its answer": "predicted", "of the true class": "true"}
+NUMBER_VIEWS = {"photo": "photo", "heat map of its answer": "predicted"}
 
 FIRST_STEPS = ("Judging needs photos whose classes the model knows. Nothing was taught here yet: start a run under Train and judge it "
                "here, or give a folder whose folders are named after the model's own classes.")
@@ -70,6 +76,8 @@ answers with a name, how many are right. F1 is their harmonic mean. The reliabil
 href="https://arxiv.org/abs/1706.04599" target="_blank" rel="noopener">Guo et al., On Calibration of Modern
 Neural Networks, 2017</a>). ROC and precision-recall curves show one class against all others at every
 threshold.</p>
+<p>A model that gives <b>numbers</b> is judged in their own unit: MAE is how far off it is on average, RMSE counts large
+errors more, R² is the share of the spread that it explains. Compare the MAE with that of guessing the mean.</p>
 <p><b>What it does not prove.</b></p>
 <ul>
 <li><b>Few photos say little.</b> 9 of 10 right fits a model that is right in 60 of 100 cases as well as one
@@ -95,10 +103,15 @@ figure.</li>
 class Judgement:
     """What is on the page: the answers, the network that gave them, and the lines that give them again."""
 
-    result: Evaluation
+    result: Evaluation | NumberEvaluation
     model: Any
     lines: tuple[str, ...]
     stopped: bool = False
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the model gives numbers, not classes."""
+        return hasattr(self.result, "numbers")
 
 
 class EvaluatePanel(Panel):
@@ -140,7 +153,7 @@ class EvaluatePanel(Panel):
         data = {"its own: those the run did not learn from": OWN, **DATA}
         self.data = W.Dropdown(description="by photos", options=[*data.items()], value="flowers5", layout=wide,
                                style=style)
-        self.folder = W.Text(description="Folder", placeholder="the path of a folder with one folder a class",
+        self.folder = W.Text(description="Folder", placeholder="a folder with one folder a class, or a table (CSV)",
                              layout=W.Layout(width="auto", display="none"), style=style, continuous_update=False)
         self.part = W.Dropdown(description="of these", options=[*PARTS.items()], layout=wide, style=style)
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
@@ -186,17 +199,19 @@ class EvaluatePanel(Panel):
 
         self.matrix_block = block("Which class is taken for which", self.matrix_note, self.matrix)
         self.surest_block = block("The surest mistakes", self.surest)
+        self.reliability_block = block("Is it as sure as it is right?", self.reliability)
         choice = W.HBox([self.of_class, self.kind], layout=W.Layout(flex_flow="row wrap"))
         choice.add_class("vx-controls")
+        self.table_block = block("Class by class", self.table)
+        self.curve_block = block("One class against all others", choice, self.curves)
         cell_block = block("Photos of the chosen cell", self.cell, self.more)
         worst_block = block("Worst photos", self.view, self.view_note, self.worst)
         # where photos can be picked
         self._places = {"cell": cell_block, "worst": worst_block, "surest": self.surest_block}
         self.matrix_pair = W.Box([self.matrix_block, cell_block])
         pairs = [self.matrix_pair,
-                 W.Box([block("Class by class", self.table),
-                        block("One class against all others", choice, self.curves)]),
-                 W.Box([worst_block, block("Is it as sure as it is right?", self.reliability)])]
+                 W.Box([self.table_block, self.curve_block]),
+                 W.Box([worst_block, self.reliability_block])]
         for pair in pairs:
             pair.add_class("vx-eval-pair")
         self.body = W.VBox([self.head, self.notes, pairs[0], pairs[1], pairs[2], self.surest_block],
@@ -287,11 +302,6 @@ class EvaluatePanel(Panel):
 
             result = evaluate(subject.whom, subject.data, **subject.options, on_progress=progress,
                               should_stop=lambda: self._stop.is_set() or ticket.stale)
-            if not hasattr(result, "per_class"):
-                figures = repr(result).partition("(")[2].rstrip(")")
-                raise ValueError(f"This model gives numbers: {figures}. The photos that it is furthest off "
-                                 f"for, and a chart of what it said against what is true, are in "
-                                 "explorer.evaluate(...), in a cell.")
             if not ticket.stale:
                 self._publish(Judgement(result, subject.model, subject.lines, stopped=self._stop.is_set()))
         except Exception as error:
@@ -314,6 +324,9 @@ class EvaluatePanel(Panel):
 
     def _publish(self, judged: Judgement) -> None:
         """Everything that is worked out is worked out first; then it is shown at once."""
+        if judged.numbers:
+            self._publish_numbers(judged)
+            return
         result = judged.result
         head, notes = headline_html(result), notes_html(result)
         columns, rows, classes = class_rows(result)
@@ -322,6 +335,7 @@ class EvaluatePanel(Panel):
         with self.session.lock:
             if self._gone:
                 return
+            self._show_blocks(numbers=False)
             self.shown, self._cell, self._rows, self._table_classes = judged, None, {}, classes
             self.head.value, self.notes.value = head, notes
             self.table.show(columns, rows, csv=csv_text(columns, rows))
@@ -362,6 +376,48 @@ class EvaluatePanel(Panel):
                                                              "Reliability diagram"))
         self._draw_curve()
         self.changed()
+
+    def _publish_numbers(self, judged: Judgement) -> None:
+        """As `_publish`: figures, a table, predicted against true, and the photos that it is furthest off for."""
+        from explorer.training.number_report import by_r2
+
+        result = judged.result
+        head, notes, (columns, rows) = number_headline_html(result), notes_html(result), number_rows(result)
+        weakest = by_r2(result)[0]
+        with self.session.lock:
+            if self._gone:
+                return
+            self._show_blocks(numbers=True)
+            self.shown, self._cell, self._rows = judged, None, {}
+            self._table_classes = list(range(len(result.numbers)))
+            self.head.value, self.notes.value = head, notes
+            self.table.show(columns, rows, csv=csv_text(columns, rows))
+            self._put_chosen("")
+            self.of_class.options = result.numbers
+            self.of_class.value = weakest
+            self.body.layout.display = ""
+            self._offer_both()
+        worst = result.worst[:WORST]
+        note = "The photo" if len(worst) == 1 else f"The {len(worst)} photos"
+        self._later("worst", partial(self._fill, "worst", worst, f"{note} that it is furthest off for, worst first."))
+        self._draw_curve()
+        self.changed()
+
+    def _show_blocks(self, *, numbers: bool) -> None:
+        """What there is of classes alone comes and goes; the headings say which of the two are judged."""
+        for block in (self.matrix_pair, self.surest_block, self.reliability_block, self.kind):
+            block.layout.display = "none" if numbers else ""
+        for block, title in ((self.table_block, "Number by number" if numbers else "Class by class"),
+                             (self.curve_block, "Predicted against true" if numbers else "One class against all others")):
+            block.children[0].value = f"<h3>{title}</h3>"
+        self.table.label = "Number by number" if numbers else "Class by class"
+        self.worst.label = "Furthest off" if numbers else "The highest losses"
+        self.of_class.description = "Number" if numbers else "Class"
+        views = tuple((NUMBER_VIEWS if numbers else VIEWS).items())
+        if self.view.options != views:
+            self.view.options = views
+        self.view.layout.display = ""
+        self.view.value = "photo"
 
     # --- one thing after the other, in the background ---
 
@@ -410,6 +466,16 @@ class EvaluatePanel(Panel):
         if name is None:
             self.curves.value = f'<p class="vx-soft">{NO_CURVE}</p>'
             return
+        if judged.numbers:
+            if name in judged.result.numbers:  # else the choice of an evaluation before
+                self._later("curve", lambda stale: self._chart(self.curves, lambda: judged.result.plot([name]),
+                                                               f"Predicted against true {name}"))
+                if self.view.value != "photo":  # a heat map is of the chosen number
+                    self._change_view()
+                self.changed()
+            return
+        if name not in judged.result.classes:
+            return
         plot = judged.result.plot_roc if kind == "roc" else judged.result.plot_pr
         self._later("curve", lambda stale: self._chart(self.curves, lambda: plot([name]),
                                                        f"{kind} curve of {name}"))
@@ -426,6 +492,9 @@ class EvaluatePanel(Panel):
     def _pick_class(self, index: int) -> None:
         """A class in the table: its photos, its row in the matrix, its curves."""
         with self.session.lock:
+            if self.shown.numbers:
+                self.of_class.value = self.shown.result.numbers[index]
+                return
             name = self.shown.result.classes[index]
             if name in self.of_class.options:
                 self.of_class.value = name
@@ -451,7 +520,8 @@ class EvaluatePanel(Panel):
         for row in rows:
             if stale() or judged is not self.shown:
                 return
-            photos.append((self._small(judged.result, row), answer_of(row)))
+            answer = number_answer_of(judged.result, row) if judged.numbers else answer_of(row)
+            photos.append((self._small(judged.result, row), answer))
         with self.session.lock:
             if judged is self.shown and not self._gone:
                 self._rows[name] = rows
@@ -490,8 +560,11 @@ class EvaluatePanel(Panel):
                 notes.add(_sentence(error))
                 log.info("no heat map of %s: %s", row.name, error, exc_info=error)
                 pictures.append(self._small(judged.result, row))
-        why = {"predicted": "Bright: what spoke for the class that it gave (Grad-CAM).",
-               "true": "Bright: what spoke for the true class (Grad-CAM)."}.get(view, "")
+        if judged.numbers:
+            why = f"Bright: what raised {escape(str(self.of_class.value))} (Grad-CAM)." * (view != "photo")
+        else:
+            why = {"predicted": "Bright: what spoke for the class that it gave (Grad-CAM).",
+                   "true": "Bright: what spoke for the true class (Grad-CAM)."}.get(view, "")
         with self.session.lock:
             if judged is self.shown and not self._gone:
                 self.worst.pictures(pictures)
@@ -507,7 +580,10 @@ class EvaluatePanel(Panel):
         from explorer.inspection.attribution import explain
 
         result = judged.result
-        target = int((result.labels if view == "true" else result.predicted)[row.index])
+        if judged.numbers:
+            target = result.numbers.index(self.of_class.value)
+        else:
+            target = int((result.labels if view == "true" else result.predicted)[row.index])
         shown = explain(judged.model, result.open_photo(row), method="gradcam", target=target)
         return thumbnail_jpeg(shown.overlay(), SIDE)
 
@@ -517,7 +593,8 @@ class EvaluatePanel(Panel):
             if self.shown is None or index >= len(rows):
                 return
             self._picked = rows[index]
-            self.one.value = photo_html(self.shown.result, self._picked)
+            words = number_photo_html if self.shown.numbers else photo_html
+            self.one.value = words(self.shown.result, self._picked)
             self._put_chosen(place)
             self.changed()
 
@@ -563,8 +640,10 @@ class EvaluatePanel(Panel):
         lines.append(f"result.plot({'' if classes is None else repr(classes)})")
         if self.view.value != "photo":
             whom = "run.model" if any("explorer.evaluate(run" in line for line in lines) else "model"
+            target = (result.numbers.index(self.of_class.value) if self.shown.numbers
+                      else f"result.index(row.{self.view.value})")
             lines += [f"heat_maps = [explorer.explain({whom}, result.open_photo(row),",
-                      f"                              target=result.index(row.{self.view.value}))",
+                      f"                              target={target})",
                       f"             for row in result.worst[:{WORST}]]"]
         return "\n".join(lines)
 
@@ -576,12 +655,14 @@ class EvaluatePanel(Panel):
     def caption(self) -> str:
         if self.shown is None:
             return super().caption()
-        from explorer.training.report import facts, headline, named
+        from explorer.training import number_report, report
+        from explorer.training.report import named
 
         result = self.shown.result
+        words = number_report if self.shown.numbers else report
         parts = {"val": "photos held out to judge by", "train": "photos it learnt from"}
         part = parts.get(result.split, "all photos")
-        return (f"{named(result)}, {part}: {headline(result)}. {' '.join(facts(result))} "
+        return (f"{named(result)}, {part}: {words.headline(result)}. {' '.join(words.facts(result))} "
                 f"explorer {__version__}.")
 
     def _title_now(self) -> str:

@@ -81,8 +81,9 @@ def photos_of(run: Any, photos: str, folder: str) -> tuple[Any, str]:
     if photos != FOLDER:
         return photos, repr(photos)
     if not folder.strip():
-        raise ValueError("Type the path of a folder that holds one folder of photos for each class.")
-    path = str(given_path(folder.strip(), "the folder"))
+        raise ValueError("Type the path of a folder that holds one folder of photos for each class, or of a table (CSV) of "
+                         "photos.")
+    path = str(given_path(folder.strip(), "the path"))
     return path, repr(path)
 
 
@@ -98,7 +99,7 @@ def own_photos(run: Any) -> tuple[Any, str]:
     name = getattr(run, "data_name", "")
     if name in BUNDLED:
         return name, repr(name)
-    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose 'a folder of your own' and "
+    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose 'a folder or table (CSV) of your own' and "
                      f"give the one that it learnt from{f', {name}' if name else ''}.")
 
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "a folder"
 DATA = {"flowers5: five flowers, bundled": "flowers5", "flowers5_nano: a few small photos, for trying out": "flowers5_nano",
-        "CIFAR-10: 60,000 tiny photos": "cifar10", "a folder of your own": FOLDER}
+        "CIFAR-10: 60,000 tiny photos": "cifar10", "a folder or table (CSV) of your own": FOLDER}
 PREVIEWED = 200  # steps of the schedule that are drawn
 
 #: Runs that were started from a dashboard, kept when it is closed, so that the next one shows them again.
@@ -152,7 +152,7 @@ class FinetunePanel(Panel):
     guide = """
         <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with “last
         stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the share of right
-        answers: on each batch that it learns from, and after each epoch on photos that it never learns from. Those judge.</p>
+        answers, or for numbers how far off they are: on each batch that it learns from, and after each epoch on photos that it never learns from. Those judge.</p>
         <p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points, and
         another seed another result. Photos of the same scene in both parts make it look better than it is. And the best
         epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that chose nothing.</p>
@@ -192,7 +192,7 @@ class FinetunePanel(Panel):
             return field(W.Text, description, why, placeholder=placeholder, continuous_update=False, **options)
 
         self.data = field(W.Dropdown, "Data set", options=[*DATA.items()])
-        self.folder = text("Folder", "the path of a folder with one folder a class",
+        self.folder = text("Path", "a folder with one folder a class, or a table of photos (CSV)",
                            layout=W.Layout(width="auto", display="none"))  # of its own: it comes and goes
         self.train = field(W.Dropdown, "What learns", options=[("head: the classifier", "head"),
                            ("last stage and classifier", "last_stage"), ("everything", "all")])
@@ -215,6 +215,9 @@ class FinetunePanel(Panel):
             "views": text("Views", "1, such as 2", "Head only: variants of each photo that the frozen body sees"),
             "threads": text("Threads", "all but one"),
         }
+        self.loss = field(W.Dropdown, "Loss", "How far off is how bad: mse minds large errors most, l1 all alike, huber between",
+                          options=[("mse, the usual", None), ("l1", "l1"), ("huber", "huber")])
+        self.loss.layout = W.Layout(width="auto", display="none")  # of numbers alone: it comes and goes
         self.balanced = W.Checkbox(description="rare classes weigh more", indent=False, layout=wide)
         self.scratch = W.Checkbox(description="from scratch: forget the trained weights", indent=False, layout=wide)
         self.both = W.Checkbox(description="also from scratch: a second run afterwards, to compare", indent=False, layout=wide,
@@ -235,7 +238,8 @@ class FinetunePanel(Panel):
         self.finder = RateFinder(self.session, self._to_find, lambda rate: setattr(self.lr, "value", rate))
         self.modules = LearnsTree("Modules: what would learn", self._would_learn)
 
-        usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed]
+        usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed,
+                 self.loss]
         rarer = [*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache]
         fields, more = W.Box(usual), W.Box(rarer)
         for box in (fields, more):
@@ -269,8 +273,9 @@ class FinetunePanel(Panel):
         if self.data.value != FOLDER:
             return self.data.value
         if not self.folder.value.strip():
-            raise ValueError("Type the path of a folder that holds one folder of photos for each class.")
-        return given_path(self.folder.value.strip(), "the folder")
+            raise ValueError("Type the path of a folder that holds one folder of photos for each class, or of a table (CSV) "
+                             "with a column of files and one of numbers or classes.")
+        return given_path(self.folder.value.strip(), "the path")
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `finetune` that the controls stand for. Raises ValueError for what is no number."""
@@ -284,6 +289,8 @@ class FinetunePanel(Panel):
                 found[name] = value
         if self.balanced.value:
             found["class_weights"] = "balanced"
+        if self.loss.value is not None and self.loss.layout.display != "none":
+            found["loss"] = self.loss.value
         return found
 
     def _changed(self, change: Any = None) -> None:
@@ -301,7 +308,8 @@ class FinetunePanel(Panel):
                 self._draw_rates(recipe)
             else:
                 self.rate_note.value = ""  # it was about the number before
-            if change is not None and change["owner"] in (self.data, self.folder, self.train, self.batch_size, self.optimizer):
+            if change is not None and change["owner"] in (self.data, self.folder, self.train, self.batch_size, self.optimizer,
+                                                             self.loss):
                 self.finder.forget()
             self.changed()
         self._preview()
@@ -390,9 +398,12 @@ class FinetunePanel(Panel):
             return
         with self.session.lock:
             self.card.value = '<span class="vx-busy" role="status">looking at the photos …</span>'
+        order = data_card.spread(splits.train, data_card.SAMPLES if splits.train.numbers else data_card.MEASURED)
         shown, sizes, classes = [], [], len(splits.classes)
         wanted = data_card.SAMPLES // classes * classes or data_card.SAMPLES  # as many of each class
-        for index in data_card.spread(splits.train, data_card.MEASURED):
+        if splits.train.numbers:
+            wanted = data_card.SAMPLES
+        for index in order:
             if ticket.stale:
                 return
             try:
@@ -408,6 +419,7 @@ class FinetunePanel(Panel):
         with self.session.lock:
             self._done["card"] = splits
             self.card.value = data_card.card_html(splits, sizes, notes)
+            self.loss.layout.display = "" if splits.train.numbers else "none"
             self.samples.show([data for data, _ in shown], [caption for _, caption in shown])
             self._done.pop("rates", None)
         self._redraw_rates()

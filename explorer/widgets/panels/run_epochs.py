@@ -132,10 +132,9 @@ def number_caption(raw: Any, label: tuple[float, ...], outputs: Any, name: str =
     from explorer.inspection.look import number_text
 
     said = outputs.values(raw.double()).tolist()
-    pairs = [f"{number_text(value)}, is {number_text(true)}" for value, true in zip(said, label)]
-    named = [f"{what} {pair}" for what, pair in zip(outputs.labels, pairs)]
-    text = pairs[0] if len(pairs) == 1 else "; ".join(named)
-    return Caption(text, title=name)
+    pairs = [f"{what} {number_text(value)}, true {number_text(true)}"
+             for what, value, true in zip(outputs.labels, said, label)]
+    return Caption("; ".join(pairs), title=name)
 
 
 def answer_html(logits: Any, outputs: Any) -> str:

@@ -56,6 +56,14 @@ def figure_text(run: Any, row: dict[str, Any]) -> str:
     return measure.says(row.get(measure.judged))
 
 
+def chart_title(measure: Any, labels: Any) -> str:
+    """ "Right answers", or "Mean absolute error, age": of numbers it is in their own unit, so their name is told."""
+    title = measure.name[0].upper() + measure.name[1:]
+    if measure.share or not labels:
+        return title
+    return f"{title}, {labels[0]}" if len(labels) == 1 else f"{title}, mean of {len(labels)} numbers"
+
+
 def how_far(run: Any) -> tuple[float, str]:
     """(share that is done, 0..1; a sentence) of a run in any state, also of one that was opened from a folder."""
     epochs, done = run.recipe.epochs, len(run.history)
@@ -200,7 +208,7 @@ class RunView(Panel):
             from explorer.training.measures import measure_of
 
             self._measure = measure_of(run)
-            self.right.title = self._measure.name[0].upper() + self._measure.name[1:]
+            self.right.title = chart_title(self._measure, getattr(run, "labels", ()))
             self.right.unit = "percent" if self._measure.share else "number"
         self.epochs.follow(run)
         self.modules.refresh()

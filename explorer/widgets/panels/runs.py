@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,13 +91,15 @@ def data_of(run: Any) -> str:
 
 def facts_of(run: Any) -> dict[str, Any]:
     """Every column of a run by name, unformatted: what the CSV holds."""
+    from explorer.training.measures import MAE, TOP1
+
     best, settings = run.best or {}, run.recipe.as_dict()
     if settings["lr"] is None:
         settings["lr"] = run.recipe.rates[0]
     return {
         "run": run.name, "model": architecture_of(run), "data": data_of(run),
         "state": getattr(run, "state", "finished"), "epochs": f"{len(run.history)} of {run.recipe.epochs}",
-        "best right": best.get("val_top1"), "best epoch": best["epoch"] + 1 if best else None,
+        "best right": best.get(TOP1.judged), "best MAE": best.get(MAE.judged), "best epoch": best["epoch"] + 1 if best else None,
         "loss there": best.get("val_loss"), "seconds": run.history[-1].get("seconds") if run.history else None,
         **{name: value for name, value in settings.items() if name not in NO_SETTING},
     }
@@ -121,20 +124,47 @@ def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
     all_facts = [facts_of(run) for run in runs]
     settings = [name for name in (all_facts[0] if all_facts else ()) if name in (runs[0].recipe.as_dict())]
     different = {name for name in ("model", "data", *settings) if len({str(facts.get(name)) for facts in all_facts}) > 1}
-    figures = ["run", "model", "data", "state", "epochs", "best right", "loss there", "seconds"]
+    figures = ["run", "model", "data", "state", "epochs", *best_columns(runs), "loss there", "seconds"]
     columns = [*figures, *(name for name in settings if name in ALWAYS or name in different)]
-    tops = [facts["best right"] for facts in all_facts if facts["best right"] is not None]
+    tops = {name: best for name, choose in (("best right", max), ("best MAE", min))
+            if (best := best_of(all_facts, name, choose)) is not None}
     rows = []
     for facts in all_facts:
-        row = [Cell(shown(name, facts.get(name)), name in different,
-                    name == "best right" and len(tops) > 1 and facts[name] == max(tops)) for name in columns]
+        row = [Cell(shown(name, facts.get(name)), name in different, name in tops and facts[name] == tops[name])
+               for name in columns]
         rows.append(row)
     return [name.replace("_", " ") for name in columns], rows
+
+
+def best_columns(runs: Sequence[Any]) -> list[str]:
+    """The columns of the best figure: one for right answers, one for the error of numbers, as there are runs of each."""
+    return [f"best {measure.word}" for measure in _measures(runs)]
+
+
+def best_of(all_facts: Sequence[dict[str, Any]], name: str, choose: Any) -> float | None:
+    """The best of a column, which is worth a mark among several; None otherwise.
+
+    MAEs are in the unit of what was learnt: they compare where all are of the same data.
+    """
+    there = [facts for facts in all_facts if facts[name] is not None and math.isfinite(facts[name])]
+    if len(there) < 2 or (name == "best MAE" and len({facts["data"] for facts in there}) > 1):
+        return None
+    return choose(facts[name] for facts in there)
+
+
+def _measures(runs: Sequence[Any]) -> list[Any]:
+    """What the runs are judged by; right answers where there is no run."""
+    from explorer.training.measures import MAE, TOP1, measure_of
+
+    there = [measure_of(run) for run in runs]
+    return [measure for measure in (TOP1, MAE) if measure in there] or [TOP1]
 
 
 def shown(name: str, value: Any) -> str:
     if value is None:
         return "–"
+    if name == "best MAE":
+        return f"{value:.3g}"
     if name == "best right":
         return f"{100 * value:.1f} %"
     if name == "loss there":
@@ -157,7 +187,7 @@ class RunsPanel(Panel):
     nothing_yet = "No run is ticked: tick one that has finished an epoch."
     guide = """
         <p><b>What you see.</b> The runs so far, the settings in which they differ (marked), and the curves of those with a
-        tick: the loss and the share of right answers on photos that they did not learn from.</p>
+        tick: the loss and the share of right answers, or how far numbers are off, on photos that they did not learn from.</p>
         <p><b>What it does not prove.</b> That a setting is better, from one run each: chance alone, in the order of the
         photos and the fresh classifier, often makes as large a difference. Repeat both with three seeds or more before you
         believe it (<a href="https://arxiv.org/abs/2103.03098">Bouthillier and others, 2021: Accounting for Variance in
@@ -187,17 +217,19 @@ class RunsPanel(Panel):
             tick = "Tick a run: its curve appears here."
             self.right = LiveChart(title="Right answers, judged", x_label="epoch", unit="percent", switches=[], empty=tick,
                                    lock=self.session.lock)
+            self.off = LiveChart(title="Mean absolute error, judged", x_label="epoch", switches=["log"], empty=tick,
+                                 lock=self.session.lock)
             self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=self.session.lock)
             self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with runs.</span>')
             self.folder = W.Text(description="Runs folder", placeholder="a folder whose folders are saved runs", continuous_update=False,
                                  style={"description_width": "initial"}, layout=W.Layout(width="min(420px, 100%)"))
             self.message = W.HTML()
             self.worker = Worker("explorer-runs")
-            self.charts = W.HBox([self.right, self.loss])
+            self.charts = W.HBox([self.right, self.off, self.loss])
             self.charts.add_class("vx-charts")
             self.fill([self.empty, self.table, self.message, self.charts, self.folder])
             self.table.observe(self._draw_curves, "ticked")
-            for chart in (self.right, self.loss):
+            for chart in (self.right, self.off, self.loss):
                 chart.observe(self._legend, "hidden")
             self.table.on_action(self._act)
             self.folder.observe(self._read_folder, "value")
@@ -229,7 +261,10 @@ class RunsPanel(Panel):
             names = self._names()
             curves = list(zip(names, self.shown))[-MOST_IN_CHART:]
             hidden = [name for index, name in enumerate(names) if index not in self.table.ticked]
-            for chart, figure in ((self.right, "val_top1"), (self.loss, "val_loss")):
+            measures = {measure.judged for measure in _measures(self.shown)}
+            for chart, figure in ((self.right, "val_top1"), (self.off, "val_mae"), (self.loss, "val_loss")):
+                if figure != "val_loss":
+                    chart.layout.display = "" if figure in measures else "none"
                 chart.replace({name: [(row["epoch"] + 1, row[figure])
                                       for row in list(run.history) if figure in row]
                                for name, run in curves})
@@ -341,15 +376,21 @@ class RunsPanel(Panel):
         names = ", ".join(literal(name) for name, _ in ticked)
         return "\n".join([
             *imports, "", "runs = [", *(f"    {place}," for place in places), "]", f"names = [{names}]",
-            "figure, (right, loss) = plt.subplots(1, 2, figsize=(10, 3.6))",
-            "for name, run in zip(names, runs):",
-            '    epochs = [row["epoch"] + 1 for row in run.history]',
-            '    right.plot(epochs, [row["val_top1"] for row in run.history], label=name)',
-            '    loss.plot(epochs, [row["val_loss"] for row in run.history], label=name)',
-            'right.set(xlabel="epoch", ylabel="right answers, judged")',
-            'loss.set(xlabel="epoch", ylabel="loss, judged")',
-            "right.legend()",
+            f"figures = {literal(self._figures([run for _, run in ticked]))}",
+            "figure, places = plt.subplots(1, len(figures), figsize=(5 * len(figures), 3.6))",
+            "for place, (key, title) in zip(places, figures.items()):",
+            "    for name, run in zip(names, runs):",
+            "        rows = [row for row in run.history if key in row]",
+            '        place.plot([row["epoch"] + 1 for row in rows], [row[key] for row in rows], label=name)',
+            '    place.set(xlabel="epoch", ylabel=title)',
+            "places[-1].legend()",
         ])
+
+    @staticmethod
+    def _figures(runs: Sequence[Any]) -> dict[str, str]:
+        """What is drawn of these runs: the key in a history's rows, and what its axis is called."""
+        return {**{measure.judged: f"{measure.name}, judged" for measure in _measures(runs)},
+                "val_loss": "loss, judged"}
 
     def figure(self) -> Any:
         curves = {name: list(run.history) for name, run in self._ticked() if run.history}
@@ -358,8 +399,8 @@ class RunsPanel(Panel):
         from explorer.widgets.export import curves_figure
 
         return curves_figure({what: {name: [(row["epoch"] + 1, row[figure]) for row in rows if figure in row]
-                                     for name, rows in curves.items()}
-                              for what, figure in (("right answers, judged", "val_top1"), ("loss, judged", "val_loss"))},
+                                     for name, rows in curves.items() if any(figure in row for row in rows)}
+                              for figure, what in self._figures([run for _, run in self._ticked()]).items()},
                              title=self.heading())
 
     def heading(self) -> str:

@@ -20,8 +20,9 @@ FEW = 10            # photos of a class to learn from
 
 def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequence[str] = ()) -> str:
     """Counts per class as bars, the photos' sizes, and sentences. sizes: (width, height) of some photos."""
-    from explorer.data.datasets import of_what
-
+    facts = _facts_html(splits, sizes)
+    if splits.train.numbers:
+        return f'<div class="vx-data">{facts}{numbers_html(splits)}{_notes_html([*splits.notes, *notes])}</div>'
     learnt, judged = splits.train.counts(), splits.val.counts()
     most = max([*(learnt[name] + judged[name] for name in splits.classes), 1])
     rows = "".join(
@@ -31,15 +32,52 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
         for name in splits.classes[:MOST_CLASSES])
     rest = len(splits.classes) - MOST_CLASSES
     more = f'<p class="vx-soft">and {rest} more classes</p>' if rest > 0 else ""
+    notes = [*splits.notes, *notes, *imbalance(learnt)]
+    return (f'<div class="vx-data">{facts}'
+            f'<ul class="vx-predictions vx-counts" aria-label="Photos of each class: to learn from + to judge by">{rows}</ul>{more}'
+            f"{_notes_html(notes)}</div>")
+
+
+def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
+    from explorer.data.datasets import of_what
+
     learnt_in, judged_in = (f" (in {folder})" if folder else "" for folder in splits.folders)
     facts = (f"{len(splits.train)} photos to learn from{learnt_in}, {len(splits.val)} to judge "
              f"by{judged_in}, {of_what(splits.train)}")
     measure = f"; {sizes_text(sizes)}" if sizes else ""
-    notes = [*splits.notes, *notes, *imbalance(learnt)]
+    return f"<p><b>{escape(splits.name)}</b>: {escape(facts)}{measure}.</p>"
+
+
+def _notes_html(notes: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return (f'<div class="vx-data"><p><b>{escape(splits.name)}</b>: {escape(facts)}{measure}.</p>'
-            f'<ul class="vx-predictions vx-counts" aria-label="Photos of each class: to learn from + to judge by">{rows}</ul>{more}'
-            + (f'<ul class="vx-run-notes">{items}</ul>' if items else "") + "</div>")
+    return f'<ul class="vx-run-notes">{items}</ul>' if items else ""
+
+
+def numbers_html(splits: Splits) -> str:
+    """A table: of each number its range and mean, in both parts. Few photos, and a part beyond the other, are said."""
+    from explorer.inspection.look import number_text
+
+    lines, said = [], []
+    for i, name in enumerate(splits.classes[:MOST_CLASSES]):
+        cells, ends = "", []
+        for part in (splits.train, splits.val):
+            values = [label[i] for label in part.labels]
+            low, high, mean = (min(values), max(values), sum(values) / len(values)) if values else (0.0, 0.0, 0.0)
+            ends.append((low, high))
+            range_text = f"{number_text(low)} to {number_text(high)}" if values else "–"
+            cells += f"<td>{range_text}</td><td>{number_text(mean) if values else '–'}</td>"
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+        (low, high), judged = ends
+        if len(splits.train) and len(splits.val) and (judged[0] < low or judged[1] > high):
+            said.append(f"Some photos to judge by have a {name} beyond those to learn from: a model seldom gets beyond "
+                        "what it has seen.")
+    rest = len(splits.classes) - MOST_CLASSES
+    more = f'<p class="vx-soft">and {rest} more numbers</p>' if rest > 0 else ""
+    if len(splits.train) < FEW:
+        said.insert(0, f"Fewer than {FEW} photos to learn from.")
+    return ('<table class="vx-numbers" aria-label="Range and mean of each number"><thead><tr><th scope="col">number</th>'
+            '<th scope="col">to learn from</th><th scope="col">mean</th><th scope="col">to judge by</th>'
+            f'<th scope="col">mean</th></tr></thead><tbody>{"".join(lines)}</tbody></table>{more}{_notes_html(said[:5])}')
 
 
 def sizes_text(sizes: Sequence[tuple[int, int]]) -> str:
@@ -63,7 +101,11 @@ def imbalance(counts: dict[str, int]) -> list[str]:
 
 
 def spread(photos: PhotoSet, count: int) -> list[int]:
-    """Indices of `count` photos, taking turns among the classes."""
+    """Indices of `count` photos, taking turns among the classes; of numbers from the lowest to the highest first one."""
+    if photos.numbers:
+        order = sorted(range(len(photos)), key=lambda index: photos.labels[index])
+        count = min(count, len(order))
+        return [order[round(i * (len(order) - 1) / max(count - 1, 1))] for i in range(count)]
     groups: dict[object, list[int]] = {}
     for index, label in enumerate(photos.labels):
         groups.setdefault(label, []).append(index)

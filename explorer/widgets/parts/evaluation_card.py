@@ -12,6 +12,7 @@ from explorer.widgets.parts.judged_photos import Answer
 
 if TYPE_CHECKING:
     from explorer.training.evaluation import Evaluation, JudgedPhoto
+    from explorer.training.number_evaluation import EstimatedPhoto, NumberEvaluation
 
 WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
@@ -21,7 +22,7 @@ INK = "#010203"   # stands for the page's text colour in a chart
 
 def headline_html(result: Evaluation) -> str:
     """The figures that stand for all, and what they are worth."""
-    from explorer.training.report import facts, named, percent
+    from explorer.training.report import facts, percent
 
     if result.multi_label:
         tiles = [("all classes right", percent(result.exact_match)),
@@ -33,14 +34,32 @@ def headline_html(result: Evaluation) -> str:
         tiles.append(("each class counted alike", percent(result.balanced)))
     tiles += [("calibration error", percent(result.calibration.error)), ("loss", f"{result.loss:.3f}"),
               ("photos", f"{len(result):,}")]
-    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
     sentences = [one for one in facts(result) if not one.startswith("Each class counted alike")]  # a tile says it
-    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in [*sentences, *scarce(result)])
+    return _head_html(result, tiles, [*sentences, *scarce(result)])
+
+
+def number_headline_html(result: NumberEvaluation) -> str:
+    """As `headline_html`, of numbers: each in its own unit."""
+    from explorer.inspection.look import number_text
+    from explorer.training.number_report import facts, r2_text
+
+    tiles = [("mean absolute error (MAE)", number_text(result.mae)),
+             ("root of the mean squared error (RMSE)", number_text(result.rmse)),
+             ("R²: 1 is perfect, 0 like the mean", r2_text(result.r2)), ("photos", f"{len(result):,}")]
+    return _head_html(result, tiles, facts(result))
+
+
+def _head_html(result: Evaluation | NumberEvaluation, tiles: Sequence[tuple[str, str]],
+               sentences: Sequence[str]) -> str:
+    from explorer.training.report import named
+
+    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
     return (f'<div class="vx-eval-head"><p><b>{escape(named(result))}</b> '
             f'<span class="vx-soft">{escape(judged_part(result))}</span></p><dl>{shown}</dl>{said}</div>')
 
 
-def judged_part(result: Evaluation) -> str:
+def judged_part(result: Evaluation | NumberEvaluation) -> str:
     parts = {"val": "photos held out to judge by",
              "train": "photos it learnt from, which says nothing about new ones"}
     return parts.get(result.split, "")
@@ -60,7 +79,7 @@ def scarce(result: Evaluation) -> list[str]:
     return [" ".join(sentences)]
 
 
-def notes_html(result: Evaluation) -> str:
+def notes_html(result: Evaluation | NumberEvaluation) -> str:
     """Notes, and every broken file by name."""
     left_out = {name for name, _ in result.broken}
     notes = [note for note in result.notes if not note.startswith("Left out")]
@@ -90,6 +109,14 @@ def class_rows(result: Evaluation) -> tuple[list[tuple[str, str]], list[list[Any
         area = [result.roc[name].area if name in result.roc else None] if areas else []
         rows.append([name, one.precision, one.recall, one.f1, *area, one.support, given[i]])
     return columns, rows, shown
+
+
+def number_rows(result: NumberEvaluation) -> tuple[list[tuple[str, str]], list[list[Any]]]:
+    """(columns, rows) of the table: a row a number, in its own unit."""
+    columns = [("number", "text"), ("MAE", "number"), ("RMSE", "number"), ("R²", "number"), ("bias", "number"),
+               ("MAE of guessing the mean", "number")]
+    rows = [[name, one.mae, one.rmse, one.r2, one.bias, one.guess] for name, one in result.per_number.items()]
+    return columns, rows
 
 
 def csv_text(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> str:
@@ -126,6 +153,27 @@ def surest_mistakes(result: Evaluation) -> list[JudgedPhoto]:
 def answer_of(row: JudgedPhoto) -> Answer:
     sure = f"{100 * row.probability:.0f} % sure".replace(" ", "\N{NO-BREAK SPACE}")
     return Answer(row.true, row.predicted, sure, row.right, row.name)
+
+
+def number_answer_of(result: NumberEvaluation, row: EstimatedPhoto) -> Answer:
+    """True and predicted value; of several numbers those of the one that is furthest off."""
+    from explorer.inspection.look import number_text
+    from explorer.training.number_report import furthest
+
+    i = furthest(result, row)
+    name = f"{result.numbers[i]} " if len(result.numbers) > 1 else ""
+    off = number_text(abs(row.predicted[i] - row.true[i]))
+    return Answer(name + number_text(row.true[i]), number_text(row.predicted[i]), f"off by {off}", None, row.name)
+
+
+def number_photo_html(result: NumberEvaluation, row: EstimatedPhoto) -> str:
+    """What the model said to one photo: its numbers, at most nine of them."""
+    from explorer.inspection.look import number_text
+
+    said = "; ".join(f"{escape(name)} {number_text(value)}, true {number_text(true)}" for name, value, true in
+                     list(zip(result.numbers, row.predicted, row.true))[:9])
+    return (f'<div class="vx-eval-one"><b>{escape(row.name)}</b>: {said}. '
+            f"Off by {row.error:.2f} standard deviations.</div>")
 
 
 def photo_html(result: Evaluation, row: JudgedPhoto) -> str:

@@ -29,13 +29,14 @@ function render({ model, el }) {
     list.replaceChildren(...answers.map(({ true: is, said, sure, right, name }) => {
       const option = make("div", "vx-judged-one");
       option.setAttribute("role", "option");
-      option.setAttribute("aria-label", `${name}: is ${is}, taken for ${said}, ${sure}`);
+      const number = right === null;                     // neither right nor wrong, only so far off
+      option.setAttribute("aria-label", `${name}: is ${is}, ${number ? "said" : "taken for"} ${said}, ${sure}`);
       option.title = name;
       option.dataset.right = String(right);
       make("img", "", option).alt = "";
       option.firstChild.draggable = false;
-      make("span", "vx-judged-sign", option, right ? `✓ ${is}` : `✗ is ${is}`);
-      make("span", "", option, right ? sure : `taken for ${said}, ${sure}`);
+      make("span", "vx-judged-sign", option, number ? `true ${is}` : right ? `✓ ${is}` : `✗ is ${is}`);
+      make("span", "", option, number ? `said ${said}, ${sure}` : right ? sure : `taken for ${said}, ${sure}`);
       return option;
     }));
     draw();

@@ -17,12 +17,15 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Answer:
-    """What stands under a photo: its class, what it was taken for, how sure; name: on hovering."""
+    """What stands under a photo: its class, what it was taken for, how sure; name: on hovering.
+
+    right: None for a number, which is near or far: then `sure` says how far off it is.
+    """
 
     true: str
     said: str
     sure: str
-    right: bool
+    right: bool | None
     name: str = ""
 
 
