@@ -53,7 +53,7 @@ def whole(least: int = 1, most: int = MOST) -> Rule:
 def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Rule:
     """A finite number, `low` to `high`; above: `low` itself is too little."""
     def rule(name: str, value: Any) -> None:
-        wanted = f"a number above {low:g}" if above else f"a number from {low:g}" if low > -math.inf else "a number"
+        wanted = f"a number above {low:g}".replace(" above 0", " above zero") if above else f"a number from {low:g}" if low > -math.inf else "a number"
         wanted += f" to {high:g}" if high < math.inf else ""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise _kind(value)(f"{name} is {shown(value)}: expected {wanted}.")
@@ -77,7 +77,7 @@ def counts(name: str, value: Any) -> None:
         raise _kind(value)(f"{name} is {shown(value)}: expected a list of whole numbers, such as (1, 2, 5).")
     for one in value:
         if isinstance(one, bool) or not isinstance(one, Integral) or not 1 <= one <= MOST:
-            raise ValueError(f"{name} holds {shown(one)}: expected whole numbers from 1, such as (1, 2, 5).")
+            raise ValueError(f"{name} holds {shown(one)}: expected numbers of photos, from 1, such as (1, 2, 5).")
 
 
 def batch(name: str, value: Any) -> None:
@@ -86,9 +86,9 @@ def batch(name: str, value: Any) -> None:
         raise _kind(value)(f"{name} is {shown(value)}: expected photos as a tensor [B, C, H, W].")
 
 
-def size(name: str, value: Any, *, sides: tuple[int, ...] = (1, 2, 3)) -> None:
-    """A photo's size: one side in pixels, (height, width) or (channels, height, width)."""
-    wanted = "(channels, height, width)" if sides == (3,) else "one side in pixels, (height, width) or (channels, height, width)"
+def size(name: str, value: Any, *, sides: tuple[int, ...] = (1, 2, 3, 4)) -> None:
+    """A photo's size: the side in pixels, (height, width) or (channels, height, width); some take a batch before it."""
+    wanted = "(channels, height, width)" if sides == (3,) else "the side in pixels, (height, width) or (channels, height, width)"
     row = (value,) if isinstance(value, Integral) else value
     if not isinstance(row, Iterable) or isinstance(row, (str, bytes, dict)) or hasattr(row, "dtype"):
         raise _kind(value)(f"{name} is {shown(value)}: expected {wanted}.")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.arguments import checked, counts, number, whole
+from explorer.arguments import checked, counts, number
 from explorer.inspection.embeddings import BLOCK, no_formulas, normalised
 from explorer.inspection.look import notes_html, percent
 from explorer.inspection.store import Features
@@ -235,7 +235,7 @@ def linear_probe(
                  budget, tuple(notes))
 
 
-@checked(k=whole(), temperature=number(0, above=True))
+@checked(temperature=number(0, above=True))
 def knn_accuracy(
     features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
     seed: int = 0,

@@ -14,7 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.arguments import checked, number, whole, word
+from explorer.arguments import checked, number, whole
 from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
