@@ -487,7 +487,7 @@ def test_an_empty_path_is_a_sentence_and_not_the_present_folder(words, here, cap
     except SystemExit as ended:  # argparse
         code = ended.code
     err = capsys.readouterr().err
-    assert code in (1, 2) and err.count("\n") == 1 and ("''" in err or "' '" in err or "There is no" in err), err
+    assert code in (1, 2) and err.count("\n") == 1 and ("''" in err or "' '" in err or "There is no" in err or "is empty" in err), err
     assert not list(here.iterdir())
 
 

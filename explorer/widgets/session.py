@@ -358,6 +358,8 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     """Class names as a tuple of strings. Raises ValueError or TypeError where they can't be the model's."""
     from explorer.models import outputs
 
+    if isinstance(labels, str):  # a row of names that is one word is a slip, even where it has as many letters
+        raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
         from explorer.models.factory import check_name, split_door
         from explorer.models.weights import config_for

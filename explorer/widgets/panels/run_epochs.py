@@ -17,6 +17,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.models.outputs import Outputs
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -113,8 +114,10 @@ def resting_place(run: Any, places: list[int]) -> int:
 
 def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
     """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or
-    several.
+    several. Names alone in place of `outputs` are those of classes.
     """
+    if isinstance(outputs, tuple):
+        outputs = Outputs("several" if isinstance(label, tuple) else "one", outputs)
     if outputs.numbers:
         return number_caption(logits, label, outputs, name)
     labels, shares = outputs.labels, outputs.probabilities(logits)

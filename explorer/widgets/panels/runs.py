@@ -374,10 +374,12 @@ class RunsPanel(Panel):
             imports = ["from pathlib import Path", "", *imports, "from explorer.widgets.panels.runs import past_runs",
                        "# explorer.load_run(folder) opens a run with its model; curves need none"]
         names = ", ".join(literal(name) for name, _ in ticked)
+        figures = self._figures([run for _, run in ticked])
         return "\n".join([
             *imports, "", "runs = [", *(f"    {place}," for place in places), "]", f"names = [{names}]",
-            f"figures = {literal(self._figures([run for _, run in ticked]))}",
+            f"figures = {literal(figures)}",
             "figure, places = plt.subplots(1, len(figures), figsize=(5 * len(figures), 3.6))",
+            *(["right, loss = places"] if list(figures) == ["val_top1", "val_loss"] else []),
             "for place, (key, title) in zip(places, figures.items()):",
             "    for name, run in zip(names, runs):",
             "        rows = [row for row in run.history if key in row]",
