@@ -119,6 +119,12 @@ def path(name: str, value: Any) -> None:
     given_path(value, name)
 
 
+def path_or_empty(name: str, value: Any) -> None:
+    """A file or folder; "" is timm's word for none."""
+    if not isinstance(value, str) or value:
+        path(name, value)
+
+
 def word(name: str, value: Any) -> None:
     """Text."""
     if not isinstance(value, str):
@@ -223,5 +229,5 @@ def _is_none_too(value: Any, default: Any) -> bool:
     return value is None and (default is None or default is False or isinstance(default, float))
 
 
-__all__ = ["MOST", "RULES", "batch", "checked", "counts", "device", "dtype", "flag", "function", "network", "number", "numbers", "path",
+__all__ = ["MOST", "RULES", "batch", "checked", "counts", "device", "dtype", "flag", "function", "network", "number", "numbers", "path", "path_or_empty",
            "photo_size", "shown", "size", "whole", "word", "words"]

@@ -416,12 +416,12 @@ def check_device(device: Any) -> None:
         return
     try:
         unknown = not torch.empty(1, device=device).numel()
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError):
+    except (RuntimeError, TypeError, ValueError, OverflowError, AssertionError, NotImplementedError, ImportError):
         unknown = True  # torch's own words are about how it was compiled
     if unknown:
         count = torch.cuda.device_count()
         there = ", ".join(["'cpu'", *(f"'cuda:{i}'" for i in range(count))])
-        raise ValueError(f"device is {device!r}, which is not to be had here: give {there}"
+        raise ValueError(f"device is {repr(device)[:60]}, which is not to be had here: give {there}"
                          f"{'' if count else ' (PyTorch sees no GPU)'}, or leave it out.")
 
 

@@ -14,7 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.arguments import checked, number, whole
+from explorer.arguments import checked, number, path_or_empty, whole
 from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
@@ -162,7 +162,8 @@ def check_name(name: str) -> tuple[str, str]:
 # --- models -----------------------------------------------------------------------------------------------
 
 
-@checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(), checkpoint_path=None, device=None)
+@checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(), checkpoint_path=path_or_empty,
+         device=None)
 def create_model(
     name: str,
     pretrained: bool = False,
