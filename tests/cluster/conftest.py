@@ -26,6 +26,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.folder = tempfile.mkdtemp(prefix="ray-")
+        os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)  # where Ray notes the newest cluster's address
         common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": self.folder, **common})
         self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20) for _ in range(count)]
