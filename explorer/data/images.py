@@ -163,7 +163,8 @@ def _open(source: Any, max_pixels: int) -> Image.Image:
 
 def _is_instance(value: Any, module: str, name: str) -> bool:
     """isinstance without an import: while nobody has imported the module, no value of its types exists."""
-    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
+    # While another thread imports the module it is there without its types: then, too, no such value exists.
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name, ()))
 
 
 def _open_path(path: str, max_pixels: int) -> Image.Image:
