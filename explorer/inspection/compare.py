@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from explorer.arguments import checked
@@ -260,7 +261,8 @@ def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.nd
     return ModelRow(
         name=name, parameters=sum(p.numel() for p in model.parameters()), macs=flops // 2 if flops else None,
         weight_bytes=weight_bytes(model), input_size=tuple(model.config.input_size), num_classes=len(keys),
-        published=published, right=right if judged else None, judged=judged, notes=notes_on(model),
+        published=published, right=right if judged else None, judged=judged,
+        notes=notes_on(model, torch.from_numpy(logits)),
     )
 
 

@@ -218,7 +218,7 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     found = Look(
         model_name=model_name(model), predictions=top_predictions(logits, outputs, topk), stages=stages,
         embedding=embedding, logits=logits, input=tensor, image=photo, seen=seen, outputs=outputs,
-        config=config, timing=timing, notes=notes_on(model),
+        config=config, timing=timing, notes=notes_on(model, logits),
     )
     found._origin = origin
     return found
@@ -287,8 +287,11 @@ def labels_of(model: VisionModel) -> tuple[str, ...]:
     return outputs_of(model).labels
 
 
-def notes_on(model: VisionModel) -> tuple[str, ...]:
-    """What a reader of the predictions must know about the weights and the names."""
+def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
+    """What a reader of the predictions must know about the weights and the names.
+
+    scores: the raw ones that are shown, in any shape: where they are no numbers, that is said first
+    """
     notes = []
     if model.load_report is None:
         what = "predictions" if model.num_classes else "features"
@@ -299,14 +302,18 @@ def notes_on(model: VisionModel) -> tuple[str, ...]:
     config = model.config
     if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1
-        scores = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
-        notes.append(f"Nobody said what this head's {scores} called: explorer.wrap(model, labels=[...]) names "
+        called = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
+        notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) names "
                      f"{'it' if one else 'them'}.")
     elif config.labels == () and not model.num_classes:
         notes.append("The classifier was taken away, so this model gives features and no predictions.")
     if model.num_classes == 1 and not config.outputs:
         notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, say so: "
                      'explorer.wrap(model, outputs="numbers").')
+    # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
+    if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
+        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: its weights "
+                        "are broken, or too large for their precision.")
     return tuple(notes)
 
 

@@ -216,7 +216,7 @@ def predict(
         _, tensor = prepare(photo_for(model, images), transform)
         return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
 
-    table = PredictionTable(model_name(model), notes=notes_on(model))
+    table = PredictionTable(model_name(model))
     if folder is not None:
         files, table.ignored = find_pictures(folder)
         total: int | None = len(files)
@@ -236,6 +236,7 @@ def predict(
         return PredictionRow(name, [], thumbnail=small), tensor
 
     scores = Faster(model, _scores)
+    broken: Tensor | None = None  # scores of a photo that are no numbers
     for group in _groups(in_order(opened, enumerate(named), ahead=batch_size), batch_size):
         tensors = [tensor for _, tensor in group if tensor is not None]
         # of a generator nobody knows how many follow: as many as came already is a fair guess
@@ -243,8 +244,12 @@ def predict(
         answers = iter(torch.from_numpy(scores(torch.stack(tensors), following=following)[0]) if tensors else ())
         for row, tensor in group:
             if tensor is not None:
-                row.predictions.extend(top_predictions(next(answers), outputs, topk))
+                answer = next(answers)
+                row.predictions.extend(top_predictions(answer, outputs, topk))
+                if not torch.isfinite(answer).all():
+                    broken = answer
         table.rows += [row for row, _ in group]
+    table.notes = notes_on(model, broken)
     return table
 
 

@@ -482,6 +482,18 @@ def test_scores_that_are_not_numbers_are_shown_and_not_hidden(small_model, photo
     assert "not a number" in seen._repr_html_() and "not a number" in repr(seen)
 
 
+def test_weights_that_broke_in_memory_are_noted_wherever_scores_are_shown(small_model, photo):
+    """case A11: by a training or by hand, so that no file could have said so."""
+    whole = copy.deepcopy(small_model)
+    with torch.no_grad():
+        next(small_model.parameters()).view(-1)[0] = torch.nan
+    words = "The model's scores are no numbers (NaN or infinite)"
+    assert explorer.look(small_model, photo).notes[0].startswith(words)
+    assert explorer.predict(small_model, [photo]).notes[0].startswith(words)
+    broken, sound = (row.notes for row in explorer.compare([small_model, whole], [photo]).rows)
+    assert broken[0].startswith(words) and not any("NaN" in note for note in sound)
+
+
 def test_the_room_gives_functions_whatever_was_imported_first():
     import subprocess
     import sys
