@@ -89,6 +89,9 @@ def wrap(
     if not isinstance(name, str):
         raise TypeError(f"name is {short(name)}: expected what to call the module, a text.")
     module = look_through(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError("wrap was given a TorchScript program (torch.jit), whose layers can't be watched: give the "
+                        "torch.nn.Module that it was made from, with its weights.")
     if isinstance(module, VisionModel):
         module.notice_head()
         prepare_anew(module, input_size, mean, std, name)
@@ -340,7 +343,9 @@ def watch(module: nn.Module, input_size: tuple[int, int, int]) -> Watched:
         found = f"of shape {list(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
         raise ValueError(
             f"{type(module).__name__} gives a result {found}; explorer needs one row of scores for each photo, [B, K]. "
-            "Add a pooling and a linear layer, or wrap the classifying part."
+            + ("Leave out the squeeze or flatten at its end that takes the scores' axis away."
+               if isinstance(result, Tensor) and result.ndim < 2 else
+               "Add a pooling and a linear layer, or wrap the classifying part.")
         )
     photo, larger = input_size[1:], []
     maps = [sides_of(call, photo) for call in calls if map_layout(call.shape_out, photo)]

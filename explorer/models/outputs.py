@@ -185,15 +185,18 @@ def check_labels(labels: Any, width: int | None, kind: str = "one") -> tuple[str
     """Names for `width` scores as a tuple of strings; None stays None. Numbers become words.
 
     A yes or no takes two names, (no, yes), or the yes alone: ["cat"] stands for "not cat" and "cat".
-    Raises TypeError for what is no row of names, ValueError for another count than the scores'.
+    Raises TypeError for what is no row of names, ValueError for another count than the scores' or an empty name.
     """
     if labels is None:
         return None
-    if isinstance(labels, (bytes, dict)) or not hasattr(labels, "__iter__"):
+    if isinstance(labels, (bytes, dict, set, frozenset)) or not hasattr(labels, "__iter__"):
         raise TypeError(f"labels is a list of class names in index order, not {type(labels).__name__}.")
     if isinstance(labels, str) and width != len(labels):  # "0123456789" is ten names of one sign
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
-    names = tuple(str(label) for label in labels)
+    given = tuple(labels)
+    names = tuple(str(label) for label in given)
+    if empty := [index for index, name in enumerate(names) if given[index] is None or not name.strip()]:
+        raise ValueError(f"labels has no name for index {empty[0]} ({given[empty[0]]!r}): give each class a name.")
     if kind == "yes/no":
         if len(names) == 1:
             names = (f"not {names[0]}", names[0])

@@ -140,7 +140,7 @@ def look_through(module: nn.Module) -> nn.Module:
     while True:
         if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
             module = module.module
-        elif isinstance(compiled := module._modules.get("_orig_mod"), nn.Module):
+        elif isinstance(compiled := getattr(module, "_orig_mod", None), nn.Module):
             module = compiled
         else:
             return module

@@ -683,7 +683,9 @@ def test_an_encoder_of_timm_that_has_no_head_gives_the_mean_of_its_places_as_vec
 
 @pytest.mark.parametrize("options, error, words", [
     ({"labels": ["a"]}, ValueError, "names 1 classes, but this model has 10"), ({"labels": "cat"}, TypeError, "not one string"),
-    ({"labels": 10}, TypeError, "not int"), ({"outputs": "softmax"}, ValueError, "expected one of"),
+    ({"labels": 10}, TypeError, "not int"), ({"labels": set("0123456789")}, TypeError, "in index order, not set"),
+    ({"labels": ["a"] * 9 + [None]}, ValueError, "no name for index 9"),
+    ({"labels": ["", *"123456789"]}, ValueError, "no name for index 0"), ({"outputs": "softmax"}, ValueError, "expected one of"),
     ({"outputs": "yes/no"}, ValueError, "gives 10")])
 def test_names_and_kinds_that_are_not_the_nets_are_refused(options, error, words):
     """case A7: one name for ten classes was ignored, in the Dashboard refused."""
@@ -691,6 +693,23 @@ def test_names_and_kinds_that_are_not_the_nets_are_refused(options, error, words
         wrap(small_net(), **options)
     with pytest.raises(error, match=words):
         wrap(wrap(small_net()), **options)
+
+
+def test_scores_without_an_axis_of_their_own_are_told_what_took_it():
+    """case A6, neighbour: a yes or no that ends with a squeeze gives [B]."""
+    yes = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=r"of shape \[1\].*Leave out the squeeze"):
+        wrap(nn.Sequential(yes, nn.Flatten(0)), input_size=32)
+
+
+@pytest.mark.parametrize("made", [torch.jit.script, lambda net: torch.jit.trace(net, torch.zeros(1, 3, 32, 32))])
+def test_a_torchscript_program_is_refused_by_name(made):
+    """case A10, neighbour: its layers can't be watched, and it has no table of modules that could be searched."""
+    program = made(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval())
+    with pytest.raises(TypeError, match="TorchScript program.*torch.nn.Module that it was made from"):
+        wrap(program, input_size=32)
+    with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
+        explorer.look(program, torch.zeros(3, 32, 32))
 
 
 def test_names_that_are_numbers_become_words():
