@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from explorer.data.datasets import Splits
 from explorer.data.images import ImageError
 from explorer.data.transforms import resolve_data_config
+from explorer.models.adapters import WrappedModel
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
 from explorer.models.surgery import parameter_groups
@@ -50,6 +51,8 @@ def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, worker
         _check_augmentation(recipe, splits, model)
     if workers == 1 and any(len(batch) == 1 for batch in batches_of(len(splits.train), recipe.batch_size)):
         _check_a_lone_photo(recipe, splits, model)
+    if isinstance(model, WrappedModel) and not recipe.cached:
+        _check_gradient(recipe, model)
 
 
 def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -124,6 +127,22 @@ def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> N
                              "photos or more (accumulate= adds batches up), or train='head', which leaves the body's alone.") from None
         except RuntimeError:
             return
+
+
+def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
+    """Somebody's own module may cut its scores off from its weights: one pass finds out whether anything can learn."""
+    photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
+    with _as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
+        try:
+            learns = model.eval()(photo).requires_grad
+        except RuntimeError as error:
+            if "Inference tensors" not in str(error):
+                return  # of another kind: the run tells it
+            learns = False
+    if not learns:
+        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's scores to the weights that "
+                         "are to learn: it runs its forward pass under torch.no_grad or torch.inference_mode, or detaches what it "
+                         "computes. Take that out, or give train='head' with cache=True, which teaches the classifier alone.")
 
 
 @contextmanager

@@ -166,7 +166,8 @@ def optimizer_class(name: str) -> type:
     known = {key.lower(): value for key, value in vars(optim).items()
              if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer}
     if not isinstance(name, str) or name.lower() not in known:
-        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or another class of torch.optim.")
+        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another class of torch.optim, "
+                         "such as 'RMSprop'.")
     found = known[name.lower()]
     if signature(found.step).parameters["closure"].default is Parameter.empty:
         why = "goes through each batch several times in one step (it wants a closure)"
@@ -174,7 +175,8 @@ def optimizer_class(name: str) -> type:
         why = "takes sparse gradients alone, and those of a vision model are dense"
     else:
         return found
-    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or another class of torch.optim.")
+    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or the name of another class of "
+                     "torch.optim.")
 
 
 def _class_weights(given: Any) -> str | tuple[float, ...]:

@@ -14,6 +14,7 @@ from explorer import _threads
 from explorer.data.datasets import Splits
 from explorer.training.finetune import finetune, threads_for
 from explorer.training.recipe import Recipe
+from tests.inspection.test_no_way_back import Net
 from tests.training.test_finetune import SIZE, colours, painted, run, small  # noqa: F401
 
 
@@ -38,6 +39,7 @@ def not_started(monkeypatch):
     ({"optimizer": "LBFGS"}, "optimizer is 'LBFGS', which goes through each batch several times.*adamw"),
     ({"optimizer": "SparseAdam"}, "optimizer is 'SparseAdam', which takes sparse gradients.*adamw"),
     ({"optimizer": None}, "optimizer is None"),
+    ({"optimizer": torch.optim.Adam}, "the name of another class of torch.optim, such as 'RMSprop'"),
     ({"lr": "0.01"}, "lr is '0.01': give a number above 0"),
     ({"lr": True}, "lr is True"),
     ({"lr": [0.1]}, r"lr is \[0.1\]"),
@@ -79,6 +81,20 @@ def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monke
     with pytest.raises(ValueError, match="device is 'cuda'.*PyTorch sees no GPU") as refused:
         finetune("resnet18", colours, device="cuda")
     assert "compiled" not in str(refused.value)
+
+
+@pytest.mark.parametrize("how", ["all without", "all in inference mode"])
+@pytest.mark.parametrize("train", ["all", "last_stage", "head"])
+def test_a_net_that_cuts_its_scores_off_is_told_at_the_call(colours, not_started, how, train):  # noqa: F811
+    """case C9: "element 0 of tensors does not require grad", told by `wait()`."""
+    net = explorer.wrap(Net(how), input_size=SIZE)
+    with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be followed.*torch.no_grad"):
+        finetune(net, colours, train=train, cache=False)
+
+
+def test_a_cached_head_learns_behind_a_net_that_cuts_its_scores_off(colours):  # noqa: F811
+    """case C9: the classifier is taught by itself."""
+    assert finetune(explorer.wrap(Net("all without"), input_size=SIZE), colours, epochs=1).wait().best
 
 
 def test_an_optimizer_that_this_model_can_not_have_is_told_at_the_call(colours, not_started):  # noqa: F811
