@@ -352,7 +352,8 @@ def adapt_input(weight: Tensor, in_chans: int) -> Tensor:
         return weight
     if trained != 3:
         raise WeightsError(
-            f"These weights read {trained} channels; only weights for 3 can be adapted to {in_chans}."
+            f"These weights read {trained} channels, and the model {in_chans}: only weights for 3 channels can be"
+            f" adapted to others. Leave in_chans out, or give in_chans={trained}."
         )
     weight = weight.float()
     if in_chans == 1:

@@ -134,6 +134,16 @@ def test_the_gallery_takes_any_series_of_photos(tmp_path):
     assert gallery([]) == []
 
 
+def test_the_gallery_reads_paths_as_everybody_does(tmp_path, monkeypatch):
+    """case B4: "" showed the folder that one happens to be in, and ~ was a file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.jpg").write_bytes(PHOTOS[0].path.read_bytes())
+    assert [title for title, _ in gallery("~/mine")] == ["a"]
+    with pytest.raises(ValueError, match="images is ''"):
+        gallery("")
+
+
 def test_a_pick_that_fails_is_taken_back(tmp_path):
     photos = [tmp_path / name for name in ("good.jpg", "gone.jpg")]
     for path in photos:

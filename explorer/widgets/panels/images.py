@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.files import given_path
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.parts.image_input import ImageInput
@@ -26,14 +27,14 @@ def gallery(images: Any) -> list[tuple[str, Any]]:
     """(title, source) of each photo in the gallery: the bundled ones, or those the user gave.
 
     images: None, a folder, one source, or a list of sources as `load_image` takes them.
-    Raises ValueError for a folder without pictures.
+    Raises ValueError for a folder without pictures, and for an empty path.
     """
     if images is None:
         from explorer.data.samples import sample_photos
 
         return [(photo.title, photo.path) for photo in sample_photos()]
-    if isinstance(images, (str, Path)) and Path(images).is_dir():
-        found = sorted(p for p in Path(images).iterdir() if p.suffix.lower() in PICTURES)
+    if isinstance(images, (str, Path)) and (folder := given_path(images, "images")).is_dir():
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
         if not found:
             raise ValueError(f"The folder '{images}' holds no pictures ({', '.join(sorted(PICTURES))}).")
         images = found
