@@ -120,6 +120,8 @@ class BandsToTensor:
 
 def check_bands(picture: Image.Image, channels: int) -> BandImage:
     """The picture, where it has so many bands. Raises ImageError with what to give instead."""
+    if channels == 4 and (four := getattr(picture, "four_bands", None)) is not None:
+        return band_image(read_bands(four, 4, True))
     has = len(picture.values) if isinstance(picture, BandImage) else len(picture.getbands())
     if not isinstance(picture, BandImage) or has != channels:
         raise ImageError(f"This model reads {channels} channels, and the picture has {has}: give a tensor [{channels}, H, W] or "

@@ -75,7 +75,10 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
         if not image.width or not image.height:
             raise ImageError(f"The picture is empty ({image.width} x {image.height}): choose another one.")
         _check_size(image.size, max_pixels, "The picture")
-        return _clean(_to_rgb(image))
+        photo = _clean(_to_rgb(image))
+        if (four := _four_bands(source)) is not None:  # for a network that reads four: it knows them to be no transparency
+            photo.four_bands = four
+        return photo
     except ImageError:
         raise
     except MemoryError as error:
@@ -91,6 +94,10 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
 def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[int] | None) -> Image.Image | None:
     """A picture of other channels than a photo's; None for what is to be opened as a photo."""
     wanted = channels if channels not in (None, 1, 3) else None
+    if wanted == 4 and isinstance(source, Image.Image) and hasattr(source, "four_bands"):
+        from .bands import check_bands
+
+        source = check_bands(source, 4)
     if isinstance(source, Image.Image) and type(source).__name__ == "BandImage":
         from .bands import band_image, check_bands
 
@@ -111,7 +118,7 @@ def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[i
 
     if min(sides) > MOST_BANDS:
         raise ImageError(f"A picture of shape {list(shape)} has {min(sides)} bands: at most {MOST_BANDS} can be read.")
-    array = source.detach().cpu().numpy() if tensor else source
+    array = _numbers_of(source) if tensor else source
     try:
         # A row of bands is shorter than the picture's sides, or it is no row of bands.
         if wanted is None and min(sides) > shape[1]:
@@ -126,6 +133,25 @@ def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[i
         raise
     except ValueError as error:
         raise ImageError(str(error)) from None
+
+
+def _numbers_of(tensor: Any) -> Any:
+    """A tensor as an array; numpy knows no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+
+
+def _four_bands(source: Any) -> Any:
+    """A tensor or array of four channels as an array [4, H, W] of its own; None for anything else."""
+    if isinstance(source, Image.Image):
+        return getattr(source, "four_bands", None)
+    if _is_instance(source, "torch", "Tensor"):
+        values = _numbers_of(source[0] if source.ndim == 4 else source)
+    elif _is_instance(source, "numpy", "ndarray"):
+        values = source.transpose(2, 0, 1) if source.ndim == 3 else source
+    else:
+        return None
+    return values.copy() if values.ndim == 3 and len(values) == 4 else None
 
 
 def _three(bands: Sequence[int] | None, count: int) -> tuple[int, ...] | None:
@@ -326,8 +352,7 @@ def _tensor_to_array(tensor: Any) -> Any:
         raise ImageError(
             f"A tensor of shape {list(shape)} is not one picture: expected [H, W], [C, H, W] or [1, C, H, W]."
         )
-    tensor = tensor.detach().cpu()
-    return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+    return _numbers_of(tensor)
 
 
 def _from_array(array: Any, max_pixels: int, kind: str) -> Image.Image:

@@ -39,6 +39,25 @@ def test_four_bands_are_a_transparent_photo_unless_somebody_says_so():
     np.testing.assert_array_equal(load_image(torch.from_numpy(four), channels=4).values, four)
 
 
+def test_a_network_of_four_channels_takes_them_wherever_photos_are_taken(tmp_path):
+    """case C10: compare, embed and finetune open their photos without knowing who will look at them."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+                              torch.nn.Linear(8, 2))
+    model = explorer.wrap(net, input_size=(4, 24, 24)).eval()
+    four = [torch.from_numpy(values(4)), values(4).transpose(1, 2, 0)]
+    expected = explorer.look(model, four[0]).logits
+    features = explorer.run_folder(model, four, cache_dir=tmp_path)
+    np.testing.assert_allclose(features.logits, expected.expand(2, -1), rtol=1e-4, atol=1e-5)
+    assert len(explorer.compare([model, model], four, measure=False, cache_dir=tmp_path).photos) == 2
+
+    class Fields4(Fields):
+        def __getitem__(self, index):
+            bands, label = super().__getitem__(index)
+            return bands[1:], label
+
+    assert explorer.finetune(model, Fields4(), epochs=1, train="all").wait().history
+
+
 def test_it_can_be_copied_and_sent_elsewhere():
     picture = load_image(values(), bands=(4, 2, 0))
     for twin in (copy.deepcopy(picture), pickle.loads(pickle.dumps(picture))):

@@ -289,7 +289,7 @@ def test_no_more_files_are_compared_than_announced(make, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "sentence"), [
     ("pets.zip", "is an archive: unpack it"), ("cat.png", "is a file: give a folder"),
-    ("nowhere", "There is no folder"), ("", "is '': give a path"), ("a\0b", "give a path"),
+    ("nowhere", "There is no folder"), ("http://x.org/photos", "is a web address: download"), ("", "is '': give a path"), ("a\0b", "give a path"),
     ("~nobody-of-that-name/x", "no such user"), ("x" * 5000, "is too long|There is no folder"),
 ])
 def test_what_is_no_folder_is_a_sentence(tmp_path, monkeypatch, name, sentence):
