@@ -41,7 +41,8 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
 def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
     from explorer.data.datasets import of_what
 
-    learnt_in, judged_in = (f" (in {folder})" if folder else "" for folder in splits.folders)
+    usual = tuple(splits.folders) == ("train", "val")  # what anybody expects needs no word
+    learnt_in, judged_in = (f" (in {folder})" if folder and not usual else "" for folder in splits.folders)
     facts = (f"{len(splits.train)} photos to learn from{learnt_in}, {len(splits.val)} to judge "
              f"by{judged_in}, {of_what(splits.train)}")
     measure = f"; {sizes_text(sizes)}" if sizes else ""
