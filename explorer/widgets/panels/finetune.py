@@ -183,7 +183,7 @@ class FinetunePanel(Panel):
         from explorer.training.schedule import SCHEDULES
 
         default, wide = Recipe(), W.Layout(width="auto")
-        style = {"description_width": "104px"}
+        style = {"description_width": "112px"}
 
         def field(kind: type, description: str, why: str = "", **options: Any) -> Any:
             return kind(description=description, tooltip=why or description, **{"layout": wide, "style": style, **options})
