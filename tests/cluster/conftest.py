@@ -61,9 +61,9 @@ def nodes() -> Iterator[Nodes]:
     shutil.rmtree(nodes.folder, ignore_errors=True)
 
 
-def small_net(seed: int = 0) -> VisionModel:
+def small_net(seed: int = 0, in_chans: int = 3) -> VisionModel:
     """Few numbers, but with BatchNorm, which sees photos together."""
     torch.manual_seed(seed)
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
+    net = nn.Sequential(nn.Conv2d(in_chans, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
-    return explorer.wrap(net, input_size=SIZE)
+    return explorer.wrap(net, input_size=(in_chans, *SIZE[1:]))
