@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from explorer import __version__
-from explorer.files import given_path, write_text, write_whole
+from explorer.files import FULL, given_path, write_text, write_whole
 
 PROGRAM = "vision-explorer"
 DEFAULT_MODEL = "tf_efficientnet_lite0"  # its weights install with explorer
@@ -70,11 +70,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `vision-explorer list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:  # `vision-explorer list > file` on a full disk
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            error = CommandError("What is printed can't be kept: the disk is full. Free some room, or write to another disk.")
+        return _failed(args, error)
     except Exception as error:
-        if "debug" in args:
-            traceback.print_exc()
-        _complain(_sentence(error))
-        return args.failed
+        return _failed(args, error)
+
+
+def _failed(args: argparse.Namespace, error: Exception) -> int:
+    if "debug" in args:
+        traceback.print_exc()
+    _complain(_sentence(error))
+    return args.failed
 
 
 def _complain(sentence: str) -> None:

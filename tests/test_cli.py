@@ -868,3 +868,11 @@ def test_a_stream_that_nobody_reads_ends_it_quietly(suffix):
 def test_a_terminal_that_knows_ascii_only_gets_all_words(tmp_path):
     done = run_cli("show", "resnet50", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full is Linux's")
+def test_output_to_a_full_disk_is_a_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "explorer", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "disk is full" in done.stderr and "Errno" not in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -61,6 +61,24 @@ class NumberRow:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """How far models are apart on one photo.
+
+    photo:      what it is called
+    share:      of the pairs of models, those whose first answers have different names, 0..1
+    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells classes
+    distance:   the mean distance of two models' numbers, in the number's unit; 0 where no two give the same
+    answers:    each model's first answer, or its numbers; "" for one without a classifier
+    """
+
+    photo: str
+    share: float
+    confidence: float
+    distance: float
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Point:
     """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as cheap
     and more right."""

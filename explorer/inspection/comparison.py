@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from explorer.inspection.compare_facts import (
     COLUMNS,
     COSTS,
     ClassRow,
+    Disagreement,
     ModelRow,
     NumberRow,
     Point,
@@ -201,6 +203,29 @@ class Comparison:
                 if first is not None and second is not None:
                     table[i, j] = (first == second).mean()
         return table
+
+    def disagreements(self) -> list[Disagreement]:
+        """All photos: first those on which most pairs of models give different first answers, and among equals
+        where they are surest; of models that give numbers, where these are farthest apart.
+        """
+        telling = [i for i, labels in enumerate(self.labels) if labels]
+        rows = []
+        for j, photo in enumerate(self.photos):
+            keys = [self._keys[i][self.top1[i][j]] for i in telling]
+            differ = [first != second for first, second in combinations(keys, 2)]
+            sure = [float(self.probabilities(i, j).max()) for i in telling]
+            rows.append(Disagreement(photo, float(np.mean(differ)) if differ else 0.0,
+                                     float(np.mean(sure)) if sure else 0.0, self._distance(j),
+                                     tuple(self.answer(i, j) for i in range(len(self)))))
+        return sorted(rows, key=lambda row: (row.share, row.distance, row.confidence), reverse=True)
+
+    def _distance(self, photo: int) -> float:
+        """Of the numbers that at least two models give, the first's mean distance; 0 without any."""
+        for row in self.numbers(photo):
+            values = [value for value in row.values if value is not None]
+            if len(values) > 1:
+                return float(np.mean([abs(first - second) for first, second in combinations(values, 2)]))
+        return 0.0
 
     @cached_property
     def _keys(self) -> tuple[tuple[str, ...], ...]:

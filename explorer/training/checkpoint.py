@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from explorer.files import write_whole
+from explorer.models.reading import check_sizes, read_content
 from explorer.training.loop import State, TrainingError
 
 RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
@@ -57,9 +58,12 @@ def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
     mmap: leave the numbers on the disk until they are asked for
     """
     try:
-        content = torch.load(folder / LAST, map_location="cpu", weights_only=True, mmap=mmap)
+        path = folder / LAST
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if mmap else read_content(path)
         if not isinstance(content, dict) or not {"network", "optimizer", "best_weights", "epoch"} <= content.keys():
             raise ValueError("another program's")
+        for weights in (content["network"], content["best_weights"] or {}):
+            check_sizes(weights, LAST, path.stat().st_size)
     except Exception as error:  # whatever a broken or foreign file can raise
         raise TrainingError(f"The run in '{folder}' can't go on: {LAST} is damaged, or another program's "
                             f"({type(error).__name__}). Give another run_dir, or empty this one.") from error

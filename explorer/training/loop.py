@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -164,8 +164,11 @@ def no_number(what: str, value: float, state: State, recipe: Recipe) -> NoNumber
     """The sentence for a loss that is NaN or infinite."""
     where = f"epoch {state.epoch + 1}" + (f", batch {state.batch + 1}" if what == "loss" else "")
     kept = f" The model has the weights of epoch {state.best_epoch + 1}, the best before." if state.best_weights else ""
-    return NoNumber(f"The {what} became {value} in {where}: the steps were too large.{kept} Try again with a tenth of "
-                    f"the learning rate (lr={recipe.rates[0] / 10:g}), or with clip=1.0.")
+    rate, usual = recipe.rates[0] / 10, replace(recipe, lr=None).rates[0]
+    smaller = f"a tenth of the learning rate (lr={rate:g})" if rate <= usual else \
+        f"far less than a tenth of the learning rate (usual is lr={usual:g})"
+    return NoNumber(f"The {what} became {value} in {where}: the steps were too large.{kept} Try again with {smaller}, "
+                    "or with clip=1.0.")
 
 
 def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],

@@ -123,6 +123,16 @@ def test_two_classes_of_one_name_stay_two():
     assert len(result.predictions(1)) == 3
 
 
+def test_photos_are_sorted_by_how_far_the_models_are_apart():
+    one, other = colours(), colours(confused=True)
+    result = compare({"a": one, "b": other, "c": one}, photos())
+    rows = result.disagreements()
+    assert [row.share for row in rows] == [pytest.approx(2 / 3), pytest.approx(2 / 3), 0]
+    assert rows[2].photo == result.photos[0] and rows[2].answers == ("red", "red", "red")
+    assert set(rows[0].answers) == {"green", "blue"} and rows[0].confidence >= rows[1].confidence
+    assert all(0 < row.confidence <= 1 and row.distance == 0 for row in rows)
+
+
 def test_agreement_is_the_share_of_photos_with_the_same_answer():
     result = two()
     assert [result.answer("right", j) for j in range(3)] == ["red", "green", "blue"]
