@@ -112,7 +112,7 @@ def usual_table(found: Checkpoint | Mapping[str, Tensor]) -> Choice:
     if len(places) > 1 and place and _rank(place) == len(PREFERRED):
         raise _several(found, places)
     state = found.tables[place]
-    while prefix := next((p for p in WRAPPERS if all(key.startswith(p) for key in state)), ""):
+    while state and (prefix := next((p for p in WRAPPERS if all(key.startswith(p) for key in state)), "")):
         state = _behind(state, prefix)
     return Choice(state, f"{place!r} in it" if place else "")
 
@@ -204,7 +204,7 @@ def _first_words(table: Mapping[str, Tensor]) -> list[str]:
     prefix, found = "", [""]
     while True:
         words = {name[len(prefix) :].partition(".")[0] for name in table}
-        if len(words) > 8 or any("." not in name[len(prefix) :] for name in table):
+        if not words or len(words) > 8 or any("." not in name[len(prefix) :] for name in table):
             return found
         found += [f"{prefix}{word}." for word in sorted(words)]
         if len(words) > 1:

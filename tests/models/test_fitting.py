@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models import weights
+from explorer.models import fitting, weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES
 from explorer.models.fitting import LoadReport, examine
@@ -454,3 +454,9 @@ def test_a_number_out_of_all_proportion_is_a_sentence(options):
     """case B8: torch's allocator answered."""
     with pytest.raises(ValueError, match="is .*1000000000.*(at most|from 1 to 8192)"):
         explorer.create_model("vit_tiny_patch16_224", **options)
+
+
+def test_an_empty_table_is_no_models_and_ends():
+    """It was searched for a prefix that all of its names share, for ever."""
+    own = explorer.create_model("tinynet_e").state_dict()
+    assert weights.choose({}, own, "tinynet_e").state == {} and fitting.usual_table({}).state == {}
