@@ -1,0 +1,69 @@
+"""The recipes of CONTRIBUTING.md hold as they stand: its family is built from the text and used."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import explorer
+from explorer.models.catalog import FAMILIES, FAMILY_OF
+from explorer.models.catalog.family import family
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def recipe() -> tuple[str, str]:
+    """(the file, the row) of the family in the recipe."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a family")[2].partition("\n## ")[0]
+    file, row = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
+    return file, row
+
+
+@pytest.fixture
+def plainnet(recipe, monkeypatch):
+    """The family as if its file and its row were there."""
+    file, row = recipe
+    place = "explorer.models.backbones.plainnet"
+    module = ModuleType(place)
+    monkeypatch.setitem(sys.modules, place, module)
+    exec(compile(file, "plainnet.py", "exec"), module.__dict__)
+    entry = eval(row, {"family": family})
+    monkeypatch.setitem(FAMILIES, entry.name, entry)
+    for name in entry.names:
+        monkeypatch.setitem(FAMILY_OF, name, entry)
+    return module
+
+
+def test_a_family_is_a_file_and_a_row(plainnet):
+    assert explorer.list_models("plainnet*") == list(plainnet.VARIANTS)
+    model = explorer.create_model("plainnet_small", num_classes=4).eval()
+    x = torch.randn(2, 3, 64, 48)
+    assert model(x).shape == (2, 4) and [map_.shape[1] for map_ in model.forward_stages(x)] == [16, 32, 64, 128]
+    maps = explorer.create_model("plainnet_small", features_only=True).eval()
+    assert maps.feature_info.reduction() == [2, 4, 8, 16] and [m.shape[-1] for m in maps(x)] == [24, 12, 6, 3]
+    model.reset_classifier(7, "max")
+    assert model(x).shape == (2, 7) and model.get_classifier().out_features == 7
+    model.reset_classifier(0)
+    assert model(x).shape == (2, model.num_features)
+
+
+def test_it_is_looked_into_like_any_other(plainnet):
+    model = explorer.create_model("plainnet_tiny", num_classes=3).eval()
+    photo = explorer.sample_photos()[0]
+    look = explorer.look(model, photo)
+    assert list(look.stages) == ["stage1", "stage2", "stage3"] and len(look.predictions) == 3
+    assert 0 <= explorer.explain(model, photo).heatmap.min() <= explorer.explain(model, photo).heatmap.max() <= 1
+
+
+def test_what_the_recipes_name_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:explorer|tests|parts)/[\w./]+?\.(?:py|js)|(?:explorer|tests)/[\w/]+/)`", text))
+    paths.discard("explorer/models/backbones/plainnet.py")
+    missing = [path for path in paths if not any((ROOT / start / path).exists() for start in ("", "explorer/widgets"))]
+    assert len(paths) > 8 and missing == []
