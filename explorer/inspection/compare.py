@@ -27,6 +27,7 @@ from explorer.data.collection import describe
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
 from explorer.data.labels import class_key, imagenet_labels
+from explorer.display.words import counted
 from explorer.inspection.compare_facts import ModelRow
 from explorer.inspection.comparison import (
     FEW,
@@ -34,7 +35,6 @@ from explorer.inspection.comparison import (
     MOST_LOOKS,
     Comparison,
     Progress,
-    counted,
     distinct,
     first_answers,
     sentence_of,

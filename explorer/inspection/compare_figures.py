@@ -17,9 +17,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.html import picture_html
+from explorer.display.words import counted, number_text, percent
 from explorer.inspection.compare_facts import ACCURACIES, COSTS, ClassRow, NumberRow
-from explorer.inspection.look import number_text, percent, picture_html
 
 if TYPE_CHECKING:
     from explorer.inspection.comparison import Comparison
@@ -309,7 +310,7 @@ def _matrix_html(
 def agreement_sentence(result: Comparison) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"The share of {count} photo{'s' * (count != 1)} to which two models give the same first answer, by the name of "
+    return (f"The share of {counted(count, 'photo')} to which two models give the same first answer, by the name of "
             f"the class. Two that agree may both be wrong.{one}")
 
 

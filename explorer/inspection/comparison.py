@@ -21,6 +21,8 @@ from torch import Tensor
 
 from explorer.data.labels import class_key
 from explorer.data.tables import safe_cell
+from explorer.display.html import RichRepr
+from explorer.display.words import counted, number_text
 from explorer.files import given_path, write_text
 from explorer.inspection.compare_facts import (
     ACCURACIES,
@@ -33,7 +35,7 @@ from explorer.inspection.compare_facts import (
     Point,
     pareto_front,
 )
-from explorer.inspection.look import Look, number_text
+from explorer.inspection.look import Look
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
@@ -57,7 +59,7 @@ Progress = Callable[[int, int, str], None]  # done, of how many, of what
 
 
 @dataclass(eq=False, repr=False)
-class Comparison:
+class Comparison(RichRepr):
     """What `compare` found. Every model has the same place in all lists; every photo too.
 
     rows:     a ModelRow a model
@@ -453,9 +455,6 @@ class Comparison:
             raise ValueError(f"kind is {kind!r}: expected one of {', '.join(KINDS)}.")
         return KINDS[kind](self, **options)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
     def _repr_html_(self) -> str:
         """Table, answers to the first photo and agreement as plain HTML: no script, and right in light and dark."""
         from explorer.inspection.compare_figures import comparison_html
@@ -512,10 +511,6 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, (WeightsError, ValueError, TypeError, ImportError)) and str(error):
         return str(error)
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.display import draw
 from explorer.files import given_path
-from explorer.inspection import draw
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.scatter import Scatter

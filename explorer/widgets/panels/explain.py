@@ -362,7 +362,7 @@ class ExplainPanel(Panel):
     def _fill_beside(self, wanted: Callable[[], bool], look: Look, model: Any, found: Attribution, beside: str) -> None:
         """The same method for other classes, or the other quick methods for the same class."""
         from explorer.inspection.attribution import METHODS, explain
-        from explorer.inspection.draw import jpeg_bytes, thumbnail
+        from explorer.display.draw import jpeg_bytes, thumbnail
 
         pictures, captions, left_out, note = [], [], [], ""
         if beside == "classes" and not METHODS[found.method].needs_class:

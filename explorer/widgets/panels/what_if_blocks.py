@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.inspection import draw
+from explorer.display import draw
 from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.what_if_drawing import (
     SIDE,

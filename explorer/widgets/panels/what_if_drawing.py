@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from explorer.inspection import draw
+from explorer.display import draw
 from explorer.widgets import export
 from explorer.widgets.parts.evaluation_card import themed_svg
 from explorer.widgets.snippets import literal
