@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from explorer import __version__
-from explorer.display.words import nearest
+from explorer.display.words import nearest, sentence_of
 from explorer.files import FULL, given_path, write_text, write_whole
 
 PROGRAM = "vision-explorer"
@@ -93,14 +93,9 @@ def _complain(sentence: str) -> None:
 
 def _sentence(error: Exception) -> str:
     """An exception in one line, without control characters."""
-    text = printable(" ".join(str(error).split()))
-    if isinstance(error, ModuleNotFoundError) and text.startswith("No module named"):
-        return f"The Python package {error.name!r} is missing. Install explorer again with pip."
-    ours = (CommandError, ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError)
-    if isinstance(error, ours) and text:
-        return text
-    kind = type(error).__name__
-    return f"Unexpected {kind}: {text or 'no message'}. Run it again with --debug and report what it shows."
+    sentence = str(error) if isinstance(error, CommandError) else sentence_of(
+        error, unexpected="Unexpected {problem}. Run it again with --debug and report what it shows.")
+    return printable(" ".join(sentence.split()))
 
 
 def printable(text: str) -> str:

@@ -317,8 +317,8 @@ def agreement_sentence(result: Comparison) -> str:
 def differences_sentence(result: Comparison) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"How far two models' numbers of the same name are apart, the mean over {count} "
-            f"photo{'s' * (count != 1)}, in the number's own unit. Two that are close may both be wrong.{one}")
+    return (f"How far two models' numbers of the same name are apart, the mean over "
+            f"{counted(count, 'photo')}, in the number's own unit. Two that are close may both be wrong.{one}")
 
 
 def maps_html(result: Comparison, stride: int, photo: str | int = 0, *, limit: int = CHANNELS) -> str:

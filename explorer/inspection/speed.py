@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from explorer.arguments import checked
-from explorer.display.words import counted, megabytes, milliseconds
+from explorer.display.words import counted, is_out_of_memory, megabytes, milliseconds
 from explorer.inspection.look import as_model, evaluating, model_name
 from explorer.inspection.passes import Stopped
 from explorer.models.contract import VisionModel, parameter_place
@@ -227,7 +227,7 @@ def _run(model: VisionModel, photos: Tensor) -> None:
     try:
         model(photos)
     except RuntimeError as error:
-        if "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        if is_out_of_memory(error):
             raise
         size = " x ".join(map(str, photos.shape[1:]))
         raise ValueError(f"{model_name(model)} can't run on photos of {size} ({str(error).splitlines()[0][:200]}). "

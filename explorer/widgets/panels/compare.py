@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 import traitlets as t
 
-from explorer.display.words import counted
+from explorer.display.words import counted, is_told, sentence_of
 from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.factory import list_models, split_door
@@ -452,16 +452,13 @@ class ComparePanel(Panel):
 
     def _failed(self, error: Exception) -> None:
         from explorer.inspection.passes import Stopped
-        from explorer.models.weights import WeightsError
 
-        expected = isinstance(error, (ValueError, TypeError, OSError, WeightsError, Stopped))
-        log.log(logging.INFO if expected else logging.ERROR, "the comparison failed", exc_info=error)
+        log.log(logging.INFO if is_told(error) else logging.ERROR, "the comparison failed", exc_info=error)
         if isinstance(error, Stopped):
             self._say(str(error))
-        elif isinstance(error, MemoryError) or "can't allocate" in str(error) or "out of memory" in str(error).lower():
-            self._say("There is not enough memory for that. Compare fewer or smaller models.", wrong=True)
         else:
-            self._say(str(error) if expected else f"That did not work ({type(error).__name__}: {error}).", wrong=True)
+            few = "There is not enough memory for that. Compare fewer or smaller models."
+            self._say(sentence_of(error, scarce=few), wrong=True)
 
     # --- showing ---
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import sentence_of
 from explorer.widgets.lifetime import close_whole
-from explorer.widgets.panels.base import Panel, labelled, sentence
+from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.photo_view import PhotoView
 from explorer.widgets.session import Session
@@ -323,7 +324,7 @@ class ExplainPanel(Panel):
         except Exception as error:
             expected = isinstance(error, (ValueError, IndexError))
             log.log(logging.INFO if expected else logging.ERROR, "no heat map", exc_info=error)
-            self._failed(look, sentence(error), wanted)
+            self._failed(look, sentence_of(error), wanted)
         finally:
             with self.session.lock:
                 if not self._gone and stop is self._stop:

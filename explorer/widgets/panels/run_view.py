@@ -16,7 +16,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.display.words import counted, seconds_text
+from explorer.display.words import counted, seconds_text, sentence_of
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.run_epochs import NOW, EpochsView, between_batches, copy_of_model
@@ -34,13 +34,10 @@ WIDE = 0.1       # so much better on its own photos is worth a sentence
 # --- what is said: plain functions -----------------------------------------------------------------------------
 
 
-def problem_text(error: Exception) -> str:
-    """What went wrong, for a person: explorer's own sentences as they are; the traceback is in the log."""
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model or batch size."
-    known = isinstance(error, (ValueError, TypeError, OSError, ImportError)) or type(error).__module__.startswith("explorer.")
-    return text if known and text else f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
+def problem_text(error: BaseException) -> str:
+    """What went wrong while a model learns, for a person; the traceback is in the log."""
+    return sentence_of(error, scarce="There is not enough memory for that. Close other notebooks, or choose a smaller model "
+                                     "or batch size.")
 
 
 def figure_text(run: Any, row: dict[str, Any]) -> str:
@@ -67,7 +64,7 @@ def how_far(run: Any) -> tuple[float, str]:
     top = f" Best: {figure_text(run, best)} in epoch {best['epoch'] + 1}." if best else ""
     batches, started = getattr(run, "batches", ()), getattr(run, "started", None)
     if state == "failed":
-        return done / epochs, f"Failed after {done} of {epochs} epochs: {run.error}"
+        return done / epochs, f"Failed after {done} of {epochs} epochs: {problem_text(run.error)}"
     if state == "finished":
         seconds = run.history[-1]["seconds"] if run.history else 0
         spent = f" in {seconds_text(seconds)} of learning" if seconds >= 1 else ""
