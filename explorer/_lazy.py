@@ -27,10 +27,9 @@ def lazy_names(
         if not name.startswith("_"):
             if importlib.util.find_spec(f"{package}.{name}") is not None:
                 return importlib.import_module(f"{package}.{name}")
-            from difflib import get_close_matches
+            from explorer.display.words import did_you_mean
 
-            near = get_close_matches(name, origin, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, origin)
             raise AttributeError(f"module {package!r} has no attribute {name!r}.{hint}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 

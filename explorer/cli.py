@@ -16,7 +16,6 @@ Nothing here imports torch before a photo is to be predicted.
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import importlib.util
 import json
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from explorer import __version__
+from explorer.display.words import nearest, sentence_of
 from explorer.files import FULL, given_path, write_text, write_whole
 
 PROGRAM = "vision-explorer"
@@ -93,14 +93,9 @@ def _complain(sentence: str) -> None:
 
 def _sentence(error: Exception) -> str:
     """An exception in one line, without control characters."""
-    text = printable(" ".join(str(error).split()))
-    if isinstance(error, ModuleNotFoundError) and text.startswith("No module named"):
-        return f"The Python package {error.name!r} is missing. Install explorer again with pip."
-    ours = (CommandError, ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError)
-    if isinstance(error, ours) and text:
-        return text
-    kind = type(error).__name__
-    return f"Unexpected {kind}: {text or 'no message'}. Run it again with --debug and report what it shows."
+    sentence = str(error) if isinstance(error, CommandError) else sentence_of(
+        error, unexpected="Unexpected {problem}. Run it again with --debug and report what it shows.")
+    return printable(" ".join(sentence.split()))
 
 
 def printable(text: str) -> str:
@@ -178,7 +173,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         cut = argv.index("--")
         argv, for_jupyter = argv[:cut], argv[cut + 1:]
     if first_word and first_word not in commands.choices:
-        near = difflib.get_close_matches(first_word, commands.choices, n=1)
+        near = nearest(first_word, commands.choices)
         hint = f", but there is {near[0]!r}" if near else f"; there are {', '.join(commands.choices)}"
         parser.error(f"there is no command {first_word!r}{hint}")
     if any("\0" in word for word in argv):
@@ -544,7 +539,7 @@ def _nearest_names(args: argparse.Namespace) -> str:
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
     if wanted and (word := word_on_old_name(wanted[0])):
         return f": {word[:-1]}"
-    near = difflib.get_close_matches(wanted[0], list_models(family=args.family), n=3) if wanted else []
+    near = nearest(wanted[0], list_models(family=args.family), 3) if wanted else []
     if near:
         return f" {wanted[0]!r}; near it are {', '.join(near)}"
     return "; patterns need wildcards, such as '*net*'" if wanted else ""

@@ -41,8 +41,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.layers",),
     ("explorer.models.fitting", "explorer.models.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
-    # the porch: names that are imported on first use; paths and threads
-    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments"),
+    # the porch: names that are imported on first use; paths and threads; words and pictures
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments", "explorer.display"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)

@@ -20,6 +20,7 @@ from typing import Any
 
 from explorer.cluster.connection import ClusterError, connect
 from explorer.data.datasets import Splits, open_data, ordered_as
+from explorer.display.words import sentence_of
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.training import checkpoint
@@ -241,7 +242,7 @@ def _work(config: dict[str, Any]) -> None:
             run.listen(_Reporter(ray, box, run))
         run.start().wait()
     except (TrainingError, ValueError, TypeError) as error:
-        ray.get(box.fail.remote(str(error)))
+        ray.get(box.fail.remote(sentence_of(error)))
         end = time.monotonic() + GRACE
         while ray.get(box.failed.remote()) < config["workers"]:  # most of what goes wrong goes wrong for all
             if time.monotonic() > end:

@@ -30,6 +30,7 @@ from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import CLUTTER, PICTURE_SUFFIXES, natural
 from explorer.data.images import ImageError, load_image
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display.words import is_out_of_memory
 from explorer.files import given_path
 from explorer.inspection.look import (
     Prediction,
@@ -161,7 +162,8 @@ def predict(
                     progress(finished, len(names))
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
-            raise ClusterError(f"The workers failed: {said[-1][:300]} What is finished is in '{output}': call again to do the rest."
+            reason = "there is not enough memory. Give a smaller batch_size." if is_out_of_memory(error) else said[-1][:300]
+            raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again to do the rest."
                                ) from error
     return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing), time.monotonic() - started,
                      notes_on(model))

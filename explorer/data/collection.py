@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from explorer.display.words import counted
 from explorer.files import given_path
 
 from .folders import (
@@ -124,7 +125,7 @@ class FolderDescription:
         return f"FolderDescription({printable(str(self.folder))!r}, {self._summary()})"
 
     def _summary(self) -> str:
-        facts = [f"{len(self.photos):,} photo{'s' * (len(self.photos) != 1)}"]
+        facts = [counted(len(self.photos), "photo")]
         if self.parts:
             facts.append(f"{len(self.classes)} class{'es' * (len(self.classes) != 1)}")
         facts += [f"{part.role}: {len(part):,} in {self.place(part)}" for part in self.parts

@@ -12,7 +12,6 @@ that a model sees the numbers it was trained with.
 
 from __future__ import annotations
 
-import difflib
 import io
 import itertools
 import os
@@ -25,6 +24,7 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageOps
 
 from explorer.arguments import checked
+from explorer.display.words import nearest
 
 from .errors import ImageError
 
@@ -225,7 +225,7 @@ def _nearest(file: Path) -> str:
         names = [entry.name for entry in itertools.islice(file.parent.iterdir(), 2000)]
     except OSError:
         return ""
-    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.75)
+    near = nearest(file.name, names, cutoff=0.75)
     return f" (did you mean {_shown(near[0])}?)" if near else ""
 
 

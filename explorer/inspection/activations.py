@@ -23,27 +23,21 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
-from explorer.inspection import draw
-from explorer.inspection.frame import covered, covered_box
-from explorer.inspection.look import (
-    Look,
-    as_model,
-    evaluating,
-    model_name,
-    notes_html,
-    notes_on,
-    percent,
-    picture_html,
-    prepare,
-)
-from explorer.inspection.passes import no_way_back, way_back
-from explorer.inspection.perturb import (
+from explorer.display import draw
+from explorer.display.html import (
     bar_html,
-    class_index,
-    look_before,
-    outlined,
+    cell_html,
+    cells_html,
+    name_html,
+    notes_html,
+    picture_html,
     table_html,
 )
+from explorer.display.words import counted, percent
+from explorer.inspection.frame import covered, covered_box
+from explorer.inspection.look import Look, as_model, evaluating, model_name, notes_on, prepare
+from explorer.inspection.passes import no_way_back, way_back
+from explorer.inspection.perturb import class_index, look_before, outlined
 from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery import stages_in_words
@@ -102,21 +96,18 @@ class Activations:
     def __repr__(self) -> str:
         dead = sum(len(stage.dead) for stage in self.stages.values())
         broken = f", {self.not_finite} values not finite" if self.not_finite else ""
-        return (f"Activations({self.model_name!r}, {len(self.stages)} stages, {_photos(self.photos)}, "
+        return (f"Activations({self.model_name!r}, {len(self.stages)} stages, {counted(self.photos, 'photo')}, "
                 f"{dead} channels never above 0{broken})")
 
     def _repr_html_(self) -> str:
-        cell = "text-align:right;padding:2px 8px"
         rows = "".join(
-            f"<tr><th scope='row' style='{cell};text-align:left;font-weight:normal'>{escape(s.name)}</th>"
-            f"<td style='padding:2px 8px'>{histogram_html(s)}</td><td style='{cell}'>{s.mean:.3g}</td>"
-            f"<td style='{cell}'>{s.std:.3g}</td><td style='{cell}'>{percent(s.zeros)}</td>"
-            f"<td style='{cell}'>{len(s.dead)} of {s.channels}</td>"
-            f"<td style='{cell}'>{s.nans + s.infinities}</td></tr>"
+            f"<tr>{name_html(s.name)}{cell_html(histogram_html(s))}"
+            + cells_html((f"{s.mean:.3g}", f"{s.std:.3g}", percent(s.zeros), f"{len(s.dead)} of {s.channels}",
+                          str(s.nans + s.infinities))) + "</tr>"
             for s in self.stages.values())
         titles = ("stage", "histogram", "mean", "std", "zeros", "channels never above 0", "not finite")
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>, {_photos(self.photos)}</p>"
-                f"{table_html(titles, rows, style=cell)}</div>")
+        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>, {counted(self.photos, 'photo')}</p>"
+                f"{table_html(titles, rows, left=1)}</div>")
 
 
 def activations(looks: Look | Sequence[Look]) -> Activations:
@@ -235,7 +226,6 @@ class GradientFlow:
         shown = [self.layers[round(i)] for i in np.linspace(0, len(self.layers) - 1, rows_shown)]
         sizes = [layer.mean_abs for layer in self.layers if 0 < layer.mean_abs < math.inf]
         low, high = (math.log10(min(sizes)), math.log10(max(sizes))) if sizes else (0.0, 0.0)
-        cell = "text-align:left;padding:0 8px"
 
         def bar(size: float) -> str:
             if not 0 < size < math.inf:
@@ -243,12 +233,10 @@ class GradientFlow:
             return bar_html(0.05 + 0.95 * (math.log10(size) - low) / (high - low or 1))
 
         rows = "".join(
-            f"<tr><th scope='row' style='{cell};font-weight:normal'>"
-            f"{escape(layer.path or '(the network itself)')}</th>"
-            f"<td style='{cell}'>{escape(layer.kind)}</td>"
-            f"<td style='{cell};width:12em'>{bar(layer.mean_abs)}</td>"
-            f"<td style='{cell};text-align:right'>{layer.mean_abs:.2e}</td></tr>" for layer in shown)
-        table = table_html(("layer", "", "logarithmic", "mean |gradient|"), rows, style=cell)
+            f"<tr>{name_html(layer.path or '(the network itself)')}{cell_html(escape(layer.kind))}"
+            f"{cell_html(bar(layer.mean_abs), style='width:12em')}{cells_html([f'{layer.mean_abs:.2e}'])}</tr>"
+            for layer in shown)
+        table = table_html(("layer", "", "logarithmic", "mean |gradient|"), rows)
         some = f", {len(shown)} of {len(self.layers)} layers" if len(shown) < len(self.layers) else ""
         notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: gradient of "
@@ -396,7 +384,7 @@ class TopPhotos(Sequence):
         """What is shown, in a line."""
         ends = ", stopped before the last one" if self.stopped else ""
         broken = f", {len(self.problems)} could not be looked at" if self.problems else ""
-        return (f"{self.model_name}: {self.stage}, channel {self.channel}, strongest of {_photos(self.seen)}"
+        return (f"{self.model_name}: {self.stage}, channel {self.channel}, strongest of {counted(self.seen, 'photo')}"
                 f"{ends}{broken}")
 
     def __repr__(self) -> str:
@@ -517,7 +505,3 @@ def _place_box(
     left, top = seen[0] + column * width, seen[1] + row * height
     corners = zip((left, top, left + width, top + height), (*size, *size))
     return tuple(float(min(max(0, corner), end)) for corner, end in corners)
-
-
-def _photos(number: int) -> str:
-    return f"{number} photo{'s' * (number != 1)}"

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import time
@@ -27,7 +26,10 @@ from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.inspection import cams, draw, gradients, occlusion, rollout
+from explorer.display import draw
+from explorer.display.html import RichRepr, notes_html, picture_html
+from explorer.display.words import counted, did_you_mean, meant, nearest, seconds_text
+from explorer.inspection import cams, gradients, occlusion, rollout
 from explorer.inspection.frame import covered, seen_box, to_photo_frame
 from explorer.inspection.look import (
     Look,
@@ -35,10 +37,8 @@ from explorer.inspection.look import (
     evaluating,
     is_at,
     model_name,
-    notes_html,
     outputs_of,
     photo_for,
-    picture_html,
     prepare,
 )
 from explorer.inspection.passes import OCCLUSION, Passes, Stopped, no_way_back
@@ -52,7 +52,7 @@ SHOWN_SHARE = 0.995
 
 
 @dataclass(eq=False, repr=False)
-class Attribution:
+class Attribution(RichRepr):
     """Where in a photo a model's score for a class, or a number that it gives, comes from, as one method
     sees it.
 
@@ -105,9 +105,6 @@ class Attribution:
         what = f"{self.label!r}, " if self.target is not None else ""
         stage = f"stage {self.stage!r}, " if self.stage else ""
         return f"Attribution({self.method!r}, {self.model_name!r}, {what}{stage}{_passes(self.passes)})"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         """Photo, overlay, facts, and what this kind of picture does not prove; no script."""
@@ -458,7 +455,7 @@ class Method:
             words += ", none where a look holds the stage"
         if seconds_per_pass is not None:
             with_gradient = self.group == "pixels"  # the way back takes about twice as long as the way there
-            words += f", about {_duration(passes * seconds_per_pass * (3 if with_gradient else 1))}"
+            words += f", about {seconds_text(passes * seconds_per_pass * (3 if with_gradient else 1))}"
         return words
 
     def refuses(self, model: VisionModel) -> str:
@@ -587,8 +584,7 @@ def find_method(name: str) -> Method:
         wanted = wanted[:-2] + "++"
     if wanted in plain:
         return plain[wanted]
-    near = difflib.get_close_matches(wanted, plain, n=2, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(dict.fromkeys(repr(plain[key].name) for key in near))}?" if near else ""
+    hint = meant(plain[key].name for key in nearest(wanted, plain, 2))
     raise ValueError(f"Unknown method {name!r}.{hint} There are: {', '.join(METHODS)}.")
 
 
@@ -623,8 +619,7 @@ def find_class(target: int | str, labels: Sequence[str], noun: str = "class") ->
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or the "
                          "index.")
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(repr(labels[names.index(name)]) for name in near)}?" if near else ""
+    hint = meant(labels[names.index(name)] for name in nearest(wanted, names, 3))
     known = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
     hint = hint or f" They are: {known}."
     raise ValueError(f"None of the {len(labels)} {several} is called {target!r}.{hint}")
@@ -636,8 +631,7 @@ def _check_stage(model: VisionModel, method: Method, stage: str) -> None:
                          f"{', '.join(repr(m.name) for m in METHODS.values() if m.needs_stage)}.")
     names = [row.name for row in model.stage_table]
     if stage not in names:
-        near = difflib.get_close_matches(str(stage), names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(stage), names)
         raise ValueError(f"{model_name(model)} has no stage {stage!r}.{hint} {stages_in_words(names)}")
 
 
@@ -659,13 +653,7 @@ def _check_look(look: Look, model: VisionModel, image: Any) -> None:
 
 
 def _passes(count: int) -> str:
-    return "no pass" if count == 0 else "1 pass" if count == 1 else f"{count} passes"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{max(seconds, 0.01):.1g} s"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return counted(count, "pass", "es") if count else "no pass"
 
 
 __all__ = ["METHODS", "Attribution", "Method", "Stopped", "default_stage", "explain", "find_class", "find_method"]

@@ -27,6 +27,7 @@ from explorer.data.collection import describe
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
 from explorer.data.labels import class_key, imagenet_labels
+from explorer.display.words import counted
 from explorer.inspection.compare_facts import ModelRow
 from explorer.inspection.comparison import (
     FEW,
@@ -34,10 +35,9 @@ from explorer.inspection.comparison import (
     MOST_LOOKS,
     Comparison,
     Progress,
-    counted,
     distinct,
     first_answers,
-    sentence_of,
+    why,
 )
 from explorer.inspection.look import Look, as_model, look, model_name, notes_on, outputs_of
 from explorer.inspection.modules import module_tree
@@ -155,7 +155,7 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
         except Exception as error:  # one that can't be had does not keep the others from being compared
             log.info("%s can't be compared", name, exc_info=error)
             first = first or error
-            problems.append((name, sentence_of(error)))
+            problems.append((name, why(error)))
     if not opened:
         raise Stopped("Stopped before the first model was opened.") if first is None else _all_failed(problems, first)
     return opened
@@ -196,7 +196,7 @@ def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list
                 looks.append(look(model, picture))
         except Exception as error:
             log.info("%s can't look", name, exc_info=error)
-            problems.append((name, sentence_of(error)))
+            problems.append((name, why(error)))
             continue
         done.models[name] = model
         done.outputs.append(looks[0].outputs if model.num_classes else None)
@@ -220,7 +220,7 @@ def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tupl
                     number * total + done, len(opened) * total, f"{name} looks"))
         except Exception as error:
             log.info("%s can't look", name, exc_info=error)
-            problems.append((name, sentence_of(error)))
+            problems.append((name, why(error)))
             continue
         if len(found):
             features[name] = found

@@ -17,9 +17,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.html import picture_html
+from explorer.display.words import counted, number_text, percent
 from explorer.inspection.compare_facts import ACCURACIES, COSTS, ClassRow, NumberRow
-from explorer.inspection.look import number_text, percent, picture_html
 
 if TYPE_CHECKING:
     from explorer.inspection.comparison import Comparison
@@ -309,15 +310,15 @@ def _matrix_html(
 def agreement_sentence(result: Comparison) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"The share of {count} photo{'s' * (count != 1)} to which two models give the same first answer, by the name of "
+    return (f"The share of {counted(count, 'photo')} to which two models give the same first answer, by the name of "
             f"the class. Two that agree may both be wrong.{one}")
 
 
 def differences_sentence(result: Comparison) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"How far two models' numbers of the same name are apart, the mean over {count} "
-            f"photo{'s' * (count != 1)}, in the number's own unit. Two that are close may both be wrong.{one}")
+    return (f"How far two models' numbers of the same name are apart, the mean over "
+            f"{counted(count, 'photo')}, in the number's own unit. Two that are close may both be wrong.{one}")
 
 
 def maps_html(result: Comparison, stride: int, photo: str | int = 0, *, limit: int = CHANNELS) -> str:

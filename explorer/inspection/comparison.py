@@ -21,6 +21,8 @@ from torch import Tensor
 
 from explorer.data.labels import class_key
 from explorer.data.tables import safe_cell
+from explorer.display.html import RichRepr
+from explorer.display.words import counted, number_text, sentence_of
 from explorer.files import given_path, write_text
 from explorer.inspection.compare_facts import (
     ACCURACIES,
@@ -33,11 +35,10 @@ from explorer.inspection.compare_facts import (
     Point,
     pareto_front,
 )
-from explorer.inspection.look import Look, number_text
+from explorer.inspection.look import Look
 from explorer.inspection.speed import REPEATS, WARM_UP, measure_speeds
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
-from explorer.models.weights import WeightsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ Progress = Callable[[int, int, str], None]  # done, of how many, of what
 
 
 @dataclass(eq=False, repr=False)
-class Comparison:
+class Comparison(RichRepr):
     """What `compare` found. Every model has the same place in all lists; every photo too.
 
     rows:     a ModelRow a model
@@ -302,7 +303,7 @@ class Comparison:
                 found.append(self.cam(i, photo, target=target))
             except Exception as error:
                 log.info("no heat map of %s", name, exc_info=error)
-                found.append(sentence_of(error))
+                found.append(why(error))
         return found
 
     def _needs_looks(self, what: str) -> None:
@@ -342,7 +343,7 @@ class Comparison:
                 measure_speeds([self.models[i]], batch_size=batch, warm_up=0, repeats=1)
                 able.append(i)
             except (ValueError, RuntimeError, MemoryError) as its_own:
-                self.problems.append((self.names[i], f"Not timed with {counted(batch, 'photo')}: {sentence_of(its_own)}"))
+                self.problems.append((self.names[i], f"Not timed with {counted(batch, 'photo')}: {why(its_own)}"))
         if len(able) == len(working):  # not the fault of one alone
             raise error
         return able
@@ -453,9 +454,6 @@ class Comparison:
             raise ValueError(f"kind is {kind!r}: expected one of {', '.join(KINDS)}.")
         return KINDS[kind](self, **options)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
     def _repr_html_(self) -> str:
         """Table, answers to the first photo and agreement as plain HTML: no script, and right in light and dark."""
         from explorer.inspection.compare_figures import comparison_html
@@ -506,16 +504,9 @@ def _find(what: str | int, known: Sequence[str], kind: str) -> int:
                      f"{len(known) - 1}.")
 
 
-def sentence_of(error: BaseException) -> str:
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
-        return "There is not enough memory for it."
-    if isinstance(error, (WeightsError, ValueError, TypeError, ImportError)) and str(error):
-        return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
+def why(error: BaseException) -> str:
+    """What went wrong with one of several models or photos, beside whose name it stands."""
+    return sentence_of(error, scarce="There is not enough memory for it.", unexpected="{problem}")
 
 
 def _listed(numbers: Iterable[int]) -> str:

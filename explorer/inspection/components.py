@@ -25,8 +25,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.inspection import draw
-from explorer.inspection.look import Look, percent, picture_html
+from explorer.display import draw
+from explorer.display.html import picture_html
+from explorer.display.words import percent
+from explorer.inspection.look import Look
 from explorer.models.surgery import stages_in_words
 
 PERCENTILES = (1, 99)  # of each component: the values that become no colour and full colour

@@ -23,8 +23,9 @@ from PIL import Image
 from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.inspection import draw
-from explorer.inspection.look import as_model, photo_for, picture_html
+from explorer.display import draw
+from explorer.display.html import RichRepr, picture_html
+from explorer.inspection.look import as_model, photo_for
 from explorer.inspection.store import Features, run_folder, vectors_and_logits
 from explorer.models.contract import VisionModel
 
@@ -146,7 +147,7 @@ class Map2D:
 
 
 @dataclass(eq=False, repr=False)
-class Embeddings:
+class Embeddings(RichRepr):
     """Many photos with their vectors; `embed` makes it.
 
     features: names, labels, vectors and more, see `Features`;  model: the one that made them, for new photos
@@ -165,9 +166,6 @@ class Embeddings:
 
     def __repr__(self) -> str:
         return f"Embeddings({self.features.model_name!r}, {self.features.sentence})"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         return self.features._repr_html_() + f"<p style='margin:.3em 0'>{escape('.nearest(0)  .map2d()')}</p>"

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.arguments import checked
-from explorer.inspection import draw
-from explorer.inspection.look import as_model, model_name, notes_html, notes_on, picture_html
+from explorer.display import draw
+from explorer.display.html import notes_html, picture_html
+from explorer.inspection.look import as_model, model_name, notes_on
 from explorer.models.contract import VisionModel
 
 CELL = 24     # pixels that a small kernel is enlarged to, about

@@ -30,7 +30,20 @@ from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.labels import labels_for
 from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.html import (
+    RichRepr,
+    bar_html,
+    cell_html,
+    cells_html,
+    name_html,
+    notes_html,
+    picture_html,
+    side_by_side_html,
+    table_html,
+    title_html,
+)
+from explorer.display.words import number_text, percent
 from explorer.inspection.tail import Tail, default_stage, fingerprint, ordinary, walk
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
@@ -80,7 +93,7 @@ class Origin:
 
 
 @dataclass(eq=False, repr=False)
-class Look:
+class Look(RichRepr):
     """What one forward pass over one photo showed. All tensors are float32 on the CPU.
 
     model_name:  e.g. "resnet50.a1_in1k"; without the tag where no weights were loaded
@@ -154,9 +167,6 @@ class Look:
             top = ", ".join(f"{number.label} {number.text}" for number in self.predictions[:3])
         return f"Look({self.model_name!r}, {top}, {len(self.stages)} stages)"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
     def _repr_html_(self) -> str:
         """The photo, the predictions and the stages as plain HTML: no script, and right in light and dark."""
         height, width = self.input.shape[-2:]
@@ -173,9 +183,8 @@ class Look:
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
         return (
-            f"<div><p style='margin:.3em 0'><b>{escape(facts)}</b></p>{notes}"
-            f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}"
-            f"<div>{predictions_html(self.predictions)}{meaning}</div></div>"
+            f"<div>{title_html(facts)}{notes}"
+            f"{side_by_side_html(f'{photo}<div>{predictions_html(self.predictions)}{meaning}</div>')}"
             f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
         )
 
@@ -388,55 +397,19 @@ def _device_name(model: nn.Module) -> str:
 # --- HTML ---------------------------------------------------------------------------------------------
 
 
-def percent(share: float) -> str:
-    """0.6132 -> "61.3 %"."""
-    return f"{100 * share:.1f} %" if share == share else "not a number"
-
-
-def number_text(value: float) -> str:
-    """A number that a model gives, with four digits: 12.34, 0.001234, 1.234e+06."""
-    return f"{value:.4g}" if value == value else "not a number"
-
-
-def picture_html(image: Image.Image, caption: str, *, format: str = "PNG", style: str = "") -> str:
-    """A picture with its caption, which is also what a screen reader says."""
-    text = escape(caption)
-    return (f"<figure style='margin:0'><img alt='{text}' style='max-width:100%;{style}' "
-            f"src='{draw.data_uri(image, format=format)}'>"
-            f"<figcaption style='font-size:.85em'>{text}</figcaption></figure>")
-
-
-def notes_html(notes: Sequence[str]) -> str:
-    """Sentences that a reader must know, each a paragraph with a warning sign."""
-    return "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in notes)
-
-
 def predictions_html(predictions: Sequence[Prediction]) -> str:
     """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar:
     they know no end.
     """
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
-    cell = "text-align:left;padding:2px 8px"
     if predictions[0].value is not None:
-        rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
-                       f"<td style='{cell};text-align:right'><b>{escape(p.text)}</b></td></tr>"
+        rows = "".join(f"<tr>{name_html(p.label)}{cell_html(f'<b>{escape(p.text)}</b>', style='text-align:right')}</tr>"
                        for p in predictions)
-        head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in ("number", "value"))
-        return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
-                f"<tbody>{rows}</tbody></table>")
-    rows = "".join(
-        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(p.label)}</th>"
-        f"<td style='{cell};width:12em'><div style='height:.8em;border-radius:2px;background:#4a8fd9;"
-        f"width:{100 * p.probability if p.probability == p.probability else 0:.1f}%'></div></td>"
-        f"<td style='{cell};text-align:right'>{percent(p.probability)}</td>"
-        f"<td style='{cell};text-align:right'>{p.logit:.2f}</td></tr>"
-        for p in predictions
-    )
-    titles = ("class", "", "probability", "logit")
-    head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in titles)
-    return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>")
+        return table_html(("number", "value"), rows)
+    rows = "".join(f"<tr>{name_html(p.label)}{cell_html(bar_html(p.probability), style='width:12em')}"
+                   f"{cells_html((percent(p.probability), f'{p.logit:.2f}'))}</tr>" for p in predictions)
+    return table_html(("class", "", "probability", "logit"), rows)
 
 
 def _stage_html(name: str, maps: Tensor, *, limit: int = 48, cell: int = 28) -> str:

@@ -9,7 +9,6 @@ another thread meanwhile.
 from __future__ import annotations
 
 import copy
-import difflib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from explorer.arguments import checked
+from explorer.display.html import RichRepr
+from explorer.display.words import did_you_mean
 from explorer.inspection.look import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.factory import create_model
@@ -37,7 +38,7 @@ FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and atte
 
 
 @dataclass(eq=False, repr=False)
-class ModuleNode:
+class ModuleNode(RichRepr):
     """One module of a model, with all that is below it.
 
     path:         dotted, as `model.get_submodule` takes it; "" for the model itself
@@ -87,8 +88,7 @@ class ModuleNode:
             if name not in below:
                 start = f"{self.path}." if self.path else ""
                 known = [other.path.removeprefix(start) for other in self.walk()]
-                near = difflib.get_close_matches(path, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(path, known)
                 raise ValueError(f"No module {path!r} among the {len(known)} of {self.name!r}.{hint}")
             node = below[name]
         return node
@@ -150,9 +150,6 @@ class ModuleNode:
         if self.measured_on not in ("", "meta"):
             facts += f"; measured on {self.measured_on}, because it can't run without its weights"
         return f"{facts}."
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         """A tree to open and close, in plain HTML without script."""

@@ -22,7 +22,22 @@ from torch import Tensor, nn
 
 from explorer.arguments import checked
 from explorer.data.transforms import crop_box
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.html import (
+    BLUE,
+    ORANGE,
+    bar_html,
+    cell_html,
+    cells_html,
+    name_html,
+    notes_html,
+    picture_html,
+    row_html,
+    side_by_side_html,
+    table_html,
+    title_html,
+)
+from explorer.display.words import number_text, percent
 from explorer.inspection.attribution import find_class
 from explorer.inspection.look import (
     Look,
@@ -32,11 +47,7 @@ from explorer.inspection.look import (
     evaluating,
     is_at,
     model_name,
-    notes_html,
-    number_text,
     outputs_of,
-    percent,
-    picture_html,
     said,
     top_predictions,
 )
@@ -501,43 +512,29 @@ def _html(image: Image.Image, caption: str) -> str:
 
 def _result_html(name: str, pictures: str, changes: Sequence[Change], notes: Sequence[str]) -> str:
     warnings = notes_html(notes)
-    return (f"<div><p style='margin:.3em 0'><b>{escape(name)}</b></p>{warnings}"
-            f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{pictures}"
-            f"{changes_html(changes)}</div></div>")
-
-
-def bar_html(share: float, colour: str = "#4a8fd9") -> str:
-    """A bar for a share 0..1; not a number: none."""
-    width = 100 * min(max(share, 0), 1) if math.isfinite(share) else 0
-    style = f"height:.6em;margin:2px 0;border-radius:2px;background:{colour};width:{width:.1f}%"
-    return f"<div style='{style}'></div>"
+    both = side_by_side_html(f"{pictures}{changes_html(changes)}")
+    return f"<div>{title_html(name)}{warnings}{both}</div>"
 
 
 def changes_html(changes: Sequence[Change]) -> str:
     """A table of probabilities before and after, with two bars a class, or of numbers; what they are is
     text.
     """
-    cell = "text-align:left;padding:2px 8px"
     numbers = any(change.number for change in changes)  # which have no end that a bar could reach
     rows = []
     for change in changes:
         both = f"{bar_html(change.before, '#9aa5b1')}{bar_html(change.after)}"
-        bars = "" if numbers else f"<td style='{cell};width:12em'>{both}</td>"
-        texts = "".join(f"<td style='{cell};text-align:right'>{text}</td>" for text in change.texts)
-        rows.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(change.label)}</th>"
-                    f"{bars}{texts}</tr>")
+        bars = "" if numbers else cell_html(both, style="width:12em")
+        rows.append(f"<tr>{name_html(change.label)}{bars}{cells_html(change.texts)}</tr>")
     titles = ("number", "before", "after") if numbers else ("class", "", "before", "after")
     return table_html(titles, "".join(rows))
 
 
 def curve_html(what: str, label: str, rows: Sequence[tuple[str, float, str, bool]]) -> str:
     """A table of a curve: (value, p of the class `label`, the likeliest class, whether it is another)."""
-    cell = "text-align:left;padding:2px 8px"
     body = "".join(
-        f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(value)}</th>"
-        f"<td style='{cell};width:12em'>{bar_html(p, '#d9804a' if other else '#4a8fd9')}</td>"
-        f"<td style='{cell};text-align:right'>{percent(p)}</td>"
-        f"<td style='{cell}'>{'<b>' * other}{escape(best)}{'</b>' * other}</td></tr>"
+        f"<tr>{name_html(value)}{cell_html(bar_html(p, ORANGE if other else BLUE), style='width:12em')}"
+        f"{cells_html([percent(p)])}{cell_html(f'<b>{escape(best)}</b>' if other else escape(best))}</tr>"
         for value, p, best, other in rows
     )
     return table_html((what, f"p({label})", "", "likeliest"), body)
@@ -545,15 +542,4 @@ def curve_html(what: str, label: str, rows: Sequence[tuple[str, float, str, bool
 
 def numbers_html(what: str, label: str, rows: Sequence[tuple[str, str]]) -> str:
     """A table of a number's curve: (value, the number `label` there)."""
-    cell = "text-align:left;padding:2px 8px"
-    body = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(value)}</th>"
-                   f"<td style='{cell};text-align:right'>{escape(number)}</td></tr>"
-                   for value, number in rows)
-    return table_html((what, label), body)
-
-
-def table_html(titles: Sequence[str], rows: str, *, style: str = "text-align:left;padding:2px 8px") -> str:
-    """A table with a line of titles above `rows`, which are HTML already."""
-    head = "".join(f"<th scope='col' style='{style}'>{escape(title)}</th>" for title in titles)
-    return (f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>")
+    return table_html((what, label), "".join(row_html(value, [number]) for value, number in rows))

@@ -29,8 +29,10 @@ from explorer.data.images import ImageError
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display import draw
+from explorer.display.html import RichRepr, notes_html
+from explorer.display.words import counted
 from explorer.files import given_path, write_text
-from explorer.inspection import draw
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import (
     Prediction,
@@ -39,7 +41,6 @@ from explorer.inspection.look import (
     evaluating,
     outputs_of,
     model_name,
-    notes_html,
     notes_on,
     photo_for,
     prepare,
@@ -66,7 +67,7 @@ class PredictionRow:
 
 
 @dataclass(repr=False)
-class PredictionTable:
+class PredictionTable(RichRepr):
     """The predictions for several photos, in the order of the photos. Iterates over its rows.
 
     ignored: how many files of the folder are no pictures;  notes: as in `Look`
@@ -131,11 +132,11 @@ class PredictionTable:
         return f"PredictionTable({self.model_name!r}, {self._summary()})"
 
     def _summary(self) -> str:
-        parts = [_count(len(self.rows), "photo")]
+        parts = [counted(len(self.rows), "photo")]
         if self.errors:
             parts.append(f"{len(self.errors)} could not be opened")
         if self.ignored:
-            parts.append(f"{_count(self.ignored, 'other file')} ignored")
+            parts.append(f"{counted(self.ignored, 'other file')} ignored")
         return ", ".join(parts)
 
     def _short_names(self) -> list[str]:
@@ -152,9 +153,6 @@ class PredictionTable:
             best = ", ".join(f"{p.label} {p.text}" for p in row.predictions)
             lines.append(f"{row.name:<{width}}  {best or row.error}")
         return "\n".join(lines)
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         """A plain HTML table, without script, of the first rows."""
@@ -292,7 +290,3 @@ def _finite(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts of a prediction for JSON, which knows no NaN; a class has no value."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()
             if not (k == "value" and v is None)}
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.arguments import checked, counts, number
+from explorer.display.html import notes_html, row_html, side_by_side_html
+from explorer.display.words import percent
 from explorer.inspection.embeddings import BLOCK, no_formulas, normalised
-from explorer.inspection.look import notes_html, percent
 from explorer.inspection.store import Features
 
 if TYPE_CHECKING:
@@ -118,16 +119,12 @@ class Probe:
         return f"Probe({self.model_name!r}, {self.sentence})"
 
     def _repr_html_(self) -> str:
-        cell = "padding:2px 8px;text-align:left"
-        rows = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>"
-                       f"<td style='{cell}'>{percent(share)}</td></tr>"
-                       for name, share in list(self.per_class.items())[:20])
-        curve = "".join(f"<tr><th scope='row' style='{cell};font-weight:normal'>{point.labels_per_class} a class</th>"
-                        f"<td style='{cell}'>{percent(point.mean)}</td></tr>" for point in self.budget)
+        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in list(self.per_class.items())[:20])
+        curve = "".join(row_html(f"{point.labels_per_class} a class", [percent(point.mean)], left=1)
+                        for point in self.budget)
         notes = notes_html(self.notes)
         return (f"<div><p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>{notes}"
-                f"<div style='display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start'><table>{rows}</table>"
-                f"<table>{curve}</table></div></div>")
+                f"{side_by_side_html(f'<table>{rows}</table><table>{curve}</table>', gap=24)}</div>")
 
 
 @dataclass(eq=False, repr=False)

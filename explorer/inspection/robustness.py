@@ -25,15 +25,14 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from explorer.arguments import checked
 from explorer.data.transforms import create_transform, crop_box
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.html import notes_html, picture_html
 from explorer.inspection.look import (
     Look,
     Prediction,
     answer_of,
     as_model,
     evaluating,
-    notes_html,
-    picture_html,
     prepare,
     said,
 )

@@ -32,8 +32,9 @@ from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display.html import RichRepr, notes_html
 from explorer.inspection.embeddings import no_formulas
-from explorer.inspection.look import as_model, evaluating, model_name, notes_html, notes_on
+from explorer.inspection.look import as_model, evaluating, model_name, notes_on
 from explorer.inspection.store import collect
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -109,7 +110,7 @@ def _share(both: float, first: float, second: float) -> float:
 
 
 @dataclass(eq=False, repr=False)
-class StageSimilarity:
+class StageSimilarity(RichRepr):
     """Linear CKA of every stage of one network with every stage of another.
 
     matrix: [S, T] float64, rows are a's stages;  stages_a, stages_b: their names, in network order
@@ -177,9 +178,6 @@ class StageSimilarity:
 
     def __repr__(self) -> str:
         return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {self.matrix.shape[0]} x {self.matrix.shape[1]} stages)"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         """The matrix as an HTML table, shaded; the numbers are text."""

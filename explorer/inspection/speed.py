@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from explorer.arguments import checked
+from explorer.display.words import counted, is_out_of_memory, megabytes, milliseconds
 from explorer.inspection.look import as_model, evaluating, model_name
 from explorer.inspection.passes import Stopped
 from explorer.models.contract import VisionModel, parameter_place
@@ -91,7 +92,7 @@ class Speed:
     def caption(self) -> str:
         """All of it in sentences, with what it was measured on."""
         low, high = self.quartiles
-        photos = f"{self.batch_size} photo{'s' * (self.batch_size != 1)}"
+        photos = counted(self.batch_size, "photo")
         size = " x ".join(map(str, self.input_size[1:]))
         text = (f"{self.model_name}: a pass over {photos} of {size} takes {milliseconds(self.latency)} "
                 f"(half of the passes {milliseconds(low)} to {milliseconds(high)}), "
@@ -104,26 +105,13 @@ class Speed:
     @property
     def conditions(self) -> str:
         """What the numbers were measured on, in one sentence."""
-        threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads != 1)}"
+        threads = "" if self.threads is None else f", {counted(self.threads, 'thread')}"
         turns = f", {self.beside} models taking turns" if self.beside > 1 else ""
-        count = len(self.passes)
-        return (f"Median of {count} pass{'es' * (count != 1)} after {self.warm_up} to warm up{turns}, on {self.device} "
+        return (f"Median of {counted(len(self.passes), 'pass', 'es')} after {self.warm_up} to warm up{turns}, on {self.device} "
                 f"({self.device_name}{threads}), {self.dtype}, PyTorch {torch.__version__}.")
 
     def __str__(self) -> str:
         return self.caption
-
-
-def milliseconds(seconds: float) -> str:
-    """0.0214 -> "21.4 ms", 2.5 -> "2.50 s"."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
-
-
-def megabytes(count: int | None) -> str:
-    """18576032 -> "18.6 MB" (of a million bytes); "" for None."""
-    if count is None:
-        return ""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def weight_bytes(model: torch.nn.Module) -> int:
@@ -239,7 +227,7 @@ def _run(model: VisionModel, photos: Tensor) -> None:
     try:
         model(photos)
     except RuntimeError as error:
-        if "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        if is_out_of_memory(error):
             raise
         size = " x ".join(map(str, photos.shape[1:]))
         raise ValueError(f"{model_name(model)} can't run on photos of {size} ({str(error).splitlines()[0][:200]}). "

@@ -44,9 +44,11 @@ from explorer.data.folders import printable
 from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display.html import RichRepr, notes_html
+from explorer.display.words import counted
 from explorer.files import given_path, remove_stale, write_whole
 from explorer.inspection.faster import Faster, far
-from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_html, notes_on
+from explorer.inspection.look import as_model, evaluating, labels_of, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 
 log = logging.getLogger(__name__)
@@ -157,7 +159,7 @@ def _of_folder(folder: Path) -> Collection:
 
 
 @dataclass(eq=False, repr=False)
-class Features:
+class Features(RichRepr):
     """What a model makes of many photos, in their order; those that could not be opened are left out.
 
     names:      what each photo is called;  files: its path, or None
@@ -213,7 +215,7 @@ class Features:
     def sentence(self) -> str:
         """What was done, in a line, with a size note."""
         known = len(self) - self.computed
-        parts = [f"{len(self):,} photo{'s' * (len(self) != 1)} in {self.seconds:.1f} s"]
+        parts = [f"{counted(len(self), 'photo')} in {self.seconds:.1f} s"]
         if known > 0:
             parts.append(f"{known:,} known before")
         if self.problems:
@@ -226,9 +228,6 @@ class Features:
 
     def __repr__(self) -> str:
         return f"Features({self.model_name!r}, {self.sentence})"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         shape = f"embeddings {list(self.embeddings.shape)}, logits {list(self.logits.shape)}"

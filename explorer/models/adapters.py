@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explorer.display.words import counted, meant, nearest
 from explorer.models.blank import Room, TooLarge, blank
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
@@ -209,7 +210,7 @@ def prepare_anew(model: VisionModel, input_size: Any, mean: Any, std: Any, name:
 
 def channel_numbers(what: str, values: Any, channels: int) -> tuple[float, ...]:
     """A mean or std as one finite number a channel, a std above 0; TypeError or ValueError for others."""
-    expected = f"expected {channels} number{'s' * (channels != 1)}, one a channel, for pixels in 0..1"
+    expected = f"expected {counted(channels, 'number')}, one a channel, for pixels in 0..1"
     numbers = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
     if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
         raise TypeError(f"{what} is {short(values)}: {expected}.")
@@ -903,10 +904,7 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
     architecture, _, tag = name.partition(".")
     known = models.list_models(module=models)
     if architecture not in known:
-        import difflib
-
-        near = difflib.get_close_matches(architecture, known, n=3)
-        hint = f" Did you mean {' or '.join(repr(f'torchvision/{n}') for n in near)}?" if near else ""
+        hint = meant(f"torchvision/{name}" for name in nearest(architecture, known, 3))
         raise ValueError(f"torchvision has no classifier {architecture!r}.{hint}")
     size = photo_sides(options.pop("img_size", None))
     published = models.get_model_weights(architecture)

@@ -5,7 +5,6 @@ Listing needs no torch; a family's file is imported when one of its models is cr
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.arguments import checked, number, path_or_empty, whole
+from explorer.display.words import meant, nearest
 from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
@@ -131,9 +131,8 @@ def _matches(name: str, patterns: list[str]) -> bool:
 
 def _nearest(word: str, known: Iterable[str], old: Mapping[str, str] = {}, count: int = 3) -> str:
     """A hint with the names most like `word`; where one of the old names is among them, what it is called today."""
-    near = difflib.get_close_matches(word, [*known, *(name for name in old if is_model(name))], n=count, cutoff=0.6)
-    near = list(dict.fromkeys(old.get(name, name) for name in near))
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    near = nearest(word, [*known, *(name for name in old if is_model(name))], count)
+    return meant(old.get(name, name) for name in near)
 
 
 def check_name(name: str) -> tuple[str, str]:

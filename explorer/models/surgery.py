@@ -13,7 +13,6 @@ are cut open in the same way.
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -30,6 +29,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from explorer.arguments import checked, network, number, words
+from explorer.display.words import did_you_mean
 from explorer.models.watching import Turn, watching
 
 # --- which parameter is used when -------------------------------------------------------------------------
@@ -233,8 +233,7 @@ def end_of(model: nn.Module, name: str, run: Timeline) -> int:
         inside = [end for other, end in run.ends.items() if other.startswith(f"{path}.")]
         if inside:  # a list of modules never runs itself
             return max(inside)
-    near = difflib.get_close_matches(str(name), [*stages, *run.ends], n=3, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = did_you_mean(str(name), [*stages, *run.ends], 3)
     raise ValueError(
         f"{model.config.name or type(model).__name__} has no stage or module {name!r}.{hint} "
         f"{stages_in_words(stages)}"
@@ -255,8 +254,7 @@ def match_parameters(model: nn.Module, patterns: Sequence[str]) -> set[str]:
         found = {name for name in names if fnmatchcase(name, pattern)}
         found |= {name for name in names for path in places if name.startswith(f"{path}.")}
         if not found:
-            near = difflib.get_close_matches(pattern, [path for path, _ in model.named_modules()], n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = did_you_mean(pattern, [path for path, _ in model.named_modules()], 3, cutoff=0.5)
             raise ValueError(
                 f"No module and no parameter matches {pattern!r}.{hint} See the paths in dict(model.named_modules())."
             )

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from explorer.data.datasets import Splits
 from explorer.data.images import ImageError
 from explorer.data.transforms import resolve_data_config
+from explorer.display.words import counted
 from explorer.models.adapters import WrappedModel
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
@@ -40,7 +41,7 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
     """Raises ValueError where the settings do not fit the data."""
     weights, classes = recipe.class_weights, splits.train.classes
     if weights is not None and not isinstance(weights, str) and len(weights) != len(classes):
-        raise ValueError(f"class_weights has {len(weights)} number{'s' * (len(weights) != 1)} for {len(classes)} classes: give one "
+        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: give one "
                          f"for each, in this order: {', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
 
 

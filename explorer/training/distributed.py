@@ -26,8 +26,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
+from explorer.display.words import is_out_of_memory
 from explorer.models.contract import evaluation
-from explorer.training.loop import TrainingError, judged_sums, mixed, out_of_memory
+from explorer.training.loop import TrainingError, judged_sums, mixed
 
 if TYPE_CHECKING:
     from explorer.training.loop import State
@@ -124,7 +125,7 @@ class Team:
             # The mean over the workers, which the backward pass takes, is then the gradient of the whole batch's loss.
             (loss * (weight / whole * self.world / recipe.accumulate)).backward()
         except RuntimeError as error:
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise TrainingError(
                     f"There was not enough memory for {count} photos a worker. Give half the batch_size and accumulate="
                     f"{2 * recipe.accumulate}, which learns the same, or smaller photos.") from error

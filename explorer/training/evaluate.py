@@ -42,6 +42,7 @@ from explorer.data.images import ImageError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
 from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display.words import counted
 from explorer.inspection.faster import Faster
 from explorer.inspection.look import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
@@ -181,7 +182,7 @@ def match_numbers(outputs: Outputs, photos: PhotoSet) -> tuple[tuple[str, ...], 
     """(what the numbers are called, notes). Raises DataError where the model gives another count of them."""
     theirs, own = photos.classes, outputs.labels
     if len(theirs) != len(own):
-        raise DataError(f"The model gives {len(own)} number{'s' * (len(own) != 1)} "
+        raise DataError(f"The model gives {counted(len(own), 'number')} "
                         f"({', '.join(own[:NAMED])}), and the photos have {of_what(photos)}: choose the "
                         "columns with read_table(..., target=...).")
     if theirs == own or not outputs.named:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from explorer.data.datasets import PhotoSet
 from explorer.data.tables import safe_cell
+from explorer.display.html import RichRepr
 from explorer.files import given_path, write_text
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Throughput:
 
 
 @dataclass(eq=False, repr=False)
-class Evaluation:
+class Evaluation(RichRepr):
     """What a model made of photos whose classes are known. It shows itself in a notebook.
 
     classes:       names in index order
@@ -482,9 +483,6 @@ class Evaluation:
         from explorer.training.report import as_text
 
         return as_text(self)
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         from explorer.training.report import as_html

@@ -31,6 +31,7 @@ from explorer._threads import thread_count
 from explorer.arguments import checked, word
 from explorer.data.datasets import PhotoSet, Splits, open_data, ordered_as, without_broken
 from explorer.data.transforms import resolve_data_config
+from explorer.display.words import counted
 from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.factory import create_model
@@ -240,7 +241,7 @@ def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple
     why = f"one of {width}" if before != width else f"a fresh one, as its {noun} have other names"
     if before == width and (model.config.labels or splits.classes) == splits.classes:
         why = "a fresh one, as its scores meant something else"
-    return (f"Your classifier of {before} output{'s' * (before != 1)} was exchanged for {why}.",)
+    return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
 
 
 def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
@@ -349,7 +350,7 @@ class Job:
         began = time.perf_counter()
         before = set(self.splits.notes)
         if self.recipe.threads is not None and threads < self.recipe.threads:
-            yield Note(f"threads={self.recipe.threads} is more than the {threads} core{'s' * (threads != 1)} that there are here, "
+            yield Note(f"threads={self.recipe.threads} is more than the {counted(threads, 'core')} that there are here, "
                        "which are used.")
         try:
             self.splits = run.data = without_broken(opened_once(

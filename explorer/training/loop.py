@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from explorer.display.words import is_out_of_memory
 from explorer.models.contract import evaluation
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Stopped
 from explorer.training.objective import Objective
@@ -192,7 +193,7 @@ def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, p
         except Exception as error:  # a run that goes on after it learns from this batch again, and once only
             for parameter, before in zip(network.parameters(), kept):
                 parameter.grad = None if before is None else before.clone()
-            if not out_of_memory(error) or pieces >= len(inputs):
+            if not is_out_of_memory(error) or pieces >= len(inputs):
                 raise
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -232,7 +233,3 @@ def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective)
 def weights_of(state: State) -> dict[str, Tensor]:
     """The weights that are judged: the averaged ones, where there are such. Both are named as in `state.network`."""
     return state.network.state_dict() if state.average is None else state.average.module.state_dict()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from explorer.data.datasets import PhotoSet
 from explorer.data.tables import safe_cell
+from explorer.display.html import RichRepr
 from explorer.files import given_path, write_text
 from explorer.training.evaluation import WORST, Throughput, plain
 
@@ -71,7 +72,7 @@ class EstimatedPhoto:
 
 
 @dataclass(eq=False, repr=False)
-class NumberEvaluation:
+class NumberEvaluation(RichRepr):
     """What a model made of photos whose numbers are known. It shows itself in a notebook.
 
     numbers:   what the K numbers are called
@@ -218,9 +219,6 @@ class NumberEvaluation:
         from explorer.training.number_report import as_text
 
         return as_text(self)
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
         from explorer.training.number_report import as_html

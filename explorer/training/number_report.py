@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from explorer.inspection.look import number_text
+from explorer.display.html import notes_html, row_html, sentences_html, side_by_side_html, table_html, title_html
+from explorer.display.words import counted, number_text
 from explorer.training.report import (
     PHOTOS,
     ROWS,
@@ -20,8 +21,6 @@ from explorer.training.report import (
     named,
     pace_of,
     photo_figure,
-    row_of,
-    table,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def r2_text(value: float | None) -> str:
 
 def headline(result: NumberEvaluation) -> str:
     """The figures that stand for all."""
-    return (f"{len(result)} photo{'s' * (len(result) != 1)}, MAE {number_text(result.mae)}, RMSE "
+    return (f"{counted(len(result), 'photo')}, MAE {number_text(result.mae)}, RMSE "
             f"{number_text(result.rmse)}, R² {r2_text(result.r2)}")
 
 
@@ -109,20 +108,19 @@ def as_text(result: NumberEvaluation) -> str:
 
 
 def as_html(result: NumberEvaluation) -> str:
-    notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in result.notes)
-    said = "".join(f"<p style='margin:.3em 0'>{escape(sentence)}</p>" for sentence in facts(result))
     shown = weakest(result)
     few = f", the {len(shown)} weakest of {len(result.numbers)}" if len(shown) < len(result.numbers) else ""
-    figures = table(f"Number by number{few}", HEAD, [row_of(name, _figures(result, name)) for name in shown])
+    figures = table_html(HEAD, "".join(row_html(name, _figures(result, name)) for name in shown),
+                         caption=f"Number by number{few}", left=1)
     picture = base64.b64encode(plot(result)._repr_png_()).decode("ascii")
     words = escape(f"Predicted against true: {headline(result)}")
     chart = f"<img alt='{words}' style='max-width:100%' src='data:image/png;base64,{picture}'>"
     worst = "".join(photo_figure(result, row, _words(result, row)) for row in result.worst[:PHOTOS])
-    title = escape(f"{named(result)}: {headline(result)}")
-    return (f"<div><p style='margin:.3em 0'><b>{title}</b></p>{notes}{said}"
-            "<div style='display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start;margin-top:12px'>"
-            f"{figures}{chart}<div><p style='margin:.3em 0;font-weight:bold'>Furthest off</p>"
-            f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{worst}</div></div></div></div>")
+    furthest_off = (f"<div>{title_html('Furthest off')}"
+                    f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{worst}</div></div>")
+    return (f"<div>{title_html(f'{named(result)}: {headline(result)}')}{notes_html(result.notes)}"
+            f"{sentences_html(facts(result))}"
+            f"{side_by_side_html(f'{figures}{chart}{furthest_off}', gap=24)}</div>")
 
 
 def _words(result: NumberEvaluation, row: EstimatedPhoto) -> str:

@@ -7,7 +7,6 @@ light and on dark pages. Shades and bars only repeat what stands there as a numb
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -16,8 +15,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from explorer.data.images import ImageError
-from explorer.inspection import draw
-from explorer.inspection.look import picture_html
+from explorer.display import draw, words
+from explorer.display.html import (
+    cell_html,
+    cells_html,
+    name_html,
+    notes_html,
+    picture_html,
+    plain_table,
+    row_html,
+    sentences_html,
+    side_by_side_html,
+    table_html,
+    title_html,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +40,11 @@ TABLE = 25  # classes up to which the confusion matrix is a table; a larger one 
 ROWS = 25  # classes in a table of figures: the weakest, where there are more
 PAIRS, PHOTOS, CURVES = 10, 8, 10  # confused pairs, worst photos and curves that are shown
 RIGHT, WRONG = "74,143,217", "222,122,40"  # blue and orange, which colour-blind people can tell apart
-CELL = "text-align:right;padding:2px 8px"
 
 
 def percent(share: float | None) -> str:
-    """0.6132 -> "61.3 %"; a dash for what is not defined."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+    """A share in words; a dash for what is not defined."""
+    return words.percent(share, missing="–")
 
 
 def named(result: Evaluation | NumberEvaluation) -> str:
@@ -45,7 +55,7 @@ def named(result: Evaluation | NumberEvaluation) -> str:
 
 def headline(result: Evaluation) -> str:
     """The figures that stand for all: how many photos, how many right, how sure."""
-    parts = [f"{len(result)} photo{'s' * (len(result) != 1)}"]
+    parts = [words.counted(len(result), "photo")]
     if result.multi_label:
         parts += [f"all classes right {percent(result.exact_match)}",
                   f"mean average precision {percent(result.mean_average_precision)}"]
@@ -132,53 +142,21 @@ def columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
 
 
 def as_html(result: Evaluation) -> str:
-    notes = "".join(f"<p style='margin:.3em 0'>⚠ {escape(note)}</p>" for note in result.notes)
-    title = escape(f"{named(result)}: {headline(result)}")
-    said = "".join(f"<p style='margin:.3em 0'>{escape(sentence)}</p>" for sentence in facts(result))
+    title = title_html(f"{named(result)}: {headline(result)}")
     parts = [per_class_html(result)]
     if not result.multi_label:
         parts += [confusion_html(result), confused_html(result.most_confused)]
     parts += [reliability_html(result), worst_html(result)]
-    return (f"<div><p style='margin:.3em 0'><b>{title}</b></p>{notes}{said}"
-            "<div style='display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start;margin-top:12px'>"
-            f"{''.join(parts)}</div></div>")
-
-
-def table(caption: str, head: Sequence[str], rows: Sequence[str], *, left: int = 1) -> str:
-    """A table of ready-made rows; the first `left` columns hold words."""
-    titles = "".join(f"<th scope='col' style='{CELL};text-align:{_side(i, left)}'>{escape(title)}</th>"
-                     for i, title in enumerate(head))
-    return (f"<table style='border-collapse:collapse'>{_caption(caption)}"
-            f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
-
-
-def _caption(text: str) -> str:
-    return f"<caption style='text-align:left;font-weight:bold'>{escape(text)}</caption>"
-
-
-def _side(column: int, words: int) -> str:
-    return "left" if column < words else "right"
-
-
-def _cells(values: Sequence[str], words: int = 0) -> str:
-    return "".join(f"<td style='{CELL};text-align:{_side(i, words)}'>{escape(value)}</td>"
-                   for i, value in enumerate(values))
-
-
-def _name(text: str) -> str:
-    return f"<th scope='row' style='{CELL};text-align:left;font-weight:normal'>{escape(text)}</th>"
-
-
-def row_of(name: str, values: Sequence[str]) -> str:
-    return f"<tr>{_name(name)}{_cells(values)}</tr>"
+    return (f"<div>{title}{notes_html(result.notes)}{sentences_html(facts(result))}"
+            f"{side_by_side_html(''.join(parts), gap=24)}</div>")
 
 
 def per_class_html(result: Evaluation) -> str:
     shown = weakest(result)
     every = len(result.per_class)
     few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
-    rows = [row_of(name, _figures(result, name)) for name in shown]
-    return table(f"Class by class{few}", ("class", *FIGURES), rows)
+    rows = [row_html(name, _figures(result, name)) for name in shown]
+    return table_html(("class", *FIGURES), "".join(rows), caption=f"Class by class{few}", left=1)
 
 
 def confusion_html(result: Evaluation) -> str:
@@ -198,17 +176,15 @@ def confusion_html(result: Evaluation) -> str:
             "<td style='text-align:center;min-width:2em;padding:4px;"
             f"background:rgba({RIGHT if i == j else WRONG},{0.6 * count / max(totals[i], 1):.2f})'>"
             f"{count or '·'}</td>" for j, count in enumerate(counts))
-        rows.append(f"<tr>{_name(name)}{cells}</tr>")
-    caption = _caption("Rows are true, columns what they were taken for")
-    return (f"<table style='border-collapse:collapse'>{caption}<thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table>")
+        rows.append(f"<tr>{name_html(name)}{cells}</tr>")
+    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are true, columns what they were taken for")
 
 
 def confused_html(pairs: Sequence[Confused]) -> str:
-    rows = [f"<tr>{_name(pair.true)}{_cells((pair.predicted, str(pair.count), percent(pair.share)), 1)}</tr>"
-            for pair in pairs[:PAIRS]]
+    rows = "".join(row_html(pair.true, (pair.predicted, str(pair.count), percent(pair.share)), left=1)
+                   for pair in pairs[:PAIRS])
     head = ("true", "taken for", "photos", "of that class")
-    return table("Most often confused", head, rows, left=2) if rows else ""
+    return table_html(head, rows, caption="Most often confused", left=2) if rows else ""
 
 
 def reliability_html(result: Evaluation) -> str:
@@ -217,16 +193,15 @@ def reliability_html(result: Evaluation) -> str:
     for one in result.calibration.bins:
         if not one.count:
             continue
-        bar = ("<td style='padding:2px 8px'>"
-               "<div style='position:relative;width:10em;height:.9em;border:1px solid rgba(128,128,128,.5)'>"
+        bar = ("<div style='position:relative;width:10em;height:.9em;border:1px solid rgba(128,128,128,.5)'>"
                f"<div style='width:{100 * one.right:.1f}%;height:100%;background:rgb({RIGHT})'></div>"
                f"<div style='position:absolute;top:0;left:{100 * one.confidence:.1f}%;width:2px;height:100%;"
-               f"background:rgb({WRONG})'></div></div></td>")
-        name = _name(f"{100 * one.low:.0f} to {100 * one.high:.0f} %")
-        figures = _cells((percent(one.right), percent(one.confidence), str(one.count)))
-        rows.append(f"<tr>{name}{bar}{figures}</tr>")
-    return table("Is it as sure as it is right? (bar: right, line: sure)",
-                  ("sure", "", "right", "mean confidence", "answers"), rows, left=2)
+               f"background:rgb({WRONG})'></div></div>")
+        name = name_html(f"{100 * one.low:.0f} to {100 * one.high:.0f} %")
+        figures = cells_html((percent(one.right), percent(one.confidence), str(one.count)))
+        rows.append(f"<tr>{name}{cell_html(bar)}{figures}</tr>")
+    return table_html(("sure", "", "right", "mean confidence", "answers"), "".join(rows), left=2,
+                      caption="Is it as sure as it is right? (bar: right, line: sure)")
 
 
 def worst_html(result: Evaluation) -> str:
@@ -241,8 +216,8 @@ def _photo_html(result: Evaluation, row: JudgedPhoto) -> str:
     return photo_figure(result, row, f"{answer}, loss {row.loss:.2f}")
 
 
-def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | EstimatedPhoto, words: str) -> str:
-    """A judged photo, small, with its name and some words below it."""
+def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | EstimatedPhoto, said: str) -> str:
+    """A judged photo, small, with its name and what is said about it below it."""
     picture = ""
     if result.data is not None:
         try:
@@ -251,7 +226,7 @@ def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | Estim
         except ImageError:  # moved since; its name is still there
             pass
     return (f"<figure style='margin:0;width:9em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
-            f"<figcaption>{escape(row.name)}: {escape(words)}</figcaption></figure>")
+            f"<figcaption>{escape(row.name)}: {escape(said)}</figcaption></figure>")
 
 
 # --- charts -------------------------------------------------------------------------------------------------

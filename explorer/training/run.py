@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer._threads import ends_with_python, wait_for
+from explorer.display.words import sentence_of
 from explorer.files import given_path, writing
 from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
@@ -237,7 +238,7 @@ class Run(HasCheckpoints):
                  measure.text(row[measure.judged]), f"{row['seconds']:.1f}")) + "</tr>"
             for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
-        error = f"<p role='alert'>{escape(str(self.error))}</p>" if self.error else ""
+        error = f"<p role='alert'>{escape(sentence_of(self.error))}</p>" if self.error else ""
         return (f"<div><b>{escape(repr(self))}</b>{error}<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
                 f"<tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
 
@@ -258,7 +259,7 @@ def _run(run: Run) -> None:
                                   "function of yours.").with_traceback(error.__traceback__)
         run.error, run.state = error, "failed"
         log.error("%s failed", run.name, exc_info=error)
-        run.tell(Note(f"{run.name} failed: {error}"))
+        run.tell(Note(f"{run.name} failed: {sentence_of(error)}"))
     finally:
         run.ended.set()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.lifetime import Replaced, close_whole
@@ -162,7 +163,7 @@ class Dashboard(W.VBox):
         if session.look is not None:
             timing = session.look.timing
             count = timing.get("threads")
-            threads = f", {count} thread{'s' * (count != 1)}" if count else ""
+            threads = f", {counted(count, 'thread')}" if count else ""
             seconds = timing["forward"]
             taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
             parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {taken}</span>")

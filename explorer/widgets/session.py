@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
+from explorer.display.words import sentence_of
 from explorer.models.config import check_input_size
 from explorer.widgets.worker import Ticket, Worker
 
@@ -401,12 +402,6 @@ def _file_of(source: Any) -> str | PathLike | None:
 
 def _sentence(error: Exception, wish: Wish) -> str:
     """What went wrong, for a person; the traceback is in the log."""
-    from explorer.data.images import ImageError
-    from explorer.models.weights import WeightsError
-
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
-        return f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ImageError, WeightsError, ValueError, TypeError, ImportError)):
-        return str(error)
-    return (f"That did not work ({type(error).__name__}: {error}). Choose another model or photo; dash.wait() in a "
-            "cell shows the details.")
+    return sentence_of(
+        error, scarce=f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model.",
+        unexpected="That did not work ({problem}). Choose another model or photo; dash.wait() in a cell shows the details.")

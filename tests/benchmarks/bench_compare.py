@@ -52,7 +52,7 @@ def looking(name: str, repeats: int) -> dict[str, float]:
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     import explorer
-    from explorer.inspection import draw
+    from explorer.display import draw
     from explorer.inspection.tail import default_stage
 
     photo = ROOT / "assets" / "photos" / "cat_tabby.jpg"

@@ -58,7 +58,7 @@ def looking(name: str, repeats: int) -> tuple[dict[str, float], dict[str, dict[s
     from PIL import Image
 
     import explorer
-    from explorer.inspection.draw import png_bytes
+    from explorer.display.draw import png_bytes
 
     photo = ROOT / "assets" / "photos" / "cat_tabby.jpg"
     theirs = timm.create_model(name).eval()

@@ -11,7 +11,7 @@ from torch import nn
 import explorer
 from explorer.inspection import speed as module
 from explorer.inspection.passes import Stopped
-from explorer.inspection.speed import Speed, measure_speed, measure_speeds, megabytes, milliseconds, pass_memory, weight_bytes
+from explorer.inspection.speed import Speed, measure_speed, measure_speeds, pass_memory, weight_bytes
 
 SIZE = (3, 16, 16)
 
@@ -181,13 +181,3 @@ def test_the_median_is_over_all_timed_passes(monkeypatch):
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     speed = measure_speed(counting("a", []), warm_up=0, repeats=3)
     assert speed.passes == (1.0, 0.5, 3.0) and speed.latency == statistics.median([1, 0.5, 3])
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.0214, "21.4 ms"), (0.5, "500 ms"), (2.5, "2.50 s")])
-def test_times_are_read_as_people_say_them(seconds, text):
-    assert milliseconds(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(18_576_032, "18.6 MB"), (2_340_000_000, "2.34 GB"), (None, "")])
-def test_sizes_are_read_as_people_say_them(count, text):
-    assert megabytes(count) == text

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.display.words import sentence_of
 from explorer.files import given_path, write_whole
 from explorer.widgets import export
 from explorer.widgets.parts.panel_tools import FORMATS, PanelTools, offers_of
@@ -187,7 +188,7 @@ class Panel(W.VBox):
         except Exception as error:
             expected = isinstance(error, ValueError)
             log.log(logging.INFO if expected else logging.ERROR, "no figure of %s", self.called, exc_info=not expected)
-            why = str(error) if expected else f"The figure could not be drawn ({type(error).__name__}: {error})."
+            why = sentence_of(error, unexpected="The figure could not be drawn ({problem}).")
             self.tools.answer("problem", {"text": why})
 
     def _file_name(self) -> str:
@@ -222,12 +223,3 @@ class Panel(W.VBox):
 def labelled(description: str, control_class, **options) -> W.Widget:
     """A control whose label is never cut off."""
     return control_class(description=description, style={"description_width": "initial"}, **options)
-
-
-def sentence(error: Exception) -> str:
-    """What went wrong, for a person; the traceback is in the log."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ValueError, TypeError, IndexError, OSError)):
-        return str(error)
-    return f"That did not work ({type(error).__name__}: {error}). The log of the kernel says more."

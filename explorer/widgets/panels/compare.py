@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 import traitlets as t
 
+from explorer.display.words import counted, is_told, sentence_of
 from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.factory import list_models, split_door
@@ -364,7 +365,7 @@ class ComparePanel(Panel):
             short = f"photos = [{', '.join(texts)}]"
             lines += [short] if len(short) <= 100 else ["photos = [", *(f"    {text}," for text in texts), "]"]
             photos = {title: known(source) or source for title, source in chosen}
-            return photos, lines, f"{len(chosen)} photo{'s' * (len(chosen) != 1)} of the gallery"
+            return photos, lines, f"{counted(len(chosen), 'photo')} of the gallery"
         folder = self.folder.value.strip()
         return folder, [f"photos = {literal(folder)}"], f"the photos in {folder}"
 
@@ -451,16 +452,13 @@ class ComparePanel(Panel):
 
     def _failed(self, error: Exception) -> None:
         from explorer.inspection.passes import Stopped
-        from explorer.models.weights import WeightsError
 
-        expected = isinstance(error, (ValueError, TypeError, OSError, WeightsError, Stopped))
-        log.log(logging.INFO if expected else logging.ERROR, "the comparison failed", exc_info=error)
+        log.log(logging.INFO if is_told(error) else logging.ERROR, "the comparison failed", exc_info=error)
         if isinstance(error, Stopped):
             self._say(str(error))
-        elif isinstance(error, MemoryError) or "can't allocate" in str(error) or "out of memory" in str(error).lower():
-            self._say("There is not enough memory for that. Compare fewer or smaller models.", wrong=True)
         else:
-            self._say(str(error) if expected else f"That did not work ({type(error).__name__}: {error}).", wrong=True)
+            few = "There is not enough memory for that. Compare fewer or smaller models."
+            self._say(sentence_of(error, scarce=few), wrong=True)
 
     # --- showing ---
 
@@ -514,8 +512,8 @@ class ComparePanel(Panel):
 
     def _draw_predictions(self, result: Comparison) -> None:
         from explorer.inspection.compare_figures import answers_html
-        from explorer.inspection.draw import thumbnail
-        from explorer.inspection.look import picture_html
+        from explorer.display.draw import thumbnail
+        from explorer.display.html import picture_html
 
         photo = self.photo.value
         picture = ""

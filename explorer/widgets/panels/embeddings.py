@@ -18,8 +18,9 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.display import draw
+from explorer.display.words import sentence_of
 from explorer.files import given_path
-from explorer.inspection import draw
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.scatter import Scatter
@@ -217,10 +218,7 @@ class EmbeddingsPanel(Panel):
             job(lambda: self._stop.is_set() or ticket.stale)
         except Exception as error:
             log.warning("%s", error, exc_info=error)
-            expected = isinstance(error, (ValueError, TypeError, ImportError))
-            expected = expected or type(error).__module__.startswith("explorer.")
-            problem = str(error) if expected else (f"That did not work ({type(error).__name__}: {error}). The log of the kernel "
-                                                   "has the details.")
+            problem = sentence_of(error)
         finally:
             with self.session.lock:
                 if not self._gone:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer import __version__
+from explorer.display.words import sentence_of
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate_subject import FOLDER, OWN, run_behind, subject_of
 from explorer.widgets.panels.finetune import DATA
@@ -703,8 +704,4 @@ def _sentence(error: Exception) -> str:
     text = str(error)
     if isinstance(error, DataError) and "(finetune)" in text:  # classes that the model does not know
         return f"{text} The Train tab teaches them; then choose the run beside 'Judge'."
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
-        return text
-    return f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
+    return sentence_of(error)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import sentence_of
 from explorer.widgets.lifetime import close_whole
-from explorer.widgets.panels.base import Panel, labelled, sentence
+from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.photo_view import PhotoView
 from explorer.widgets.session import Session
@@ -323,7 +324,7 @@ class ExplainPanel(Panel):
         except Exception as error:
             expected = isinstance(error, (ValueError, IndexError))
             log.log(logging.INFO if expected else logging.ERROR, "no heat map", exc_info=error)
-            self._failed(look, sentence(error), wanted)
+            self._failed(look, sentence_of(error), wanted)
         finally:
             with self.session.lock:
                 if not self._gone and stop is self._stop:
@@ -362,7 +363,7 @@ class ExplainPanel(Panel):
     def _fill_beside(self, wanted: Callable[[], bool], look: Look, model: Any, found: Attribution, beside: str) -> None:
         """The same method for other classes, or the other quick methods for the same class."""
         from explorer.inspection.attribution import METHODS, explain
-        from explorer.inspection.draw import jpeg_bytes, thumbnail
+        from explorer.display.draw import jpeg_bytes, thumbnail
 
         pictures, captions, left_out, note = [], [], [], ""
         if beside == "classes" and not METHODS[found.method].needs_class:

@@ -126,7 +126,7 @@ class ImagesPanel(Panel):
         return "\n".join(["import explorer", "", *lines, "explorer.load_image(photo)"]) if lines else ""
 
     def figure(self) -> Any:
-        from explorer.inspection.draw import thumbnail
+        from explorer.display.draw import thumbnail
 
         return None if self.session.image is None else thumbnail(self.session.image, LARGEST)
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import sentence_of
 from explorer.widgets import export
 from explorer.widgets.lifetime import close_whole
-from explorer.widgets.panels.base import Panel, labelled, sentence
+from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.inside_attention import Attention
 from explorer.widgets.panels.inside_block import Block
 from explorer.widgets.panels.inside_channel import Channel
@@ -184,7 +185,7 @@ class InsidePanel(Panel):
         except Exception as error:
             expected = isinstance(error, (ValueError, IndexError, OSError))
             log.log(logging.INFO if expected else logging.ERROR, "%s could not be shown", block.name, exc_info=error)
-            problem = sentence(error)
+            problem = sentence_of(error)
         with self.session.lock:
             if self._gone or block.wanted != key:
                 return
@@ -192,7 +193,7 @@ class InsidePanel(Panel):
                 block.done(found, problem, expected=expected)
             except Exception as error:
                 log.exception("%s could not be drawn", block.name)
-                block.done(None, sentence(error), expected=False)
+                block.done(None, sentence_of(error), expected=False)
             self.changed()
 
     def look_at_others(self, job: Job, look: Look, model: Any, most: int) -> tuple[dict[int, Look], list[str]]:

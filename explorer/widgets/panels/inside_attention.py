@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted
 from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.inside_block import (
     Block,
     button,
     column,
-    count_of,
     notes_html,
     picture,
     pictures,
@@ -223,7 +223,7 @@ class Attention(Block):
         return "\n".join([*with_imports(lines, *imports), f"[{heads} for head in range({len(self.found)})]"])
 
     def figure(self) -> Any:
-        from explorer.inspection import draw
+        from explorer.display import draw
 
         if self.found is None:
             return None
@@ -276,7 +276,7 @@ def share(value: float) -> str:
 
 def small_map(values: Tensor) -> Any:
     """A map as a picture of one pixel a place, from its lowest to its highest value."""
-    from explorer.inspection import draw
+    from explorer.display import draw
 
     return draw.mosaic(values[None], gap=0)
 
@@ -295,7 +295,7 @@ def facts_html(layer: AttentionMap, number: int, count: int, found: Tensor, quer
                otherwise: str) -> str:
     """One block in words. otherwise: who asks where no place was picked."""
     heads, rows, columns = found.shape
-    text = (f"<b>{escape(layer.path)}</b>, block {number} of 0 to {count - 1}: {count_of(heads, 'head')}, "
+    text = (f"<b>{escape(layer.path)}</b>, block {number} of 0 to {count - 1}: {counted(heads, 'head')}, "
             f"{rows} × {columns} places. ")
     if layer.windows > 1:
         return (f"<p>{text}Attention stays in {layer.windows} windows; shown is the mean that each place's own window "
@@ -304,5 +304,5 @@ def facts_html(layer: AttentionMap, number: int, count: int, found: Tensor, quer
     who = f"the patch at row {query[0]}, column {query[1]}" if query else otherwise
     text += f"Shown is what {who} takes from each place"
     if layer.prefix and math.isfinite(taken):
-        text += f"; together {share(taken)}, the rest from {count_of(layer.prefix, 'token')} without a place"
+        text += f"; together {share(taken)}, the rest from {counted(layer.prefix, 'token')} without a place"
     return f"<p>{text}.</p>"

@@ -140,7 +140,7 @@ def picture(
     image: Image.Image, text: str = "", *, alt: str = "", side: int = SIDE, crisp: bool = False, format: str = "PNG"
 ) -> str:
     """A picture `side` pixels wide with a line of text, which comes from outside and is escaped."""
-    from explorer.inspection.draw import data_uri
+    from explorer.display.draw import data_uri
 
     style = f"width:{side}px{';image-rendering:pixelated' if crisp else ''}"
     words = f'<figcaption class="vx-soft">{escape(text)}</figcaption>' if text else ""
@@ -154,16 +154,6 @@ def pictures(parts: Iterable[str]) -> str:
 
 def notes_html(notes: Iterable[str]) -> str:
     return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
-
-
-def seconds_text(seconds: float) -> str:
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-
-
-def count_of(number: int, what: str = "photo") -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 # --- code and figures ---------------------------------------------------------------------------------------------

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted, seconds_text
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside_block import (
-    Block,
-    button,
-    count_of,
-    list_lines,
-    notes_html,
-    row,
-    seconds_text,
-    side_by_side,
-)
+from explorer.widgets.panels.inside_block import Block, button, list_lines, notes_html, row, side_by_side
 from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.snippets import call, literal, model_lines
 
@@ -116,7 +108,7 @@ class Channel(Block):
             seconds, number = look.timing["forward"], len(self.panel.photos)
             cost = f"{seconds_text(seconds)} at most for each photo"
             if self.source.value == GALLERY:
-                cost = f"{count_of(number)}, {seconds_text(number * seconds)} at most"
+                cost = f"{counted(number, 'photo')}, {seconds_text(number * seconds)} at most"
             self.cost.value = (f'<span class="vx-soft">Each photo goes through the network as far as this stage: {cost}.'
                                "</span>")
 
@@ -162,7 +154,7 @@ class Channel(Block):
         super().clear(why)
 
     def show(self, found: Answered) -> None:
-        from explorer.inspection.draw import jpeg_bytes
+        from explorer.display.draw import jpeg_bytes
 
         top = found.top
         self.photos.show([(f"{one.value:.3g} · {found.title(one)}", jpeg_bytes(one.marked(PICTURE))) for one in top])
@@ -171,8 +163,8 @@ class Channel(Block):
         problems = [f"{found.titles.get(name, name)}: {why}" for name, why in top.problems[:5]]
         if len(top.problems) > 5:
             problems.append(f"{len(top.problems) - 5} more could not be looked at.")
-        what = f"the {len(top)} strongest of {count_of(top.seen)}" if len(top) < top.seen else \
-            f"all {count_of(top.seen)}, the strongest first"
+        what = f"the {len(top)} strongest of {counted(top.seen, 'photo')}" if len(top) < top.seen else \
+            f"all {counted(top.seen, 'photo')}, the strongest first"
         hint = " The frame is the place's own share of the photo; the network saw more around it. A click opens a photo."
         self.facts.value = (f"<p><b>{escape(top.stage)}, channel {top.channel}</b>: {what}, by its highest value.{ends}"
                             f"{hint if top else ''}</p>" + notes_html([*top.notes, *problems]))
@@ -207,7 +199,7 @@ class Channel(Block):
     def caption(self) -> str:
         top = self.shown.top
         values = f", from {top[0].value:.3g} down to {top[-1].value:.3g}" if top else ""
-        return (f"The {len(top)} strongest of {count_of(top.seen)}, in rows{values}; the frame is where the channel is "
+        return (f"The {len(top)} strongest of {counted(top.seen, 'photo')}, in rows{values}; the frame is where the channel is "
                 "highest.")
 
 

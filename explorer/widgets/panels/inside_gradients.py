@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import seconds_text
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside_block import Block, button, notes_html, row, seconds_text
+from explorer.widgets.panels.inside_block import Block, button, notes_html, row
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.snippets import call, literal, setup_lines
 

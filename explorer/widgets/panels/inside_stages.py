@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted, seconds_text
 from explorer.widgets.panels.inside_block import (
     SIDE,
     Block,
     button,
-    count_of,
     list_lines,
     notes_html,
     picture,
     pictures,
     row,
-    seconds_text,
     side_by_side,
     with_imports,
 )
@@ -81,7 +80,7 @@ class Together(Block):
         if self.wanted is not None and self.wanted[0] != self.panel.turn:
             self.together = False
         number = len(self.panel.others(look)[:self.most])
-        self.cost.value = (f'<span class="vx-soft">{count_of(number, "other photo")}, a pass each where it was not looked at '
+        self.cost.value = (f'<span class="vx-soft">{counted(number, "other photo")}, a pass each where it was not looked at '
                            f'yet: at most about {seconds_text(number * look.timing["forward"])}.</span>' if number else "")
         self.ask(look, model)
 
@@ -175,7 +174,7 @@ class Colours(Together):
         bars = "".join(f'<li><span>{name}</span><i class="vx-inside-{name}" style="width:{100 * share:.1f}%"></i>'
                        f"<b>{100 * share:.1f} %</b></li>" for name, share in zip(CHANNELS, first.explained))
         rest = 1 - sum(first.explained)
-        together = f" over {count_of(len(found.pictures))} together" if len(found.pictures) > 1 else ""
+        together = f" over {counted(len(found.pictures), 'photo')} together" if len(found.pictures) > 1 else ""
         self.facts.value = (
             f"{notes_html(self.session.look.notes)}<p>Share of the variance{together} that each colour stands for; the other "
             f'{100 * rest:.1f} % cannot be seen here.</p><ul class="vx-inside-shares">{bars}</ul>{notes_html(found.problems)}')
@@ -201,7 +200,7 @@ class Colours(Together):
     def caption(self) -> str:
         found = self.shown
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(CHANNELS, found.pictures[0].explained))
-        together = f" of {count_of(len(found.pictures))} together" if len(found.pictures) > 1 else ""
+        together = f" of {counted(len(found.pictures), 'photo')} together" if len(found.pictures) > 1 else ""
         return f"First three principal components of {found.stage}{together}; share of the variance: {shares}."
 
 
@@ -241,7 +240,7 @@ class FirstFilters(Block):
     def show(self, found: Filters) -> None:
         height, width = found.size
         channels = found.weights.shape[1]
-        kind = "Each is a colour picture" if channels == 3 else f"Each is {count_of(channels, 'grey picture')} in a row"
+        kind = "Each is a colour picture" if channels == 3 else f"Each is {counted(channels, 'grey picture')} in a row"
         sheet = picture(found.picture, alt=found.caption, side=found.picture.width, crisp=True)
         self.view.value = (f"{notes_html(found.notes)}{sheet}<p><b>{found.count}</b> filters of {escape(found.path)}, {height} × "
                            f"{width} pixels. {kind}, on its own scale, from its largest weight to minus that.</p>")
@@ -345,13 +344,13 @@ class Activity(Together):
 
     def caption(self) -> str:
         found = self.shown.activations
-        return f"Histograms over {count_of(found.photos)}; bars are as high as the root of their counts."
+        return f"Histograms over {counted(found.photos, 'photo')}; bars are as high as the root of their counts."
 
 
 def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     """Bars over depth, then a table of all stages; a warning above where numbers are not finite."""
     from explorer.inspection.activations import histogram_html
-    from explorer.inspection.look import percent
+    from explorer.display.words import percent
 
     stages = list(found.stages.values())
     parts = []
@@ -361,7 +360,7 @@ def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
                      f"{escape(where)}. From there on nothing means anything: look for a learning rate that was too high, half "
                      "precision, or broken weights.</div>")
     parts.append(notes_html(problems))
-    on = "this photo" if found.photos == 1 else f"any of {count_of(found.photos)}"
+    on = "this photo" if found.photos == 1 else f"any of {counted(found.photos, 'photo')}"
     parts.append('<div class="vx-inside-depth">'
                  + depth_bars("spread (standard deviation)", stages, [s.std for s in stages],
                               [f"{s.std:.3g}" for s in stages])

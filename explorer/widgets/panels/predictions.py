@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.inspection import draw
+from explorer.display import draw
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.session import Session

@@ -11,7 +11,8 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.widgets.panels.run_view import problem_text, seconds_text
+from explorer.display.words import counted, seconds_text
+from explorer.widgets.panels.run_view import problem_text
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
 from explorer.widgets.worker import Ticket, Worker
@@ -24,7 +25,7 @@ FEWER = {"start": 1e-5, "stop": 1.0, "steps": 32}  # where each step goes throug
 
 def found_text(found: Any, *, stopped: bool) -> str:
     """What came of it, and what it cost."""
-    cost = (f"{len(found.rates)} rate{'s' * (len(found.rates) != 1)}, one batch each of {found.photos} photos, in "
+    cost = (f"{counted(len(found.rates), 'rate')}, one batch each of {found.photos} photos, in "
             f"{seconds_text(found.seconds)}. The model on the screen is as it was.")
     if stopped:
         return f"Stopped after {cost}"

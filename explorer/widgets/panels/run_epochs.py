@@ -132,7 +132,7 @@ def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
 
 def number_caption(raw: Any, label: tuple[float, ...], outputs: Any, name: str = "") -> Caption:
     """What a network that gives numbers says to one photo, beside the truth. raw: [W]"""
-    from explorer.inspection.look import number_text
+    from explorer.display.words import number_text
 
     said = outputs.values(raw.double()).tolist()
     pairs = [f"{what} {number_text(value)}, true {number_text(true)}"
@@ -148,7 +148,7 @@ def answer_html(logits: Any, outputs: Any) -> str:
     """
     labels = outputs.labels
     if outputs.numbers:
-        from explorer.inspection.look import number_text
+        from explorer.display.words import number_text
 
         given = "".join(f'<li><span class="vx-name">{escape(name)}</span>'
                         f'<span class="vx-value"><b>{number_text(value)}</b></span></li>'
@@ -551,7 +551,7 @@ class EpochsView(W.VBox):
 
 
 def picture_html(image: Any, name: str) -> str:
-    from explorer.inspection import draw
+    from explorer.display import draw
 
     source = draw.data_uri(draw.thumbnail(image, 128), format="JPEG")
     return (f'<div class="vx-epochs-photo"><img alt="" src="{source}"><span>Your photo<br>'

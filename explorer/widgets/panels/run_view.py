@@ -16,6 +16,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.display.words import counted, seconds_text, sentence_of
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.run_epochs import NOW, EpochsView, between_batches, copy_of_model
@@ -33,19 +34,10 @@ WIDE = 0.1       # so much better on its own photos is worth a sentence
 # --- what is said: plain functions -----------------------------------------------------------------------------
 
 
-def seconds_text(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def problem_text(error: Exception) -> str:
-    """What went wrong, for a person: explorer's own sentences as they are; the traceback is in the log."""
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model or batch size."
-    known = isinstance(error, (ValueError, TypeError, OSError, ImportError)) or type(error).__module__.startswith("explorer.")
-    return text if known and text else f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
+def problem_text(error: BaseException) -> str:
+    """What went wrong while a model learns, for a person; the traceback is in the log."""
+    return sentence_of(error, scarce="There is not enough memory for that. Close other notebooks, or choose a smaller model "
+                                     "or batch size.")
 
 
 def figure_text(run: Any, row: dict[str, Any]) -> str:
@@ -72,11 +64,11 @@ def how_far(run: Any) -> tuple[float, str]:
     top = f" Best: {figure_text(run, best)} in epoch {best['epoch'] + 1}." if best else ""
     batches, started = getattr(run, "batches", ()), getattr(run, "started", None)
     if state == "failed":
-        return done / epochs, f"Failed after {done} of {epochs} epochs: {run.error}"
+        return done / epochs, f"Failed after {done} of {epochs} epochs: {problem_text(run.error)}"
     if state == "finished":
         seconds = run.history[-1]["seconds"] if run.history else 0
         spent = f" in {seconds_text(seconds)} of learning" if seconds >= 1 else ""
-        return 1.0, f"Finished: {done} epoch{'s' * (done != 1)}{spent}.{top}"
+        return 1.0, f"Finished: {counted(done, 'epoch')}{spent}.{top}"
     if state == "stopped":
         return done / epochs, f"Stopped after {done} of {epochs} epochs; Resume goes on from there.{top}"
     if started is None:
@@ -122,7 +114,7 @@ def gap_note(history: list[dict[str, Any]]) -> str:
     if not history:
         return ""
     if len(history) < FEW_EPOCHS:
-        return (f"Learning and judged loss after {len(history)} epoch{'s' * (len(history) != 1)}: too few to tell whether it learns by "
+        return (f"Learning and judged loss after {counted(len(history), 'epoch')}: too few to tell whether it learns by "
                 f"heart. From {FEW_EPOCHS} epochs on a sentence stands here.")
     learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
     if not all(math.isfinite(value) for value in (*learnt, *judged)):

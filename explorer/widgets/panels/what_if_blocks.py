@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.inspection import draw
+from explorer.display import draw
+from explorer.display.words import sentence_of
 from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.what_if_drawing import (
     SIDE,
@@ -25,7 +26,6 @@ from explorer.widgets.panels.what_if_drawing import (
     covers,
     main,
     notes_html,
-    sentence_of,
     sheet,
     shots_html,
     spoil,

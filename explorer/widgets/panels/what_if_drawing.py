@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from explorer.inspection import draw
+from explorer.display import draw
 from explorer.widgets import export
 from explorer.widgets.parts.evaluation_card import themed_svg
 from explorer.widgets.snippets import literal
@@ -110,16 +110,6 @@ def class_literal(index: int, labels: Sequence[str]) -> str:
     except ValueError:
         named = False
     return literal(labels[index]) if named else str(index)
-
-
-def sentence_of(error: Exception) -> str:
-    """What went wrong, for a person; the traceback is in the log."""
-    text = str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text:
-        return "There is not enough memory for that. Close other notebooks, or choose a smaller model."
-    if isinstance(error, (ValueError, TypeError)):
-        return text
-    return f"That did not work ({type(error).__name__}: {text}). The log of the kernel says more."
 
 
 # --- pictures, bars and charts --------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def _notes_html(notes: Sequence[str]) -> str:
 
 def numbers_html(splits: Splits) -> str:
     """A table: of each number its range and mean, in both parts. Few photos, and a part beyond the other, are said."""
-    from explorer.inspection.look import number_text
+    from explorer.display.words import number_text
 
     lines, said = [], []
     for i, name in enumerate(splits.classes[:MOST_CLASSES]):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from explorer.display.words import counted
 from explorer.widgets.parts.judged_photos import Answer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def headline_html(result: Evaluation) -> str:
 
 def number_headline_html(result: NumberEvaluation) -> str:
     """As `headline_html`, of numbers: each in its own unit."""
-    from explorer.inspection.look import number_text
+    from explorer.display.words import number_text
     from explorer.training.number_report import facts, r2_text
 
     tiles = [("mean absolute error (MAE)", number_text(result.mae)),
@@ -72,7 +73,7 @@ def scarce(result: Evaluation) -> list[str]:
     if not few:
         return []
     least = min(few, key=counts.__getitem__)
-    sentences = [f"{least} has {counts[least]} photo{'s' * (counts[least] != 1)}: each one moves its recall by "
+    sentences = [f"{least} has {counted(counts[least], 'photo')}: each one moves its recall by "
                  f"{100 / counts[least]:.0f} points."]
     if len(few) > 1:
         sentences.append(f"{len(few) - 1} more class{'es have' if len(few) > 2 else ' has'} fewer than {FEW} photos.")
@@ -157,7 +158,7 @@ def answer_of(row: JudgedPhoto) -> Answer:
 
 def number_answer_of(result: NumberEvaluation, row: EstimatedPhoto) -> Answer:
     """True and predicted value; of several numbers those of the one that is furthest off."""
-    from explorer.inspection.look import number_text
+    from explorer.display.words import number_text
     from explorer.training.number_report import furthest
 
     i = furthest(result, row)
@@ -168,7 +169,7 @@ def number_answer_of(result: NumberEvaluation, row: EstimatedPhoto) -> Answer:
 
 def number_photo_html(result: NumberEvaluation, row: EstimatedPhoto) -> str:
     """What the model said to one photo: its numbers, at most nine of them."""
-    from explorer.inspection.look import number_text
+    from explorer.display.words import number_text
 
     said = "; ".join(f"{escape(name)} {number_text(value)}, true {number_text(true)}" for name, value, true in
                      list(zip(result.numbers, row.predicted, row.true))[:9])
@@ -218,7 +219,7 @@ def cell_text(result: Evaluation, true: Sequence[int] | None, predicted: Sequenc
     def name(part: Sequence[int]) -> str:
         return result.classes[part[0]] if len(part) == 1 else f"{len(part)} other classes"
 
-    what = f"{count} photo{'s' * (count != 1)}"
+    what = counted(count, "photo")
     if true is None and predicted is None:
         return f"All {what}."
     if predicted is None:

@@ -18,6 +18,8 @@ import traitlets as t
 
 from .base import ExplorerPart
 
+from explorer.display.words import counted
+
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 
@@ -176,7 +178,7 @@ class LiveChart(ExplorerPart):
     def __repr__(self) -> str:
         with self._numbers:
             count = len(self._curves)
-        return f"LiveChart({self.title!r}, {count} curve{'s' * (count != 1)})"
+        return f"LiveChart({self.title!r}, {counted(count, 'curve')})"
 
 
 def thin(curve: array, points: int) -> array:

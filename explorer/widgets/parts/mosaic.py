@@ -14,6 +14,8 @@ import traitlets as t
 
 from .base import ExplorerPart
 
+from explorer.display.words import counted
+
 _HERE = Path(__file__).parent
 
 MAX_BYTES = 1_000_000   # what one view sends at most: beyond it the weaker channels stay behind
@@ -201,11 +203,11 @@ def _note(count: int, given: int, total: int, size: str, step: int, not_finite: 
     elif count < total:
         text = f"showing {count} of {total} channels"
     else:
-        text = f"{count} channel{'s' * (count != 1)}"
+        text = counted(count, "channel")
     text += ", one value each" if size == "1 × 1" else f", {size} values each"
     if step > 1:
         text += f"; each pixel is the mean of {step} × {step} values"
     if not_finite:
-        text += (f"; {not_finite:,} value{'s' * (not_finite != 1)} not finite (NaN or infinite), "
+        text += (f"; {counted(not_finite, 'value')} not finite (NaN or infinite), "
                  "drawn in magenta")
     return text

@@ -49,7 +49,7 @@ class PatchGrid(ExplorerPart):
 
     def show(self, image: Any, grid: tuple[int, int], *, label: str = "Photo in patches") -> None:
         """Show a PIL image in ``grid`` = (rows, columns) of patches; (0, 0) for no grid. Map and place go."""
-        from explorer.inspection import draw
+        from explorer.display import draw
 
         data = draw.jpeg_bytes(draw.thumbnail(image.convert("RGB"), MAX_SIDE))
         with self._lock:
@@ -60,7 +60,7 @@ class PatchGrid(ExplorerPart):
 
     def heat(self, values: Any, *, colormap: str = "viridis") -> None:
         """Lay a map [rows, columns] over the photo, from its lowest to its highest value. None takes it away."""
-        from explorer.inspection import draw
+        from explorer.display import draw
 
         found: dict[str, Any] = {}
         if values is not None:

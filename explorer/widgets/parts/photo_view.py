@@ -52,7 +52,7 @@ class PhotoView(ExplorerPart):
 
     def show(self, image: Any, *, label: str = "Photo") -> None:
         """Show a PIL image; heat map, frame and box of the one before go."""
-        from explorer.inspection import draw
+        from explorer.display import draw
 
         small = draw.thumbnail(image.convert("RGB"), MAX_SIDE)
         data = draw.jpeg_bytes(small)
@@ -66,7 +66,7 @@ class PhotoView(ExplorerPart):
 
         colormap: one of `draw.COLORMAPS`;  label: replaces the one of `show`, where given
         """
-        from explorer.inspection import draw
+        from explorer.display import draw
 
         if values is None:
             found: dict[str, Any] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
+
+from explorer.display.words import did_you_mean
 
 _HERE = Path(__file__).parent
 
@@ -65,8 +66,7 @@ class ModuleTree(ExplorerPart):
     def _known(self, proposal):
         path = proposal["value"]
         if path is not None and path not in self._paths:
-            near = difflib.get_close_matches(path, self._paths, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(path, self._paths)
             raise t.TraitError(f"No module {path!r} in this tree of {len(self._paths)} modules.{hint}")
         return path
 

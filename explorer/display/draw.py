@@ -12,10 +12,12 @@ import base64
 import io
 import math
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SORTS = ("channel", "strength")
 SCALES = ("own", "shared")
@@ -213,6 +215,8 @@ def _palette(name: str) -> bytes:
 
 
 def _with_palette(codes: np.ndarray, table: bytes) -> Image.Image:
+    from PIL import Image
+
     picture = Image.frombytes("P", codes.shape[::-1], np.ascontiguousarray(codes).tobytes())
     picture.putpalette(table)
     return picture

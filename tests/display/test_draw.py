@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.inspection import draw
+from explorer.display import draw
 
 
 def maps(*shape: int, seed: int = 0) -> np.ndarray:
