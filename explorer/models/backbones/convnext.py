@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_same import create_conv2d
@@ -186,6 +186,7 @@ class ConvNeXt(VisionModel):
     output_stride:   32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -235,7 +236,7 @@ class ConvNeXt(VisionModel):
             stages.append(Stage(f"stages.{i}", f"stages.{i}", dim, stride_so_far))
             chans = dim
         self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(stages)
+        self.stage_table = stages
         self.num_features = chans
 
         if head_norm_first:
@@ -246,10 +247,6 @@ class ConvNeXt(VisionModel):
             self.head = NormHead(chans, num_classes, global_pool, hidden=head_hidden, norm_layer=norm_layer,
                                  norm_eps=norm_eps, act_layer=act_layer, drop_rate=drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:
@@ -268,16 +265,6 @@ class ConvNeXt(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, C, H/4, W/4] ... stages.3 [B, 8 * C, H/32, W/32]
         return self.norm_pre(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = ConvNeXt

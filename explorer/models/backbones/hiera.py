@@ -173,6 +173,7 @@ class Hiera(VisionModel):
     balanced_init: start from weights that keep a signal's strength, as the "abswin" variants do
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "model."
 
@@ -287,12 +288,6 @@ class Hiera(VisionModel):
             if number in ends:
                 yield x.permute(0, 3, 1, 2)  # stage0 [B, C, H/4, W/4] ... stage3 [B, 8C, H/32, W/32]
         return x.flatten(1, 2)  # [B, N, 8C]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.head.global_pool if global_pool is None else global_pool

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from explorer.models.backbones.convnext import NormHead
 from explorer.models.backbones.swin import resize_bias_table
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import drop_path_rates
@@ -84,6 +84,7 @@ class MaxVit(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "_"
 
@@ -139,7 +140,7 @@ class MaxVit(VisionModel):
             stages.append(MaxVitStage(blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", out, reduction))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
 
         eps = attention.norm_eps
         self.norm: nn.Module = nn.Identity()
@@ -150,10 +151,6 @@ class MaxVit(VisionModel):
             self.norm = (nn.BatchNorm2d if attention.norm == "batch" else LayerNorm2d)(dim, eps=eps)
             self.head = ClassifierHead(dim, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:
@@ -198,16 +195,6 @@ class MaxVit(VisionModel):
             f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
             f"Resize the photo, or create the model with img_size=({height}, {width})."
         )
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Trained tensors with our names -> those that fit this model's windows; see `LoadReport`."""

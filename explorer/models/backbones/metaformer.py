@@ -259,6 +259,7 @@ class MetaFormer(VisionModel):
     drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of whole branches
     """
 
+    classifier_path = "head.fc"  # with a hidden layer, that too
     feature_names = "_"
 
     def __init__(
@@ -294,13 +295,9 @@ class MetaFormer(VisionModel):
             ]
             stages.append(MetaFormerStage(downsample, blocks, tokens=issubclass(mixer, Attention)))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
+        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
         self.head = Head(dims[-1], num_classes, global_pool, mlp=mlp_head, drop_rate=drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         for module in self.modules():
@@ -312,13 +309,6 @@ class MetaFormer(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, 64, H/4, W/4] ... stages.3 [B, 512, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        """All of it: with a hidden layer, that too."""
-        return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh classifier, its hidden layer too where it has one; the norm in front of it stays."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import ClassifierHead
 from explorer.models.layers.transformer import Mlp, PatchEmbed
@@ -203,6 +203,7 @@ class SwinTransformer(VisionModel):
     `forward_features` gives a channels-last map [B, H/32, W/32, C], as timm does; stages are [B, C, H, W].
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "_"
 
@@ -279,14 +280,10 @@ class SwinTransformer(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         if self.head.global_pool.pool_type:  # unpooled, the map stays channels-last
             x = x.permute(0, 3, 1, 2)
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
+        return super().forward_head(x, pre_logits)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
+        super().reset_classifier(num_classes, global_pool)
         if num_classes:
             init_linear(self.head.fc)
 
