@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.pool import create_classifier
 
@@ -49,6 +49,7 @@ class ConvMixer(VisionModel):
     kernel_size: side of the depthwise filters;  patch_size: side of the patches in pixels
     """
 
+    classifier_path = "head"
     pyramid = False  # every stage has the same size
     feature_names = "model."
 
@@ -76,7 +77,6 @@ class ConvMixer(VisionModel):
         self.blocks = nn.Sequential(*(mixer(dim, kernel_size, act_layer) for _ in range(depth)))
         self.stages = tuple(Stage(f"block{i + 1}", f"blocks.{i}", dim, patch_size) for i in range(depth))
         self.head_drop = nn.Dropout(drop_rate)
-        self.head_drop = nn.Dropout(drop_rate)
         self.global_pool, self.head = create_classifier(dim, num_classes, global_pool)
         self.init_weights()
 
@@ -100,16 +100,6 @@ class ConvMixer(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.head_drop(self.global_pool(x))  # [B, dim, h, w] -> [B, dim]
         return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = ConvMixer

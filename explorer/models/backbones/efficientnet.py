@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
@@ -324,6 +323,7 @@ class EfficientNet(VisionModel):
     output_stride:  32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "classifier"
     supports_output_stride = True
 
     def __init__(
@@ -388,21 +388,6 @@ class EfficientNet(VisionModel):
             if f"blocks.{i}" in shown:
                 yield x  # five maps: [B, C1, H/2, W/2], [B, C2, H/4, W/4] ... [B, C5, H/32, W/32]
         return self.bn2(self.conv_head(x))  # [B, num_features, H/32, W/32]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.classifier = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = EfficientNet

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import inception_conv
 from explorer.models.layers.pool import create_classifier
 
@@ -121,6 +121,8 @@ MIXED: dict[str, dict[str, Any]] = {
 class InceptionV3(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
 
+    classifier_path = "fc"
+
     def __init__(
         self,
         *,
@@ -184,21 +186,6 @@ class InceptionV3(VisionModel):
                 # [B, 2048, 8, 8]
                 yield x
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = InceptionV3

@@ -17,9 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import InceptionPaths, inception_conv, inception_path
 from explorer.models.layers.pool import create_classifier
 
@@ -75,6 +74,7 @@ PLAN = (*STEM, *[FIGURE_4] * 4, FIGURE_7, *[FIGURE_5] * 7, FIGURE_8, *[Fork] * 3
 class InceptionV4(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
 
+    classifier_path = "last_linear"
     feature_names = "_"
 
     def __init__(
@@ -122,21 +122,6 @@ class InceptionV4(VisionModel):
                 # [B, 1536, 8, 8]
                 yield x
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.last_linear(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.last_linear
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.last_linear = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = InceptionV4

@@ -133,6 +133,7 @@ class MobileNetV3(VisionModel):
     output_stride:  32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "classifier"
     supports_output_stride = True
 
     def __init__(
@@ -212,9 +213,6 @@ class MobileNetV3(VisionModel):
             x = x.flatten(1)
         x = F.dropout(x, self.drop_rate, self.training)
         return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self._create_pool(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)

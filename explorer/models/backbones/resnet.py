@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import create_attn
 from explorer.models.layers.drop import DropPath, drop_path_rates
@@ -175,6 +175,7 @@ class ResNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "fc"
     supports_output_stride = True
 
     def __init__(
@@ -283,21 +284,6 @@ class ResNet(VisionModel):
             x = layer(x)
             yield x  # layer1  [B, 64*e, H/4, W/4] ... layer4 [B, 512*e, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = ResNet

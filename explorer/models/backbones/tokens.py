@@ -35,6 +35,7 @@ class TokenModel(VisionModel):
     are no patches.
     """
 
+    classifier_path = "head"
     pyramid = False
     fixed_image_size = True
     #: The parameters that hold tokens without a patch, in the order in which they stand in front of the patches.
@@ -176,9 +177,6 @@ class TokenModel(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.head_drop(self.fc_norm(self.pool(x)))  # [B, C]
         return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh classifier, and another pooling where `global_pool` is given.

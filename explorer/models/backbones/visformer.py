@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import create_classifier
 from explorer.models.layers.transformer import resample_abs_pos_embed, to_pair
@@ -109,6 +109,7 @@ class Visformer(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    classifier_path = "head"
     fixed_image_size = True
     feature_names = "model."
 
@@ -195,14 +196,8 @@ class Visformer(VisionModel):
         x = self.head_drop(self.global_pool(x))
         return x if pre_logits else self.head(x)
 
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self))
-        self.num_classes = num_classes
+        super().reset_classifier(num_classes, global_pool)
         init_classifier(self.head)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
