@@ -184,15 +184,11 @@ class EfficientFormer(VisionModel):
             stages.append(EfficientFormerStage(downsample, blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.norm = nn.LayerNorm(embed_dims[-1])
         self.head_drop = nn.Dropout(drop_rate)
         self.init_weights()
         self.reset_classifier(num_classes, global_pool)
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """Small linear layers; convolutions as PyTorch has them."""
@@ -242,8 +238,6 @@ class EfficientFormer(VisionModel):
         pool = self.global_pool if global_pool is None else global_pool
         if pool not in ("avg", ""):
             raise ValueError(f'global_pool is {pool!r}: EfficientFormer has "avg", and "" (none) without a classifier.')
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not pool:
             raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
         self.num_classes, self.global_pool = num_classes, pool

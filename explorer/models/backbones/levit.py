@@ -314,14 +314,10 @@ class LeViT(VisionModel):
             table.append((Stage(f"stages.{i}", f"stages.{i}", dim, reduction), size))
             before = dim
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(stage for stage, _ in table)
+        self.stage_table = tuple(stage for stage, _ in table)
         self.sizes = tuple(size for _, size in table)
         self.init_weights()
         self.reset_classifier(num_classes, global_pool)
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """PyTorch's own; the branches beside a shortcut start as nothing."""
@@ -376,8 +372,6 @@ class LeViT(VisionModel):
         pool = self.global_pool if global_pool is None else global_pool
         if pool not in ("avg", ""):
             raise ValueError(f'global_pool is {pool!r}: LeViT has "avg", and "" (none) without a classifier.')
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not pool:
             raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
         self.num_classes, self.global_pool = num_classes, pool
