@@ -269,6 +269,47 @@ class TokenModel(VisionModel):
                 report.adapted.append(f"{name}: its position embedding was added to it")
 
 
+class TwoTokens(VisionModel):
+    """A network that can be `distilled`: then it ends in a class token and a distillation token, each with a classifier.
+
+    The one, `head`, learnt from labels, the other, `head_dist`, from a teacher, and the answer is the mean of both.
+    Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020. Where it is
+    not distilled, the head is the family's own.
+    """
+
+    distilled: bool
+    #: Whether training gives both answers, for a loss with a teacher.
+    distilled_training: bool
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        if not self.distilled:
+            return super().forward_head(x, pre_logits)
+        label, teacher = x[:, 0], x[:, 1]  # [B, C] each
+        if pre_logits:
+            return (label + teacher) / 2
+        label, teacher = self.head(self.head_drop(label)), self.head_dist(self.head_drop(teacher))
+        if self.training and self.distilled_training:
+            return label, teacher
+        return (label + teacher) / 2
+
+    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.distilled:
+            return super().forward_vector_and_logits(x)
+        return self.forward_head(x, pre_logits=True), self.forward_head(x)
+
+    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
+        if self.distilled:
+            raise ValueError(
+                "A distilled model has two classifiers for two tokens, whose mean is not enough to tell the logits: "
+                "use forward_head, or forward_vector_and_logits for both."
+            )
+        return super().forward_classifier(pre_logits)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer; both classifiers, as a ModuleList, where there are two."""
+        return nn.ModuleList((self.head, self.head_dist)) if self.distilled else super().get_classifier()
+
+
 def init_linear(layer: nn.Linear) -> None:
     """Truncated normal weights of standard deviation 0.02, biases 0."""
     nn.init.trunc_normal_(layer.weight, std=0.02)
