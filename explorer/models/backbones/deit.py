@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from explorer.models.backbones.tokens import TwoTokens
-from explorer.models.backbones.vit import VisionTransformer, init_linear
+from explorer.models.backbones.vit import VisionTransformer
+from explorer.models.layers.init import init_linear
 
 
 class DeiT(TwoTokens, VisionTransformer):

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.convnext import NormHead
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
+from explorer.models.layers.norm_head import NormHead
 from explorer.models.layers.transformer import Mlp
 
 # --- attention between channels ---------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.levit import DistanceAttention
-from explorer.models.backbones.metaformer import Pooling
 from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.layers.distance_attention import DistanceAttention
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.maxvit_blocks import LayerScale2d
-from explorer.models.layers.transformer import LayerScale, Mlp, to_pair
+from explorer.models.layers.init import init_linear
+from explorer.models.layers.pool import Pooling
+from explorer.models.layers.transformer import LayerScale, LayerScale2d, Mlp, to_pair
 
 LAYER_SCALE = 1e-5  # start of the learnt factors on the branches
 
@@ -249,13 +249,6 @@ class EfficientFormer(VisionModel):
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """The numbers of the distances follow from the size of the photo: this model's own, whatever a file holds."""
         return {**state, **{key: value for key, value in self.named_buffers() if key.endswith("attention_bias_idxs")}}
-
-
-def init_linear(module: nn.Module) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0; other layers stay."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
 
 
 MODEL = EfficientFormer

@@ -25,6 +25,7 @@ from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import (
     ConvBlock,
     DepthwiseSeparableConv,
@@ -288,20 +289,6 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
         if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
             stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
     return nn.Sequential(*blocks), tuple(stages), chans
-
-
-def init_by_fan_out(model: nn.Module) -> None:
-    """Normal weights scaled by the fan-out, which for a depthwise filter is its own channel's only."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.out_features)
-            nn.init.uniform_(module.weight, -bound, bound)
-            nn.init.zeros_(module.bias)
 
 
 # --- the model --------------------------------------------------------------------------------------------

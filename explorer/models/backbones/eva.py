@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel, init_linear, rescale_branches
+from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.rotary import AxialRotary, CentredRotary, MixedRotary, Turn, rotate_pairs
 from explorer.models.layers.swiglu import SwiGLU
 from explorer.models.layers.transformer import Mlp, PatchEmbed, SwiGLUPacked

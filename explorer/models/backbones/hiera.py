@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import init_linear, rescale_branches
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.transformer import LayerScale, Mlp, resample_abs_pos_embed, to_pair
 from explorer.models.layers.windows import window_partition, window_reverse
 

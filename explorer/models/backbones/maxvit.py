@@ -19,13 +19,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.convnext import NormHead
-from explorer.models.backbones.swin import resize_bias_table
-from explorer.models.contract import Stage, VisionModel
-from explorer.models.layers.conv_norm_act import BatchNormAct2d
-from explorer.models.layers.conv_same import create_conv2d
-from explorer.models.layers.drop import drop_path_rates
-from explorer.models.layers.maxvit_blocks import (
+from explorer.models.backbones.maxvit_blocks import (
     CONV_BLOCKS,
     AttentionOptions,
     ConvOptions,
@@ -36,9 +30,14 @@ from explorer.models.layers.maxvit_blocks import (
     PartitionAttention,
     TransformerBlock2d,
 )
+from explorer.models.contract import Stage, VisionModel
+from explorer.models.layers.conv_norm_act import BatchNormAct2d
+from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
+from explorer.models.layers.norm_head import NormHead
 from explorer.models.layers.pool import ClassifierHead
-from explorer.models.layers.relative_position import RelPosBias, RelPosBiasTf
+from explorer.models.layers.relative_position import RelPosBias, RelPosBiasTf, resize_bias_table
 from explorer.models.layers.transformer import to_pair
 
 #: Kinds of blocks: convolution; attention over the map; both and a grid; the same side by side.

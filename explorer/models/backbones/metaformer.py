@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
-from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.layers.pool import Pooling, SelectAdaptivePool2d
 from explorer.models.layers.transformer import Attention, Mlp
 
 POOLS = ("avg", "max", "avgmax", "")
@@ -87,17 +87,6 @@ class MapMlp(nn.Module):
 
 
 # --- three ways to mix places -------------------------------------------------------------------------------
-
-
-class Pooling(nn.Module):
-    """The mean of the 3 x 3 neighbours, less the place itself, which the shortcut adds: [B, C, H, W] -> the same."""
-
-    def __init__(self, dim: int, proj_drop: float = 0.0):
-        super().__init__()
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x) - x
 
 
 class SepConv(nn.Module):

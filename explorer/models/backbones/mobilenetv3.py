@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import Architecture, Row, from_torchvision, init_by_fan_out, scale, stack
+from explorer.models.backbones.efficientnet import Architecture, Row, from_torchvision, scale, stack
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import SqueezeExcite
 from explorer.models.layers.pool import SelectAdaptivePool2d
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import init_by_fan_out
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import ConvBlock, EdgeResidual
 from explorer.models.layers.pool import BlurPool2d, SelectAdaptivePool2d
 

@@ -22,13 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.resnet import AvgPool2dSame
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import EcaModule, SEModule, make_divisible
 from explorer.models.layers.conv_same import same_padding
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.pool import ClassifierHead
+from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
 # An activation of numbers of deviation 1 leaves numbers of less; these factors make it 1 again (first paper, 3.2).
 GAMMA = {"relu": 1.7139588594436646, "silu": 1.7881293296813965, "gelu": 1.7015043497085571}

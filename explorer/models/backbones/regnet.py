@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import AvgPool2dSame
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import SEModule, make_divisible
@@ -26,7 +25,7 @@ from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm_act import GroupNormAct
-from explorer.models.layers.pool import ClassifierHead
+from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
 # --- the rule ---------------------------------------------------------------------------------------------
 

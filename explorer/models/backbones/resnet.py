@@ -17,13 +17,12 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import create_attn
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.pool import BlurPool2d, create_classifier
+from explorer.models.layers.pool import AvgPool2dSame, BlurPool2d, create_classifier
 
 
 @dataclass(frozen=True)
@@ -128,13 +127,6 @@ class Bottleneck(nn.Module):
         if self.se is not None:
             x = self.se(x)
         return self.act3(self.drop_path(x) + shortcut)
-
-
-class AvgPool2dSame(nn.Module):
-    """2 x 2 mean at stride 1, padded with zeros at the right and bottom: [B, C, H, W] -> the same shape."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, stride=1)
 
 
 def conv_shortcut(

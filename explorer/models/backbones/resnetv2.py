@@ -19,7 +19,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import AvgPool2dSame
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
@@ -27,7 +26,7 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.evo_norm import EvoNorm2dS0
 from explorer.models.layers.norm_act import FilterResponseNormTlu2d, GroupNormAct
 from explorer.models.layers.pointwise import PointwiseClassifier
-from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.layers.pool import AvgPool2dSame, SelectAdaptivePool2d
 from explorer.models.layers.std_conv import StdConv2d
 
 NORMS: dict[str, Callable[..., nn.Module]] = {  # all end in their activation

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.efficientnet import init_by_fan_out
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import SEModule, make_divisible
 from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.pool import ClassifierHead
 
 DEPTHS, STRIDES = (1, 2, 2, 3, 3, 5), (1, 2, 2, 2, 1, 2)  # blocks of each stage, and the stride of its first

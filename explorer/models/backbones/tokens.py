@@ -8,13 +8,14 @@ is here: the maps on the way, pooling, the classifier, and weights that were tra
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.transformer import resample_abs_pos_embed, resample_patch_embed
 
 
@@ -310,13 +311,6 @@ class TwoTokens(VisionModel):
         return nn.ModuleList((self.head, self.head_dist)) if self.distilled else super().get_classifier()
 
 
-def init_linear(layer: nn.Linear) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    nn.init.trunc_normal_(layer.weight, std=0.02)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-
-
 def _by(size: Sequence[int]) -> str:
     return f"{size[0]} x {size[1]}"
 
@@ -333,14 +327,3 @@ def _prefix_positions(length: int, tokens: dict[str, int], num_patches: int) -> 
             if fits(length - count):
                 return count
     return choices[0]
-
-
-def rescale_branches(blocks: Iterable[nn.Module]) -> None:
-    """Divide the last layers of block n's branches, `attn.proj` and `mlp.fc2`, by the root of 2n.
-
-    So the sum of all branches stays as small as one of them, however deep the network is. As BEiT does it.
-    """
-    with torch.no_grad():
-        for number, block in enumerate(blocks, start=1):
-            for layer in (block.attn.proj, block.mlp.fc2):
-                layer.weight.div_((2 * number) ** 0.5)

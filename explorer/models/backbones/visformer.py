@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.pool import create_classifier
 from explorer.models.layers.transformer import resample_abs_pos_embed, to_pair
 
@@ -174,7 +175,7 @@ class Visformer(VisionModel):
                     nn.init.zeros_(module.bias)
         for position in (self.pos_embed1, self.pos_embed2, self.pos_embed3):
             nn.init.trunc_normal_(position, std=0.02)
-        init_classifier(self.head)
+        init_linear(self.head)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if tuple(x.shape[-2:]) != self.img_size:
@@ -198,7 +199,7 @@ class Visformer(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         super().reset_classifier(num_classes, global_pool)
-        init_classifier(self.head)
+        init_linear(self.head)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Trained position embeddings, resized as pictures where this model reads photos of another size."""
@@ -212,13 +213,6 @@ class Visformer(VisionModel):
                 state[key] = tokens.transpose(1, 2).unflatten(2, new)
                 report.adapted.append(f"{key}: from {old[0]} x {old[1]} places to {new[0]} x {new[1]}")
         return state
-
-
-def init_classifier(layer: nn.Module) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    if isinstance(layer, nn.Linear):
-        nn.init.trunc_normal_(layer.weight, std=0.02)
-        nn.init.zeros_(layer.bias)
 
 
 MODEL = Visformer
