@@ -1,9 +1,9 @@
-"""ConvMixer: patches are all you need?
+"""ConvMixer: the plan of a vision transformer, built of convolutions alone.
 
-Cut the photo into patches, as a transformer does, and keep that size to the end. Then mix places and channels
-in turn: a large depthwise convolution beside a shortcut looks around, a 1 x 1 convolution mixes what each
-place knows. No attention, no pyramid, and yet as accurate: so much of a vision transformer's success comes
-from its patches.
+The photo is cut into patches, as for a vision transformer, and the map keeps that size to the end: no attention,
+and no pyramid. Each block mixes places, by a large depthwise convolution beside a shortcut, and then channels, by a
+1 x 1 convolution. That is about as accurate as the transformers of its time, so the paper concludes that much of
+their success comes from cutting the photo into patches.
 
 Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792. Parameter names are
 timm's, which are those of the authors' own code.

@@ -1,8 +1,8 @@
-"""ResNet V2: the same corrections, and a shortcut that nothing touches.
+"""ResNet V2: residual blocks with norm and activation in front (pre-activation), and an identity as the shortcut.
 
-In a ResNet the sum of block and shortcut goes through a ReLU, so even the shortest path is bent at every block.
-Version 2 moves norm and activation to the front of each convolution, and the shortcut becomes a plain sum from the
-first block to the last: networks of a thousand layers train. Big Transfer (BiT) scaled it up four times as wide on
+In a ResNet the sum of block and shortcut goes through a ReLU, so no signal passes a block unchanged. Version 2 moves
+norm and activation in front of each convolution, so that the shortcuts are identities from the first block to the last,
+and networks of a thousand layers train. Big Transfer (BiT) made it up to four times as wide, trained it on up to
 300 million photos, and replaced BatchNorm, which needs large batches, by GroupNorm and standardised filters.
 
 He et al., "Identity Mappings in Deep Residual Networks", 2016, https://arxiv.org/abs/1603.05027; Kolesnikov et al.,
