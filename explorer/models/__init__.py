@@ -1,21 +1,6 @@
 """The model core: names in, models out. Knows nothing of data sets, training or notebooks."""
 
-import re
-from pathlib import Path
-
 from explorer._lazy import lazy_names
-
-
-def _families() -> dict[str, tuple[str, ...]]:
-    """The class that each family's file defines and names in its line `MODEL = ...`; read, not imported."""
-    classes = {}
-    for path in sorted((Path(__file__).parent / "backbones").glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        named = re.search(r"^MODEL = (\w+)$", text, re.MULTILINE)
-        if named and f"\nclass {named[1]}(" in text:
-            classes[f"backbones.{path.stem}"] = (named[1],)
-    return classes
-
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
@@ -23,5 +8,67 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),
     "weights": ("LoadReport", "WeightsError"),
-    **_families(),
+    "backbones.resnet": ("ResNet",),
+    "backbones.resnetv2": ("ResNetV2",),
+    "backbones.senet": ("SENet",),
+    "backbones.hrnet": ("HRNet",),
+    "backbones.resnet_pruned": ("PrunedResNet",),
+    "backbones.condconv": ("CondConvEfficientNet",),
+    "backbones.nfnet": ("NFNet",),
+    "backbones.cait": ("CaiT",),
+    "backbones.pit": ("PiT",),
+    "backbones.dpn": ("DPN",),
+    "backbones.hgnet": ("HGNet",),
+    "backbones.vgg": ("VGG",),
+    "backbones.lenet": ("LeNet5",),
+    "backbones.alexnet": ("AlexNet",),
+    "backbones.googlenet": ("GoogLeNet",),
+    "backbones.squeezenet": ("SqueezeNet",),
+    "backbones.shufflenet": ("ShuffleNetV2",),
+    "backbones.convmixer": ("ConvMixer",),
+    "backbones.densenet": ("DenseNet",),
+    "backbones.inception_v3": ("InceptionV3",),
+    "backbones.inception_v4": ("InceptionV4",),
+    "backbones.inception_resnet_v2": ("InceptionResnetV2",),
+    "backbones.dla": ("DLA",),
+    "backbones.xception": ("Xception",),
+    "backbones.xception_aligned": ("XceptionAligned",),
+    "backbones.efficientnet": ("EfficientNet",),
+    "backbones.convnext": ("ConvNeXt",),
+    "backbones.edgenext": ("EdgeNeXt",),
+    "backbones.mobilenetv3": ("MobileNetV3",),
+    "backbones.mobilenetv4": ("MobileNetV4",),
+    "backbones.mixnet": ("MixNet",),
+    "backbones.mobilenet_edgetpu": ("MobileNetEdgeTPU",),
+    "backbones.efficientvit_mit": ("EfficientViT",),
+    "backbones.efficientvit_msra": ("EfficientViTM",),
+    "backbones.rexnet": ("ReXNet",),
+    "backbones.repvit": ("RepVit",),
+    "backbones.ghostnet": ("GhostNet",),
+    "backbones.regnet": ("RegNet",),
+    "backbones.vit": ("VisionTransformer",),
+    "backbones.vovnet": ("VovNet",),
+    "backbones.cspnet": ("CspNet",),
+    "backbones.resnest": ("ResNest",),
+    "backbones.res2net": ("Res2Net",),
+    "backbones.sknet": ("SKNet",),
+    "backbones.deit": ("DeiT",),
+    "backbones.swin": ("SwinTransformer",),
+    "backbones.swinv2": ("SwinTransformerV2",),
+    "backbones.mlp_mixer": ("MlpMixer",),
+    "backbones.metaformer": ("MetaFormer",),
+    "backbones.repvgg": ("RepVGG",),
+    "backbones.mobileone": ("MobileOne",),
+    "backbones.fastvit": ("FastViT",),
+    "backbones.byobnet": ("ByobNet",),
+    "backbones.clip_resnet": ("ClipResNet",),
+    "backbones.beit": ("Beit",),
+    "backbones.maxvit": ("MaxVit",),
+    "backbones.eva": ("Eva",),
+    "backbones.mobilevit": ("MobileViT",),
+    "backbones.visformer": ("Visformer",),
+    "backbones.hiera": ("Hiera",),
+    "backbones.levit": ("LeViT",),
+    "backbones.efficientformer": ("EfficientFormer",),
+    "backbones.vit_relatives": ("VisionTransformerRelative",),
 })
