@@ -1,12 +1,13 @@
 """ConvMixer: the plan of a vision transformer, built of convolutions alone.
 
-The photo is cut into patches, as for a vision transformer, and the map keeps that size to the end: no attention,
-and no pyramid. Each block mixes places, by a large depthwise convolution beside a shortcut, and then channels, by a
-1 x 1 convolution. That is about as accurate as the transformers of its time, so the paper concludes that much of
-their success comes from cutting the photo into patches.
+The photo is cut into patches, as for a vision transformer, and the map keeps that size to the end:
+no attention, and no pyramid. Each block mixes places, by a large depthwise convolution beside a
+shortcut, and then channels, by a 1 x 1 convolution. That is about as accurate as the transformers
+of its time, so the paper concludes that much of their success comes from cutting the photo into
+patches.
 
-Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792. Parameter names are
-timm's, which are those of the authors' own code.
+Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792. Parameter
+names are timm's, which are those of the authors' own code.
 """
 
 from __future__ import annotations

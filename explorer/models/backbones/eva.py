@@ -1,10 +1,11 @@
 """EVA and its relatives: plain vision transformers, most of them with rotary positions.
 
-EVA trains a plain vision transformer by masked image modelling: patches are hidden, and it predicts CLIP's features
-of them, which teaches a large network more than predicting pixels. EVA-02 rebuilds the block with what language models
-had found: rotary position embeddings, which turn queries and keys by where their patch is (see `layers/rotary.py`),
-an MLP with a gate (SwiGLU), and norms inside both branches. The same block, with one part or another, makes DINOv3,
-Perception Encoder, Sapiens 2 and the rotary ViTs; a row of the table at the end says which.
+EVA trains a plain vision transformer by masked image modelling: patches are hidden, and it predicts
+CLIP's features of them, which teaches a large network more than predicting pixels. EVA-02 rebuilds
+the block with what language models had found: rotary position embeddings, which turn queries and
+keys by where their patch is (see `layers/rotary.py`), an MLP with a gate (SwiGLU), and norms inside
+both branches. The same block, with one part or another, makes DINOv3, Perception Encoder, Sapiens 2
+and the rotary ViTs; a row of the table at the end says which.
 
 Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022,
 https://arxiv.org/abs/2211.07636; "EVA-02: A Visual Representation for Neon Genesis", 2023,

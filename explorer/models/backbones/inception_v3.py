@@ -1,14 +1,15 @@
-"""Inception v3: filters of several sizes beside each other, each of them taken apart into cheaper ones.
+"""Inception v3: filters of several sizes beside each other, factorised into cheaper ones.
 
-As in GoogLeNet, a block convolves its input with filters of several sizes beside each other and concatenates the
-results, since nobody knows beforehand which reach is right. The paper factorises the large filters: 5 x 5 becomes two
-of 3 x 3, and 7 x 7 becomes 1 x 7 and then 7 x 1, which see as far for a fraction of the work. With BatchNorm in every
-layer and label smoothing, which the paper introduces, that was the most accurate network of its time.
+As in GoogLeNet, a block convolves its input with filters of several sizes beside each other and
+concatenates the results, since nobody knows beforehand which reach is right. The paper factorises
+the large filters: 5 x 5 becomes two of 3 x 3, and 7 x 7 becomes 1 x 7 and then 7 x 1, which see as
+far for a fraction of the work. With BatchNorm in every layer and label smoothing, which the paper
+introduces, that was the most accurate network of its time.
 
 Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015,
-https://arxiv.org/abs/1512.00567. Layer names are those of Google's release, as torchvision and timm keep
-them. The second classifier half-way, which helped only while training, is left out; checkpoints that bring
-it load without it.
+https://arxiv.org/abs/1512.00567. Layer names are those of Google's release, as torchvision and timm
+keep them. The second classifier half-way, which helped only while training, is left out;
+checkpoints that bring it load without it.
 """
 
 from __future__ import annotations

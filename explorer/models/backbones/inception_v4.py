@@ -1,13 +1,14 @@
 """Inception v4: Inception blocks in their simplest order, without shortcuts.
 
-Inception v3 was shaped by what the training software of its day could split over machines; free of that, v4 has three
-kinds of Inception block, each repeated as it is, with a reduction between them, behind a stem that has parallel paths
-too. The paper trains it against an Inception of the same cost with residual connections (`inception_resnet_v2`). Both
-end up equally accurate, and the residual one gets there faster: shortcuts make such networks quick to train, but are
-not what makes them good.
+Inception v3 was shaped by what the training software of its day could split over machines; free of
+that, v4 has three kinds of Inception block, each repeated as it is, with a reduction between them,
+behind a stem that has parallel paths too. The paper trains it against an Inception of the same cost
+with residual connections (`inception_resnet_v2`). Both end up equally accurate, and the residual
+one gets there faster: shortcuts make such networks quick to train, but are not what makes them
+good.
 
-Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", 2016,
-https://arxiv.org/abs/1602.07261, figures 3 to 9. Parameter names are timm's.
+Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning",
+2016, https://arxiv.org/abs/1602.07261, figures 3 to 9. Parameter names are timm's.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""ResNet V2: residual blocks with norm and activation in front (pre-activation), and an identity as the shortcut.
+"""ResNet V2: norm and activation in front (pre-activation), and shortcuts that change nothing.
 
-In a ResNet the sum of block and shortcut goes through a ReLU, so no signal passes a block unchanged. Version 2 moves
-norm and activation in front of each convolution, so that the shortcuts are identities from the first block to the last,
-and networks of a thousand layers train. Big Transfer (BiT) made it up to four times as wide, trained it on up to
-300 million photos, and replaced BatchNorm, which needs large batches, by GroupNorm and standardised filters.
+In a ResNet the sum of block and shortcut goes through a ReLU, so no signal passes a block
+unchanged. Version 2 moves norm and activation in front of each convolution, so that the shortcuts
+are identities from the first block to the last, and networks of a thousand layers train. Big
+Transfer (BiT) made it up to four times as wide, trained it on up to 300 million photos, and
+replaced BatchNorm, which needs large batches, by GroupNorm and standardised filters.
 
-He et al., "Identity Mappings in Deep Residual Networks", 2016, https://arxiv.org/abs/1603.05027; Kolesnikov et al.,
-"Big Transfer (BiT)", 2019, https://arxiv.org/abs/1912.11370. Parameter names are timm's.
+He et al., "Identity Mappings in Deep Residual Networks", 2016, https://arxiv.org/abs/1603.05027;
+Kolesnikov et al., "Big Transfer (BiT)", 2019, https://arxiv.org/abs/1912.11370. Parameter names are
+timm's.
 """
 
 from __future__ import annotations
