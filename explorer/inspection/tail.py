@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.surgery import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
+from explorer.models.watching import walk as walk_stages
 
 #: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't tell of.
 _sizes: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
@@ -130,24 +131,24 @@ def _walk(
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, tuple[Tensor, Callable[[Tensor], Tensor]] | None]:
     """`walk`, in whatever mode torch is in; logits are still [1, K], and with a tail a part of it."""
     maps, sizes, notes = {}, {}, None
-    generator = model.forward_stages(photo)
-    for row in model.stage_table:
-        begins = row.name == stage and watch is None
-        if begins:  # a view that was made while notes were off could not take part in them later
+
+    def begins(row: Stage) -> bool:
+        return row.name == stage and watch is None
+
+    def before(row: Stage) -> None:
+        if begins(row):  # a view that was made while notes were off could not take part in them later
             torch.set_grad_enabled(True)
-        found = next(generator)
+
+    def after(row: Stage, found: Tensor) -> None:
+        nonlocal notes
         sizes[row.name] = tuple(found.shape[-2:])
         # The next layer may work in place, on this very memory: so each map is copied before that layer runs.
         if only is None or row.name in only:
             maps[row.name] = found[0].detach().clone()
-        if begins:
+        if begins(row):
             notes = begin_notes(found)
-    try:
-        next(generator)
-    except StopIteration as end:  # a generator hands its `return` value over in here
-        features = end.value
-    else:
-        raise RuntimeError("forward_stages yielded more maps than the model has stages")
+
+    features = walk_stages(model, photo, before=before, after=after)
     _sizes[model] = sizes
     if model.num_classes:
         embedding, logits = model.forward_vector_and_logits(features)

@@ -6,11 +6,18 @@ A backbone is a `VisionModel`: a stem, a few named stages and a head.
 
 A family writes one generator, `forward_stages`, that yields each stage's map on the way and returns the final
 features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net decoders,
-feature pyramids) reads that generator and the table `stages`, and so works for every family.
+feature pyramids) reads that generator and the table of stages, and so works for every family.
+
+The head of nearly all of them is pool -> dropout -> linear, so it is written once, here. A family says where its
+last layer is, and has its head by that:
+
+    classifier_path = "fc"         self.global_pool, then dropout by self.drop_rate, then self.fc
+    classifier_path = "head.fc"    one module, self.head, that does all three, such as `ClassifierHead`
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +26,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from explorer.arguments import checked, whole, word
 from explorer.models import surgery
 from explorer.models.config import ModelConfig
+from explorer.models.layers.pool import create_classifier
+from explorer.models.watching import walk
 
 
 @dataclass(frozen=True)
@@ -94,18 +104,22 @@ class VisionModel(nn.Module):
     """Base class of every backbone.
 
     A family sets, in its `__init__`:
-        stages          tuple[Stage, ...], in network order (see `stage_table`)
+        stage_table     the stages, in network order; or `stages`, where no module has that name
         num_classes     size of the logits; 0 means "no classifier": forward gives pooled features
         num_features    channels of `forward_features`' result
         in_chans        channels of the photo, 3 for RGB
-    and writes `forward_stages`, `forward_head`, `get_classifier` and `reset_classifier`.
+    and writes `forward_stages`. Its head follows from `classifier_path`; one that is no plain pool -> dropout -> linear
+    overrides `forward_head`, and `get_classifier` and `reset_classifier` where these don't hold either.
     """
 
     stages: tuple[Stage, ...]
     num_classes: int
     num_features: int
     in_chans: int
+    drop_rate: float = 0.0
 
+    #: Dotted path of the last layer: "fc" behind a `global_pool`, or "head.fc" in a module that pools too.
+    classifier_path: str = ""
     #: True where each stage halves the map, as feature pyramids and U-Nets need.
     pyramid: bool = True
     #: False where the network has no strides that could be traded for dilation.
@@ -136,20 +150,45 @@ class VisionModel(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward_stages")
 
+    # --- its head, from `classifier_path` --------------------------------------------------------------
+
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Features -> logits [B, num_classes], or the vector before the classifier with `pre_logits`."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward_head")
+        owner, name = self._last_layer("forward_head")
+        if owner is not self:
+            return owner(x, pre_logits=pre_logits)
+        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
+        x = F.dropout(x, self.drop_rate, self.training)
+        return x if pre_logits else getattr(self, name)(x)
 
     def get_classifier(self) -> nn.Module:
         """The last layer, the one that `reset_classifier` replaces."""
-        raise NotImplementedError(f"{type(self).__name__} must define get_classifier")
+        owner, name = self._last_layer("get_classifier")
+        return getattr(owner, name)
 
+    @checked(num_classes=whole(0, 10**6), global_pool=word)
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Put a fresh classifier on the backbone, on the same device and with the same dtype.
 
         num_classes 0 removes it; global_pool None keeps the pooling.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define reset_classifier")
+        owner, name = self._last_layer("reset_classifier")
+        place = parameter_place(self)
+        if owner is not self:
+            owner.reset(num_classes, global_pool, **place)
+        else:
+            pool = self.global_pool.pool_type if global_pool is None else global_pool
+            self.global_pool, fresh = create_classifier(self.num_features, num_classes, pool, **place)
+            setattr(self, name, fresh)
+        self.num_classes = num_classes
+
+    def _last_layer(self, asked: str) -> tuple[nn.Module, str]:
+        """(the module that holds the classifier, the classifier's name in it); asked: the method that wants to know."""
+        if not self.classifier_path:
+            raise NotImplementedError(f"{type(self).__name__} must define {asked}, or say where its last layer is, "
+                                      'as in classifier_path = "fc"')
+        owner, _, name = self.classifier_path.rpartition(".")
+        return self.get_submodule(owner), name
 
     def remove_head(self) -> None:
         """Take away all that only the classifier needs: for those who want the maps alone."""
@@ -159,12 +198,7 @@ class VisionModel(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Everything before the head: a map [B, C, H/r, W/r], or tokens [B, N, C] for transformers."""
-        walk = self.forward_stages(x)
-        while True:
-            try:
-                next(walk)
-            except StopIteration as end:  # a generator hands its `return` value over in here
-                return end.value
+        return walk(self, x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
@@ -205,18 +239,15 @@ class VisionModel(nn.Module):
         if output_fmt != "NCHW":
             raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got {output_fmt!r}.")
         wanted = resolve_indices(indices, len(self.stage_table))
-        maps, features = {}, None
-        last = max(wanted, default=-1)
-        walk = self.forward_stages(x)
-        for index in range(len(self.stage_table)):
-            feature_map = next(walk)
-            if index in wanted:
-                maps[index] = feature_map
-            if index == last and stop_early and intermediates_only:
-                walk.close()
-                break
-        else:
-            features = _finish(walk)
+        maps: dict[int, Tensor] = {}
+        index = itertools.count()
+
+        def keep(_stage: Stage, found: Tensor) -> None:
+            if (i := next(index)) in wanted:
+                maps[i] = found
+
+        stop = stop_early and intermediates_only
+        features = walk(self, x, after=keep, first=max(wanted, default=-1) + 1 if stop else None)
         kept = [maps[i] for i in wanted]
         return kept if intermediates_only else (features, kept)
 
@@ -309,10 +340,14 @@ class VisionModel(nn.Module):
     def stage_table(self) -> tuple[Stage, ...]:
         """The stages, in network order; whoever reads them of any family reads them here.
 
-        Many checkpoints have modules called `stages`. Such a family keeps that name for the modules and
-        overrides this one.
+        Many checkpoints have modules called `stages`. Such a family sets this one, and keeps that name for the modules.
         """
-        return self.stages
+        own = self.__dict__.get("_stage_table")
+        return self.stages if own is None else own
+
+    @stage_table.setter
+    def stage_table(self, stages: Iterable[Stage]) -> None:
+        self.__dict__["_stage_table"] = tuple(stages)
 
     @property
     def feature_info(self) -> FeatureInfo:
@@ -350,15 +385,6 @@ def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
     if isinstance(head, nn.ModuleList):
         return tuple(head)
     return () if head is None or isinstance(head, nn.Identity) else (head,)
-
-
-def _finish(walk: Iterator[Tensor]) -> Tensor:
-    """The value that a `forward_stages` generator returns once all its stages are out."""
-    try:
-        next(walk)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("forward_stages yielded more maps than the model has stages")
 
 
 def resolve_indices(indices: int | Sequence[int] | None, count: int, name: str = "out_indices") -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from explorer.arguments import checked, network, number, words
 from explorer.display.words import did_you_mean
-from explorer.models.watching import Turn, watching
+from explorer.models.watching import Turn, walk, watching
 
 # --- which parameter is used when -------------------------------------------------------------------------
 
@@ -84,15 +84,9 @@ def timeline(model: nn.Module) -> Timeline:
     x = torch.zeros(1, *photo_size(empty), device=place[0], dtype=place[1])
     with torch.no_grad(), watching(dict(empty.named_modules()), before=begin, after=end):
         if network is empty:
-            walk = empty.forward_stages(x)
-            for _ in empty.stage_table:
-                next(walk)
-                found.stage_ends.append(clock)
-            try:
-                next(walk)
-            except StopIteration as last:
-                found.features_end = clock
-                empty.forward_head(last.value)
+            features = walk(empty, x, after=lambda *_: found.stage_ends.append(clock))
+            found.features_end = clock
+            empty.forward_head(features)
         else:  # a foreign network: its stages are the modules that the door found
             network(x)
             turns = [Turn(f"module.{row.module}", row.call).name for row in empty.stage_table]

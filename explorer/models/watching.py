@@ -3,6 +3,8 @@
 A module is often used more than once in one pass: a net may have one pooling, one ReLU, one attention layer
 for all its depth. So what a module did is told by the module and the number of the call: "pool" is its first
 call, "pool:2" its second. Whoever hooks modules to read what went through them does it with `watching`.
+
+`walk` is the other way to look on: at one of explorer's own networks from stage to stage, with no hook.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Turn(NamedTuple):
@@ -70,3 +72,39 @@ def watching(
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def walk(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    before: Callable[[Any], Any] | None = None,
+    after: Callable[[Any, Tensor], Any] | None = None,
+    first: int | None = None,
+) -> Any:
+    """One pass from stage to stage, to the end: returns the final features, as `forward_features` gives them.
+
+    before: called with each stage ahead of its layers
+    after:  called with each stage and its map, ahead of the next layer, which may work in place on that map
+    first:  only so many stages; then nothing behind them runs, and None comes back
+    Raises RuntimeError where somebody looks on and `forward_stages` yields more or fewer maps than there are stages.
+    """
+    way, watched = model.forward_stages(x), bool(before or after)
+    for stage in model.stage_table[:first] if watched else ():
+        if before is not None:
+            before(stage)
+        found = next(way, None)
+        if found is None:
+            raise RuntimeError(f"forward_stages yielded fewer maps than the model has stages: none for {stage.name!r}")
+        if after is not None:
+            after(stage, found)
+        del found  # else it stays in memory while the next layers run
+    if first is not None:
+        return way.close()
+    while True:
+        try:
+            next(way)
+        except StopIteration as end:  # a generator hands its `return` value over in here
+            return end.value
+        if watched:
+            raise RuntimeError("forward_stages yielded more maps than the model has stages")

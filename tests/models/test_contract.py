@@ -14,6 +14,8 @@ import explorer
 from explorer.models.backbones.vgg import ConvMlp
 from explorer.models.catalog import FAMILIES
 from explorer.models.contract import FeatureInfo, Stage, VisionModel, parameter_place, resolve_indices
+from explorer.models.layers import ClassifierHead, create_classifier
+from explorer.models.watching import walk
 from tests.models.oracle import randomise, relative_error
 
 # name -> (side of a photo that it takes, options that keep it small)
@@ -49,13 +51,13 @@ def run(model, x):
 class Toy(VisionModel):
     """Three stages that add 1, 2 and 3; the head takes the mean."""
 
-    def __init__(self, *, too_many: bool = False):
+    def __init__(self, *, too_many: bool = False, too_few: bool = False):
         super().__init__()
         self.stages = (Stage("one", "a", 3, 1), Stage("two", "b", 3, 1), Stage("three", "c", 3, 1))
-        self.ran, self.too_many = [], too_many
+        self.ran, self.too_many, self.too_few = [], too_many, too_few
 
     def forward_stages(self, x):
-        for step in (1, 2, 3):
+        for step in (1, 2) if self.too_few else (1, 2, 3):
             self.ran.append(step)
             x = x + step
             yield x
@@ -152,6 +154,26 @@ def test_a_network_with_more_maps_than_stages_is_caught():
         Toy(too_many=True).forward_intermediates(ZERO)
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_a_network_with_fewer_maps_than_stages_is_caught(early):
+    with pytest.raises(RuntimeError, match="fewer maps than the model has stages: none for 'three'"):
+        Toy(too_few=True).forward_intermediates(ZERO, stop_early=early, intermediates_only=early)
+
+
+def test_a_walk_tells_what_comes_and_what_came_and_gives_the_features():
+    model, seen = Toy(), []
+    features = walk(model, ZERO, before=lambda stage: seen.append((stage.name, list(model.ran))),
+                    after=lambda stage, found: seen.append((stage.name, float(found.mean()))))
+    assert float(features.mean()) == 60 and model.ran == [1, 2, 3, "end"]
+    assert seen == [("one", []), ("one", 1), ("two", [1]), ("two", 3), ("three", [1, 2]), ("three", 6)]
+
+
+def test_a_walk_of_the_first_stages_runs_nothing_behind_them():
+    model, seen = Toy(), []
+    assert walk(model, ZERO, after=lambda _stage, found: seen.append(float(found.mean())), first=2) is None
+    assert seen == [1, 3] and model.ran == [1, 2]
+
+
 def test_stages_come_lazily():
     model = Toy()
     walk = model.forward_stages(ZERO)
@@ -164,6 +186,107 @@ def test_a_family_that_writes_too_little_is_told_what_is_missing():
                  lambda: model.reset_classifier(3)):
         with pytest.raises(NotImplementedError, match="VisionModel must define"):
             call()
+    with pytest.raises(NotImplementedError, match='get_classifier, or say where its last layer is.* "fc"'):
+        model.get_classifier()
+
+
+# --- a family of one's own --------------------------------------------------------------------------------
+
+
+class Own(VisionModel):
+    """What a reader writes: one convolution, a stage, and the place of the last layer."""
+
+    classifier_path = "scores"
+
+    def __init__(self, num_classes: int = 4, global_pool: str = "avg", drop_rate: float = 0.0):
+        super().__init__()
+        self.num_classes, self.in_chans, self.num_features, self.drop_rate = num_classes, 3, 6, drop_rate
+        self.stages = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1))  # a module by the name of `stages`
+        self.stage_table = [Stage("only", "stages.0", 6, 2)]
+        self.create_head(num_classes, global_pool)
+
+    def create_head(self, num_classes, global_pool):
+        self.global_pool, self.scores = create_classifier(6, num_classes, global_pool)
+
+    def forward_stages(self, x):
+        x = self.stages(x)
+        yield x
+        return x.relu()
+
+
+class OwnHead(Own):
+    """The same with a head that is one module."""
+
+    classifier_path = "head.fc"
+
+    def create_head(self, num_classes, global_pool):
+        self.head = ClassifierHead(6, num_classes, global_pool, self.drop_rate)
+
+
+class OwnMethods(Own):
+    """The same with its own methods, as every family had them before `classifier_path`."""
+
+    classifier_path = ""
+
+    def forward_head(self, x, pre_logits=False):
+        x = self.global_pool(x)
+        return x if pre_logits else self.scores(x)
+
+    def get_classifier(self):
+        return self.scores
+
+    def reset_classifier(self, num_classes, global_pool=None):
+        self.scores = nn.Linear(6, num_classes) if num_classes else nn.Identity()
+        self.num_classes = num_classes
+
+
+EIGHT = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("family", [Own, OwnHead, OwnMethods])
+def test_a_family_of_ones_own_has_all_that_follows_from_the_contract(family):
+    model = family().eval()
+    vector = model.stages(EIGHT).relu().mean((2, 3))
+    last = model.get_classifier()
+    assert torch.equal(model(EIGHT), last(vector))
+    assert torch.equal(model.forward_head(model.forward_features(EIGHT), pre_logits=True), vector)
+    assert model.feature_info.channels() == [6] and model.forward_intermediates(EIGHT)[1][0].shape == (2, 6, 4, 4)
+    model.reset_classifier(0)
+    assert torch.equal(model(EIGHT), vector) and isinstance(model.get_classifier(), nn.Identity)
+    model.reset_classifier(7)
+    assert model(EIGHT).shape == (2, 7) and model.num_classes == 7
+    with pytest.raises(ValueError, match="num_classes is -1: expected a whole number"):
+        model.reset_classifier(-1)
+    assert torch.equal(copy.deepcopy(model)(EIGHT), model(EIGHT))
+    assert len(explorer.look(model, EIGHT[0].sigmoid()).stages) == 1
+
+
+@pytest.mark.parametrize("family", [Own, OwnHead])
+def test_the_contracts_head_pools_and_drops_as_it_is_told(family):
+    model = family(drop_rate=0.5).eval()
+    model.reset_classifier(0, "max")
+    assert torch.equal(model(EIGHT), model.forward_features(EIGHT).amax((2, 3)))
+    model.reset_classifier(0, "")
+    assert torch.equal(model(EIGHT), model.forward_features(EIGHT))
+    with pytest.raises(ValueError, match='use num_classes=0 with global_pool=""'):
+        model.reset_classifier(3)
+    model.reset_classifier(3, "catavgmax")
+    assert model(EIGHT).shape == (2, 3) and model.get_classifier().in_features == 12
+    model.reset_classifier(0, "avg")
+    dropped = model.train()(EIGHT)
+    assert (dropped == 0).sum() > (model.eval()(EIGHT) == 0).sum()
+
+
+def test_a_subclass_of_a_family_may_change_its_head():
+    class Twice(type(explorer.create_model("resnet10t"))):
+        def forward_head(self, x, pre_logits=False):
+            return 2 * super().forward_head(x, pre_logits)
+
+    model = explorer.create_model("resnet10t").eval()
+    with torch.no_grad():
+        plain = model(photo("resnet10t"))
+        model.__class__ = Twice
+        assert torch.equal(model(photo("resnet10t")), 2 * plain)
 
 
 @pytest.mark.parametrize("name", SMALL)

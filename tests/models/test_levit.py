@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.backbones.levit import VARIANTS, DistanceAttention, LeViT, distance_index
+from explorer.models.backbones.levit import VARIANTS, LeViT
+from explorer.models.layers.distance_attention import DistanceAttention, distance_index
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,

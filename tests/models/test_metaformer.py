@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import explorer.models as ours
-from explorer.models.backbones.metaformer import VARIANTS, MetaFormer, Pooling, StarReLU
+from explorer.models.backbones.metaformer import VARIANTS, MetaFormer, StarReLU
+from explorer.models.layers.pool import Pooling
 from explorer.models.layers.transformer import Attention
 from tests.models import family_checks as check
 from tests.models.oracle import (

@@ -20,23 +20,20 @@ import timm
 import torch
 
 import explorer
-from explorer.models.contract import VisionModel, evaluation, parameter_place
+from explorer.models.contract import Stage, VisionModel, evaluation, parameter_place
+from explorer.models.watching import walk
+
+
+def check_map(stage: Stage, found: torch.Tensor) -> None:
+    shape = tuple(found.shape)
+    assert len(shape) == 4 and shape[1] == stage.channels, f"{stage} gave a map of shape {shape}"
 
 
 def check(model: VisionModel) -> None:
     """What `explorer.look` does with a model. Raises AssertionError with what is wrong."""
     x = torch.zeros(1, *model.config.input_size, **parameter_place(model))
     with evaluation(model), torch.no_grad():
-        walk = model.forward_stages(x)
-        for stage in model.stage_table:
-            shape = tuple(next(walk).shape)
-            assert len(shape) == 4 and shape[1] == stage.channels, f"{stage} gave a map of shape {shape}"
-        try:
-            next(walk)
-        except StopIteration as end:
-            features = end.value
-        else:
-            raise AssertionError("more maps than stages")
+        features = walk(model, x, after=check_map)
         assert model.stage_table, "no stage found"
         if not model.num_classes:
             vector = model.forward_head(features, pre_logits=True)

@@ -38,6 +38,8 @@ class AlexNet(VisionModel):
     drop_rate:   dropout in front of both large dense layers; the paper has 0.5
     """
 
+    classifier_path = "classifier.6"
+
     def __init__(
         self,
         *,
@@ -103,12 +105,7 @@ class AlexNet(VisionModel):
         layers = self.classifier[:-1] if pre_logits else self.classifier
         return layers(x)  # -> [B, 4096] -> [B, num_classes]
 
-    def get_classifier(self) -> nn.Module:
-        return self.classifier[-1]
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if global_pool is not None:
             self.avgpool = create_grid_pool(global_pool)
         fresh = nn.Linear(4096, num_classes, **parameter_place(self)) if num_classes else nn.Identity()

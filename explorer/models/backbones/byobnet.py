@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.bilinear_attention import BilinearAttention
 from explorer.models.layers.channel_attention import EcaModule, SEModule, make_divisible
@@ -202,6 +202,7 @@ class ByobNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -276,13 +277,9 @@ class ByobNet(VisionModel):
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
         self.final_conv = conv(chans, num_features, 1) if num_features else nn.Identity()
         self.num_features = num_features or chans
-        self._stage_table = (*table, Stage("final", "final_conv", self.num_features, stride_so_far))
+        self.stage_table = (*table, Stage("final", "final_conv", self.num_features, stride_so_far))
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation by fan-out, of each group; a block with a shortcut starts as the shortcut alone."""
@@ -318,16 +315,6 @@ class ByobNet(VisionModel):
         x = self.final_conv(x)
         yield x  # final     [B, num_features, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = ByobNet

@@ -186,7 +186,7 @@ class ClipResNet(VisionModel):
             table.append(Stage(f"stages.{i}", f"stages.{i}" if i < 3 else "final_conv", chans, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
         self.final_conv = nn.Identity()  # named by timm's table as the last map's place
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         if global_pool == "attn":
             height, side = (img_size, img_size) if isinstance(img_size, int) else img_size
@@ -196,10 +196,6 @@ class ClipResNet(VisionModel):
         else:
             self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:

@@ -1,12 +1,13 @@
-"""ConvMixer: patches are all you need?
+"""ConvMixer: the plan of a vision transformer, built of convolutions alone.
 
-Cut the photo into patches, as a transformer does, and keep that size to the end. Then mix places and channels
-in turn: a large depthwise convolution beside a shortcut looks around, a 1 x 1 convolution mixes what each
-place knows. No attention, no pyramid, and yet as accurate: so much of a vision transformer's success comes
-from its patches.
+The photo is cut into patches, as for a vision transformer, and the map keeps that size to the end:
+no attention, and no pyramid. Each block mixes places, by a large depthwise convolution beside a
+shortcut, and then channels, by a 1 x 1 convolution. That is about as accurate as the transformers
+of its time, so the paper concludes that much of their success comes from cutting the photo into
+patches.
 
-Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792. Parameter names are
-timm's, which are those of the authors' own code.
+Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792. Parameter
+names are timm's, which are those of the authors' own code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.pool import create_classifier
 
@@ -49,6 +50,7 @@ class ConvMixer(VisionModel):
     kernel_size: side of the depthwise filters;  patch_size: side of the patches in pixels
     """
 
+    classifier_path = "head"
     pyramid = False  # every stage has the same size
     feature_names = "model."
 
@@ -76,7 +78,6 @@ class ConvMixer(VisionModel):
         self.blocks = nn.Sequential(*(mixer(dim, kernel_size, act_layer) for _ in range(depth)))
         self.stages = tuple(Stage(f"block{i + 1}", f"blocks.{i}", dim, patch_size) for i in range(depth))
         self.head_drop = nn.Dropout(drop_rate)
-        self.head_drop = nn.Dropout(drop_rate)
         self.global_pool, self.head = create_classifier(dim, num_classes, global_pool)
         self.init_weights()
 
@@ -100,16 +101,6 @@ class ConvMixer(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.head_drop(self.global_pool(x))  # [B, dim, h, w] -> [B, dim]
         return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = ConvMixer

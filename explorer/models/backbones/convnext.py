@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm import GlobalResponseNorm, create_norm2d
-from explorer.models.layers.pool import ClassifierHead, SelectAdaptivePool2d
+from explorer.models.layers.norm_head import NormHead
+from explorer.models.layers.pool import ClassifierHead
 
 # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -108,50 +109,6 @@ class ConvNeXtStage(nn.Module):
         return self.blocks(self.downsample(x))
 
 
-class NormHead(nn.Module):
-    """Pool, normalise, classify: [B, C, H, W] -> [B, num_classes].
-
-    hidden: length of a layer between, with its own activation; 0 for none.
-    """
-
-    def __init__(self, in_features: int, num_classes: int, pool_type: str, *, hidden: int, norm_layer: str,
-                 norm_eps: float, act_layer: str, drop_rate: float):
-        super().__init__()
-        self.num_features = hidden or in_features
-        self.global_pool = SelectAdaptivePool2d(pool_type)
-        self.norm = create_norm2d(norm_layer, in_features, eps=norm_eps)
-        self.pre_logits: nn.Module = nn.Identity()
-        if hidden:
-            self.pre_logits = nn.Sequential()
-            self.pre_logits.add_module("fc", nn.Linear(in_features, hidden))
-            self.pre_logits.add_module("act", create_act(act_layer))
-        self.drop = nn.Dropout(drop_rate)
-        self.reset(num_classes, pool_type)
-
-    def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
-        """A fresh classifier, and another pooling where `pool_type` is given; the norm and the layer between stay."""
-        if pool_type is None:
-            pool_type = self.global_pool.pool_type
-        if pool_type == "catavgmax":
-            raise ValueError(
-                "This head normalises the pooled vector with one weight a channel, and catavgmax would double the "
-                'channels. Use global_pool "avg", "max" or "avgmax".'
-            )
-        if num_classes and not pool_type:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
-        self.global_pool = SelectAdaptivePool2d(pool_type)
-        self.fc: nn.Module = nn.Identity()
-        if num_classes:
-            self.fc = nn.Linear(self.num_features, num_classes, device=device, dtype=dtype)
-
-    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.norm(self.global_pool(x)).permute(0, 2, 3, 1)  # [B, C, 1, 1] -> [B, 1, 1, C]
-        x = self.drop(self.pre_logits(x)).permute(0, 3, 1, 2)
-        if self.global_pool.pool_type:  # unpooled, the map stays a map
-            x = x.flatten(1)
-        return x if pre_logits else self.fc(x)
-
-
 # --- the model --------------------------------------------------------------------------------------------
 
 
@@ -186,6 +143,7 @@ class ConvNeXt(VisionModel):
     output_stride:   32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -235,7 +193,7 @@ class ConvNeXt(VisionModel):
             stages.append(Stage(f"stages.{i}", f"stages.{i}", dim, stride_so_far))
             chans = dim
         self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(stages)
+        self.stage_table = stages
         self.num_features = chans
 
         if head_norm_first:
@@ -246,10 +204,6 @@ class ConvNeXt(VisionModel):
             self.head = NormHead(chans, num_classes, global_pool, hidden=head_hidden, norm_layer=norm_layer,
                                  norm_eps=norm_eps, act_layer=act_layer, drop_rate=drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:
@@ -268,16 +222,6 @@ class ConvNeXt(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, C, H/4, W/4] ... stages.3 [B, 8 * C, H/32, W/32]
         return self.norm_pre(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = ConvNeXt

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import create_attn
 from explorer.models.layers.conv_norm_act import ConvNormAct
@@ -188,6 +188,7 @@ class CspNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -264,14 +265,10 @@ class CspNet(VisionModel):
             ))
             chans = width
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al. 2017)."""
@@ -295,16 +292,6 @@ class CspNet(VisionModel):
             x = stage(x)
             yield x  # stages.0 ... the last one [B, C, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 def each(value: float | tuple[float, ...], count: int) -> tuple[float, ...]:

@@ -17,10 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.vit import VisionTransformer, init_linear
+from explorer.models.backbones.tokens import TwoTokens
+from explorer.models.backbones.vit import VisionTransformer
+from explorer.models.layers.init import init_linear
 
 
-class DeiT(VisionTransformer):
+class DeiT(TwoTokens, VisionTransformer):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     distilled: a distillation token behind the class token, with a classifier of its own (`head_dist`)
@@ -68,34 +70,6 @@ class DeiT(VisionTransformer):
                 "This model has no distillation token: create one such as deit_tiny_distilled_patch16_224."
             )
         self.distilled_training = enable
-
-    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.distilled:
-            return super().forward_vector_and_logits(x)
-        return self.forward_head(x, pre_logits=True), self.forward_head(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        if not self.distilled:
-            return super().forward_head(x, pre_logits)
-        label, teacher = x[:, 0], x[:, 1]  # [B, C] each
-        if pre_logits:
-            return (label + teacher) / 2
-        label, teacher = self.head(self.head_drop(label)), self.head_dist(self.head_drop(teacher))
-        if self.training and self.distilled_training:
-            return label, teacher
-        return (label + teacher) / 2
-
-    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
-        if self.distilled:
-            raise ValueError(
-                "A distilled model has two classifiers for two tokens, whose mean is not enough to tell the logits: "
-                "use forward_head, or forward_vector_and_logits for both."
-            )
-        return super().forward_classifier(pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer; both classifiers, as a ModuleList, where there are two."""
-        return nn.ModuleList((self.head, self.head_dist)) if self.distilled else self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         super().reset_classifier(num_classes, global_pool)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.pool import BlurPool2d, create_classifier
 
@@ -79,6 +79,7 @@ class DenseNet(VisionModel):
     proj_drop_rate: dropout of what each layer adds;  drop_rate: dropout before the classifier
     """
 
+    classifier_path = "classifier"
     feature_names = "_"
 
     def __init__(
@@ -153,21 +154,6 @@ class DenseNet(VisionModel):
             if name in ends:
                 yield x  # [B, 64, H/2, W/2], [B, 256, H/4, W/4] ... [B, 1024, H/16, W/16], [B, 1024, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.classifier = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = DenseNet

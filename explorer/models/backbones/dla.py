@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.pointwise import PointwiseClassifier
@@ -179,6 +178,8 @@ class DLA(VisionModel):
     residual_root: a root adds its right branch to what it merges
     """
 
+    classifier_path = "fc"
+
     def __init__(
         self,
         *,
@@ -235,17 +236,7 @@ class DLA(VisionModel):
             yield x  # level0 [B, 16, H, W], level1 [B, 32, H/2, W/2] ... level5 [B, 1024, H/32, W/32]
         return x
 
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         pool = self.global_pool.pool_type if global_pool is None else global_pool
         self.global_pool = SelectAdaptivePool2d(pool, flatten=bool(pool))
         width = self.num_features * self.global_pool.feat_mult()

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
@@ -100,6 +99,7 @@ class DPN(VisionModel):
     split:     see `DualPathBlock`;  act_layer: the stem's activation, and the one at the end
     """
 
+    classifier_path = "classifier"
     feature_names = "_"
 
     def __init__(
@@ -156,14 +156,6 @@ class DPN(VisionModel):
             if name in shown:
                 yield x  # five maps: [B, C1, H/2, W/2] ... [B, C5, H/32, W/32]
         return x  # the last of them, behind BatchNorm and ReLU
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool.pool_type if global_pool is None else global_pool

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.convnext import NormHead
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
+from explorer.models.layers.norm_head import NormHead
 from explorer.models.layers.transformer import Mlp
 
 # --- attention between channels ---------------------------------------------------------------------------
@@ -208,6 +208,7 @@ class EdgeNeXt(VisionModel):
     ls_init_value:    what LayerScale starts from
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -249,15 +250,11 @@ class EdgeNeXt(VisionModel):
             table.append(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i))
             chans = dim
         self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.head = NormHead(chans, num_classes, global_pool, hidden=0, norm_layer="layer", norm_eps=1e-6,
                              act_layer="gelu", drop_rate=drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """Small normal weights, cut at two deviations, and no bias anywhere: LayerNorm sets the scale."""
@@ -273,16 +270,6 @@ class EdgeNeXt(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, C1, H/4, W/4] ... stages.3 [B, C4, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = EdgeNeXt

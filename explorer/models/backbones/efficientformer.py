@@ -15,12 +15,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.levit import DistanceAttention
-from explorer.models.backbones.metaformer import Pooling
 from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.layers.distance_attention import DistanceAttention
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.maxvit_blocks import LayerScale2d
-from explorer.models.layers.transformer import LayerScale, Mlp, to_pair
+from explorer.models.layers.init import init_linear
+from explorer.models.layers.pool import Pooling
+from explorer.models.layers.transformer import LayerScale, LayerScale2d, Mlp, to_pair
 
 LAYER_SCALE = 1e-5  # start of the learnt factors on the branches
 
@@ -184,15 +184,11 @@ class EfficientFormer(VisionModel):
             stages.append(EfficientFormerStage(downsample, blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.norm = nn.LayerNorm(embed_dims[-1])
         self.head_drop = nn.Dropout(drop_rate)
         self.init_weights()
         self.reset_classifier(num_classes, global_pool)
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """Small linear layers; convolutions as PyTorch has them."""
@@ -242,8 +238,6 @@ class EfficientFormer(VisionModel):
         pool = self.global_pool if global_pool is None else global_pool
         if pool not in ("avg", ""):
             raise ValueError(f'global_pool is {pool!r}: EfficientFormer has "avg", and "" (none) without a classifier.')
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not pool:
             raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
         self.num_classes, self.global_pool = num_classes, pool
@@ -255,13 +249,6 @@ class EfficientFormer(VisionModel):
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """The numbers of the distances follow from the size of the photo: this model's own, whatever a file holds."""
         return {**state, **{key: value for key, value in self.named_buffers() if key.endswith("attention_bias_idxs")}}
-
-
-def init_linear(module: nn.Module) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0; other layers stay."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
 
 
 MODEL = EfficientFormer

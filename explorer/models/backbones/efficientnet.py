@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import (
     ConvBlock,
     DepthwiseSeparableConv,
@@ -291,20 +291,6 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
     return nn.Sequential(*blocks), tuple(stages), chans
 
 
-def init_by_fan_out(model: nn.Module) -> None:
-    """Normal weights scaled by the fan-out, which for a depthwise filter is its own channel's only."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.out_features)
-            nn.init.uniform_(module.weight, -bound, bound)
-            nn.init.zeros_(module.bias)
-
-
 # --- the model --------------------------------------------------------------------------------------------
 
 
@@ -324,6 +310,7 @@ class EfficientNet(VisionModel):
     output_stride:  32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "classifier"
     supports_output_stride = True
 
     def __init__(
@@ -388,21 +375,6 @@ class EfficientNet(VisionModel):
             if f"blocks.{i}" in shown:
                 yield x  # five maps: [B, C1, H/2, W/2], [B, C2, H/4, W/4] ... [B, C5, H/32, W/32]
         return self.bn2(self.conv_head(x))  # [B, num_features, H/32, W/32]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.classifier = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = EfficientNet

@@ -269,13 +269,9 @@ class EfficientViT(VisionModel):
             table.append(Stage(f"stage{i + 1}", f"stages.{i}", width, 4 * 2**i))
             chans = width
         self.stages = nn.Sequential(*stages)  # the checkpoint's name; the stages' table is `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features, self._hidden = chans, head[1]
         self.head = Head(chans, head, num_classes, pool_type=global_pool, drop_rate=drop_rate, **parts)
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def global_pool(self) -> SelectAdaptivePool2d:

@@ -260,7 +260,7 @@ class EfficientViTM(VisionModel):
             table.append(Stage(f"stage{i + 1}", f"stages.{i}", width, reduction))
             chans = width
         self.stages = nn.Sequential(*stages)  # the checkpoint's name; the stages' table is `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self._create_head(num_classes, global_pool)
 
@@ -268,10 +268,6 @@ class EfficientViTM(VisionModel):
         self.global_pool, _ = create_classifier(self.num_features, num_classes, pool_type, device="meta")
         width = self.num_features * self.global_pool.feat_mult()
         self.head = NormLinear(width, num_classes, drop_rate=self.drop_rate) if num_classes else nn.Identity()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.patch_embed(x)

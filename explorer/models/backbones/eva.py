@@ -1,9 +1,11 @@
-"""EVA and its relatives: plain transformers that know where a patch is by turning queries and keys.
+"""EVA and its relatives: plain vision transformers, most of them with rotary positions.
 
-EVA hides patches and guesses CLIP's features of them, which teaches a large transformer more than guessing pixels.
-EVA-02 rebuilds the block with what language models had found: rotary positions (see `layers/rotary.py`), an MLP with
-a gate (SwiGLU), and norms inside both branches. The same block, with one part or another, makes DINOv3, Perception
-Encoder, Sapiens 2 and the rotary ViTs; a row of the table at the end says which.
+EVA trains a plain vision transformer by masked image modelling: patches are hidden, and it predicts
+CLIP's features of them, which teaches a large network more than predicting pixels. EVA-02 rebuilds
+the block with what language models had found: rotary position embeddings, which turn queries and
+keys by where their patch is (see `layers/rotary.py`), an MLP with a gate (SwiGLU), and norms inside
+both branches. The same block, with one part or another, makes DINOv3, Perception Encoder, Sapiens 2
+and the rotary ViTs; a row of the table at the end says which.
 
 Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022,
 https://arxiv.org/abs/2211.07636; "EVA-02: A Visual Representation for Neon Genesis", 2023,
@@ -20,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel, init_linear, rescale_branches
+from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.rotary import AxialRotary, CentredRotary, MixedRotary, Turn, rotate_pairs
 from explorer.models.layers.swiglu import SwiGLU
 from explorer.models.layers.transformer import Mlp, PatchEmbed, SwiGLUPacked

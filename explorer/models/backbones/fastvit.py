@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import SEModule
 from explorer.models.layers.conv_norm_act import ConvNormAct
@@ -306,6 +306,7 @@ class FastViT(VisionModel):
     drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the MLPs, of whole branches
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -351,15 +352,11 @@ class FastViT(VisionModel):
             stages.append(FastVitStage(downsample, position, blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = 2 * chans
         self.final_conv = MobileOneBlock(chans, self.num_features, 3, groups=chans, se=True)
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def default_out_indices(self) -> tuple[int, ...]:
@@ -389,16 +386,6 @@ class FastViT(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, width, H/4, W/4] ... stages.3 [B, 8 * width, H/32, W/32]
         return self.final_conv(x)  # [B, 16 * width, H/32, W/32]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = FastViT

@@ -291,6 +291,7 @@ class GhostNet(VisionModel):
     version: 1; 2, with gates from the third stage on; 3, with branches as well
     """
 
+    classifier_path = "classifier"
     feature_names = "_"
 
     def __init__(
@@ -385,9 +386,6 @@ class GhostNet(VisionModel):
             x = x.flatten(1)
         x = F.dropout(x, self.drop_rate, self.training)
         return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool.pool_type if global_pool is None else global_pool

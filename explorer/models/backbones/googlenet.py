@@ -104,6 +104,8 @@ class GoogLeNet(VisionModel):
     inside the model (`transform_input`); here the weights' config says mean 0.5 and std 0.5, which is the same.
     """
 
+    classifier_path = "fc"
+
     def __init__(
         self,
         *,
@@ -180,21 +182,12 @@ class GoogLeNet(VisionModel):
         aux_logits1, aux_logits2 = aside
         return GoogLeNetOutputs(self.forward_head(features), aux_logits2, aux_logits1)
 
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = F.dropout(self.global_pool(x), self.drop_rate, self.training)  # [B, C, H, W] -> [B, C]
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Side classifiers, where there are any, are replaced too."""
+        super().reset_classifier(num_classes, global_pool)
         place = parameter_place(self)
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(self.num_features, num_classes, pool, **place)
         for side in filter(None, (self.aux1, self.aux2)):
             side.fc2 = nn.Linear(1024, num_classes, **place) if num_classes else nn.Identity()
-        self.num_classes = num_classes
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Leave out the side classifiers of a checkpoint where this model has none, or none for its classes yet."""

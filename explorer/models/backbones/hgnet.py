@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import SelectAdaptivePool2d
 
@@ -220,6 +220,7 @@ class HGNet(VisionModel):
     squeeze, affine: see `Block` and `LearnableAffine`
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -250,15 +251,11 @@ class HGNet(VisionModel):
             chans = row.channels
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.head = WideHead(chans, head_hidden_size, affine=affine, drop_rate=drop_rate)
         self.head.reset(num_classes, global_pool)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:
@@ -275,16 +272,6 @@ class HGNet(VisionModel):
             x = stage(x)
             yield x  # [B, C1, H/4, W/4] ... [B, C4, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
     def remove_head(self) -> None:
         """The wide layer goes too: no map depends on it."""

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import init_linear, rescale_branches
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.transformer import LayerScale, Mlp, resample_abs_pos_embed, to_pair
 from explorer.models.layers.windows import window_partition, window_reverse
 
@@ -173,6 +173,7 @@ class Hiera(VisionModel):
     balanced_init: start from weights that keep a signal's strength, as the "abswin" variants do
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "model."
 
@@ -287,12 +288,6 @@ class Hiera(VisionModel):
             if number in ends:
                 yield x.permute(0, 3, 1, 2)  # stage0 [B, C, H/4, W/4] ... stage3 [B, 8C, H/32, W/32]
         return x.flatten(1, 2)  # [B, N, 8C]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.head.global_pool if global_pool is None else global_pool

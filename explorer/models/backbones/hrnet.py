@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.models.backbones.resnet import BasicBlock, Bottleneck, Parts, conv, conv_shortcut
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.pool import create_classifier
 
@@ -95,6 +95,8 @@ class HRNet(VisionModel):
     depth:     blocks on each map between two exchanges
     head_bias: biases of the convolutions in front of the classifier
     """
+
+    classifier_path = "classifier"
 
     def __init__(
         self,
@@ -175,21 +177,6 @@ class HRNet(VisionModel):
         for down, x in zip(self.downsamp_modules, wide[1:]):
             total = x + down(total)
         return self.final_layer(total)  # [B, 2048, H/32, W/32]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.classifier = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
     def remove_head(self) -> None:
         """What adds the maps up goes too: no map depends on it."""

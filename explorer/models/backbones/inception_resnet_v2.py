@@ -14,9 +14,8 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import InceptionPaths, inception_conv
 from explorer.models.layers.pool import create_classifier
 
@@ -44,6 +43,8 @@ class InceptionResnetV2(VisionModel):
 
     depths: blocks of each of the three sizes
     """
+
+    classifier_path = "classif"
 
     def __init__(
         self,
@@ -106,21 +107,6 @@ class InceptionResnetV2(VisionModel):
                 # [B, 1536, 8, 8]
                 yield x
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classif(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classif
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.classif = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = InceptionResnetV2

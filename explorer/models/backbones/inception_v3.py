@@ -1,14 +1,15 @@
-"""Inception v3: paths of many sizes beside each other.
+"""Inception v3: filters of several sizes beside each other, factorised into cheaper ones.
 
-Nobody knows beforehand whether 1, 3 or 5 pixels are the right reach, so each block tries all of them
-beside each other and stacks the answers. Large filters are taken apart: 5 x 5 into two 3 x 3, and 7 x 7
-into a row of 1 x 7 and a column of 7 x 1, for a fraction of the work. Label smoothing and BatchNorm
-everywhere did the rest.
+As in GoogLeNet, a block convolves its input with filters of several sizes beside each other and
+concatenates the results, since nobody knows beforehand which reach is right. The paper factorises
+the large filters: 5 x 5 becomes two of 3 x 3, and 7 x 7 becomes 1 x 7 and then 7 x 1, which see as
+far for a fraction of the work. With BatchNorm in every layer and label smoothing, which the paper
+introduces, that was the most accurate network of its time.
 
 Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015,
-https://arxiv.org/abs/1512.00567. Layer names are those of Google's release, as torchvision and timm keep
-them. The second classifier half-way, which helped only while training, is left out; checkpoints that bring
-it load without it.
+https://arxiv.org/abs/1512.00567. Layer names are those of Google's release, as torchvision and timm
+keep them. The second classifier half-way, which helped only while training, is left out;
+checkpoints that bring it load without it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import inception_conv
 from explorer.models.layers.pool import create_classifier
 
@@ -121,6 +122,8 @@ MIXED: dict[str, dict[str, Any]] = {
 class InceptionV3(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
 
+    classifier_path = "fc"
+
     def __init__(
         self,
         *,
@@ -184,21 +187,6 @@ class InceptionV3(VisionModel):
                 # [B, 2048, 8, 8]
                 yield x
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = InceptionV3

@@ -1,12 +1,14 @@
-"""Inception v4: the last Inception without shortcuts.
+"""Inception v4: Inception blocks in their simplest order, without shortcuts.
 
-Free of the old training software, its authors chose the simplest plan: three kinds of block, each repeated
-as it is, with a reduction between them. Even the stem is made of paths. It is as accurate as their
-Inception with shortcuts (`inception_resnet_v2`), which shows that shortcuts are not needed to train a deep
-network, only to train it fast.
+Inception v3 was shaped by what the training software of its day could split over machines; free of
+that, v4 has three kinds of Inception block, each repeated as it is, with a reduction between them,
+behind a stem that has parallel paths too. The paper trains it against an Inception of the same cost
+with residual connections (`inception_resnet_v2`). Both end up equally accurate, and the residual
+one gets there faster: shortcuts make such networks quick to train, but are not what makes them
+good.
 
-Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", 2016,
-https://arxiv.org/abs/1602.07261, figures 3 to 9. Parameter names are timm's.
+Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning",
+2016, https://arxiv.org/abs/1602.07261, figures 3 to 9. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -17,9 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import InceptionPaths, inception_conv, inception_path
 from explorer.models.layers.pool import create_classifier
 
@@ -75,6 +76,7 @@ PLAN = (*STEM, *[FIGURE_4] * 4, FIGURE_7, *[FIGURE_5] * 7, FIGURE_8, *[Fork] * 3
 class InceptionV4(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
 
+    classifier_path = "last_linear"
     feature_names = "_"
 
     def __init__(
@@ -122,21 +124,6 @@ class InceptionV4(VisionModel):
                 # [B, 1536, 8, 8]
                 yield x
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.last_linear(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.last_linear
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.last_linear = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = InceptionV4

@@ -36,6 +36,7 @@ class LeNet5(VisionModel):
     act_layer: "relu", "tanh", ...
     """
 
+    classifier_path = "output"
     pyramid = False  # S2 and C3 have the same stride, and no padding keeps the maps in line with the picture
 
     def __init__(
@@ -108,12 +109,7 @@ class LeNet5(VisionModel):
         x = F.dropout(x, self.drop_rate, self.training)
         return x if pre_logits else self.output(x)
 
-    def get_classifier(self) -> nn.Module:
-        return self.output
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if global_pool is not None:
             self.global_pool = create_place_pool(global_pool)
         self.output = nn.Linear(84, num_classes, **parameter_place(self)) if num_classes else nn.Identity()

@@ -19,13 +19,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.convnext import NormHead
-from explorer.models.backbones.swin import resize_bias_table
-from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.layers.conv_norm_act import BatchNormAct2d
-from explorer.models.layers.conv_same import create_conv2d
-from explorer.models.layers.drop import drop_path_rates
-from explorer.models.layers.maxvit_blocks import (
+from explorer.models.backbones.maxvit_blocks import (
     CONV_BLOCKS,
     AttentionOptions,
     ConvOptions,
@@ -36,9 +30,14 @@ from explorer.models.layers.maxvit_blocks import (
     PartitionAttention,
     TransformerBlock2d,
 )
+from explorer.models.contract import Stage, VisionModel
+from explorer.models.layers.conv_norm_act import BatchNormAct2d
+from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
+from explorer.models.layers.norm_head import NormHead
 from explorer.models.layers.pool import ClassifierHead
-from explorer.models.layers.relative_position import RelPosBias, RelPosBiasTf
+from explorer.models.layers.relative_position import RelPosBias, RelPosBiasTf, resize_bias_table
 from explorer.models.layers.transformer import to_pair
 
 #: Kinds of blocks: convolution; attention over the map; both and a grid; the same side by side.
@@ -84,6 +83,7 @@ class MaxVit(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "_"
 
@@ -139,7 +139,7 @@ class MaxVit(VisionModel):
             stages.append(MaxVitStage(blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", out, reduction))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
 
         eps = attention.norm_eps
         self.norm: nn.Module = nn.Identity()
@@ -150,10 +150,6 @@ class MaxVit(VisionModel):
             self.norm = (nn.BatchNorm2d if attention.norm == "batch" else LayerNorm2d)(dim, eps=eps)
             self.head = ClassifierHead(dim, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     @property
     def head_hidden_size(self) -> int:
@@ -198,16 +194,6 @@ class MaxVit(VisionModel):
             f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
             f"Resize the photo, or create the model with img_size=({height}, {width})."
         )
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Trained tensors with our names -> those that fit this model's windows; see `LoadReport`."""

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm import LayerNorm2d
-from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.layers.pool import Pooling, SelectAdaptivePool2d
 from explorer.models.layers.transformer import Attention, Mlp
 
 POOLS = ("avg", "max", "avgmax", "")
@@ -87,17 +87,6 @@ class MapMlp(nn.Module):
 
 
 # --- three ways to mix places -------------------------------------------------------------------------------
-
-
-class Pooling(nn.Module):
-    """The mean of the 3 x 3 neighbours, less the place itself, which the shortcut adds: [B, C, H, W] -> the same."""
-
-    def __init__(self, dim: int, proj_drop: float = 0.0):
-        super().__init__()
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x) - x
 
 
 class SepConv(nn.Module):
@@ -259,6 +248,7 @@ class MetaFormer(VisionModel):
     drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of whole branches
     """
 
+    classifier_path = "head.fc"  # with a hidden layer, that too
     feature_names = "_"
 
     def __init__(
@@ -294,13 +284,9 @@ class MetaFormer(VisionModel):
             ]
             stages.append(MetaFormerStage(downsample, blocks, tokens=issubclass(mixer, Attention)))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
+        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
         self.head = Head(dims[-1], num_classes, global_pool, mlp=mlp_head, drop_rate=drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         for module in self.modules():
@@ -312,13 +298,6 @@ class MetaFormer(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, 64, H/4, W/4] ... stages.3 [B, 512, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        """All of it: with a hidden layer, that too."""
-        return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh classifier, its hidden layer too where it has one; the norm in front of it stays."""

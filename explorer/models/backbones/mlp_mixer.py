@@ -176,6 +176,7 @@ class MlpMixer(VisionModel):
                 the same in every block
     """
 
+    classifier_path = "head"
     pyramid = False
     fixed_image_size = True
     feature_names = "model."
@@ -255,9 +256,6 @@ class MlpMixer(VisionModel):
             x = x.mean(dim=1)  # [B, C]
         x = self.head_drop(x)
         return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         if global_pool is not None:

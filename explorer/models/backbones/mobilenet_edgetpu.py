@@ -18,8 +18,9 @@ from typing import Any
 
 from torch import nn
 
-from explorer.models.backbones.efficientnet import Architecture, EfficientNet, Row, init_by_fan_out
+from explorer.models.backbones.efficientnet import Architecture, EfficientNet, Row
 from explorer.models.layers.conv_same import create_conv2d
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import EdgeResidual, InvertedResidual
 
 

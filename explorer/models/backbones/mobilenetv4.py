@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import init_by_fan_out
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import ConvBlock, EdgeResidual
 from explorer.models.layers.pool import BlurPool2d, SelectAdaptivePool2d
 
@@ -266,6 +266,7 @@ class MobileNetV4(VisionModel):
     output_stride:  32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "classifier"
     supports_output_stride = True
 
     def __init__(
@@ -371,9 +372,6 @@ class MobileNetV4(VisionModel):
             x = x.flatten(1)
         x = F.dropout(x, self.drop_rate, self.training)
         return x if pre_logits else self.classifier(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self._create_pool(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)

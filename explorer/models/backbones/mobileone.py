@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import SEModule
 from explorer.models.layers.conv_norm_act import ConvNormAct
@@ -92,6 +92,7 @@ class MobileOne(VisionModel):
     se:      in each stage, how many of the last pairs have squeeze-and-excitation, in both their blocks
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -130,15 +131,11 @@ class MobileOne(VisionModel):
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
         table[-1] = Stage("stages.3", "final_conv", chans, 32)
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.final_conv = nn.Identity()  # named by timm's table as the last map's place
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation by fan-out, which for a depthwise filter is its own channel's only."""
@@ -166,16 +163,6 @@ class MobileOne(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, widths[0], H/4, W/4] ... stages.3 [B, widths[3], H/32, W/32]
         return self.final_conv(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = MobileOne

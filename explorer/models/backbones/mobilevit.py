@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
@@ -221,6 +221,7 @@ class MobileViT(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -264,13 +265,9 @@ class MobileViT(VisionModel):
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
         self.final_conv = ConvNormAct(width, final, act_layer="silu") if final else nn.Identity()
         table[-1] = Stage("final_conv", "final_conv", self.num_features, 32)
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """Convolutions by their fan-out, small linear layers; a block with a shortcut starts as that shortcut."""
@@ -294,16 +291,6 @@ class MobileViT(VisionModel):
         x = self.final_conv(self.stages[-1](x))
         yield x           # final_conv [B, 640, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = MobileViT

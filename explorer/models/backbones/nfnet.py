@@ -22,13 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.resnet import AvgPool2dSame
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import EcaModule, SEModule, make_divisible
 from explorer.models.layers.conv_same import same_padding
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.pool import ClassifierHead
+from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
 # An activation of numbers of deviation 1 leaves numbers of less; these factors make it 1 again (first paper, 3.2).
 GAMMA = {"relu": 1.7139588594436646, "silu": 1.7881293296813965, "gelu": 1.7015043497085571}
@@ -161,6 +160,7 @@ class NFNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -235,15 +235,11 @@ class NFNet(VisionModel):
         if num_features:
             self.final_conv = conv(chans, num_features, 1)
             table[-1] = Stage("final", "final_conv", num_features, stride_so_far)
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.final_act = act()
         self.num_features = num_features or chans
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """Normal filters, scaled by what goes in; a block starts as its shortcut alone."""
@@ -274,16 +270,6 @@ class NFNet(VisionModel):
         if "final_conv" in shown:
             yield x  # final    [B, num_features, H/32, W/32]
         return self.final_act(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 def create_stem(kind: str, in_chans: int, chans: int, conv: Callable, act: Callable) -> tuple[nn.Sequential, str, int]:

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.models.backbones.tokens import TwoTokens
 from explorer.models.backbones.vit import Block
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, parameter_place
 from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.transformer import Mlp, resample_abs_pos_embed, to_pair
 
@@ -74,7 +75,7 @@ class Transformer(nn.Module):
 # --- the model --------------------------------------------------------------------------------------------
 
 
-class PiT(VisionModel):
+class PiT(TwoTokens):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     img_size:      side of the photo in pixels, or (height, width); the model is built for that size
@@ -84,6 +85,7 @@ class PiT(VisionModel):
     distilled:     a second token, with a classifier of its own (`head_dist`), that learns from a teacher
     """
 
+    classifier_path = "head"
     fixed_image_size = True
     pyramid = False  # patches overlap, so a map is a little smaller than its stride says
     feature_names = "body."
@@ -161,33 +163,10 @@ class PiT(VisionModel):
         return self.norm(tokens)  # [B, 1 or 2, 4C]: the places have had their say
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        if not self.distilled:
-            x = self.head_drop(x[:, 0])
-            return x if pre_logits else self.head(x)
-        label, teacher = x[:, 0], x[:, 1]  # [B, C] each
-        if pre_logits:
-            return (label + teacher) / 2
-        label, teacher = self.head(self.head_drop(label)), self.head_dist(self.head_drop(teacher))
-        if self.training and self.distilled_training:
-            return label, teacher
-        return (label + teacher) / 2
-
-    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.distilled:
-            return super().forward_vector_and_logits(x)
-        return self.forward_head(x, pre_logits=True), self.forward_head(x)
-
-    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
         if self.distilled:
-            raise ValueError(
-                "A distilled model has two classifiers for two tokens, whose mean is not enough to tell the logits: "
-                "use forward_head, or forward_vector_and_logits for both."
-            )
-        return super().forward_classifier(pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer; both classifiers, as a ModuleList, where there are two."""
-        return nn.ModuleList((self.head, self.head_dist)) if self.distilled else self.head
+            return super().forward_head(x, pre_logits)
+        x = self.head_drop(x[:, 0])
+        return x if pre_logits else self.head(x)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool if global_pool is None else global_pool

@@ -18,15 +18,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import AvgPool2dSame
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import SEModule, make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm_act import GroupNormAct
-from explorer.models.layers.pool import ClassifierHead
+from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
 # --- the rule ---------------------------------------------------------------------------------------------
 
@@ -164,6 +163,7 @@ class RegNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
 
     def __init__(
@@ -254,16 +254,6 @@ class RegNet(VisionModel):
             x = self.get_submodule(stage.module)(x)
             yield x  # stem [B, 32, H/2, W/2], s1 [B, C1, H/4, W/4] ... s4 [B, C4, H/32, W/32]
         return self.final_conv(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = RegNet

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import SEModule
 from explorer.models.layers.conv_norm_act import ConvNormAct
@@ -86,6 +86,7 @@ class RepVGG(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -135,15 +136,11 @@ class RepVGG(VisionModel):
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
         table[-1] = Stage("stages.3", "final_conv", chans, stride_so_far)
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.final_conv = nn.Identity()  # named by timm's table as the last map's place
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation by fan-out, of each group; small random BatchNorms, since three branches add up."""
@@ -174,16 +171,6 @@ class RepVGG(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, 64 * width, H/4, W/4] ... stages.3 [B, 512 * last_width, H/32, W/32]
         return self.final_conv(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = RepVGG

@@ -179,6 +179,7 @@ class RepVit(VisionModel):
                   teacher
     """
 
+    classifier_path = "head"
     feature_names = "stages_"
 
     def __init__(
@@ -206,14 +207,10 @@ class RepVit(VisionModel):
             RepVitStage(dims[max(i - 1, 0)], dim, depth=depth, downsample=i > 0, legacy=legacy)
             for i, (depth, dim) in enumerate(zip(depths, dims))
         ))
-        self._stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
+        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
         self.num_features = dims[-1]
         self._set_head(num_classes, global_pool)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def _set_head(self, num_classes: int, global_pool: str) -> None:
         if num_classes < 0:
@@ -257,9 +254,6 @@ class RepVit(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
         return x if pre_logits else self.head(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Put a fresh classifier on; where there was one, its teacher's half goes (see `distilled`)."""

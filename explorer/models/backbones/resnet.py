@@ -17,13 +17,12 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import create_attn
 from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.pool import BlurPool2d, create_classifier
+from explorer.models.layers.pool import AvgPool2dSame, BlurPool2d, create_classifier
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,6 @@ class Bottleneck(nn.Module):
         return self.act3(self.drop_path(x) + shortcut)
 
 
-class AvgPool2dSame(nn.Module):
-    """2 x 2 mean at stride 1, padded with zeros at the right and bottom: [B, C, H, W] -> the same shape."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, stride=1)
-
-
 def conv_shortcut(
     in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm
 ) -> nn.Module:
@@ -175,6 +167,7 @@ class ResNet(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "fc"
     supports_output_stride = True
 
     def __init__(
@@ -283,21 +276,6 @@ class ResNet(VisionModel):
             x = layer(x)
             yield x  # layer1  [B, 64*e, H/4, W/4] ... layer4 [B, 512*e, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = ResNet

@@ -1,12 +1,14 @@
-"""ResNet V2: the same corrections, and a shortcut that nothing touches.
+"""ResNet V2: norm and activation in front (pre-activation), and shortcuts that change nothing.
 
-In a ResNet the sum of block and shortcut goes through a ReLU, so even the shortest path is bent at every block.
-Version 2 moves norm and activation to the front of each convolution, and the shortcut becomes a plain sum from the
-first block to the last: networks of a thousand layers train. Big Transfer (BiT) scaled it up four times as wide on
-300 million photos, and replaced BatchNorm, which needs large batches, by GroupNorm and standardised filters.
+In a ResNet the sum of block and shortcut goes through a ReLU, so no signal passes a block
+unchanged. Version 2 moves norm and activation in front of each convolution, so that the shortcuts
+are identities from the first block to the last, and networks of a thousand layers train. Big
+Transfer (BiT) made it up to four times as wide, trained it on up to 300 million photos, and
+replaced BatchNorm, which needs large batches, by GroupNorm and standardised filters.
 
-He et al., "Identity Mappings in Deep Residual Networks", 2016, https://arxiv.org/abs/1603.05027; Kolesnikov et al.,
-"Big Transfer (BiT)", 2019, https://arxiv.org/abs/1912.11370. Parameter names are timm's.
+He et al., "Identity Mappings in Deep Residual Networks", 2016, https://arxiv.org/abs/1603.05027;
+Kolesnikov et al., "Big Transfer (BiT)", 2019, https://arxiv.org/abs/1912.11370. Parameter names are
+timm's.
 """
 
 from __future__ import annotations
@@ -19,15 +21,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import AvgPool2dSame
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.evo_norm import EvoNorm2dS0
 from explorer.models.layers.norm_act import FilterResponseNormTlu2d, GroupNormAct
 from explorer.models.layers.pointwise import PointwiseClassifier
-from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.layers.pool import AvgPool2dSame, SelectAdaptivePool2d
 from explorer.models.layers.std_conv import StdConv2d
 
 NORMS: dict[str, Callable[..., nn.Module]] = {  # all end in their activation
@@ -206,6 +207,7 @@ class ResNetV2(VisionModel):
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -252,16 +254,12 @@ class ResNetV2(VisionModel):
             chans = out
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
         self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
 
         self.num_features = chans
         self.norm = parts.norm(chans)  # the sum of all blocks has not been normalised or bent yet
         self.head = ConvHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation; small normal weights for the classifier."""
@@ -273,7 +271,7 @@ class ResNetV2(VisionModel):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
-        last = self._stage_table[0].module.removeprefix("stem.")
+        last = self.stage_table[0].module.removeprefix("stem.")
         for name, layer in self.stem.named_children():
             x = layer(x)
             if name == last:
@@ -282,16 +280,6 @@ class ResNetV2(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, 256 * f, H/4, W/4] ... stages.3 [B, 2048 * f, H/32, W/32]
         return self.norm(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = ResNetV2

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.efficientnet import init_by_fan_out
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import SEModule, make_divisible
 from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.pool import ClassifierHead
 
 DEPTHS, STRIDES = (1, 2, 2, 3, 3, 5), (1, 2, 2, 2, 1, 2)  # blocks of each stage, and the stride of its first
@@ -61,6 +61,7 @@ class ReXNet(VisionModel):
     multiple: channels are rounded to multiples of it
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -109,16 +110,6 @@ class ReXNet(VisionModel):
             if f"features.{i}" in shown:
                 yield x  # features.0 [B, 16, H/2, W/2], features.2 [B, 38, H/4, W/4] ... [B, 185, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = ReXNet

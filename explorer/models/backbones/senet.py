@@ -16,10 +16,9 @@ from collections.abc import Generator
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explorer.models.backbones.resnet import conv
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import create_classifier
 
 
@@ -100,6 +99,8 @@ class SENet(VisionModel):
     down_kernel: size of the filter on the shortcuts that halve
     """
 
+    classifier_path = "last_linear"
+
     def __init__(
         self,
         *,
@@ -158,21 +159,6 @@ class SENet(VisionModel):
             x = layer(x)
             yield x  # layer1  [B, 64*e, H/4, W/4] ... layer4 [B, 512*e, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.last_linear(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.last_linear
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.last_linear = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = SENet

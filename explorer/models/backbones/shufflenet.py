@@ -16,9 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import create_classifier
 
 
@@ -60,6 +59,8 @@ class ShuffleNetV2(VisionModel):
 
     widths: channels of the stem, the three stages and the last convolution;  depths: blocks in each stage.
     """
+
+    classifier_path = "fc"
 
     def __init__(
         self,
@@ -107,20 +108,6 @@ class ShuffleNetV2(VisionModel):
             x = layer(x)
             yield x  # conv1 [B, 24, H/2, W/2], maxpool [B, 24, H/4, W/4], stage2 [B, 116, H/8, W/8] ...
         return self.conv5(x)  # [B, 1024, H/32, W/32]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = F.dropout(self.global_pool(x), self.drop_rate, self.training)  # [B, C, H, W] -> [B, C]
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = ShuffleNetV2

@@ -58,6 +58,8 @@ class SqueezeNet(VisionModel):
     vector [B, 512] that `forward_head(pre_logits=True)` gives: `forward_vector_and_logits` has both.
     """
 
+    classifier_path = "classifier.1"
+
     def __init__(
         self,
         *,
@@ -122,12 +124,7 @@ class SqueezeNet(VisionModel):
         raise ValueError("SqueezeNet classifies each place of the map before it pools, so its logits don't follow "
                          "from one vector: use forward_head, or forward_vector_and_logits for both.")
 
-    def get_classifier(self) -> nn.Module:
-        return self.classifier[1]
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         kind = self.classifier[-1].pool_type if global_pool is None else global_pool
         pool, place = create_class_pool(kind, num_classes), parameter_place(self)
         fresh = nn.Conv2d(self.num_features, num_classes, 1, **place) if num_classes else nn.Identity()

@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.pool import ClassifierHead
+from explorer.models.layers.relative_position import resize_bias_table
 from explorer.models.layers.transformer import Mlp, PatchEmbed
 from explorer.models.layers.windows import (
     fit_window,
@@ -203,6 +205,7 @@ class SwinTransformer(VisionModel):
     `forward_features` gives a channels-last map [B, H/32, W/32, C], as timm does; stages are [B, C, H, W].
     """
 
+    classifier_path = "head.fc"
     fixed_image_size = True
     feature_names = "_"
 
@@ -279,14 +282,10 @@ class SwinTransformer(VisionModel):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         if self.head.global_pool.pool_type:  # unpooled, the map stays channels-last
             x = x.permute(0, 3, 1, 2)
-        return self.head(x, pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
+        return super().forward_head(x, pre_logits)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
+        super().reset_classifier(num_classes, global_pool)
         if num_classes:
             init_linear(self.head.fc)
 
@@ -306,56 +305,6 @@ class SwinTransformer(VisionModel):
 
 #: Ends of names of tensors that follow from the window size, which some files hold all the same.
 FIXED = ("relative_position_index", "relative_coords_table", "attn_mask")
-
-
-def resize_bias_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
-    """Biases [(2s - 1)^2, heads] of square windows for windows of another size.
-
-    A patch is as large as before, so what was learnt about near offsets holds, and only the far ones are spread:
-    see `stretched_offsets`. Between them it is interpolated linearly. Raises ValueError where the old
-    windows are no squares.
-    """
-    side = math.isqrt(len(table))
-    if side * side != len(table):
-        raise ValueError(
-            f"their {len(table)} position biases form no square, so the shape of their windows is unknown. Load them "
-            "with the img_size and window_size that they were trained for."
-        )
-    rows, columns = (interpolation_matrix(stretched_offsets(side, 2 * n - 1), 2 * n - 1) for n in window_size)
-    picture = table.float().reshape(side, side, -1)  # [2s - 1, 2s - 1, heads]
-    return torch.einsum("yi,xj,ijh->yxh", rows, columns, picture).flatten(0, 1).to(table.dtype)
-
-
-def stretched_offsets(old: int, new: int) -> Tensor:
-    """Where `old` offsets, an odd number around 0, lie among `new` ones: steps that grow from the middle outwards.
-
-    The first step is 1; each further one is `ratio` times as long, so that the outermost reach new // 2.
-    As BEiT does it: Bao et al., "BEiT: BERT Pre-Training of Image Transformers", 2021.
-    """
-    low, high, reach = 1.01, 1.5, new // 2
-    while high - low > 1e-6:
-        ratio = (low + high) / 2
-        low, high = (low, ratio) if sum(ratio**i for i in range(old // 2)) > reach else (ratio, high)
-    steps = torch.tensor([ratio**i for i in range(old // 2)], dtype=torch.float64).cumsum(0)
-    return torch.cat((-steps.flip(0), torch.zeros(1, dtype=torch.float64), steps))
-
-
-def interpolation_matrix(known: Tensor, new: int) -> Tensor:
-    """Linear interpolation from the rising places `known` to `new` whole offsets around 0: [new, known]."""
-    if len(known) == 1:  # windows of one patch know one offset
-        return torch.ones(new, 1)
-    wanted = torch.arange(new, dtype=torch.float64) - new // 2
-    right = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
-    share = ((wanted - known[right - 1]) / (known[right] - known[right - 1])).clamp(0, 1)
-    places, right, share = torch.arange(len(known)), right[:, None], share[:, None]
-    return ((places == right) * share + (places == right - 1) * (1 - share)).float()
-
-
-def init_linear(layer: nn.Linear) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    nn.init.trunc_normal_(layer.weight, std=0.02)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
 
 
 MODEL = SwinTransformer

@@ -8,13 +8,14 @@ is here: the maps on the way, pooling, the classifier, and weights that were tra
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from explorer.models.contract import Stage, VisionModel, parameter_place, resolve_indices
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.transformer import resample_abs_pos_embed, resample_patch_embed
 
 
@@ -35,6 +36,7 @@ class TokenModel(VisionModel):
     are no patches.
     """
 
+    classifier_path = "head"
     pyramid = False
     fixed_image_size = True
     #: The parameters that hold tokens without a patch, in the order in which they stand in front of the patches.
@@ -177,9 +179,6 @@ class TokenModel(VisionModel):
         x = self.head_drop(self.fc_norm(self.pool(x)))  # [B, C]
         return x if pre_logits else self.head(x)
 
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh classifier, and another pooling where `global_pool` is given.
 
@@ -271,11 +270,45 @@ class TokenModel(VisionModel):
                 report.adapted.append(f"{name}: its position embedding was added to it")
 
 
-def init_linear(layer: nn.Linear) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    nn.init.trunc_normal_(layer.weight, std=0.02)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+class TwoTokens(VisionModel):
+    """A network that can be `distilled`: then it ends in a class token and a distillation token, each with a classifier.
+
+    The one, `head`, learnt from labels, the other, `head_dist`, from a teacher, and the answer is the mean of both.
+    Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020. Where it is
+    not distilled, the head is the family's own.
+    """
+
+    distilled: bool
+    #: Whether training gives both answers, for a loss with a teacher.
+    distilled_training: bool
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        if not self.distilled:
+            return super().forward_head(x, pre_logits)
+        label, teacher = x[:, 0], x[:, 1]  # [B, C] each
+        if pre_logits:
+            return (label + teacher) / 2
+        label, teacher = self.head(self.head_drop(label)), self.head_dist(self.head_drop(teacher))
+        if self.training and self.distilled_training:
+            return label, teacher
+        return (label + teacher) / 2
+
+    def forward_vector_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.distilled:
+            return super().forward_vector_and_logits(x)
+        return self.forward_head(x, pre_logits=True), self.forward_head(x)
+
+    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
+        if self.distilled:
+            raise ValueError(
+                "A distilled model has two classifiers for two tokens, whose mean is not enough to tell the logits: "
+                "use forward_head, or forward_vector_and_logits for both."
+            )
+        return super().forward_classifier(pre_logits)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer; both classifiers, as a ModuleList, where there are two."""
+        return nn.ModuleList((self.head, self.head_dist)) if self.distilled else super().get_classifier()
 
 
 def _by(size: Sequence[int]) -> str:
@@ -294,14 +327,3 @@ def _prefix_positions(length: int, tokens: dict[str, int], num_patches: int) -> 
             if fits(length - count):
                 return count
     return choices[0]
-
-
-def rescale_branches(blocks: Iterable[nn.Module]) -> None:
-    """Divide the last layers of block n's branches, `attn.proj` and `mlp.fc2`, by the root of 2n.
-
-    So the sum of all branches stays as small as one of them, however deep the network is. As BEiT does it.
-    """
-    with torch.no_grad():
-        for number, block in enumerate(blocks, start=1):
-            for layer in (block.attn.proj, block.mlp.fc2):
-                layer.weight.div_((2 * number) ** 0.5)

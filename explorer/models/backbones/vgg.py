@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import ClassifierHead
 
 
@@ -49,6 +49,7 @@ class VGG(VisionModel):
     depths: convolutions in each of the five groups;  batch_norm: a BatchNorm behind each of them.
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -114,14 +115,7 @@ class VGG(VisionModel):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.pre_logits(x)  # [B, 512, H, W] -> [B, 4096, H-6, W-6]
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
+        return super().forward_head(x, pre_logits)
 
     def remove_head(self) -> None:
         """The two large layers go too: 120 of 138 million parameters that no map depends on."""

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.pool import create_classifier
 from explorer.models.layers.transformer import resample_abs_pos_embed, to_pair
 
@@ -109,6 +110,7 @@ class Visformer(VisionModel):
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
     """
 
+    classifier_path = "head"
     fixed_image_size = True
     feature_names = "model."
 
@@ -173,7 +175,7 @@ class Visformer(VisionModel):
                     nn.init.zeros_(module.bias)
         for position in (self.pos_embed1, self.pos_embed2, self.pos_embed3):
             nn.init.trunc_normal_(position, std=0.02)
-        init_classifier(self.head)
+        init_linear(self.head)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if tuple(x.shape[-2:]) != self.img_size:
@@ -195,15 +197,9 @@ class Visformer(VisionModel):
         x = self.head_drop(self.global_pool(x))
         return x if pre_logits else self.head(x)
 
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self))
-        self.num_classes = num_classes
-        init_classifier(self.head)
+        super().reset_classifier(num_classes, global_pool)
+        init_linear(self.head)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Trained position embeddings, resized as pictures where this model reads photos of another size."""
@@ -217,13 +213,6 @@ class Visformer(VisionModel):
                 state[key] = tokens.transpose(1, 2).unflatten(2, new)
                 report.adapted.append(f"{key}: from {old[0]} x {old[1]} places to {new[0]} x {new[1]}")
         return state
-
-
-def init_classifier(layer: nn.Module) -> None:
-    """Truncated normal weights of standard deviation 0.02, biases 0."""
-    if isinstance(layer, nn.Linear):
-        nn.init.trunc_normal_(layer.weight, std=0.02)
-        nn.init.zeros_(layer.bias)
 
 
 MODEL = Visformer

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TokenModel, init_linear
+from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.init import init_linear
 from explorer.models.layers.transformer import (
     Attention,
     LayerScale,

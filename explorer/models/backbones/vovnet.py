@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.channel_attention import create_attn
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
@@ -105,6 +105,7 @@ class VovNet(VisionModel):
     norm_layer:  a norm that brings its activation
     """
 
+    classifier_path = "head.fc"
     feature_names = "_"
 
     def __init__(
@@ -151,14 +152,10 @@ class VovNet(VisionModel):
             stages.append(OsaStage(blocks, pool=i > 0))  # the stem has halved twice already
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
         self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
-        self._stage_table = tuple(table)
+        self.stage_table = table
         self.num_features = chans
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
-
-    @property
-    def stage_table(self) -> tuple[Stage, ...]:
-        return self._stage_table
 
     def init_weights(self) -> None:
         """He initialisation for convolutions; biases, where there are any, start at zero."""
@@ -176,16 +173,6 @@ class VovNet(VisionModel):
             x = stage(x)
             yield x  # stages.0 [B, 256, H/4, W/4] ... stages.3 [B, 1024, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = VovNet

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import create_classifier
 
 
@@ -74,6 +74,7 @@ BLOCKS: tuple[dict[str, Any], ...] = (
 class Xception(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes]; 299 x 299 in the paper."""
 
+    classifier_path = "fc"
     feature_names = "body."
 
     def __init__(
@@ -136,21 +137,6 @@ class Xception(VisionModel):
         x = self.act4(self.bn4(self.conv4(x)))
         yield x  # exit [B, 2048, H/32, W/32]
         return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.global_pool(x)  # [B, C, H, W] -> [B, C]
-        x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.fc(x)
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool, **parameter_place(self)
-        )
-        self.num_classes = num_classes
 
 
 MODEL = Xception

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.conv_same import create_conv2d
@@ -118,6 +118,7 @@ class XceptionAligned(VisionModel):
     output_stride: 32, 16 or 8: later blocks dilate instead of halving
     """
 
+    classifier_path = "head.fc"
     supports_output_stride = True
     feature_names = "_"
 
@@ -191,16 +192,6 @@ class XceptionAligned(VisionModel):
                 x = block(x)
         yield x  # exit [B, 2048, H/32, W/32]
         return self.act(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return self.head(x, pre_logits=pre_logits)  # [B, C, H, W] -> [B, num_classes]
-
-    def get_classifier(self) -> nn.Module:
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.head.reset(num_classes, global_pool, **parameter_place(self))
-        self.num_classes = num_classes
 
 
 MODEL = XceptionAligned

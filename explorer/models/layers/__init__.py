@@ -25,12 +25,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "norm_act": ("FilterResponseNormTlu2d", "GroupNormAct"),
     "pointwise": ("PointwiseClassifier",),
     "mlp": ("GlobalResponseNormMlp", "GluMlp"),
-    "pool": ("BlurPool", "BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
+    "pool": ("AvgPool2dSame", "BlurPool", "BlurPool2d", "ClassifierHead", "SelectAdaptivePool2d", "create_classifier"),
     "channel_attention": ("CBAM", "CbamModule", "EcaModule", "EffectiveSEModule", "SEModule", "create_attn"),
-    "maxvit_blocks": (
-        "AttentionOptions", "ConvOptions", "MapAttention", "MaxVitBlock", "MbConvBlock", "PartitionAttention",
-        "TransformerBlock2d",
-    ),
     "relative_position": ("RelPosBias", "RelPosBiasTf", "RelPosMlp", "create_rel_pos"),
     "windows": ("window_partition", "window_reverse"),
     "separable_conv": ("SeparableConv", "SeparableConv2d", "SeparableConvNormAct"),
@@ -39,10 +35,12 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "reparam": ("add_filters", "fold_batch_norm", "identity_weight", "pad_weight"),
     "split_attention": ("SplitAttention",),
     "transformer": (
-        "Attention", "LayerScale", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",
+        "Attention", "LayerScale", "LayerScale2d", "Mlp", "PatchEmbed", "QuickGELU", "SwiGLUPacked", "resample_abs_pos_embed",
         "resample_patch_embed",
     ),
     "attention_pool": ("AttentionPool",),
+    "distance_attention": ("DistanceAttention",),
+    "norm_head": ("NormHead",),
     "rotary": ("AxialRotary", "CentredRotary", "MixedRotary", "rotate_pairs"),
     "swiglu": ("SwiGLU",),
 })

@@ -87,6 +87,24 @@ class ClassifierHead(nn.Module):
         return self.flatten(x) if pre_logits else self.flatten(self.fc(x))
 
 
+class AvgPool2dSame(nn.Module):
+    """2 x 2 mean at stride 1, padded with zeros at the right and bottom: [B, C, H, W] -> the same shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, stride=1)
+
+
+class Pooling(nn.Module):
+    """The mean of the 3 x 3 neighbours, less the place itself, which the shortcut adds: [B, C, H, W] -> the same."""
+
+    def __init__(self, dim: int, proj_drop: float = 0.0):
+        super().__init__()
+        self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x) - x
+
+
 class BlurPool2d(nn.Module):
     """Blur, then take every second pixel: [B, C, H, W] -> [B, C, H/2, W/2], so that a shift of the photo by one
     pixel changes little. Zhang, "Making Convolutional Networks Shift-Invariant Again", 2019.

@@ -15,6 +15,8 @@ Parameter names are timm's.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -106,3 +108,46 @@ def create_rel_pos(kind: str, window_size: tuple[int, int], num_heads: int, *, h
         raise ValueError(f"Unknown relative position {kind!r}. Known: {', '.join(RELATIVE_POSITIONS)}.")
     options = {"hidden": hidden} if kind == "mlp" else {}
     return RELATIVE_POSITIONS[kind](window_size, num_heads, **options)
+
+
+def resize_bias_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """Biases [(2s - 1)^2, heads] of square windows for windows of another size.
+
+    A patch is as large as before, so what was learnt about near offsets holds, and only the far ones are spread:
+    see `stretched_offsets`. Between them it is interpolated linearly. Raises ValueError where the old
+    windows are no squares.
+    """
+    side = math.isqrt(len(table))
+    if side * side != len(table):
+        raise ValueError(
+            f"their {len(table)} position biases form no square, so the shape of their windows is unknown. Load them "
+            "with the img_size and window_size that they were trained for."
+        )
+    rows, columns = (interpolation_matrix(stretched_offsets(side, 2 * n - 1), 2 * n - 1) for n in window_size)
+    picture = table.float().reshape(side, side, -1)  # [2s - 1, 2s - 1, heads]
+    return torch.einsum("yi,xj,ijh->yxh", rows, columns, picture).flatten(0, 1).to(table.dtype)
+
+
+def stretched_offsets(old: int, new: int) -> Tensor:
+    """Where `old` offsets, an odd number around 0, lie among `new` ones: steps that grow from the middle outwards.
+
+    The first step is 1; each further one is `ratio` times as long, so that the outermost reach new // 2.
+    As BEiT does it: Bao et al., "BEiT: BERT Pre-Training of Image Transformers", 2021.
+    """
+    low, high, reach = 1.01, 1.5, new // 2
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        low, high = (low, ratio) if sum(ratio**i for i in range(old // 2)) > reach else (ratio, high)
+    steps = torch.tensor([ratio**i for i in range(old // 2)], dtype=torch.float64).cumsum(0)
+    return torch.cat((-steps.flip(0), torch.zeros(1, dtype=torch.float64), steps))
+
+
+def interpolation_matrix(known: Tensor, new: int) -> Tensor:
+    """Linear interpolation from the rising places `known` to `new` whole offsets around 0: [new, known]."""
+    if len(known) == 1:  # windows of one patch know one offset
+        return torch.ones(new, 1)
+    wanted = torch.arange(new, dtype=torch.float64) - new // 2
+    right = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
+    share = ((wanted - known[right - 1]) / (known[right] - known[right - 1])).clamp(0, 1)
+    places, right, share = torch.arange(len(known)), right[:, None], share[:, None]
+    return ((places == right) * share + (places == right - 1) * (1 - share)).float()

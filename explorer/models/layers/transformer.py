@@ -211,6 +211,13 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
+class LayerScale2d(LayerScale):
+    """A learnt factor for each channel of a map: [B, C, H, W] -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma[:, None, None]
+
+
 class Mlp(nn.Module):
     """Two layers with an activation between them, for each token by itself: [..., in] -> [..., out].
 

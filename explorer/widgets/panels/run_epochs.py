@@ -270,23 +270,23 @@ class Shadow:
 
     def _through(self, what: str, key: Any, inputs: Any, stage: str | None) -> tuple[Any, Any]:
         """(logits [B, K], the first photo's maps of a stage [C, H, W] or None) on the CPU."""
-        from explorer.models.contract import parameter_place
+        from explorer.models.contract import Stage, parameter_place
+        from explorer.models.watching import walk
         from explorer.training.sources import lives_on_the_vector
 
         model = self.model
         known, vectors = self._vectors.get(what, (None, None))
         if stage is None and known is key and vectors is not None:
             return model.forward_classifier(vectors).float().cpu(), None
-        walk, maps = model.forward_stages(inputs.to(**parameter_place(model))), None
-        for name in self.stages:
-            step = next(walk)
-            if name == stage:
-                maps = step[0].float().cpu().clone()  # the next layer may work in place
-        try:
-            next(walk)
-            raise RuntimeError("forward_stages yielded more maps than the model has stages")
-        except StopIteration as end:
-            vectors, logits = model.forward_vector_and_logits(end.value)
+        maps = None
+
+        def keep(row: Stage, found: Any) -> None:
+            nonlocal maps
+            if row.name == stage:
+                maps = found[0].float().cpu().clone()  # the next layer may work in place
+
+        features = walk(model, inputs.to(**parameter_place(model)), after=keep)
+        vectors, logits = model.forward_vector_and_logits(features)
         if self.run.recipe.train == "head" and lives_on_the_vector(model, vectors, logits):
             self._vectors[what] = key, vectors  # a frozen body says the same in every epoch
         return logits.float().cpu(), maps

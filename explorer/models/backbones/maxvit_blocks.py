@@ -26,7 +26,7 @@ from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.norm import LayerNorm2d
 from explorer.models.layers.relative_position import create_rel_pos
-from explorer.models.layers.transformer import LayerScale, Mlp
+from explorer.models.layers.transformer import LayerScale, LayerScale2d, Mlp
 from explorer.models.layers.windows import window_partition, window_reverse
 
 Size = tuple[int, int]
@@ -106,13 +106,6 @@ class LayerNormAct2d(LayerNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(super().forward(x))
-
-
-class LayerScale2d(LayerScale):
-    """A learnt factor for each channel of a map: [B, C, H, W] -> the same."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma[:, None, None]
 
 
 class ConvMlp(nn.Module):
