@@ -41,7 +41,7 @@ def plainnet(recipe, monkeypatch):
 
 
 def test_a_family_is_a_file_and_a_row(plainnet):
-    assert explorer.list_models("plainnet*") == list(plainnet.VARIANTS)
+    assert explorer.list_models("plainnet*") == sorted(plainnet.VARIANTS)
     model = explorer.create_model("plainnet_small", num_classes=4).eval()
     x = torch.randn(2, 3, 64, 48)
     assert model(x).shape == (2, 4) and [map_.shape[1] for map_ in model.forward_stages(x)] == [16, 32, 64, 128]
