@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 from typing import ClassVar
 
 import anywidget
@@ -20,10 +21,13 @@ log = logging.getLogger(__name__)
 # Traits that every ipywidget carries and nobody passes by keyword.
 _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 
+_KIT = (Path(__file__).parent / "kit.js").read_text(encoding="utf-8")
+
 
 class ExplorerPart(anywidget.AnyWidget):
     """Base of the views that ipywidgets lacks; a subclass names its ``_esm`` and ``_css`` files.
 
+    The text of ``kit.js`` comes in front of its module, so that no view writes again what all of them need.
     ``lock`` is the lock of whoever shares its state with this view: what the reader chooses here then changes
     the rest in one step, and no two threads wait for each other. Without it, the view has a lock of its own.
     Raises ``TypeError`` for a keyword that is no trait of the view (ipywidgets would ignore it).
@@ -38,6 +42,12 @@ class ExplorerPart(anywidget.AnyWidget):
 
     # The traits that the reader changes in the browser; nothing else can be set from there.
     _reader_traits: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs):
+        script = cls.__dict__.get("_esm")
+        if isinstance(script, Path):
+            cls._esm = f"{_KIT}\n{script.read_text(encoding='utf-8')}"
+        super().__init_subclass__(**kwargs)
 
     def __init__(self, *, lock: threading.RLock | None = None, **kwargs):
         allowed = sorted(n for n in self.trait_names() if n[0] != "_" and n not in _NOT_KEYWORDS)

@@ -1,13 +1,5 @@
 // Chips and a table of the models that were ticked; everything is written as text.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 function render({ model, el }) {
   const root = make("div", "vx-compare", el);
   root.dataset.lmSuppressShortcuts = "true";
@@ -16,53 +8,31 @@ function render({ model, el }) {
   box.tabIndex = 0;                                     // a narrow page scrolls it, with the keyboard too
   box.setAttribute("role", "region");
   box.setAttribute("aria-label", "Models side by side");
-  const byHand = make("textarea", "vx-compare-byhand", root);
-  byHand.readOnly = true;
-  byHand.rows = 4;
-  byHand.setAttribute("aria-label", "Text to copy");
+  const say = (text) => { live.textContent = text; };
+  const byHand = copier(root, "vx-compare-byhand", say);
   const live = make("div", "vx-compare-live", root);
   live.setAttribute("role", "status");
   let table = { columns: [], rows: [], markdown: "" };
 
-  const send = (kind, name) => {
-    try { model.send({ kind, name }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
-  async function copy() {
-    byHand.hidden = true;
-    try {
-      await navigator.clipboard.writeText(table.markdown);
-      live.textContent = "Copied. Paste it into a Markdown cell.";
-    } catch {                                           // no https, no permission, or an embedded page
-      byHand.hidden = false;
-      byHand.value = table.markdown;
-      byHand.focus();
-      byHand.select();
-      live.textContent = "The browser does not let this page copy. The text is selected: press Ctrl+C (⌘C on a Mac).";
-    }
-  }
   function draw() {
     const focused = bar.contains(document.activeElement);
     table = JSON.parse(model.get("_table") || '{"columns": [], "rows": [], "markdown": ""}');
     root.hidden = !table.rows.length;
     root.dataset.models = String(table.rows.length);
-    byHand.hidden = true;
-    live.textContent = "";
+    byHand.hide();
+    say("");
     bar.replaceChildren();
     make("h3", "", bar, "Compare");
     for (const [name] of table.rows) {
       const chip = make("span", "vx-chip", bar);
-      const pick = make("button", "vx-chip-name", chip, name);
-      const remove = make("button", "vx-chip-remove", chip, "×");
-      pick.type = remove.type = "button";
-      pick.title = "Show its card";
+      const send = (kind) => tell(model, { kind, name }, say);
+      button(chip, name, () => send("pick"), { className: "vx-chip-name" }).title = "Show its card";
+      const label = `Remove ${name}`;
+      const remove = button(chip, "×", () => send("remove"), { className: "vx-chip-remove", label });
       remove.title = "Take it away";
-      remove.setAttribute("aria-label", `Remove ${name}`);
-      pick.onclick = () => send("pick", name);
-      remove.onclick = () => send("remove", name);
     }
-    const copyButton = make("button", "vx-compare-copy", bar, "Copy as Markdown");
-    copyButton.type = "button";
-    copyButton.onclick = copy;
+    const copy = () => byHand.copy(table.markdown, "Copied. Paste it into a Markdown cell.");
+    const copyButton = button(bar, "Copy as Markdown", copy, { className: "vx-compare-copy" });
     if (focused && !root.hidden) copyButton.focus();    // the chip that had it is gone
     box.replaceChildren();
     const grid = make("table", "", box);
@@ -77,12 +47,9 @@ function render({ model, el }) {
       });
     }
   }
-  model.on("change:_table", draw);
+  const unwatch = watch(model, { _table: draw });
   draw();
-  return () => { model.off("change:_table", draw); root.remove(); };
+  return () => { unwatch(); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

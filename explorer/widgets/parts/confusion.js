@@ -6,14 +6,6 @@ const SHARES = { true: "of the true class (recall)", predicted: "of the answers 
 
 const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 // What is asked again and again: counts by cell, totals, confused pairs, and which classes occur at all.
 function read(text) {
   const { classes, cells } = JSON.parse(text || '{"classes": [], "cells": []}');
@@ -50,23 +42,15 @@ function render({ model, el }) {
     make("span", "", holder, label);
     const select = menus[key] = make("select", "", holder);
     for (const [value, text] of Object.entries(options)) make("option", "", select, text).value = value;
-    select.onchange = () => {
-      model.set(key, select.value);
-      send({ kind: "choose", key, value: select.value });
-    };
+    select.onchange = () => choose(model, key, select.value);
   }
-  const send = (message) => {
-    try { model.send(message); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
   menu("share", "Colours: share", SHARES);
   menu("order", "Classes:", ORDERS);
   const pager = make("span", "vx-confusion-pager", bar);
-  const back = make("button", "", pager, "‹"), where = make("span", "", pager), forth = make("button", "", pager, "›");
-  for (const [button, label, step] of [[back, "Previous classes", -1], [forth, "Next classes", 1]]) {
-    button.type = "button";
-    button.setAttribute("aria-label", label);
-    button.onclick = () => { page += step; draw(); };
-  }
+  const turn = (step) => () => { page += step; draw(); };
+  const back = button(pager, "‹", turn(-1), { label: "Previous classes" });
+  const where = make("span", "", pager);
+  const forth = button(pager, "›", turn(1), { label: "Next classes" });
 
   // --- a cell: [i, j] of class indices, ANY for a heading, OTHERS for what is not on this page ---
 
@@ -99,7 +83,8 @@ function render({ model, el }) {
   function pick(i, j) {
     model.set("picked", [i, j]);
     mark();
-    send({ kind: "pick", true: set(i), predicted: set(j), cell: [i, j] });
+    const say = (text) => { reading.textContent = text; };
+    tell(model, { kind: "pick", true: set(i), predicted: set(j), cell: [i, j] }, say);
   }
 
   // --- drawing ---
@@ -159,10 +144,9 @@ function render({ model, el }) {
     pairsBox.replaceChildren();
     make("span", "vx-confusion-soft", pairsBox, "Most often confused: ");
     for (const [i, j, n] of pairs) {
-      const button = make("button", "", pairsBox, `${data.classes[i]} → ${data.classes[j]}: ${n} of ${data.row[i]}`);
-      button.type = "button";
-      button.title = `${n} of ${data.row[i]} ${data.classes[i]} taken for ${data.classes[j]} (${percent(n, data.row[i])})`;
-      button.onclick = () => pick(i, j);
+      const [is, said] = [data.classes[i], data.classes[j]], whole = data.row[i];
+      const pair = button(pairsBox, `${is} → ${said}: ${n} of ${whole}`, () => pick(i, j));
+      pair.title = `${n} of ${whole} ${is} taken for ${said} (${percent(n, whole)})`;
     }
     reading.textContent = data.cells.length ? "Point at a cell to read it, click it to see its photos." : "";
     reach();
@@ -220,16 +204,9 @@ function render({ model, el }) {
 
   function renew() { data = read(model.get("_table")); page = 0; cursor = [1, 1]; draw(); }
   const reorder = () => { page = 0; draw(); };
-  const watched = { "change:_table": renew, "change:order": reorder, "change:share": draw, "change:picked": mark };
-  for (const [event, act] of Object.entries(watched)) model.on(event, act);
+  const unwatch = watch(model, { _table: renew, order: reorder, share: draw, picked: mark });
   renew();
-  return () => {
-    for (const [event, act] of Object.entries(watched)) model.off(event, act);
-    root.remove();
-  };
+  return () => { unwatch(); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,23 +1,10 @@
 // A row of small photos: click or Enter picks one, arrow keys move between them.
 
-function pictures(items) {
-  const view = items.data;
-  const urls = [];
-  let start = 0;
-  for (const size of items.sizes || []) {
-    urls.push(URL.createObjectURL(new Blob([new Uint8Array(view.buffer, view.byteOffset + start, size)])));
-    start += size;
-  }
-  return urls;
-}
-
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "vx-gallery";
+  const root = make("div", "vx-gallery", el);
   root.dataset.lmSuppressShortcuts = "true";     // or an arrow key moves the notebook's selection
   root.setAttribute("role", "listbox");
   root.setAttribute("aria-label", "Photos");
-  el.append(root);
   let urls = [];
 
   const options = () => [...root.children];
@@ -29,24 +16,21 @@ function render({ model, el }) {
   }
   const pick = (index) => {
     model.set("selected", index);                // marked at once; Python takes it back if the photo can't be shown
-    try { model.send({ kind: "pick", index }); } catch (error) { console.warn("explorer: no kernel", error); }
+    tell(model, { kind: "pick", index });
   };
 
   function draw() {
     urls.forEach((url) => URL.revokeObjectURL(url));
     const items = model.get("_items") || {};
-    urls = pictures(items);
+    urls = pictureUrls(items);
     root.replaceChildren(...urls.map((url, index) => {
-      const option = document.createElement("div");
-      const image = document.createElement("img");
-      option.className = "vx-gallery-photo";
+      const option = make("div", "vx-gallery-photo"), image = make("img", "", option);
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", items.titles[index]);
       option.title = items.titles[index];
       image.src = url;
       image.alt = "";
       image.draggable = false;
-      option.append(image);
       return option;
     }));
     root.dataset.photos = String(urls.length);
@@ -83,20 +67,15 @@ function render({ model, el }) {
   };
   root.addEventListener("click", onClick);
   root.addEventListener("keydown", onKey);
-  model.on("change:_items", draw);
-  model.on("change:selected", mark);
+  const unwatch = watch(model, { _items: draw, selected: mark });
   draw();
   return () => {
     root.removeEventListener("click", onClick);
     root.removeEventListener("keydown", onKey);
-    model.off("change:_items", draw);
-    model.off("change:selected", mark);
+    unwatch();
     urls.forEach((url) => URL.revokeObjectURL(url));
     root.remove();
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

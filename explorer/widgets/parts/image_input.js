@@ -4,14 +4,6 @@ const UNTOUCHED = 4e6;         // bytes: a file up to this size need not be enco
 const LARGEST = 8e6;           // bytes: a message of 10 MB would end the kernel's connection
 const QUALITY = 0.92;
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 // a sentence for the reader, as opposed to a mistake in this file
 class Told extends Error {}
 
@@ -89,16 +81,15 @@ function render({ model, el }) {
   const choose = make("label", "vx-input-button vx-input-choose", zone, "Choose a picture");
   const file = make("input", "vx-input-file", choose);
   Object.assign(file, { type: "file", accept: "image/*" });
-  const camera = make("button", "vx-input-button vx-input-camera", zone, "Use camera");
+  const camera = button(zone, "Use camera", null, { className: "vx-input-button vx-input-camera" });
   make("span", "vx-input-hint", zone, "or drop one here, or click here and paste (Ctrl+V)");
   const live = make("div", "vx-input-live", zone);
   const video = make("video", "vx-input-video", live);
-  const shoot = make("button", "vx-input-button vx-input-shoot", live, "Take the picture");
-  const stop = make("button", "vx-input-button vx-input-stop", live, "Stop the camera");
+  const shoot = button(live, "Take the picture", null, { className: "vx-input-button vx-input-shoot" });
+  const stop = button(live, "Stop the camera", null, { className: "vx-input-button vx-input-stop" });
   const note = make("div", "vx-input-note", root);
   Object.assign(video, { muted: true, playsInline: true });
   video.setAttribute("aria-label", "What the camera sees");
-  for (const button of [camera, shoot, stop]) button.type = "button";
   note.setAttribute("role", "status");
   live.hidden = true;
   camera.hidden = !navigator.mediaDevices?.getUserMedia;       // absent without https
@@ -185,14 +176,10 @@ function render({ model, el }) {
     const { text, error } = model.get("_said") || {};
     if (text) say(error ? "error" : "sent", text);
   };
-  model.on("change:_said", answered);
-  undo.push(() => model.off("change:_said", answered));
+  undo.push(watch(model, { _said: answered }));
   say("idle", "");
   answered();
   return () => { gone = true; off(); undo.forEach((act) => act()); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,13 +1,5 @@
 // Photos with their answers; a click or Enter picks one, arrow keys move between them.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 function render({ model, el }) {
   const root = make("div", "vx-judged", el);
   root.dataset.lmSuppressShortcuts = "true";             // or JupyterLab takes the arrow keys
@@ -43,14 +35,9 @@ function render({ model, el }) {
   }
   function draw() {
     clean();
-    const { sizes = [], data } = model.get("_pictures") || {};
-    let start = 0;
-    options().forEach((option, index) => {
-      if (index >= sizes.length) return;                 // its pictures are on their way
-      urls.push(URL.createObjectURL(new Blob([new Uint8Array(data.buffer, data.byteOffset + start, sizes[index])])));
-      start += sizes[index];
-      option.firstChild.src = urls.at(-1);
-    });
+    urls = pictureUrls(model.get("_pictures") || {});
+    // those without an address: their pictures are on their way
+    options().slice(0, urls.length).forEach((option, index) => { option.firstChild.src = urls[index]; });
     mark();
   }
   function mark() {
@@ -68,7 +55,7 @@ function render({ model, el }) {
   function pick(index) {
     model.set("selected", index);
     mark();
-    try { model.send({ kind: "pick", index }); } catch (error) { console.warn("explorer: no kernel", error); }
+    tell(model, { kind: "pick", index });
   }
   const indexOf = (event) => options().indexOf(event.target.closest(".vx-judged-one"));
   list.onclick = (event) => { const index = indexOf(event); if (index >= 0) { focusOn(index); pick(index); } };
@@ -82,18 +69,13 @@ function render({ model, el }) {
     if (to !== undefined) { event.preventDefault(); focusOn(to); }
     else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(index); }
   };
-  const watched = { "change:_answers": write, "change:note": write, "change:label": write, "change:_pictures": draw,
-                    "change:selected": mark };
-  for (const [event, act] of Object.entries(watched)) model.on(event, act);
+  const unwatch = watch(model, { _answers: write, note: write, label: write, _pictures: draw, selected: mark });
   write();
   return () => {
-    for (const [event, act] of Object.entries(watched)) model.off(event, act);
+    unwatch();
     clean();
     root.remove();
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -8,12 +8,10 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "5 2", "1 3", "12 4", "4 2 1 2"];
 const COLOURS = 8;
 
 // --- points -------------------------------------------------------------------------------------------------
-const bytesOf = (view, from, size) => new Uint8Array(view.buffer, view.byteOffset + from, size);
-
 function joined(now, content, chunk) {                   // null where a message is missing in between
   const names = [...now.names], parts = [];
   let at = 0;
-  now.sizes.forEach((size) => { parts.push([bytesOf(now.data ?? new DataView(new ArrayBuffer(0)), at, size * PAIR)]); at += size * PAIR; });
+  now.sizes.forEach((size) => { parts.push([bytesOf(now.data, at, size * PAIR)]); at += size * PAIR; });
   at = 0;
   for (const [name, start, count] of content.curves) {
     let i = names.indexOf(name);
@@ -49,34 +47,6 @@ function smoothed(ys) {                                  // a moving mean that k
   return out;
 }
 
-// --- axes and words ---------------------------------------------------------------------------------------------
-function ticks(low, high, most) {                        // round numbers between low and high
-  const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-6); k * step <= high + step * 1e-6; k++) found.push(k * step);
-  return { at: found, step };
-}
-function logTicks(low, high, most) {
-  const from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high)), found = [];
-  const factors = to - from <= 2 ? [1, 2, 5] : [1], skip = Math.max(1, Math.ceil((to - from) / most));
-  for (let power = from; power <= to; power += skip)
-    for (const factor of factors) found.push(factor * 10 ** power);
-  return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
-}
-const plain = (value) => {
-  const size = Math.abs(value);
-  if (!Number.isFinite(value)) return "no number";
-  return size && (size < 1e-3 || size >= 1e5) ? value.toExponential(1).replace(".0e", "e") : String(Number(value.toPrecision(3)));
-};
-const worded = (value, unit) => (unit === "percent" ? `${(100 * value).toFixed(1)} %` : plain(value));
-function tickText(value, step, unit) {
-  if (unit === "percent") return `${Number((100 * value).toFixed(Math.max(0, -Math.floor(Math.log10(100 * step) + 1e-9))))} %`;
-  if (step === undefined) return plain(value);
-  if (Math.abs(value) < step * 1e-6) return "0";
-  return step < 1e-4 || Math.abs(value) >= 1e6 ? value.toExponential(1).replace(".0e", "e")
-    : value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
-}
 function nearest(xs, x) {
   let best = -1;
   for (let i = 0; i < xs.length; i++) if (best < 0 || Math.abs(xs[i] - x) < Math.abs(xs[best] - x)) best = i;
@@ -84,13 +54,6 @@ function nearest(xs, x) {
 }
 
 // --- elements ---------------------------------------------------------------------------------------------------
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
 const SVG = (() => { const box = document.createElement("div"); box.innerHTML = "<svg></svg>"; return box.firstChild.namespaceURI; })();
 function shape(tag, attributes, parent, text) {
   const node = document.createElementNS(SVG, tag);
@@ -114,10 +77,6 @@ function render({ model, el }) {
   const clip = `vx-chart-clip-${Math.random().toString(36).slice(2)}`;   // each view has this module for itself: no counter
   let queued = 0, curves = [], shown = [], scale = null, cursor = null, legendFor = "";
 
-  function choose(key, value) {
-    model.set(key, value);
-    try { model.send({ kind: "choose", key, value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  }
   const unit = () => model.get("unit");
   const switches = {};
   for (const [key, words, why] of [["log", "log scale", "Equal ratios look equal: small losses can be told apart"],
@@ -127,7 +86,7 @@ function render({ model, el }) {
     box.type = "checkbox";
     label.append(` ${words}`);
     label.title = why;
-    box.onchange = () => choose(key, box.checked);
+    box.onchange = () => choose(model, key, box.checked);
     switches[key] = { label, box };
   }
 
@@ -137,18 +96,16 @@ function render({ model, el }) {
     legendFor = key;
     const focused = [...legend.children].indexOf(document.activeElement);
     legend.replaceChildren(...curves.map(({ name, index }) => {
-      const button = make("button", `vx-chart-key vx-chart-c${index % COLOURS}`);
-      button.type = "button";
-      button.setAttribute("aria-pressed", String(!hidden.includes(name)));
-      button.title = hidden.includes(name) ? "Show this curve" : "Hide this curve";
-      const sample = shape("svg", { width: 22, height: 8, "aria-hidden": "true" }, button);
-      shape("line", { x1: 1, y1: 4, x2: 21, y2: 4, "stroke-dasharray": DASHES[index % DASHES.length] }, sample);
-      button.append(name);
-      button.onclick = () => {
+      const key = button(null, "", () => {
         const now = model.get("hidden");
-        choose("hidden", now.includes(name) ? now.filter((one) => one !== name) : [...now, name]);
-      };
-      return button;
+        choose(model, "hidden", now.includes(name) ? now.filter((one) => one !== name) : [...now, name]);
+      }, { className: `vx-chart-key vx-chart-c${index % COLOURS}` });
+      key.setAttribute("aria-pressed", String(!hidden.includes(name)));
+      key.title = hidden.includes(name) ? "Show this curve" : "Hide this curve";
+      const sample = shape("svg", { width: 22, height: 8, "aria-hidden": "true" }, key);
+      shape("line", { x1: 1, y1: 4, x2: 21, y2: 4, "stroke-dasharray": DASHES[index % DASHES.length] }, sample);
+      key.append(name);
+      return key;
     }));
     legend.hidden = curves.length < 2;
     legend.children[focused]?.focus();
@@ -345,14 +302,14 @@ function render({ model, el }) {
   svg.addEventListener("keydown", onKey);
   svg.addEventListener("blur", onLeave);
   const watched = ["_points", "title", "x_label", "unit", "height", "x_end", "switches", "log", "smooth", "hidden", "marks", "empty"];
-  watched.forEach((key) => model.on(`change:${key}`, later));
+  const unwatch = watch(model, Object.fromEntries(watched.map((key) => [key, later])));
   const observer = new ResizeObserver(later);
   observer.observe(plot);
   draw();
   return () => {                                         // the other listeners go with the elements
     observer.disconnect();
     cancelAnimationFrame(queued);
-    watched.forEach((key) => model.off(`change:${key}`, later));
+    unwatch();
     root.remove();
   };
 }
@@ -365,7 +322,6 @@ function initialize({ model }) {
     if (next) model.set("_points", next);
     else model.send({ kind: "resync" });                 // a message was lost: reconnected, or too much traffic
   });
-  model.send({ kind: "ready" });
 }
 
-export default { initialize, render };
+export default part(render, initialize);

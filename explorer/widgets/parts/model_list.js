@@ -3,17 +3,13 @@
 const space = "\u00a0";                                 // a list box swallows other spaces
 
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "vx-models";
+  const root = make("div", "vx-models", el);
   root.dataset.lmSuppressShortcuts = "true";            // or JupyterLab takes the arrow keys
-  const head = document.createElement("div");
-  head.className = "vx-models-head";
+  const head = make("div", "vx-models-head", root);
   head.setAttribute("aria-hidden", "true");
-  const list = document.createElement("select");
+  const list = make("select", "", root);
   list.size = 8;
   list.setAttribute("aria-label", "Models");
-  root.append(head, list);
-  el.append(root);
   let table = { columns: [], rows: [] };
 
   const widest = (texts) => Math.max(0, ...texts.map((text) => text.length));
@@ -30,10 +26,8 @@ function render({ model, el }) {
     head.textContent = line("year", table.columns[column] || "", "name");
     const options = order.filter((index) => index < table.rows.length).map((index) => {
       const [name, year, numbers] = table.rows[index];
-      const option = document.createElement("option");
-      option.value = name;
-      option.title = name;
-      option.textContent = line(year, numbers[column] || "", name);
+      const option = make("option", "", null, line(year, numbers[column] || "", name));
+      option.value = option.title = name;
       return option;
     });
     list.replaceChildren(...options);
@@ -51,27 +45,10 @@ function render({ model, el }) {
         list.scrollTop = top - list.clientHeight / 2;
     }
   }
-  const onChange = () => {
-    const value = list.value;
-    model.set("value", value);
-    try { model.send({ kind: "choose", key: "value", value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
-  list.addEventListener("change", onChange);
-  model.on("change:_table", load);
-  model.on("change:_order", draw);
-  model.on("change:_column", draw);
-  model.on("change:value", mark);
+  list.onchange = () => choose(model, "value", list.value);
+  const unwatch = watch(model, { _table: load, _order: draw, _column: draw, value: mark });
   load();
-  return () => {                                        // the listener goes with its element
-    model.off("change:_table", load);
-    model.off("change:_order", draw);
-    model.off("change:_column", draw);
-    model.off("change:value", mark);
-    root.remove();
-  };
+  return () => { unwatch(); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

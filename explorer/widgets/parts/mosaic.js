@@ -15,16 +15,7 @@ const NAMES = {
 };
 const LEVELS = 254, NOT_FINITE = 255, MAGENTA = 0xffff00ff, GAP = 1, ROOM = 430, ZOOM = 336;
 
-const clamp = (x, lo, hi) => Math.min(hi, Math.max(lo, x));
 const show = (x) => (!isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(3)));
-
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
 
 // 256 opaque colours as the little-endian words of an ImageData
 function colourTable(name) {
@@ -84,8 +75,9 @@ function render({ model, el }) {
 
   const sideHead = make("div", "vx-mosaic-side-head", side);
   const sideTitle = make("strong", "", sideHead);
-  const previous = button(sideHead, "‹", "Previous channel"), next = button(sideHead, "›", "Next channel");
-  const shut = button(sideHead, "×", "Close the enlarged channel");
+  const small = (text, label) => button(sideHead, text, null, { className: "vx-mosaic-button", label });
+  const previous = small("‹", "Previous channel"), next = small("›", "Next channel");
+  const shut = small("×", "Close the enlarged channel");
   const big = make("canvas", "vx-mosaic-big", side);
   big.setAttribute("role", "img");
   const sideBar = makeBar(side);
@@ -95,18 +87,6 @@ function render({ model, el }) {
   let maps = null, order = [], place = null;             // order: positions on the sheet -> index into maps
   let cursor = 0, atlas = null, table = null, painted = 0, queued = 0, drawn = "";
 
-  const choose = (key, value) => {
-    model.set(key, value);                               // shown here at once; Python hears of it by message
-    try { model.send({ kind: "choose", key, value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
-
-  function button(parent, text, label) {
-    const node = make("button", "vx-mosaic-button", parent, text);
-    node.type = "button";
-    node.title = label;
-    node.setAttribute("aria-label", label);
-    return node;
-  }
   function makeBar(parent) {
     const node = make("div", "vx-mosaic-bar", parent);
     const low = make("span", "", node), strip = make("canvas", "", node), high = make("span", "", node);
@@ -257,7 +237,7 @@ function render({ model, el }) {
   }
   function enlarge(i) {
     const closed = side.hidden;
-    choose("selected", i < 0 ? -1 : maps.channels[i]);
+    choose(model, "selected", i < 0 ? -1 : maps.channels[i]);
     if (closed && !side.hidden) side.scrollIntoView({ block: "nearest" });   // on a narrow page it is below the sheet
   }
   function step(by) {
@@ -372,14 +352,11 @@ function render({ model, el }) {
     for (const [choice, words] of Object.entries(choices)) make("option", "", select, words).value = choice;
     const follow = () => { select.value = model.get(key); redraw(); };
     select.value = model.get(key);
-    on(select, "change", () => choose(key, select.value));
-    model.on(`change:${key}`, follow);
-    undo.push(() => model.off(`change:${key}`, follow));
+    on(select, "change", () => choose(model, key, select.value));
+    undo.push(watch(model, { [key]: follow }));
   }
   const follow = guarded(() => { drawSide(); if (maps && place) drawMark(); });
-  model.on("change:selected", follow);
-  model.on("change:_maps", load);
-  undo.push(() => { model.off("change:selected", follow); model.off("change:_maps", load); });
+  undo.push(watch(model, { selected: follow, _maps: load }));
 
   const observer = new ResizeObserver(() => {
     if (queued) return;
@@ -395,7 +372,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,16 +1,8 @@
 // The bar on top of a panel: title, "Show code", "Export figure", (i). Everything but our own guide is written as text.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 const TEXTS = { code: "Show code", figure: "Export figure", guide: "i" };
 const LABELS = { code: "the code behind", figure: "a figure to keep of", guide: "a guide to" };
-const MIME = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
+const MIMES = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
 let count = 0;                                          // for ids: a dashboard may be on the page twice
 
 function render({ model, el }) {
@@ -29,19 +21,9 @@ function render({ model, el }) {
   const buttons = {};
   let open = "", url = "", live = null;
 
-  const send = (message) => {
-    try { model.send(message); } catch (error) {
-      console.warn("explorer: no kernel", error);
-      fold.textContent = "No kernel is running: run the notebook's cells first.";
-    }
-  };
+  const send = (message) => tell(model, message, (text) => { fold.textContent = text; });
   const ask = (what) => send({ kind: "ask", what });
-  function button(parent, text, act, className = "") {
-    const node = make("button", className, parent, text);
-    node.type = "button";
-    node.onclick = act;
-    return node;
-  }
+  const say = (text) => { live.textContent = text; };
   function forget() {                                   // the picture that the page holds
     if (url) URL.revokeObjectURL(url);
     url = "";
@@ -84,29 +66,19 @@ function render({ model, el }) {
     box.setAttribute("aria-label", "Python code");
     box.onpointerenter = box.onfocus = () => ask("code");
     const row = foot();
-    button(row, "Copy", async () => {
-      try {
-        await navigator.clipboard.writeText(box.textContent);
-        live.textContent = "Copied: paste it into a cell.";
-      } catch {                                         // no https, no permission, or an embedded page
-        getSelection().selectAllChildren(box);
-        live.textContent = "The browser does not let this page copy. The lines are selected: press Ctrl+C (⌘C on a Mac).";
-      }
-    }, "vx-tools-copy");
+    button(row, "Copy", () => copyText(box.textContent, {
+      done: "Copied: paste it into a cell.", say, selected: "The lines are selected",
+      select: () => getSelection().selectAllChildren(box),
+    }), { className: "vx-tools-copy" });
   }
   function save(data, { name, format }) {
-    const link = make("a", "", root);
-    link.href = URL.createObjectURL(new Blob([data], { type: MIME[format] }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    link.remove();
-    if (live) live.textContent = `Saved as ${name}.`;
+    saveFile(root, data, { name, mime: MIMES[format] });
+    if (live) say(`Saved as ${name}.`);
   }
   function showFigure(content, data) {
     forget();
     fold.replaceChildren();
-    url = URL.createObjectURL(new Blob([data], { type: MIME.png }));
+    url = urlOf(data, MIMES.png);
     const picture = make("img", "", fold);
     picture.src = url;
     picture.alt = content.caption;
@@ -114,11 +86,11 @@ function render({ model, el }) {
     for (const format of content.formats) {
       button(row, `Save ${format.toUpperCase()}`, () => {
         if (format === "png") return save(data, content);
-        live.textContent = "Drawing …";
+        say("Drawing …");
         send({ kind: "save", format });
-      }, `vx-tools-${format}`);
+      }, { className: `vx-tools-${format}` });
     }
-    button(row, "Draw again", () => { live.textContent = "Drawing …"; ask("figure"); });
+    button(row, "Draw again", () => { say("Drawing …"); ask("figure"); });
   }
   function showGuide(html) {                            // explorer's own words
     fold.replaceChildren();
@@ -132,11 +104,11 @@ function render({ model, el }) {
     else if (content.kind === "guide" && open === "guide") showGuide(content.html);
     else if (content.kind === "figure" && open === "figure") showFigure(content, data);
     else if (content.kind === "file" && open === "figure") save(data, content);
-    else if (content.kind === "problem" && open === "figure" && live) live.textContent = content.text;
+    else if (content.kind === "problem" && open === "figure" && live) say(content.text);
   }
 
   for (const what of model.get("offers")) {
-    const node = buttons[what] = button(group, TEXTS[what], () => show(what), `vx-tools-ask-${what}`);
+    const node = buttons[what] = button(group, TEXTS[what], () => show(what), { className: `vx-tools-ask-${what}` });
     node.setAttribute("aria-expanded", "false");
     node.setAttribute("aria-controls", id);
     if (what === "guide") node.setAttribute("aria-label", `Guide: ${label}`);
@@ -157,7 +129,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,12 +1,5 @@
 // A photo cut into patches: a map of one value a patch lies over it, and the reader may pick a patch.
 
-function make(tag, className, parent) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  parent?.append(node);
-  return node;
-}
-
 // A map, one byte a patch, in the colours of its table.
 function paint(canvas, { data, width, height, colours }) {
   const codes = new Uint8Array(data.buffer, data.byteOffset, width * height);
@@ -67,7 +60,7 @@ function render({ model, el }) {
     const { data, width, height } = model.get("_photo") || {};
     root.hidden = !data;
     if (!data) return;
-    url = URL.createObjectURL(new Blob([new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]));
+    url = urlOf(bytesOf(data));
     image.src = url;
     stage.style.aspectRatio = `${width} / ${height}`;
     stage.style.width = `min(100%, ${Math.round((model.get("side") * width) / Math.max(width, height))}px)`;
@@ -155,7 +148,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,13 +1,5 @@
 // Small photos with a line of text under each; a sign, a word and a frame say whether an answer is right.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 function render({ model, el }) {
   const root = make("div", "vx-photos", el);
   root.setAttribute("role", "list");
@@ -17,19 +9,16 @@ function render({ model, el }) {
   function draw() {
     clean();
     root.replaceChildren();
-    const { sizes = [], data } = model.get("_pictures") || {};
-    let start = 0;
-    for (const size of sizes) {
-      urls.push(URL.createObjectURL(new Blob([new Uint8Array(data.buffer, data.byteOffset + start, size)])));
-      start += size;
+    urls = pictureUrls(model.get("_pictures") || {});
+    for (const url of urls) {
       const figure = make("figure", "vx-photos-one", root);
       figure.setAttribute("role", "listitem");
       const image = make("img", "", figure);
-      image.src = urls.at(-1);
+      image.src = url;
       image.draggable = false;
       make("figcaption", "", figure);
     }
-    root.dataset.photos = String(sizes.length);
+    root.dataset.photos = String(urls.length);
     write();
   }
   function write() {
@@ -48,19 +37,13 @@ function render({ model, el }) {
       if (text) make("span", "", caption, text);
     });
   }
-  model.on("change:_pictures", draw);
-  const watched = ["_captions", "label", "side"];
-  watched.forEach((key) => model.on(`change:${key}`, write));
+  const unwatch = watch(model, { _pictures: draw, _captions: write, label: write, side: write });
   draw();
   return () => {
-    model.off("change:_pictures", draw);
-    watched.forEach((key) => model.off(`change:${key}`, write));
+    unwatch();
     clean();
     root.remove();
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,12 +1,5 @@
 // One photo, a heat map over it, a line around what was seen, and a box that the reader may draw.
 
-function make(tag, className, parent) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  parent?.append(node);
-  return node;
-}
-
 // A heat map, one byte a place, in the colours of its table.
 function paint(canvas, heat) {
   const { data, width, height, colours } = heat;
@@ -49,7 +42,7 @@ function render({ model, el }) {
     const { data, width, height } = model.get("_photo") || {};
     root.hidden = !data;
     if (!data) return;
-    url = URL.createObjectURL(new Blob([new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]));
+    url = urlOf(bytesOf(data));
     image.src = url;
     const side = model.get("side");
     stage.style.aspectRatio = `${width} / ${height}`;
@@ -167,7 +160,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -6,45 +6,6 @@ const MOST_KEYS = 24, KEPT = 400, DWELL = 60;            // legend entries; pict
 
 const floats = (view) => Float32Array.from({ length: (view?.byteLength ?? 0) / 4 }, (_, i) => view.getFloat32(4 * i, true));
 const shorts = (view) => Uint16Array.from({ length: (view?.byteLength ?? 0) / 2 }, (_, i) => view.getUint16(2 * i, true));
-const bytes = (view) => (view?.byteLength ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0));
-
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
-// --- axes ---------------------------------------------------------------------------------------------------
-function ticks(low, high, most) {                        // round numbers between low and high
-  const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-6); k * step <= high + step * 1e-6; k++) found.push(k * step);
-  return { at: found, step };
-}
-function logTicks(low, high, most) {                     // low and high are exponents
-  const found = [], factors = high - low <= 2.2 ? [1, 2, 5] : [1], skip = Math.max(1, Math.ceil((high - low) / most));
-  for (let power = Math.floor(low); power <= Math.ceil(high); power += skip)
-    for (const factor of factors) found.push(Math.log10(factor) + power);
-  if (found.filter((one) => one >= low && one <= high).length < 2)       // a narrow piece of the axis
-    return ticks(10 ** low, 10 ** high, most).at.filter((one) => one > 0).map(Math.log10);
-  return found.filter((one) => one >= low && one <= high);
-}
-const plain = (value) => {
-  const size = Math.abs(value);
-  if (!Number.isFinite(value)) return "no number";
-  return size && (size < 1e-3 || size >= 1e5) ? value.toExponential(1).replace(".0e", "e") : String(Number(value.toPrecision(3)));
-};
-const worded = (value, unit) => (unit === "percent" ? `${(100 * value).toFixed(1)} %` : plain(value));
-function tickText(value, step, unit) {
-  if (unit === "percent") return `${Number((100 * value).toFixed(step ? Math.max(0, -Math.floor(Math.log10(100 * step) + 1e-9)) : 1))} %`;
-  if (step === undefined) return plain(value);
-  if (Math.abs(value) < step * 1e-6) return "0";
-  return step < 1e-4 || Math.abs(value) >= 1e6 ? value.toExponential(1).replace(".0e", "e")
-    : value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
-}
 
 // --- shapes -------------------------------------------------------------------------------------------------
 function trace(c, shape, x, y, r) {                      // a path around (x, y) with about the area of a circle
@@ -78,33 +39,22 @@ function render({ model, el }) {
   const none = make("div", "vx-scatter-none", plot);
   const reading = make("div", "vx-scatter-reading", root);
   reading.setAttribute("role", "status");
-  const button = (text, label, act) => {
-    const one = make("button", "vx-scatter-button", menu, text);
-    one.type = "button"; one.title = label; one.setAttribute("aria-label", label);
-    one.addEventListener("click", act);
-    return one;
-  };
-  button("+", "Zoom in", () => zoom(ZOOM));
-  button("−", "Zoom out", () => zoom(1 / ZOOM));
-  const reset = button("⤢", "Show all points", () => { view = null; queue(); });
+  const tool = (text, label, act) => button(menu, text, act, { className: "vx-scatter-button", label });
+  tool("+", "Zoom in", () => zoom(ZOOM));
+  tool("−", "Zoom out", () => zoom(1 / ZOOM));
+  const reset = tool("⤢", "Show all points", () => { view = null; queue(); });
 
   let data = null, view = null, box = null, cursor = -1, queued = 0, asked = 0, byKeys = false;
   let pictures = new Map();
 
-  const choose = (key, value) => {
-    model.set(key, value);
-    try { model.send({ kind: "choose", key, value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
-  const tell = (kind, index) => {
-    try { model.send({ kind, index, generation: data.generation }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
+  const about = (kind, index) => tell(model, { kind, index, generation: data.generation });
   const freePictures = () => { pictures.forEach((url) => url && URL.revokeObjectURL(url)); pictures = new Map(); };
 
   // --- what is drawn ---
   function take() {
     const sent = model.get("_points") || {};
     const labels = sent.labels ?? [];
-    const groups = shorts(sent.groups), sizes = floats(sent.sizes), shapes = bytes(sent.shapes);
+    const groups = shorts(sent.groups), sizes = floats(sent.sizes), shapes = bytesOf(sent.shapes);
     const log = { x: model.get("log_x"), y: model.get("log_y") };
     const along = (values, isLog) => (isLog ? values.map((value) => (value > 0 ? Math.log10(value) : NaN)) : values);
     data = {
@@ -226,9 +176,10 @@ function render({ model, el }) {
       for (const axis of ["x", "y"]) {
         const isLog = model.get(`log_${axis}`), [low, high] = view[axis], unit = model.get(`${axis}_unit`);
         const most = axis === "x" ? (box.right - box.left) / 70 : (box.bottom - box.top) / 45;
-        const { at, step } = isLog ? { at: logTicks(low, high, most) } : ticks(low, high, most);
+        const { at, step } = isLog ? { at: logTicks(10 ** low, 10 ** high, most) } : ticks(low, high, most);
         for (const value of at) {
-          const text = tickText(isLog ? 10 ** value : value, step, unit), where = axis === "x" ? px(value) : py(value);
+          const along = isLog ? Math.log10(value) : value, where = axis === "x" ? px(along) : py(along);
+          const text = tickText(value, step, unit);
           c.beginPath();
           if (axis === "x") { c.moveTo(where, box.top); c.lineTo(where, box.bottom); } else { c.moveTo(box.left, where); c.lineTo(box.right, where); }
           c.globalAlpha = 0.55; c.stroke(); c.globalAlpha = 1;
@@ -268,16 +219,15 @@ function render({ model, el }) {
   function drawLegend() {
     legend.replaceChildren();
     data.names.slice(0, MOST_KEYS).forEach((name, group) => {
-      const key = make("button", `vx-scatter-key vx-scatter-k${colourOf(group)}`, legend);
-      key.type = "button";
+      const key = button(legend, "", toggle, { className: `vx-scatter-key vx-scatter-k${colourOf(group)}` });
       const sign = make("canvas", "", key);
       sign.width = sign.height = 28;
       make("span", "", key, name);
-      key.addEventListener("click", () => {
+      function toggle() {
         const hidden = model.get("hidden");
-        choose("hidden", hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name]);
+        choose(model, "hidden", hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name]);
         refreshLegend(); queue();
-      });
+      }
     });
     if (data.names.length > MOST_KEYS) make("span", "vx-scatter-more", legend, `and ${data.names.length - MOST_KEYS} more`);
     refreshLegend();
@@ -326,7 +276,8 @@ function render({ model, el }) {
     cursor = i;
     queue();
     clearTimeout(asked);
-    if (i >= 0 && model.get("pictures") && !pictures.has(i)) asked = setTimeout(() => tell("hover", i), keys ? 0 : DWELL);
+    if (i < 0 || !model.get("pictures") || pictures.has(i)) return;
+    asked = setTimeout(() => about("hover", i), keys ? 0 : DWELL);
   }
   function nearest(x, y) {
     let best = -1, least = NEAR ** 2;
@@ -340,7 +291,7 @@ function render({ model, el }) {
   function pick(i) {
     model.set("selected", i);
     queue();
-    tell("pick", i);
+    about("pick", i);
   }
   function step(dx, dy) {                                // the next point in a direction: near, and not far aside
     if (cursor < 0) return model.get("selected") >= 0 && shown(model.get("selected")) ? model.get("selected") : firstShown();
@@ -417,16 +368,15 @@ function render({ model, el }) {
     const old = pictures.get(content.index);
     if (old) URL.revokeObjectURL(old);
     const view_ = buffers?.[0];
-    pictures.set(content.index, view_?.byteLength ? URL.createObjectURL(new Blob([bytes(view_)])) : "");
+    pictures.set(content.index, view_?.byteLength ? urlOf(bytesOf(view_)) : "");
     if (pictures.size > KEPT) { const [first] = pictures.keys(); if (pictures.get(first)) URL.revokeObjectURL(pictures.get(first)); pictures.delete(first); }
     queue();
   }
 
   const redrawn = ["title", "x_label", "y_label", "x_unit", "y_unit", "equal", "ticks", "names", "height", "empty", "selected", "marked"];
   const onHidden = () => { refreshLegend(); queue(); };
-  redrawn.forEach((key) => model.on(`change:${key}`, queue));
-  ["_points", "log_x", "log_y"].forEach((key) => model.on(`change:${key}`, take));
-  model.on("change:hidden", onHidden);
+  const unwatch = watch(model, { ...Object.fromEntries(redrawn.map((key) => [key, queue])),
+    _points: take, log_x: take, log_y: take, hidden: onHidden });
   model.on("msg:custom", onMessage);
   const resized = new ResizeObserver(queue);
   resized.observe(plot);
@@ -434,9 +384,7 @@ function render({ model, el }) {
   themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
   take();
   return () => {
-    redrawn.forEach((key) => model.off(`change:${key}`, queue));
-    ["_points", "log_x", "log_y"].forEach((key) => model.off(`change:${key}`, take));
-    model.off("change:hidden", onHidden);
+    unwatch();
     model.off("msg:custom", onMessage);
     resized.disconnect();
     themed.disconnect();
@@ -447,7 +395,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

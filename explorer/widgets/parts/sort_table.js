@@ -1,13 +1,5 @@
 // A table of figures: a press on a heading sorts, one on a name picks its row. Everything is written as text.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 const SHOWN = {
   text: (value) => value,
   count: (value) => value.toLocaleString("en"),
@@ -24,43 +16,13 @@ function render({ model, el }) {
   box.tabIndex = 0;                                      // a narrow page scrolls it, with the keyboard too
   box.setAttribute("role", "region");
   const bar = make("div", "vx-sorted-bar", root);
-  const byHand = make("textarea", "vx-sorted-byhand", root);
-  byHand.readOnly = true;
-  byHand.rows = 4;
-  byHand.hidden = true;
-  byHand.setAttribute("aria-label", "Text to copy");
+  const say = (text) => { live.textContent = text; };
+  const byHand = copier(root, "vx-sorted-byhand", say);
   let table = { columns: [], rows: [], csv: "" };
 
-  const send = (message) => {
-    try { model.send(message); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
-  function button(parent, text, act) {
-    const node = make("button", "", parent, text);
-    node.type = "button";
-    node.onclick = act;
-    return node;
-  }
-  button(bar, "Copy as CSV", async () => {
-    byHand.hidden = true;
-    try {
-      await navigator.clipboard.writeText(table.csv);
-      live.textContent = "Copied.";
-    } catch {                                            // no https, no permission, or an embedded page
-      byHand.hidden = false;
-      byHand.value = table.csv;
-      byHand.focus();
-      byHand.select();
-      live.textContent = "The browser does not let this page copy. The text is selected: press Ctrl+C (⌘C on a Mac).";
-    }
-  });
-  button(bar, "Download CSV", () => {
-    const link = make("a", "", root);
-    link.href = URL.createObjectURL(new Blob([table.csv], { type: "text/csv" }));
-    link.download = `${model.get("label").toLowerCase().replace(/[^a-z0-9]+/g, "-")}.csv`;
-    link.click();
-    URL.revokeObjectURL(link.href);
-    link.remove();
-  });
+  button(bar, "Copy as CSV", () => byHand.copy(table.csv, "Copied."));
+  button(bar, "Download CSV", () => saveFile(root, table.csv,
+    { name: `${model.get("label").toLowerCase().replace(/[^a-z0-9]+/g, "-")}.csv`, mime: "text/csv" }));
   const live = make("span", "vx-sorted-live", bar);
   live.setAttribute("role", "status");
 
@@ -79,9 +41,7 @@ function render({ model, el }) {
   function sortBy(column) {
     const [now, ascending] = model.get("sort") || [];
     const first = table.columns[column][1] !== "count";   // the weakest class first, the one with most photos first
-    const value = [column, now === column ? !ascending : first];
-    model.set("sort", value);
-    send({ kind: "choose", key: "sort", value });
+    choose(model, "sort", [column, now === column ? !ascending : first]);
   }
   function draw() {
     const focused = document.activeElement?.dataset?.key;
@@ -106,7 +66,7 @@ function render({ model, el }) {
         const text = value === null ? "–" : SHOWN[kind](value);
         if (column) { cell.textContent = text; return; }
         cell.scope = "row";
-        const press = button(cell, text, () => send({ kind: "pick", index }));
+        const press = button(cell, text, () => tell(model, { kind: "pick", index }, say));
         press.dataset.key = `row ${index}`;
         press.title = text;
       });
@@ -115,17 +75,9 @@ function render({ model, el }) {
     if (focused) box.querySelector(`[data-key="${focused}"]`)?.focus();
   }
   function renew() { table = JSON.parse(model.get("_table") || '{"columns": [], "rows": [], "csv": ""}'); draw(); }
-  model.on("change:_table", renew);
-  model.on("change:sort", draw);
+  const unwatch = watch(model, { _table: renew, sort: draw });
   renew();
-  return () => {
-    model.off("change:_table", renew);
-    model.off("change:sort", draw);
-    root.remove();
-  };
+  return () => { unwatch(); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

@@ -1,12 +1,5 @@
 // Families by year: a column a year, a square (here: dot) a family. Everything that a family is called is written as text.
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
 const models = (count) => `${count} model${count === 1 ? "" : "s"}`;
 
 function render({ model, el }) {
@@ -38,8 +31,7 @@ function render({ model, el }) {
         columns.push([]);
         before = year;
       }
-      const dot = make("button", "vx-timeline-dot", stack);
-      dot.type = "button";
+      const dot = button(stack, "", null, { className: "vx-timeline-dot" });
       dot.tabIndex = -1;
       dot.dataset.index = String(index);
       dot.dataset.family = name;
@@ -81,10 +73,7 @@ function render({ model, el }) {
     reachable = index;
     if (dots[index]) dots[index].tabIndex = 0;
   }
-  function choose(value) {
-    model.set("selected", value);
-    try { model.send({ kind: "choose", key: "selected", value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  }
+  const select = (value) => choose(model, "selected", value);
 
   const indexOf = (event) => {
     const dot = event.target.closest?.(".vx-timeline-dot");
@@ -94,7 +83,7 @@ function render({ model, el }) {
     const index = indexOf(event);
     if (index === null) return;
     reach(index);
-    choose(families[index][0] === model.get("selected") ? "" : families[index][0]);
+    select(families[index][0] === model.get("selected") ? "" : families[index][0]);
   };
   const onOver = (event) => describe(indexOf(event));
   const onLeave = () => describe(null);
@@ -114,7 +103,7 @@ function render({ model, el }) {
     else if (event.key === "ArrowDown") to = columns[column][Math.max(height - 1, 0)];
     else if (event.key === "Home") to = 0;
     else if (event.key === "End") to = dots.length - 1;
-    else if (event.key === "Escape") choose("");
+    else if (event.key === "Escape") select("");
     else return;
     event.preventDefault();
     if (to === undefined) return;
@@ -127,19 +116,9 @@ function render({ model, el }) {
   line.addEventListener("focusin", onOver);
   line.addEventListener("focusout", onLeave);
   line.addEventListener("keydown", onKey);
-  model.on("change:_families", draw);
-  model.on("change:_lit", mark);
-  model.on("change:selected", mark);
+  const unwatch = watch(model, { _families: draw, _lit: mark, selected: mark });
   draw();
-  return () => {                                        // the listeners go with the elements
-    model.off("change:_families", draw);
-    model.off("change:_lit", mark);
-    model.off("change:selected", mark);
-    root.remove();
-  };
+  return () => { unwatch(); root.remove(); };           // the listeners go with the elements
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);

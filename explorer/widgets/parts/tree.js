@@ -3,14 +3,6 @@
 const FIRST = 2000;                                     // "Expand all" stops here
 const COLUMNS = ["Module", "Kind", "Output shape", "Parameters", "Share", "FLOPs"];
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
 // 1234567 -> "1.23 M"; parameters count in billions (B), operations in giga (G)
 function short(x, billion) {
   if (x < 1000) return String(x);
@@ -50,20 +42,16 @@ function render({ model, el }) {
   const find = make("input", "vx-tree-query", field);
   Object.assign(find, { type: "search", placeholder: "layer4.1 or Conv2d", spellcheck: false, autocomplete: "off" });
   const found = make("span", "vx-tree-found", bar);
-  const widen = make("button", "vx-tree-button vx-tree-expand", bar, "Expand all");
-  const fold = make("button", "vx-tree-button vx-tree-collapse", bar, "Collapse all");
-  widen.type = fold.type = "button";
+  const widen = button(bar, "Expand all", null, { className: "vx-tree-button vx-tree-expand" });
+  const fold = button(bar, "Collapse all", null, { className: "vx-tree-button vx-tree-collapse" });
   const box = make("div", "vx-tree-box", root);
   const grid = make("div", "vx-tree-grid", box);
   const detail = make("div", "vx-tree-detail", root);
   const facts = make("div", "vx-tree-facts", detail);
   const line = make("div", "vx-tree-line", detail);
   const code = make("code", "vx-tree-code", line);
-  const copyCode = make("button", "vx-tree-button", line, "Copy code");
-  copyCode.type = "button";
-  const byHand = make("input", "vx-tree-byhand", detail);
-  byHand.readOnly = true;
-  byHand.setAttribute("aria-label", "Text to copy");
+  const copyCode = button(line, "Copy code", null, { className: "vx-tree-button" });
+  const byHand = copier(detail, "vx-tree-byhand", (text) => { live.textContent = text; }, "input");
   const live = make("div", "vx-tree-live", root);
   grid.setAttribute("role", "treegrid");
   for (const node of [found, live]) node.setAttribute("role", "status");
@@ -71,10 +59,6 @@ function render({ model, el }) {
   let tree = { nodes: [], whole: 0 }, open = new Set(), made = new Map(), focused = 0;
   let hits = [], hit = 0, opened = [];                  // the search: matches, the one shown, what it opened
 
-  const choose = (key, value) => {
-    model.set(key, value);
-    try { model.send({ kind: "choose", key, value }); } catch (error) { console.warn("explorer: no kernel", error); }
-  };
   const guarded = (act) => (...given) => {
     try { return act(...given); } catch (error) {
       console.error("explorer: the module tree failed", error);
@@ -165,26 +149,14 @@ function render({ model, el }) {
   }
 
   // --- selecting and copying ----------------------------------------------------------------------
-  async function copy(text) {
-    byHand.hidden = true;
-    try {
-      await navigator.clipboard.writeText(text);
-      live.textContent = `copied ${text}`;
-    } catch {                                           // no https, no permission, or an embedded page
-      byHand.hidden = false;
-      byHand.value = text;
-      byHand.focus();
-      byHand.select();
-      live.textContent = "The browser does not let this page copy. The text is selected: press Ctrl+C (⌘C on a Mac).";
-    }
-  }
+  const copy = (text) => byHand.copy(text, `copied ${text}`);
   const codeFor = (path) => (path ? `model.get_submodule(${JSON.stringify(path)})` : "model");
   function drawSelected() {
     const path = model.get("selected"), index = tree.nodes.findIndex((node) => node.path === path);
     root.dataset.selected = path ?? "";
     for (const [at, row] of made) row.setAttribute("aria-selected", String(at === index));
     detail.hidden = index < 0;
-    byHand.hidden = true;
+    byHand.hide();
     if (index < 0) return;
     const node = tree.nodes[index], frozen = node.params - node.trainable;
     facts.textContent = [node.path || node.name, node.kind, node.shape && `output ${node.shape}`,
@@ -194,7 +166,7 @@ function render({ model, el }) {
   }
   function pick(index) {
     const { path } = tree.nodes[index];
-    choose("selected", path);
+    choose(model, "selected", path);
     focusOn(index);
     if (path) copy(path);
     else live.textContent = "the whole model";
@@ -324,14 +296,9 @@ function render({ model, el }) {
     if (index >= 0 && !made.get(index)?.isConnected) reveal(index, false);
     drawSelected();
   });
-  model.on("change:_tree", load);
-  model.on("change:selected", follow);
-  undo.push(() => { model.off("change:_tree", load); model.off("change:selected", follow); });
+  undo.push(watch(model, { _tree: load, selected: follow }));
   load();
   return () => { undo.forEach((act) => act()); root.remove(); };
 }
 
-export default {
-  initialize({ model }) { model.send({ kind: "ready" }); },
-  render,
-};
+export default part(render);
