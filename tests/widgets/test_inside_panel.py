@@ -21,7 +21,7 @@ from explorer.widgets.panels.inside_attention import place_of
 from explorer.widgets.panels.inside_channel import FOLDER, strongest_channel
 from explorer.widgets.panels.inside_gradients import curves_of, group_of, ratio_text
 from explorer.widgets.panels.inside_stages import activations_html
-from explorer.widgets.parts.patch_grid import PatchGrid, checked_place
+from explorer.widgets.parts.photo_overlay import PhotoOverlay, checked_place
 from explorer.widgets.session import Session
 from tests.inspection.small_models import RedNet, noise_photo, tiny
 from tests.widgets.test_parts_base import from_browser
@@ -445,8 +445,8 @@ def test_a_network_without_attention_is_answered_with_a_sentence(opened, convnet
 @pytest.mark.parametrize("sent_place", [[4, 0], [0], [1.5, 2], [True, 1], ["1", 2], None, [float("nan"), 1], [-1, 0]])
 def test_what_a_browser_sends_as_a_place_is_checked(sent, sent_place):
     assert checked_place(sent_place, (4, 4)) is None
-    grid = PatchGrid()
-    grid.show(Image.new("RGB", (8, 8)), (4, 4))
+    grid = PhotoOverlay()
+    grid.show(Image.new("RGB", (8, 8)), grid=(4, 4))
     from_browser(grid, {"kind": "place", "place": sent_place})
     assert grid.place == ()
 

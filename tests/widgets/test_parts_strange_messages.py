@@ -18,8 +18,7 @@ from explorer.widgets.parts.base import ExplorerPart
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.evaluation_card import csv_text
 from explorer.widgets.parts.judged_photos import Answer, JudgedPhotos
-from explorer.widgets.parts.patch_grid import PatchGrid
-from explorer.widgets.parts.photo_view import PhotoView
+from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.parts.scatter import Scatter
 from explorer.widgets.parts.sort_table import SortTable
 
@@ -31,11 +30,11 @@ STRANGE = [None, True, -1, 1.5, 10**400, -10**400, math.nan, math.inf, "x", "__c
 
 def filled(Part: type[ExplorerPart]) -> ExplorerPart:
     part, photo = Part(), Image.new("RGB", (40, 30))
-    if Part is PhotoView:
-        part.draws = True
-        part.show(photo)
-    elif Part is PatchGrid:
-        part.show(photo, (2, 3))
+    if Part is PhotoOverlay:
+        part.draws, part.choices = True, 2
+        part.show(photo, grid=(2, 3))
+        part.boxes([[0, 0, 9, 9], [5, 5, 30, 20], [1, 1, 2, 2]])
+        part.mask([[0, 1], [1, 1]], names=["sky", "sea"])
     elif Part is Scatter:
         part.show([0, 1], [1, 0], labels="ab", group_names=["one"])
     elif Part is JudgedPhotos:
@@ -63,10 +62,10 @@ def test_no_message_raises_or_breaks_a_promise(sent, Part):
         assert 0 <= part.alpha <= 1
     if Part in (Scatter, JudgedPhotos):
         assert part.selected < 2
-    if Part is PhotoView:
+    if Part is PhotoOverlay:
         assert part.box == () or (0 <= part.box[0] < part.box[2] <= 40 and 0 <= part.box[1] < part.box[3] <= 30)
-    if Part is PatchGrid:
         assert part.place == () or (part.place[0] < 2 and part.place[1] < 3)
+        assert len(part.chosen) <= 2 and set(part.chosen) <= {0, 1, 2} and part.isolated in (-1, 0, 1)
     part.close()
 
 

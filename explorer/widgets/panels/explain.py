@@ -19,7 +19,7 @@ from explorer.display.words import sentence_of
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
-from explorer.widgets.parts.photo_view import PhotoView
+from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
 from explorer.widgets.worker import Ticket, Worker
@@ -59,7 +59,7 @@ class ExplainPanel(Panel):
         names its own paper.</p>"""
 
     def __init__(self, session: Session):
-        self.view: PhotoView | None = None
+        self.view: PhotoOverlay | None = None
         self.worker: Worker | None = None
         self.shown: Attribution | None = None
         self._look: Look | None = None     # that `shown` was drawn from
@@ -83,7 +83,7 @@ class ExplainPanel(Panel):
             def wide() -> W.Layout:  # one each: they are shown and hidden one by one
                 return W.Layout(width="auto")
 
-            self.view = PhotoView(lock=self.session.lock)
+            self.view = PhotoOverlay(lock=self.session.lock)
             self.method = labelled("Method", W.Dropdown, layout=wide(), options=[
                 (f"{method.title} ({GROUPS[method.group]})", name) for name, method in METHODS.items()])
             self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False, ensure_option=False,

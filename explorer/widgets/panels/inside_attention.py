@@ -20,7 +20,7 @@ from explorer.widgets.panels.inside_block import (
     row,
     with_imports,
 )
-from explorer.widgets.parts.patch_grid import PatchGrid
+from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Attention(Block):
         self.token = button("Class token", tooltip="Lets the picked patch go")
         self.head = labelled("Over the photo", W.Dropdown, options=[(MEAN, ALL)],
                              layout=W.Layout(width="min(290px, 100%)"))
-        self.grid = PatchGrid(label="The photo in patches", lock=self.session.lock)
+        self.grid = PhotoOverlay(label="The photo in patches", alpha=0.6, side=336, lock=self.session.lock)
         self.facts, self.heads, self.positions = W.HTML(), W.HTML(), W.HTML()
         self.maps: dict[str, AttentionMap] = {}
         self.found: Tensor | None = None    # what is drawn, [heads, rows, columns]
@@ -113,7 +113,8 @@ class Attention(Block):
         with self.session.lock:
             if self.found is not None and self.shown is not None and not self._filling:
                 head = self.head.value
-                self.grid.heat((self.found.mean(0) if head == ALL else self.found[head]).numpy())
+                chosen = self.found.mean(0) if head == ALL else self.found[head]
+                self.grid.heat(chosen.numpy(), colormap="viridis", own_range=True)
 
     def _draw(self) -> None:
         """All heads of the chosen block from the maps that are there: no pass."""
@@ -160,7 +161,7 @@ class Attention(Block):
         wanted = (self.panel.turn, grid)
         if self._drawn != wanted:
             seen = in_patches(look.seen, grid, self.session.model)
-            self.grid.show(seen, grid, label=f"{self.session.image_name} in patches")
+            self.grid.show(seen, grid=grid, label=f"{self.session.image_name} in patches")
             self._drawn = wanted
         self.grid.heat(None)
         self.grid.picks = spread

@@ -31,7 +31,7 @@ from explorer.widgets.panels.what_if_drawing import (
     spoil,
     verdict,
 )
-from explorer.widgets.parts.photo_view import PhotoView
+from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:  # importing these loads torch
@@ -156,7 +156,7 @@ class MaskBlock(Block):
     def __init__(self, panel: WhatIfPanel):
         super().__init__(panel, "Mask a region", INTRO["mask"])
         self.found: MaskedLook | None = None
-        self.view = PhotoView(draws=True, slider=False, side=SIDE, lock=panel.session.lock)
+        self.view = PhotoOverlay(draws=True, slider=False, side=SIDE, lock=panel.session.lock)
         self.how = labelled("Fill with", W.ToggleButtons, options=[*FILLS.items()])
         self.again = W.Button(description="Look again", layout=W.Layout(width="auto", display="none"))
         self.again.add_class("vx-open")

@@ -1,0 +1,477 @@
+// One photo and its layers: heat map, mask, patches, boxes, a frame, and a box that the reader draws. Places are in the
+// photo's own pixels throughout; only what is painted on a canvas knows of the screen's.
+
+const TAGS = 200, TAG_HEIGHT = 17, TAG_WIDTH = 150;      // names on boxes, at most; pixels of one
+const MOST_KEYS = 24;                                    // classes in the legend, at most
+const MANY = 2000;                                       // so many boxes are drawn by thin lines
+const PATIENCE = 300;                                    // ms: a held key asks once, at its end
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const GONE = ["Escape", "Delete", "Backspace"];
+
+// DataViews -> typed arrays; copied, since a buffer need not start on a multiple of four
+const typed = (view, Kind) => new Kind(bytesOf(view).slice().buffer);
+const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+// an opaque colour as the little-endian word of an ImageData; 0 is transparent
+const word = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+const inkOn = (colour) => {
+  const [red, green, blue] = rgb(colour);
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#000" : "#fff";
+};
+
+function paint(canvas, { width, height }, codes, words) {
+  Object.assign(canvas, { width, height });
+  const pixels = new ImageData(width, height), out = new Uint32Array(pixels.data.buffer);
+  for (let i = 0; i < out.length; i++) out[i] = words[codes[i]] ?? 0;
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+function render({ model, el }) {
+  const root = make("div", "vx-view", el);
+  root.dataset.lmSuppressShortcuts = "true";             // or an arrow key moves the notebook's selection
+  const stage = make("div", "vx-view-stage", root);
+  const image = make("img", "", stage);
+  image.draggable = false;
+  const layer = (tag, name) => make(tag, `vx-view-${name}`, stage);
+  const heat = layer("canvas", "heat"), mask = layer("canvas", "mask"), lines = layer("div", "lines");
+  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines"), tags = layer("div", "tags");
+  const chosenMarks = layer("div", "chosen"), mark = layer("div", "mark"), hover = layer("div", "hover");
+  const box = layer("div", "box"), tip = layer("div", "tip");
+  const reading = make("div", "vx-view-reading", root);
+  reading.setAttribute("role", "status");
+  const legend = make("div", "vx-view-legend", root);
+  legend.setAttribute("role", "group");
+  legend.setAttribute("aria-label", "Classes of the mask");
+  const foot = make("div", "vx-view-foot", root);
+  const heatSlider = slide("alpha", heat), maskSlider = slide("mask_alpha", mask);
+  const linesBox = tick("lines", "patches"), outlinesBox = tick("outlines", "boxes");
+  maskSlider.word.textContent = "Mask";
+  maskSlider.input.setAttribute("aria-label", "Strength of the mask");
+
+  const of = (key) => model.get(key) || {};
+  const size = () => [of("_photo").width ?? 1, of("_photo").height ?? 1];
+  const grid = () => [of("_photo").rows ?? 0, of("_photo").columns ?? 0];
+  const picks = () => model.get("picks") && grid()[0] > 0;
+  const picked = () => { const place = model.get("place") || []; return place.length === 2 ? place : null; };
+  let url = "", boxes = null, classes = null, cursor = -1, spot = null, queued = 0, from = null;
+  const timers = {};
+
+  function slide(key, canvas) {
+    const label = make("label", "vx-view-line", foot), word = make("span", "", label), input = make("input", "", label);
+    Object.assign(input, { type: "range", min: "0", max: "1", step: "0.05" });
+    input.oninput = () => { canvas.style.opacity = input.value; choose(model, key, Number(input.value)); };
+    return { label, word, input };
+  }
+  function tick(key, text) {
+    const label = make("label", "", foot), input = make("input", "", label);
+    input.type = "checkbox";
+    label.append(text);
+    input.onchange = () => choose(model, key, input.checked);
+    return { label, input };
+  }
+  function put(node, edges) {
+    const [width, height] = size();
+    node.hidden = edges?.length !== 4;
+    if (node.hidden) return;
+    const [left, top, right, bottom] = edges;
+    Object.assign(node.style, { left: `${(100 * left) / width}%`, top: `${(100 * top) / height}%`,
+      width: `${(100 * (right - left)) / width}%`, height: `${(100 * (bottom - top)) / height}%` });
+  }
+  // What the reader points out, to Python; a key that is held says it once.
+  function point(kind, value, wait = 0) {
+    model.set(kind, value);
+    clearTimeout(timers[kind]);
+    const more = kind === "chosen" ? { generation: boxes.generation } : {};
+    timers[kind] = setTimeout(() => tell(model, { kind, [kind]: value, ...more }), wait);
+  }
+
+  // --- layers -------------------------------------------------------------------------------------------------
+  function drawPhoto() {
+    URL.revokeObjectURL(url);
+    const { data, width, height } = of("_photo");
+    root.hidden = !data;
+    if (!data) return;
+    url = urlOf(bytesOf(data));
+    image.src = url;
+    const scale = model.get("side") / Math.max(width, height);
+    stage.style.aspectRatio = `${width} / ${height}`;
+    stage.style.width = `${Math.max(8, Math.round(scale * width))}px`;
+    [cursor, spot] = [-1, null];
+    rest();
+    write();
+    drawMarks();
+  }
+  function drawHeat() {
+    const { data, colours, ...found } = of("_heat"), [rows, columns] = grid();
+    heat.hidden = !data;
+    root.dataset.heat = data ? "yes" : "";
+    heat.classList.toggle("vx-view-squares", found.height === rows && found.width === columns);
+    if (data) {
+      const table = bytesOf(colours);
+      paint(heat, found, bytesOf(data), Array.from({ length: 256 }, (_, i) => word(table.subarray(3 * i, 3 * i + 3))));
+    }
+    write();
+    rest();
+  }
+  function takeMask() {
+    const sent = of("_mask");
+    classes = sent.data ? { ...sent, codes: typed(sent.data, Uint16Array), values: bytesOf(sent.values) } : null;
+    root.dataset.mask = classes ? "yes" : "";
+    spot = null;
+    drawMask();
+    write();
+    rest();
+  }
+  function drawMask() {
+    mask.hidden = legend.hidden = !classes;
+    legend.replaceChildren();
+    if (!classes) return;
+    const alone = model.get("isolated"), { colours, names, shares } = classes;
+    const painted = (index) => colours[index] && (alone < 0 || alone === index);
+    paint(mask, classes, classes.codes, names.map((_, index) => (painted(index) ? word(rgb(colours[index])) : 0)));
+    const there = names.map((_, index) => index).filter((index) => shares[index] > 0);
+    there.sort((a, b) => shares[b] - shares[a] || a - b).slice(0, MOST_KEYS).forEach((index) => {
+      const key = button(legend, "", () => isolate(index), { className: "vx-view-key" });
+      key.dataset.index = String(index);
+      key.setAttribute("aria-pressed", String(alone === index));
+      key.title = alone === index ? "Show all classes" : "Show this class alone";
+      key.disabled = !colours[index];
+      make("i", "", key).style.background = colours[index] || "transparent";
+      make("span", "", key, names[index]);
+      make("span", "vx-view-share", key, worded(shares[index], "percent"));
+    });
+    if (there.length > MOST_KEYS) make("span", "", legend, `and ${there.length - MOST_KEYS} more`);
+  }
+  function isolate(index) {
+    if (!classes.colours[index]) return;
+    const focused = legend.contains(document.activeElement);
+    choose(model, "isolated", model.get("isolated") === index ? -1 : index);
+    if (focused) legend.querySelector(`[data-index="${index}"]`)?.focus();
+  }
+  function takeBoxes() {
+    const sent = of("_boxes"), edges = typed(sent.edges, Float32Array);
+    const kinds = typed(sent.kinds, Uint32Array), scores = typed(sent.scores, Float32Array);
+    const { names = [], texts = [], colours = [], each, generation } = sent;
+    boxes = {
+      count: edges.length / 4, generation,
+      edges: (i) => edges.subarray(4 * i, 4 * i + 4),
+      colour: (i) => colours[each ? i : kinds[i]] || "#ffffff",
+      tag: (i) => [names[kinds[i]], i in scores && worded(scores[i], "percent")].filter(Boolean).join(" "),
+      text: (i) => texts[i] || "",
+    };
+    root.dataset.boxes = String(boxes.count);
+    cursor = -1;
+    write();
+    drawMarks();
+    queue();
+    rest();
+  }
+  const drawn = (i) => boxes.edges(i).every(Number.isFinite);
+  function queue() { queued ||= requestAnimationFrame(() => { queued = 0; drawBoxes(); }); }
+  function drawBoxes() {                                 // the first on top; names where there is room
+    const wide = stage.clientWidth, high = stage.clientHeight, shown = boxes.count > 0 && model.get("outlines");
+    outlines.hidden = tags.hidden = !shown;
+    tags.replaceChildren();
+    if (!shown || !wide) return;
+    const dots = window.devicePixelRatio || 1, [width, height] = size(), many = boxes.count > MANY;
+    Object.assign(outlines, { width: Math.round(wide * dots), height: Math.round(high * dots) });
+    const pen = outlines.getContext("2d");
+    const onScreen = (i) => [...boxes.edges(i)].map((edge, k) => (k % 2 ? (edge / height) * high : (edge / width) * wide));
+    pen.setTransform(dots, 0, 0, dots, 0, 0);
+    for (let i = boxes.count - 1; i >= 0; i--) {
+      const [left, top, right, bottom] = onScreen(i);
+      if (!drawn(i)) continue;
+      const strokes = many ? [[1, boxes.colour(i)]] : [[4, "rgba(0,0,0,0.55)"], [2, boxes.colour(i)]];
+      for (const [thick, colour] of strokes) {
+        Object.assign(pen, { lineWidth: thick, strokeStyle: colour });
+        pen.strokeRect(left, top, right - left, bottom - top);
+      }
+    }
+    pen.font = `600 11px ${getComputedStyle(root).fontFamily}`;
+    const taken = [];
+    const free = ([x, y, w]) => x >= 0 && y >= 0 && x + w <= wide && y + TAG_HEIGHT <= high && !taken.some(
+      ([a, b, c]) => x < a + c && a < x + w && y < b + TAG_HEIGHT && b < y + TAG_HEIGHT);
+    for (let i = 0; i < Math.min(boxes.count, TAGS); i++) {
+      const text = boxes.tag(i), [left, top, right, bottom] = onScreen(i);
+      if (!text || !drawn(i)) continue;
+      const w = Math.min(TAG_WIDTH, Math.ceil(pen.measureText(text).width) + 10);
+      const inside = clamp(left, 0, Math.max(0, wide - w));
+      const place = [[inside, top - TAG_HEIGHT, w], [inside, Math.max(0, top), w], [right - w, top - TAG_HEIGHT, w],
+        [inside, bottom, w], [inside, bottom - TAG_HEIGHT, w]].find(free);
+      if (!place) continue;                              // pointed at, the box says its name
+      taken.push(place);
+      const tag = make("span", "vx-view-tag", tags, text), colour = boxes.colour(i);
+      Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`, background: colour,
+        color: inkOn(colour) });
+    }
+  }
+  function patchEdges([row, column]) {
+    const [width, height] = size(), [rows, columns] = grid();
+    return [(column * width) / columns, (row * height) / rows, ((column + 1) * width) / columns, ((row + 1) * height) / rows];
+  }
+  function drawMarks() {                                 // what is few and follows the reader
+    const place = picked();
+    put(frame, model.get("_frame") || []);
+    put(box, model.get("box") || []);
+    put(mark, place && grid()[0] ? patchEdges(place) : []);
+    root.dataset.box = (model.get("box") || []).join(" ");
+    root.dataset.place = (place || []).join(" ");
+    const chosen = (model.get("chosen") || []).filter((i) => i < (boxes?.count ?? 0));
+    root.dataset.chosen = chosen.join(" ");
+    chosenMarks.replaceChildren(...chosen.map((i) => {
+      const node = make("div", "vx-view-chosen-one");
+      node.style.color = boxes.colour(i);
+      put(node, boxes.edges(i));
+      return node;
+    }));
+    rest();
+  }
+  function write() {                                     // words, switches, and what the keys do
+    const [rows, columns] = grid(), count = boxes?.count ?? 0, draws = model.get("draws"), label = model.get("label");
+    const words = rows ? ["Map", "Strength of the map"] : ["Heat", "Strength of the heat map"];
+    heatSlider.word.textContent = words[0];
+    heatSlider.input.setAttribute("aria-label", words[1]);
+    heat.style.opacity = heatSlider.input.value = String(model.get("alpha"));
+    mask.style.opacity = maskSlider.input.value = String(model.get("mask_alpha"));
+    heatSlider.label.hidden = heat.hidden || !model.get("slider");
+    maskSlider.label.hidden = !classes;
+    linesBox.label.hidden = !rows;
+    outlinesBox.label.hidden = !count;
+    linesBox.input.checked = model.get("lines");
+    outlinesBox.input.checked = model.get("outlines");
+    lines.hidden = !rows || !model.get("lines");
+    lines.style.setProperty("--rows", rows);
+    lines.style.setProperty("--columns", columns);
+    foot.hidden = [...foot.children].every((one) => one.hidden);
+    const acts = draws || picks() || count > 0 || classes !== null;
+    const walk = draws || picks() ? "Page Up and Page Down go" : "arrows go";
+    const said = [
+      draws && "arrows move it, Shift and arrows change its size, Delete takes it away",
+      picks() && `arrows pick one of ${rows} by ${columns} patches, Escape lets it go`,
+      count && `${walk} through ${count} ${count === 1 ? "box" : "boxes"}, Enter chooses, Escape lets go`,
+      classes && !count && !draws && !picks() && "arrows read the mask, Enter shows a class alone",
+    ].filter(Boolean);
+    image.alt = acts ? "" : label;
+    stage.classList.toggle("vx-view-draws", draws);
+    stage.classList.toggle("vx-view-picks", !draws && acts);
+    stage.tabIndex = acts ? 0 : -1;
+    if (acts) {
+      stage.setAttribute("role", "application");
+      stage.setAttribute("aria-label", draws ? `${label}. Draw a box: ${said.join("; ")}.` : `${label}: ${said.join("; ")}.`);
+    } else ["role", "aria-label"].forEach((name) => stage.removeAttribute(name));
+  }
+
+  // --- what is under a place ------------------------------------------------------------------------------------
+  function spotOf(event) {
+    const [width, height] = size(), around = stage.getBoundingClientRect();
+    return [clamp(((event.clientX - around.left) / around.width) * width, 0, width),
+      clamp(((event.clientY - around.top) / around.height) * height, 0, height)];
+  }
+  const cell = ([x, y], rows, columns) => {
+    const [width, height] = size();
+    return [clamp(Math.floor((y / height) * rows), 0, rows - 1), clamp(Math.floor((x / width) * columns), 0, columns - 1)];
+  };
+  function boxAt([x, y]) {                               // the smallest one there: a large one behind it is seen around it
+    if (!boxes?.count || !model.get("outlines")) return -1;
+    const near = (3 * size()[0]) / (stage.clientWidth || 1);
+    let found = -1, least = Infinity;
+    for (let i = 0; i < boxes.count; i++) {
+      const [left, top, right, bottom] = boxes.edges(i), area = (right - left) * (bottom - top);
+      if (x < left - near || x > right + near || y < top - near || y > bottom + near || !(area < least)) continue;
+      [found, least] = [i, area];
+    }
+    return found;
+  }
+  const boxText = (i) => [boxes.tag(i) || `box ${i}`, boxes.text(i)].filter(Boolean).join(", ");
+  function classAt(at) {
+    if (!classes) return null;
+    const [row, column] = cell(at, classes.height, classes.width), i = row * classes.width + column;
+    const index = classes.codes[i], name = classes.names[index];
+    return { index, text: name === undefined ? "no class" : classes.values.length
+      ? `${name} ${worded(classes.values[i] / 255, "percent")}` : name };
+  }
+  function patchText([row, column]) {
+    const { data, low, high, ...found } = of("_heat"), [rows, columns] = grid();
+    const where = `row ${row}, column ${column}`;
+    if (!data || found.height !== rows || found.width !== columns) return where;
+    const value = low + (data.getUint8(row * columns + column) / 255) * (high - low);
+    return `${where}: ${(100 * value).toPrecision(3)} %`;
+  }
+  function say(text, aloud) {
+    reading.setAttribute("aria-live", aloud ? "polite" : "off");  // a moving mouse is not read out
+    reading.textContent = text;
+  }
+  function rest() {                                      // nothing is pointed at: what is chosen, or what can be done
+    const [rows, columns] = grid(), place = picked(), count = boxes?.count ?? 0;
+    const chosen = (model.get("chosen") || []).filter((i) => i < count);
+    put(hover, []);
+    tip.hidden = true;
+    reading.hidden = !rows && !count && !classes;
+    if (place) return say(patchText(place), true);
+    if (chosen.length) return say(chosen.map(boxText).join("; "), true);
+    say([
+      rows && `${rows} × ${columns} patches${picks() ? ": click one, or use the arrow keys" : ""}`,
+      count && `${count} ${count === 1 ? "box" : "boxes"}${model.get("choices") ? ": click one, or use the keys" : ""}`,
+      classes && "Point at a place to read its class; click a class to see it alone.",
+    ].filter(Boolean).join(". "), false);
+  }
+  function read(at, aloud = false) {                     // what lies under a place, from the top
+    const i = boxAt(at), there = classAt(at), patch = grid()[0] ? cell(at, ...grid()) : null;
+    put(hover, i >= 0 ? boxes.edges(i) : patch ? patchEdges(patch) : []);
+    if (aloud && i < 0 && !patch) put(hover, [at[0], at[1], at[0], at[1]]);  // the keys' own place on the mask
+    showTip(i, at);
+    const texts = [i >= 0 && boxText(i), patch && patchText(patch), there?.text].filter(Boolean);
+    if (texts.length) say(texts.join("; "), aloud);
+    else rest();
+  }
+  function showTip(i, [x, y]) {
+    tip.hidden = i < 0;
+    if (i < 0) return;
+    tip.textContent = boxText(i);
+    const [width, height] = size(), wide = stage.clientWidth, high = stage.clientHeight;
+    const left = (x / width) * wide + 12, top = (y / height) * high + 12;
+    tip.style.left = `${clamp(left, 0, Math.max(0, wide - tip.offsetWidth))}px`;
+    const below = top + tip.offsetHeight <= high;
+    tip.style.top = `${Math.max(0, below ? top : top - tip.offsetHeight - 24)}px`;
+  }
+
+  // --- choosing -------------------------------------------------------------------------------------------------
+  function chooseBox(i) {
+    const now = model.get("chosen") || [], most = model.get("choices");
+    if (!most) return;
+    point("chosen", now.includes(i) ? now.filter((one) => one !== i) : [...now, i].slice(-most));
+  }
+  function pick(place, wait) { point("place", place || [], wait); }
+  function clicked(at) {                                 // the top one of what can be pointed out there
+    const i = boxAt(at);
+    if (i >= 0) chooseBox(i);
+    else if (picks()) {
+      const place = cell(at, ...grid());
+      pick(String(place) === String(picked()) ? null : place);
+    } else if (classes) isolate(classAt(at).index);
+    else return false;
+    return true;
+  }
+  const between = ([a, b], [c, d]) => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)].map(Math.round);
+  stage.onpointerdown = (event) => {
+    if (!model.get("draws") || event.button) return;
+    event.preventDefault();
+    stage.focus({ preventScroll: true });
+    stage.setPointerCapture(event.pointerId);
+    from = spotOf(event);
+  };
+  stage.onpointermove = (event) => {
+    if (from) put(box, between(from, spotOf(event)));
+    else if (!reading.hidden) { cursor = -1; read(spotOf(event)); }
+  };
+  stage.onpointerup = (event) => {
+    if (!from) return;
+    const at = spotOf(event), edges = between(from, at), [width, height] = size();
+    from = null;
+    const tiny = edges[2] - edges[0] < width / 100 || edges[3] - edges[1] < height / 100;
+    drawMarks();
+    if (!tiny) point("box", edges);
+    else if (boxAt(at) >= 0) clicked(at);
+    else point("box", []);                               // a click takes the box away
+  };
+  stage.onpointercancel = () => { from = null; drawMarks(); };
+  stage.onpointerleave = () => { if (!from) rest(); };
+  stage.onclick = (event) => {
+    if (model.get("draws") || event.target === tip) return;
+    clicked(spotOf(event));
+  };
+
+  // --- keys -----------------------------------------------------------------------------------------------------
+  function drawByKey(event) {
+    const [width, height] = size(), now = model.get("box") || [], way = ARROWS[event.key];
+    if (GONE.includes(event.key)) { point("box", []); return true; }
+    if (!way) return false;
+    const step = Math.max(1, Math.round(Math.min(width, height) / 32));
+    if (now.length !== 4) {
+      const middle = [3, 3, 5, 5].map((part, i) => Math[i < 2 ? "floor" : "ceil"]((part / 8) * (i % 2 ? height : width)));
+      point("box", middle, PATIENCE);
+      return true;
+    }
+    let [left, top, right, bottom] = now;
+    const [x, y] = way.map((one) => one * step);
+    if (event.shiftKey) {
+      right = clamp(right + x, left + step, Math.max(left + step, width));
+      bottom = clamp(bottom + y, top + step, Math.max(top + step, height));
+    } else {
+      const [dx, dy] = [clamp(x, -left, width - right), clamp(y, -top, height - bottom)];
+      [left, right, top, bottom] = [left + dx, right + dx, top + dy, bottom + dy];
+    }
+    point("box", [left, top, right, bottom], PATIENCE);
+    return true;
+  }
+  function pickByKey(event) {
+    const [rows, columns] = grid(), now = picked(), way = ARROWS[event.key];
+    if (GONE.includes(event.key)) { pick(null); return true; }
+    if (!way) return false;
+    pick(now ? [clamp(now[0] + way[1], 0, rows - 1), clamp(now[1] + way[0], 0, columns - 1)] : [rows >> 1, columns >> 1],
+      PATIENCE);
+    return true;
+  }
+  function boxByKey(event, arrows) {
+    const last = boxes.count - 1, way = arrows ? ARROWS[event.key] : null;
+    const step = { PageDown: 1, PageUp: -1 }[event.key] ?? (way ? way[0] + way[1] : 0);
+    if ((event.key === "Enter" || event.key === " ") && cursor >= 0) chooseBox(cursor);
+    else if (GONE.includes(event.key) && arrows) { cursor = -1; point("chosen", []); return true; }
+    else if (step || event.key === "Home" || event.key === "End")
+      cursor = event.key === "Home" ? 0 : event.key === "End" ? last : cursor < 0 ? 0 : clamp(cursor + step, 0, last);
+    else return false;
+    const edges = boxes.edges(cursor);
+    put(hover, edges);
+    showTip(cursor, [edges[0], edges[3]]);
+    const chosen = (model.get("chosen") || []).includes(cursor);
+    say(`${boxText(cursor)}, ${cursor + 1} of ${last + 1}${chosen ? ", chosen" : ""}`, true);
+    return true;
+  }
+  function maskByKey(event) {
+    const [width, height] = size(), way = ARROWS[event.key];
+    if ((event.key === "Enter" || event.key === " ") && spot) isolate(classAt(spot).index);
+    else if (GONE.includes(event.key)) {
+      spot = null;
+      if (model.get("isolated") >= 0) isolate(model.get("isolated"));
+      rest();
+      return true;
+    } else if (way) {
+      spot = spot ? [clamp(spot[0] + (way[0] * width) / 32, 0, width - 1), clamp(spot[1] + (way[1] * height) / 32, 0, height - 1)]
+        : [width / 2, height / 2];
+    } else return false;
+    read(spot, true);
+    return true;
+  }
+  stage.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target !== stage) return;
+    const draws = model.get("draws"), arrows = !draws && !picks();
+    const done = (draws && drawByKey(event)) || (picks() && !draws && pickByKey(event))
+      || (boxes?.count > 0 && model.get("outlines") && boxByKey(event, arrows))
+      || (classes && arrows && !boxes?.count && maskByKey(event));
+    if (!done) return;
+    event.preventDefault();                              // the notebook would scroll or leave the cell
+    event.stopPropagation();
+  };
+  stage.onblur = rest;
+
+  const unwatch = watch(model, { _photo: drawPhoto, side: drawPhoto, label: write, draws: write, picks: write, slider: write,
+    alpha: write, mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask, 
+    _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
+    outlines: () => { write(); drawMarks(); queue(); }, choices: rest, _frame: drawMarks, box: drawMarks, place: drawMarks,
+    chosen: drawMarks });
+  const observer = new ResizeObserver(queue);
+  drawPhoto();
+  drawHeat();
+  takeMask();
+  takeBoxes();
+  observer.observe(stage);
+  return () => {
+    unwatch();
+    observer.disconnect();
+    cancelAnimationFrame(queued);
+    Object.values(timers).forEach(clearTimeout);
+    URL.revokeObjectURL(url);
+    root.remove();
+  };
+}
+
+export default part(render);
