@@ -52,13 +52,14 @@ def test_a_heat_map_travels_as_one_byte_a_place(view):
 def test_a_fine_heat_map_is_averaged_to_what_is_shown(view):
     view.heat(np.tile([0.0, 1.0], (2, MAX_SIDE)))
     assert view._heat["width"] == MAX_SIDE and set(view._heat["data"]) == {128}
-    view.heat(np.ones((2, 9 * MAX_SIDE)))                # far wider than high: a block is no higher than the map
+    view.heat(np.ones((2, 9 * MAX_SIDE)))  # far wider than high: a block is no higher than the map
     assert (view._heat["width"], view._heat["height"], set(view._heat["data"])) == (MAX_SIDE, 1, {255})
 
 
 def test_a_map_in_its_own_range_says_what_its_ends_are(view):
     view.heat([[-3, 1], [float("inf"), 0]], own_range=True, colormap="viridis")
-    assert view._heat["data"] == bytes([0, 255, 191, 191]) and (view._heat["low"], view._heat["high"]) == (-3, 1)
+    assert view._heat["data"] == bytes([0, 255, 191, 191])
+    assert (view._heat["low"], view._heat["high"]) == (-3, 1)
     view.heat([[0.2, 0.2]], own_range=True)              # a map without a range is its lowest value
     assert view._heat["data"] == bytes([0, 0])
 
@@ -132,7 +133,7 @@ def test_a_closed_view_takes_nothing(view):
     assert view._photo == {} and view._heat == {} and view._boxes == {} and view._mask == {}
 
 
-# --- boxes --------------------------------------------------------------------------------------------------------
+# --- boxes ----------------------------------------------------------------------------------------------
 
 
 def test_boxes_travel_as_numbers_and_each_name_once(view):
@@ -188,13 +189,14 @@ def test_only_so_many_boxes_can_be_chosen():
         assert checked_chosen(wrong, 3, 2) is None
 
 
-# --- mask ---------------------------------------------------------------------------------------------------------
+# --- mask -----------------------------------------------------------------------------------------------
 
 
 def test_a_mask_travels_as_numbers_with_its_shares_and_what_has_no_name_is_unpainted(view):
     view.mask(np.array(CODES), names=NAMES, values=np.full((2, 4), 0.5))
     sent = view._mask
-    assert np.frombuffer(sent["data"], np.uint16).reshape(2, 4).tolist() == [[0, 1, 1, 2], [0, 1, 65535, 65535]]
+    codes = np.frombuffer(sent["data"], np.uint16).reshape(2, 4)
+    assert codes.tolist() == [[0, 1, 1, 2], [0, 1, 65535, 65535]]
     assert sent["shares"] == [2 / 8, 3 / 8, 1 / 8] and sent["values"] == bytes([128] * 8)
     assert sent["colours"] == ["", *palette(3)[1:]]      # the background stays the photo
     view.mask(np.array([[True, False]]), names=["no", "yes"], colours=["", "#00ff00"])
@@ -207,7 +209,8 @@ def test_a_fine_mask_keeps_every_second_place_and_counts_them_all(view):
     codes = np.zeros((2, 2 * MAX_SIDE), int)
     codes[:, -1] = 1
     view.mask(codes, names=["sky", "sea"])
-    assert (view._mask["width"], view._mask["height"]) == (MAX_SIDE, 1) and view._mask["shares"][1] == 1 / 1280
+    assert (view._mask["width"], view._mask["height"]) == (MAX_SIDE, 1)
+    assert view._mask["shares"][1] == 1 / 1280
 
 
 @pytest.mark.parametrize(("codes", "options", "words"), [

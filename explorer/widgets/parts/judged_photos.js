@@ -69,7 +69,8 @@ function render({ model, el }) {
     if (to !== undefined) { event.preventDefault(); focusOn(to); }
     else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(index); }
   };
-  const unwatch = watch(model, { _answers: write, note: write, label: write, _pictures: draw, selected: mark });
+  const unwatch = watch(model,
+    { _answers: write, note: write, label: write, _pictures: draw, selected: mark });
   write();
   return () => {
     unwatch();

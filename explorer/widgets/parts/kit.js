@@ -1,7 +1,7 @@
 // What the views share. Python puts this text in front of each view's own module (`base.py`): a view uses
 // these names without an import, and a page fetches nothing.
 
-// --- elements: every text is written as text, never as HTML ---------------------------------------------
+// --- elements: every text is written as text, never as HTML --------------------------------------------
 export function make(tag, className, parent, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -22,7 +22,7 @@ export function button(parent, text, act, { className = "", label = "" } = {}) {
 }
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-// --- the kernel -----------------------------------------------------------------------------------------
+// --- the kernel ----------------------------------------------------------------------------------------
 export const NO_KERNEL = "No kernel is running: run the notebook's cells first.";
 
 // What a view exports: Python hears that it is loaded, then its `initialize` and `render` take over.
@@ -49,7 +49,7 @@ export function watch(model, acts) {
   return () => all.forEach(([key, act]) => model.off(`change:${key}`, act));
 }
 
-// --- bytes, files, clipboard ----------------------------------------------------------------------------
+// --- bytes, files, clipboard ---------------------------------------------------------------------------
 // A DataView's own bytes: its buffer may hold more.
 export const bytesOf = (view, from = 0, size = (view?.byteLength ?? 0) - from) =>
   (size > 0 ? new Uint8Array(view.buffer, view.byteOffset + from, size) : new Uint8Array(0));
@@ -96,7 +96,7 @@ export function copier(parent, className, say, tag = "textarea") {
   return { node, copy, hide };
 }
 
-// --- axes -----------------------------------------------------------------------------------------------
+// --- axes ----------------------------------------------------------------------------------------------
 export function ticks(low, high, most) {                 // round numbers between low and high
   const raw = (high - low) / Math.max(most, 1), power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
@@ -121,7 +121,7 @@ export const plain = (value) => {
   return size && (size < 1e-3 || size >= 1e5) ? brief(value) : String(Number(value.toPrecision(3)));
 };
 export const worded = (value, unit) => (unit === "percent" ? `${(100 * value).toFixed(1)} %` : plain(value));
-export function tickText(value, step, unit) {            // in as many digits as the step needs; a log axis: none
+export function tickText(value, step, unit) {            // in the digits that a step needs; log axis: no step
   const digits = (one) => Math.max(0, -Math.floor(Math.log10(one) + 1e-9));
   if (unit === "percent") return `${Number((100 * value).toFixed(step ? digits(100 * step) : 1))} %`;
   if (step === undefined) return plain(value);

@@ -108,7 +108,8 @@ function render({ model, el }) {
   }
 
   for (const what of model.get("offers")) {
-    const node = buttons[what] = button(group, TEXTS[what], () => show(what), { className: `vx-tools-ask-${what}` });
+    const className = `vx-tools-ask-${what}`;
+    const node = buttons[what] = button(group, TEXTS[what], () => show(what), { className });
     node.setAttribute("aria-expanded", "false");
     node.setAttribute("aria-controls", id);
     if (what === "guide") node.setAttribute("aria-label", `Guide: ${label}`);

@@ -1,5 +1,5 @@
-// One photo and its layers: heat map, mask, patches, boxes, a frame, and a box that the reader draws. Places are in the
-// photo's own pixels throughout; only what is painted on a canvas knows of the screen's.
+// One photo and its layers: heat map, mask, patches, boxes, a frame, a box that the reader draws. Places are in
+// the photo's own pixels throughout; only what is painted on a canvas knows of the screen's.
 
 const TAGS = 200, TAG_HEIGHT = 17, TAG_WIDTH = 150;      // names on boxes, at most; pixels of one
 const MOST_KEYS = 24;                                    // classes in the legend, at most
@@ -56,7 +56,7 @@ function render({ model, el }) {
   const timers = {};
 
   function slide(key, canvas) {
-    const label = make("label", "vx-view-line", foot), word = make("span", "", label), input = make("input", "", label);
+    const label = make("label", "", foot), word = make("span", "", label), input = make("input", "", label);
     Object.assign(input, { type: "range", min: "0", max: "1", step: "0.05" });
     input.oninput = () => { canvas.style.opacity = input.value; choose(model, key, Number(input.value)); };
     return { label, word, input };
@@ -84,7 +84,7 @@ function render({ model, el }) {
     timers[kind] = setTimeout(() => tell(model, { kind, [kind]: value, ...more }), wait);
   }
 
-  // --- layers -------------------------------------------------------------------------------------------------
+  // --- layers ------------------------------------------------------------------------------------------
   function drawPhoto() {
     URL.revokeObjectURL(url);
     const { data, width, height } = of("_photo");
@@ -107,14 +107,15 @@ function render({ model, el }) {
     heat.classList.toggle("vx-view-squares", found.height === rows && found.width === columns);
     if (data) {
       const table = bytesOf(colours);
-      paint(heat, found, bytesOf(data), Array.from({ length: 256 }, (_, i) => word(table.subarray(3 * i, 3 * i + 3))));
+      const words = Array.from({ length: 256 }, (_, i) => word(table.subarray(3 * i, 3 * i + 3)));
+      paint(heat, found, bytesOf(data), words);
     }
     write();
     rest();
   }
   function takeMask() {
-    const sent = of("_mask");
-    classes = sent.data ? { ...sent, codes: typed(sent.data, Uint16Array), values: bytesOf(sent.values) } : null;
+    const { data, values, ...sent } = of("_mask");
+    classes = data ? { ...sent, codes: typed(data, Uint16Array), values: bytesOf(values) } : null;
     root.dataset.mask = classes ? "yes" : "";
     spot = null;
     drawMask();
@@ -127,7 +128,8 @@ function render({ model, el }) {
     if (!classes) return;
     const alone = model.get("isolated"), { colours, names, shares } = classes;
     const painted = (index) => colours[index] && (alone < 0 || alone === index);
-    paint(mask, classes, classes.codes, names.map((_, index) => (painted(index) ? word(rgb(colours[index])) : 0)));
+    const words = colours.map((colour, index) => (painted(index) ? word(rgb(colour)) : 0));
+    paint(mask, classes, classes.codes, words);
     const there = names.map((_, index) => index).filter((index) => shares[index] > 0);
     there.sort((a, b) => shares[b] - shares[a] || a - b).slice(0, MOST_KEYS).forEach((index) => {
       const key = button(legend, "", () => isolate(index), { className: "vx-view-key" });
@@ -168,14 +170,15 @@ function render({ model, el }) {
   const drawn = (i) => boxes.edges(i).every(Number.isFinite);
   function queue() { queued ||= requestAnimationFrame(() => { queued = 0; drawBoxes(); }); }
   function drawBoxes() {                                 // the first on top; names where there is room
-    const wide = stage.clientWidth, high = stage.clientHeight, shown = boxes.count > 0 && model.get("outlines");
+    const wide = stage.clientWidth, high = stage.clientHeight;
+    const shown = boxes.count > 0 && model.get("outlines");
     outlines.hidden = tags.hidden = !shown;
     tags.replaceChildren();
     if (!shown || !wide) return;
     const dots = window.devicePixelRatio || 1, [width, height] = size(), many = boxes.count > MANY;
     Object.assign(outlines, { width: Math.round(wide * dots), height: Math.round(high * dots) });
     const pen = outlines.getContext("2d");
-    const onScreen = (i) => [...boxes.edges(i)].map((edge, k) => (k % 2 ? (edge / height) * high : (edge / width) * wide));
+    const onScreen = (i) => [...boxes.edges(i)].map((one, k) => one * (k % 2 ? high / height : wide / width));
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     for (let i = boxes.count - 1; i >= 0; i--) {
       const [left, top, right, bottom] = onScreen(i);
@@ -195,18 +198,18 @@ function render({ model, el }) {
       if (!text || !drawn(i)) continue;
       const w = Math.min(TAG_WIDTH, Math.ceil(pen.measureText(text).width) + 10);
       const inside = clamp(left, 0, Math.max(0, wide - w));
-      const place = [[inside, top - TAG_HEIGHT, w], [inside, Math.max(0, top), w], [right - w, top - TAG_HEIGHT, w],
-        [inside, bottom, w], [inside, bottom - TAG_HEIGHT, w]].find(free);
+      const place = [[inside, top - TAG_HEIGHT, w], [inside, Math.max(0, top), w],
+        [right - w, top - TAG_HEIGHT, w], [inside, bottom, w], [inside, bottom - TAG_HEIGHT, w]].find(free);
       if (!place) continue;                              // pointed at, the box says its name
       taken.push(place);
       const tag = make("span", "vx-view-tag", tags, text), colour = boxes.colour(i);
-      Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`, background: colour,
-        color: inkOn(colour) });
+      Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`,
+        background: colour, color: inkOn(colour) });
     }
   }
   function patchEdges([row, column]) {
-    const [width, height] = size(), [rows, columns] = grid();
-    return [(column * width) / columns, (row * height) / rows, ((column + 1) * width) / columns, ((row + 1) * height) / rows];
+    const [wide, high] = [size()[0] / grid()[1], size()[1] / grid()[0]];
+    return [column * wide, row * high, (column + 1) * wide, (row + 1) * high];
   }
   function drawMarks() {                                 // what is few and follows the reader
     const place = picked();
@@ -226,7 +229,8 @@ function render({ model, el }) {
     rest();
   }
   function write() {                                     // words, switches, and what the keys do
-    const [rows, columns] = grid(), count = boxes?.count ?? 0, draws = model.get("draws"), label = model.get("label");
+    const [rows, columns] = grid(), count = boxes?.count ?? 0;
+    const draws = model.get("draws"), label = model.get("label");
     const words = rows ? ["Map", "Strength of the map"] : ["Heat", "Strength of the heat map"];
     heatSlider.word.textContent = words[0];
     heatSlider.input.setAttribute("aria-label", words[1]);
@@ -247,7 +251,7 @@ function render({ model, el }) {
     const said = [
       draws && "arrows move it, Shift and arrows change its size, Delete takes it away",
       picks() && `arrows pick one of ${rows} by ${columns} patches, Escape lets it go`,
-      count && `${walk} through ${count} ${count === 1 ? "box" : "boxes"}, Enter chooses, Escape lets go`,
+      count && `${walk} through ${boxWords(count)}, Enter chooses, Escape lets go`,
       classes && !count && !draws && !picks() && "arrows read the mask, Enter shows a class alone",
     ].filter(Boolean);
     image.alt = acts ? "" : label;
@@ -256,31 +260,32 @@ function render({ model, el }) {
     stage.tabIndex = acts ? 0 : -1;
     if (acts) {
       stage.setAttribute("role", "application");
-      stage.setAttribute("aria-label", draws ? `${label}. Draw a box: ${said.join("; ")}.` : `${label}: ${said.join("; ")}.`);
+      stage.setAttribute("aria-label", `${label}${draws ? ". Draw a box" : ""}: ${said.join("; ")}.`);
     } else ["role", "aria-label"].forEach((name) => stage.removeAttribute(name));
   }
 
-  // --- what is under a place ------------------------------------------------------------------------------------
+  // --- what is under a place ---------------------------------------------------------------------------
   function spotOf(event) {
     const [width, height] = size(), around = stage.getBoundingClientRect();
     return [clamp(((event.clientX - around.left) / around.width) * width, 0, width),
       clamp(((event.clientY - around.top) / around.height) * height, 0, height)];
   }
   const cell = ([x, y], rows, columns) => {
-    const [width, height] = size();
-    return [clamp(Math.floor((y / height) * rows), 0, rows - 1), clamp(Math.floor((x / width) * columns), 0, columns - 1)];
+    const [width, height] = size(), at = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
+    return [at(y / height, rows), at(x / width, columns)];
   };
-  function boxAt([x, y]) {                               // the smallest one there: a large one behind it is seen around it
+  function boxAt([x, y]) {                               // the smallest: a larger one is seen around it
     if (!boxes?.count || !model.get("outlines")) return -1;
     const near = (3 * size()[0]) / (stage.clientWidth || 1);
     let found = -1, least = Infinity;
     for (let i = 0; i < boxes.count; i++) {
       const [left, top, right, bottom] = boxes.edges(i), area = (right - left) * (bottom - top);
-      if (x < left - near || x > right + near || y < top - near || y > bottom + near || !(area < least)) continue;
-      [found, least] = [i, area];
+      const inside = x > left - near && x < right + near && y > top - near && y < bottom + near;
+      if (inside && area < least) [found, least] = [i, area];
     }
     return found;
   }
+  const boxWords = (count) => `${count.toLocaleString("en")} ${count === 1 ? "box" : "boxes"}`;
   const boxText = (i) => [boxes.tag(i) || `box ${i}`, boxes.text(i)].filter(Boolean).join(", ");
   function classAt(at) {
     if (!classes) return null;
@@ -300,7 +305,7 @@ function render({ model, el }) {
     reading.setAttribute("aria-live", aloud ? "polite" : "off");  // a moving mouse is not read out
     reading.textContent = text;
   }
-  function rest() {                                      // nothing is pointed at: what is chosen, or what can be done
+  function rest() {                                      // nothing is pointed at: what is chosen, what to do
     const [rows, columns] = grid(), place = picked(), count = boxes?.count ?? 0;
     const chosen = (model.get("chosen") || []).filter((i) => i < count);
     put(hover, []);
@@ -310,14 +315,14 @@ function render({ model, el }) {
     if (chosen.length) return say(chosen.map(boxText).join("; "), true);
     say([
       rows && `${rows} × ${columns} patches${picks() ? ": click one, or use the arrow keys" : ""}`,
-      count && `${count} ${count === 1 ? "box" : "boxes"}${model.get("choices") ? ": click one, or use the keys" : ""}`,
+      count && `${boxWords(count)}${model.get("choices") ? ": click one, or use the keys" : ""}`,
       classes && "Point at a place to read its class; click a class to see it alone.",
     ].filter(Boolean).join(". "), false);
   }
   function read(at, aloud = false) {                     // what lies under a place, from the top
     const i = boxAt(at), there = classAt(at), patch = grid()[0] ? cell(at, ...grid()) : null;
     put(hover, i >= 0 ? boxes.edges(i) : patch ? patchEdges(patch) : []);
-    if (aloud && i < 0 && !patch) put(hover, [at[0], at[1], at[0], at[1]]);  // the keys' own place on the mask
+    if (aloud && i < 0 && !patch) put(hover, [...at, ...at]);  // the keys' own place on the mask
     showTip(i, at);
     const texts = [i >= 0 && boxText(i), patch && patchText(patch), there?.text].filter(Boolean);
     if (texts.length) say(texts.join("; "), aloud);
@@ -334,7 +339,7 @@ function render({ model, el }) {
     tip.style.top = `${Math.max(0, below ? top : top - tip.offsetHeight - 24)}px`;
   }
 
-  // --- choosing -------------------------------------------------------------------------------------------------
+  // --- choosing ----------------------------------------------------------------------------------------
   function chooseBox(i) {
     const now = model.get("chosen") || [], most = model.get("choices");
     if (!most) return;
@@ -351,7 +356,8 @@ function render({ model, el }) {
     else return false;
     return true;
   }
-  const between = ([a, b], [c, d]) => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)].map(Math.round);
+  const between = ([a, b], [c, d]) =>
+    [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)].map(Math.round);
   stage.onpointerdown = (event) => {
     if (!model.get("draws") || event.button) return;
     event.preventDefault();
@@ -380,15 +386,16 @@ function render({ model, el }) {
     clicked(spotOf(event));
   };
 
-  // --- keys -----------------------------------------------------------------------------------------------------
+  // --- keys --------------------------------------------------------------------------------------------
   function drawByKey(event) {
     const [width, height] = size(), now = model.get("box") || [], way = ARROWS[event.key];
     if (GONE.includes(event.key)) { point("box", []); return true; }
     if (!way) return false;
     const step = Math.max(1, Math.round(Math.min(width, height) / 32));
     if (now.length !== 4) {
-      const middle = [3, 3, 5, 5].map((part, i) => Math[i < 2 ? "floor" : "ceil"]((part / 8) * (i % 2 ? height : width)));
-      point("box", middle, PATIENCE);
+      const [left, top] = [width, height].map((side) => Math.floor((3 / 8) * side));
+      const [right, bottom] = [width, height].map((side) => Math.ceil((5 / 8) * side));
+      point("box", [left, top, right, bottom], PATIENCE);
       return true;
     }
     let [left, top, right, bottom] = now;
@@ -407,8 +414,8 @@ function render({ model, el }) {
     const [rows, columns] = grid(), now = picked(), way = ARROWS[event.key];
     if (GONE.includes(event.key)) { pick(null); return true; }
     if (!way) return false;
-    pick(now ? [clamp(now[0] + way[1], 0, rows - 1), clamp(now[1] + way[0], 0, columns - 1)] : [rows >> 1, columns >> 1],
-      PATIENCE);
+    const next = now && [clamp(now[0] + way[1], 0, rows - 1), clamp(now[1] + way[0], 0, columns - 1)];
+    pick(next ?? [rows >> 1, columns >> 1], PATIENCE);
     return true;
   }
   function boxByKey(event, arrows) {
@@ -416,8 +423,9 @@ function render({ model, el }) {
     const step = { PageDown: 1, PageUp: -1 }[event.key] ?? (way ? way[0] + way[1] : 0);
     if ((event.key === "Enter" || event.key === " ") && cursor >= 0) chooseBox(cursor);
     else if (GONE.includes(event.key) && arrows) { cursor = -1; point("chosen", []); return true; }
-    else if (step || event.key === "Home" || event.key === "End")
-      cursor = event.key === "Home" ? 0 : event.key === "End" ? last : cursor < 0 ? 0 : clamp(cursor + step, 0, last);
+    else if (event.key === "Home" || (step && cursor < 0)) cursor = 0;
+    else if (event.key === "End") cursor = last;
+    else if (step) cursor = clamp(cursor + step, 0, last);
     else return false;
     const edges = boxes.edges(cursor);
     put(hover, edges);
@@ -435,8 +443,8 @@ function render({ model, el }) {
       rest();
       return true;
     } else if (way) {
-      spot = spot ? [clamp(spot[0] + (way[0] * width) / 32, 0, width - 1), clamp(spot[1] + (way[1] * height) / 32, 0, height - 1)]
-        : [width / 2, height / 2];
+      const [x, y] = spot ?? [width / 2, height / 2], far = spot ? 1 / 32 : 0;
+      spot = [clamp(x + way[0] * far * width, 0, width - 1), clamp(y + way[1] * far * height, 0, height - 1)];
     } else return false;
     read(spot, true);
     return true;
@@ -453,11 +461,13 @@ function render({ model, el }) {
   };
   stage.onblur = rest;
 
-  const unwatch = watch(model, { _photo: drawPhoto, side: drawPhoto, label: write, draws: write, picks: write, slider: write,
-    alpha: write, mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask, 
+  const unwatch = watch(model, {
+    _photo: drawPhoto, side: drawPhoto, label: write, draws: write, picks: write, slider: write, alpha: write,
+    mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask,
     _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
-    outlines: () => { write(); drawMarks(); queue(); }, choices: rest, _frame: drawMarks, box: drawMarks, place: drawMarks,
-    chosen: drawMarks });
+    outlines: () => { drawMarks(); queue(); write(); }, choices: rest,
+    _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
+  });
   const observer = new ResizeObserver(queue);
   drawPhoto();
   drawHeat();

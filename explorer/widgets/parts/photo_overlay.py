@@ -1,4 +1,4 @@
-"""One photo and what lies over it: heat map, mask, boxes, patches, a frame, and a box that the reader draws."""
+"""One photo and what lies over it: heat map, mask, boxes, patches, a frame, a box that the reader draws."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ _HERE = Path(__file__).parent
 MAX_SIDE = 640       # pixels of what travels; boxes are in the photo's own pixels all the same
 MAX_BOXES = 100_000  # more than the candidates of any detector before its NMS
 _UNPAINTED = 0xFFFF  # a place of the mask that has no class
+Listener = Callable[[tuple[int, ...]], None]
+
 _BACKGROUND = ("background", "__background__")  # how data sets and torchvision call it; it is not painted
 
 
 class PhotoOverlay(ExplorerPart):
     """A photo, the layers over it, and what the reader points out.
 
-    ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes`` and
-    ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the browser's, so the sliders
-    under the photo ask nobody. All of them may be called from any thread.
+    ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes``
+    and ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the browser's,
+    so the sliders under the photo ask nobody. All of them may be called from any thread.
 
     The reader points with the mouse, a finger or the keys, and these hear of it:
 
-    - ``on_box``: where ``draws`` is set, a box is drawn (arrows move it, Shift and arrows change its size, Delete takes
-      it away);
-    - ``on_place``: where there are patches and ``picks`` is set, a click picks one, a click on the picked one lets it
-      go (arrows move, Escape lets go);
-    - ``on_chosen``: a click chooses a box, a second click lets it go (arrows, or Page Up and Page Down where the arrows
-      have other work, go from box to box, Enter chooses, Escape lets go); ``choices`` says how many at a time.
+    - ``on_box``: where ``draws`` is set, a box is drawn (arrows move it, Shift and arrows change its size,
+      Delete takes it away);
+    - ``on_place``: where there are patches and ``picks`` is set, a click picks one, a click on the picked one
+      lets it go (arrows move, Escape lets go);
+    - ``on_chosen``: a click chooses a box, a second click lets it go (arrows, or Page Up and Page Down where
+      the arrows have other work, go from box to box, Enter chooses, Escape lets go); ``choices`` says how
+      many at a time.
 
     A click on a class of the mask, or on its name, shows it alone.
     """
@@ -45,9 +48,9 @@ class PhotoOverlay(ExplorerPart):
     _reader_traits = ("alpha", "mask_alpha", "lines", "outlines", "isolated")
 
     label = t.Unicode("Photo", help="what a screen reader calls the picture").tag(sync=True)
-    side = t.Int(384, min=64, max=1024, help="longest side of the picture on the screen, in pixels").tag(sync=True)
+    side = t.Int(384, min=64, max=1024, help="longest side on the screen, in pixels").tag(sync=True)
     alpha = t.Float(0.5, help="strength of the heat map: 0 the photo alone, 1 the heat alone").tag(sync=True)
-    slider = t.Bool(True, help="whether the slider for that strength is there while there is a heat map").tag(sync=True)
+    slider = t.Bool(True, help="whether a heat map comes with a slider for its strength").tag(sync=True)
     mask_alpha = t.Float(0.5, help="strength of the mask, as alpha").tag(sync=True)
     isolated = t.Int(-1, help="the class of the mask that is shown alone, or -1 for all").tag(sync=True)
     lines = t.Bool(True, help="whether the lines between the patches are drawn").tag(sync=True)
@@ -57,7 +60,7 @@ class PhotoOverlay(ExplorerPart):
     choices = t.Int(1, min=0, help="how many boxes can be chosen at a time").tag(sync=True)
     chosen = t.Tuple(help="the chosen boxes, by their place in what `boxes` was given").tag(sync=True)
     draws = t.Bool(False, help="whether a box can be drawn").tag(sync=True)
-    box = t.Tuple(help="the drawn box: (left, top, right, bottom) in the photo's pixels, or ()").tag(sync=True)
+    box = t.Tuple(help="the drawn box: (left, top, right, bottom) in pixels, or ()").tag(sync=True)
 
     _photo = t.Dict().tag(sync=True, echo_update=False)
     _heat = t.Dict().tag(sync=True, echo_update=False)
@@ -79,11 +82,11 @@ class PhotoOverlay(ExplorerPart):
         return value
 
     def __init__(self, **kwargs: Any):
-        self._listeners: dict[str, list[Callable[[tuple[int, ...]], None]]] = {"box": [], "place": [], "chosen": []}
+        self._listeners: dict[str, list[Listener]] = {"box": [], "place": [], "chosen": []}
         self._generation = 0                # of the boxes: a click on the ones before is not heard
         super().__init__(**kwargs)
 
-    # --- layers -----------------------------------------------------------------------------------------------
+    # --- layers -----------------------------------------------------------------------------------------
 
     def show(self, image: Any, *, grid: tuple[int, int] = (0, 0), label: str = "Photo") -> None:
         """Show a PIL image; all that lay over the one before goes. grid: (rows, columns) of its patches."""
@@ -108,7 +111,7 @@ class PhotoOverlay(ExplorerPart):
         self.isolated, self._mask = -1, {}
 
     def heat(self, values: Any, *, colormap: str = "magma", own_range: bool = False, label: str = "") -> None:
-        """Lay a heat map [h, w] of values in 0..1 over the photo; it is stretched over all of it. None takes it away.
+        """Lay a heat map [h, w] of values in 0..1 over the photo, stretched over all of it; None: none.
 
         own_range: from the map's lowest to its highest value instead, whatever they are
         colormap:  one of `draw.COLORMAPS`;  label: replaces the one of `show`, where given
@@ -135,72 +138,78 @@ class PhotoOverlay(ExplorerPart):
             if not self._closed:
                 self._frame = [float(edge) for edge in box]
 
-    def boxes(self, edges: Any, *, labels: Sequence[str] = (), scores: Any = None, colours: Sequence[str] = (),
-              texts: Sequence[str] = ()) -> None:
-        """Draw boxes [N, 4]: left, top, right, bottom in the photo's pixels. None, or none of them, takes them away.
+    def boxes(self, edges: Any, *, labels: Sequence[str] = (), scores: Any = None,
+              colours: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
+        """Draw boxes [N, 4]: left, top, right, bottom in the photo's pixels. None or no box: none.
 
-        labels: the name on each;  scores: in 0..1, behind the name;  texts: more words for who points at a box
+        labels: the name on each;  scores: in 0..1, behind the name;  texts: more, for who points at a box
         colours: '#rrggbb' for each; without them, every label has its own
-        The first is drawn on top, and its name is placed first. Raises ValueError where one list is longer than another,
-        for boxes of another shape, and for more than MAX_BOXES.
+        The first is drawn on top, and its name is placed first. Raises ValueError where one list is longer
+        than another, for boxes of another shape, and for more than MAX_BOXES.
         """
         found: dict[str, Any] = {}
         edges = np.zeros((0, 4), np.float32) if edges is None else np.asarray(edges, np.float32)
         count = len(edges)
         if edges.size and (edges.ndim != 2 or edges.shape[1] != 4):
-            raise ValueError(f"The boxes have the shape {list(edges.shape)}: expected [N, 4], left, top, right and bottom "
-                             "of each in pixels of the photo.")
+            raise ValueError(f"The boxes have the shape {list(edges.shape)}: expected [N, 4], left, top, "
+                             "right and bottom of each in pixels of the photo.")
         if count > MAX_BOXES:
-            raise ValueError(f"There are {count:,} boxes: a page draws up to {MAX_BOXES:,}. Keep those with the best scores.")
+            raise ValueError(f"There are {count:,} boxes: a page draws up to {MAX_BOXES:,}. "
+                             "Keep those with the best scores.")
         scores = () if scores is None else np.asarray(scores, np.float32)
         for name, given in (("labels", labels), ("scores", scores), ("colours", colours), ("texts", texts)):
             if len(given) not in (0, count):
-                raise ValueError(f"There are {count} boxes and {len(given)} {name}: give one for each box, or none.")
+                raise ValueError(f"There are {count} boxes and {len(given)} {name}: "
+                                 "give one for each box, or none.")
         if edges.size:
             names = list(dict.fromkeys(map(str, labels))) or [""]
             at = {name: index for index, name in enumerate(names)}
             kinds = np.array([at[str(label)] for label in labels] or [0] * count, np.uint32)
             found = {"edges": edges.tobytes(), "kinds": kinds.tobytes(), "names": names,
-                     "scores": np.asarray(scores, np.float32).tobytes(), "texts": [str(text) for text in texts],
-                     "colours": _checked_colours(colours or palette(len(names))), "each": bool(len(colours))}
+                     "scores": np.asarray(scores, np.float32).tobytes(), "texts": list(map(str, texts)),
+                     "colours": _checked_colours(colours or palette(len(names))), "each": len(colours) > 0}
         with self._lock:
             if not self._closed:
                 self._generation += 1
                 self.chosen = ()
                 self._boxes = {**found, "generation": self._generation} if found else {}
 
-    def mask(self, codes: Any, *, names: Sequence[str] = (), colours: Sequence[str] = (), values: Any = None) -> None:
-        """Paint the class of every place: codes [h, w], each the index of a name. None takes the mask away.
+    def mask(self, codes: Any, *, names: Sequence[str] = (), colours: Sequence[str] = (),
+             values: Any = None) -> None:
+        """Paint the class of every place: codes [h, w], each the index of a name. None: no mask.
 
-        colours: '#rrggbb' for each class, '' for one that is not painted; without them, all but "background" are painted
+        colours: '#rrggbb' for each class, '' for one not to paint; else all but "background" have one
         values:  [h, w] in 0..1, such as the probability of that class; the one under the pointer is read out
-        It is stretched over all of the photo. An index without a name, such as one to ignore, is not painted. Instances
-        are a mask too: one index and name for each. A class that is shown alone stays so while the names are the same.
-        Raises ValueError where codes, values, names and colours do not fit each other.
+        It is stretched over all of the photo. An index without a name, such as one to ignore, is not painted.
+        Instances are a mask too: one index and name for each. A class that is shown alone stays so while the
+        names are the same. Raises ValueError where codes, values, names and colours do not fit each other.
         """
         found: dict[str, Any] = {}
         if codes is not None:
             codes = np.asarray(codes)
             if codes.ndim != 2 or codes.dtype.kind not in "iub" or not codes.size:
-                raise ValueError(f"The mask has the shape {list(codes.shape)} and holds {codes.dtype}: expected [h, w] of "
-                                 "whole numbers, the index of a class at each place.")
+                raise ValueError(f"The mask has the shape {list(codes.shape)} and holds {codes.dtype}: "
+                                 "expected [h, w] of whole numbers, the index of a class at each place.")
             if not 0 < len(names) < _UNPAINTED:
-                raise ValueError(f"The mask has {len(names):,} names: give one for each class, up to {_UNPAINTED - 1:,}.")
+                raise ValueError(f"The mask has {len(names):,} names: "
+                                 f"give one for each class, up to {_UNPAINTED - 1:,}.")
             names = [str(name) for name in names]
-            bare = ["" if name.lower() in _BACKGROUND else colour for name, colour in zip(names, palette(len(names)))]
+            usual = ["" if name.lower() in _BACKGROUND else colour
+                     for name, colour in zip(names, palette(len(names)))]
             if len(colours) not in (0, len(names)):
-                raise ValueError(f"There are {len(names)} names and {len(colours)} colours: give one for each, or none.")
+                raise ValueError(f"There are {len(names)} names and {len(colours)} colours: "
+                                 "give one for each, or none.")
             known = (codes >= 0) & (codes < len(names))
             codes = np.where(known, codes, _UNPAINTED).astype(np.uint16)
             shares = np.bincount(codes[known], minlength=len(names)) / codes.size
             small = _every(codes)
-            found = {"data": small.tobytes(), "width": small.shape[1], "height": small.shape[0], "names": names,
-                     "colours": _checked_colours(colours or bare), "shares": shares.tolist()}
+            found = {"data": small.tobytes(), "width": small.shape[1], "height": small.shape[0],
+                     "names": names, "colours": _checked_colours(colours or usual), "shares": shares.tolist()}
             if values is not None:
                 values = np.nan_to_num(np.asarray(values, np.float32))
                 if values.shape != codes.shape:
-                    raise ValueError(f"The values have the shape {list(values.shape)} and the mask {list(codes.shape)}: "
-                                     "give one value for each place.")
+                    raise ValueError(f"The values have the shape {list(values.shape)} and the mask "
+                                     f"{list(codes.shape)}: give one value for each place.")
                 found["values"] = _bytes(_every(values), 0, 1)
         with self._lock:
             if not self._closed:
@@ -208,7 +217,7 @@ class PhotoOverlay(ExplorerPart):
                     self.isolated = -1
                 self._mask = found
 
-    # --- what the reader points out ---------------------------------------------------------------------------
+    # --- what the reader points out ---------------------------------------------------------------------
 
     def on_box(self, callback: Callable[[tuple[int, ...]], None]) -> None:
         """Call ``callback(box)`` when the reader has drawn, moved or taken away the box."""
@@ -233,7 +242,8 @@ class PhotoOverlay(ExplorerPart):
             grid = (photo.get("rows", 0), photo.get("columns", 0))
             found = checked_place(content.get("place"), grid) if self.picks else None
         else:
-            count = len(drawn["edges"]) // 16 if drawn and content.get("generation") == drawn["generation"] else 0
+            theirs = drawn and content.get("generation") == drawn["generation"]
+            count = len(drawn["edges"]) // 16 if theirs else 0
             found = checked_chosen(content.get("chosen"), count, self.choices)
         if found is None:
             return
@@ -250,11 +260,11 @@ class PhotoOverlay(ExplorerPart):
         return f"PhotoOverlay({self.label!r})"
 
 
-# --- what a browser sent ------------------------------------------------------------------------------------------
+# --- what a browser sent --------------------------------------------------------------------------------
 
 
 def checked_box(box: Any, size: tuple[int, int]) -> tuple[int, ...] | None:
-    """What a browser sent as a box within a photo of `size` (width, height): () for none, None for what is no box."""
+    """What a browser sent as a box within `size` (width, height): () for none, None for what is no box."""
     if box in ([], ()):
         return ()
     if not isinstance(box, list) or len(box) != 4:
@@ -282,36 +292,38 @@ def checked_place(place: Any, grid: tuple[int, int]) -> tuple[int, ...] | None:
 def checked_chosen(chosen: Any, count: int, most: int) -> tuple[int, ...] | None:
     """What a browser sent as the chosen ones of `count` boxes: () for none, None for what can't be chosen."""
     found = _whole_numbers(chosen)
-    if found is None or len(found) > most or len(set(found)) < len(found) or any(one >= count for one in found):
+    if found is None or len(found) > most or len(set(found)) < len(found):
         return None
-    return found
+    return found if all(one < count for one in found) else None
 
 
 def _whole_numbers(given: Any) -> tuple[int, ...] | None:
     if not isinstance(given, list):
         return None
-    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not 0 <= n < 1e6 or n != int(n) for n in given):
+    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not 0 <= n < 1e6 for n in given):
         return None
-    return tuple(map(int, given))
+    return tuple(map(int, given)) if all(n == int(n) for n in given) else None
 
 
-# --- colours and bytes --------------------------------------------------------------------------------------------
+# --- colours and bytes ----------------------------------------------------------------------------------
 
 
 def palette(count: int) -> list[str]:
-    """Colours as '#rrggbb' that can be told apart over a photo; the same for the same place in the list, always."""
+    """Colours as '#rrggbb' that can be told apart over a photo; always the same at the same place."""
     found = []
     for index in range(count):
         hue = (0.09 + index * 0.61803398875) % 1  # the golden ratio: no two of a few neighbours are near
         saturation, value = ((0.9, 1.0), (0.55, 1.0), (0.95, 0.72))[index // 7 % 3]
-        found.append("#%02x%02x%02x" % tuple(round(255 * one) for one in colorsys.hsv_to_rgb(hue, saturation, value)))
+        parts = colorsys.hsv_to_rgb(hue, saturation, value)
+        found.append("#" + "".join(f"{round(255 * part):02x}" for part in parts))
     return found
 
 
 def _checked_colours(colours: Sequence[str]) -> list[str]:
     for colour in colours:
         if not isinstance(colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}|", colour):
-            raise ValueError(f"The colour {colour!r} is none: expected '#rrggbb', such as '#ff8800', or '' for no colour.")
+            raise ValueError(f"The colour {colour!r} is none: expected '#rrggbb', such as '#ff8800', "
+                             "or '' for no colour.")
     return list(colours)
 
 

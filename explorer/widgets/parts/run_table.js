@@ -46,7 +46,8 @@ function render({ model, el }) {
       line.children[1].after(act);                      // beside the name, where a narrow page shows it
       for (const [kind, word, label] of [["show", "Show", `Show ${name} under Train`],
                                          ["use", "Use", `Use the model of ${name} in all panels`]])
-        button(act, word, () => tell(model, { kind, index }, say), { label }).dataset.key = `${kind} ${index}`;
+        button(act, word, () => tell(model, { kind, index }, say), { label })
+          .dataset.key = `${kind} ${index}`;
     });
     mark();
     if (focused) box.querySelector(`[data-key="${focused}"]`)?.focus();

@@ -225,7 +225,8 @@ function render({ model, el }) {
       make("span", "", key, name);
       function toggle() {
         const hidden = model.get("hidden");
-        choose(model, "hidden", hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name]);
+        const others = hidden.filter((one) => one !== name);
+        choose(model, "hidden", hidden.includes(name) ? others : [...hidden, name]);
         refreshLegend(); queue();
       }
     });
