@@ -380,7 +380,7 @@ def test_every_head_of_the_block_is_drawn_from_one_pass(opened, vit, monkeypatch
     assert torch.equal(block.found.flatten(1), weights[0][:, 0, 1:]) and block.heads.value.count("<img") == 3
     assert block.head.label == "the mean of all heads"
     block.head.value = 1
-    lowest, highest = block.grid._map["low"], block.grid._map["high"]
+    lowest, highest = block.grid._heat["low"], block.grid._heat["high"]
     assert (lowest, highest) == (float(block.found[1].min()), float(block.found[1].max()))
     show(panel, "filters")
     show(panel, "attention")
