@@ -33,8 +33,8 @@ function render({ model, el }) {
   image.draggable = false;
   const layer = (tag, name) => make(tag, `vx-view-${name}`, stage);
   const heat = layer("canvas", "heat"), mask = layer("canvas", "mask"), lines = layer("div", "lines");
-  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines"), tags = layer("div", "tags");
-  const chosenMarks = layer("div", "chosen"), mark = layer("div", "mark"), hover = layer("div", "hover");
+  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines"), chosenMarks = layer("div", "chosen");
+  const mark = layer("div", "mark"), hover = layer("div", "hover"), tags = layer("div", "tags");
   const box = layer("div", "box"), tip = layer("div", "tip");
   const reading = make("div", "vx-view-reading", root);
   reading.setAttribute("role", "status");
@@ -135,8 +135,8 @@ function render({ model, el }) {
       const key = button(legend, "", () => isolate(index), { className: "vx-view-key" });
       key.dataset.index = String(index);
       key.setAttribute("aria-pressed", String(alone === index));
-      key.title = alone === index ? "Show all classes" : "Show this class alone";
       key.disabled = !colours[index];
+      key.title = key.disabled ? "Not painted" : alone === index ? "Show all classes" : "Show this class alone";
       make("i", "", key).style.background = colours[index] || "transparent";
       make("span", "", key, names[index]);
       make("span", "vx-view-share", key, worded(shares[index], "percent"));
@@ -157,7 +157,8 @@ function render({ model, el }) {
       count: edges.length / 4, generation,
       edges: (i) => edges.subarray(4 * i, 4 * i + 4),
       colour: (i) => colours[each ? i : kinds[i]] || "#ffffff",
-      tag: (i) => [names[kinds[i]], i in scores && worded(scores[i], "percent")].filter(Boolean).join(" "),
+      name: (i) => names[kinds[i]] || "",
+      score: (i) => (i in scores ? worded(scores[i], "percent") : ""),
       text: (i) => texts[i] || "",
     };
     root.dataset.boxes = String(boxes.count);
@@ -194,7 +195,7 @@ function render({ model, el }) {
     const free = ([x, y, w]) => x >= 0 && y >= 0 && x + w <= wide && y + TAG_HEIGHT <= high && !taken.some(
       ([a, b, c]) => x < a + c && a < x + w && y < b + TAG_HEIGHT && b < y + TAG_HEIGHT);
     for (let i = 0; i < Math.min(boxes.count, TAGS); i++) {
-      const text = boxes.tag(i), [left, top, right, bottom] = onScreen(i);
+      const text = tagText(i), [left, top, right, bottom] = onScreen(i);
       if (!text || !drawn(i)) continue;
       const w = Math.min(TAG_WIDTH, Math.ceil(pen.measureText(text).width) + 10);
       const inside = clamp(left, 0, Math.max(0, wide - w));
@@ -202,7 +203,9 @@ function render({ model, el }) {
         [right - w, top - TAG_HEIGHT, w], [inside, bottom, w], [inside, bottom - TAG_HEIGHT, w]].find(free);
       if (!place) continue;                              // pointed at, the box says its name
       taken.push(place);
-      const tag = make("span", "vx-view-tag", tags, text), colour = boxes.colour(i);
+      const tag = make("span", "vx-view-tag", tags), colour = boxes.colour(i);
+      make("span", "", tag, boxes.name(i));
+      make("span", "", tag, boxes.name(i) ? ` ${boxes.score(i)}` : boxes.score(i));
       Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`,
         background: colour, color: inkOn(colour) });
     }
@@ -286,7 +289,13 @@ function render({ model, el }) {
     return found;
   }
   const boxWords = (count) => `${count.toLocaleString("en")} ${count === 1 ? "box" : "boxes"}`;
-  const boxText = (i) => [boxes.tag(i) || `box ${i}`, boxes.text(i)].filter(Boolean).join(", ");
+  const tagText = (i) => [boxes.name(i), boxes.score(i)].filter(Boolean).join(" ");
+  const boxText = (i) => [tagText(i) || `box ${i}`, boxes.text(i)].filter(Boolean).join(", ");
+  function putHover(i) {                                 // a box keeps its colour
+    put(hover, boxes.edges(i));
+    hover.classList.add("vx-view-hover-box");
+    hover.style.color = boxes.colour(i);
+  }
   function classAt(at) {
     if (!classes) return null;
     const [row, column] = cell(at, classes.height, classes.width), i = row * classes.width + column;
@@ -321,8 +330,11 @@ function render({ model, el }) {
   }
   function read(at, aloud = false) {                     // what lies under a place, from the top
     const i = boxAt(at), there = classAt(at), patch = grid()[0] ? cell(at, ...grid()) : null;
-    put(hover, i >= 0 ? boxes.edges(i) : patch ? patchEdges(patch) : []);
-    if (aloud && i < 0 && !patch) put(hover, [...at, ...at]);  // the keys' own place on the mask
+    if (i >= 0) putHover(i);
+    else {
+      hover.classList.remove("vx-view-hover-box");
+      put(hover, patch ? patchEdges(patch) : aloud ? [...at, ...at] : []);  // the keys have a place on the mask
+    }
     showTip(i, at);
     const texts = [i >= 0 && boxText(i), patch && patchText(patch), there?.text].filter(Boolean);
     if (texts.length) say(texts.join("; "), aloud);
@@ -428,7 +440,7 @@ function render({ model, el }) {
     else if (step) cursor = clamp(cursor + step, 0, last);
     else return false;
     const edges = boxes.edges(cursor);
-    put(hover, edges);
+    putHover(cursor);
     showTip(cursor, [edges[0], edges[3]]);
     const chosen = (model.get("chosen") || []).includes(cursor);
     say(`${boxText(cursor)}, ${cursor + 1} of ${last + 1}${chosen ? ", chosen" : ""}`, true);

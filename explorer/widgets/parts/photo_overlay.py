@@ -314,6 +314,8 @@ def palette(count: int) -> list[str]:
     for index in range(count):
         hue = (0.09 + index * 0.61803398875) % 1  # the golden ratio: no two of a few neighbours are near
         saturation, value = ((0.9, 1.0), (0.55, 1.0), (0.95, 0.72))[index // 7 % 3]
+        if 0.58 < hue < 0.82:
+            saturation *= 0.72              # full blue and violet are too dark for a line
         parts = colorsys.hsv_to_rgb(hue, saturation, value)
         found.append("#" + "".join(f"{round(255 * part):02x}" for part in parts))
     return found
