@@ -103,7 +103,8 @@ function render({ model, el }) {
       key.setAttribute("aria-pressed", String(!hidden.includes(name)));
       key.title = hidden.includes(name) ? "Show this curve" : "Hide this curve";
       const sample = shape("svg", { width: 22, height: 8, "aria-hidden": "true" }, key);
-      shape("line", { x1: 1, y1: 4, x2: 21, y2: 4, "stroke-dasharray": DASHES[index % DASHES.length] }, sample);
+      const dash = DASHES[index % DASHES.length];
+      shape("line", { x1: 1, y1: 4, x2: 21, y2: 4, "stroke-dasharray": dash }, sample);
       key.append(name);
       return key;
     }));

@@ -1,5 +1,5 @@
-// One photo and its layers: heat map, mask, patches, boxes, a frame, a box that the reader draws. Places are in
-// the photo's own pixels throughout; only what is painted on a canvas knows of the screen's.
+// One photo and its layers: heat map, mask, patches, boxes, a frame, a box that the reader draws. Places are
+// in the photo's own pixels throughout; only what is painted on a canvas knows of the screen's.
 
 const TAGS = 200, TAG_HEIGHT = 17, TAG_WIDTH = 150;      // names on boxes, at most; pixels of one
 const MOST_KEYS = 24;                                    // classes in the legend, at most
@@ -33,9 +33,9 @@ function render({ model, el }) {
   image.draggable = false;
   const layer = (tag, name) => make(tag, `vx-view-${name}`, stage);
   const heat = layer("canvas", "heat"), mask = layer("canvas", "mask"), lines = layer("div", "lines");
-  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines"), chosenMarks = layer("div", "chosen");
-  const mark = layer("div", "mark"), hover = layer("div", "hover"), tags = layer("div", "tags");
-  const box = layer("div", "box"), tip = layer("div", "tip");
+  const frame = layer("div", "frame"), outlines = layer("canvas", "outlines");
+  const chosenMarks = layer("div", "chosen"), mark = layer("div", "mark"), hover = layer("div", "hover");
+  const tags = layer("div", "tags"), box = layer("div", "box"), tip = layer("div", "tip");
   const reading = make("div", "vx-view-reading", root);
   reading.setAttribute("role", "status");
   const legend = make("div", "vx-view-legend", root);
@@ -136,7 +136,8 @@ function render({ model, el }) {
       key.dataset.index = String(index);
       key.setAttribute("aria-pressed", String(alone === index));
       key.disabled = !colours[index];
-      key.title = key.disabled ? "Not painted" : alone === index ? "Show all classes" : "Show this class alone";
+      const press = alone === index ? "Show all classes" : "Show this class alone";
+      key.title = key.disabled ? "Not painted" : press;
       make("i", "", key).style.background = colours[index] || "transparent";
       make("span", "", key, names[index]);
       make("span", "vx-view-share", key, worded(shares[index], "percent"));
@@ -150,12 +151,12 @@ function render({ model, el }) {
     if (focused) legend.querySelector(`[data-index="${index}"]`)?.focus();
   }
   function takeBoxes() {
-    const sent = of("_boxes"), edges = typed(sent.edges, Float32Array);
+    const sent = of("_boxes"), all = typed(sent.edges, Float32Array);
     const kinds = typed(sent.kinds, Uint32Array), scores = typed(sent.scores, Float32Array);
     const { names = [], texts = [], colours = [], each, generation } = sent;
     boxes = {
-      count: edges.length / 4, generation,
-      edges: (i) => edges.subarray(4 * i, 4 * i + 4),
+      count: all.length / 4, all, generation,
+      edges: (i) => all.subarray(4 * i, 4 * i + 4),
       colour: (i) => colours[each ? i : kinds[i]] || "#ffffff",
       name: (i) => names[kinds[i]] || "",
       score: (i) => (i in scores ? worded(scores[i], "percent") : ""),
@@ -168,7 +169,10 @@ function render({ model, el }) {
     queue();
     rest();
   }
-  const drawn = (i) => boxes.edges(i).every(Number.isFinite);
+  const drawn = (i) => {                                  // a network that has lost its way gives NaN
+    const { all } = boxes;
+    return Number.isFinite(all[4 * i] + all[4 * i + 1] + all[4 * i + 2] + all[4 * i + 3]);
+  };
   function queue() { queued ||= requestAnimationFrame(() => { queued = 0; drawBoxes(); }); }
   function drawBoxes() {                                 // the first on top; names where there is room
     const wide = stage.clientWidth, high = stage.clientHeight;
@@ -179,24 +183,27 @@ function render({ model, el }) {
     const dots = window.devicePixelRatio || 1, [width, height] = size(), many = boxes.count > MANY;
     Object.assign(outlines, { width: Math.round(wide * dots), height: Math.round(high * dots) });
     const pen = outlines.getContext("2d");
-    const onScreen = (i) => [...boxes.edges(i)].map((one, k) => one * (k % 2 ? high / height : wide / width));
+    const { all } = boxes, across = wide / width, down = high / height;
+    const stroke = (i, thick, colour) => {
+      const left = all[4 * i] * across, top = all[4 * i + 1] * down;
+      Object.assign(pen, { lineWidth: thick, strokeStyle: colour });
+      pen.strokeRect(left, top, all[4 * i + 2] * across - left, all[4 * i + 3] * down - top);
+    };
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     for (let i = boxes.count - 1; i >= 0; i--) {
-      const [left, top, right, bottom] = onScreen(i);
       if (!drawn(i)) continue;
-      const strokes = many ? [[1, boxes.colour(i)]] : [[4, "rgba(0,0,0,0.55)"], [2, boxes.colour(i)]];
-      for (const [thick, colour] of strokes) {
-        Object.assign(pen, { lineWidth: thick, strokeStyle: colour });
-        pen.strokeRect(left, top, right - left, bottom - top);
-      }
+      if (!many) stroke(i, 4, "rgba(0,0,0,0.55)");
+      stroke(i, many ? 1 : 2, boxes.colour(i));
     }
     pen.font = `600 11px ${getComputedStyle(root).fontFamily}`;
     const taken = [];
     const free = ([x, y, w]) => x >= 0 && y >= 0 && x + w <= wide && y + TAG_HEIGHT <= high && !taken.some(
       ([a, b, c]) => x < a + c && a < x + w && y < b + TAG_HEIGHT && b < y + TAG_HEIGHT);
     for (let i = 0; i < Math.min(boxes.count, TAGS); i++) {
-      const text = tagText(i), [left, top, right, bottom] = onScreen(i);
+      const text = tagText(i);
       if (!text || !drawn(i)) continue;
+      const [left, right] = [all[4 * i] * across, all[4 * i + 2] * across];
+      const [top, bottom] = [all[4 * i + 1] * down, all[4 * i + 3] * down];
       const w = Math.min(TAG_WIDTH, Math.ceil(pen.measureText(text).width) + 10);
       const inside = clamp(left, 0, Math.max(0, wide - w));
       const place = [[inside, top - TAG_HEIGHT, w], [inside, Math.max(0, top), w],
@@ -280,10 +287,12 @@ function render({ model, el }) {
   function boxAt([x, y]) {                               // the smallest: a larger one is seen around it
     if (!boxes?.count || !model.get("outlines")) return -1;
     const near = (3 * size()[0]) / (stage.clientWidth || 1);
+    const { all } = boxes;
     let found = -1, least = Infinity;
-    for (let i = 0; i < boxes.count; i++) {
-      const [left, top, right, bottom] = boxes.edges(i), area = (right - left) * (bottom - top);
+    for (let i = 0; i < boxes.count; i++) {              // plain numbers: every move of the pointer comes by
+      const left = all[4 * i], top = all[4 * i + 1], right = all[4 * i + 2], bottom = all[4 * i + 3];
       const inside = x > left - near && x < right + near && y > top - near && y < bottom + near;
+      const area = (right - left) * (bottom - top);
       if (inside && area < least) [found, least] = [i, area];
     }
     return found;
@@ -314,14 +323,14 @@ function render({ model, el }) {
     reading.setAttribute("aria-live", aloud ? "polite" : "off");  // a moving mouse is not read out
     reading.textContent = text;
   }
-  function rest() {                                      // nothing is pointed at: what is chosen, what to do
+  function rest(aloud = true) {                          // nothing is pointed at: what is chosen, what to do
     const [rows, columns] = grid(), place = picked(), count = boxes?.count ?? 0;
     const chosen = (model.get("chosen") || []).filter((i) => i < count);
     put(hover, []);
     tip.hidden = true;
     reading.hidden = !rows && !count && !classes;
-    if (place) return say(patchText(place), true);
-    if (chosen.length) return say(chosen.map(boxText).join("; "), true);
+    if (place) return say(patchText(place), aloud);
+    if (chosen.length) return say(chosen.map(boxText).join("; "), aloud);
     say([
       rows && `${rows} × ${columns} patches${picks() ? ": click one, or use the arrow keys" : ""}`,
       count && `${boxWords(count)}${model.get("choices") ? ": click one, or use the keys" : ""}`,
@@ -333,7 +342,8 @@ function render({ model, el }) {
     if (i >= 0) putHover(i);
     else {
       hover.classList.remove("vx-view-hover-box");
-      put(hover, patch ? patchEdges(patch) : aloud ? [...at, ...at] : []);  // the keys have a place on the mask
+      const ofKeys = aloud ? [...at, ...at] : [];        // their place on the mask
+      put(hover, patch ? patchEdges(patch) : ofKeys);
     }
     showTip(i, at);
     const texts = [i >= 0 && boxText(i), patch && patchText(patch), there?.text].filter(Boolean);
@@ -392,7 +402,7 @@ function render({ model, el }) {
     else point("box", []);                               // a click takes the box away
   };
   stage.onpointercancel = () => { from = null; drawMarks(); };
-  stage.onpointerleave = () => { if (!from) rest(); };
+  stage.onpointerleave = () => { if (!from) rest(false); };
   stage.onclick = (event) => {
     if (model.get("draws") || event.target === tip) return;
     clicked(spotOf(event));
@@ -471,13 +481,13 @@ function render({ model, el }) {
     event.preventDefault();                              // the notebook would scroll or leave the cell
     event.stopPropagation();
   };
-  stage.onblur = rest;
+  stage.onblur = () => rest(false);
 
   const unwatch = watch(model, {
     _photo: drawPhoto, side: drawPhoto, label: write, draws: write, picks: write, slider: write, alpha: write,
     mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask,
     _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
-    outlines: () => { drawMarks(); queue(); write(); }, choices: rest,
+    outlines: () => { drawMarks(); queue(); write(); }, choices: () => rest(),
     _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
   });
   const observer = new ResizeObserver(queue);
