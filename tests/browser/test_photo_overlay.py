@@ -133,6 +133,37 @@ def test_a_mask_is_read_and_a_class_is_shown_alone(lab, expect):
     assert page.js_errors == []
 
 
+def test_patches_are_picked_with_mouse_and_keys_and_a_map_of_them_is_read(lab, expect):
+    lab.open_cells(DRAWN)
+    lab.run_all()
+    page, view = lab.page, lab.outputs.locator(".vx-view")
+    lab.run_code("""
+picked = []
+view.on_place(picked.append)
+view.show(photo, grid=(3, 4), label="Patches")
+view.heat(np.arange(12).reshape(3, 4) / 11, colormap="viridis", own_range=True)""")
+    stage, reading = view.get_by_role("application"), view.get_by_role("status")
+    expect(view).to_have_attribute("data-boxes", "0")  # another photo: all that lay over the one before is gone
+    expect(view).to_have_attribute("data-mask", "")
+    expect(stage).to_have_attribute("aria-label", "Patches: arrows pick one of 3 by 4 patches, Escape lets it go.")
+    expect(reading).to_have_text("3 × 4 patches: click one, or use the arrow keys")
+    stage.hover(position={"x": 390, "y": 290})
+    expect(reading).to_have_text("row 2, column 3: 100 %")
+    stage.click(position={"x": 150, "y": 50})
+    expect(view).to_have_attribute("data-place", "0 1")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    expect(reading).to_have_text("row 1, column 0: 36.5 %")
+    lab.expect_code("print(picked)", "[(0, 1), (1, 0)]\n")  # a held key asks once, at its end
+    page.keyboard.press("Escape")
+    lab.expect_code("print(view.place)", "()\n")
+    view.get_by_label("Strength of the map").fill("0.3")
+    view.get_by_label("patches", exact=True).uncheck()
+    expect(view.locator(".vx-view-lines")).to_be_hidden()
+    lab.expect_code("print(view.alpha, view.lines)", "0.3 False\n")
+    assert page.js_errors == []
+
+
 def test_many_boxes_are_painted_at_once(lab, expect):
     """As many candidates as EfficientDet-d0 has before its NMS: from Python's call to the screen."""
     lab.open_cells(DRAWN)

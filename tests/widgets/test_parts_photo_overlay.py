@@ -202,7 +202,8 @@ def test_a_mask_travels_as_numbers_with_its_shares_and_what_has_no_name_is_unpai
     view.mask(np.array([[True, False]]), names=["no", "yes"], colours=["", "#00ff00"])
     assert np.frombuffer(view._mask["data"], np.uint16).tolist() == [1, 0] and "values" not in view._mask
     view.mask(None)
-    assert view._mask == {}
+    view.frame(None)
+    assert view._mask == {} and view._frame == []
 
 
 def test_a_fine_mask_keeps_every_second_place_and_counts_them_all(view):

@@ -159,7 +159,7 @@ function render({ model, el }) {
       edges: (i) => all.subarray(4 * i, 4 * i + 4),
       colour: (i) => colours[each ? i : kinds[i]] || "#ffffff",
       name: (i) => names[kinds[i]] || "",
-      score: (i) => (i in scores ? worded(scores[i], "percent") : ""),
+      score: (i) => (Number.isFinite(scores[i]) ? worded(scores[i], "percent") : ""),
       text: (i) => texts[i] || "",
     };
     root.dataset.boxes = String(boxes.count);

@@ -132,11 +132,11 @@ class PhotoOverlay(ExplorerPart):
                 if label:
                     self.label = label
 
-    def frame(self, box: Sequence[float]) -> None:
-        """Mark a part of the photo by a fine line, such as what the network saw; () for none."""
+    def frame(self, box: Sequence[float] | None) -> None:
+        """Mark a part of the photo by a fine line, such as what the network saw; None or () for none."""
         with self._lock:
             if not self._closed:
-                self._frame = [float(edge) for edge in box]
+                self._frame = [float(edge) for edge in (() if box is None else box)]
 
     def boxes(self, edges: Any, *, labels: Sequence[str] = (), scores: Any = None,
               colours: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
