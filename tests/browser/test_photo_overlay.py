@@ -143,9 +143,10 @@ view.on_place(picked.append)
 view.show(photo, grid=(3, 4), label="Patches")
 view.heat(np.arange(12).reshape(3, 4) / 11, colormap="viridis", own_range=True)""")
     stage, reading = view.get_by_role("application"), view.get_by_role("status")
-    expect(view).to_have_attribute("data-boxes", "0")  # another photo: all that lay over the one before is gone
+    expect(view).to_have_attribute("data-boxes", "0")  # what lay over the photo before is gone
     expect(view).to_have_attribute("data-mask", "")
-    expect(stage).to_have_attribute("aria-label", "Patches: arrows pick one of 3 by 4 patches, Escape lets it go.")
+    expect(stage).to_have_attribute(
+        "aria-label", "Patches: arrows pick one of 3 by 4 patches, Escape lets it go.")
     expect(reading).to_have_text("3 × 4 patches: click one, or use the arrow keys")
     stage.hover(position={"x": 390, "y": 290})
     expect(reading).to_have_text("row 2, column 3: 100 %")
