@@ -154,9 +154,9 @@ def test_boxes_travel_as_numbers_and_each_name_once(view):
 @pytest.mark.parametrize(("edges", "options", "words"), [
     ([[1, 2, 3]], {}, r"shape \[1, 3\]: expected \[N, 4\]"),
     ([1, 2, 3, 4], {}, r"shape \[4\]"),
-    (BOXES, {"labels": ["cat"]}, "3 boxes and 1 labels"),
-    (BOXES, {"scores": [0.5] * 4}, "3 boxes and 4 scores"),
-    (BOXES, {"texts": ["a", "b"]}, "3 boxes and 2 texts"),
+    (BOXES, {"labels": ["cat"]}, "1 label for 3 boxes"),
+    (BOXES, {"scores": [0.5] * 4}, "4 scores for 3 boxes"),
+    (BOXES, {"texts": ["a", "b"]}, "2 texts for 3 boxes"),
     (BOXES, {"colours": ["#fff"] * 3}, "colour '#fff' is none: expected '#rrggbb'"),
     (BOXES, {"colours": ["red;background:url(//x)"] * 3}, "is none"),
     (np.zeros((MAX_BOXES + 1, 4)), {}, "100,001 boxes: a page draws up to 100,000"),
@@ -220,7 +220,7 @@ def test_a_fine_mask_keeps_every_second_place_and_counts_them_all(view):
     (np.zeros((0, 3), int), {"names": ["a"]}, r"shape \[0, 3\]"),
     ([[0]], {}, "has 0 names: give one for each class"),
     ([[0]], {"names": ["a"], "values": [[1, 1]]}, r"values have the shape \[1, 2\] and the mask \[1, 1\]"),
-    ([[0]], {"names": ["a"], "colours": ["", ""]}, "1 names and 2 colours"),
+    ([[0]], {"names": ["a"], "colours": ["", ""]}, "2 colours for 1 name"),
     ([[0]], {"names": ["a"], "colours": ["blue"]}, "colour 'blue' is none"),
 ])
 def test_a_mask_that_does_not_fit_is_a_sentence_and_changes_nothing(view, codes, options, words):

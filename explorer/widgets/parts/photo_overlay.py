@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
+from explorer.display.words import counted
+
 from .base import ExplorerPart
 
 _HERE = Path(__file__).parent
@@ -18,9 +20,9 @@ _HERE = Path(__file__).parent
 MAX_SIDE = 640       # pixels of what travels; boxes are in the photo's own pixels all the same
 MAX_BOXES = 100_000  # more than the candidates of any detector before its NMS
 _UNPAINTED = 0xFFFF  # a place of the mask that has no class
-Listener = Callable[[tuple[int, ...]], None]
-
 _BACKGROUND = ("background", "__background__")  # how data sets and torchvision call it; it is not painted
+
+Listener = Callable[[tuple[int, ...]], None]
 
 
 class PhotoOverlay(ExplorerPart):
@@ -159,7 +161,7 @@ class PhotoOverlay(ExplorerPart):
         scores = () if scores is None else np.asarray(scores, np.float32)
         for name, given in (("labels", labels), ("scores", scores), ("colours", colours), ("texts", texts)):
             if len(given) not in (0, count):
-                raise ValueError(f"There are {count} boxes and {len(given)} {name}: "
+                raise ValueError(f"{counted(len(given), name[:-1])} for {counted(count, 'box', 'es')}: "
                                  "give one for each box, or none.")
         if edges.size:
             names = list(dict.fromkeys(map(str, labels))) or [""]
@@ -191,13 +193,13 @@ class PhotoOverlay(ExplorerPart):
                 raise ValueError(f"The mask has the shape {list(codes.shape)} and holds {codes.dtype}: "
                                  "expected [h, w] of whole numbers, the index of a class at each place.")
             if not 0 < len(names) < _UNPAINTED:
-                raise ValueError(f"The mask has {len(names):,} names: "
+                raise ValueError(f"The mask has {counted(len(names), 'name')}: "
                                  f"give one for each class, up to {_UNPAINTED - 1:,}.")
             names = [str(name) for name in names]
             usual = ["" if name.lower() in _BACKGROUND else colour
                      for name, colour in zip(names, palette(len(names)))]
             if len(colours) not in (0, len(names)):
-                raise ValueError(f"There are {len(names)} names and {len(colours)} colours: "
+                raise ValueError(f"{counted(len(colours), 'colour')} for {counted(len(names), 'name')}: "
                                  "give one for each, or none.")
             known = (codes >= 0) & (codes < len(names))
             codes = np.where(known, codes, _UNPAINTED).astype(np.uint16)
