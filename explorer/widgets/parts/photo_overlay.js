@@ -258,10 +258,11 @@ function render({ model, el }) {
     foot.hidden = [...foot.children].every((one) => one.hidden);
     const acts = draws || picks() || count > 0 || classes !== null;
     const walk = draws || picks() ? "Page Up and Page Down go" : "arrows go";
+    const chooses = model.get("choices") ? ", Enter chooses, Escape lets go" : "";
     const said = [
       draws && "arrows move it, Shift and arrows change its size, Delete takes it away",
       picks() && `arrows pick one of ${rows} by ${columns} patches, Escape lets it go`,
-      count && `${walk} through ${boxWords(count)}, Enter chooses, Escape lets go`,
+      count && `${walk} through ${boxWords(count)}${chooses}`,
       classes && !count && !draws && !picks() && "arrows read the mask, Enter shows a class alone",
     ].filter(Boolean);
     image.alt = acts ? "" : label;
@@ -375,8 +376,6 @@ function render({ model, el }) {
       const place = cell(at, ...grid());
       pick(String(place) === String(picked()) ? null : place);
     } else if (classes) isolate(classAt(at).index);
-    else return false;
-    return true;
   }
   const between = ([a, b], [c, d]) =>
     [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)].map(Math.round);
@@ -487,7 +486,7 @@ function render({ model, el }) {
     _photo: drawPhoto, side: drawPhoto, label: write, draws: write, picks: write, slider: write, alpha: write,
     mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask,
     _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
-    outlines: () => { drawMarks(); queue(); write(); }, choices: () => rest(),
+    outlines: () => { drawMarks(); queue(); write(); }, choices: () => { write(); rest(); },
     _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
   });
   const observer = new ResizeObserver(queue);
