@@ -23,8 +23,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from explorer.display.words import counted
+from PIL import Image
+
+from explorer.display.words import counted, natural_key
 from explorer.files import given_path
 
 from .folders import (
@@ -34,7 +37,6 @@ from .folders import (
     LeftOut,
     below,
     listed,
-    natural,
     printable,
     read_folder,
 )
@@ -165,6 +167,38 @@ class FolderDescription:
                          f"style='{cell}'>why</th></tr></thead><tbody>{rows}</tbody></table>")
         parts += [f"<p style='margin:.3em 0'>{escape(note)}</p>" for note in self.notes]
         return f"<div>{''.join(parts)}</div>"
+
+
+# --- what is given: one photo, many, a folder -----------------------------------------------------------------
+
+
+def folder_of(images: Any) -> Path | None:
+    """The folder that is given as the photos to look at; None for anything else.
+
+    An empty path is none: it would be the folder one is in, and `load_image` has the right words for it.
+    """
+    if not isinstance(images, (str, os.PathLike)) or "\0" in os.fsdecode(images) or not os.fspath(images):
+        return None
+    try:
+        path = Path(images).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long, or `~nobody`: load_image has the right words for it
+        return None
+
+
+def is_many(images: Any) -> bool:
+    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture.
+
+    A row of paths in an array, or a column of a table, is many.
+    """
+    one = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+    if getattr(images, "ndim", None) == 1 and getattr(getattr(images, "dtype", None), "kind", "") in ("O", "U", "S"):
+        return True
+    return isinstance(images, Iterable) and not isinstance(images, one) and not hasattr(images, "read") \
+        and not hasattr(images, "__array__")
+
+
+# --- what a folder means ------------------------------------------------------------------------------------
 
 
 def describe(folder: str | os.PathLike) -> FolderDescription:
@@ -405,7 +439,7 @@ class _Reader:
             return
         outer = [branch.name for branch, _ in inside]
         shared = sorted((one.name for one in self._full(inside[0][0]) if class_key(one.name) in common),
-                        key=natural)
+                        key=natural_key)
         first, second = (self._shown(branch) for branch, _ in inside[:2])
         if all(role_of(name) for name in shared):
             raise DataError(f"In '{self._shown(top)}' each class has folders {listed(shared)} of its own "

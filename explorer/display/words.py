@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 # --- numbers --------------------------------------------------------------------------------------------
@@ -53,6 +54,11 @@ def megabytes(count: int | None) -> str:
 
 
 # --- names ----------------------------------------------------------------------------------------------
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts "resnet18" before "resnet101", and "photo2" before "photo10"."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text.lower())]
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1, *, cutoff: float = 0.6) -> list[str]:

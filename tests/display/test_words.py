@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from explorer.display.words import counted, did_you_mean, megabytes, milliseconds, number_text, percent, seconds_text
+from explorer.display.words import (
+    counted,
+    did_you_mean,
+    megabytes,
+    milliseconds,
+    natural_key,
+    number_text,
+    percent,
+    seconds_text,
+)
 
 NAN = float("nan")
 
@@ -54,6 +63,10 @@ def test_a_hint_names_the_nearest_words_once():
     assert did_you_mean("resnet5O", ["resnet50", "resnet18", "vit"]) == " Did you mean 'resnet50'?"
     assert did_you_mean("layer", ["layer1", "layer2", "layer2"], 3).count("layer2") == 1
     assert did_you_mean("zzz", ["resnet50"]) == ""
+
+
+def test_names_with_numbers_are_in_the_order_of_the_numbers():
+    assert sorted(["b10", "B9", "b", "10", "9", "b²"], key=natural_key) == ["9", "10", "b", "B9", "b10", "b²"]
 
 
 def test_words_need_no_heavy_library():
