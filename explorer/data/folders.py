@@ -99,7 +99,8 @@ class Branch:
 
     def files(self) -> list[str]:
         """The paths of all pictures in it and below, in natural order."""
-        return [path for _, path in sorted((natural_key(below(self.path, path)), path) for path in self.all())]
+        places = ((natural_key(below(self.path, path)), path) for path in self.all())
+        return [path for _, path in sorted(places)]
 
     def all(self) -> Iterator[str]:
         """The paths of all pictures in it and below, in no order."""

@@ -41,6 +41,7 @@ def group_by_group(work: Callable[[Any], Any], groups: Iterable[Sequence[Any]],
         yield done
 
 
-def _begun(work: Callable[[Any], Any], groups: Iterator[Sequence[Any]], pool: ThreadPoolExecutor) -> list[Future] | None:
+def _begun(work: Callable[[Any], Any], groups: Iterator[Sequence[Any]],
+           pool: ThreadPoolExecutor) -> list[Future] | None:
     group = next(groups, None)
     return None if group is None else [pool.submit(work, item) for item in group]

@@ -1,4 +1,4 @@
-"""Photos read ahead: in their order, no more than one batch early, and what fails is told where it is wanted."""
+"""Photos read ahead: in their order, one batch early at most, and what fails is told where it is wanted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def pool():
 
 @pytest.mark.parametrize("groups", [[], [[1, 2], [3]], [[], [1]], [[1], [], [2, 3]], [range(3), range(3, 4)]])
 def test_groups_come_whole_and_in_order(groups, pool):
-    assert list(group_by_group(lambda n: 10 * n, groups, pool)) == [[10 * n for n in group] for group in groups]
+    found = group_by_group(lambda n: 10 * n, groups, pool)
+    assert list(found) == [[10 * n for n in group] for group in groups]
 
 
 def test_no_more_than_the_next_group_is_begun(pool):

@@ -1,4 +1,4 @@
-"""One answer to "which photos?": whoever takes a folder, a list or a set of photos sees the same ones in the same order."""
+"""One answer to "which photos?": whoever takes a folder sees the same ones in the same order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import explorer
 from explorer import cli
@@ -23,8 +24,8 @@ ELSEWHERE = [".hidden.png", "notes.txt", "Thumbs.db", "__MACOSX/a.png"]
 
 def model():
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-                              torch.nn.Linear(4, 2))
+    body = nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    net = nn.Sequential(*body, nn.Linear(4, 2))
     return explorer.wrap(net, input_size=(3, 16, 16), labels=["cat", "dog"]).eval()
 
 
@@ -32,7 +33,8 @@ def model():
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "photos" / "__MACOSX").mkdir(parents=True)
     for number, name in enumerate([*NAMES, *ELSEWHERE]):
-        Image.new("RGB", (20, 20), (40 * number % 256, 9, 90)).save(tmp_path / "photos" / name, "PNG")  # known by its content
+        photo = Image.new("RGB", (20, 20), (40 * number % 256, 9, 90))
+        photo.save(tmp_path / "photos" / name, "PNG")  # what it is, its content says
     return tmp_path / "photos"
 
 
@@ -73,7 +75,8 @@ def test_photos_to_judge_by_are_found_by_the_same_names(folder, tmp_path):
     for kind in ("cat", "dog"):
         (tmp_path / "judged" / kind).mkdir(parents=True)
         for i, suffix in enumerate((".avif", ".jfif")):
-            Image.new("RGB", (20, 20), (i, 99, len(kind) + ord(kind[0]))).save(tmp_path / "judged" / kind / f"{i}{suffix}", "PNG")
+            photo = Image.new("RGB", (20, 20), (i, 99, ord(kind[0])))
+            photo.save(tmp_path / "judged" / kind / f"{i}{suffix}", "PNG")
     assert len(explorer.evaluate(model(), tmp_path / "judged", split="all")) == 4
 
 
@@ -88,18 +91,21 @@ def test_a_picture_is_told_from_many():
     photo = Image.new("RGB", (4, 4))
     for one in (photo, "a.png", Path("a.png"), b"", np.zeros((4, 4, 3)), torch.zeros(3, 4, 4), io.BytesIO()):
         assert not is_many(one)
-    for many in ([photo], (photo,), iter([photo]), np.array(["a.png", "b.png"]), np.array([Path("a.png")], object)):
+    paths = np.array(["a.png", "b.png"]), np.array([Path("a.png")], object)
+    for many in ([photo], (photo,), iter([photo]), *paths):
         assert is_many(many)
 
 
 def test_what_is_no_folder_is_left_to_whoever_opens_it(tmp_path):
     assert folder_of(tmp_path) == tmp_path
-    for other in ("", "no such folder", "a\0b", "x" * 5000, "~nobody knows/x", b"x", None, Image.new("RGB", (2, 2))):
+    photo = Image.new("RGB", (2, 2))
+    for other in ("", "no such folder", "a\0b", "x" * 5000, "~nobody knows/x", b"x", None, photo):
         assert folder_of(other) is None
 
 
 def test_there_is_one_list_of_picture_suffixes(folder):
     package = Path(explorer.__file__).parent
-    again = [path.relative_to(package).as_posix() for path in package.rglob("*.py")
-             if ".jfif" in path.read_text(encoding="utf-8") or '".jpeg"' in path.read_text(encoding="utf-8")]
-    assert again == ["data/folders.py"] and {".avif", ".jfif"} <= PICTURE_SUFFIXES and len(find_pictures(folder)[0]) == 4
+    texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    listing = [path.name for path, text in texts.items() if ".jfif" in text or '".jpeg"' in text]
+    assert listing == ["folders.py"]
+    assert {".avif", ".jfif"} <= PICTURE_SUFFIXES and len(find_pictures(folder)[0]) == len(NAMES)
