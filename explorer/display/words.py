@@ -33,9 +33,9 @@ def counted(number: int, thing: str, ending: str = "s") -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """How long something takes, roughly: "40 ms", "12 s", "5 min", "1.5 h"."""
+    """How long something takes, roughly: "0.04 s", "12 s", "5 min", "1.5 h"."""
     if seconds < 1:
-        return f"{max(1000 * seconds, 1):.0f} ms"
+        return f"{max(seconds, 0.01):.1g} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

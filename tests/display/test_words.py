@@ -45,7 +45,7 @@ def test_one_thing_is_counted_without_an_s(given, text):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
-    (0, "1 ms"), (0.04, "40 ms"), (12.4, "12 s"), (89, "89 s"), (300, "5 min"), (5400, "1.5 h")])
+    (0, "0.01 s"), (0.04, "0.04 s"), (12.4, "12 s"), (89, "89 s"), (300, "5 min"), (5400, "1.5 h")])
 def test_a_wait_is_told_roughly(seconds, text):
     assert seconds_text(seconds) == text
 
