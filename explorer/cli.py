@@ -581,7 +581,8 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_predict(args: argparse.Namespace) -> int:
-    from explorer.inspection.predict import PredictionRow, find_pictures, predict
+    from explorer.data.folders import find_pictures
+    from explorer.inspection.predict import PredictionRow, predict
     from explorer.models.factory import create_model
 
     folder = _is_folder(args.model)

@@ -27,10 +27,11 @@ from torch import Tensor
 
 from explorer._threads import thread_count
 from explorer.cluster.connection import ClusterError, connect, find_ray
-from explorer.data.folders import CLUTTER, PICTURE_SUFFIXES, natural
+from explorer.data.folders import is_picture, why_passed_over
 from explorer.data.images import ImageError, load_image
+from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.display.words import is_out_of_memory
+from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
 from explorer.inspection.look import (
     Prediction,
@@ -188,10 +189,7 @@ class _Worker:
         names = [str(name) for name in block["name"]]
         groups = [names[i:i + self.batch_size] for i in range(0, len(names), self.batch_size)]
         rows: list[dict[str, Any]] = []
-        ahead = [self.pool.submit(self._open, name) for name in groups[0]]
-        for group, following in zip(groups, [*groups[1:], []]):
-            opened = [future.result() for future in ahead]
-            ahead = [self.pool.submit(self._open, name) for name in following]  # while the network looks at this batch
+        for group, opened in zip(groups, group_by_group(self._open, groups, self.pool)):
             rows += self._answers(group, opened)
         self._write(names, rows)
         return {"photos": [len(rows)], "errors": [sum(row["error"] is not None for row in rows)]}
@@ -269,12 +267,12 @@ def _pictures(system: Any, root: str) -> list[str]:
     """Names below `root` of all picture files, in natural order; nothing hidden, or left by a program."""
     start = f"{root}/" if root else ""
     names = [path.removeprefix(start) for path in system.find(root)]
-    found = [name for name in names if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
-             and not any(part.startswith(".") or part.lower() in CLUTTER for part in PurePosixPath(name).parts)]
+    found = [name for name in names
+             if is_picture(name) and not any(map(why_passed_over, PurePosixPath(name).parts))]
     if not found:
         raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other kinds). Give a folder of photos, "
                                 "or an address such as s3://bucket/photos.")
-    return sorted(found, key=natural)
+    return sorted(found, key=natural_key)
 
 
 def _parts(system: Any, folder: str) -> list[str]:

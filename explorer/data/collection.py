@@ -23,8 +23,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from explorer.display.words import counted
+from PIL import Image
+
+from explorer.display.html import cells_html, notes_html, row_html, sentences_html, table_html
+from explorer.display.words import counted, natural_key
 from explorer.files import given_path
 
 from .folders import (
@@ -34,7 +38,6 @@ from .folders import (
     LeftOut,
     below,
     listed,
-    natural,
     printable,
     read_folder,
 )
@@ -140,31 +143,54 @@ class FolderDescription:
 
     def _repr_html_(self) -> str:
         """Tables without script: photos of each class in each part; what was left out, and why."""
-        cell = "text-align:left;padding:2px 8px"
-        number = "text-align:right;padding:2px 8px"
         parts = [f"<p style='margin:.3em 0'><b>{escape(printable(str(self.folder)))}</b>: "
                  f"{escape(self._summary())}</p>"]
         if self.problem:
-            parts.append(f"<p style='margin:.3em 0'>⚠ {escape(self.problem)}</p>")
+            parts.append(notes_html([self.problem]))
         if self.parts:
-            head = "".join(f"<th scope='col' style='{number}'>{escape(part.role)}</th>"
-                           for part in self.parts)
-            rows = "".join(
-                f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>"
-                + "".join(f"<td style='{number}'>{count:,}</td>" for count in counts.values()) + "</tr>"
-                for name, counts in list(self.counts.items())[:ROWS_SHOWN])
+            rows = "".join(row_html(name, [f"{count:,}" for count in counts.values()])
+                           for name, counts in list(self.counts.items())[:ROWS_SHOWN])
+            parts.append(table_html(("class", *(part.role for part in self.parts)), rows, left=1))
             rest = len(self.classes) - ROWS_SHOWN
-            more = f"<p style='margin:.3em 0'>and {rest} more classes</p>" if rest > 0 else ""
-            parts.append("<table style='border-collapse:collapse'><thead><tr><th scope='col' "
-                         f"style='{cell}'>class</th>{head}</tr></thead><tbody>{rows}</tbody></table>{more}")
+            parts.append(sentences_html([f"and {rest} more classes"] if rest > 0 else []))
         if self.left_out:
-            rows = "".join(f"<tr><td style='{cell}'>{escape(listed(one.names, one.count))}</td>"
-                           f"<td style='{cell}'>{escape(one.why)}</td></tr>" for one in self.left_out)
-            parts.append("<table style='border-collapse:collapse'><thead><tr><th scope='col' "
-                         f"style='{cell}'>left out</th><th scope='col' "
-                         f"style='{cell}'>why</th></tr></thead><tbody>{rows}</tbody></table>")
-        parts += [f"<p style='margin:.3em 0'>{escape(note)}</p>" for note in self.notes]
-        return f"<div>{''.join(parts)}</div>"
+            rows = "".join(f"<tr>{cells_html((listed(one.names, one.count), one.why), left=2)}</tr>"
+                           for one in self.left_out)
+            parts.append(table_html(("left out", "why"), rows))
+        return f"<div>{''.join(parts)}{sentences_html(self.notes)}</div>"
+
+
+# --- what is given: one photo, many, a folder -----------------------------------------------------------
+
+
+def folder_of(images: Any) -> Path | None:
+    """The folder that is given as the photos to look at; None for anything else.
+
+    An empty path is none: it would be the folder one is in, and `load_image` has the right words for it.
+    """
+    if not isinstance(images, (str, os.PathLike)) or "\0" in os.fsdecode(images) or not os.fspath(images):
+        return None
+    try:
+        path = Path(images).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long, or `~nobody`: load_image has the right words for it
+        return None
+
+
+def is_many(images: Any) -> bool:
+    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture.
+
+    A row of paths in an array, or a column of a table, is many.
+    """
+    one = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+    kind = getattr(getattr(images, "dtype", None), "kind", "")  # of an array: O, U and S hold no numbers
+    if getattr(images, "ndim", None) == 1 and kind in ("O", "U", "S"):
+        return True
+    return isinstance(images, Iterable) and not isinstance(images, one) and not hasattr(images, "read") \
+        and not hasattr(images, "__array__")
+
+
+# --- what a folder means ------------------------------------------------------------------------------------
 
 
 def describe(folder: str | os.PathLike) -> FolderDescription:
@@ -405,7 +431,7 @@ class _Reader:
             return
         outer = [branch.name for branch, _ in inside]
         shared = sorted((one.name for one in self._full(inside[0][0]) if class_key(one.name) in common),
-                        key=natural)
+                        key=natural_key)
         first, second = (self._shown(branch) for branch, _ in inside[:2])
         if all(role_of(name) for name in shared):
             raise DataError(f"In '{self._shown(top)}' each class has folders {listed(shared)} of its own "

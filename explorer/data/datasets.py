@@ -26,7 +26,7 @@ from explorer._threads import thread_count
 from explorer.files import given_path
 
 from .collection import ARCHIVES, FolderDescription, describe, existing_folder, role_of
-from .folders import NAMED, PICTURE_SUFFIXES, DataError, listed
+from .folders import NAMED, DataError, is_picture, listed
 from .images import ImageError, load_image
 from .labels import match_names
 from .number_rows import numbers_of_rows, spread_over, tells_numbers
@@ -224,8 +224,7 @@ def is_table(data: Any) -> bool:
         return True
     if not isinstance(data, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(data)):
         return False
-    suffix = Path(data).suffix.lower()
-    return suffix not in ARCHIVES and suffix not in PICTURE_SUFFIXES  # whoever wants a folder says what these are
+    return Path(data).suffix.lower() not in ARCHIVES and not is_picture(os.fspath(data))  # whoever wants a folder says what these are
 
 
 def photos_of(table: PhotoTable, *roles: str) -> PhotoSet:

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from explorer.display.words import natural_key
 
 
 class DataError(ValueError):
@@ -35,6 +36,16 @@ CLUTTER = {
                      "$recycle.bin", ".trash", "system volume information", "lost+found", ".spotlight-v100",
                      ".fseventsd"), SYSTEM),
 }
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+
+
+def why_passed_over(name: str) -> str:
+    """Why nobody looks at a file or folder of this name; "" for one that counts."""
+    return CLUTTER.get(name.lower()) or (HIDDEN if name.startswith(".") else "")
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,8 @@ class Branch:
 
     def files(self) -> list[str]:
         """The paths of all pictures in it and below, in natural order."""
-        return [path for _, path in sorted((natural(below(self.path, path)), path) for path in self.all())]
+        places = ((natural_key(below(self.path, path)), path) for path in self.all())
+        return [path for _, path in sorted(places)]
 
     def all(self) -> Iterator[str]:
         """The paths of all pictures in it and below, in no order."""
@@ -131,7 +143,7 @@ def read_folder(folder: str | os.PathLike) -> tuple[Branch, Remains]:
             continue
         for entry in found:
             name = entry.name
-            why = CLUTTER.get(name.lower()) or (HIDDEN if name.startswith(".") else "")
+            why = why_passed_over(name)
             try:
                 is_folder, is_file = entry.is_dir(), entry.is_file()
             except OSError:  # a link that leads to itself
@@ -144,7 +156,7 @@ def read_folder(folder: str | os.PathLike) -> tuple[Branch, Remains]:
             elif not is_file:
                 strange = "a link that leads nowhere" if entry.is_symlink() else "neither a file nor a folder"
                 remains.add(strange, below(start, entry.path))
-            elif os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
+            elif is_picture(name):
                 branch.pictures.append(name)
             else:
                 remains.add(NO_PICTURE, below(start, entry.path))
@@ -159,11 +171,6 @@ def find_pictures(folder: Path) -> tuple[list[Path], int]:
     """
     tree, remains = read_folder(folder)
     return [Path(path) for path in tree.files()], remains.count(NO_PICTURE)
-
-
-def natural(name: str) -> list[tuple[int, int | str]]:
-    """Sort key that puts "photo2" before "photo10"."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
 def printable(name: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from .folders import natural
+from explorer.display.words import natural_key
+
 
 
 @cache
@@ -61,7 +62,7 @@ def match_names(own: Sequence[str], theirs: Sequence[str]) -> list[int | None]:
 
 def order_note(names: Sequence[str]) -> str:
     """A sentence where numbers in the names make the alphabet's order another one than people's; else ""."""
-    by_letters, counted = sorted(names, key=str.lower), sorted(names, key=natural)
+    by_letters, counted = sorted(names, key=str.lower), sorted(names, key=natural_key)
     if list(names) != sorted(names) or by_letters == counted:
         return ""
     first = next(i for i, (name, other) in enumerate(zip(by_letters, counted)) if name != other)

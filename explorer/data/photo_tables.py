@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from explorer.display.words import natural_key
 from explorer.files import given_path
 
-from .folders import PICTURE_SUFFIXES, DataError, natural
+from .folders import DataError, is_picture
 
 FILE_NAMES = ("file", "filename", "file name", "filepath", "file path", "path", "image", "image path", "image file",
               "image name", "img", "img path", "photo", "picture", "foto", "bild", "datei")
@@ -156,7 +157,7 @@ def _of_file(path: Path) -> tuple[dict[str, list[str]], list[str], list[str]]:
         raise DataError(f"'{path.name}' can't be read as a table: {error} (line {line}).") from None
     names = rows.pop(0)
     header = lines.pop(0)
-    pictures = [name for name in names if _like_picture(name)]
+    pictures = [name for name in names if is_picture(name)]
     if pictures:
         raise DataError(f"'{path.name}' begins with {pictures[0]!r}, not with the names of its columns: put "
                         f"a first line such as file{divider}price above it.")
@@ -248,7 +249,7 @@ class _Reader:
                 raise DataError(f"'{self.called}' has another word in each row of {targets[0]!r}, such as "
                                 f"{words[0]!r}: no class has a second photo. Choose another column, or give "
                                 "outputs='numbers' if these are numbers.")
-            classes = tuple(sorted(set(words), key=natural if all(map(NUMBER.fullmatch, words)) else None))
+            classes = tuple(sorted(set(words), key=natural_key if all(map(NUMBER.fullmatch, words)) else None))
             index = {name: i for i, name in enumerate(classes)}
             labels = tuple(index[word] for word in words)
         kept, labels, roles = self.without_doubles(file, kept, labels, roles)
@@ -278,7 +279,7 @@ class _Reader:
             for name, words in self.cells.items():
                 if _plain(name) == usual and not self.numeric(name):
                     return name
-        shares = {name: sum(map(_like_picture, words)) / len(words) for name, words in self.cells.items()}
+        shares = {name: sum(map(is_picture, words)) / len(words) for name, words in self.cells.items()}
         best = max(shares, key=shares.__getitem__)
         if shares[best] < 0.5:
             raise DataError(f"'{self.called}' has no column of files that could be told by its name or its "
@@ -442,10 +443,6 @@ def _plain(name: str) -> str:
 
 def _role(word: str) -> str:
     return next((role for role, words in ROLES.items() if _plain(word) in words), "")
-
-
-def _like_picture(word: str) -> bool:
-    return os.path.splitext(word)[1].lower() in PICTURE_SUFFIXES
 
 
 def _few(names: Sequence[str], most: int = SHOWN) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -25,3 +25,23 @@ def in_order(work: Callable[[Any], Any], items: Iterable[Any], *, ahead: int,
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def group_by_group(work: Callable[[Any], Any], groups: Iterable[Sequence[Any]],
+                   pool: ThreadPoolExecutor) -> Iterator[list[Any]]:
+    """[work(item), ...] of each group in their order: while the reader has one, the pool works at the next.
+
+    A group may be empty. Two groups are in memory at a time, the reader's and the next.
+    """
+    groups = iter(groups)
+    ahead = _begun(work, groups, pool)
+    while ahead is not None:
+        done = [future.result() for future in ahead]
+        ahead = _begun(work, groups, pool)
+        yield done
+
+
+def _begun(work: Callable[[Any], Any], groups: Iterator[Sequence[Any]],
+           pool: ThreadPoolExecutor) -> list[Future] | None:
+    group = next(groups, None)
+    return None if group is None else [pool.submit(work, item) for item in group]

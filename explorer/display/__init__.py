@@ -1,1 +1,1 @@
-"""Words and pictures: what everybody says and draws in the same way. Knows nothing of models, data or notebooks."""
+"""Words and pictures: what everybody says and draws in the same way. Knows no model and no notebook."""

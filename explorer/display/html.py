@@ -1,9 +1,9 @@
-"""HTML that stands for itself: no script, no style sheet, right in light and dark; whatever comes in is escaped.
+"""HTML that stands for itself: no script, no style sheet, right in light and dark; what comes in is escaped.
 
     picture_html(photo, "What the network saw")      # <figure> with its caption
     table_html(("class", "share"), rows)             # a table whose rows are HTML already
 
-A result shows itself in a notebook by `RichRepr`: it says `_repr_html_`, and the text beside it is its `repr`.
+A result shows itself in a notebook by `RichRepr`: it says `_repr_html_`; the text beside it is its `repr`.
 """
 
 from __future__ import annotations
@@ -82,13 +82,15 @@ def table_html(titles: Sequence[str], rows: str, *, caption: str = "", left: int
 
     left: how many of the columns, from the first, hold words and stand on the left; None: all
     """
-    head = "".join(f"<th scope='col' style='{_style(i, left)}'>{escape(title)}</th>" for i, title in enumerate(titles))
+    head = "".join(f"<th scope='col' style='{_style(i, left)}'>{escape(title)}</th>"
+                   for i, title in enumerate(titles))
     return plain_table(head, rows, caption=caption)
 
 
 def plain_table(head: str, rows: str, *, caption: str = "") -> str:
     """A table whose line of titles is HTML already, as its rows are."""
-    above = f"<caption style='text-align:left;font-weight:bold'>{escape(caption)}</caption>" if caption else ""
+    style = "text-align:left;font-weight:bold"
+    above = f"<caption style='{style}'>{escape(caption)}</caption>" if caption else ""
     return (f"<table style='border-collapse:collapse'>{above}<thead><tr>{head}</tr></thead>"
             f"<tbody>{rows}</tbody></table>")
 

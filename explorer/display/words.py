@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 # --- numbers --------------------------------------------------------------------------------------------
@@ -27,14 +28,14 @@ def number_text(value: float) -> str:
 
 
 def counted(number: int, thing: str, ending: str = "s") -> str:
-    """ "1 photo", "1,234 photos"; ending: what the thing gets where there is not one of it, e.g. "es" for a pass."""
+    """ "1 photo", "1,234 photos"; ending: what makes the thing's plural, e.g. "es" for a pass."""
     return f"{number:,} {thing}{ending if number != 1 else ''}"
 
 
 def seconds_text(seconds: float) -> str:
-    """How long something takes, roughly: "40 ms", "12 s", "5 min", "1.5 h"."""
+    """How long something takes, roughly: "0.04 s", "12 s", "5 min", "1.5 h"."""
     if seconds < 1:
-        return f"{max(1000 * seconds, 1):.0f} ms"
+        return f"{max(seconds, 0.01):.1g} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -53,6 +54,11 @@ def megabytes(count: int | None) -> str:
 
 
 # --- names ----------------------------------------------------------------------------------------------
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts "resnet18" before "resnet101", and "photo2" before "photo10"."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text.lower())]
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1, *, cutoff: float = 0.6) -> list[str]:
@@ -74,8 +80,8 @@ def meant(names: Iterable[str]) -> str:
 # --- errors ---------------------------------------------------------------------------------------------
 
 #: What torch, CUDA, the CPU's allocators of Linux and Windows, and MPS say where memory is short.
-SHORT_OF_MEMORY = ("out of memory", "can't allocate", "cannot allocate memory", "not enough memory: you tried",
-                   "alloc_failed")
+SHORT_OF_MEMORY = ("out of memory", "can't allocate", "cannot allocate memory",
+                   "not enough memory: you tried", "alloc_failed")
 #: What explorer says then, and where it has no sentence of its own.
 SCARCE = "There is not enough memory for that. Close other notebooks, or choose a smaller model."
 UNEXPECTED = "That did not work ({problem}). The log of the kernel says more."
@@ -92,19 +98,20 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_told(error: BaseException) -> bool:
     """Whether the error's own text is a sentence for a person.
 
-    True for explorer's own classes, and for the kinds in which it, Python and the libraries say what was wrong
-    with an argument, a file or an installation. Others tell of a mistake in the program, and belong in the log.
+    True for explorer's own classes, and for the kinds in which it, Python and the libraries say what was
+    wrong with an argument, a file or an installation. Others tell of a mistake in the program: for the log.
     """
     own = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
-    return bool(str(error)) and (own or isinstance(error, (ValueError, TypeError, IndexError, OSError, ImportError)))
+    kinds = (ValueError, TypeError, IndexError, OSError, ImportError)
+    return bool(str(error)) and (own or isinstance(error, kinds))
 
 
 def sentence_of(error: BaseException, *, scarce: str = SCARCE, unexpected: str = UNEXPECTED) -> str:
     """What went wrong, for a person.
 
     scarce:     what is said where memory was short
-    unexpected: what is said where the error's own text is not for a person; "{problem}" in it becomes its kind
-                and the first line of its text
+    unexpected: what is said where the error's own text is not for a person; "{problem}" in it becomes its
+                kind and the first line of its text
     """
     if is_out_of_memory(error):
         return scarce

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked
-from explorer.data.collection import describe
+from explorer.data.collection import describe, folder_of, is_many
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
 from explorer.data.labels import class_key, imagenet_labels
@@ -42,7 +42,6 @@ from explorer.inspection.comparison import (
 from explorer.inspection.look import Look, as_model, look, model_name, notes_on, outputs_of
 from explorer.inspection.modules import module_tree
 from explorer.inspection.passes import Stopped
-from explorer.inspection.predict import _folder, _is_many
 from explorer.inspection.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.store import Collection, run_folder
 from explorer.models.contract import VisionModel
@@ -321,7 +320,7 @@ class _Photos:
         notes: tuple[str, ...] = ()
         if isinstance(images, str) and images in BUNDLED:
             images = open_data(images)
-        folder = _folder(images)
+        folder = folder_of(images)
         if folder is not None:
             images, notes = _in_folder(folder)
         if isinstance(images, Splits):
@@ -332,7 +331,7 @@ class _Photos:
         elif isinstance(images, Mapping):
             photos = cls._of_list(list(images.values()), notes, names=tuple(map(str, images)))
         else:
-            photos = cls._of_list(list(images) if _is_many(images) else [images], notes)
+            photos = cls._of_list(list(images) if is_many(images) else [images], notes)
         if not len(photos):
             raise ValueError("There is no photo to compare the models with: give one, a list of them or a folder.")
         return photos

@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 from explorer.display import draw
-from explorer.display.html import picture_html
+from explorer.display.html import picture_html, plain_table
 from explorer.display.words import counted, number_text, percent
 from explorer.inspection.compare_facts import ACCURACIES, COSTS, ClassRow, NumberRow
 
@@ -238,8 +238,7 @@ def answers_html(result: Comparison, photo: str | int = 0, *, topk: int = 5) -> 
                   for i in given) + "</tr>"
         for row in numbers)
     return (f"{bars}<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
-            f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>")
+            f"{plain_table(f'<td></td>{head}', body)}</div>")
 
 
 def _number(value: float | None) -> str:
@@ -270,7 +269,7 @@ def table_html(result: Comparison) -> str:
         + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{escape(text)}</td>" for text in row[1:]) + "</tr>"
         for row in rows)
     return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Models side by side'>"
-            f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+            f"{plain_table(head, body)}</div>")
 
 
 def agreement_html(result: Comparison) -> str:
@@ -303,8 +302,7 @@ def _matrix_html(
         head_cell = f"<th scope='row' style='{CELL};font-weight:400;white-space:nowrap'>{escape(name)}</th>"
         body.append(f"<tr>{head_cell}{''.join(cells)}</tr>")
     return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
-            f"<table style='border-collapse:collapse'><thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{''.join(body)}</tbody></table></div><p style='margin:6px 0'>{escape(sentence)}</p>")
+            f"{plain_table(f'<td></td>{head}', ''.join(body))}</div><p style='margin:6px 0'>{escape(sentence)}</p>")
 
 
 def agreement_sentence(result: Comparison) -> str:

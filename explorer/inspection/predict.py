@@ -15,15 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from html import escape
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from explorer.arguments import checked
+from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError
 from explorer.data.reading import in_order
@@ -209,8 +209,8 @@ def predict(
     config = resolve_data_config({}, model=model)
     transform, outputs = create_transform(**config), outputs_of(model)
 
-    folder = _folder(images)
-    if folder is None and not _is_many(images):
+    folder = folder_of(images)
+    if folder is None and not is_many(images):
         _, tensor = prepare(photo_for(model, images), transform)
         return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
 
@@ -249,25 +249,6 @@ def predict(
         table.rows += [row for row, _ in group]
     table.notes = notes_on(model, broken)
     return table
-
-
-def _folder(images: Any) -> Path | None:
-    if not isinstance(images, (str, os.PathLike)) or "\0" in os.fsdecode(images):
-        return None
-    if not os.fspath(images):  # which would be the folder one is in; load_image has the right words for it
-        return None
-    try:
-        path = Path(images).expanduser()
-        return path if path.is_dir() else None
-    except (OSError, RuntimeError):  # a name too long, or `~nobody`: load_image has the right words for it
-        return None
-
-
-def _is_many(images: Any) -> bool:
-    """Whether this is a collection of pictures. Files, arrays and bytes iterate too, but are one picture."""
-    one = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, Tensor)
-    return isinstance(images, Iterable) and not isinstance(images, one) and not hasattr(images, "read") \
-        and not hasattr(images, "__array__")
 
 
 def _name(image: Any, number: int) -> str:

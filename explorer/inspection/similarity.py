@@ -32,7 +32,7 @@ from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.display.html import RichRepr, notes_html
+from explorer.display.html import RichRepr, notes_html, plain_table
 from explorer.inspection.embeddings import no_formulas
 from explorer.inspection.look import as_model, evaluating, model_name, notes_on
 from explorer.inspection.store import collect
@@ -193,8 +193,7 @@ class StageSimilarity(RichRepr):
         notes = notes_html(self.notes)
         return (f"<div><p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
                 f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}<div style='overflow-x:auto'>"
-                f"<table style='border-collapse:collapse'><thead><tr><th></th>{head}</tr></thead>"
-                f"<tbody>{''.join(body)}</tbody></table></div></div>")
+                f"{plain_table(f'<th></th>{head}', ''.join(body))}</div></div>")
 
 
 @checked

@@ -24,7 +24,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -38,8 +38,8 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.arguments import checked
-from explorer.data.collection import describe
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, joined, labelled, open_data
+from explorer.data.collection import describe, is_many
+from explorer.data.datasets import BUNDLED, Joined, PhotoSet, Splits, joined, labelled, open_data
 from explorer.data.folders import printable
 from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
@@ -103,9 +103,9 @@ def collect(photos: Any) -> Collection:
             raise ValueError(f"There is no folder '{path}'. Give a folder with photos, a list of photos, or one of the names "
                              f"{', '.join(BUNDLED)}.")
         photos = [path]
-    if isinstance(photos, (bytes, Image.Image, Tensor)) or not isinstance(photos, Iterable):
-        photos = [photos]
-    return _of_list(list(photos))
+    if isinstance(photos, np.ndarray) and photos.ndim == 4:  # a stack of photos
+        return _of_list(list(photos))
+    return _of_list(list(photos) if is_many(photos) else [photos])
 
 
 def _of_list(items: list[Any]) -> Collection:
@@ -129,14 +129,11 @@ def _of_photo_set(photos: PhotoSet) -> Collection:
 def _both(train: PhotoSet, val: PhotoSet) -> Collection:
     first, second = _of_photo_set(train), _of_photo_set(val)
 
-    def open_one(index: int) -> Image.Image:
-        return train.open_one(index) if index < len(train) else val.open_one(index - len(train))
-
     labels = None if first.labels is None or second.labels is None else first.labels + second.labels
     twice = {*first.names} & {*second.names}
     names = (*(f"train/{n}" if n in twice else n for n in first.names),
              *(f"val/{n}" if n in twice else n for n in second.names))
-    return Collection(names, open_one, first.files + second.files, labels,
+    return Collection(names, Joined(train, val), first.files + second.files, labels,
                       () if labels is None else first.classes,
                       (False,) * len(train) + (True,) * len(val))
 

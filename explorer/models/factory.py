@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.arguments import checked, number, path_or_empty, whole
-from explorer.display.words import meant, nearest
+from explorer.display.words import meant, natural_key, nearest
 from explorer.files import given_path
 from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
@@ -29,11 +29,6 @@ LIBRARIES = ("torchvision", "timm")
 DOORS = ("torchvision/", "timm/", "hf-hub:", "local-dir:")
 
 # --- names ------------------------------------------------------------------------------------------------
-
-
-def natural_key(text: str) -> list[tuple[int, int | str]]:
-    """Sort key that puts "resnet18" before "resnet101"."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text.lower())]
 
 
 @checked

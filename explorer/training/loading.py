@@ -33,7 +33,7 @@ from explorer.training.augment import AUGMENTATIONS
 from explorer.training.finetune import past_epochs
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
-from explorer.training.measures import best_text, measure_in, measure_of
+from explorer.training.measures import best_text, epochs_html, measure_in, measure_of
 from explorer.training.objective import width_of
 from explorer.training.recipe import MOST_EPOCHS, Recipe
 from explorer.training.saving import read_json, read_run
@@ -76,19 +76,8 @@ class LoadedRun(HasCheckpoints):
         return f"LoadedRun({self.name!r}, {len(self.history)} of {self.recipe.epochs} epochs{top}, {what})"
 
     def _repr_html_(self) -> str:
-        cell = "text-align:right;padding:2px 8px"
-        measure = measure_of(self)
-        head = "".join(f"<th scope='col' style='{cell}'>{title}</th>" for title in
-                       ("epoch", "loss", measure.word, "loss, judged", f"{measure.word}, judged"))
-        rows = "".join(
-            f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
-                f"<td style='{cell}'>{value}</td>" for value in
-                (row["epoch"] + 1, f"{row['loss']:.3f}", measure.text(row[measure.key]),
-                 f"{row['val_loss']:.3f}", measure.text(row[measure.judged]))) + "</tr>"
-            for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
-        return (f"<div><b>{escape(repr(self))}</b><table style='border-collapse:collapse'>"
-                f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
+        return f"<div><b>{escape(repr(self))}</b>{epochs_html(self)}<ul>{notes}</ul></div>"
 
 
 @checked(model=network)

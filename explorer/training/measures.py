@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from explorer.display.html import cells_html, table_html
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -64,3 +66,17 @@ def measure_of(run: Any) -> Measure:
         return measure_in(run.history[0])
     config = getattr(getattr(run, "model", None), "config", None)
     return MAE if getattr(config, "outputs", "") == "numbers" else TOP1
+
+
+def epochs_html(run: Any, *, seconds: bool = False) -> str:
+    """The figures of every epoch as a table, the best in bold. seconds: also how long each took"""
+    measure = measure_of(run)
+    rows = []
+    for row in run.history:
+        values = [str(row["epoch"] + 1), f"{row['loss']:.3f}", measure.text(row[measure.key]),
+                  f"{row['val_loss']:.3f}", measure.text(row[measure.judged])]
+        values += [f"{row['seconds']:.1f}"] if seconds else []
+        weight = "bold" if row is run.best else "normal"
+        rows.append(f"<tr style='font-weight:{weight}'>{cells_html(values)}</tr>")
+    titles = ["epoch", "loss", measure.word, "loss, judged", f"{measure.word}, judged"]
+    return table_html(titles + ["seconds"] * seconds, "".join(rows), left=0)

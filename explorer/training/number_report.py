@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from explorer.display.html import notes_html, row_html, sentences_html, side_by_side_html, table_html, title_html
+from explorer.display.html import (
+    notes_html,
+    row_html,
+    sentences_html,
+    side_by_side_html,
+    table_html,
+    title_html,
+)
 from explorer.display.words import counted, number_text
 from explorer.training.report import (
     PHOTOS,

@@ -24,7 +24,7 @@ from explorer.training import checkpoint
 from explorer.training.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
 from explorer.training.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.loop import TrainingError
-from explorer.training.measures import best_text, measure_of
+from explorer.training.measures import best_text, epochs_html
 from explorer.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -226,21 +226,9 @@ class Run(HasCheckpoints):
         return f"Run({self.name!r}, {self.state}, {len(self.history)} of {self.recipe.epochs} epochs{top})"
 
     def _repr_html_(self) -> str:
-        cell = "text-align:right;padding:2px 8px"
-        measure = measure_of(self)
-        head = "".join(f"<th scope='col' style='{cell}'>{t}</th>" for t in
-                       ("epoch", "loss", measure.word, "loss, judged", f"{measure.word}, judged", "seconds"))
-        rows = "".join(
-            f"<tr style='font-weight:{'bold' if row is self.best else 'normal'}'>" + "".join(
-                f"<td style='{cell}'>{value}</td>" for value in
-                (row["epoch"] + 1, f"{row['loss']:.3f}", measure.text(row[measure.key]),
-                 f"{row['val_loss']:.3f}",
-                 measure.text(row[measure.judged]), f"{row['seconds']:.1f}")) + "</tr>"
-            for row in self.history)
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
         error = f"<p role='alert'>{escape(sentence_of(self.error))}</p>" if self.error else ""
-        return (f"<div><b>{escape(repr(self))}</b>{error}<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead>"
-                f"<tbody>{rows}</tbody></table><ul>{notes}</ul></div>")
+        return f"<div><b>{escape(repr(self))}</b>{error}{epochs_html(self, seconds=True)}<ul>{notes}</ul></div>"
 
 
 def _run(run: Run) -> None:

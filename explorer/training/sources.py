@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.data.datasets import PhotoSet
+from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.augment import create_augmentation
@@ -124,11 +125,7 @@ class PhotoSource:
         targets = [self.objective.targets([self.train.labels[i] for i in group]) for group in groups]
         if self.team is not None:
             groups, targets = list(map(self.team.share, groups)), list(map(self.team.share, targets))
-        ahead = [self.pool.submit(self._open, i) for i in groups[start]] if start < len(groups) else []
-        for number in range(start, len(groups)):
-            photos = [future.result() for future in ahead]
-            if number + 1 < len(groups):  # opened while this batch is being learnt from
-                ahead = [self.pool.submit(self._open, i) for i in groups[number + 1]]
+        for number, photos in enumerate(group_by_group(self._open, groups[start:], self.pool), start):
             inputs = torch.empty(len(photos), *self.size)
             for i, photo in enumerate(photos):
                 with drawn_by(self.recipe.seed, epoch, groups[number][i], 0):
@@ -170,10 +167,7 @@ def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool:
         return transform(photos.open_one(index))
 
     groups = body_batches(len(photos)) if groups is None else groups
-    ahead = list(map(lambda i: pool.submit(one, i), groups[0])) if groups else []
-    for group, following in zip(groups, [*groups[1:], range(0)]):
-        inputs = [future.result() for future in ahead]
-        ahead = [pool.submit(one, i) for i in following]
+    for group, inputs in zip(groups, group_by_group(one, groups, pool)):
         yield torch.stack(inputs), group
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from explorer.widgets.parts.image_input import ImageInput
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import photo_lines
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 MAX_THUMBNAILS = 60  # about 4 kB each, sent once
 LARGEST = 1600       # pixels on the longer side of an exported photo
 
@@ -26,22 +24,22 @@ LARGEST = 1600       # pixels on the longer side of an exported photo
 def gallery(images: Any) -> list[tuple[str, Any]]:
     """(title, source) of each photo in the gallery: the bundled ones, or those the user gave.
 
-    images: None, a folder, one source, or a list of sources as `load_image` takes them.
+    images: None, a folder (with those in it), one source, or a list of sources as `load_image` takes them.
     Raises ValueError for a folder without pictures, and for an empty path.
     """
+    from explorer.data.collection import is_many
+    from explorer.data.folders import PICTURE_SUFFIXES, find_pictures
+
     if images is None:
         from explorer.data.samples import sample_photos
 
         return [(photo.title, photo.path) for photo in sample_photos()]
     if isinstance(images, (str, Path)) and (folder := given_path(images, "images")).is_dir():
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+        found, _ = find_pictures(folder)
         if not found:
-            raise ValueError(f"The folder '{images}' holds no pictures ({', '.join(sorted(PICTURES))}).")
+            raise ValueError(f"The folder '{images}' holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
         images = found
-    if isinstance(images, Iterator) and not hasattr(images, "read"):  # a generator; an open file is one photo
-        images = list(images)
-    if isinstance(images, (str, bytes, Path)) or not isinstance(images, Sequence):
-        images = [images]
+    images = list(images) if is_many(images) else [images]
     titles = [_title(source, number) for number, source in enumerate(images, 1)]
     twice = {title for title in titles if titles.count(title) > 1}
     return [(f"{title} ({number})" if title in twice else title, source)
