@@ -50,13 +50,12 @@ class Panel(W.VBox):
     def __init__(self, session: Session, children: Sequence[W.Widget] = (), *, beside: Sequence[W.Widget] = ()):
         """children: what is below the bar; none where `make` makes it. beside: controls at the right of the bar."""
         self.session = session
-        self.lines: list[Line] = []
-        own = type(self).build is not Panel.build  # a panel that is not in the new shape yet
-        self.built, self.in_front, self.gone = bool(children) or own, True, False
+        self.own_lines: list[Line] = []
+        self.built, self.in_front, self.gone = bool(children), True, False
         self.tools: PanelTools | None = None  # until there is something below the bar
         self._head: list[W.Widget] | None = None
         self._beside = beside
-        self._exporting = self.line()
+        self._exporter: Line | None = None
         self._exported: Any = None      # the figure that the page shows, until another one or its end
         self._code_sent: str | None = None  # what the page shows behind "Show code"; None where that is shut
         super().__init__([*self._bar(), *children] if children else [])
@@ -86,7 +85,7 @@ class Panel(W.VBox):
     def line(self, kind: type[AnyLine] = Line, **options: Any) -> AnyLine:
         """A line for jobs of this panel: `wait` waits for it, and `close` ends it."""
         line = kind(self.session.jobs, **options)
-        self.lines.append(line)
+        self.own_lines.append(line)
         return line
 
     def build(self) -> None:
@@ -109,10 +108,10 @@ class Panel(W.VBox):
     def wait(self, timeout: float | None = 120) -> bool:
         """Block until what was asked for is shown; False after `timeout` seconds."""
         self.build()
-        if not all(line.wait(timeout) for line in self.lines):
+        if not all(line.wait(timeout) for line in self.own_lines):
             return False
         # a job may have started one of another line
-        return all(line.ended.is_set() for line in self.lines) or self.wait(timeout)
+        return all(line.ended.is_set() for line in self.own_lines) or self.wait(timeout)
 
     def close(self) -> None:
         """End what is being done, and let go of what is large. May be called twice."""
@@ -120,7 +119,7 @@ class Panel(W.VBox):
             if self.gone:
                 return
             self.gone = True
-            for line in self.lines:
+            for line in self.own_lines:
                 line.close()
             self._exported = None
             self.forget()
@@ -229,7 +228,8 @@ class Panel(W.VBox):
         elif what == "shut":
             self._code_sent, self._exported = None, None
         elif what == "figure" or what in FORMATS:
-            self._exporting.start(partial(self._export, what))
+            self._exporter = self._exporter or self.line()
+            self._exporter.start(partial(self._export, what))
 
     def _export(self, what: str, job: Job) -> None:
         """Draw the figure and show it, or save the one that is shown in another format; in the background."""
@@ -259,7 +259,7 @@ class Panel(W.VBox):
 
     def wait_export(self, timeout: float | None = 60) -> bool:
         """Block until the page has the figure that was asked for; False after `timeout` seconds."""
-        return self._exporting.wait(timeout)
+        return self._exporter is None or self._exporter.wait(timeout)
 
     # --- following the session ------------------------------------------------------------------------------
 

@@ -230,7 +230,7 @@ class FinetunePanel(Panel):
         self.view = RunView(self.session)
         self.finder = RateFinder(self.session, self._to_find, lambda rate: setattr(self.lr, "value", rate))
         self.modules = LearnsTree("Modules: what would learn", self._would_learn, self.session.jobs)
-        self.lines += [self.finder.work, self.modules.work, *self.view.lines]
+        self.own_lines += [self.finder.work, self.modules.work, *self.view.own_lines]
 
         usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed,
                  self.loss]

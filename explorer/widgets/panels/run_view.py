@@ -170,7 +170,7 @@ class RunView(Panel):
         self._heard: dict[str, float] = {}
         super().__init__(session, [self.empty, self.body])
         self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
-        self.lines += [self.epochs.work, self.modules.work]
+        self.own_lines += [self.epochs.work, self.modules.work]
         self.stop.on_click(lambda _: self._stop())
         self.resume.on_click(lambda _: self._do(self._resume))
         self.use.on_click(lambda _: self._do(self._use))
