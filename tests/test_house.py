@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.cli",),
     ("explorer.widgets.dashboard",),
     ("explorer.widgets.panels",),
-    ("explorer.widgets",),  # session, worker
+    ("explorer.widgets",),  # session, jobs
     ("explorer.widgets.parts",),
     ("explorer.cluster",),
     ("explorer.training",),

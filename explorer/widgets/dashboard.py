@@ -28,6 +28,18 @@ from explorer.widgets.session import Session, check_input_size, check_labels, ch
 
 HERE = Path(__file__).parent
 
+#: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a StagesPanel.
+TABS: tuple[tuple[str, type], ...] = (
+    ("Feature maps", StagesPanel),
+    ("Modules", ModulesPanel),
+    ("Explain", ExplainTab),
+    ("Compare", ComparePanel),
+    ("Embeddings", EmbeddingsPanel),
+    ("Train", FinetunePanel),
+    ("Runs", RunsPanel),
+    ("Evaluate", EvaluatePanel),
+)
+
 NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget must be "
             "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
 
@@ -65,22 +77,15 @@ class Dashboard(W.VBox):
         self.picker = PickerPanel(self.session)
         self.images = ImagesPanel(self.session, photos)
         self.predictions = PredictionsPanel(self.session)
-        self.stages = StagesPanel(self.session)
-        self.modules = ModulesPanel(self.session)
-        self.explain = ExplainTab(self.session, self.images.photos)
-        self.compare = ComparePanel(self.session, self.images.photos)
-        self.finetune = FinetunePanel(self.session)
-        self.runs = RunsPanel(self.session)
-        self.evaluate = EvaluatePanel(self.session)
-        self.embeddings = EmbeddingsPanel(self.session, self.images.photos)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
         self.message = W.HTML()
 
         head = W.VBox([W.HBox([W.HTML("<h2>explorer</h2>"), self.working]), self.status])
         head.add_class("vx-head")
-        self.tabs = W.Tab([self.stages, self.modules, self.explain, self.compare, self.embeddings, self.finetune, self.runs, self.evaluate],
-                          titles=("Feature maps", "Modules", "Explain", "Compare", "Embeddings", "Train", "Runs", "Evaluate"))
+        self.tabs = W.Tab([panel(self.session) for _, panel in TABS], titles=[title for title, _ in TABS])
+        for panel in self.tabs.children:
+            setattr(self, called(panel), panel)
         columns = W.HBox([self.images, self.predictions, self.picker, self.tabs])
         columns.add_class("vx-columns")
         super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
@@ -126,7 +131,7 @@ class Dashboard(W.VBox):
         return path
 
     def close(self) -> None:
-        """End the background thread, free the model and remove every widget. May be called twice."""
+        """End what is being done, free the model and remove every widget. May be called twice."""
         if getattr(self, "_closed", True):  # closed before, or never finished
             return
         self._closed = True
@@ -140,15 +145,10 @@ class Dashboard(W.VBox):
     # --- status ------------------------------------------------------------------------------------------
 
     def _open_tab(self, _change=None) -> None:
-        """Panels that few sessions need are built when they are first looked at; some rest while they are out of sight."""
+        """Panels are built when they are first looked at; some rest while they are out of sight."""
         front = self.tabs.children[self.tabs.selected_index or 0]
-        for panel in self.tabs.children:
-            if panel is not front and hasattr(panel, "seen"):
-                panel.seen(False)
-        if hasattr(front, "build"):
-            front.build()
-        if hasattr(front, "seen"):
-            front.seen(True)
+        for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
+            panel.seen(panel is front)
 
     def _show_working(self, _change=None) -> None:
         busy = self.session.busy
@@ -179,6 +179,11 @@ class Dashboard(W.VBox):
         """A click proves that a browser shows the dashboard: if the views have not loaded there, they can't."""
         self._seen = True
         self._show_error()
+
+
+def called(panel: W.Widget) -> str:
+    """The name of a panel among the attributes of its dashboard: "stages" for a StagesPanel."""
+    return type(panel).__name__.removesuffix("Panel").removesuffix("Tab").lower()
 
 
 def styles() -> str:

@@ -1,9 +1,9 @@
 """Session: the one state that all panels of a dashboard watch.
 
-    a wish (another model, another photo) -> worker: load, look -> published: model, image, look, tree -> panels redraw
+    a wish (another model, another photo) -> job: load, look -> published: model, image, look, tree -> panels redraw
 
 Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one wins. Only
-the worker publishes results, always as a whole, so that no panel ever shows one model's predictions
+that job publishes results, always as a whole, so that no panel ever shows one model's predictions
 beside another's feature maps. What went wrong becomes a sentence in `error`, and what was there stays.
 """
 
@@ -20,7 +20,7 @@ import traitlets as t
 
 from explorer.display.words import sentence_of
 from explorer.models.config import check_input_size
-from explorer.widgets.worker import Ticket, Worker
+from explorer.widgets.jobs import Job, Line, Runner
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,11 +87,15 @@ class Session(t.HasTraits):
     def __init__(self, *, labels: tuple[str, ...] | None = None, input_size: tuple[int, int, int] | None = None):
         super().__init__()
         self.labels, self.input_size = labels, input_size
-        self.worker = Worker()
+        #: The gallery: (title, source) of each photo that can be chosen.
+        self.photos: list[tuple[str, Any]] = []
         #: Where the model and the photo on the screen came from, for whoever writes down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
         #: Held while results are published and while a panel redraws, so that the two never mix.
         self.lock = threading.RLock()
+        #: The threads of the dashboard, for the wishes here and for those of every panel.
+        self.jobs = Runner(self.lock)
+        self._wishes = Line(self.jobs)
         self._publishing = threading.local()
         self._wish = Wish()
         self._cause: BaseException | None = None
@@ -109,7 +113,7 @@ class Session(t.HasTraits):
                   random_weights=named and not pretrained)
 
     def open_image(self, source: Any, name: str = "") -> None:
-        """Ask for a photo, as it came: it is opened by the worker, and a broken one becomes a sentence in `error`."""
+        """Ask for a photo, as it came: it is opened in the background, and a broken one becomes a sentence in `error`."""
         self._ask(image=source, image_name=name or _name_of(source), image_source=_file_of(source))
 
     def wait(self, timeout: float | None = 120) -> None:
@@ -117,20 +121,22 @@ class Session(t.HasTraits):
 
         Raises ExplorerError if it could not be, TimeoutError after `timeout` seconds.
         """
-        if not self.worker.wait(timeout):
+        if not self._wishes.wait(timeout):
             raise TimeoutError(f"Still busy after {timeout} seconds: {self.busy or 'working'}")
         if self.error:
             raise ExplorerError(self.error) from self._cause
 
     def _ask(self, **changes: Any) -> None:
         with self.lock:
+            if self.jobs.closed:
+                raise RuntimeError("This dashboard is closed. Make a new one with explorer.Dashboard().")
             self._wish = replace(self._wish, **changes)
             self._cause = None
             self._publish(error="")  # what went wrong before is no longer asked for
             if self.busy:  # a large model may take a minute: the reader sees that the click has arrived
                 doing = self.busy.partition(", then ")[0]
                 self._publish(busy=f"{doing}, then {changes.get('image_name') or _what(changes.get('model'))}")
-        self.worker.submit(self._fulfil)
+        self._wishes.start(self._fulfil)
 
     # `session.model = ...` and `session.image = ...` in a cell are wishes too.
 
@@ -191,7 +197,7 @@ class Session(t.HasTraits):
             raise t.TraitError(f"session.{name} is a result. Set session.model or session.image to change it.")
         return proposal["value"]
 
-    # --- results: the worker's thread -----------------------------------------------------------------
+    # --- results: in the background -------------------------------------------------------------------
 
     @property
     def _may_publish(self) -> bool:
@@ -207,7 +213,7 @@ class Session(t.HasTraits):
             finally:
                 self._publishing.on = before
 
-    def _fulfil(self, ticket: Ticket) -> None:
+    def _fulfil(self, job: Job) -> None:
         """Work towards the newest wish; a half that fails keeps what is on the screen, and says why."""
         with self.lock:
             wish = self._wish
@@ -216,7 +222,7 @@ class Session(t.HasTraits):
             model = self._attempt(lambda: self._open_model(wish), self.model, problems)
             if not self._remember(wish, model=model):
                 problems.clear()  # another model is wanted by now
-            if ticket.stale:
+            if job.stale:
                 return
             known = len(problems)
             image = self._attempt(lambda: self._open_image(wish, model), self.image, problems)
@@ -226,11 +232,11 @@ class Session(t.HasTraits):
                 origin |= {"model_source": wish.model_source, "random_weights": wish.random_weights}
             if not self._remember(wish, image=image, image_name=name):
                 del problems[known:]
-            if ticket.stale:
+            if job.stale:
                 return
             known = len(problems)
             results = self._attempt(lambda: self._look(model, image), {}, problems)
-            if ticket.stale:
+            if job.stale:
                 del problems[known:]  # the newer job looks again
                 return
             if results:
@@ -240,7 +246,7 @@ class Session(t.HasTraits):
                 self._cause = self._cause or problems[0]
                 sentences = [self.error, *(_sentence(problem, wish) for problem in problems)]
                 self._publish(error=" ".join(filter(None, sentences)))
-            if not ticket.stale:  # or the next job begins at once
+            if not job.stale:  # or the next job begins at once
                 self._publish(busy="")
 
     def _attempt(self, step, otherwise: Any, problems: list[Exception]) -> Any:
@@ -315,8 +321,8 @@ class Session(t.HasTraits):
         return results
 
     def close(self) -> None:
-        """End the worker and let go of the model, the photo and every observer. May be called twice."""
-        self.worker.close()
+        """End what is being done and let go of the model, the photo and every observer. May be called twice."""
+        self.jobs.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
         self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", run=None, runs=(), busy="")

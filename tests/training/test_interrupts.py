@@ -146,22 +146,22 @@ def test_a_panels_work_ends_before_python_does():
     """case B1: the same end for the dashboard's thread, which would otherwise be killed inside torch."""
     done = ended("""
         import torch
-        from explorer.widgets.worker import Worker
-        worker, busy = Worker(), threading.Event()
+        from explorer.widgets.jobs import Line, Runner
+        line, busy = Line(Runner()), threading.Event()
 
-        def job(ticket):
-            while not ticket.stale:
+        def work(job):
+            while not job.stale:
                 torch.rand(300, 300) @ torch.rand(300, 300)
                 busy.set()
             print("gave up", flush=True)
 
-        worker.submit(job)
+        line.start(work)
         busy.wait()
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
-            worker.wait()
+            line.wait()
         except KeyboardInterrupt:
-            print("interrupted", worker.wait(0.01))
+            print("interrupted", line.wait(0.01))
     """)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["interrupted False", "gave up"]

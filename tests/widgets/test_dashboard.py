@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 import weakref
 
 import ipywidgets as W
@@ -11,6 +12,7 @@ import pytest
 from ipywidgets.widgets import widget as registry
 
 import explorer
+from explorer.widgets.jobs import MOST
 from explorer.widgets.panels.images import gallery
 from explorer.widgets.session import ExplorerError
 
@@ -44,17 +46,20 @@ def test_it_needs_few_widgets():
 
 
 def test_close_leaves_no_widget_no_thread_and_no_model():
-    before = set(registry._instances)
+    before, threads = set(registry._instances), set(threading.enumerate())
     model = explorer.create_model("resnet10t", num_classes=3)
     dash = explorer.Dashboard(model, images=[PHOTOS[0]])
     dash.wait()
     session, alive = weakref.ref(dash.session), weakref.ref(model)
-    thread, = dash.session.worker._pool._threads
+    working = [thread for thread in threading.enumerate() if thread not in threads]
+    assert 0 < len(working) <= MOST
     dash.close()
     dash.close()
     assert set(registry._instances) == before
-    thread.join(5)
-    assert not thread.is_alive()
+    for thread in working:
+        thread.join(5)
+        assert not thread.is_alive()
+    del thread, working
     del model, dash
     gc.collect()
     assert alive() is None and session() is None

@@ -115,7 +115,7 @@ def test_a_picture_travels_when_a_point_is_looked_at(panel, folder, sent):
     embed_folder(panel, folder)
     sent.clear()
     panel.scatter._receive(panel.scatter, {"kind": "hover", "index": 5, "generation": 1}, [])
-    assert panel.painter.wait(30)
+    assert panel.painting.wait(30)
     (_, data, buffers), = [message for message in sent
                            if message[1].get("content", {}).get("kind") == "picture"]
     assert data["content"]["index"] == 5 and bytes(buffers[0])[:2] == b"\xff\xd8"

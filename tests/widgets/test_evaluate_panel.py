@@ -19,9 +19,11 @@ from explorer.training.evaluation import Evaluation
 from explorer.training.finetune import finetune
 from explorer.training.loading import LoadedRun
 from explorer.training.run import RUNS
+from explorer.widgets import jobs
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels import evaluate as panel_module
 from explorer.widgets.panels import finetune as finetune_panel
-from explorer.widgets.panels.evaluate import Judgement
+from explorer.widgets.panels.evaluate import Judgement, facts_of
 from explorer.widgets.panels.evaluate_subject import run_behind
 from explorer.widgets.panels.run_view import copy_of_model
 from explorer.widgets.parts.evaluation_card import (
@@ -234,15 +236,15 @@ def test_a_run_from_a_folder_is_judged_by_its_bundled_data_and_its_code_opens_th
 
 def test_stop_judges_what_is_done_and_says_so(panel, monkeypatch):
     halted, go_on = threading.Event(), threading.Event()
-    show = panel._show_progress
+    show = Job.progress
 
-    def slowly(done, total):
-        show(done, total)
+    def slowly(job, done, total, what):
+        show(job, done, total, what)
         halted.set()
         go_on.wait(20)
 
-    monkeypatch.setattr(panel, "_show_progress", slowly)
-    monkeypatch.setattr(panel_module, "GAP", 0)
+    monkeypatch.setattr(Job, "progress", slowly)
+    monkeypatch.setattr(jobs, "GAP", 0)
     panel.go.click()
     assert halted.wait(20) and panel.go.disabled and not panel.stop.disabled
     assert "32 of 40 photos" in panel.progress.value
@@ -258,7 +260,7 @@ def test_closing_while_it_judges_ends_it(dash, run):
     panel = look_at(dash)
     panel.go.click()
     dash.close()
-    assert panel.shown is None and panel.worker.wait(20)
+    assert panel.shown is None and panel.wait(20)
 
 
 # --- what is shown --------------------------------------------------------------------------------------------
@@ -352,7 +354,7 @@ def test_the_judged_model_can_be_opened_with_the_photo(judged, dash, run):
 def test_photos_of_several_classes_have_no_matrix_and_say_why(dash):
     panel = look_at(dash)
     result = several_labels()
-    panel._publish(Judgement(result, dash.session.model, ()))
+    panel._show(facts_of(Judgement(result, dash.session.model, ())))
     panel.wait()
     assert "no matrix" in panel.matrix_note.value and panel.matrix._table == "" and panel.surest_block.layout.display == "none"
     assert "mean average precision" in panel.head.value and len(panel.worst.answers) == 12
@@ -363,7 +365,8 @@ def test_photos_of_several_classes_have_no_matrix_and_say_why(dash):
 
 def test_without_mistakes_and_without_photos_to_open_it_still_stands(dash):
     panel = look_at(dash)
-    panel._publish(Judgement(made_up([(0, [0.9, 0.05, 0.05]), (1, [0.1, 0.8, 0.1])]), dash.session.model, ()))
+    result = made_up([(0, [0.9, 0.05, 0.05]), (1, [0.1, 0.8, 0.1])])
+    panel._show(facts_of(Judgement(result, dash.session.model, ())))
     panel.wait()
     assert panel.message.value == "" and panel.surest.note == "There are no mistakes among these photos."
     assert len(panel.worst.answers) == 2 and len(panel.worst._pictures["sizes"]) == 2

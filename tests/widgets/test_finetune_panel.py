@@ -582,15 +582,16 @@ def test_a_rate_is_found_drawn_and_used(panel):
 def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
     import explorer.training.lr_finder as module
 
-    true, begun = module.find_lr, threading.Event()
+    true, begun, pressed = module.find_lr, threading.Event(), threading.Event()
 
     def slow(*args, on_rate, **options):
-        return true(*args, on_rate=lambda *point: (on_rate(*point), begun.set(), panel.finder._ended.wait(30)), **options)
+        return true(*args, on_rate=lambda *point: (on_rate(*point), begun.set(), pressed.wait(30)), **options)
 
     monkeypatch.setattr(module, "find_lr", slow)
     panel.finder.find.click()
     assert begun.wait(60) and not panel.finder.stop.disabled
     panel.finder.stop.click()
+    pressed.set()
     panel.wait()
     assert "Stopped after 1 rate," in panel.finder.note.value and panel.finder.use.disabled
     panel.epochs.value = 100_000

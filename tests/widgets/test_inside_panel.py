@@ -203,8 +203,7 @@ def test_closing_ends_the_thread_and_lets_go_of_the_maps(opened, vit):
     block = panel.block
     panel.close()
     assert block.maps == {} and panel._look is None
-    with pytest.raises(RuntimeError, match="closed"):
-        panel.worker.submit(lambda ticket: None)
+    assert panel.work.start(lambda job: pytest.fail("it runs")).stale and panel.wait(5)
 
 
 # --- colours of a stage -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch import nn
 import explorer
 from explorer.inspection import perturb, robustness
 from explorer.inspection.look import look as look_at
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels.what_if import WhatIfPanel
 from explorer.widgets.panels.what_if_blocks import FILLS
 from explorer.widgets.panels.what_if_drawing import class_literal, points
@@ -301,7 +302,7 @@ def test_a_search_for_the_flip_uses_the_curve_that_is_there(panel, passes):
 
 
 def test_stop_keeps_what_was_measured_and_says_so(panel, monkeypatch):
-    monkeypatch.setattr(panel.robust, "meter", lambda job, what: lambda done, total: panel.robust.stop.click())
+    monkeypatch.setattr(Job, "progress", lambda job, done, total, what: panel.robust.stop.click())
     press(panel, panel.robust.draw_curve)
     assert len(panel.robust.curves["rotate"].points) == 1 and "stopped after 1 of 12 strengths" in panel.robust.flip_says.value
     assert panel.robust.stop.layout.display == "none" and "stopped early" in panel.code()
@@ -325,4 +326,4 @@ def test_figure_and_caption_are_of_the_block_used_last(panel):
 def test_closing_it_ends_its_thread_and_a_late_result_is_not_shown(panel):
     panel.robust.draw_curve.click()
     panel.close()
-    assert panel.worker.wait(10) and panel.look is None and panel.robust.curves == {}
+    assert panel.wait(10) and panel.look is None and panel.robust.curves == {}

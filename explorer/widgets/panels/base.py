@@ -5,26 +5,32 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ipywidgets as W
 
 from explorer.display.words import sentence_of
 from explorer.files import given_path, write_whole
 from explorer.widgets import export
+from explorer.widgets.jobs import Job, Line
 from explorer.widgets.parts.panel_tools import FORMATS, PanelTools, offers_of
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 
 class Panel(W.VBox):
     """A part of the dashboard that draws one side of the session, and asks it for changes.
 
     A panel never runs the model and never calls another panel. `draw_on` names the session's traits behind it:
-    whenever one changes, `draw` runs, in the thread that published and under the session's lock.
+    whenever one changes, `draw` runs, in the thread that published and under the session's lock. What takes a
+    while is a job (`explorer.widgets.jobs`) in a line of the panel's own, which `line` gives.
+
+    Most panels make their controls in `make`, when they are first looked at: a dashboard has many, and opens
+    fast.
 
     What a subclass says about itself stands behind the buttons beside its title:
 
@@ -39,14 +45,17 @@ class Panel(W.VBox):
     guide = ""
     nothing_yet = "Nothing is shown here yet: choose a model and a photo first."
     draw_on: tuple[str, ...] = ()
+    rests = False  # whether nothing is drawn while something else is in front
 
     def __init__(self, session: Session, children: Sequence[W.Widget] = (), *, beside: Sequence[W.Widget] = ()):
-        """beside: controls at the right of the bar."""
+        """children: what is below the bar; none where `make` makes it. beside: controls at the right of the bar."""
         self.session = session
+        self.own_lines: list[Line] = []
+        self.built, self.in_front, self.gone = bool(children), True, False
         self.tools: PanelTools | None = None  # until there is something below the bar
         self._head: list[W.Widget] | None = None
         self._beside = beside
-        self._exporter: Worker | None = None
+        self._exporter: Line | None = None
         self._exported: Any = None      # the figure that the page shows, until another one or its end
         self._code_sent: str | None = None  # what the page shows behind "Show code"; None where that is shut
         super().__init__([*self._bar(), *children] if children else [])
@@ -71,7 +80,61 @@ class Panel(W.VBox):
                 self._head[0].add_class("vx-panel-head")
         return self._head
 
+    # --- its life -------------------------------------------------------------------------------------------
+
+    def line(self, kind: type[AnyLine] = Line, **options: Any) -> AnyLine:
+        """A line for jobs of this panel: `wait` waits for it, and `close` ends it."""
+        line = kind(self.session.jobs, **options)
+        self.own_lines.append(line)
+        return line
+
+    def build(self) -> None:
+        """Make the controls and draw; nothing where they are there already."""
+        with self.session.lock:
+            if not self.built and not self.gone:
+                self.built = True
+                self.make()
+                self._redraw()
+
+    def seen(self, in_front: bool) -> None:
+        """Whether the reader sees this panel; what changed while it rested is drawn when they come back."""
+        with self.session.lock:
+            self.in_front = in_front
+            if in_front:
+                self.build()
+                if self.rests:
+                    self._redraw()
+
+    def wait(self, timeout: float | None = 120) -> bool:
+        """Block until what was asked for is shown; False after `timeout` seconds."""
+        self.build()
+        if not all(line.wait(timeout) for line in self.own_lines):
+            return False
+        # a job may have started one of another line
+        return all(line.ended.is_set() for line in self.own_lines) or self.wait(timeout)
+
+    def close(self) -> None:
+        """End what is being done, and let go of what is large. May be called twice."""
+        with self.session.lock:
+            if self.gone:
+                return
+            self.gone = True
+            for line in self.own_lines:
+                line.close()
+            self._exported = None
+            self.forget()
+        if self.draw_on:
+            with contextlib.suppress(ValueError):  # the session let go of its observers first
+                self.session.unobserve(self._redraw, list(self.draw_on))
+        super().close()
+
     # --- for subclasses -------------------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Make the controls and `fill` the panel with them; called once, under the lock."""
+
+    def forget(self) -> None:
+        """Let go of what is large, such as a model or its maps: called once, under the lock, at the end."""
 
     def draw(self) -> None:
         """Bring what is shown up to date with the session."""
@@ -165,11 +228,10 @@ class Panel(W.VBox):
         elif what == "shut":
             self._code_sent, self._exported = None, None
         elif what == "figure" or what in FORMATS:
-            if self._exporter is None:
-                self._exporter = Worker("explorer-export")
-            self._exporter.submit(lambda ticket: self._export(what, ticket))
+            self._exporter = self._exporter or self.line()
+            self._exporter.start(partial(self._export, what))
 
-    def _export(self, what: str, ticket: Ticket) -> None:
+    def _export(self, what: str, job: Job) -> None:
         """Draw the figure and show it, or save the one that is shown in another format; in the background."""
         try:
             if what == "figure":
@@ -179,7 +241,7 @@ class Panel(W.VBox):
             figure, title, caption, name = self._exported
             format = "png" if what == "figure" else what
             data = export.file_bytes(figure, format, title=title, caption=caption)
-            if ticket.stale:
+            if job.stale:
                 return
             content = {"name": f"{name}.{format}", "format": format}
             if what == "figure":
@@ -203,21 +265,14 @@ class Panel(W.VBox):
 
     def _redraw(self, _change=None) -> None:
         with self.session.lock:
-            self.draw()
-            self.changed()
+            if self.built and not self.gone:
+                if self.in_front or not self.rests:
+                    self.draw()
+                self.changed()
 
     def on_choice(self, control: W.Widget, name: str = "value") -> None:
         """Redraw when the reader moves a control; the model does not run for that."""
         control.observe(self._redraw, name)
-
-    def close(self) -> None:
-        if self.draw_on:
-            with contextlib.suppress(ValueError):  # the session let go of its observers first
-                self.session.unobserve(self._redraw, list(self.draw_on))
-        if self._exporter is not None:
-            self._exporter.close()
-        self._exported = None
-        super().close()
 
 
 def labelled(description: str, control_class, **options) -> W.Widget:

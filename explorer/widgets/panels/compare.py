@@ -5,11 +5,8 @@ The models run when a button is pressed, never because another photo was chosen;
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -18,26 +15,24 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 import traitlets as t
 
-from explorer.display.words import counted, is_told, sentence_of
+from explorer.display.words import counted, sentence_of
 from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.factory import list_models, split_door
 from explorer.widgets.export import file_name
+from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.work import Work, busy_html
 from explorer.widgets.parts.downloads import Downloads
 from explorer.widgets.parts.scatter import Scatter
 from explorer.widgets.parts.sort_table import SortTable
 from explorer.widgets.session import MAX_COMPARED, Session
 from explorer.widgets.snippets import literal, photo_lines
-from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:
     from explorer.inspection.comparison import Comparison
 
-log = logging.getLogger(__name__)
-
-GAP = 0.15          # seconds between two drawings of the progress, at least
 MOST_LISTED = 300   # photos in the drop-down
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
 BUNDLED = "bundled = {one.name: one for one in explorer.sample_photos()}"  # they know what they show
@@ -156,94 +151,84 @@ def table_rows(result: Comparison) -> tuple[list[tuple[str, str]], list[list[Any
 
 
 class ComparePanel(Panel):
-    """Built when it is first looked at (`build`)."""
-
     name = "Comparison"
     guide = GUIDE
     nothing_yet = "Nothing is compared yet: press Compare first."
     draw_on = ("compare", "look", "image_name", "model_name")
 
-    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
-        """photos: (title, source) of each in the gallery."""
-        self.gallery = list(photos)
+    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] | None = None):
+        """photos: (title, source) of each in the gallery; None for the session's."""
+        self.gallery = list(session.photos if photos is None else photos)
         self.compare: W.Button | None = None
-        self.worker: Worker | None = None   # runs the models
-        self.painter: Worker | None = None  # heat maps, files
         self.shown: Shown | None = None
-        self._stop = threading.Event()
-        self._running = self._gone = self._filling = False
+        self._filling = False
         self._placed: tuple[str, ...] = ()  # the points of the scatter
-        self._drawn = 0.0
         super().__init__(session)
         self.add_class("vx-cmp")
 
-    def build(self) -> None:
-        """Make the controls; nothing where they are there already."""
-        with self.session.lock:
-            if self.compare is not None or self._gone:
-                return
+    def make(self) -> None:
+        self.work = self.line(Work, sentence=self._sentence, busy=lambda _running: self.draw(),
+                              meter=lambda _job, *far: progress_html(*far))
+        self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
+        self.pictures = self.line()  # heat maps, files
 
-            def auto() -> W.Layout:  # one each: some of them come and go
-                return W.Layout(width="auto")
+        def auto() -> W.Layout:  # one each: some of them come and go
+            return W.Layout(width="auto")
 
-            self.chips = W.HBox()
-            self.chips.add_class("vx-cmp-chips")
-            self.add = labelled("Add a model", W.Combobox, placeholder="type part of a name", options=tuple(list_models()),
-                                ensure_option=False, continuous_update=False, layout=W.Layout(width="min(320px, 100%)"))
-            self.own = W.Checkbox(description="and the model on the screen", indent=False, layout=auto())
-            self.about_models = W.HTML()
-            sources = [("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER)]
-            self.source = labelled("Photos", W.Dropdown, options=sources, layout=W.Layout(width="min(280px, 100%)"))
-            self.several = W.SelectMultiple(options=[(title, index) for index, (title, _) in enumerate(self.gallery)],
-                                            value=tuple(range(min(4, len(self.gallery)))), rows=7, layout=W.Layout(width="min(320px, 100%)"))
-            self.several_hint = W.HTML('<span class="vx-soft">Hold Ctrl (⌘ on a Mac) or ⇧ to choose several.</span>')
-            self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or flowers5", continuous_update=False,
-                                   layout=W.Layout(width="min(420px, 100%)"))
-            self.compare = W.Button(description="Compare", button_style="primary", layout=auto())
-            self.measure = W.Button(description="Measure speed", layout=auto(), tooltip="Times the models here, taking turns")
-            self.stop = W.Button(description="Stop", layout=auto(), disabled=True)
-            self.progress, self.message, self.stale, self.about = W.HTML(), W.HTML(), W.HTML(), W.HTML()
-            self.view = W.ToggleButtons(options=VIEWS)
-            self.view.add_class("vx-stages")
-            self.photo = labelled("Photo", W.Dropdown, options=[("", 0)], layout=W.Layout(width="min(340px, 100%)"))
-            self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5, layout=auto())
-            self.target = labelled("Class", W.Combobox, placeholder="each model's own first answer", ensure_option=False,
-                                   continuous_update=False, layout=W.Layout(width="min(360px, 100%)"))
-            self.stride = labelled("Stride", W.SelectionSlider, options=[1], readout=True, continuous_update=False,
-                                   layout=W.Layout(width="min(380px, 100%)"))
-            self.x = labelled("Cost", W.Dropdown, options=X_AXES, layout=auto())
-            self.y = labelled("Accuracy", W.Dropdown, options=Y_AXES, layout=auto())
-            self.picture = W.HTML()
-            self.table = SortTable(label="Models compared", lock=self.session.lock)
-            self.scatter = Scatter(title="Accuracy and cost", names=True, height=380, lock=self.session.lock,
-                                   empty="No model has both figures.")
-            self.below = W.HTML()
-            self.files = Downloads(offers=list(FILES), label="Download the comparison", lock=self.session.lock)
-            choose = _line([self.add, self.own])
-            photos = _line([self.source, self.folder, W.VBox([self.several, self.several_hint])])
-            photos.add_class("vx-cmp-photos")
-            buttons = _line([self.compare, self.measure, self.stop, self.progress])
-            options = _line([self.photo, self.topk, self.target, self.stride, self.x, self.y])
-            self.body = W.VBox([self.stale, self.view, options, self.picture, self.table, self.scatter, self.below,
-                                self.files, self.about])
-            self.body.add_class("vx-cmp-body")
-            self.body.layout.display = "none"
-            self.worker, self.painter = Worker("explorer-compare"), Worker("explorer-compare-pictures")
-            self.fill([self.chips, choose, self.about_models, photos, buttons, self.message, self.body])
+        self.chips = W.HBox()
+        self.chips.add_class("vx-cmp-chips")
+        self.add = labelled("Add a model", W.Combobox, placeholder="type part of a name", options=tuple(list_models()),
+                            ensure_option=False, continuous_update=False, layout=W.Layout(width="min(320px, 100%)"))
+        self.own = W.Checkbox(description="and the model on the screen", indent=False, layout=auto())
+        self.about_models = W.HTML()
+        sources = [("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER)]
+        self.source = labelled("Photos", W.Dropdown, options=sources, layout=W.Layout(width="min(280px, 100%)"))
+        self.several = W.SelectMultiple(options=[(title, index) for index, (title, _) in enumerate(self.gallery)],
+                                        value=tuple(range(min(4, len(self.gallery)))), rows=7, layout=W.Layout(width="min(320px, 100%)"))
+        self.several_hint = W.HTML('<span class="vx-soft">Hold Ctrl (⌘ on a Mac) or ⇧ to choose several.</span>')
+        self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or flowers5", continuous_update=False,
+                               layout=W.Layout(width="min(420px, 100%)"))
+        self.compare = W.Button(description="Compare", button_style="primary", layout=auto())
+        self.measure = W.Button(description="Measure speed", layout=auto(), tooltip="Times the models here, taking turns")
+        self.stale, self.about = W.HTML(), W.HTML()
+        self.view = W.ToggleButtons(options=VIEWS)
+        self.view.add_class("vx-stages")
+        self.photo = labelled("Photo", W.Dropdown, options=[("", 0)], layout=W.Layout(width="min(340px, 100%)"))
+        self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5, layout=auto())
+        self.target = labelled("Class", W.Combobox, placeholder="each model's own first answer", ensure_option=False,
+                               continuous_update=False, layout=W.Layout(width="min(360px, 100%)"))
+        self.stride = labelled("Stride", W.SelectionSlider, options=[1], readout=True, continuous_update=False,
+                               layout=W.Layout(width="min(380px, 100%)"))
+        self.x = labelled("Cost", W.Dropdown, options=X_AXES, layout=auto())
+        self.y = labelled("Accuracy", W.Dropdown, options=Y_AXES, layout=auto())
+        self.picture = W.HTML()
+        self.table = SortTable(label="Models compared", lock=self.session.lock)
+        self.scatter = Scatter(title="Accuracy and cost", names=True, height=380, lock=self.session.lock,
+                               empty="No model has both figures.")
+        self.below = W.HTML()
+        self.files = Downloads(offers=list(FILES), label="Download the comparison", lock=self.session.lock)
+        choose = _line([self.add, self.own])
+        photos = _line([self.source, self.folder, W.VBox([self.several, self.several_hint])])
+        photos.add_class("vx-cmp-photos")
+        buttons = _line([self.compare, self.measure, self.stop, self.progress])
+        options = _line([self.photo, self.topk, self.target, self.stride, self.x, self.y])
+        self.body = W.VBox([self.stale, self.view, options, self.picture, self.table, self.scatter, self.below,
+                            self.files, self.about])
+        self.body.add_class("vx-cmp-body")
+        self.body.layout.display = "none"
+        self.fill([self.chips, choose, self.about_models, photos, buttons, self.message, self.body])
 
-            self.add.observe(self._added, "value")
-            self.own.observe(self._redraw, "value")
-            for control in (self.source, self.several, self.folder):
-                control.observe(self._redraw, "value")
-            self.compare.on_click(lambda _: self._ask(speed=False))
-            self.measure.on_click(lambda _: self._ask(speed=True))
-            self.stop.on_click(lambda _: self._stop.set())
-            for control in (self.view, self.photo, self.topk, self.target, self.stride, self.x, self.y):
-                control.observe(self._show_view, "value")
-            self.table.on_pick(lambda index: self._open(self.shown.result.names[index]))
-            self.scatter.on_pick(lambda index: self._open(self._placed[index]))
-            self.files.on_ask(self._save)
-            self.draw()
+        self.add.observe(self._added, "value")
+        self.own.observe(self._redraw, "value")
+        for control in (self.source, self.several, self.folder):
+            control.observe(self._redraw, "value")
+        self.compare.on_click(lambda _: self._ask(speed=False))
+        self.measure.on_click(lambda _: self._ask(speed=True))
+        for control in (self.view, self.photo, self.topk, self.target, self.stride, self.x, self.y):
+            control.observe(self._show_view, "value")
+        self.table.on_pick(lambda index: self._open(self.shown.result.names[index]))
+        self.scatter.on_pick(lambda index: self._open(self._placed[index]))
+        self.files.on_ask(self._save)
 
     # --- which models, which photos ---
 
@@ -254,8 +239,6 @@ class ComparePanel(Panel):
 
     def draw(self) -> None:
         """Follow the ticks, the photo and the model on the screen; no model runs for that."""
-        if self.compare is None or self._gone:
-            return
         names = self.names
         if tuple(chip.description for chip in self.chips.children) != names:
             gone = self.chips.children
@@ -275,9 +258,8 @@ class ComparePanel(Panel):
         why = ("Tick one model more: a comparison takes two." if count < 2 else f"At most {MAX_COMPARED} models: take one away."
                if count > MAX_COMPARED else "" if ready else "Choose a photo first.")
         for button in (self.compare, self.measure):
-            button.disabled = self._running or bool(why)
+            button.disabled = self.work.wanted or bool(why)
             button.tooltip = why or ("Times the models here, taking turns" if button is self.measure else "Shows the photos to all models")
-        self.stop.disabled = not self._running
         self._show_stale()
 
     def _chip(self, name: str) -> W.Button:
@@ -299,9 +281,9 @@ class ComparePanel(Panel):
         """Compare these from now on: they are ticked in the picker too."""
         try:
             self.session.compare = names
-            self._say("")
+            self.work.say("")
         except t.TraitError as error:
-            self._say(str(error), wrong=True)
+            self.work.say(str(error), wrong=True)
 
     def _own_name(self) -> str:
         """What the model on the screen is called beside the others; "" where it is among them already, or there is none."""
@@ -375,90 +357,54 @@ class ComparePanel(Panel):
         """Start in the background; what is shown already is only timed, not shown the photos again."""
         with self.session.lock:
             asked = self._wanted()
-            if self._running or asked is None or self._gone:
+            if self.work.wanted or asked is None:
                 return
             models, lines = self._models(asked)
             photos, more, about = self._photos()
             fresh = self.shown is not None and self.shown.asked == asked
-            self._running = True
-            self._stop.clear()
-            self._say("")
-            self.draw()
-        job = partial(self._time, self.shown.result) if speed and fresh else \
-            partial(self._show_photos, asked, models, photos, (*lines, *more), about, speed)
-        self.worker.submit(partial(self._run, job))
+            self.work.say("")
+            shown = self.shown.result if speed and fresh else None
+            step = partial(self._compare, shown, asked, models, photos, (*lines, *more), about, speed)
+            self.work.start(step, self._timed)
 
-    def _run(self, job: Callable[[], None], _ticket: Ticket) -> None:
-        try:
-            job()
-        except Exception as error:
-            self._failed(error)
-        finally:
-            with self.session.lock:
-                self._running = False
-                if not self._gone:
-                    self.progress.value = ""
-                    self.draw()
-
-    def _show_photos(self, asked: Asked, models: dict[str, Any], photos: Any, lines: tuple[str, ...], about: str,
-                     speed: bool) -> None:
+    def _compare(self, shown: Comparison | None, asked: Asked, models: dict[str, Any], photos: Any,
+                 lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Comparison, bool] | None:
+        """(what was timed, whether that was stopped); before that the photos go to the models, where they did not."""
         from explorer.inspection.compare import compare
-
-        result = compare(models, photos, measure=False, on_progress=self._heard, should_stop=self._stopping)
-        with self.session.lock:
-            if self._gone:
-                return
-            self.shown = Shown(result, asked, lines, about)
-            self._offer()
-            self._show_view()
-        if speed and not self._stopping():
-            self._time(result)
-
-    def _time(self, result: Comparison) -> None:
-        result.measure(on_progress=self._heard, should_stop=self._stopping)
-        with self.session.lock:
-            if self._gone or self.shown is None or self.shown.result is not result:
-                return
-            self._filling = True
-            if any(row.latency for row in result.rows):
-                self.x.value = "latency"
-                self.view.value = "scatter"
-            self._filling = False
-            self._show_view()
-            if self._stopping():
-                self._say("Stopped: the times are those of the passes that were made.")
-
-    def _stopping(self) -> bool:
-        return self._gone or self._stop.is_set()
-
-    def _heard(self, done: int, total: int, what: str) -> None:
-        now = time.monotonic()
-        if now - self._drawn < GAP and done:
-            return
-        self._drawn = now
-        # Somebody who redraws for the moment is not waited for.
-        if self.session.lock.acquire(blocking=False):
-            try:
-                if not self._gone:
-                    self.progress.value = progress_html(done, total, what)
-            finally:
-                self.session.lock.release()
-
-    def _say(self, text: str, *, wrong: bool = False) -> None:
-        with self.session.lock:
-            if not self._gone:
-                kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
-                self.message.value = f"<div {kind}>{escape(text)}</div>" if text else ""
-
-    def _failed(self, error: Exception) -> None:
         from explorer.inspection.passes import Stopped
 
-        log.log(logging.INFO if is_told(error) else logging.ERROR, "the comparison failed", exc_info=error)
-        if isinstance(error, Stopped):
-            self._say(str(error))
-        else:
-            few = "There is not enough memory for that. Compare fewer or smaller models."
-            self._say(sentence_of(error, scarce=few), wrong=True)
+        try:
+            if shown is None:
+                shown = compare(models, photos, measure=False, on_progress=job.progress,
+                                should_stop=job.ended)
+                job.tell(self._show, Shown(shown, asked, lines, about))
+            if speed and not job.ended():
+                shown.measure(on_progress=job.progress, should_stop=job.ended)
+                return shown, job.stopped
+        except Stopped as stopped:  # before anything was done
+            job.tell(self.work.say, str(stopped))
+        return None
+
+    def _show(self, shown: Shown) -> None:
+        self.shown = shown
+        self._offer()
+        self._show_view()
+
+    def _timed(self, outcome: tuple[Comparison, bool] | None) -> None:
+        if outcome is None or self.shown is None or self.shown.result is not outcome[0]:
+            return
+        result, stopped = outcome
+        self._filling = True
+        if any(row.latency for row in result.rows):
+            self.x.value = "latency"
+            self.view.value = "scatter"
+        self._filling = False
+        self._show_view()
+        if stopped:
+            self.work.say("Stopped: the times are those of the passes that were made.")
+
+    def _sentence(self, error: BaseException) -> str:
+        return sentence_of(error, scarce="There is not enough memory for that. Compare fewer or smaller models.")
 
     # --- showing ---
 
@@ -485,7 +431,7 @@ class ComparePanel(Panel):
     def _show_view(self, _change: Any = None) -> None:
         """Draw the chosen side of what is there; only heat maps take a while."""
         with self.session.lock:
-            if self._filling or self._gone or self.shown is None:
+            if self._filling or self.gone or self.shown is None:
                 return
             result, view = self.shown.result, self.view.value
             self.body.layout.display = ""
@@ -525,23 +471,23 @@ class ComparePanel(Panel):
 
     def _draw_cams(self, result: Comparison) -> None:
         result._needs_looks("Heat maps")
-        self.picture.value = '<span class="vx-busy" role="status">drawing heat maps …</span>'
+        self.picture.value = busy_html("drawing heat maps")
         photo, target = self.photo.value, self.target.value.strip() or None
-        self.painter.submit(partial(self._paint_cams, result, photo, target))
+        self.pictures.start(partial(self._cams, result, photo, target),
+                            partial(self._show_cams, result, photo, target), key="heat maps")
 
-    def _paint_cams(self, result: Comparison, photo: int, target: str | None, ticket: Ticket) -> None:
+    def _cams(self, result: Comparison, photo: int, target: str | None, job: Job) -> str:
         from explorer.inspection.compare_figures import cams_html
 
-        found = result.cams(photo, target=target, should_stop=lambda: ticket.stale or self._gone)
-        if len(found) < len(result):  # another photo or class is wanted by now
-            return
-        html = cams_html(result, found)
-        with self.session.lock:
-            now = (self.view.value, self.photo.value, self.target.value.strip() or None)
-            if not self._gone and self.shown is not None and self.shown.result is result and now == ("cams", photo, target):
-                self.picture.value = html
-                self.below.value = ('<p class="vx-soft">Bright: what spoke for the class. Each map has its own scale, so that '
-                                    "brightness does not compare between models; places do.</p>")
+        found = result.cams(photo, target=target, should_stop=job.ended)
+        return "" if job.stale else cams_html(result, found)
+
+    def _show_cams(self, result: Comparison, photo: int, target: str | None, html: str) -> None:
+        now = (self.view.value, self.photo.value, self.target.value.strip() or None)
+        if self.shown is not None and self.shown.result is result and now == ("cams", photo, target):
+            self.picture.value = html
+            self.below.value = ('<p class="vx-soft">Bright: what spoke for the class. Each map has its own scale, '
+                                "so that brightness does not compare between models; places do.</p>")
 
     def _draw_maps(self, result: Comparison) -> None:
         from explorer.inspection.compare_figures import maps_html
@@ -591,7 +537,7 @@ class ComparePanel(Panel):
         if self.shown is None:
             return
         asked = self._wanted()
-        if asked == self.shown.asked or asked is None or self._running:
+        if asked == self.shown.asked or asked is None or self.work.wanted:
             self.stale.value = ""
             return
         other = []
@@ -612,12 +558,12 @@ class ComparePanel(Panel):
                 return
             asked, result = self.shown.asked, self.shown.result
             self.session.open_model(name if name in asked.names else result.models[result.names.index(name)])
-        self._say(f"All panels show {name} now.")
+        self.work.say(f"All panels show {name} now.")
 
     def _save(self, offer: str) -> None:
-        self.painter.submit(partial(self._write, offer, self.shown))
+        self.pictures.start(partial(self._write, offer, self.shown), key=offer)
 
-    def _write(self, offer: str, shown: Shown | None, _ticket: Ticket) -> None:
+    def _write(self, offer: str, shown: Shown | None, _job: Job) -> None:
         if shown is None:
             self.files.problem(self.nothing_yet)
             return
@@ -684,18 +630,8 @@ class ComparePanel(Panel):
     def _file_name(self) -> str:
         return file_name(self.called, self.view.value) if self.shown is not None else super()._file_name()
 
-    def wait(self, timeout: float | None = 120) -> bool:
-        """Block until what was asked for is shown; False after `timeout` seconds."""
-        return self.worker is None or self.worker.wait(timeout) and self.painter.wait(timeout)
-
-    def close(self) -> None:
-        self._gone = True
-        self._stop.set()
-        for worker in (self.worker, self.painter):
-            if worker is not None:
-                worker.close()
+    def forget(self) -> None:
         self.shown = None
-        super().close()
 
 
 def _line(children: Sequence[W.Widget]) -> W.HBox:

@@ -1,17 +1,16 @@
 """Embeddings: every photo of a folder as a point, its neighbours, and what the features know of the classes.
 
-Nothing starts by itself: the reader presses a button. All slow work is done by one worker, which can be stopped,
-while two others fetch the pictures that somebody points at.
+Nothing starts by itself: the reader presses a button. Slow work is done one thing at a time and can be stopped,
+while the pictures that somebody points at are fetched beside it.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.display import draw
-from explorer.display.words import sentence_of
 from explorer.files import given_path
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.work import Work, said_html
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.parts.scatter import Scatter
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, model_lines
-from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ DATA = {"flowers5: five flowers, bundled": FLOWERS, "the photos of the gallery":
         "a folder of your own": FOLDER}
 MAPS = {"PCA: a projection": "pca", "t-SNE: neighbours stay together": "tsne", "UMAP: likewise": "umap"}
 OFFLINE = tuple(f"tf_efficientnet_lite{number}" for number in range(3))  # their weights need no network
-GAP = 0.2           # seconds between two drawings of the progress, at least
 NEIGHBOURS = 8
 MOST_MAPPED = 5000  # points of a map; of more photos, these are spread evenly over all
 MOST_ALIKE = 128    # photos by which the stages of two models are compared
@@ -73,18 +71,14 @@ class Shown:
 
 
 class EmbeddingsPanel(Panel):
-    """Built when it is first looked at (`build`)."""
-
     name = "Embeddings"
     guide = GUIDE
     nothing_yet = "Nothing is shown here yet: press Embed first."
     draw_on = ("model", "model_name", "compare")  # two models may have one name
 
-    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
-        """photos: (title, source) of each photo of the gallery."""
-        self.photos = photos
-        self.data: W.Dropdown | None = None
-        self.worker: Worker | None = None
+    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] | None = None):
+        """photos: (title, source) of each photo of the gallery; None for the session's."""
+        self.photos = session.photos if photos is None else photos
         self.shown: Shown | None = None
         self.map: Any = None                # Map2D
         self.rows: list[int] = []           # which photo each point of the map is
@@ -95,29 +89,21 @@ class EmbeddingsPanel(Panel):
         self._alike_model: Any = None
         self._budgets: list[int] = []
         self._chosen: int | None = None     # the photo whose neighbours are shown
-        self._stop = threading.Event()
-        self._busy = self._gone = False
         super().__init__(session)
         self.add_class("vx-embeddings")
 
-    def build(self) -> None:
-        """Build the controls; nothing where they are there already."""
-        with self.session.lock:
-            if self.data is None:
-                self._build()
-                self.draw()
-
-    def _build(self) -> None:
+    def make(self) -> None:
         wide, lock = W.Layout(width="auto"), self.session.lock
         self.data = labelled("Photos", W.Dropdown, options=[*DATA.items()], layout=wide)
         self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or with one folder a class",
                                continuous_update=False,
                                layout=W.Layout(width="min(420px, 100%)", display="none"))
         self.go = W.Button(description="Embed", button_style="primary", layout=wide)
-        self.stop = W.Button(description="Stop", disabled=True, layout=wide,
-                             tooltip="Behind the present batch; what is done is kept")
+        self.work = self.line(Work, busy=self._set_busy, tooltip="Behind the present batch; what is done is kept")
+        self.seeking, self.painting = self.line(failed=self._tell), self.line()
+        self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         self.method = labelled("Map", W.Dropdown, options=[*MAPS.items()], layout=wide)
-        self.progress, self.message, self.about, self.stale, self.map_note = (W.HTML() for _ in range(5))
+        self.about, self.stale, self.map_note = (W.HTML() for _ in range(3))
         self.scatter = Scatter(title="Photos", equal=True, ticks=False, pictures=True, height=430, lock=lock,
                                empty="Press Embed: every photo becomes a point.")
         self.chosen_note = W.HTML('<span class="vx-soft">Click a point: its nearest photos appear here.</span>')
@@ -139,8 +125,6 @@ class EmbeddingsPanel(Panel):
                               tooltip="Linear CKA between all stages of both models")
         self.matrix = W.HTML('<span class="vx-soft">How alike the stages of the dashboard\'s model and of another one place these '
                              "photos.</span>")
-        self.worker, self.painter, self.seeker = (Worker(f"explorer-embeddings-{what}")
-                                                  for what in ("work", "pictures", "near"))
         for button in (self.go, self.stop, self.open, self.judge, self.match):
             button.add_class("vx-open")
 
@@ -167,19 +151,17 @@ class EmbeddingsPanel(Panel):
                    self.about, first, second])
 
         self.data.observe(self._choose_data, "value")
-        self.method.observe(lambda _: self.shown and self._start(self._draw_map, "drawing the map"), "value")
-        self.go.on_click(lambda _: self._start(self._embed, "opening the photos"))
-        self.stop.on_click(lambda _: self._stop.set())
-        self.judge.on_click(lambda _: self._start(self._probe, "fitting a regression"))
-        self.match.on_click(lambda _: self._start(self._match, "opening the other model"))
+        self.method.observe(
+            lambda _: self.shown and self._start(self._map, self._show_map, "drawing the map"), "value")
+        self.go.on_click(lambda _: self._start(self._embed, self._show_map, "opening the photos"))
+        self.judge.on_click(lambda _: self._start(self._probe, self._show_probe, "fitting a regression"))
+        self.match.on_click(lambda _: self._start(self._match, self._show_match, "opening the other model"))
         self.open.on_click(lambda _: self._open())
-        self.scatter.on_hover(lambda point: self.painter.submit(lambda ticket: self._paint(point, ticket)))
+        self.scatter.on_hover(lambda point: self.painting.start(partial(self._paint, point)))
         self.scatter.on_pick(lambda point: self.choose(self.rows[point]))
 
     def draw(self) -> None:
         """Another model is on the screen, or others are ticked."""
-        if self.data is None or self._gone:
-            return
         now, names = self.session.model_name, dict.fromkeys([*self.session.compare, *OFFLINE])
         self.other.options = tuple(name for name in names if now.partition(".")[0] != name)
         self.other.placeholder = self.other.options[0]  # what an empty field means
@@ -195,56 +177,18 @@ class EmbeddingsPanel(Panel):
 
     # --- slow work: one thing at a time ---------------------------------------------------------------------
 
-    def _start(self, job: Callable[[Callable[[], bool]], None], doing: str) -> None:
+    def _start(self, compute: Callable[[Job], Any], show: Callable[[Any], None], doing: str) -> None:
         with self.session.lock:
-            if self._busy or self._gone:
-                return
-            self._stop.clear()
-            self._set_busy(True)
-            self.message.value = ""
-            self.progress.value = f'<span class="vx-busy" role="status">{escape(doing)} …</span>'
-        self.worker.submit(lambda ticket: self._run(job, ticket))
+            if not self.work.wanted:
+                self.work.say("")
+                self.work.start(compute, show, doing=doing)
 
     def _set_busy(self, busy: bool) -> None:
-        self._busy = busy
         features = self.shown.photos.features if self.shown else None
         self.go.disabled = self.match.disabled = self.method.disabled = busy
         self.judge.disabled = busy or features is None or features.labels is None
-        self.stop.disabled = not busy
-
-    def _run(self, job: Callable[[Callable[[], bool]], None], ticket: Ticket) -> None:
-        problem = ""
-        try:
-            job(lambda: self._stop.is_set() or ticket.stale)
-        except Exception as error:
-            log.warning("%s", error, exc_info=error)
-            problem = sentence_of(error)
-        finally:
-            with self.session.lock:
-                if not self._gone:
-                    self._set_busy(False)
-                    self.progress.value = ""
-                    self.message.value = f'<div class="vx-error" role="alert">{escape(problem)}</div>' if problem else ""
-                    self.draw()
-                    self.changed()
-
-    def _meter(self, what: str) -> Callable[[int, int], None]:
-        """on_progress that draws a bar, a few times a second."""
-        last = 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if done < total and now - last < GAP:
-                return
-            last = now
-            with self.session.lock:
-                if not self._gone:
-                    stopping = " Stopping." if self._stop.is_set() else ""
-                    self.progress.value = (f'<div class="vx-run-line"><progress max="{total}" value="{done}" aria-label="{what}">'
-                                           f'</progress><span class="vx-soft" role="status">{done:,} of {total:,} {what}.{stopping}'
-                                           "</span></div>")
-        return progress
+        if not busy:
+            self._redraw()
 
     def _source(self) -> tuple[Any, str, str]:
         """(the photos that are asked for, Python for them, what they are called). Raises ValueError where none are named."""
@@ -275,70 +219,74 @@ class EmbeddingsPanel(Panel):
             raise ValueError("No model is open yet: choose one above.")
         return self.session.model
 
-    def _embed(self, should_stop: Callable[[], bool]) -> None:
+    def _embed(self, job: Job) -> tuple[Any, list[int]] | None:
+        """Photos become vectors, and these become points."""
         from explorer.inspection.embeddings import embed
 
         with self.session.lock:
             source, expression, title = self._source()
             model, lines = self._model(), tuple(model_lines(self.session))
-        photos = embed(model, source, on_progress=self._meter("photos"), should_stop=should_stop)
-        with self.session.lock:
-            if self._gone:
-                return
-            self.shown = Shown(photos, source, expression, title, lines)
-            self.map = self.probe = self.knn = None
-            self.curve.layout.display = "none"
-            self.judged.value = "" if photos.features.labels is not None else (
-                '<span class="vx-soft">These photos have no labels: a folder with one folder a class has them.</span>')
-            self.about.value = about_html(photos.features, title)
-            self._forget_choice()
-        if len(photos):
-            self._draw_map(lambda: False)
+        photos = embed(model, source, on_progress=partial(job.progress, what="photos"), should_stop=job.ended)
+        job.tell(self._show_photos, Shown(photos, source, expression, title, lines))
+        return self._map(job) if len(photos) and not job.stale else None
 
-    def _draw_map(self, _should_stop: Callable[[], bool]) -> None:
-        features = self.shown.photos.features
-        rows = spread(len(features), MOST_MAPPED)
-        with self.session.lock:
-            method = self.method.value
-            if method != "pca":
-                first = " The first one takes half a minute." if method == "umap" else ""
-                self.progress.value = f'<span class="vx-busy" role="status">drawing the map …{first}</span>'
-        photos = self.shown.photos if len(rows) == len(features) else type(self.shown.photos)(features.subset(rows))
-        found = photos.map2d(method)
-        labels = features.labels[rows].tolist() if features.labels is not None else ()
-        left, below = found.axes()
-        some = "" if len(rows) == len(features) else f" {len(rows):,} of {len(features):,} photos, spread evenly."
-        with self.session.lock:
-            if self._gone:
-                return
-            self.map, self.rows = found, rows
-            self.scatter.title = f"{found.title} of {len(rows):,} photos"
-            self.scatter.x_label, self.scatter.y_label = left, below
-            self.scatter.show(*found.points.T.tolist(), labels=[features.names[i] for i in rows],
-                              groups=labels,
-                              group_names=features.classes if labels else ())
-            self.map_note.value = f'<span class="vx-soft">{escape(found.note + some)}</span>'
-            if self._chosen is not None:
-                self.choose(self._chosen)
+    def _show_photos(self, shown: Shown) -> None:
+        features = shown.photos.features
+        self.shown = shown
+        self.map = self.probe = self.knn = None
+        self.curve.layout.display = "none"
+        self.judged.value = "" if features.labels is not None else (
+            '<span class="vx-soft">These photos have no labels: a folder with one folder a class has them.'
+            "</span>")
+        self.about.value = about_html(features, shown.title)
+        self._forget_choice()
 
-    def _probe(self, should_stop: Callable[[], bool]) -> None:
+    def _map(self, job: Job) -> tuple[Any, list[int]]:
+        """(the map, which photo each of its points is)."""
+        photos, method = self.shown.photos, self.method.value
+        rows = spread(len(photos), MOST_MAPPED)
+        if method != "pca":
+            first = " The first one takes half a minute." if method == "umap" else ""
+            job.tell(self._say_slow, first)
+        some = photos if len(rows) == len(photos) else type(photos)(photos.features.subset(rows))
+        return some.map2d(method), rows
+
+    def _say_slow(self, more: str) -> None:
+        self.progress.value = f'<span class="vx-busy" role="status">drawing the map …{more}</span>'
+
+    def _show_map(self, outcome: tuple[Any, list[int]] | None) -> None:
+        if outcome is None:  # of no photo
+            return
+        (self.map, self.rows), features = outcome, self.shown.photos.features
+        labels = features.labels[self.rows].tolist() if features.labels is not None else ()
+        left, below = self.map.axes()
+        whole = len(self.rows) == len(features)
+        some = "" if whole else f" {len(self.rows):,} of {len(features):,} photos, spread evenly."
+        self.scatter.title = f"{self.map.title} of {len(self.rows):,} photos"
+        self.scatter.x_label, self.scatter.y_label = left, below
+        self.scatter.show(*self.map.points.T.tolist(), labels=[features.names[i] for i in self.rows],
+                          groups=labels, group_names=features.classes if labels else ())
+        self.map_note.value = f'<span class="vx-soft">{escape(self.map.note + some)}</span>'
+        if self._chosen is not None:
+            self.choose(self._chosen)
+
+    def _probe(self, job: Job) -> tuple[Any, Any, list[int]]:
         from explorer.inspection.probe import knn_accuracy, linear_probe
 
         features = self.shown.photos.features
-        budgets = possible_budgets(features)
+        budgets, told = possible_budgets(features), partial(job.progress, what="regressions")
         knn = knn_accuracy(features)
-        probe = linear_probe(features, labels_per_class=budgets, on_progress=self._meter("regressions"),
-                             should_stop=should_stop)
-        with self.session.lock:
-            if self._gone:
-                return
-            self.probe, self.knn, self._budgets = probe, knn, budgets
-            notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in probe.notes)
-            worst = sorted(probe.per_class.items(), key=lambda item: item[1] if item[1] == item[1] else 2)[:3]
-            hardest = ", ".join(f"{name} {share:.0%}" for name, share in worst if share == share)
-            self.judged.value = (f'<p>{escape(probe.sentence)}.</p><p>{escape(knn.sentence)}.</p>'
-                                 f'<p class="vx-soft">Hardest for the probe: {escape(hardest)}.</p>{notes}')
-            self._draw_curve()
+        probe = linear_probe(features, labels_per_class=budgets, on_progress=told, should_stop=job.ended)
+        return probe, knn, budgets
+
+    def _show_probe(self, outcome: tuple[Any, Any, list[int]]) -> None:
+        probe, knn, _ = self.probe, self.knn, self._budgets = outcome
+        notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in probe.notes)
+        worst = sorted(probe.per_class.items(), key=lambda item: item[1] if item[1] == item[1] else 2)[:3]
+        hardest = ", ".join(f"{name} {share:.0%}" for name, share in worst if share == share)
+        self.judged.value = (f'<p>{escape(probe.sentence)}.</p><p>{escape(knn.sentence)}.</p>'
+                             f'<p class="vx-soft">Hardest for the probe: {escape(hardest)}.</p>{notes}')
+        self._draw_curve()
 
     def _draw_curve(self) -> None:
         """The label budget: each draw a dot, their means on a line that ends at all labels."""
@@ -357,7 +305,7 @@ class EmbeddingsPanel(Panel):
                         group_names=["one draw", "mean", "all labels"],
                         sizes=[3.0] * len(draws) + [6.0] * len(means), line=range(len(draws), len(points)))
 
-    def _match(self, should_stop: Callable[[], bool]) -> None:
+    def _match(self, job: Job) -> tuple[Any, Any, tuple[str, ...]]:
         from explorer.inspection.look import as_model
         from explorer.inspection.similarity import compare_stages
         from explorer.widgets.session import check_model
@@ -366,59 +314,52 @@ class EmbeddingsPanel(Panel):
             name = self.other.value.strip() or self.other.options[0]
             source, expression, _ = self._source()
             model, lines = self._model(), tuple(model_lines(self.session))
-        other = as_model(check_model(name))
-        alike = compare_stages(model, other, source, limit=MOST_ALIKE, on_progress=self._meter("photos"),
-                               should_stop=should_stop)
-        with self.session.lock:
-            if self._gone:
-                return
-            self.alike = alike
-            self._alike_model = model
-            self._alike_code = (*lines, call("explorer.compare_stages", "model", literal(name), expression,
-                                             options={"limit": MOST_ALIKE}))
-            self.matrix.value = alike._repr_html_()
+        alike = compare_stages(model, as_model(check_model(name)), source, limit=MOST_ALIKE,
+                               should_stop=job.ended, on_progress=partial(job.progress, what="photos"))
+        options = {"limit": MOST_ALIKE}
+        code = call("explorer.compare_stages", "model", literal(name), expression, options=options)
+        return alike, model, (*lines, code)
+
+    def _show_match(self, outcome: tuple[Any, Any, tuple[str, ...]]) -> None:
+        self.alike, self._alike_model, self._alike_code = outcome
+        self.matrix.value = self.alike._repr_html_()
 
     # --- one photo ------------------------------------------------------------------------------------------
 
     def choose(self, index: int) -> None:
         """Show the nearest photos of photo `index`; worked out in the background."""
-        self.seeker.submit(lambda ticket: self._seek(index, ticket))
-
-    def _seek(self, index: int, ticket: Ticket) -> None:
         shown = self.shown
+        self.seeking.start(partial(self._seek, shown, index), partial(self._show_near, shown, index))
+
+    def _seek(self, shown: Shown | None, index: int, _job: Job) -> tuple[list[Any], list[bytes]] | None:
+        """(the neighbours, pictures of the photo and of them)."""
         if shown is None or not 0 <= index < len(shown.photos):
+            return None
+        found = shown.photos.nearest(index, NEIGHBOURS)
+        return found, [picture(shown.photos.features, i) for i in (index, *(one.index for one in found))]
+
+    def _show_near(self, shown: Shown, index: int, outcome: tuple[list[Any], list[bytes]] | None) -> None:
+        if outcome is None or shown is not self.shown:
             return
-        features = shown.photos.features
-        try:
-            found = shown.photos.nearest(index, NEIGHBOURS)
-            pictures = [picture(features, i) for i in (index, *(one.index for one in found))]
-        except Exception as error:
-            log.warning("no neighbours: %s", error, exc_info=error)
-            self._tell(str(error))
-            return
+        (found, pictures), features = outcome, shown.photos.features
         own = features.classes[features.labels[index]] if features.labels is not None else ""
         captions = [Caption(f"chosen: {own}" if own else "chosen", title=features.names[index])] + [
             Caption(f"{one.label} {one.distance:.3f}".strip(), title=one.name) for one in found]
         same = sum(one.label == own for one in found)
         # a file may have gone meanwhile
         kept = [(data, caption) for data, caption in zip(pictures, captions) if data]
-        with self.session.lock:
-            if self._gone or ticket.stale or shown is not self.shown:
-                return
-            self._chosen = index
-            place = {row: point for point, row in enumerate(self.rows)}
-            self.scatter.mark(place.get(index, -1), [place[one.index] for one in found if one.index in place])
-            self.near.show([data for data, _ in kept], [caption for _, caption in kept])
-            of_class = f" {same} of {len(found)} have its class, {escape(own)}." if own else ""
-            self.chosen_note.value = (f"<div>The nearest photos to <b>{escape(features.names[index])}</b>, with their cosine "
-                                      f"distances.{of_class}</div>")
-            self.open.layout.display = ""
-            self.changed()
+        self._chosen = index
+        place = {row: point for point, row in enumerate(self.rows)}
+        self.scatter.mark(place.get(index, -1), [place[one.index] for one in found if one.index in place])
+        self.near.show([data for data, _ in kept], [caption for _, caption in kept])
+        of_class = f" {same} of {len(found)} have its class, {escape(own)}." if own else ""
+        self.chosen_note.value = (f"<div>The nearest photos to <b>{escape(features.names[index])}</b>, with "
+                                  f"their cosine distances.{of_class}</div>")
+        self.open.layout.display = ""
+        self.changed()
 
-    def _tell(self, problem: str) -> None:
-        with self.session.lock:
-            if not self._gone:
-                self.chosen_note.value = f'<div class="vx-error" role="alert">{escape(problem)}</div>'
+    def _tell(self, error: BaseException) -> None:
+        self.chosen_note.value = said_html(str(error), wrong=True)
 
     def _forget_choice(self) -> None:
         self._chosen = None
@@ -426,9 +367,9 @@ class EmbeddingsPanel(Panel):
         self.open.layout.display = "none"
         self.chosen_note.value = '<span class="vx-soft">Click a point: its nearest photos appear here.</span>'
 
-    def _paint(self, point: int, ticket: Ticket) -> None:
+    def _paint(self, point: int, _job: Job) -> None:
         shown, rows = self.shown, self.rows
-        if shown is None or point >= len(rows) or ticket.stale:
+        if shown is None or point >= len(rows):
             return
         self.scatter.picture(point, picture(shown.photos.features, rows[point]))
 
@@ -443,7 +384,7 @@ class EmbeddingsPanel(Panel):
             source = file if file is not None and file.is_file() else features.open_photo(index)
         except Exception as error:
             log.warning("%s", error, exc_info=error)
-            self._tell(str(error))
+            self._tell(error)
             return
         self.session.open_image(source, features.names[index].rpartition("/")[2])
 
@@ -501,21 +442,8 @@ class EmbeddingsPanel(Panel):
             parts.append(f"{self.alike.name_a} and {self.alike.name_b}: {self.alike.caption}.")
         return " ".join(parts)
 
-    # --- waiting and closing --------------------------------------------------------------------------------
-
-    def wait(self, timeout: float | None = 120) -> bool:
-        """Block until what was asked for is done; False after `timeout` seconds."""
-        return self.worker is None or all(worker.wait(timeout)
-                                          for worker in (self.worker, self.seeker, self.painter))
-
-    def close(self) -> None:
-        self._gone = True
-        self._stop.set()
-        if self.worker is not None:
-            for worker in (self.worker, self.painter, self.seeker):
-                worker.close()
+    def forget(self) -> None:
         self.shown = self.map = self.probe = self.knn = self.alike = self._alike_model = None
-        super().close()
 
 
 # --- plain functions ----------------------------------------------------------------------------------------

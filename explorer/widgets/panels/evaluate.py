@@ -7,8 +7,6 @@ that are there; only a heat map asks the network again.
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +17,13 @@ import ipywidgets as W
 
 from explorer import __version__
 from explorer.display.words import sentence_of
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate_subject import FOLDER, OWN, run_behind, subject_of
 from explorer.widgets.panels.finetune import DATA
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.run_view import copy_of_model
+from explorer.widgets.panels.work import Work, busy_html, meter_html
 from explorer.widgets.parts.confusion import ConfusionMatrix
 from explorer.widgets.parts.evaluation_card import (
     WORST,
@@ -45,7 +45,6 @@ from explorer.widgets.parts.evaluation_card import (
 from explorer.widgets.parts.judged_photos import JudgedPhotos
 from explorer.widgets.parts.sort_table import SortTable
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:
     from explorer.training.evaluation import Evaluation, JudgedPhoto
@@ -54,7 +53,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PARTS = {"held out to judge by": "val", "learnt from, to compare": "train", "all of them": "all"}
-GAP = 0.2         # seconds between two drawings of the progress, at least
 FIRST = 24        # photos of a cell that are shown at once; a button shows more
 BESIDE = 12       # classes up to which the matrix leaves room for photos beside it
 SIDE = 168        # pixels of a small photo
@@ -115,39 +113,58 @@ class Judgement:
         return hasattr(self.result, "numbers")
 
 
-class EvaluatePanel(Panel):
-    """Built when it is first looked at (`build`)."""
+@dataclass(frozen=True)
+class Facts:
+    """What is said of a judgement, worked out before it is shown.
 
+    lines: which class or number each row of the table is;  curves: what has a curve;  weakest: of these
+    """
+
+    judged: Judgement
+    head: str
+    notes: str
+    columns: list[Any]
+    rows: list[Any]
+    lines: list[int]
+    curves: Sequence[str]
+    weakest: str | None
+
+
+def facts_of(judged: Judgement) -> Facts:
+    result = judged.result
+    if judged.numbers:
+        from explorer.training.number_report import by_r2
+
+        every = list(range(len(result.numbers)))
+        return Facts(judged, number_headline_html(result), notes_html(result), *number_rows(result), every,
+                     result.numbers, by_r2(result)[0])
+    curves = [name for name in result.pr if name in result.roc] if len(result.classes) <= 1000 else []
+    weakest = min(curves, key=lambda name: result.per_class[name].f1, default=None)
+    return Facts(judged, headline_html(result), notes_html(result), *class_rows(result), curves, weakest)
+
+
+def how_far_html(job: Job, done: int, total: int, what: str) -> str:
+    stopping = "Stopping behind this batch." if job.stopped else ""
+    return meter_html(done, total, what, "Working out the figures …" if done == total else stopping)
+
+
+class EvaluatePanel(Panel):
     name = "Evaluation"
     guide = GUIDE
     draw_on = ("model", "model_name", "run", "runs")  # two models may have one name
 
     def __init__(self, session: Session):
-        self.who: W.Dropdown | None = None
-        self.worker: Worker | None = None   # judges
-        self.painter: Worker | None = None  # opens photos, asks for heat maps, draws charts
         self.shown: Judgement | None = None
         self._cell: tuple[Sequence[int] | None, Sequence[int] | None] | None = None
         self._rows: dict[str, list[JudgedPhoto]] = {}  # what each row of photos holds
-        self._todo: dict[str, Callable[[Callable[[], bool]], None]] = {}
-        self._guard = threading.Lock()
-        self._stop = threading.Event()
         self._picked: JudgedPhoto | None = None
         self._touched = False  # whether the reader has chosen what is judged, or by what
         self._by_itself = False  # while the panel chooses
-        self._gone = False     # whether the panel is closed
         self._table_classes: list[int] = []
         super().__init__(session)
         self.add_class("vx-eval")
 
-    def build(self) -> None:
-        """Build the controls; nothing where they are there already."""
-        with self.session.lock:
-            if self.who is None:
-                self._build()
-                self.draw()
-
-    def _build(self) -> None:
+    def make(self) -> None:
         wide, style, lock = W.Layout(width="auto"), {"description_width": "72px"}, self.session.lock
         self.who = W.Dropdown(description="Judge", options=[("the model on the screen", "model")], layout=wide,
                               style=style)
@@ -160,9 +177,12 @@ class EvaluatePanel(Panel):
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
                               layout=wide, tooltip="The mean of both answers; twice the time")
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
-        self.stop = W.Button(description="Stop", disabled=True, layout=wide, tooltip="Behind the present batch")
-        self.progress, self.message, self.head, self.notes = (W.HTML() for _ in range(4))
-        self.hint = W.HTML()
+        self.work = self.line(Work, sentence=_sentence, meter=how_far_html, tooltip="Behind the present batch",
+                              busy=lambda running: setattr(self.go, "disabled", running))
+        self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
+        # opens photos, asks for heat maps, draws charts: one after the other, of one place the newest
+        self.painting = self.line(failed=lambda error: self.work.say(_sentence(error), wrong=True))
+        self.head, self.notes, self.hint = W.HTML(), W.HTML(), W.HTML()
         self.matrix, self.table = ConfusionMatrix(lock=lock), SortTable(label="Class by class", lock=lock)
         self.matrix_note = W.HTML()
         self.cell = JudgedPhotos(label="Photos of the cell", lock=lock)
@@ -180,7 +200,6 @@ class EvaluatePanel(Panel):
                              tooltip="Makes it the photo that all panels show")
         self.open_both = W.Button(description="Open with the judged model", layout=W.Layout(width="auto"),
                                   tooltip="Makes photo and model those that all panels show")
-        self.worker, self.painter = Worker("explorer-evaluate"), Worker("explorer-evaluate-photos")
 
         fields = W.Box([self.who, self.data, self.part, self.folder])
         fields.add_class("vx-fields")
@@ -224,7 +243,6 @@ class EvaluatePanel(Panel):
         for control in (self.who, self.data):
             control.observe(self._chosen_by_hand, "value")
         self.go.on_click(lambda _: self._begin())
-        self.stop.on_click(lambda _: self._stop.set())
         self.matrix.on_pick(self._pick_cell)
         self.table.on_pick(lambda row: self._pick_class(self._table_classes[row]))
         self.more.on_click(lambda _: self._show_cell(len(self.cell.answers) + FIRST))
@@ -240,8 +258,6 @@ class EvaluatePanel(Panel):
 
     def draw(self) -> None:
         """Another model or run is on the screen, or another run is there."""
-        if self.who is None or self._gone:
-            return
         session, before = self.session, self.who.value
         called = f"{session.model_name}, on the screen" if session.model_name else "the model on the screen"
         options, on_screen = [(called, "model")], None
@@ -279,91 +295,59 @@ class EvaluatePanel(Panel):
     def _begin(self) -> None:
         """Judge what is chosen, in the background."""
         with self.session.lock:
-            self._stop.clear()
-            self.go.disabled, self.stop.disabled = True, False
-            self._say("")
-            self.progress.value = '<span class="vx-busy" role="status">opening the photos …</span>'
-        self.worker.submit(self._judge)
+            self.work.say("")
+            self.work.start(self._judge, self._show, doing="opening the photos")
 
-    def _judge(self, ticket: Ticket) -> None:
-        try:
-            from explorer.training.evaluate import evaluate
+    def _judge(self, job: Job) -> Facts:
+        from explorer.training.evaluate import evaluate
 
-            with self.session.lock:
-                run = self.session.runs[int(self.who.value.split()[1])] if self.who.value != "model" else None
-            subject = subject_of(self.session, run, self.data.value, folder=self.folder.value, split=self.part.value,
-                                 tta=self.tta.value)
-            last = [0.0]
-
-            def progress(done: int, total: int) -> None:
-                now = time.monotonic()
-                if done == total or now - last[0] >= GAP:
-                    last[0] = now
-                    self._show_progress(done, total)
-
-            result = evaluate(subject.whom, subject.data, **subject.options, on_progress=progress,
-                              should_stop=lambda: self._stop.is_set() or ticket.stale)
-            if not ticket.stale:
-                self._publish(Judgement(result, subject.model, subject.lines, stopped=self._stop.is_set()))
-        except Exception as error:
-            self._failed("nothing was judged", error)
-        finally:
-            with self.session.lock:
-                if not self._gone:
-                    self.go.disabled, self.stop.disabled = False, True
-                    self.progress.value = ""
-
-    def _show_progress(self, done: int, total: int) -> None:
         with self.session.lock:
-            if not self._gone:
-                more = " Stopping behind this batch." if self._stop.is_set() else ""
-                if done == total:
-                    more = " Working out the figures …"
-                self.progress.value = (
-                    f'<div class="vx-run-line"><progress max="{total}" value="{done}" aria-label="photos"></progress> '
-                    f'<span class="vx-soft" role="status">{done:,} of {total:,} photos.{more}</span></div>')
+            run = self.session.runs[int(self.who.value.split()[1])] if self.who.value != "model" else None
+        subject = subject_of(self.session, run, self.data.value, folder=self.folder.value, split=self.part.value,
+                             tta=self.tta.value)
+        result = evaluate(subject.whom, subject.data, **subject.options, should_stop=job.ended,
+                          on_progress=partial(job.progress, what="photos"))
+        return facts_of(Judgement(result, subject.model, subject.lines, stopped=job.stopped))
 
-    def _publish(self, judged: Judgement) -> None:
-        """Everything that is worked out is worked out first; then it is shown at once."""
+    def _show(self, facts: Facts) -> None:
+        """Another evaluation takes the place of the one before; the lock is held."""
+        judged = facts.judged
+        self._show_blocks(numbers=judged.numbers)
+        self.shown, self._cell, self._rows, self._table_classes = judged, None, {}, facts.lines
+        self.head.value, self.notes.value = facts.head, facts.notes
+        self.table.show(facts.columns, facts.rows, csv=csv_text(facts.columns, facts.rows))
+        self._put_chosen("")
+        self.of_class.options = facts.curves
+        if facts.weakest is not None:
+            self.of_class.value = facts.weakest
+        worst = judged.result.worst[:WORST]
         if judged.numbers:
-            self._publish_numbers(judged)
-            return
-        result = judged.result
-        head, notes = headline_html(result), notes_html(result)
-        columns, rows, classes = class_rows(result)
-        with_curve = [name for name in result.pr if name in result.roc] if len(result.classes) <= 1000 else []
-        weakest = min(with_curve, key=lambda name: result.per_class[name].f1, default=None)
-        with self.session.lock:
-            if self._gone:
-                return
-            self._show_blocks(numbers=False)
-            self.shown, self._cell, self._rows, self._table_classes = judged, None, {}, classes
-            self.head.value, self.notes.value = head, notes
-            self.table.show(columns, rows, csv=csv_text(columns, rows))
-            several = result.multi_label
-            self.matrix_note.value = f'<p class="vx-soft">{SEVERAL if several else ROWS}</p>'
-            if several:
-                self.matrix.clear()
-            else:
-                self.matrix.show(result.classes, result.confusion.numpy())
-            if not several and len(rows) > BESIDE:
-                self.matrix_pair.add_class("vx-eval-wide")
-            else:
-                self.matrix_pair.remove_class("vx-eval-wide")
-            self.surest_block.layout.display = "none" if several else ""
-            self.view.layout.display = "none" if several else ""
-            self.cell.show([], note="Press a cell of the matrix, or a class in the table.")
-            self.more.layout.display = "none"
-            self._put_chosen("")
-            self.view.value = "photo"
-            self.of_class.options = with_curve
-            if weakest is not None:
-                self.of_class.value = weakest
-            self.body.layout.display = ""
-            self._offer_both()
-        worst = result.worst[:WORST]
-        self._later("worst", partial(self._fill, "worst", worst, f"The {len(worst)} photos with the highest loss, "
-                                                                 "worst first."))
+            note = "The photo" if len(worst) == 1 else f"The {len(worst)} photos"
+            note = f"{note} that it is furthest off for, worst first."
+        else:
+            self._show_classes(judged.result, len(facts.rows))
+            note = f"The {len(worst)} photos with the highest loss, worst first."
+        self.body.layout.display = ""
+        self._offer_both()
+        self._later("worst", partial(self._fill, "worst", worst, note))
+        self._draw_curve()
+        self.changed()
+
+    def _show_classes(self, result: Evaluation, classes: int) -> None:
+        """What there is of classes alone: the matrix, a cell of it, mistakes, the reliability diagram."""
+        several = result.multi_label
+        self.matrix_note.value = f'<p class="vx-soft">{SEVERAL if several else ROWS}</p>'
+        if several:
+            self.matrix.clear()
+        else:
+            self.matrix.show(result.classes, result.confusion.numpy())
+        if not several and classes > BESIDE:
+            self.matrix_pair.add_class("vx-eval-wide")
+        else:
+            self.matrix_pair.remove_class("vx-eval-wide")
+        self.surest_block.layout.display = self.view.layout.display = "none" if several else ""
+        self.cell.show([], note="Press a cell of the matrix, or a class in the table.")
+        self.more.layout.display = "none"
         if not several:
             wrong = surest_mistakes(result)
             note = "Wrong, and most sure of it." if wrong else "There are no mistakes among these photos."
@@ -373,36 +357,8 @@ class EvaluatePanel(Panel):
                 i, j = result.index(first[0].true), result.index(first[0].predicted)
                 self.matrix.mark(i, j)
                 self._pick_cell((i,), (j,))
-        self._later("reliability", lambda stale: self._chart(self.reliability, result.plot_reliability,
-                                                             "Reliability diagram"))
-        self._draw_curve()
-        self.changed()
-
-    def _publish_numbers(self, judged: Judgement) -> None:
-        """As `_publish`: figures, a table, predicted against true, and the photos that it is furthest off for."""
-        from explorer.training.number_report import by_r2
-
-        result = judged.result
-        head, notes, (columns, rows) = number_headline_html(result), notes_html(result), number_rows(result)
-        weakest = by_r2(result)[0]
-        with self.session.lock:
-            if self._gone:
-                return
-            self._show_blocks(numbers=True)
-            self.shown, self._cell, self._rows = judged, None, {}
-            self._table_classes = list(range(len(result.numbers)))
-            self.head.value, self.notes.value = head, notes
-            self.table.show(columns, rows, csv=csv_text(columns, rows))
-            self._put_chosen("")
-            self.of_class.options = result.numbers
-            self.of_class.value = weakest
-            self.body.layout.display = ""
-            self._offer_both()
-        worst = result.worst[:WORST]
-        note = "The photo" if len(worst) == 1 else f"The {len(worst)} photos"
-        self._later("worst", partial(self._fill, "worst", worst, f"{note} that it is furthest off for, worst first."))
-        self._draw_curve()
-        self.changed()
+        self._later("reliability", partial(self._chart, self.reliability, result.plot_reliability,
+                                           "Reliability diagram"))
 
     def _show_blocks(self, *, numbers: bool) -> None:
         """What there is of classes alone comes and goes; the headings say which of the two are judged."""
@@ -422,42 +378,13 @@ class EvaluatePanel(Panel):
 
     # --- one thing after the other, in the background ---
 
-    def _later(self, key: str, work: Callable[[Callable[[], bool]], None]) -> None:
-        """Do `work(stale)` soon; a newer one of the same key takes its place, and then `stale()` says True."""
-        with self._guard:
-            self._todo[key] = work
-        if not self._gone:
-            self.painter.submit(self._do_all)
+    def _later(self, key: str, work: Callable[[Job], None]) -> None:
+        """Do `work(job)` soon; a newer one of the same key takes its place."""
+        self.painting.start(work, key=key)
 
-    def _do_all(self, _ticket: Ticket) -> None:
-        while True:
-            with self._guard:
-                if not self._todo or self._gone:
-                    return
-                key = next(iter(self._todo))
-                work = self._todo.pop(key)
-            try:
-                work(lambda key=key: self._gone or key in self._todo)
-            except Exception as error:
-                self._failed(f"{key} could not be shown", error)
-
-    def _say(self, text: str, *, wrong: bool = False) -> None:
-        with self.session.lock:
-            if not self._gone:
-                kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
-                self.message.value = f"<div {kind}>{escape(text)}</div>" if text else ""
-
-    def _failed(self, what: str, error: Exception) -> None:
-        """A sentence on the page; what nobody expects also with its traceback in the log."""
-        expected = isinstance(error, ValueError)
-        log.log(logging.INFO if expected else logging.ERROR, "%s: %s", what, error, exc_info=not expected)
-        self._say(_sentence(error), wrong=True)
-
-    def _chart(self, place: W.HTML, plot: Callable[[], Any], label: str) -> None:
+    def _chart(self, place: W.HTML, plot: Callable[[], Any], label: str, job: Job) -> None:
         svg = themed_svg(plot(), label)
-        with self.session.lock:
-            if not self._gone:
-                place.value = svg
+        job.tell(setattr, place, "value", svg)
 
     def _draw_curve(self) -> None:
         """The curve of the chosen class."""
@@ -469,8 +396,8 @@ class EvaluatePanel(Panel):
             return
         if judged.numbers:
             if name in judged.result.numbers:  # else the choice of an evaluation before
-                self._later("curve", lambda stale: self._chart(self.curves, lambda: judged.result.plot([name]),
-                                                               f"Predicted against true {name}"))
+                self._later("curve", partial(self._chart, self.curves, lambda: judged.result.plot([name]),
+                                             f"Predicted against true {name}"))
                 if self.view.value != "photo":  # a heat map is of the chosen number
                     self._change_view()
                 self.changed()
@@ -478,8 +405,7 @@ class EvaluatePanel(Panel):
         if name not in judged.result.classes:
             return
         plot = judged.result.plot_roc if kind == "roc" else judged.result.plot_pr
-        self._later("curve", lambda stale: self._chart(self.curves, lambda: plot([name]),
-                                                       f"{kind} curve of {name}"))
+        self._later("curve", partial(self._chart, self.curves, lambda: plot([name]), f"{kind} curve of {name}"))
         self.changed()
 
     # --- photos ---
@@ -514,19 +440,22 @@ class EvaluatePanel(Panel):
             self.more.layout.display = "" if len(rows) > count else "none"
         self._later("cell", partial(self._fill, "cell", rows[:count], what + few))
 
-    def _fill(self, name: str, rows: list[JudgedPhoto], note: str, stale: Callable[[], bool]) -> None:
+    def _fill(self, name: str, rows: list[JudgedPhoto], note: str, job: Job) -> None:
         """Open the photos of a row, small, and show them."""
         judged = self.shown
         photos = []
         for row in rows:
-            if stale() or judged is not self.shown:
+            if job.stale or judged is not self.shown:
                 return
             answer = number_answer_of(judged.result, row) if judged.numbers else answer_of(row)
             photos.append((self._small(judged.result, row), answer))
-        with self.session.lock:
-            if judged is self.shown and not self._gone:
-                self._rows[name] = rows
-                getattr(self, name).show(photos, note=note)
+        job.tell(self._show_photos, judged, name, rows, photos, note)
+
+    def _show_photos(self, judged: Judgement, name: str, rows: list[JudgedPhoto], photos: list[Any],
+                     note: str) -> None:
+        if judged is self.shown:
+            self._rows[name] = rows
+            getattr(self, name).show(photos, note=note)
 
     def _small(self, result: Evaluation, row: JudgedPhoto) -> bytes:
         from PIL import Image
@@ -543,18 +472,17 @@ class EvaluatePanel(Panel):
             self._later("view", partial(self._show_view, self.view.value))
         self.changed()
 
-    def _show_view(self, view: str, stale: Callable[[], bool]) -> None:
+    def _show_view(self, view: str, job: Job) -> None:
         """The worst photos as they are, or under a heat map for one of two classes."""
         judged, rows = self.shown, self._rows["worst"]
         pictures, notes = [], set()
         for number, row in enumerate(rows, 1):
-            if stale() or judged is not self.shown:
+            if job.stale or judged is not self.shown:
                 return
             if view == "photo":
                 pictures.append(self._small(judged.result, row))
                 continue
-            self._note_view('<span class="vx-busy" role="status">heat map '
-                            f"{number} of {len(rows)} …</span>")
+            job.tell(setattr, self.view_note, "value", busy_html(f"heat map {number} of {len(rows)}"))
             try:
                 pictures.append(self._heat(judged, row, view))
             except Exception as error:
@@ -566,16 +494,14 @@ class EvaluatePanel(Panel):
         else:
             why = {"predicted": "Bright: what spoke for the class that it gave (Grad-CAM).",
                    "true": "Bright: what spoke for the true class (Grad-CAM)."}.get(view, "")
-        with self.session.lock:
-            if judged is self.shown and not self._gone:
-                self.worst.pictures(pictures)
-        self._note_view(f'<p class="vx-soft">{why}</p>' * bool(why) + "".join(
-            f'<div class="vx-note">{escape(note)}</div>' for note in sorted(notes)))
+        said = f'<p class="vx-soft">{why}</p>' * bool(why) + "".join(
+            f'<div class="vx-note">{escape(note)}</div>' for note in sorted(notes))
+        job.tell(self._show_pictures, judged, pictures, said)
 
-    def _note_view(self, html: str) -> None:
-        with self.session.lock:
-            if not self._gone:
-                self.view_note.value = html
+    def _show_pictures(self, judged: Judgement, pictures: list[bytes], said: str) -> None:
+        if judged is self.shown:
+            self.worst.pictures(pictures)
+            self.view_note.value = said
 
     def _heat(self, judged: Judgement, row: JudgedPhoto, view: str) -> bytes:
         from explorer.inspection.attribution import explain
@@ -616,12 +542,12 @@ class EvaluatePanel(Panel):
         if judged is None or row is None:
             return
 
-        def work(_stale: Callable[[], bool]) -> None:
+        def work(_job: Job) -> None:
             if both:
                 self.session.open_model(judged.model if not _of_a_run(judged.model, self.session.runs) else
                                         copy_of_model(_of_a_run(judged.model, self.session.runs)))
             self.session.open_image(row.file or judged.result.open_photo(row), row.name)
-            self._say(f"{row.name} is the photo that all panels show now.")
+            self.work.say(f"{row.name} is the photo that all panels show now.")
 
         self._later("open", work)
 
@@ -677,19 +603,8 @@ class EvaluatePanel(Panel):
 
         return file_name(self._title_now())
 
-    def wait(self, timeout: float | None = 120) -> bool:
-        """Block until what was asked for is shown; False after `timeout` seconds."""
-        self.build()
-        return self.worker.wait(timeout) and self.painter.wait(timeout)
-
-    def close(self) -> None:
-        self._gone = True
-        self._stop.set()
-        for worker in (self.worker, self.painter):
-            if worker is not None:
-                worker.close()
-        self.shown, self._picked, self._rows, self._todo = None, None, {}, {}
-        super().close()
+    def forget(self) -> None:
+        self.shown, self._picked, self._rows = None, None, {}
 
 
 def _of_a_run(model: Any, runs: Sequence[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as W
@@ -16,8 +15,8 @@ from explorer.widgets.session import Session
 class ExplainTab(W.VBox):
     """Three panels and a switch. Each is built when it is first looked at; `seen` tells whether the tab itself is in front."""
 
-    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
-        self.heat_map, self.what_if, self.inside = ExplainPanel(session), WhatIfPanel(session), InsidePanel(session, photos)
+    def __init__(self, session: Session):
+        self.heat_map, self.what_if, self.inside = ExplainPanel(session), WhatIfPanel(session), InsidePanel(session)
         self.panels = {"Heat map": self.heat_map, "Change the photo": self.what_if, "Inside the model": self.inside}
         self.switch = W.ToggleButtons(options=list(self.panels), tooltips=[
             "Where does the answer come from?", "Cover, spoil or attack the photo, and look again",
@@ -28,10 +27,6 @@ class ExplainTab(W.VBox):
         self.switch.observe(self._show, "value")
         self._show()
 
-    def build(self) -> None:
-        """The tab has come to the front."""
-        self.seen(True)
-
     def seen(self, in_front: bool) -> None:
         self._in_front = in_front
         self._show()
@@ -40,10 +35,7 @@ class ExplainTab(W.VBox):
         for name, panel in self.panels.items():
             chosen = name == self.switch.value
             panel.layout.display = "" if chosen else "none"
-            if chosen and self._in_front:
-                panel.build()
-            if hasattr(panel, "seen"):
-                panel.seen(chosen and self._in_front)
+            panel.seen(chosen and self._in_front)
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until the panel in front shows what was asked for; False after `timeout` seconds."""

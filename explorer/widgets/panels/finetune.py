@@ -18,17 +18,18 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.files import given_path
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.rate_finder import RateFinder
 from explorer.widgets.panels.run_view import RunView, figure_text, problem_text
+from explorer.widgets.panels.work import busy_html
 from explorer.widgets.parts import data_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, model_lines
-from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,6 @@ def run_caption(run: Any) -> str:
 
 
 class FinetunePanel(Panel):
-    """Built when it is first looked at (`build`): its controls would slow down a dashboard that trains nothing."""
-
     name = "Train"
     nothing_yet = "No run yet: start one, and its curves can be kept."
     guide = """
@@ -163,21 +162,13 @@ class FinetunePanel(Panel):
 
     def __init__(self, session: Session):
         self.view: RunView | None = None
-        self.worker: Worker | None = None
         self._splits: tuple[Any, Any] = (None, None)  # (what was asked for, what was opened)
         self._done: dict[str, Any] = {}               # what the previews on the screen were made of
         self._duplicates = ""
         super().__init__(session)
         self.add_class("vx-train")
 
-    def build(self) -> None:
-        """Build the controls; nothing where they are there already."""
-        with self.session.lock:
-            if self.view is None:
-                self._build()
-                self._changed()
-
-    def _build(self) -> None:
+    def make(self) -> None:
         from explorer.training.augment import AUGMENTATIONS
         from explorer.training.recipe import OPTIMIZERS, Recipe
         from explorer.training.schedule import SCHEDULES
@@ -233,10 +224,13 @@ class FinetunePanel(Panel):
         self.find_duplicates = W.Button(description="Find duplicates", layout=wide,
                                         tooltip="Photos that are in both parts, pixel for pixel")
         self.start = W.Button(description="Start", button_style="primary", layout=wide)
-        self.worker, self.starter = Worker("explorer-data"), Worker("explorer-start")
+        self.previewing = self.line(failed=self._no_preview)
+        self.starting = self.line(failed=lambda error: self._complain(problem_text(error)),
+                                  over=lambda: setattr(self.start, "disabled", False))
         self.view = RunView(self.session)
         self.finder = RateFinder(self.session, self._to_find, lambda rate: setattr(self.lr, "value", rate))
-        self.modules = LearnsTree("Modules: what would learn", self._would_learn)
+        self.modules = LearnsTree("Modules: what would learn", self._would_learn, self.session.jobs)
+        self.own_lines += [self.finder.work, self.modules.work, *self.view.own_lines]
 
         usual = [self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule, self.augment, self.seed,
                  self.loss]
@@ -264,6 +258,7 @@ class FinetunePanel(Panel):
             control.observe(lambda _change: self.modules.refresh(), "value")
         self.start.on_click(lambda _: self._start())
         self.find_duplicates.on_click(lambda _: self._preview(duplicates=True))
+        self._changed()
 
     # --- what is asked for ---
 
@@ -333,22 +328,21 @@ class FinetunePanel(Panel):
 
     def draw(self) -> None:
         """Another model is on the screen."""
-        if self.view is not None:
-            self._done.pop("learns", None)
-            self._done.pop("variants", None)
-            self.finder.forget()
-            self._preview()
-            self.modules.refresh()
+        self._done.pop("learns", None)
+        self._done.pop("variants", None)
+        self.finder.forget()
+        self._preview()
+        self.modules.refresh()
 
     # --- previews, in the background ---
 
     def _preview(self, *, duplicates: bool = False) -> None:
-        self.worker.submit(lambda ticket: self._look(ticket, duplicates))
+        self.previewing.start(lambda job: self._look(job, duplicates))
 
-    def _look(self, ticket: Ticket, duplicates: bool) -> None:
+    def _look(self, job: Job, duplicates: bool) -> None:
         try:
             splits = self._open_data()
-            self._card(splits, ticket)
+            self._card(splits, job)
         except Exception as error:
             log.info("no data card: %s", error)
             self._done["card"] = None
@@ -356,21 +350,19 @@ class FinetunePanel(Panel):
                 self.card.value = f'<div class="vx-note">{escape(str(error))}</div>'
                 self.samples.show([], [])
             splits = None
-        if ticket.stale:
+        if job.stale:
             return
         if duplicates and splits is not None:
             self._find_duplicates(splits)
         model = self.session.model
         if model is None:
             return
-        try:
-            self._count(model, splits)
-            if not ticket.stale and splits is not None:
-                self._vary(model, splits)
-        except Exception as error:
-            log.info("no preview: %s", error)
-            with self.session.lock:
-                self.learns.value = f'<div class="vx-note">{escape(str(error))}</div>'
+        self._count(model, splits)
+        if not job.stale and splits is not None:
+            self._vary(model, splits)
+
+    def _no_preview(self, error: BaseException) -> None:
+        self.learns.value = f'<div class="vx-note">{escape(str(error))}</div>'
 
     def _open_data(self, *, download: bool = False) -> Any:
         """The data set that is asked for, opened once. CIFAR-10 is downloaded only for a run."""
@@ -390,7 +382,7 @@ class FinetunePanel(Panel):
         self._splits, self._duplicates = (key, splits), ""
         return splits
 
-    def _card(self, splits: Any, ticket: Ticket) -> None:
+    def _card(self, splits: Any, job: Job) -> None:
         from explorer.data.datasets import without_broken
         from explorer.data.images import ImageError
 
@@ -404,7 +396,7 @@ class FinetunePanel(Panel):
         if splits.train.numbers:
             wanted = data_card.SAMPLES
         for index in order:
-            if ticket.stale:
+            if job.stale:
                 return
             try:
                 photo = splits.train.open_one(index)
@@ -479,30 +471,19 @@ class FinetunePanel(Panel):
     # --- starting ---
 
     def _start(self) -> None:
-        self.start.disabled = True
-        self.starter.submit(self._start_run)
-
-    def _start_run(self, _ticket: Ticket) -> None:
-        try:
-            self._say_starting("preparing the photos and the model …")
-            self.finder.end()
-            both = self.both.value and not self.scratch.value
-            wish = self._wish()
-            second = self._wish(scratch=True, name=f"{wish['name']} from scratch") if both else None
-            run = self._begin(wish)
-            if second is not None:
-                run.listen(lambda event: self._then(run, second, event))
-        except Exception as error:
-            log.warning("no run was started", exc_info=error)
-            with self.session.lock:
-                self._complain(problem_text(error))
-        finally:
-            with self.session.lock:
-                self.start.disabled = False
-
-    def _say_starting(self, text: str) -> None:
         with self.session.lock:
-            self.problem.value = f'<span class="vx-busy" role="status">{escape(text)}</span>'
+            self.start.disabled = True
+            self.problem.value = busy_html("preparing the photos and the model")
+            self.finder.end()
+            self.starting.start(self._start_run)
+
+    def _start_run(self, _job: Job) -> None:
+        both = self.both.value and not self.scratch.value
+        wish = self._wish()
+        second = self._wish(scratch=True, name=f"{wish['name']} from scratch") if both else None
+        run = self._begin(wish)
+        if second is not None:
+            run.listen(lambda event: self._then(run, second, event))
 
     def _begin(self, wish: dict[str, Any]) -> Any:
         """Start a run as `_wish` describes it, and show it."""
@@ -517,21 +498,10 @@ class FinetunePanel(Panel):
 
     def _then(self, first: Any, second: dict[str, Any], event: Any) -> None:
         """In the first run's thread: when it is finished, the one from scratch begins; not behind a stop."""
-        if event.kind != "finished":
-            return
-
-        def begin(_ticket: Ticket) -> None:
-            try:
-                self._begin(second)
-            except Exception as error:
-                log.warning("the run from scratch was not started", exc_info=error)
-                with self.session.lock:
-                    self._complain(problem_text(error))
-
-        try:
-            self.starter.submit(begin)
-        except RuntimeError:  # the dashboard is closed: nobody is there to compare
+        if event.kind == "finished" and self.starting.closed:  # nobody is there to compare
             log.info("%s is finished; the run from scratch is not started", first.name)
+        elif event.kind == "finished":
+            self.starting.start(lambda _job: self._begin(second))
 
     def _wish(self, *, scratch: bool | None = None, name: str = "") -> dict[str, Any]:
         """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
@@ -581,17 +551,8 @@ class FinetunePanel(Panel):
             classes = model.num_classes
         return as_it_would_learn(model, self.train.value, classes)[0]
 
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until previews are drawn and a run that was asked for has begun; False after `timeout` seconds."""
-        self.build()
-        return all(part.wait(timeout) for part in (self.starter, self.worker, self.view, self.finder, self.modules))
-
-    def close(self) -> None:
-        for worker in (self.worker, getattr(self, "starter", None)):
-            if worker is not None:
-                worker.close()
+    def forget(self) -> None:
         self._splits, self._done = (None, None), {}
-        super().close()
 
     # --- code and figure ---
 

@@ -86,6 +86,7 @@ class ImagesPanel(Panel):
         self.input = ImageInput()
         self.note = W.HTML()
         self.gallery.show(self._thumbnails())
+        session.photos = self.photos
         super().__init__(session, [self.gallery, self.note, self.input])
         self.add_class("vx-images")
         self.gallery.on_pick(self._pick)

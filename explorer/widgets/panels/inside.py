@@ -6,18 +6,16 @@ holds is drawn from it and follows the photo; what costs passes says so, begins 
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.display.words import sentence_of
+from explorer.display.words import is_told, sentence_of
 from explorer.widgets import export
+from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.inside_attention import Attention
@@ -26,43 +24,18 @@ from explorer.widgets.panels.inside_channel import Channel
 from explorer.widgets.panels.inside_gradients import Gradients
 from explorer.widgets.panels.inside_stages import Activity, Colours, FirstFilters
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:
     from explorer.inspection.look import Look
 
-log = logging.getLogger(__name__)
-
 BLOCKS: tuple[type[Block], ...] = (Colours, FirstFilters, Activity, Gradients, Attention, Channel)
-GAP = 0.2             # seconds between two drawings of the progress, at least
 MOST_LOOKS = 24       # photos of the gallery that are looked at together
 MOST_BYTES = 256e6    # of their feature maps, which are held as long as the model and this view stay
 
 
-class Job:
-    """What runs in the background asks it whether to end, and tells it how far it is."""
-
-    def __init__(self, panel: InsidePanel, block: Block, key: Hashable, ticket: Ticket, stop: threading.Event):
-        self._panel, self._block, self._key, self._ticket, self._stop = panel, block, key, ticket, stop
-        self._last = 0.0
-
-    def ended(self) -> bool:
-        """Whether the reader has stopped it, or nobody waits for it any more."""
-        return self._stop.is_set() or self._ticket.stale or self._panel._gone
-
-    def progress(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last > GAP or done == total:
-            self._last = now
-            with self._panel.session.lock:
-                if not self._panel._gone and self._block.wanted == self._key:
-                    self._block.advance(done, total)
-
-
 class InsidePanel(Panel):
-    """Built when it is first looked at (`build`); nothing is drawn while something else is in front: `seen(False)`."""
-
     name = "Inside the model"
+    rests = True
     draw_on = ("look",)
     guide = """
         <p><b>What you see.</b> <i>Colours of a stage</i>: the three directions in which the places of a stage's map differ most,
@@ -85,38 +58,30 @@ class InsidePanel(Panel):
         (<a href="https://arxiv.org/abs/1902.10186">Jain and Wallace, 2019</a>). A few photos always have something in common:
         look at more than one folder before you give a channel a name.</p>"""
 
-    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] = ()):
-        """photos: (title, source) of each photo of the gallery."""
-        self.photos = photos
-        self.worker: Worker | None = None
+    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] | None = None):
+        """photos: (title, source) of each photo of the gallery; None for the session's."""
+        self.photos = session.photos if photos is None else photos
         self.view: W.Dropdown | None = None
         self.turn = self.models = 0         # count looks and models: what was drawn from an older one is known by it
         self.blocks: dict[str, Block] = {}  # those that were shown, by name
         self._look: Look | None = None
         self._model: Any = None
         self._looks: dict[int, Look] = {}   # of photos of the gallery by this model, without their large photos
-        self._asked: Block | None = None    # who asked the worker last
-        self._stop = threading.Event()
-        self._in_front = True
-        self._gone = False
+        self._asked: Block | None = None    # who asked last
         super().__init__(session)
         self.add_class("vx-inside")
 
-    def build(self) -> None:
-        """Make the menu and the first view; nothing where they are there already."""
-        with self.session.lock:
-            if self.view is not None or self._gone:
-                return
-            self.view = labelled("Show", W.Dropdown, options=[(one.menu, one.name) for one in BLOCKS],
-                                 layout=W.Layout(width="auto"))
-            self.about, self.body = W.HTML(), W.Box()
-            self.body.add_class("vx-inside-body")
-            self.worker = Worker("explorer-inside")
-            line = W.HBox([self.view, self.about])
-            line.add_class("vx-inside-menu")
-            self.fill([line, self.body])
-            self.view.observe(self._chosen, "value")
-            self._chosen()
+    def make(self) -> None:
+        self.work = self.line(failed=self._failed, told=self._told)
+        self.view = labelled("Show", W.Dropdown, options=[(one.menu, one.name) for one in BLOCKS],
+                             layout=W.Layout(width="auto"))
+        self.about, self.body = W.HTML(), W.Box()
+        self.body.add_class("vx-inside-body")
+        line = W.HBox([self.view, self.about])
+        line.add_class("vx-inside-menu")
+        self.fill([line, self.body])
+        self.view.observe(self._chosen, "value")
+        self._chosen()
 
     @property
     def block(self) -> Block | None:
@@ -131,24 +96,16 @@ class InsidePanel(Panel):
             block = self.blocks[name]
             self.body.children = [block]
             self.about.value = f'<span class="vx-soft">{block.about}</span>'
-            self.draw()
-            self.changed()
+            self._redraw()
 
     def seen(self, in_front: bool) -> None:
-        """Whether the reader sees this panel; what changed meanwhile is drawn when they come back."""
-        self._in_front = in_front
-        if self.view is None:
-            return
-        with self.session.lock:
-            if in_front:
-                self.draw()
-            else:
+        super().seen(in_front)
+        if not in_front:
+            with self.session.lock:
                 self._looks = {}
 
     def draw(self) -> None:
         """Another model or photo is on the screen, or another view."""
-        if self.view is None or not self._in_front or self._gone:
-            return
         look, model = self.session.look, self.session.model
         if look is not self._look:
             self._look, self.turn = look, self.turn + 1
@@ -162,39 +119,36 @@ class InsidePanel(Panel):
 
     # --- in the background ------------------------------------------------------------------------------------
 
-    def ask(self, block: Block, key: Hashable, step: Callable[[Job], Any]) -> None:
-        """Run `step(job)` and show what it gives in `block`, if `key` is still what the block wants then."""
+    def ask(self, block: Block, key: Hashable, step: Callable[[Job], Any], *, long: bool = False) -> None:
+        """Run `step(job)` and show what it gives in `block`: one thing at a time, the newest that was asked for.
+
+        long: whether it takes a pass for each of many photos
+        """
         with self.session.lock:
-            if self._gone:
-                return
-            self._stop.set()  # one thing at a time, the newest
             before, self._asked = self._asked, block
             if before is not None and before is not block:
                 before.dropped()
-            self._stop = stop = threading.Event()
             block.begun(key)
-        self.worker.submit(lambda ticket: self._work(Job(self, block, key, ticket, stop), block, key, step))
+            self.work.start(step, self._show, long=long)
+
+    def drop(self, block: Block) -> None:
+        """Nobody waits any more for what that block asked for."""
+        if block is self._asked:
+            self.work.drop()
 
     def stop(self) -> None:
-        self._stop.set()
+        self.work.stop()
 
-    def _work(self, job: Job, block: Block, key: Hashable, step: Callable[[Job], Any]) -> None:
-        found, problem, expected = None, "", True
-        try:
-            found = step(job)
-        except Exception as error:
-            expected = isinstance(error, (ValueError, IndexError, OSError))
-            log.log(logging.INFO if expected else logging.ERROR, "%s could not be shown", block.name, exc_info=error)
-            problem = sentence_of(error)
-        with self.session.lock:
-            if self._gone or block.wanted != key:
-                return
-            try:
-                block.done(found, problem, expected=expected)
-            except Exception as error:
-                log.exception("%s could not be drawn", block.name)
-                block.done(None, sentence_of(error), expected=False)
-            self.changed()
+    def _show(self, found: Any) -> None:
+        self._asked.done(found, "")
+        self.changed()
+
+    def _failed(self, error: BaseException) -> None:
+        self._asked.done(None, sentence_of(error), expected=is_told(error))
+        self.changed()
+
+    def _told(self, _job: Job, done: int, total: int, _what: str) -> None:
+        self._asked.advance(done, total)
 
     def look_at_others(self, job: Job, look: Look, model: Any, most: int) -> tuple[dict[int, Look], list[str]]:
         """Looks of photos of the gallery other than the one on the screen, by their number; and why some are missing.
@@ -254,23 +208,11 @@ class InsidePanel(Panel):
             return super().caption()
         return f"{export.caption_of(self.session, photo=block.of_photo)} {block.caption()}"
 
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until what was asked for is drawn; False after `timeout` seconds."""
-        self.build()
-        return self.worker is None or self.worker.wait(timeout)
-
-    def close(self) -> None:
-        if self._gone:  # its blocks know it, so that closing them leads back here
-            return
-        self._gone = True
-        self._stop.set()
-        if self.worker is not None:
-            self.worker.close()
+    def forget(self) -> None:
         for block in self.blocks.values():
             block.release()
             close_whole(block)  # also those that are not shown
-        self._look, self._model, self._looks = None, None, {}
-        super().close()
+        self._look, self._model, self._looks, self._asked = None, None, {}, None
 
 
 def _same_file(source: Any, other: Any) -> bool:

@@ -104,6 +104,7 @@ class Block(W.VBox):
         self.busy(False)
 
     def clear(self, why: str = "") -> None:
+        self.panel.drop(self)
         self.wanted = self.shown = None
         self._ended()
         self.problem.value = f'<span class="vx-soft">{escape(why)}</span>' if why else ""

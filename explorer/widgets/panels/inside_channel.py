@@ -135,7 +135,7 @@ class Channel(Block):
                 return Answered(found, where, {name: title for name, (title, _) in known.items()},
                                 {name: source for name, (_, source) in known.items()})
 
-            self.panel.ask(self, key, step)
+            self.panel.ask(self, key, step, long=True)
 
     def busy(self, running: bool) -> None:
         self.go.disabled, self.stop.disabled = running or not self.stage.options, not running

@@ -156,7 +156,7 @@ class Colours(Together):
             return Coloured(tuple(pca_rgb_many(looks, stage)), tuple(one.seen for one in looks),
                             (name, *(photos[i][0] for i in others)), stage, tuple(others), tuple(problems))
 
-        self.panel.ask(self, key, step)
+        self.panel.ask(self, key, step, long=together)
 
     def empty(self) -> None:
         self.view.value = self.facts.value = ""
@@ -305,7 +305,7 @@ class Activity(Together):
             others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
             return Spread(activations([look, *others.values()]), tuple(others), tuple(problems))
 
-        self.panel.ask(self, key, step)
+        self.panel.ask(self, key, step, long=together)
 
     def empty(self) -> None:
         self.view.value = ""

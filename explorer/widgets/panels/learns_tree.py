@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets.jobs import Job, Line, Runner
 from explorer.widgets.parts.tree import ModuleTree
-from explorer.widgets.worker import Ticket, Worker
-
-log = logging.getLogger(__name__)
 
 
 def empty_with_flags(model: Any) -> Any:
@@ -28,20 +25,20 @@ def empty_with_flags(model: Any) -> Any:
 class LearnsTree(W.Accordion):
     """A shut drawer with a module tree; frozen modules are grey. `refresh` when `model()` would give another one.
 
-    model: gives the network whose parameters are frozen or not, or None; asked in a thread of its own. Its weights are
+    model: gives the network whose parameters are frozen or not, or None; asked in the background. Its weights are
            left alone: it may be learning
     """
 
-    def __init__(self, title: str, model: Callable[[], Any]):
+    def __init__(self, title: str, model: Callable[[], Any], runner: Runner):
         self.tree, self.note = ModuleTree(), W.HTML()
         self._model, self._shown = model, None
-        self.worker = Worker("explorer-learns")
+        self.work = Line(runner, failed=self._failed)
         super().__init__([W.VBox([self.note, self.tree])], titles=(title,), selected_index=None)
         self.observe(self._opened, "selected_index")
 
     def _opened(self, _change: Any) -> None:
         if self.selected_index is not None:
-            self.worker.submit(self._draw)
+            self.work.start(self._measure, self._draw)
 
     def refresh(self) -> None:
         """Draw anew, if it is open; otherwise that is done when it is opened."""
@@ -49,33 +46,33 @@ class LearnsTree(W.Accordion):
             self._shown = None
         self._opened(None)
 
-    def _draw(self, ticket: Ticket) -> None:
-        try:
-            model = self._model()
-            if model is None:
-                self.note.value = '<span class="vx-soft">There is no model yet.</span>'
-                return
-            flags = tuple(p.requires_grad for p in model.parameters())
-            if self._shown is not None and self._shown[0] is model and self._shown[1] == flags:
-                return
-            from explorer.inspection.modules import module_tree
+    def _measure(self, _job: Job) -> tuple[Any, tuple[bool, ...], Any]:
+        """(the model, which of its parameters learn, its tree); None for no model, and for a tree that is shown."""
+        from explorer.inspection.modules import module_tree
 
-            root = module_tree(empty_with_flags(model))
-            if ticket.stale:
-                return
+        model = self._model()
+        flags = tuple(p.requires_grad for p in model.parameters()) if model is not None else ()
+        known = self._shown is not None and self._shown[0] is model and self._shown[1] == flags
+        return model, flags, None if model is None or known else module_tree(empty_with_flags(model))
+
+    def _draw(self, found: tuple[Any, tuple[bool, ...], Any]) -> None:
+        model, flags, root = found
+        if model is None:
+            self.note.value = '<span class="vx-soft">There is no model yet.</span>'
+        elif root is not None:
             self.tree.show(root.rows(), title=model.config.architecture)
             self._shown = model, flags
             self.note.value = (f'<span class="vx-soft">{root.trainable:,} of {root.params:,} parameters learn. Grey modules are frozen: they stay '
                                "as they are.</span>")
-        except Exception as error:
-            log.warning("no tree of what learns", exc_info=error)
-            self.note.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
+
+    def _failed(self, error: BaseException) -> None:
+        self.note.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until the tree is drawn; False after `timeout` seconds."""
-        return self.worker.wait(timeout)
+        return self.work.wait(timeout)
 
     def close(self) -> None:
-        self.worker.close()
+        self.work.close()
         self._model, self._shown = lambda: None, None
         super().close()

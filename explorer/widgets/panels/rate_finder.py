@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -12,12 +10,10 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.display.words import counted, seconds_text
+from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.run_view import problem_text
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
-
-log = logging.getLogger(__name__)
 
 CURVE = "loss, smoothed"
 FEWER = {"start": 1e-5, "stop": 1.0, "steps": 32}  # where each step goes through the body: a minute is long in a class
@@ -37,7 +33,7 @@ def found_text(found: Any, *, stopped: bool) -> str:
 class RateFinder(W.VBox):
     """A button that finds, a chart, and a button that takes what was found.
 
-    ask:  gives (model, data, settings of `find_lr`); in the finder's thread. Raises ValueError with a sentence
+    ask:  gives (model, data, settings of `find_lr`); in the background. Raises ValueError with a sentence
     take: called with the rate, as text
     """
 
@@ -58,19 +54,17 @@ class RateFinder(W.VBox):
         self.buttons.add_class("vx-controls")
         super().__init__([self.buttons, self.note, self.chart])
         self.add_class("vx-rates")
-        self.worker = Worker("explorer-rates")
+        self.work = Line(session.jobs, long=True, over=lambda: self._show(looking=False),
+                         failed=lambda error: self._say(problem_text(error), 'class="vx-error" role="alert"'))
         self.found: Any = None
-        self._ended = threading.Event()
-        self._gone = False
         self._show(looking=False)
         self.find.on_click(lambda _: self._start())
-        self.stop.on_click(lambda _: self.end())
+        self.stop.on_click(lambda _: self.work.stop())
         self.use.on_click(lambda _: self._use())
 
     def _start(self) -> None:
-        self._ended = ended = threading.Event()
         self.find.disabled = True
-        self.worker.submit(lambda ticket: self._find(ticket, ended))
+        self.work.start(self._find, self._take_over)
 
     def _show(self, *, looking: bool) -> None:
         self.find.disabled, self.stop.disabled = looking, not looking
@@ -79,42 +73,32 @@ class RateFinder(W.VBox):
             control.layout.display = "" if wanted else "none"
 
     def _say(self, text: str, kind: str = 'class="vx-soft" role="status"') -> None:
-        with self.session.lock:
-            if not self._gone:
-                self.note.value = f"<div {kind}>{escape(text)}</div>" if text else ""
+        self.note.value = f"<div {kind}>{escape(text)}</div>" if text else ""
 
-    def _find(self, ticket: Ticket, ended: threading.Event) -> None:
-        def wanted() -> bool:
-            return ended is self._ended and not self._gone
+    def _begin(self) -> None:
+        self._say("looking at the photos …", 'class="vx-busy" role="status"')
+        self.found = None
+        self.chart.clear()
 
-        try:
-            self._say("looking at the photos …", 'class="vx-busy" role="status"')
-            with self.session.lock:
-                self.found = None
-                self.chart.clear()
-            model, data, settings = self._ask()
-            from explorer.training.lr_finder import find_lr
+    def _find(self, job: Job) -> tuple[Any, bool]:
+        """(what was found, whether it was stopped)."""
+        from explorer.training.lr_finder import find_lr
 
-            with self.session.lock:
-                self._show(looking=True)
-            cached = settings.get("train", "head") == "head" and settings.get("cache", True)
-            found = find_lr(model, data, on_rate=lambda rate, loss: wanted() and self._draw(rate, loss),
-                            should_stop=lambda: ticket.stale or ended.is_set(), **({} if cached else FEWER), **settings)
-            with self.session.lock:
-                if not wanted():
-                    return
-                self.found = found if found.rates else None
-                self.chart.finish()
-                self.chart.marks = [] if found.suggestion is None else [[math.log10(found.suggestion), f"{found.suggestion:.2g}"]]
-            self._say(found_text(found, stopped=ended.is_set()))
-        except Exception as error:
-            log.warning("no learning rate was found", exc_info=error)
-            if wanted():
-                self._say(problem_text(error), 'class="vx-error" role="alert"')
-        finally:
-            with self.session.lock:
-                if wanted():
-                    self._show(looking=False)
+        job.tell(self._begin)
+        model, data, settings = self._ask()
+        job.tell(lambda: self._show(looking=True))
+        cached = settings.get("train", "head") == "head" and settings.get("cache", True)
+        found = find_lr(model, data, on_rate=lambda rate, loss: job.tell(self._draw, rate, loss),
+                        should_stop=job.ended, **({} if cached else FEWER), **settings)
+        return found, job.stopped
+
+    def _take_over(self, outcome: tuple[Any, bool]) -> None:
+        found, stopped = outcome
+        self.found = found if found.rates else None
+        self.chart.finish()
+        rate = found.suggestion
+        self.chart.marks = [] if rate is None else [[math.log10(rate), f"{rate:.2g}"]]
+        self._say(found_text(found, stopped=stopped))
 
     def _draw(self, rate: float, loss: float) -> None:
         if not self.chart.names:
@@ -124,8 +108,7 @@ class RateFinder(W.VBox):
     def forget(self) -> None:
         """Another model, other photos or settings that matter: what was found is about those before."""
         with self.session.lock:
-            self.end()
-            self._ended = threading.Event()  # not that of a search that still runs: nobody waits for it
+            self.work.drop()
             self.found = None
             self.chart.clear()
             self.note.value = ""
@@ -133,7 +116,7 @@ class RateFinder(W.VBox):
 
     def end(self) -> None:
         """Stop finding: a run is about to need the processor."""
-        self._ended.set()
+        self.work.stop()
 
     def _use(self) -> None:
         if self.found is not None and self.found.suggestion is not None:
@@ -141,10 +124,8 @@ class RateFinder(W.VBox):
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until it has found, or given up; False after `timeout` seconds."""
-        return self.worker.wait(timeout)
+        return self.work.wait(timeout)
 
     def close(self) -> None:
-        self._gone = True
-        self.end()
-        self.worker.close()
+        self.work.close()
         super().close()

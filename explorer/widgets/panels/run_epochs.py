@@ -1,7 +1,7 @@
 """A run's epochs, to go through back and forth: what the network said to photos then, and what its maps looked like.
 
 Everything here is asked of a copy of the run's network (`Shadow`), which is put into the state of an epoch, or of this
-moment, and looked through in a thread of its own. So a reader may look at epoch 2 while the run learns its twentieth.
+moment, and looked through in the background. So a reader may look at epoch 2 while the run learns its twentieth.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 import ipywidgets as W
 
 from explorer.models.outputs import Outputs
+from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
 
@@ -323,7 +323,7 @@ class EpochsView(W.VBox):
         self.own.add_class("vx-epochs-own")
         super().__init__([controls, self.where, self.about, self.photos, self.own])
         self.add_class("vx-epochs")
-        self.worker = Worker("explorer-run-epochs")
+        self.work = Line(session.jobs)
         self._run: Any = None
         self._shadow: Shadow | None = None
         self._places: list[int] = []
@@ -331,7 +331,6 @@ class EpochsView(W.VBox):
         self._looked_at = self._looked_for = 0.0
         self.spent = 0.0  # seconds of looking at this run
         self._pictured: Any = None
-        self._gone = False
         self.slider.observe(self._moved, "value")
         self.play.observe(self._played, "value")
         self.stage.observe(self._chosen_stage, "value")
@@ -361,7 +360,7 @@ class EpochsView(W.VBox):
     def offer(self) -> None:
         """The run has another epoch, or another state."""
         run = self._run
-        if run is None or self._gone:
+        if run is None or self.work.closed:
             return
         places = places_of(run)
         if places == [NOW] and getattr(run, "started", None) is None:
@@ -422,7 +421,7 @@ class EpochsView(W.VBox):
 
     def hear(self, run: Any, kind: str, *, last: bool) -> None:
         """After an event: look at the newest state, if there is time for it. last: no event follows."""
-        if run is not self._run or self._gone:
+        if run is not self._run or self.work.closed:
             return
         now = time.monotonic()
         if last:
@@ -444,14 +443,15 @@ class EpochsView(W.VBox):
         self._ask(weights=weights, samples=kind != "batch", cost=time.monotonic() - now,
                   when=when_text(run, NOW if kind != "epoch" else len(run.history)))
 
-    # --- looking, in a thread of its own ---
+    # --- looking, in the background ---
 
     def _ask(self, *, weights: dict[str, Any] | None = None, samples: bool = True, cost: float = 0.0, when: str = "") -> None:
         run, place = self._run, self.place
         self._busy = True
-        self.worker.submit(lambda ticket: self._look(ticket, run, place, weights, samples, cost, when))
+        self.work.start(lambda job: self._look(job, run, place, weights, samples, cost, when))
 
-    def _look(self, ticket: Ticket, run: Any, place: int, weights: Any, samples: bool, cost: float, when: str) -> None:
+    def _look(self, job: Job, run: Any, place: int, weights: Any, samples: bool, cost: float,
+              when: str) -> None:
         began = time.monotonic()
         try:
             shadow = self._shadow
@@ -475,12 +475,12 @@ class EpochsView(W.VBox):
             shadow.become(weights)
             image, stage = self.session.image, self.stage.value
             seen = shadow.look(image, stage, samples=samples)
-            if not ticket.stale or not getattr(run, "running", False):
+            if not job.stale or not getattr(run, "running", False):
                 self._show(run, shadow, seen, image, stage, when or when_text(run, place))
         except Exception as error:
             log.warning("%s could not be looked at: %s", run.name, error, exc_info=error)
             with self.session.lock:
-                if run is self._run and not self._gone:
+                if run is self._run and not self.work.closed:
                     self.about.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
         finally:
             self._looked_at = time.monotonic()
@@ -504,7 +504,7 @@ class EpochsView(W.VBox):
 
     def _show(self, run: Any, shadow: Shadow, seen: Seen, image: Any, stage: str | None, when: str) -> None:
         with self.session.lock:
-            if run is not self._run or self._gone:
+            if run is not self._run or self.work.closed:
                 return
             if seen.samples is not None:
                 if len(self.photos.captions) == len(seen.samples):
@@ -541,11 +541,10 @@ class EpochsView(W.VBox):
 
     def wait(self, timeout: float | None = 60) -> bool:
         """Block until what was asked for is shown; False after `timeout` seconds."""
-        return self.worker.wait(timeout)
+        return self.work.wait(timeout)
 
     def close(self) -> None:
-        self._gone = True
-        self.worker.close()
+        self.work.close()
         self._run = self._shadow = self._pictured = None
         super().close()
 

@@ -6,7 +6,6 @@ The run goes on in its own thread whatever becomes of this view. What is drawn i
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,11 +19,9 @@ from explorer.display.words import counted, seconds_text, sentence_of
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learns_tree import LearnsTree
 from explorer.widgets.panels.run_epochs import NOW, EpochsView, between_batches, copy_of_model
+from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.session import Session
-from explorer.widgets.worker import Ticket, Worker
-
-log = logging.getLogger(__name__)
 
 GAP = 0.25       # seconds between two drawings, at least
 FEW_EPOCHS = 5   # of fewer nothing is concluded
@@ -155,9 +152,10 @@ class RunView(Panel):
         self.right = LiveChart(title="Right answers", x_label="epoch", unit="percent", smooth=True, switches=["smooth"],
                                empty="The first batch is on its way.")
         self.gap = W.HTML()
-        self.epochs = EpochsView(session, lambda epoch: self._do(lambda: self._use_epoch(epoch)))
+        self.epochs = EpochsView(session, lambda epoch: self._do(self._use_epoch, epoch))
         self.photos = self.epochs.photos
-        self.modules = LearnsTree("Modules of this run: what learns", lambda: getattr(self._run, "model", None))
+        self.modules = LearnsTree("Modules of this run: what learns",
+                                  lambda: getattr(self._run, "model", None), session.jobs)
         self.notes = W.HTML()
         controls = W.HBox([self.stop, self.resume, self.use, self.save, self.path], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
@@ -165,13 +163,14 @@ class RunView(Panel):
         charts.add_class("vx-charts")
         self.body = W.VBox([self.progress, controls, self.message, charts, self.gap, self.epochs, self.modules, self.notes])
         self.body.add_class("vx-run")
-        self.worker = Worker("explorer-run-view")
         self._run: Any = None
         self._image: Any = None
         self._stop_listening: Callable[[], None] = lambda: None
         self._seen = self._epochs = self._noted = 0
         self._heard: dict[str, float] = {}
         super().__init__(session, [self.empty, self.body])
+        self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
+        self.own_lines += [self.epochs.work, self.modules.work]
         self.stop.on_click(lambda _: self._stop())
         self.resume.on_click(lambda _: self._do(self._resume))
         self.use.on_click(lambda _: self._do(self._use))
@@ -234,7 +233,7 @@ class RunView(Panel):
 
     def _catch_up(self, run: Any) -> None:
         """Draw what the run has told since the last time; the session's lock is held."""
-        if run is not self._run or getattr(self, "_gone", False):
+        if run is not self._run or self.gone:
             return
         batches, started = getattr(run, "batches", []), getattr(run, "started", None)
         new = batches[self._seen:]
@@ -284,22 +283,12 @@ class RunView(Panel):
 
     # --- buttons ---
 
-    def _do(self, work: Callable[[], None]) -> None:
-        """Do what may take a while in the background; what goes wrong is a sentence."""
-        def job(_ticket: Ticket) -> None:
-            try:
-                work()
-            except Exception as error:
-                log.warning("%s", error, exc_info=error)
-                self._say(problem_text(error), wrong=True)
-
-        self.worker.submit(job)
+    def _do(self, work: Callable[..., str], *given: Any) -> None:
+        """Do what may take a while in the background; what came of it, or went wrong, is a sentence."""
+        self.work.start(lambda _job: work(self._run, *given), self._say, key=work.__name__)
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        with self.session.lock:
-            if not getattr(self, "_gone", False):
-                kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
-                self.message.value = f"<div {kind}>{escape(text)}</div>" if text else ""
+        self.message.value = said_html(text, wrong=wrong)
 
     def _stop(self) -> None:
         run = self._run
@@ -308,45 +297,35 @@ class RunView(Panel):
             with self.session.lock:
                 self._catch_up(run)
 
-    def _resume(self) -> None:
-        run = self._run
+    def _resume(self, run: Any) -> str:
         run.stop()  # until its thread has gone; it had stopped already
-        self._say("")
         run.resume()
         with self.session.lock:
             self._catch_up(run)
+        return ""
 
-    def _use(self) -> None:
-        run = self._run
+    def _use(self, run: Any) -> str:
         self.session.open_model(copy_of_model(run))
         again = " It goes on learning; press again for its later state." if getattr(run, "running", False) else ""
-        self._say(f"All panels show {run.name} now.{again}")
+        return f"All panels show {run.name} now.{again}"
 
-    def _use_epoch(self, epoch: int) -> None:
-        run = self._run
+    def _use_epoch(self, run: Any, epoch: int) -> str:
         if epoch == NOW:
-            self._use()
-            return
+            return self._use(run)
         self.session.open_model(between_batches(run, lambda: run.model_at(epoch)))
-        self._say(f"All panels show {run.name} as it was {f'after epoch {epoch}' if epoch else 'before its first epoch'} now.")
+        when = f"after epoch {epoch}" if epoch else "before its first epoch"
+        return f"All panels show {run.name} as it was {when} now."
 
-    def _save(self) -> None:
-        run, path = self._run, self.path.value.strip()
+    def _save(self, run: Any) -> str:
+        path = self.path.value.strip()
         if not path:
             raise ValueError("Give the name of a folder to save into.")
         if not hasattr(run, "save"):
             raise ValueError(f"{run.name} was opened from '{run.folder}': it is saved already.")
         folder = between_batches(run, lambda: run.save(path))
-        self._say(f"Saved in '{folder.resolve()}'. Open it again with explorer.load_run({str(path)!r}).")
+        return f"Saved in '{folder.resolve()}'. Open it again with explorer.load_run({str(path)!r})."
 
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until the buttons' work is done; False after `timeout` seconds. The run itself: `session.run.wait()`."""
-        return self.worker.wait(timeout) and self.epochs.wait(timeout) and self.modules.wait(timeout)
-
-    def close(self) -> None:
+    def forget(self) -> None:
         """End the listening; the run goes on."""
-        self._gone = True
         self._stop_listening()
-        self.worker.close()
         self._run = self._image = None
-        super().close()

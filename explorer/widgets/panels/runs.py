@@ -9,22 +9,21 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as W
 
 from explorer.files import given_path
-from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.finetune import run_caption
 from explorer.widgets.panels.run_epochs import copy_of_model
 from explorer.widgets.panels.run_view import problem_text
+from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.run_table import Cell, RunTable
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import literal
-from explorer.widgets.worker import Ticket, Worker
 
 log = logging.getLogger(__name__)
 
@@ -181,8 +180,6 @@ def distinct_names(runs: Sequence[Any]) -> list[str]:
 
 
 class RunsPanel(Panel):
-    """Built when it is first looked at (`build`)."""
-
     name = "Runs"
     nothing_yet = "No run is ticked: tick one that has finished an epoch."
     guide = """
@@ -199,45 +196,37 @@ class RunsPanel(Panel):
 
     def __init__(self, session: Session):
         self.table: RunTable | None = None
-        self.worker: Worker | None = None
         self.shown: list[Any] = []      # one a row
         self._past: list[PastRun] = []
         self._ends: dict[Any, Any] = {}  # run -> what ends the listening to it
         self._drawn = 0.0
-        self._gone = False
         super().__init__(session)
         self.add_class("vx-runs")
 
-    def build(self) -> None:
-        """Make table and charts; nothing where they are there already."""
-        with self.session.lock:
-            if self.table is not None:
-                return
-            self.table = RunTable(lock=self.session.lock)
-            tick = "Tick a run: its curve appears here."
-            self.right = LiveChart(title="Right answers, judged", x_label="epoch", unit="percent", switches=[], empty=tick,
-                                   lock=self.session.lock)
-            self.off = LiveChart(title="Mean absolute error, judged", x_label="epoch", switches=["log"], empty=tick,
-                                 lock=self.session.lock)
-            self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=self.session.lock)
-            self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with runs.</span>')
-            self.folder = W.Text(description="Runs folder", placeholder="a folder whose folders are saved runs", continuous_update=False,
-                                 style={"description_width": "initial"}, layout=W.Layout(width="min(420px, 100%)"))
-            self.message = W.HTML()
-            self.worker = Worker("explorer-runs")
-            self.charts = W.HBox([self.right, self.off, self.loss])
-            self.charts.add_class("vx-charts")
-            self.fill([self.empty, self.table, self.message, self.charts, self.folder])
-            self.table.observe(self._draw_curves, "ticked")
-            for chart in (self.right, self.off, self.loss):
-                chart.observe(self._legend, "hidden")
-            self.table.on_action(self._act)
-            self.folder.observe(self._read_folder, "value")
-            self.draw()
+    def make(self) -> None:
+        lock, tick = self.session.lock, "Tick a run: its curve appears here."
+        self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
+        self.table = RunTable(lock=lock)
+        self.right = LiveChart(title="Right answers, judged", x_label="epoch", unit="percent", switches=[],
+                               empty=tick, lock=lock)
+        self.off = LiveChart(title="Mean absolute error, judged", x_label="epoch", switches=["log"], empty=tick,
+                             lock=lock)
+        self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=lock)
+        self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with '
+                            "runs.</span>")
+        self.folder = labelled("Runs folder", W.Text, placeholder="a folder whose folders are saved runs",
+                               continuous_update=False, layout=W.Layout(width="min(420px, 100%)"))
+        self.message = W.HTML()
+        self.charts = W.HBox([self.right, self.off, self.loss])
+        self.charts.add_class("vx-charts")
+        self.fill([self.empty, self.table, self.message, self.charts, self.folder])
+        self.table.observe(self._draw_curves, "ticked")
+        for chart in (self.right, self.off, self.loss):
+            chart.observe(self._legend, "hidden")
+        self.table.on_action(self._act)
+        self.folder.observe(self._read_folder, "value")
 
     def draw(self) -> None:
-        if self.table is None or self._gone:
-            return
         before = {id(run) for run in self.shown}
         ticked = {id(self.shown[index]) for index in self.table.ticked}
         self.shown = [*self.session.runs, *self._past]
@@ -255,7 +244,7 @@ class RunsPanel(Panel):
 
     def _draw_curves(self, _change: Any = None) -> None:
         with self.session.lock:
-            if self._gone:
+            if self.gone:
                 return
             # All of them, with those without a tick hidden: so each keeps its colour.
             names = self._names()
@@ -279,7 +268,7 @@ class RunsPanel(Panel):
         """A curve that is switched in a legend is a tick."""
         with self.session.lock:
             ticked = [index for index, name in enumerate(self._names()) if name not in change["new"]]
-            if not self._gone and ticked != self.table.ticked:
+            if not self.gone and ticked != self.table.ticked:
                 self.table.ticked = ticked
 
     def _hear(self, event: Any) -> None:
@@ -293,36 +282,32 @@ class RunsPanel(Panel):
         if self.session.lock.acquire(blocking=not often):
             try:
                 self._drawn = now
-                self.draw()
+                if not self.gone:
+                    self.draw()
             finally:
                 self.session.lock.release()
 
     def _act(self, what: str, index: int) -> None:
         run = self.shown[index]  # now: another run may get this row before the work begins
-        self.worker.submit(lambda ticket: self._do(what, run, ticket))
+        self.work.start(lambda _job: self._do(what, run), self._say)
 
-    def _do(self, what: str, run: Any, _ticket: Ticket) -> None:
-        try:
-            if isinstance(run, PastRun):
-                from explorer.training.loading import load_run
+    def _do(self, what: str, run: Any) -> str:
+        """Show a run, or use its model; a sentence on it. In the background."""
+        if isinstance(run, PastRun):
+            from explorer.training.loading import load_run
 
-                run = load_run(run.folder)
-            if what == "show":
-                with self.session.lock:
-                    self.session.run = run
-                self._say(f"{run.name} is shown under Train.")
-            else:
-                self.session.open_model(copy_of_model(run))
-                self._say(f"All panels show the model of {run.name} now.")
-        except Exception as error:
-            log.warning("%s", error, exc_info=error)
-            self._say(problem_text(error), wrong=True)
+            run = load_run(run.folder)
+        if what == "show":
+            with self.session.lock:
+                self.session.run = run
+            return f"{run.name} is shown under Train."
+        self.session.open_model(copy_of_model(run))
+        return f"All panels show the model of {run.name} now."
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
         with self.session.lock:
-            if not self._gone:
-                kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
-                self.message.value = f"<div {kind}>{escape(text)}</div>" if text else ""
+            if not self.gone:
+                self.message.value = said_html(text, wrong=wrong)
 
     def _read_folder(self, _change: Any = None) -> None:
         text = self.folder.value.strip()
@@ -336,18 +321,10 @@ class RunsPanel(Panel):
             self._say("" if past or not text else f"'{text}' holds no runs.")
             self.draw()
 
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until what was asked for is done; False after `timeout` seconds."""
-        return self.worker is None or self.worker.wait(timeout)
-
-    def close(self) -> None:
-        self._gone = True
+    def forget(self) -> None:
         for end in self._ends.values():
             end()
         self._ends, self.shown, self._past = {}, [], []
-        if self.worker is not None:
-            self.worker.close()
-        super().close()
 
     # --- code and figure ---
 

@@ -6,9 +6,6 @@ reader asks for a change and at no other time; the look on the screen is the "be
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +13,13 @@ import ipywidgets as W
 
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.what_if_blocks import Block, FgsmBlock, Job, MaskBlock, RobustBlock
+from explorer.widgets.panels.what_if_blocks import Block
 from explorer.widgets.panels.what_if_drawing import notes_html, unsuitable
+from explorer.widgets.panels.what_if_fgsm import FgsmBlock
+from explorer.widgets.panels.what_if_mask import MaskBlock
+from explorer.widgets.panels.what_if_robust import RobustBlock
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import setup_lines
-from explorer.widgets.worker import Ticket, Worker
 
 if TYPE_CHECKING:  # importing it loads torch
     from explorer.inspection.look import Look
@@ -48,8 +47,6 @@ GUIDE = """
 
 
 class WhatIfPanel(Panel):
-    """Built when it is first looked at (`build`)."""
-
     name = "Change the photo"
     guide = GUIDE
     nothing_yet = "Nothing was changed yet: draw a box on the photo, or move a slider."
@@ -57,45 +54,38 @@ class WhatIfPanel(Panel):
 
     def __init__(self, session: Session):
         self.body: W.VBox | None = None
-        self.worker: Worker | None = None
         self.look: Look | None = None  # what the blocks are about
         self._photo: Any = None        # its photo: stays while the model changes
-        self._job: Job | None = None
         self._used: Block | None = None  # the block that showed something last
-        self._in_front, self._gone = True, False
         super().__init__(session)
         self.add_class("vx-whatif")
 
-    def build(self) -> None:
-        """Build the controls; nothing where they are there already."""
-        with self.session.lock:
-            if self.body is None and not self._gone:
-                self.worker = Worker("explorer-what-if")
-                self.mask, self.fgsm, self.robust = MaskBlock(self), FgsmBlock(self), RobustBlock(self)
-                self.blocks = (self.mask, self.fgsm, self.robust)
-                self.empty = W.HTML()
-                self.body = W.VBox([block.box for block in self.blocks])
-                self.body.add_class("vx-whatif-body")
-                self.fill([self.empty, self.body])
-                self._redraw()
+    def make(self) -> None:
+        self.mask, self.fgsm, self.robust = MaskBlock(self), FgsmBlock(self), RobustBlock(self)
+        self.blocks = (self.mask, self.fgsm, self.robust)
+        self.empty = W.HTML()
+        self.body = W.VBox([block.box for block in self.blocks])
+        self.body.add_class("vx-whatif-body")
+        self.fill([self.empty, self.body])
 
     def seen(self, in_front: bool) -> None:
-        """Whether the reader can see the panel: nothing is drawn for nobody."""
-        with self.session.lock:
-            self._in_front = in_front
-            if in_front:
-                self._redraw()
+        super().seen(in_front)
+        if in_front:
+            self._redraw()
 
     def draw(self) -> None:
-        """Another look is on the screen: what was found is about the one before. No model runs for that."""
+        """Another look is on the screen: what was found is about the one before. No model runs for that.
+
+        Out of sight it is only let go of.
+        """
         look = self.session.look
-        if self.body is None or self._gone or (look is not None and look is self.look):
+        if look is not None and look is self.look:
             return
-        self.cancel()
         self.look = self._used = None
         for block in self.blocks:
+            block.work.drop()
             block.forget()
-        if not self._in_front:
+        if not self.in_front:
             return
         self.look, why_not = look, unsuitable(look)
         same_photo = self.session.image is self._photo
@@ -107,55 +97,7 @@ class WhatIfPanel(Panel):
             for block in self.blocks:
                 block.reset(look, same_photo=same_photo)
 
-    # --- slow work: one thing at a time, the newest wins ------------------------------------------------------
-
-    def start(self, block: Block, work: Callable[[Job, Callable[[], bool]], Callable[[], None]], doing: str, *,
-              stoppable: bool = False) -> None:
-        with self.session.lock:
-            if self._gone or self.look is None:
-                return
-            if (before := self._job) is not None:
-                before.block.idle()
-                before.dropped = before.block is block  # another block's job may still show how far it came
-            self._job = job = Job(block, self.session.model, self.look, work, threading.Event())
-            block.begin(doing, stoppable=stoppable)
-        self.worker.submit(lambda ticket: self._run(job, ticket))
-
-    def cancel(self, block: Block | None = None) -> None:
-        """Nobody waits any more for what is being done for that block (None: for any); called under the lock."""
-        job = self._job
-        if job is not None and block in (None, job.block):
-            job.stop.set()
-            job.dropped, self._job = True, None
-            job.block.idle()
-
-    def _run(self, job: Job, ticket: Ticket) -> None:
-        if job.dropped:
-            return
-        try:
-            show = job.work(job, lambda: ticket.stale or job.stop.is_set() or self._gone)
-        except Exception as error:
-            show = partial(job.block.failed, error)
-        with self.session.lock:
-            if self._gone or job.dropped:
-                return
-            if self._job is job:
-                self._job = None
-                job.block.idle()
-            show()
-            self.changed()
-
-    def stop_job(self) -> None:
-        """The reader pressed Stop."""
-        if (job := self._job) is not None:
-            job.stop.set()
-
-    def working_for(self, block: Block) -> bool:
-        return self._job is not None and self._job.block is block
-
-    def live(self, job: Job) -> bool:
-        """Whether what that job has to say is still of use; asked under the lock."""
-        return not self._gone and self._job is job
+    # --- for its blocks ---------------------------------------------------------------------------------------
 
     def showed(self, block: Block) -> None:
         """That block showed something: code, figure and caption are about it."""
@@ -183,18 +125,7 @@ class WhatIfPanel(Panel):
         parts = [super().caption(), *self.look.notes] if self.look is not None else [super().caption()]
         return " ".join([*parts, self._used.caption()] if self._used is not None else parts)
 
-    def wait(self, timeout: float | None = 120) -> bool:
-        """Block until what was asked for is shown; False after `timeout` seconds."""
-        self.build()
-        return self.worker is None or self.worker.wait(timeout)
-
-    def close(self) -> None:
-        self._gone = True
-        if self._job is not None:
-            self._job.stop.set()
-        if self.worker is not None:
-            self.worker.close()
-            for block in self.blocks:
-                block.forget()
-        self.look = self._photo = self._job = self._used = None
-        super().close()
+    def forget(self) -> None:
+        for block in self.blocks if self.built else ():
+            block.forget()
+        self.look = self._photo = self._used = None
