@@ -79,6 +79,6 @@ def _end_all() -> None:
 
 # There is no public way to come before the pools' end: atexit runs when they take no more work, in which a run's next
 # batch would fail. A process that was forked off has none of these threads.
-getattr(threading, "_register_atexit")(_end_all)
+threading._register_atexit(_end_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_WORKING.clear)

@@ -37,9 +37,9 @@ from explorer.inspection.look import (
     Prediction,
     as_model,
     check_topk,
-    outputs_of,
     model_name,
     notes_on,
+    outputs_of,
     prepare,
     top_predictions,
 )

@@ -11,7 +11,6 @@ from pathlib import Path
 from explorer.display.words import natural_key
 
 
-
 @cache
 def imagenet_labels() -> tuple[str, ...]:
     """The 1000 names of ImageNet-1k (ILSVRC 2012) in index order, as torchvision publishes them.

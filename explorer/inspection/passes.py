@@ -13,7 +13,6 @@ from explorer.inspection.look import evaluating
 from explorer.inspection.tail import ordinary
 from explorer.models.contract import VisionModel, parameter_place
 
-
 OCCLUSION = 'Use method="occlusion", which needs its answers alone.'
 
 

@@ -29,8 +29,8 @@ from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
-from explorer.data.tables import safe_cell
 from explorer.data.reading import in_order
+from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.html import RichRepr, notes_html, plain_table
 from explorer.inspection.embeddings import no_formulas

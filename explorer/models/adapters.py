@@ -839,7 +839,8 @@ def check_room(name: str, origin: str, room: Room | None, **wanted: Any) -> None
     library, _, inside = name.partition("/")
     if library == "timm":
         try:
-            from timm import create_model as create, is_model as known
+            from timm import create_model as create
+            from timm import is_model as known
         except ImportError as error:
             raise ImportError(TIMM_MISSING) from error
     else:

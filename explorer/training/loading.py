@@ -40,8 +40,6 @@ from explorer.training.saving import read_json, read_run
 from explorer.training.sources import Classifier, drawn_by
 
 
-
-
 @dataclass(eq=False, repr=False)
 class LoadedRun(HasCheckpoints):
     """A run that is over, or was when its folder was written. It shows itself as a table in a notebook.

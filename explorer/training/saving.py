@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
 from explorer.files import (
-    DiskError, beside_folder, discard_folder, make_folder, remove_stale, write_text, write_whole, writing,
+    DiskError,
+    beside_folder,
+    discard_folder,
+    make_folder,
+    remove_stale,
+    write_text,
+    write_whole,
+    writing,
 )
 from explorer.training.checkpoint import write_json
 from explorer.training.kept import FOLDER, KeptWeights, save_epochs
@@ -41,7 +48,7 @@ def check_free(folder: Path) -> None:
     remove_stale(folder, OURS)  # of a save that was killed
     there = {path.name for path in folder.iterdir()}
     if there and not _own(folder):
-        strange = next((name for name in (*FILES, *sorted(there)) if name in there))
+        strange = next(name for name in (*FILES, *sorted(there)) if name in there)
         raise FileExistsError(f"'{folder}' is there already and holds something else ({strange}): give another name.")
 
 

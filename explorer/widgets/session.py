@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import traitlets as t
 
 from explorer.display.words import sentence_of
-from explorer.models.config import check_input_size
 from explorer.widgets.jobs import Job, Line, Runner
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-
 from contextlib import contextmanager
 from pathlib import Path
 

@@ -23,7 +23,13 @@ from explorer.models.layers.channel_attention import SEModule
 from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import ClassifierHead
-from explorer.models.layers.reparam import add_filters, fold_conv_norm, fold_identity, make_conv, reparameterize_parts
+from explorer.models.layers.reparam import (
+    add_filters,
+    fold_conv_norm,
+    fold_identity,
+    make_conv,
+    reparameterize_parts,
+)
 
 
 class MobileOneBlock(nn.Module):

@@ -144,7 +144,7 @@ class NormLinear(nn.Module):
     def __init__(self, in_features: int, num_classes: int, *, device=None, dtype=None):
         super().__init__()
         self.bn = nn.BatchNorm1d(in_features, device=device, dtype=dtype)
-        self.l = nn.Linear(in_features, num_classes, device=device, dtype=dtype)  # noqa: E741 - the checkpoints' name
+        self.l = nn.Linear(in_features, num_classes, device=device, dtype=dtype)
         nn.init.trunc_normal_(self.l.weight, std=0.02)
         nn.init.zeros_(self.l.bias)
 

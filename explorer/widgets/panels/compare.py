@@ -457,9 +457,9 @@ class ComparePanel(Panel):
         return problems + f'<div class="vx-soft vx-cmp-about">{"".join(f"<p>{escape(text)}</p>" for text in sentences)}</div>'
 
     def _draw_predictions(self, result: Comparison) -> None:
-        from explorer.inspection.compare_figures import answers_html
         from explorer.display.draw import thumbnail
         from explorer.display.html import picture_html
+        from explorer.inspection.compare_figures import answers_html
 
         photo = self.photo.value
         picture = ""

@@ -48,7 +48,7 @@ from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
     from explorer.training.evaluation import Evaluation, JudgedPhoto
-    from explorer.training.number_evaluation import EstimatedPhoto, NumberEvaluation
+    from explorer.training.number_evaluation import NumberEvaluation
 
 log = logging.getLogger(__name__)
 

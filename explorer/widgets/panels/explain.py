@@ -19,8 +19,8 @@ from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain_beside import QUICK, Strip, others_of
 from explorer.widgets.panels.explain_words import control_for, facts_html, method_html, others, value_of
 from explorer.widgets.panels.work import Work
-from explorer.widgets.parts.photo_strip import PhotoStrip
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
+from explorer.widgets.parts.photo_strip import PhotoStrip
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
 

@@ -349,8 +349,8 @@ class Activity(Together):
 
 def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     """Bars over depth, then a table of all stages; a warning above where numbers are not finite."""
-    from explorer.inspection.activations import histogram_html
     from explorer.display.words import percent
+    from explorer.inspection.activations import histogram_html
 
     stages = list(found.stages.values())
     parts = []

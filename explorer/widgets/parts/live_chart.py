@@ -16,9 +16,9 @@ from typing import Any
 
 import traitlets as t
 
-from .base import ExplorerPart
-
 from explorer.display.words import counted
+
+from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent

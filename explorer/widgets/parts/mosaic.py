@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import traitlets as t
 
-from .base import ExplorerPart
-
 from explorer.display.words import counted
+
+from .base import ExplorerPart
 
 _HERE = Path(__file__).parent
 

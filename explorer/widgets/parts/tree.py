@@ -7,9 +7,9 @@ from pathlib import Path
 
 import traitlets as t
 
-from .base import ExplorerPart
-
 from explorer.display.words import did_you_mean
+
+from .base import ExplorerPart
 
 _HERE = Path(__file__).parent
 
