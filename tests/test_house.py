@@ -353,7 +353,7 @@ def test_a_lazy_name_leads_to_the_module_behind_it(build, tmp_path):
         "from house._lazy import lazy_names\na, b, c = lazy_names(__name__, {'roof': ('tile',)})"
     )
     small = read_house(tmp_path / "house")
-    assert upward(small, SMALL_FLOORS) == ["house.cellar:1 imports house.roof, which lives above it."]
+    assert ["house.cellar:1 imports house.roof, which lives above it."] == upward(small, SMALL_FLOORS)
 
 
 def test_a_lazy_name_of_no_module_is_found(build, tmp_path):

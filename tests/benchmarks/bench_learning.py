@@ -79,15 +79,7 @@ def plain(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
 def with_fastai(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
     """fastai's Learner with the same body, frozen as its `fine_tune` freezes it."""
     import torch
-    from fastai.vision.all import (
-        CrossEntropyLossFlat,
-        ImageDataLoaders,
-        Learner,
-        Normalize,
-        RandomResizedCrop,
-        accuracy,
-        params,
-    )
+    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy, params
 
     import explorer
 

@@ -19,12 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-import torch
-from bench_folder import make_photos
-from turns import interleaved
+import torch  # noqa: E402
+from bench_folder import make_photos  # noqa: E402
+from turns import interleaved  # noqa: E402
 
-import explorer
-from explorer.data.datasets import photos_in
+import explorer  # noqa: E402
+from explorer.data.datasets import photos_in  # noqa: E402
 
 
 class Files(torch.utils.data.Dataset):

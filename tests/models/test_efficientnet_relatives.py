@@ -130,7 +130,7 @@ def test_global_context_with_scale_weighs_each_channel_alike_at_every_place():
     with torch.no_grad():
         weights = layer(x) / x
     assert torch.allclose(weights, weights[..., :1, :1].expand_as(weights), atol=1e-6)
-    assert weights.min() > 0 and weights.max() < 1 and weights.std() > 0.01
+    assert 0 < weights.min() and weights.max() < 1 and weights.std() > 0.01
 
 
 def test_widths_for_another_number_of_blocks_are_refused():

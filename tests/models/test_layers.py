@@ -231,7 +231,7 @@ def test_channels_are_rounded_to_eights_but_lose_no_tenth(value, rounded):
 
 def test_block_attention_by_hand():
     layer, x = CbamModule(8, rd_channels=2).eval(), noise(2, 8, 9, 9)
-    mlp = lambda v: (v @ layer.channel.fc1.weight[:, :, 0, 0].T).clamp(min=0) @ layer.channel.fc2.weight[:, :, 0, 0].T
+    mlp = lambda v: (v @ layer.channel.fc1.weight[:, :, 0, 0].T).clamp(min=0) @ layer.channel.fc2.weight[:, :, 0, 0].T  # noqa: E731
     x1 = x * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))[:, :, None, None]
     summary = torch.stack((x1.mean(1), x1.amax(1)), dim=1)
     places = F.conv2d(summary, layer.spatial.conv.conv.weight, padding=3) / math.sqrt(1 + 1e-5)  # a fresh BatchNorm

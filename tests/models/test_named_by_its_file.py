@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import explorer
-from explorer.inspection.compare import compare
 from explorer.inspection.look import model_name
+from explorer.inspection.compare import compare
 from explorer.models import weights
 
 NAME = "tinynet_e"

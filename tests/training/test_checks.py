@@ -69,13 +69,13 @@ def not_started(monkeypatch):
     ({"input_size": (3, 0, 32)}, "input_size is .channels, height, width."),
     ({"input_size": (224, 224)}, "input_size is .channels, height, width."),
 ])
-def test_a_setting_that_can_not_be_is_told_at_the_call(colours, not_started, settings, sentence, tmp_path):
+def test_a_setting_that_can_not_be_is_told_at_the_call(colours, not_started, settings, sentence, tmp_path):  # noqa: F811
     """case C9: class_weights=[1] and others were told only by wait(), in torch's words, or not at all."""
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, run_dir=tmp_path / "run", **settings)
 
 
-def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monkeypatch):
+def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monkeypatch):  # noqa: F811
     monkeypatch.setattr(torch, "empty", lambda *args, **options: (_ for _ in ()).throw(AssertionError("Torch not compiled with CUDA")))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match="device is 'cuda'.*PyTorch sees no GPU") as refused:
@@ -85,19 +85,19 @@ def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monke
 
 @pytest.mark.parametrize("how", ["all without", "all in inference mode"])
 @pytest.mark.parametrize("train", ["all", "last_stage", "head"])
-def test_a_net_that_cuts_its_scores_off_is_told_at_the_call(colours, not_started, how, train):
+def test_a_net_that_cuts_its_scores_off_is_told_at_the_call(colours, not_started, how, train):  # noqa: F811
     """case C9: "element 0 of tensors does not require grad", told by `wait()`."""
     net = explorer.wrap(Net(how), input_size=SIZE)
     with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be followed.*torch.no_grad"):
         finetune(net, colours, train=train, cache=False)
 
 
-def test_a_cached_head_learns_behind_a_net_that_cuts_its_scores_off(colours):
+def test_a_cached_head_learns_behind_a_net_that_cuts_its_scores_off(colours):  # noqa: F811
     """case C9: the classifier is taught by itself."""
     assert finetune(explorer.wrap(Net("all without"), input_size=SIZE), colours, epochs=1).wait().best
 
 
-def test_an_optimizer_that_this_model_can_not_have_is_told_at_the_call(colours, not_started):
+def test_an_optimizer_that_this_model_can_not_have_is_told_at_the_call(colours, not_started):  # noqa: F811
     if not hasattr(torch.optim, "Muon"):
         with pytest.raises(ValueError, match="optimizer is 'Muon'"):
             run(small(), colours, optimizer="Muon")
@@ -106,7 +106,7 @@ def test_an_optimizer_that_this_model_can_not_have_is_told_at_the_call(colours, 
             run(small(), colours, optimizer="Muon")
 
 
-def test_a_listener_that_is_no_function_is_told_at_the_call(colours, not_started):
+def test_a_listener_that_is_no_function_is_told_at_the_call(colours, not_started):  # noqa: F811
     with pytest.raises(TypeError, match="on_event is 'print': give a function"):
         run(small(), colours, on_event="print")
 
@@ -122,12 +122,12 @@ def refuses(photo):
     (lambda photo: photo.convert("L"), "picture of mode L .*takes 3 channels"),
     (lambda photo, box: photo, "TypeError"),
 ])
-def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(colours, not_started, augment, sentence):
+def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(colours, not_started, augment, sentence):  # noqa: F811
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, augment=augment)
 
 
-def test_numbers_of_numpy_are_numbers(colours):
+def test_numbers_of_numpy_are_numbers(colours):  # noqa: F811
     recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), class_weights=np.array([1, 2, 3]), seed=np.uint8(3))
     assert (type(recipe.epochs), type(recipe.lr), recipe.class_weights, recipe.seed) == (int, float, (1.0, 2.0, 3.0), 3)
     assert Recipe(class_weights=torch.ones(3)).class_weights == (1.0, 1.0, 1.0)
@@ -181,7 +181,7 @@ def test_a_last_lone_photo_joins_the_batch_before():
 # --- threads ----------------------------------------------------------------------------------------------------
 
 
-def test_more_threads_than_cores_are_not_started(colours):
+def test_more_threads_than_cores_are_not_started(colours):  # noqa: F811
     """case B7: threads=1000 ended the process with a segmentation fault."""
     before = torch.get_num_threads()
     with threads_for(Recipe(threads=1000)) as count:
@@ -201,6 +201,6 @@ def test_a_device_that_is_not_there_is_told_by_create_model_too():
         explorer.create_model("resnet18", device="cuda:77")
 
 
-def test_a_run_says_that_it_uses_fewer_threads_than_asked_for(colours):
+def test_a_run_says_that_it_uses_fewer_threads_than_asked_for(colours):  # noqa: F811
     done = run(small(), colours, epochs=1, threads=1000).wait()
     assert any(note.startswith("threads=1000 is more than the ") for note in done.notes)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+
 from contextlib import contextmanager
 from pathlib import Path
 

@@ -179,13 +179,13 @@ def test_a_process_that_is_forked_off_does_not_wait_for_a_run_that_it_does_not_h
     assert done.stdout == "7\n", done.stderr
 
 
-def test_a_listener_that_ends_the_program_stops_the_run(colours):
+def test_a_listener_that_ends_the_program_stops_the_run(colours):  # noqa: F811
     """case B1: SystemExit in a thread ends nothing, and nobody hears of it."""
     stopped = run(small(), colours, epochs=50, train="all", on_event=lambda event: isinstance(event, Batch) and sys.exit(3))
     assert stopped.wait().state == "stopped" and len(stopped.batches) == 1
 
 
-def test_what_ends_the_thread_but_is_no_error_is_told_as_one(colours, monkeypatch):
+def test_what_ends_the_thread_but_is_no_error_is_told_as_one(colours, monkeypatch):  # noqa: F811
     def ends(*args):
         raise SystemExit(3)
 
@@ -194,7 +194,7 @@ def test_what_ends_the_thread_but_is_no_error_is_told_as_one(colours, monkeypatc
         run(small(), colours, epochs=1).wait()
 
 
-def test_a_run_neither_waits_for_itself_nor_resumes_itself(colours):
+def test_a_run_neither_waits_for_itself_nor_resumes_itself(colours):  # noqa: F811
     said, known, box = [], threading.Event(), []
 
     def listener(event):

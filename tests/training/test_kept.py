@@ -32,7 +32,7 @@ def watched(model, data, **settings):
 
 
 @pytest.mark.parametrize("train", ["head", "last_stage", "all"])
-def test_each_epochs_model_is_what_it_was_bit_for_bit(colours, train):
+def test_each_epochs_model_is_what_it_was_bit_for_bit(colours, train):  # noqa: F811
     model = small()
     begin = {key: value.clone() for key, value in model.state_dict().items()}
     done, seen = watched(model, colours, epochs=3, train=train)
@@ -43,7 +43,7 @@ def test_each_epochs_model_is_what_it_was_bit_for_bit(colours, train):
     assert equal_weights(done.model_at(done.best["epoch"] + 1), done.model)
 
 
-def test_a_copy_says_which_epoch_it_is_and_is_the_readers_own(colours):
+def test_a_copy_says_which_epoch_it_is_and_is_the_readers_own(colours):  # noqa: F811
     done = run(small(), colours, epochs=2, name="mine").wait()
     first, again = done.model_at(1), done.model_at(1)
     assert not first.training and "mine, after epoch 1 of 2" in first.load_report.source and first.config.tag == "mine, epoch 1"
@@ -52,18 +52,18 @@ def test_a_copy_says_which_epoch_it_is_and_is_the_readers_own(colours):
     assert equal_weights(again, done.model_at(1)) and not equal_weights(first, again)
 
 
-def test_a_head_only_run_keeps_the_classifier_and_nothing_else(colours):
+def test_a_head_only_run_keeps_the_classifier_and_nothing_else(colours):  # noqa: F811
     done = run(small(), colours, epochs=2).wait()
     kept = done.kept.weights(1)
     assert sorted(kept) == ["fc.bias", "fc.weight"] and sum(value.nbytes for value in kept.values()) == 4 * (512 * 3 + 3)
 
 
-def test_statistics_of_parts_that_learn_are_kept_and_those_of_frozen_parts_are_not(colours):
+def test_statistics_of_parts_that_learn_are_kept_and_those_of_frozen_parts_are_not(colours):  # noqa: F811
     kept = run(small(), colours, epochs=1, train="last_stage").wait().kept.weights(1)
     assert "layer4.0.bn1.running_mean" in kept and not any(key.startswith(("bn1", "layer3")) for key in kept)
 
 
-def test_averaged_weights_are_what_is_kept_and_what_is_shown_while_it_learns(colours):
+def test_averaged_weights_are_what_is_kept_and_what_is_shown_while_it_learns(colours):  # noqa: F811
     now = []
 
     def listen(event):
@@ -76,7 +76,7 @@ def test_averaged_weights_are_what_is_kept_and_what_is_shown_while_it_learns(col
     assert all(torch.equal(value, done.model.state_dict()[key]) for key, value in done.weights_now().items())
 
 
-def test_an_epoch_that_is_not_kept_is_a_sentence(colours):
+def test_an_epoch_that_is_not_kept_is_a_sentence(colours):  # noqa: F811
     done = run(small(), colours, epochs=1).wait()
     with pytest.raises(ValueError, match=r"no checkpoint after 7 epochs. There are: 0, 1"):
         done.model_at(7)
@@ -121,7 +121,7 @@ def test_a_folder_holds_three_however_large_and_names_what_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize("train", ["head", "all"])
-def test_a_run_dir_keeps_its_epochs_for_another_day(colours, tmp_path, train):
+def test_a_run_dir_keeps_its_epochs_for_another_day(colours, tmp_path, train):  # noqa: F811
     done = run(small(), colours, epochs=2, train=train, run_dir=tmp_path / "run").wait()
     loaded = load_run(tmp_path / "run", model=small())
     assert loaded.checkpoints == done.checkpoints == (0, 1, 2)
@@ -130,7 +130,7 @@ def test_a_run_dir_keeps_its_epochs_for_another_day(colours, tmp_path, train):
     assert torch.equal(loaded.model_at(1).fc.weight, done.model_at(1).fc.weight)
 
 
-def test_a_resumed_run_keeps_what_an_unbroken_one_keeps(colours, tmp_path):
+def test_a_resumed_run_keeps_what_an_unbroken_one_keeps(colours, tmp_path):  # noqa: F811
     unbroken = run(small(), colours, epochs=3, train="all", seed=2).wait()
     run(small(), colours, epochs=3, train="all", seed=2, run_dir=tmp_path / "run",
         on_event=lambda event: isinstance(event, Epoch) and event.epoch == 1 and stop()).wait()
@@ -144,7 +144,7 @@ def stop():
     next(one for one in RUNS if one.running).stop(wait=False)
 
 
-def test_a_saved_head_only_run_takes_its_epochs_along_and_a_large_one_does_not(colours, tmp_path):
+def test_a_saved_head_only_run_takes_its_epochs_along_and_a_large_one_does_not(colours, tmp_path):  # noqa: F811
     head = run(small(), colours, epochs=2).wait()
     loaded = load_run(head.save(tmp_path / "head"))
     assert loaded.checkpoints == (0, 1, 2) and all(equal_weights(loaded.model_at(e), head.model_at(e)) for e in (0, 1, 2))
@@ -152,7 +152,7 @@ def test_a_saved_head_only_run_takes_its_epochs_along_and_a_large_one_does_not(c
     assert load_run(everything.save(tmp_path / "head")).checkpoints == ()  # and none of the other one's
 
 
-def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypatch):
+def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypatch):  # noqa: F811
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
@@ -164,7 +164,7 @@ def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypa
 # --- photos ---
 
 
-def test_photos_are_opened_once_at_a_runs_start(colours):
+def test_photos_are_opened_once_at_a_runs_start(colours):  # noqa: F811
     opened = []
 
     def counted(photos):

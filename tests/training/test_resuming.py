@@ -70,7 +70,7 @@ WAYS = {
 
 @pytest.mark.parametrize("batches", [2, 7], ids=["epoch 1", "epoch 2"])
 @pytest.mark.parametrize("way", list(WAYS))
-def test_a_stop_changes_no_bit_of_the_end(way, batches, colours, tmp_path):
+def test_a_stop_changes_no_bit_of_the_end(way, batches, colours, tmp_path):  # noqa: F811
     """case A16: gradients that a step had gathered were lost with the process."""
     settings = WAYS[way]
     unbroken = learnt(colours, **settings).wait()
@@ -92,7 +92,7 @@ def test_a_stop_changes_no_bit_of_the_end(way, batches, colours, tmp_path):
         assert len({tuple(row[name] for name in figures) for row in rows}) == 1
 
 
-def test_a_checkpoint_inside_a_step_goes_on_too(colours, tmp_path):
+def test_a_checkpoint_inside_a_step_goes_on_too(colours, tmp_path):  # noqa: F811
     """case A16: save_every need not be a multiple of accumulate."""
     settings = {"accumulate": 4, "save_every": 1}
     unbroken = learnt(colours, **settings).wait()
@@ -110,7 +110,7 @@ def test_a_checkpoint_inside_a_step_goes_on_too(colours, tmp_path):
     assert equal_weights(again.model, unbroken.model)
 
 
-def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part_of_it(colours):
+def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part_of_it(colours):  # noqa: F811
     """case A16: a backward pass of the reader's own, in a cell."""
     unbroken = learnt(colours, accumulate=4).wait()
 
@@ -128,7 +128,7 @@ def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part
     assert equal_weights(other.model, unbroken.model)
 
 
-def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):
+def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):  # noqa: F811
     """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of difference."""
     from explorer.training.objective import Objective
 
@@ -170,7 +170,7 @@ def test_a_run_that_looks_at_its_photos_for_the_first_time_stops_within_a_few():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(colours, monkeypatch, tmp_path, value):
+def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(colours, monkeypatch, tmp_path, value):  # noqa: F811
     """case A12: such a run was "finished", its broken epoch the best one."""
     from explorer.training import loop
 
@@ -192,7 +192,7 @@ def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_st
 
 
 @pytest.mark.parametrize("settings", [{}, {"ema": 0.9}], ids=["plain", "ema"])
-def test_steps_that_are_far_too_large_fail_and_leave_the_model_as_it_was(colours, settings):
+def test_steps_that_are_far_too_large_fail_and_leave_the_model_as_it_was(colours, settings):  # noqa: F811
     """case A12: lr=1e20 with BatchNorm ended as "finished, best 50.0 %", in a model of NaN."""
     model = own_net()
     before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -19,7 +19,7 @@ DOORS = ["torchvision/shufflenet_v2_x0_5", "timm/test_resnet.r160_in1k", "timm/t
 
 
 @pytest.fixture(scope="module", params=DOORS)
-def saved(request, colours, tmp_path_factory):
+def saved(request, colours, tmp_path_factory):  # noqa: F811
     run = learn(request.param, colours, epochs=1, **({} if "vit" not in request.param else {"input_size": (3, 160, 160)}))
     return run, run.save(tmp_path_factory.mktemp("runs") / "mine")
 
@@ -62,7 +62,7 @@ def test_random_weights_of_a_saved_model_leave_its_file_alone(saved):
     assert model.num_classes == 2 and model.load_report is None
 
 
-def test_without_timm_its_models_are_a_sentence(colours, tmp_path, monkeypatch):
+def test_without_timm_its_models_are_a_sentence(colours, tmp_path, monkeypatch):  # noqa: F811
     folder = learn("timm/test_resnet", colours, epochs=1).save(tmp_path / "mine")
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r"was saved from a model of timm\. timm is not installed"):
@@ -82,7 +82,7 @@ def change(folder, **changes):
     {"pretrained_cfg": {"build_options": [["checkpoint_path", "/etc/passwd"]]}}, {"num_classes": 4},
     {"pretrained_cfg": {"build_options": [["img_size", {}]]}}, {"pretrained_cfg": {"build_options": "ab"}},
 ])
-def test_a_folder_that_asks_for_something_else_is_a_sentence(colours, tmp_path, changes):
+def test_a_folder_that_asks_for_something_else_is_a_sentence(colours, tmp_path, changes):  # noqa: F811
     folder = learn("timm/test_resnet", colours, epochs=1).save(tmp_path / "mine")
     change(folder, **changes)
     with pytest.raises((WeightsError, ValueError)) as caught:
@@ -91,19 +91,19 @@ def test_a_folder_that_asks_for_something_else_is_a_sentence(colours, tmp_path, 
 
 
 @pytest.mark.parametrize("options", [{"img_size": 32}, {"img_size": 32, "global_pool": "avg"}])
-def test_options_that_a_network_was_built_with_are_kept_also_in_a_run_dir(colours, tmp_path, options):
+def test_options_that_a_network_was_built_with_are_kept_also_in_a_run_dir(colours, tmp_path, options):  # noqa: F811
     model = explorer.create_model("vit_tiny_patch16_224", num_classes=3, **options)
     run = learn(model, colours, tmp_path / "run", epochs=1, train="all")
     for folder in (run.save(tmp_path / "mine"), tmp_path / "run"):
         assert same_answers(load_run(folder).model, run.model)
 
 
-def test_a_network_with_a_traded_stride_gives_the_same_answers_again(colours, tmp_path):
+def test_a_network_with_a_traded_stride_gives_the_same_answers_again(colours, tmp_path):  # noqa: F811
     run = learn(explorer.create_model("resnet10t", num_classes=3, output_stride=8), colours, epochs=1)
     assert same_answers(load_run(run.save(tmp_path / "mine")).model, run.model)
 
 
-def test_a_model_of_a_library_that_was_given_as_a_model_is_built_again_from_its_run_dir(colours, tmp_path):
+def test_a_model_of_a_library_that_was_given_as_a_model_is_built_again_from_its_run_dir(colours, tmp_path):  # noqa: F811
     run = learn(explorer.create_model("timm/test_resnet", num_classes=3), colours, tmp_path / "run", epochs=1, train="all")
     assert same_answers(load_run(tmp_path / "run").model, run.model)
 
@@ -112,7 +112,7 @@ def by_hand() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 
 
-def test_a_model_built_by_hand_says_how_to_load_it_and_loads_so(colours, tmp_path):
+def test_a_model_built_by_hand_says_how_to_load_it_and_loads_so(colours, tmp_path):  # noqa: F811
     run = learn(explorer.wrap(by_hand(), input_size=SIZE), colours, tmp_path / "run", epochs=2, train="all")
     folder = run.save(tmp_path / "mine")
     for way in (lambda: explorer.create_model(f"local-dir:{folder}", pretrained=True), lambda: load_run(folder)):
@@ -126,7 +126,7 @@ def test_a_model_built_by_hand_says_how_to_load_it_and_loads_so(colours, tmp_pat
         load_run(folder, model=nn.Sequential(*by_hand()[:4], nn.Dropout(), nn.Linear(8, 3)))
 
 
-def test_an_option_that_no_file_holds_is_a_sentence(colours, tmp_path):
+def test_an_option_that_no_file_holds_is_a_sentence(colours, tmp_path):  # noqa: F811
     run = learn(explorer.create_model("resnet10t", num_classes=3, act_layer=nn.GELU), colours, epochs=1)
     folder = run.save(tmp_path / "mine")
     with pytest.raises((WeightsError, TrainingError), match="'act_layer' of its own"):

@@ -23,7 +23,7 @@ HTML = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def original(colours, tmp_path_factory):
+def original(colours, tmp_path_factory):  # noqa: F811
     place = tmp_path_factory.mktemp("original")
     learn(NAME, colours, place / "run", epochs=1).save(place / "saved")
     return place

@@ -284,7 +284,7 @@ def test_models_to_compare_are_in_the_lines_and_make_the_figure(ready):
 
 
 @pytest.fixture
-def trainer(folder):
+def trainer(folder):  # noqa: F811
     """A dashboard with a tiny model, its Train tab asked for the coloured photos."""
     dash = explorer.Dashboard(tiny(), input_size=(3, 32, 32))
     dash.wait()
@@ -352,7 +352,7 @@ def test_the_curves_of_the_run_are_its_figure(trainer):
     assert done.name in panel.caption() and "batch_size 8" in panel.caption() and "% right after epoch" in panel.caption()
 
 
-def test_the_runs_lines_draw_the_ticked_curves(trainer, folder, tmp_path):
+def test_the_runs_lines_draw_the_ticked_curves(trainer, folder, tmp_path):  # noqa: F811
     import matplotlib
 
     matplotlib.use("Agg")

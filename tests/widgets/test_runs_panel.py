@@ -32,7 +32,7 @@ def learn(data, name, **settings):
 
 
 @pytest.fixture
-def two(folder):
+def two(folder):  # noqa: F811
     return [learn(folder, "slow", lr=1e-6), learn(folder, "quick", lr=0.05, epochs=4, mixup=0.2)]
 
 
@@ -109,13 +109,13 @@ def test_a_curve_switched_in_a_legend_is_a_tick(panel):
     assert panel.table.ticked == [0, 1] and panel.loss.hidden == []
 
 
-def test_a_further_run_joins_and_the_ticks_stay(panel, dash, folder):
+def test_a_further_run_joins_and_the_ticks_stay(panel, dash, folder):  # noqa: F811
     from_browser(panel.table, {"kind": "choose", "key": "ticked", "value": [1]})
     dash.session.run = learn(folder, "third")
     assert panel.table.ticked == [1, 2] and panel.right.hidden == ["slow"] and panel.right.names[2] == "third"
 
 
-def test_a_run_that_learns_grows_in_the_chart(panel, dash, folder):
+def test_a_run_that_learns_grows_in_the_chart(panel, dash, folder):  # noqa: F811
     run = finetune(tiny(), folder, epochs=3, train="all", threads=1, name="live")
     dash.session.run = run
     run.wait(60)
@@ -138,7 +138,7 @@ def test_a_run_is_shown_under_train(panel, dash, two):
     assert panel.wait() and dash.session.run is two[0]
 
 
-def test_runs_of_a_folder_join_the_table_and_open(panel, dash, two, tmp_path, folder):
+def test_runs_of_a_folder_join_the_table_and_open(panel, dash, two, tmp_path, folder):  # noqa: F811
     model = explorer.create_model("resnet10t", num_classes=3)
     saved = finetune(model, folder, epochs=1, input_size=(3, 32, 32), threads=1, name="kept").wait(60)
     saved.save(tmp_path / "runs" / "kept")
