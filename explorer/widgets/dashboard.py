@@ -11,6 +11,7 @@ import ipywidgets as W
 
 from explorer.display.words import counted
 from explorer.files import given_path, write_text
+from explorer.models.config import check_input_size
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare import ComparePanel
@@ -24,7 +25,7 @@ from explorer.widgets.panels.picker import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
-from explorer.widgets.session import Session, check_input_size, check_labels, check_model
+from explorer.widgets.session import Session, check_labels, check_model
 
 HERE = Path(__file__).parent
 
