@@ -51,7 +51,7 @@ def test_a_number_is_learnt_from_a_table_shown_and_judged(lab, tmp_path, width, 
         train.get_by_role("button", name="Start", exact=True).click()
         run = train.locator(".vx-run")
         expect(run.locator(".vx-run-line")).to_contain_text("Finished", timeout=60_000)
-        expect(run.locator(".vx-run-line")).to_contain_text("mean absolute error")
+        expect(run.locator(".vx-run-line")).to_contain_text("MAE")
         picture(lab.page, f"train-{width}")
 
         run.get_by_role("button", name="Use this model").click()
