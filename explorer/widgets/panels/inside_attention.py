@@ -14,12 +14,12 @@ from explorer.widgets.panels.inside_block import (
     Block,
     button,
     column,
-    notes_html,
     picture,
     pictures,
     row,
     with_imports,
 )
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, literal, setup_lines
 

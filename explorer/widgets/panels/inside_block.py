@@ -153,10 +153,6 @@ def pictures(parts: Iterable[str]) -> str:
     return f'<div class="vx-inside-pictures">{"".join(parts)}</div>'
 
 
-def notes_html(notes: Iterable[str]) -> str:
-    return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
-
-
 # --- code and figures ---------------------------------------------------------------------------------------------
 
 

@@ -15,13 +15,13 @@ from explorer.widgets.panels.inside_block import (
     Block,
     button,
     list_lines,
-    notes_html,
     picture,
     pictures,
     row,
     side_by_side,
     with_imports,
 )
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.snippets import call, literal, model_lines, setup_lines
 
 if TYPE_CHECKING:

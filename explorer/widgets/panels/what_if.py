@@ -14,10 +14,11 @@ import ipywidgets as W
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.what_if_blocks import Block
-from explorer.widgets.panels.what_if_drawing import notes_html, unsuitable
+from explorer.widgets.panels.what_if_drawing import unsuitable
 from explorer.widgets.panels.what_if_fgsm import FgsmBlock
 from explorer.widgets.panels.what_if_mask import MaskBlock
 from explorer.widgets.panels.what_if_robust import RobustBlock
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import setup_lines
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels.what_if_drawing import notes_html
-from explorer.widgets.panels.work import Work
+from explorer.widgets.panels.work import Work, notes_html
 
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.look import Look

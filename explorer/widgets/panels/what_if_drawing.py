@@ -115,10 +115,6 @@ def class_literal(index: int, labels: Sequence[str]) -> str:
 # --- pictures, bars and charts --------------------------------------------------------------------------------------
 
 
-def notes_html(notes: Sequence[str]) -> str:
-    return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
-
-
 def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:
     """Pictures side by side with their captions: (picture, caption, format of the file)."""
     figures = []

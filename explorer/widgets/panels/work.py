@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from html import escape
 from typing import Any
 
@@ -32,6 +32,11 @@ def said_html(text: str, *, wrong: bool = False) -> str:
     """A sentence under the controls: an alert, or a note. The text comes from outside and is escaped."""
     kind = 'class="vx-error" role="alert"' if wrong else 'class="vx-note" role="status"'
     return f"<div {kind}>{escape(text)}</div>" if text else ""
+
+
+def notes_html(notes: Iterable[str]) -> str:
+    """Sentences that a reader must know, each a note of its own."""
+    return "".join(f'<div class="vx-note">{escape(note)}</div>' for note in notes)
 
 
 class Work(Line):
