@@ -478,9 +478,9 @@ def _end(server: subprocess.Popen) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    from explorer.models import weights
     from explorer.models.catalog import FAMILY_OF
-    from explorer.models.factory import LIBRARIES, list_models, split_door, split_name
+    from explorer.models.create import LIBRARIES, list_models, split_door, split_name
+    from explorer.models.weights import entries as weights
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
     own = [pattern for pattern in args.patterns if pattern not in behind]
@@ -521,8 +521,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any case."""
-    from explorer.models import weights
-    from explorer.models.factory import list_pretrained, split_name
+    from explorer.models.create import list_pretrained, split_name
+    from explorer.models.weights import entries as weights
 
     licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
     if licence.lower() not in licences.values():
@@ -534,7 +534,7 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
-    from explorer.models.factory import list_models, word_on_old_name
+    from explorer.models.create import list_models, word_on_old_name
 
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
     if wanted and (word := word_on_old_name(wanted[0])):
@@ -582,8 +582,8 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_predict(args: argparse.Namespace) -> int:
     from explorer.data.folders import find_pictures
-    from explorer.inspection.predict import PredictionRow, predict
-    from explorer.models.factory import create_model
+    from explorer.inspection.look.predicting import PredictionRow, predict
+    from explorer.models.create import create_model
 
     folder = _is_folder(args.model)
     if not folder:
@@ -598,7 +598,7 @@ def run_predict(args: argparse.Namespace) -> int:
             empty.append(PredictionRow(str(given), [], f"The folder '{given}' holds no picture."))
 
     if folder:
-        from explorer.training.loading import load_run
+        from explorer.training.run.loading import load_run
 
         if args.checkpoint is not None:
             raise CommandError(f"'{args.model}' has its weights: leave --checkpoint away, or name the model.")
@@ -629,7 +629,7 @@ def run_predict(args: argparse.Namespace) -> int:
 
 
 def run_compare(args: argparse.Namespace) -> int:
-    from explorer.models import weights
+    from explorer.models.weights import entries as weights
 
     names = args.models or [name.partition(".")[0] for name in weights.names_here()]
     for name in names:
@@ -640,7 +640,7 @@ def run_compare(args: argparse.Namespace) -> int:
             raise CommandError(f"There is no folder '{file.parent}' to write '{file.name}' into.")
     if args.figure is not None and args.figure.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise CommandError(f"A figure is a .png, .svg or .pdf file, not '{args.figure.name}'.")
-    from explorer.inspection.compare import compare
+    from explorer.inspection.compare.comparing import compare
 
     with _bar("passes") as progress:
         result = compare(names, args.photos[0] if len(args.photos) == 1 else args.photos, measure=args.speed,
@@ -674,8 +674,8 @@ def run_compare(args: argparse.Namespace) -> int:
 
 
 def run_finetune(args: argparse.Namespace) -> int:
-    from explorer.training.finetune import finetune
-    from explorer.training.listeners import TensorBoardListener, print_progress
+    from explorer.training.run.finetuning import finetune
+    from explorer.training.run.listeners import TensorBoardListener, print_progress
 
     if args.resume and args.run_dir is None:
         raise CommandError("Which run should go on? Name its folder with --run-dir.")
@@ -711,7 +711,7 @@ def run_finetune(args: argparse.Namespace) -> int:
             "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best, "notes": run.notes,
             "run_dir": str(folder), "saved": saved}, indent=1))
     elif run.best is not None:
-        from explorer.training.measures import best_text, measure_of
+        from explorer.training.loop.measures import best_text, measure_of
 
         figure, photos = best_text(run), f"{len(run.data.val)} photos"
         said = f"{figure} of {photos} right" if measure_of(run).share else f"{figure} over {photos}"
@@ -766,7 +766,7 @@ def _wait(run: Any) -> bool:
 
 def _is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
-    from explorer.models.factory import is_model, split_door
+    from explorer.models.create import is_model, split_door
 
     if not text.strip():
         raise CommandError("The model's name is empty. Give a name, see `list`, or the folder of a trained model.")
@@ -782,7 +782,7 @@ def _check_model_name(text: str) -> None:
 
     What is behind a door is known when it is opened. An old name gets a word on today's.
     """
-    from explorer.models.factory import check_name, split_door, word_on_old_name
+    from explorer.models.create import check_name, split_door, word_on_old_name
 
     if not split_door(text)[0]:
         check_name(text)
@@ -807,7 +807,7 @@ def _model_to_teach(text: str) -> Any:
     folder = given_path(text, "the model")
     if (folder / "config.json").is_file():
         return f"local-dir:{folder.resolve()}"
-    from explorer.training.loading import load_run
+    from explorer.training.run.loading import load_run
 
     return load_run(folder).model
 
@@ -825,7 +825,7 @@ def _free_run_dir(model: str, data: str) -> Path:
 
 def _check_free(folder: Path) -> None:
     """What would stop `Run.save` is said before an hour of training, not after it."""
-    from explorer.training.saving import check_free
+    from explorer.training.run.saving import check_free
 
     try:
         check_free(folder)
@@ -850,8 +850,8 @@ def _resume_command(words: Sequence[str], folder: Path) -> str:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from explorer.training.evaluate import evaluate
-    from explorer.training.loading import load_run
+    from explorer.training.evaluation.evaluating import evaluate
+    from explorer.training.run.loading import load_run
 
     folder = _is_folder(args.model)
     if not folder:

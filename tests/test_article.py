@@ -17,9 +17,9 @@ from torch import nn
 import explorer as timm
 from explorer.data.datasets import cifar10
 from explorer.data.samples import notebooks_dir
-from explorer.models import weights
-from explorer.training.augment import create_augmentation
-from explorer.training.sources import batches_of, order_of
+from explorer.models.weights import entries as weights
+from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.sources import batches_of, order_of
 from tests import tiny_cifar10
 
 

@@ -382,7 +382,7 @@ def test_settings_reach_the_recipe_and_json_has_history_and_best(here, capsys):
 
 
 def test_the_help_names_every_choice():
-    from explorer.training.recipe import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TRAIN
+    from explorer.training.loop.recipe import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TRAIN
 
     text = run("finetune", "--help").stdout
     assert text.startswith("usage: vision-explorer finetune MODEL DATA [options]\n")
@@ -418,8 +418,8 @@ def test_a_training_that_breaks_is_one_sentence_and_exit_code_1(here, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no Ctrl-C to one process")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, capsys, monkeypatch):
-    from explorer.training.events import Batch, Epoch
-    from explorer.training.listeners import print_progress
+    from explorer.training.loop.events import Batch, Epoch
+    from explorer.training.run.listeners import print_progress
 
     batches = []
 
@@ -435,7 +435,7 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
                     time.sleep(0.01)
         return listen
 
-    monkeypatch.setattr("explorer.training.listeners.print_progress", and_ctrl_c)
+    monkeypatch.setattr("explorer.training.run.listeners.print_progress", and_ctrl_c)
     handler = signal.getsignal(signal.SIGINT)
     words = ["finetune", *SMALL, "--epochs", "900", "--run-dir", "my run", "--save", "mine"]
     assert cli.main(words) == 130

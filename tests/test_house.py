@@ -31,15 +31,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.cluster",),
     ("explorer.training",),
     ("explorer.inspection",),
-    ("explorer.data", "explorer.models.factory", "explorer.models.adapters", "explorer.models.ensembles",
-     "explorer.models.optimize", "explorer.models.attention", "explorer.models.card"),
-    ("explorer.models.weights",),
+    ("explorer.data", "explorer.models.create", "explorer.models.doors.adapters", "explorer.models.ensembles",
+     "explorer.models.surgery.optimized", "explorer.models.attention", "explorer.models.card"),
+    ("explorer.models.weights.entries",),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
     ("explorer.models.contract",),
     ("explorer.models.layers",),
-    ("explorer.models.fitting", "explorer.models.reading"),
+    ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
     ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments", "explorer.display"),
@@ -52,7 +52,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "anywidget": ("explorer.widgets",),
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
-    "timm": ("explorer.models.adapters",),
+    "timm": ("explorer.models.doors.adapters",),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),
     # with a name that is made up at run time: this test can't see where it leads
@@ -133,7 +133,7 @@ def _lazy_table(tree: ast.Module, package: str) -> dict[str, str]:
 def resolve(target: str, modules: Mapping[str, Module]) -> str | None:
     """The module of this house that an import ends in; None where there is none.
 
-    `explorer.models.create_model` is a lazy name and ends in `explorer.models.factory`.
+    `explorer.models.create_model` is a lazy name and ends in `explorer.models.create`.
     """
     if target in modules:
         return target
@@ -207,6 +207,12 @@ def through_the_porch(modules: Mapping[str, Module]) -> list[str]:
             if target in modules and modules[target].offers and not module.name == target]
 
 
+def shadowed(modules: Mapping[str, Module]) -> list[str]:
+    """Names that a package offers and that one of its own files has too."""
+    return [f"{name} offers {offered!r} and has a file of that name."
+            for name, module in modules.items() for offered in module.offers if f"{name}.{offered}" in modules]
+
+
 def circles(modules: Mapping[str, Module]) -> list[str]:
     """Modules that import each other, also through others, also inside functions."""
     graph = {name: set() for name in modules}
@@ -247,8 +253,8 @@ def house() -> dict[str, Module]:
 def test_the_checker_sees_the_house(house):
     """A checker that reads nothing would be content with everything."""
     pairs = {(module.name, target) for module, target, _ in arrows(house)}
-    assert ("explorer.models.fitting", "explorer.models.catalog") in pairs
-    assert house["explorer"].offers["create_model"] == "explorer.models.factory"
+    assert ("explorer.models.weights.fitting", "explorer.models.catalog") in pairs
+    assert house["explorer"].offers["create_model"] == "explorer.models.create"
 
 
 def test_every_module_has_a_floor(house):
@@ -265,6 +271,11 @@ def test_imports_only_point_down(house):
 
 def test_no_module_imports_a_whole_lazy_package(house):
     assert through_the_porch(house) == []
+
+
+def test_no_file_is_named_like_what_its_package_offers(house):
+    """Importing such a file would put the module in the place of the function."""
+    assert shadowed(house) == []
 
 
 def test_no_modules_import_each_other_in_a_circle(house):
@@ -380,6 +391,12 @@ def test_strangers_on_one_floor_may_not_meet(build):
     {"room": "from house import bath", "bath": "def late():\n    from house.cellar import x",
      "cellar": "from .room import y"},
 ])
+def test_a_file_named_like_an_offered_function_is_found():
+    modules = {"house": Module("house", True, offers={"room": "house.room", "door": "house.room"}),
+               "house.room": Module("house.room", False)}
+    assert shadowed(modules) == ["house offers 'room' and has a file of that name."]
+
+
 def test_a_circle_is_found_also_through_functions_and_third_modules(build, files):
     assert len(circles(build(**files))) == 1
 

@@ -1,7 +1,7 @@
 """`cluster.finetune`: the training of `explorer.finetune`, by several workers that may be on several computers.
 
 Ray Train starts the workers, joins them (gloo between CPUs, NCCL between GPUs), and starts them again where one is lost.
-Each of them walks through the very loop of `explorer.training.loop`; `explorer.training.distributed` says how they share a
+Each of them walks through the very loop of `explorer.training.loop.loop`; `explorer.training.loop.team` says how they share a
 batch. Worker 0 tells the events to a post box on the notebook's side, from where they reach the run and its listeners.
 """
 
@@ -23,11 +23,11 @@ from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.display.words import sentence_of
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
-from explorer.training import checkpoint
-from explorer.training.events import Batch, Event, Finished, Note, Started, Stopped
-from explorer.training.finetune import Job, Plan, launch, make_plan, past_epochs
-from explorer.training.loop import TrainingError
-from explorer.training.run import Run
+from explorer.training.loop.events import Batch, Event, Finished, Note, Started, Stopped
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run import checkpoint
+from explorer.training.run.finetuning import Job, Plan, launch, make_plan, past_epochs
+from explorer.training.run.run import Run
 
 PAUSE = 0.05  # seconds between two messages of worker 0, at least: a short batch must not wait for its report
 GRACE = 5.0  # seconds until a worker that can't go on, alone, ends all
@@ -217,7 +217,7 @@ def _work(config: dict[str, Any]) -> None:
     import ray
     from ray.train.torch import get_device
 
-    from explorer.training.distributed import Team
+    from explorer.training.loop.team import Team
 
     box = config["box"]
     if ray.get(box.failed.remote()):

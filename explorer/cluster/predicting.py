@@ -33,7 +33,7 @@ from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
-from explorer.inspection.look import (
+from explorer.inspection.look.looking import (
     Prediction,
     as_model,
     check_topk,
@@ -43,7 +43,7 @@ from explorer.inspection.look import (
     prepare,
     top_predictions,
 )
-from explorer.inspection.predict import ROWS_SHOWN, PredictionRow, PredictionTable
+from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionRow, PredictionTable
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 
 MANIFEST = "explorer.json"

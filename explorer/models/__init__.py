@@ -3,11 +3,11 @@
 from explorer._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
-    "factory": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "create": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
     "contract": ("FeatureInfo", "Stage", "VisionModel"),
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),
-    "weights": ("LoadReport", "WeightsError"),
+    "weights.entries": ("LoadReport", "WeightsError"),
     "backbones.resnet": ("ResNet",),
     "backbones.resnetv2": ("ResNetV2",),
     "backbones.senet": ("SENet",),

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.arguments import checked, whole, word
-from explorer.models import surgery
 from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
+from explorer.models.surgery import surgery
 from explorer.models.watching import walk
 
 
@@ -251,7 +251,7 @@ class VisionModel(nn.Module):
         kept = [maps[i] for i in wanted]
         return kept if intermediates_only else (features, kept)
 
-    # --- surgery: see `explorer/models/surgery.py` ------------------------------------------------------
+    # --- surgery: see `explorer/models/surgery/surgery.py` ------------------------------------------------------
 
     def freeze(self, up_to: str | None = None, *, modules: str | Sequence[str] = ()) -> None:
         """Let all but the classifier stay as it is while training; or all up to a stage, or what `modules` match."""

@@ -272,7 +272,7 @@ class Session(t.HasTraits):
         if not isinstance(wish.model, str):
             model = wish.model
         else:
-            from explorer.models.factory import create_model
+            from explorer.models.create import create_model
 
             what = "the weights of " if wish.pretrained else ""
             self._publish(busy=f"opening {what}{wish.model}")
@@ -308,12 +308,12 @@ class Session(t.HasTraits):
             return {}
         results = {"model": model, "model_name": _label_of(model), "image": image}
         if model is not None and model is not self.model:
-            from explorer.inspection.modules import module_tree
+            from explorer.inspection.look.modules import module_tree
 
             self._publish(busy=f"measuring the modules of {_label_of(model)}")
             results["tree"] = module_tree(model)
         if model is not None and image is not None:
-            from explorer.inspection.look import look
+            from explorer.inspection.look.looking import look
 
             self._publish(busy=f"looking with {_label_of(model)}")
             results["look"] = look(model, image)
@@ -330,14 +330,14 @@ class Session(t.HasTraits):
 def check_model(model: Any, input_size: Any = None) -> Any:
     """A known name as it is; any module behind explorer's contract. Raises ValueError or TypeError with the fix."""
     if isinstance(model, str):
-        from explorer.models.factory import check_name, split_door
+        from explorer.models.create import check_name, split_door
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
         return model.strip()
     from torch import nn
 
-    from explorer.models.adapters import wrap
+    from explorer.models.doors.adapters import wrap
 
     if not isinstance(model, nn.Module):
         raise TypeError(
@@ -367,8 +367,8 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     if isinstance(labels, str):  # a row of names that is one word is a slip, even where it has as many letters
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
-        from explorer.models.factory import check_name, split_door
-        from explorer.models.weights import config_for
+        from explorer.models.create import check_name, split_door
+        from explorer.models.weights.entries import config_for
 
         if split_door(model)[0]:  # what is behind a door is known when it is opened
             return outputs.check_labels(labels, None)
@@ -382,7 +382,7 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
 
 def _label_of(model: Any) -> str:
     """What to call a model on the screen; nothing where there is none."""
-    from explorer.inspection.look import model_name
+    from explorer.inspection.look.looking import model_name
 
     return "" if model is None else model_name(model)
 

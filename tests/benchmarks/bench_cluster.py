@@ -16,7 +16,7 @@ from pathlib import Path
 import explorer
 from explorer import cluster
 from explorer.data.datasets import Splits, open_data
-from explorer.training.events import Batch
+from explorer.training.loop.events import Batch
 
 PHOTOS = 96
 

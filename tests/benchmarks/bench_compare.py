@@ -53,7 +53,7 @@ def looking(name: str, repeats: int) -> dict[str, float]:
 
     import explorer
     from explorer.display import draw
-    from explorer.inspection.tail import default_stage
+    from explorer.inspection.look.tail import default_stage
 
     photo = ROOT / "assets" / "photos" / "cat_tabby.jpg"
     theirs = timm.create_model(name).eval()

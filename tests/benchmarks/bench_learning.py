@@ -26,7 +26,7 @@ MODEL, DATA = "tf_efficientnet_lite0", ROOT / "assets" / "data" / "flowers5"
 
 def ours(epochs: int, train: str, threads: int, seed: int = 0, **settings) -> tuple[float, float, float]:
     """(seconds, share of val photos that are right, photos a second) of one run, everything included."""
-    from explorer.training.finetune import finetune
+    from explorer.training.run.finetuning import finetune
 
     start = time.perf_counter()
     run = finetune(MODEL, str(DATA), epochs=epochs, train=train, threads=threads, seed=seed, device="cpu", **settings).wait()
@@ -79,7 +79,15 @@ def plain(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
 def with_fastai(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
     """fastai's Learner with the same body, frozen as its `fine_tune` freezes it."""
     import torch
-    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy, params
+    from fastai.vision.all import (
+        CrossEntropyLossFlat,
+        ImageDataLoaders,
+        Learner,
+        Normalize,
+        RandomResizedCrop,
+        accuracy,
+        params,
+    )
 
     import explorer
 
@@ -129,7 +137,7 @@ def watched(epochs: int, threads: int, *, view: bool) -> dict[str, float]:
     first batch to its end, and what its listeners took of the run's own thread, by a clock around each call."""
     import comm
 
-    from explorer.training.finetune import finetune
+    from explorer.training.run.finetuning import finetune
 
     wire, before = Wire(), comm.create_comm
     comm.create_comm = lambda *args, **keys: wire.make(*args, **keys)

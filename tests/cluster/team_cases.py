@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 
 from explorer.models.contract import VisionModel
-from explorer.training.finetune import Job, make_plan
-from explorer.training.run import Run
+from explorer.training.run.finetuning import Job, make_plan
+from explorer.training.run.run import Run
 from tests.cluster.conftest import SIZE, small_net
 from tests.training.test_finetune import Splits, painted
 
@@ -64,7 +64,7 @@ def learnt(case: str, team: Any = None) -> tuple[VisionModel, Run]:
 
 
 if __name__ == "__main__":
-    from explorer.training.distributed import Team
+    from explorer.training.loop.team import Team
 
     dist.init_process_group("gloo")
     for name in CASES:

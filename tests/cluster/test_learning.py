@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import explorer
-from explorer.training.events import Batch, Event, Finished, Note, Saved, Started, Stopped
-from explorer.training.run import Run
+from explorer.training.loop.events import Batch, Event, Finished, Note, Saved, Started, Stopped
+from explorer.training.run.run import Run
 from tests.cluster.conftest import SIZE, Nodes, small_net
 from tests.training.test_finetune import Splits, painted
 from tests.training.test_identity import contents

@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 
 import explorer
-from explorer.training.distributed import Team
-from explorer.training.finetune import main
-from explorer.training.measures import measure_of
+from explorer.training.loop.measures import measure_of
+from explorer.training.loop.team import Team
+from explorer.training.run.finetuning import main
 from tests.cluster.team_cases import CASES, learnt
 from tests.training.test_finetune import ROOT, painted
 
@@ -83,7 +83,7 @@ def test_torchrun_trains_saves_and_resumes_from_the_terminal(tmp_path, capsys):
             photo.save(data / part / photos.classes[label] / f"{i}.png")
     common = ["resnet18", str(data), "--from-scratch", "--input-size", "3", "32", "32", "--augment", "none", "--device", "cpu",
               "--run-dir", str(tmp_path / "run")]
-    ended = torchrun(2, "-m", "explorer.training.finetune", *common, "--batch-size", "4", "--epochs", "2")
+    ended = torchrun(2, "-m", "explorer.training.run.finetuning", *common, "--batch-size", "4", "--epochs", "2")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("epoch 1:") == 1 and ended.stdout.count("epoch 2:") == 1
     assert main([*common, "--batch-size", "8", "--epochs", "4", "--resume", "--save", str(tmp_path / "model")]) == 0

@@ -15,7 +15,7 @@ import explorer
 from explorer import cli
 from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import PICTURE_SUFFIXES, find_pictures
-from explorer.inspection.store import collect
+from explorer.inspection.features.store import collect
 from explorer.widgets.panels.images import gallery
 
 NAMES = ["a.avif", "b.jfif", "p2.tga", "p10.qoi"]  # such as a browser, an old program and a camera give
@@ -65,7 +65,7 @@ def test_everybody_finds_the_same_photos_in_the_same_order(who, folder):
 
 
 def test_the_command_line_finds_them_too(folder, monkeypatch, capsys):
-    monkeypatch.setattr("explorer.models.factory.create_model", lambda *_, **__: model())
+    monkeypatch.setattr("explorer.models.create.create_model", lambda *_, **__: model())
     assert cli.main(["predict", str(folder)]) == 0
     out = capsys.readouterr().out
     assert [name for name in NAMES if name in out] == NAMES and not any(name in out for name in ELSEWHERE)

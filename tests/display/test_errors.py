@@ -18,11 +18,11 @@ from explorer.cluster.connection import ClusterError
 from explorer.data.images import ImageError
 from explorer.display.words import is_out_of_memory, sentence_of
 from explorer.files import DiskError
-from explorer.inspection.comparison import why
-from explorer.inspection.store import StoreError
-from explorer.models.weights import WeightsError
-from explorer.training.loop import TrainingError
-from explorer.training.run import Run
+from explorer.inspection.compare.comparison import why
+from explorer.inspection.features.store import StoreError
+from explorer.models.weights.entries import WeightsError
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run.run import Run
 from explorer.widgets import session
 from explorer.widgets.panels import evaluate, run_view
 

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 import explorer
 from explorer.data.datasets import PhotoSet
 from explorer.data.images import load_image
-from explorer.inspection.activations import activations, gradient_flow, top_photos
-from explorer.inspection.look import look
+from explorer.inspection.inside.activity import activations, gradient_flow, top_photos
+from explorer.inspection.look.looking import look
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import LABELS, tiny
 from tests.models.oracle import randomise

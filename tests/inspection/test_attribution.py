@@ -16,14 +16,14 @@ from torch import nn
 
 import explorer
 from explorer.data import sample_photos
-from explorer.inspection.attribution import (
+from explorer.inspection.attribution.explaining import (
     METHODS,
     default_stage,
     explain,
     find_class,
     find_method,
 )
-from explorer.inspection.look import look
+from explorer.inspection.look.looking import look
 from tests.inspection.small_models import RedNet, noise_photo, red_and_blue, tiny, told
 from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
@@ -550,7 +550,7 @@ def test_importing_explorer_and_attribution_imports_no_captum():
     import subprocess
     import sys
 
-    check = "import sys, explorer.inspection.attribution; assert 'captum' not in sys.modules and 'matplotlib' not in sys.modules"
+    check = "import sys, explorer.inspection.attribution.explaining; assert 'captum' not in sys.modules and 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
 
 

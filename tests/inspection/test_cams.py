@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from explorer.inspection.attribution import explain
-from explorer.inspection.look import look
-from explorer.inspection.passes import Stopped
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.passes import Stopped
 from tests.inspection.small_models import noise_photo, tiny
 from tests.models.oracle import relative_error
 

@@ -16,12 +16,12 @@ from torch import nn
 
 import explorer
 from explorer.data.samples import sample_photos
-from explorer.inspection import comparison as module
-from explorer.inspection.compare import compare
-from explorer.inspection.compare_facts import ModelRow, pareto_front
-from explorer.inspection.passes import Stopped
-from explorer.inspection.speed import Speed
-from explorer.models.weights import WeightsError
+from explorer.inspection.compare import comparison as module
+from explorer.inspection.compare.comparing import compare
+from explorer.inspection.compare.facts import ModelRow, pareto_front
+from explorer.inspection.compare.speed import Speed
+from explorer.inspection.look.passes import Stopped
+from explorer.models.weights.entries import WeightsError
 from tests.inspection.small_models import RedNet, red_and_blue, told
 from tests.inspection.test_speed import a_speed
 
@@ -244,13 +244,13 @@ def test_a_model_without_a_stage_at_a_stride_has_no_map_there():
 
 
 def module_html(result, stride):
-    from explorer.inspection.compare_figures import maps_html
+    from explorer.inspection.compare.figures import maps_html
 
     return maps_html(result, stride)
 
 
 def test_heat_maps_come_from_the_looks_without_a_further_pass(trained):
-    from explorer.inspection.attribution import explain
+    from explorer.inspection.attribution.explaining import explain
 
     passes = []
     handles = [model.register_forward_pre_hook(lambda *_: passes.append(1)) for model in trained.models]

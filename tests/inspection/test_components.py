@@ -8,8 +8,8 @@ import torch
 from sklearn.decomposition import PCA
 
 import explorer
-from explorer.inspection.components import pca_rgb, pca_rgb_many
-from explorer.inspection.look import look
+from explorer.inspection.inside.components import pca_rgb, pca_rgb_many
+from explorer.inspection.look.looking import look
 from tests.models.oracle import randomise
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.inspection.filters import (
+from explorer.inspection.inside.filters import (
     first_convolution,
     first_filters,
     kernels_picture,

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from explorer.data.transforms import create_transform, crop_box
-from explorer.inspection.frame import covered, seen_box, to_photo_frame
+from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
 
 CONFIG = {"input_size": (3, 64, 64), "mean": (0.5, 0.5, 0.5)}
 

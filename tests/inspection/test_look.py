@@ -17,7 +17,7 @@ from torch import nn
 
 import explorer
 from explorer.data.images import ImageError
-from explorer.inspection.look import Prediction, evaluating, look
+from explorer.inspection.look.looking import Prediction, evaluating, look
 from explorer.models import ModelConfig, Stage, VisionModel
 from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error, same_weights
@@ -492,28 +492,6 @@ def test_weights_that_broke_in_memory_are_noted_wherever_scores_are_shown(small_
     assert explorer.predict(small_model, [photo]).notes[0].startswith(words)
     broken, sound = (row.notes for row in explorer.compare([small_model, whole], [photo]).rows)
     assert broken[0].startswith(words) and not any("NaN" in note for note in sound)
-
-
-def test_the_room_gives_functions_whatever_was_imported_first():
-    import subprocess
-    import sys
-
-    # One process for all: torch stays imported, explorer is forgotten between the orders.
-    program = """
-import sys, torch, torchvision
-for first in (
-    "import explorer.inspection.look, explorer.inspection.predict",
-    "from explorer.inspection.look import Look; from explorer.inspection.predict import PredictionTable",
-    "import explorer; explorer.look, explorer.predict",
-    "import explorer.inspection; explorer.inspection.predict",
-):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "explorer"]:
-        del sys.modules[name]
-    exec(first, {})
-    from explorer.inspection import look, predict
-    assert callable(look) and callable(predict), first
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_importing_the_room_imports_no_torch():

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import explorer
-from explorer.inspection.modules import ModuleNode, module_tree
+from explorer.inspection.look.modules import ModuleNode, module_tree
 from tests.inspection.test_look import Page
 
 FAMILIES = ["resnet18", "seresnext50_32x4d", "vgg11_bn", "efficientnet_b0", "tf_efficientnet_lite0",

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.activations import gradient_flow
-from explorer.inspection.attribution import METHODS
-from explorer.inspection.perturb import fgsm
+from explorer.inspection.attribution.explaining import METHODS
+from explorer.inspection.experiments.perturb import fgsm
+from explorer.inspection.inside.activity import gradient_flow
 
 SIZE = (3, 32, 32)
 SENTENCE = "No gradient can be followed through this model to the photo.*torch.no_grad"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from explorer.inspection.attribution import METHODS, explain
-from explorer.inspection.look import look
-from explorer.inspection.occlusion import places
-from explorer.inspection.passes import Stopped
+from explorer.inspection.attribution.explaining import METHODS, explain
+from explorer.inspection.attribution.occlusion import places
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.passes import Stopped
 from tests.inspection.small_models import noise_photo, tiny
 from tests.models.oracle import relative_error
 

@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import explorer
-from explorer.inspection.look import Look, look
-from explorer.inspection.perturb import (
+from explorer.inspection.experiments.perturb import (
     fgsm,
     fgsm_sweep,
     mask_region,
     masked_photo,
 )
+from explorer.inspection.look.looking import Look, look
 from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error
 

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection import faster
-from explorer.inspection.look import look
-from explorer.inspection.predict import ROWS_SHOWN, PredictionTable, predict
-from explorer.inspection.tail import fingerprint
+from explorer.inspection.look import faster
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionTable, predict
+from explorer.inspection.look.tail import fingerprint
 from tests.inspection.small_models import noise_photo, red_and_blue, told
 from tests.inspection.test_look import Page
 from tests.models.oracle import randomise

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.inspection import probe
-from explorer.inspection.probe import draw_photos, knn_accuracy, linear_probe, stratified, wilson
+from explorer.inspection.features import probes as probe
+from explorer.inspection.features.probes import draw_photos, knn_accuracy, linear_probe, stratified, wilson
 from tests.inspection.test_embeddings import features_of
 
 

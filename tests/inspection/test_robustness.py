@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 from torch import nn
 
 import explorer
-from explorer.inspection.look import look
-from explorer.inspection.robustness import KINDS, find_flip, perturb, robustness
+from explorer.inspection.experiments.robustness_curves import KINDS, find_flip, perturb, robustness
+from explorer.inspection.look.looking import look
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import tiny
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import explorer
-from explorer.inspection.attribution import explain
-from explorer.inspection.look import look
-from explorer.inspection.rollout import attention_of, read_attention
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.rollout import attention_of, read_attention
+from explorer.inspection.look.looking import look
 from explorer.models.attention import AttentionMap, attention_maps
 from tests.inspection.small_models import noise_photo, tiny
 from tests.models.samples import small

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import explorer
-from explorer.inspection.similarity import StageSimilarity, cka, compare_stages, hsic, unbiased_cka
+from explorer.inspection.features.similarity import StageSimilarity, cka, compare_stages, hsic, unbiased_cka
 from tests.models.oracle import randomise
 
 random = np.random.default_rng(0)

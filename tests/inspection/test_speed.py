@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.inspection import speed as module
-from explorer.inspection.passes import Stopped
-from explorer.inspection.speed import Speed, measure_speed, measure_speeds, pass_memory, weight_bytes
+from explorer.inspection.compare import speed as module
+from explorer.inspection.compare.speed import Speed, measure_speed, measure_speeds, pass_memory, weight_bytes
+from explorer.inspection.look.passes import Stopped
 
 SIZE = (3, 16, 16)
 

@@ -16,9 +16,10 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import open_data
-from explorer.inspection import faster, store
-from explorer.inspection.store import Chunks, StoreError, cache_size, clear_cache, run_folder
-from explorer.models.adapters import wrap
+from explorer.inspection.features import store
+from explorer.inspection.features.store import Chunks, StoreError, cache_size, clear_cache, run_folder
+from explorer.inspection.look import faster
+from explorer.models.doors.adapters import wrap
 from tests.models.oracle import randomise
 
 

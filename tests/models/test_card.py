@@ -10,10 +10,17 @@ import pytest
 
 import explorer.models as ours
 from explorer.data import create_transform
-from explorer.models import weights
-from explorer.models.card import StageRow, count_text, draw_stages, fold_stages, model_card, preprocessing_sentences
+from explorer.models.card import (
+    StageRow,
+    count_text,
+    draw_stages,
+    fold_stages,
+    model_card,
+    preprocessing_sentences,
+)
 from explorer.models.catalog import FAMILIES, FAMILY_OF
 from explorer.models.config import ModelConfig
+from explorer.models.weights import entries as weights
 
 ONE_OF_EACH = [family.names[0] for family in FAMILIES.values()]
 

@@ -10,10 +10,10 @@ from torch import nn
 import explorer
 import explorer.models as ours
 from explorer.display.words import natural_key
-from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
-from explorer.models.factory import check_name, split_name
+from explorer.models.create import check_name, split_name
 from explorer.models.features import FeatureNet
+from explorer.models.weights import entries as weights
 from tests.models.oracle import randomise
 
 NAME = "resnet10t"

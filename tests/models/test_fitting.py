@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models import fitting, weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES
-from explorer.models.fitting import LoadReport, examine
-from explorer.models.reading import WeightsError
+from explorer.models.weights import entries as weights
+from explorer.models.weights import fitting
+from explorer.models.weights.fitting import LoadReport, examine
+from explorer.models.weights.reading import WeightsError
 from tests.models.oracle import randomise
 
 NAME = "resnet10t"

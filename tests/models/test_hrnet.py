@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.optimize import optimize
+from explorer.models.surgery.optimized import optimize
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,

@@ -7,10 +7,22 @@ import torch
 from torch import nn
 
 import explorer.models as ours
-from explorer.models import weights
 from explorer.models.backbones.maxvit import VARIANTS, MaxVit
-from explorer.models.backbones.maxvit_blocks import ConvOptions, MapAttention, WindowAttention, in_grid, in_windows
-from explorer.models.layers.relative_position import RelPosBias, RelPosBiasTf, RelPosMlp, create_rel_pos, log_offsets
+from explorer.models.backbones.maxvit_blocks import (
+    ConvOptions,
+    MapAttention,
+    WindowAttention,
+    in_grid,
+    in_windows,
+)
+from explorer.models.layers.relative_position import (
+    RelPosBias,
+    RelPosBiasTf,
+    RelPosMlp,
+    create_rel_pos,
+    log_offsets,
+)
+from explorer.models.weights import entries as weights
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,

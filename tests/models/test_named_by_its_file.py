@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import explorer
-from explorer.inspection.look import model_name
-from explorer.inspection.compare import compare
-from explorer.models import weights
+from explorer.inspection.compare.comparing import compare
+from explorer.inspection.look.looking import model_name
+from explorer.models.weights import entries as weights
 
 NAME = "tinynet_e"
 

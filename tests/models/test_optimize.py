@@ -10,7 +10,7 @@ from torch import nn
 
 import explorer
 from explorer.models.layers import BatchNormAct2d, Conv2dSame, ConvNormAct
-from explorer.models.optimize import find_pairs
+from explorer.models.surgery.optimized import find_pairs
 from tests.models.oracle import randomise, relative_error
 from tests.models.samples import ONE_A_FILE, small
 
@@ -140,7 +140,7 @@ def test_a_convolution_that_normalises_its_weights_is_left_alone():
 
 
 def test_a_copy_that_would_answer_otherwise_is_never_given_out(monkeypatch):
-    import explorer.models.optimize as optimizing
+    import explorer.models.surgery.optimized as optimizing
 
     monkeypatch.setattr(optimizing, "fold_batch_norm", lambda weight, norm, bias: (2 * weight, norm.bias))
     model = explorer.create_model("resnet10t")

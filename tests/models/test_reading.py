@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from explorer.models.fitting import read_state_dict
-from explorer.models.reading import WeightsError, read_checkpoint
+from explorer.models.weights.fitting import read_state_dict
+from explorer.models.weights.reading import WeightsError, read_checkpoint
 
 W, OTHER = torch.arange(3.0), torch.zeros(3)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from explorer.models.factory import create_model
+from explorer.models.create import create_model
 from tests.models.oracle import check_gradients_equal, check_same_start, drop_path_rates
 
 timm = pytest.importorskip("timm")

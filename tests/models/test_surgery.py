@@ -11,7 +11,7 @@ from torch import nn
 
 import explorer
 from explorer.models.contract import VisionModel
-from explorer.models.surgery import find_layers, layer_ids
+from explorer.models.surgery.surgery import find_layers, layer_ids
 from tests.models.oracle import randomise
 from tests.models.samples import ONE_A_FILE, empty, small
 

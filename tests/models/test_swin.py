@@ -9,8 +9,8 @@ from torch import nn
 import explorer.models as ours
 from explorer.models.backbones import swin, swinv2
 from explorer.models.backbones.swin import SwinTransformer, WindowAttention
-from explorer.models.layers.relative_position import resize_bias_table
 from explorer.models.backbones.swinv2 import CosineWindowAttention, SwinTransformerV2
+from explorer.models.layers.relative_position import resize_bias_table
 from explorer.models.layers.windows import (
     relative_position_index,
     shifted_window_mask,

@@ -14,9 +14,9 @@ from torch import nn
 
 import explorer.models as ours
 from explorer.data import create_transform, resolve_data_config, sample_photos
-from explorer.models import weights
 from explorer.models.catalog import FAMILY_OF
-from explorer.models.weights import WeightsError
+from explorer.models.weights import entries as weights
+from explorer.models.weights.entries import WeightsError
 from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights
 
 torchvision = pytest.importorskip("torchvision")

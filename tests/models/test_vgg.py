@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from explorer.models.factory import create_model
+from explorer.models.create import create_model
 from tests.models.oracle import TOLERANCE, check_same_start, dropout_rates, relative_error
 
 timm = pytest.importorskip("timm")

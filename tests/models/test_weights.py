@@ -21,10 +21,10 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 import explorer.models as ours
-from explorer.models import weights
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
-from explorer.models.weights import WeightsError
+from explorer.models.weights import entries as weights
+from explorer.models.weights.entries import WeightsError
 from tests.models.oracle import randomise, relative_error
 
 NAME, REPO = "tinynet_e", "timm/tinynet_e.in1k"  # the smallest network with published weights
@@ -791,7 +791,7 @@ def test_multiply_adds_are_those_that_torchvision_publishes(name, theirs):
 
 
 def test_multiply_adds_in_the_table_are_what_the_module_tree_counts():
-    from explorer.inspection.modules import module_tree
+    from explorer.inspection.look.modules import module_tree
 
     for name in ("resnet18", "vit_tiny_patch16_224", "efficientnet_lite0", "lenet5"):
         assert 2 * weights.mac_count(name) == module_tree(name).flops

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import explorer
-from explorer.models import weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES, FAMILY_OF
+from explorer.models.weights import entries as weights
 
 timm = pytest.importorskip("timm")
 

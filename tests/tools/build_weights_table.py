@@ -1,4 +1,4 @@
-"""Rebuild `explorer/models/weights.json`: size, stages and published weights of every architecture in the catalog.
+"""Rebuild `explorer/models/weights/weights.json`: size, stages and published weights of every architecture in the catalog.
 
 Facts only: weights from the metadata of the installed timm, or torchvision for families that timm does not have
 (their versions are written into the table); parameters, multiply-adds and stages counted on models without content;
@@ -38,12 +38,12 @@ try:
 except ImportError:  # Windows: there, don't start two runs at once
     fcntl = None
 
-from explorer.inspection.modules import module_tree
+from explorer.inspection.look.modules import module_tree
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage
-from explorer.models.factory import create_model
-from explorer.models.weights import TABLE
+from explorer.models.create import create_model
+from explorer.models.weights.entries import TABLE
 
 RESULTS = tuple(Path(__file__).with_name(name) for name in ("imagenet_results.csv", "imagenet_results_later.csv"))
 SOURCE = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"

@@ -7,8 +7,8 @@ import json
 import pytest
 import timm
 
-from explorer.models import weights
 from explorer.models.contract import Stage
+from explorer.models.weights import entries as weights
 from tests.tools import build_weights_table as tool
 
 NAMES = ("resnet18", "resnet50", "lenet5")

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from explorer.training import checkpoint
-from explorer.training.finetune import past_epochs
-from explorer.training.loading import load_run
+from explorer.training.run import checkpoint
+from explorer.training.run.finetuning import past_epochs
+from explorer.training.run.loading import load_run
 from tests.training.test_identity import colours, learn, net
 
 

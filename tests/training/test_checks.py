@@ -12,8 +12,8 @@ from torch import nn
 import explorer
 from explorer import _threads
 from explorer.data.datasets import Splits
-from explorer.training.finetune import finetune, threads_for
-from explorer.training.recipe import Recipe
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run.finetuning import finetune, threads_for
 from tests.inspection.test_no_way_back import Net
 from tests.training.test_finetune import SIZE, colours, painted, run, small  # noqa: F401
 
@@ -21,7 +21,7 @@ from tests.training.test_finetune import SIZE, colours, painted, run, small  # n
 @pytest.fixture
 def not_started(monkeypatch):
     """No thread may begin."""
-    monkeypatch.setattr("explorer.training.run.Run.start", lambda self: pytest.fail("it has started"))
+    monkeypatch.setattr("explorer.training.run.run.Run.start", lambda self: pytest.fail("it has started"))
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [

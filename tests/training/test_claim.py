@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +17,11 @@ import torch
 
 import explorer
 from explorer.files import DiskError
-from explorer.training import checkpoint
-from explorer.training.claim import LOCK, teacher_of
-from explorer.training.events import Batch, Finished
-from explorer.training.finetune import finetune
-from explorer.training.loop import TrainingError
+from explorer.training.loop.events import Batch, Finished
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run import checkpoint
+from explorer.training.run.claim import LOCK, teacher_of
+from explorer.training.run.finetuning import finetune
 from tests.training.test_identity import ROOT, SIZE, colours, learn, net, same, weights
 
 
@@ -84,7 +83,7 @@ def test_a_second_run_of_another_process_is_refused_too(tmp_path):
 KILLED = """
 import os, signal, sys
 from explorer.files import write_whole
-from explorer.training import checkpoint
+from explorer.training.run import checkpoint
 from tests.training.test_identity import colours, learn, net
 def kill(content, path):
     path.write_bytes(b"half")

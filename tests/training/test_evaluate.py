@@ -18,11 +18,11 @@ from torch import nn
 import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.images import ImageError
-from explorer.inspection import faster
-from explorer.training import report
-from explorer.training.evaluate import evaluate, match_classes
-from explorer.training.evaluation import Evaluation
-from explorer.training.finetune import finetune
+from explorer.inspection.look import faster
+from explorer.training.evaluation import report
+from explorer.training.evaluation.evaluating import evaluate, match_classes
+from explorer.training.evaluation.evaluation import Evaluation
+from explorer.training.run.finetuning import finetune
 from tests.models.oracle import randomise
 
 SIZE = (3, 32, 32)
@@ -525,7 +525,7 @@ def test_a_run_is_judged_by_its_held_out_photos_as_its_loop_did(finished):
 
 
 def test_a_run_holds_out_the_photos_of_a_folder_by_its_own_seed(finished, folder, monkeypatch):
-    file = sys.modules["explorer.training.evaluate"]  # the name in the package is the function
+    file = sys.modules["explorer.training.evaluation.evaluating"]  # the name in the package is the function
     monkeypatch.setattr(file, "_answers", lambda net, photos, *rest: (_ for _ in ()).throw(Seen(photos)))
 
     def names(model, **settings):
@@ -650,16 +650,6 @@ def test_many_classes_show_the_weakest(monkeypatch):
     assert len(shown) == report.ROWS
     assert result.per_class[shown[0]].f1 == min(f.f1 for f in result.per_class.values() if f.support)
     assert "the 25 weakest of 40" in report.per_class_html(result)
-
-
-def test_the_public_names_are_functions_whichever_is_imported_first():
-    import explorer.training
-    import explorer.training.evaluate
-    import explorer.training.finetune  # noqa: F401
-
-    assert explorer.evaluate is explorer.training.evaluate is evaluate
-    assert explorer.finetune is explorer.training.finetune is finetune
-    assert explorer.Evaluation is explorer.training.Evaluation is Evaluation
 
 
 # --- what the scores mean ------------------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training import checkpoint, loop
-from explorer.training.events import Batch, Epoch, Finished, Started, Stopped
-from explorer.training.finetune import finetune
-from explorer.training.loop import TrainingError
-from explorer.training.objective import Objective
+from explorer.training.loop import loop
+from explorer.training.loop.events import Batch, Epoch, Finished, Started, Stopped
+from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.objective import Objective
+from explorer.training.run import checkpoint
+from explorer.training.run.finetuning import finetune
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (3, 32, 32)
@@ -148,7 +149,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
 from tests.training.test_finetune import Splits, painted, small, run
-from explorer.training.events import Saved
+from explorer.training.loop.events import Saved
 def kill(event):
     if isinstance(event, Saved) and event.step == 4:
         os.kill(os.getpid(), signal.SIGKILL)

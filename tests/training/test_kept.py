@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from explorer.data.datasets import Splits
-from explorer.training.events import Epoch
-from explorer.training.finetune import opened_once
-from explorer.training.kept import KeptWeights
-from explorer.training.loading import load_run
-from explorer.training.run import RUNS
+from explorer.training.loop.events import Epoch
+from explorer.training.run.finetuning import opened_once
+from explorer.training.run.kept import KeptWeights
+from explorer.training.run.loading import load_run
+from explorer.training.run.run import RUNS
 from tests.training.test_finetune import colours, equal_weights, painted, run, small  # noqa: F401
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypa
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("explorer.training.kept.write_whole", full)
+    monkeypatch.setattr("explorer.training.run.kept.write_whole", full)
     done = run(small(), colours, epochs=1, run_dir=tmp_path / "run").wait()
     assert done.state == "finished" and done.checkpoints == () and any("could not be kept" in note for note in done.notes)
 

@@ -8,8 +8,8 @@ import types
 
 import pytest
 
-from explorer.training.events import Batch, Epoch, Finished, Note, Progress, Saved, Started, Stopped
-from explorer.training.listeners import TensorBoardListener, print_progress
+from explorer.training.loop.events import Batch, Epoch, Finished, Note, Progress, Saved, Started, Stopped
+from explorer.training.run.listeners import TensorBoardListener, print_progress
 
 STREAM = [
     Progress("looking at each photo once", 8, 16), Progress("looking at each photo once", 16, 16),

@@ -10,11 +10,11 @@ from PIL import Image
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training import checkpoint
-from explorer.training.events import Epoch
-from explorer.training.finetune import finetune
-from explorer.training.loading import LoadedRun, load_run
-from explorer.training.loop import TrainingError
+from explorer.training.loop.events import Epoch
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run import checkpoint
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.loading import LoadedRun, load_run
 
 SIZE = (3, 32, 32)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 210)}

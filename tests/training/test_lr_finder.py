@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from explorer.data.datasets import Splits
-from explorer.training.lr_finder import find_lr, some_of, suggest
+from explorer.training.run.lr_finder import find_lr, some_of, suggest
 from tests.training.test_finetune import SIZE, painted, small
 
 

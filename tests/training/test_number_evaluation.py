@@ -15,8 +15,8 @@ from sklearn import metrics
 import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.photo_tables import read_table
-from explorer.training.evaluate import evaluate
-from explorer.training.number_evaluation import NumberEvaluation
+from explorer.training.evaluation.evaluating import evaluate
+from explorer.training.evaluation.numbers import NumberEvaluation
 from tests.number_photos import bright, photo_set, prepared_for, table, tiny
 
 

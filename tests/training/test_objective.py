@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.models.outputs import Outputs
-from explorer.training.measures import MAE, TOP1, best_text, measure_in, measure_of
-from explorer.training.objective import Objective, kind_of, scale_of, turned, width_of
-from explorer.training.recipe import Recipe
+from explorer.training.loop.measures import MAE, TOP1, best_text, measure_in, measure_of
+from explorer.training.loop.objective import Objective, kind_of, scale_of, turned, width_of
+from explorer.training.loop.recipe import Recipe
 
 NUMBERS = Outputs("numbers", ("age", "price"), mean=(40.0, 1000.0), std=(10.0, 200.0))
 YES_NO = Outputs("yes/no", ("no", "yes"))

@@ -9,9 +9,9 @@ from PIL import Image
 from explorer.data.images import load_image
 from explorer.data.samples import sample_photos
 from explorer.data.transforms import create_transform
-from explorer.training.augment import AUGMENTATIONS, create_augmentation, preview
-from explorer.training.recipe import Recipe, optimizer_class
-from explorer.training.schedule import SCHEDULES, schedule
+from explorer.training.loop.augmentation import AUGMENTATIONS, create_augmentation, preview
+from explorer.training.loop.recipe import Recipe, optimizer_class
+from explorer.training.loop.schedules import SCHEDULES, schedule
 
 CONFIG = {"input_size": (3, 48, 64), "interpolation": "bicubic", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2),
           "crop_pct": 0.9, "crop_mode": "center"}

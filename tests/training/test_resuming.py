@@ -13,9 +13,9 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training import checkpoint
-from explorer.training.events import Batch, Saved
-from explorer.training.loop import TrainingError
+from explorer.training.loop.events import Batch, Saved
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run import checkpoint
 from tests.training.test_finetune import SIZE, colours, equal_weights, run  # noqa: F401
 
 
@@ -130,7 +130,7 @@ def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part
 
 def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):  # noqa: F811
     """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of difference."""
-    from explorer.training.objective import Objective
+    from explorer.training.loop.objective import Objective
 
     unbroken = learnt(colours, accumulate=4, augment="none").wait()
     true_figure, calls = Objective.figure, []
@@ -172,7 +172,7 @@ def test_a_run_that_looks_at_its_photos_for_the_first_time_stops_within_a_few():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(colours, monkeypatch, tmp_path, value):  # noqa: F811
     """case A12: such a run was "finished", its broken epoch the best one."""
-    from explorer.training import loop
+    from explorer.training.loop import loop
 
     true_judge, calls = loop.judge, []
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models.weights import WeightsError
-from explorer.training.loading import load_run
-from explorer.training.loop import TrainingError
+from explorer.models.weights.entries import WeightsError
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run.loading import load_run
 from tests.training.test_loading import COLOURS, SIZE, colours, learn, same_answers  # noqa: F401
 
 DOORS = ["torchvision/shufflenet_v2_x0_5", "timm/test_resnet.r160_in1k", "timm/test_vit"]

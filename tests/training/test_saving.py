@@ -12,9 +12,9 @@ import pytest
 
 import explorer
 from explorer.files import DiskError
-from explorer.training import saving
-from explorer.training.loading import load_run
-from explorer.training.saving import FILES
+from explorer.training.run import saving
+from explorer.training.run.loading import load_run
+from explorer.training.run.saving import FILES
 from tests.training.test_identity import ROOT, colours, contents, learn, net, same
 
 
@@ -92,7 +92,7 @@ def test_a_save_that_fails_leaves_the_earlier_one_as_it_was(runs, tmp_path, monk
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from explorer.training import saving
+from explorer.training.run import saving
 from tests.training.test_identity import colours, learn, net
 run = learn(net(), colours()).wait()
 saving.write_text = lambda path, text: os.kill(os.getpid(), signal.SIGKILL)

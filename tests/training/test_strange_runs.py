@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 import explorer
-from explorer.models.weights import WeightsError
-from explorer.training import checkpoint
-from explorer.training.loading import history_from, load_run
-from explorer.training.loop import TrainingError
+from explorer.models.weights.entries import WeightsError
+from explorer.training.loop.loop import TrainingError
+from explorer.training.run import checkpoint
+from explorer.training.run.loading import history_from, load_run
 from explorer.widgets.panels.runs import past_runs, table_of
 from tests.training.test_loading import NAME, colours, learn  # noqa: F401
 

@@ -16,14 +16,14 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.comparison import Comparison
+from explorer.inspection.compare.comparison import Comparison
 from explorer.widgets.panels import compare as module
 from explorer.widgets.panels.compare import VIEWS, default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
 
 from .test_parts_base import from_browser, record_messages
 
-core = importlib.import_module("explorer.inspection.compare")
+core = importlib.import_module("explorer.inspection.compare.comparing")
 TWO = ("tf_efficientnet_lite0", "tf_efficientnet_lite1")
 
 
@@ -188,7 +188,7 @@ def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
 
 def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypatch):
     opened = panel.shown.result.models
-    monkeypatch.setattr(sys.modules["explorer.inspection.look"], "create_model", lambda *_, **__: pytest.fail("opened again"))
+    monkeypatch.setattr(sys.modules["explorer.inspection.look.looking"], "create_model", lambda *_, **__: pytest.fail("opened again"))
     panel.compare.click()
     assert panel.wait() and panel.shown.result.models == opened
 

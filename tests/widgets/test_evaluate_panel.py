@@ -14,11 +14,11 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet
-from explorer.training.evaluate import evaluate
-from explorer.training.evaluation import Evaluation
-from explorer.training.finetune import finetune
-from explorer.training.loading import LoadedRun
-from explorer.training.run import RUNS
+from explorer.training.evaluation.evaluating import evaluate
+from explorer.training.evaluation.evaluation import Evaluation
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.loading import LoadedRun
+from explorer.training.run.run import RUNS
 from explorer.widgets import jobs
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels import evaluate as panel_module

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import explorer
-from explorer.inspection import attribution
+from explorer.inspection.attribution import explaining as attribution
 from explorer.widgets.panels.explain import ExplainPanel
 from explorer.widgets.session import Session
 

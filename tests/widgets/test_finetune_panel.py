@@ -19,10 +19,10 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training.events import Batch, Epoch
-from explorer.training.finetune import finetune
-from explorer.training.recipe import Recipe
-from explorer.training.run import RUNS
+from explorer.training.loop.events import Batch, Epoch
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.run import RUNS
 from explorer.widgets.panels import finetune as panel_module
 from explorer.widgets.panels.finetune import next_name, number, planned_rates, what_learns
 from explorer.widgets.panels.run_epochs import NOW, between_batches, caption, copy_of_model
@@ -580,7 +580,7 @@ def test_a_rate_is_found_drawn_and_used(panel):
 
 
 def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
-    import explorer.training.lr_finder as module
+    import explorer.training.run.lr_finder as module
 
     true, begun, pressed = module.find_lr, threading.Event(), threading.Event()
 
@@ -620,7 +620,7 @@ def test_a_number_that_cant_be_leaves_no_note_about_the_one_before(panel):
 
 
 def test_what_nobody_expected_says_so_and_points_to_the_log(panel, monkeypatch):
-    import explorer.training.lr_finder as module
+    import explorer.training.run.lr_finder as module
 
     monkeypatch.setattr(module, "find_lr", lambda *_args, **_options: {}["rate"])
     panel.finder.find.click()

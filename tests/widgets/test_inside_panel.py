@@ -13,8 +13,9 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection import activations as core
-from explorer.inspection import components, filters, rollout
+from explorer.inspection.attribution import rollout
+from explorer.inspection.inside import activity as core
+from explorer.inspection.inside import components, filters
 from explorer.widgets.panels import inside as module
 from explorer.widgets.panels.inside import BLOCKS, InsidePanel
 from explorer.widgets.panels.inside_attention import place_of
@@ -27,7 +28,7 @@ from tests.inspection.small_models import RedNet, noise_photo, tiny
 from tests.widgets.test_parts_base import from_browser
 from tests.widgets.test_snippets import run
 
-looking = importlib.import_module("explorer.inspection.look")  # its function has the module's name
+looking = importlib.import_module("explorer.inspection.look.looking")  # its function has the module's name
 LABELS = ("tabby", "<b>dog</b>", "bus", "tulip", "cup")
 
 

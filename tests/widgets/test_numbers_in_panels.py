@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import explorer
-from explorer.training.finetune import finetune
-from explorer.training.loading import load_run
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.loading import load_run
 from explorer.widgets.panels.finetune import run_caption
 from explorer.widgets.panels.run_epochs import caption
 from explorer.widgets.panels.run_view import how_far

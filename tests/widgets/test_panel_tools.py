@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import explorer
-from explorer.training.finetune import finetune
+from explorer.training.run.finetuning import finetune
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.finetune import FinetunePanel

@@ -90,7 +90,7 @@ def test_a_text_that_a_spreadsheet_would_work_out_gets_an_apostrophe(text):
 
 
 def test_runs_with_such_names_are_written_so():
-    from explorer.training.recipe import Recipe
+    from explorer.training.loop.recipe import Recipe
     from explorer.widgets.panels.runs import PastRun, csv_text
 
     row = next(csv.DictReader(io.StringIO(csv_text([PastRun("=1+1", Path("."), Recipe(), data_name="@x")]))))

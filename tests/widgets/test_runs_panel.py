@@ -11,8 +11,8 @@ import torch
 from ipywidgets.widgets import widget as registry
 
 import explorer
-from explorer.training.finetune import finetune
-from explorer.training.run import RUNS
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.run import RUNS
 from explorer.widgets.panels import finetune as finetune_panel
 from explorer.widgets.panels.runs import csv_text, distinct_names, past_runs, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable

@@ -98,7 +98,7 @@ def test_weights_that_are_not_here_become_a_sentence_never_random_numbers(lookin
 @pytest.fixture
 def slow(monkeypatch):
     """Models open only once the test sets `go`; `asked` is set when one has been asked for."""
-    from explorer.models import factory
+    from explorer.models import create as factory
 
     create, asked, go = factory.create_model, threading.Event(), threading.Event()
 

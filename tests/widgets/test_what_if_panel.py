@@ -11,8 +11,9 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection import perturb, robustness
-from explorer.inspection.look import look as look_at
+from explorer.inspection.experiments import perturb
+from explorer.inspection.experiments import robustness_curves as robustness
+from explorer.inspection.look.looking import look as look_at
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.what_if import WhatIfPanel
 from explorer.widgets.panels.what_if_blocks import FILLS

@@ -16,9 +16,9 @@ import ipywidgets as W
 import traitlets as t
 
 from explorer.display.words import counted, sentence_of
-from explorer.models import weights
 from explorer.models.card import model_card
-from explorer.models.factory import list_models, split_door
+from explorer.models.create import list_models, split_door
+from explorer.models.weights import entries as weights
 from explorer.widgets.export import file_name
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
@@ -31,7 +31,7 @@ from explorer.widgets.session import MAX_COMPARED, Session
 from explorer.widgets.snippets import literal, photo_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.comparison import Comparison
+    from explorer.inspection.compare.comparison import Comparison
 
 MOST_LISTED = 300   # photos in the drop-down
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
@@ -370,8 +370,8 @@ class ComparePanel(Panel):
     def _compare(self, shown: Comparison | None, asked: Asked, models: dict[str, Any], photos: Any,
                  lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Comparison, bool] | None:
         """(what was timed, whether that was stopped); before that the photos go to the models, where they did not."""
-        from explorer.inspection.compare import compare
-        from explorer.inspection.passes import Stopped
+        from explorer.inspection.compare.comparing import compare
+        from explorer.inspection.look.passes import Stopped
 
         try:
             if shown is None:
@@ -459,7 +459,7 @@ class ComparePanel(Panel):
     def _draw_predictions(self, result: Comparison) -> None:
         from explorer.display.draw import thumbnail
         from explorer.display.html import picture_html
-        from explorer.inspection.compare_figures import answers_html
+        from explorer.inspection.compare.figures import answers_html
 
         photo = self.photo.value
         picture = ""
@@ -477,7 +477,7 @@ class ComparePanel(Panel):
                             partial(self._show_cams, result, photo, target), key="heat maps")
 
     def _cams(self, result: Comparison, photo: int, target: str | None, job: Job) -> str:
-        from explorer.inspection.compare_figures import cams_html
+        from explorer.inspection.compare.figures import cams_html
 
         found = result.cams(photo, target=target, should_stop=job.ended)
         return "" if job.stale else cams_html(result, found)
@@ -490,7 +490,7 @@ class ComparePanel(Panel):
                                 "so that brightness does not compare between models; places do.</p>")
 
     def _draw_maps(self, result: Comparison) -> None:
-        from explorer.inspection.compare_figures import maps_html
+        from explorer.inspection.compare.figures import maps_html
 
         result._needs_looks("Feature maps")
         self.picture.value = maps_html(result, self.stride.value, self.photo.value)
@@ -498,7 +498,7 @@ class ComparePanel(Panel):
                             "has its own colours, from its lowest value to its highest.</p>")
 
     def _draw_agreement(self, result: Comparison) -> None:
-        from explorer.inspection.compare_figures import agreement_html
+        from explorer.inspection.compare.figures import agreement_html
 
         self.picture.value = agreement_html(result)
 
@@ -509,7 +509,7 @@ class ComparePanel(Panel):
         self.below.value = '<p class="vx-soft">A press on a name opens the model in all panels.</p>'
 
     def _draw_scatter(self, result: Comparison) -> None:
-        from explorer.inspection.compare_facts import ACCURACIES, COSTS
+        from explorer.inspection.compare.facts import ACCURACIES, COSTS
 
         self.picture.value = ""
         points, left_out = result.points(self.x.value, self.y.value)

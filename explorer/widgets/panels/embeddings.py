@@ -63,7 +63,7 @@ GUIDE = """
 class Shown:
     """What the points on the screen are of. expression, lines: Python for the photos, and for `model`."""
 
-    photos: Any  # explorer.inspection.embeddings.Embeddings
+    photos: Any  # explorer.inspection.features.embeddings.Embeddings
     source: Any
     expression: str
     title: str
@@ -204,7 +204,7 @@ class EmbeddingsPanel(Panel):
             raise ValueError("The gallery has no photos: choose others beside 'Photos'.")
         from explorer.data.images import load_image
         from explorer.data.samples import sample_photos
-        from explorer.inspection.store import Collection
+        from explorer.inspection.features.store import Collection
 
         sources = [source for _, source in self.photos]
         files = tuple(Path(source) if isinstance(source, (str, Path)) else None for source in sources)
@@ -221,7 +221,7 @@ class EmbeddingsPanel(Panel):
 
     def _embed(self, job: Job) -> tuple[Any, list[int]] | None:
         """Photos become vectors, and these become points."""
-        from explorer.inspection.embeddings import embed
+        from explorer.inspection.features.embeddings import embed
 
         with self.session.lock:
             source, expression, title = self._source()
@@ -271,7 +271,7 @@ class EmbeddingsPanel(Panel):
             self.choose(self._chosen)
 
     def _probe(self, job: Job) -> tuple[Any, Any, list[int]]:
-        from explorer.inspection.probe import knn_accuracy, linear_probe
+        from explorer.inspection.features.probes import knn_accuracy, linear_probe
 
         features = self.shown.photos.features
         budgets, told = possible_budgets(features), partial(job.progress, what="regressions")
@@ -306,8 +306,8 @@ class EmbeddingsPanel(Panel):
                         sizes=[3.0] * len(draws) + [6.0] * len(means), line=range(len(draws), len(points)))
 
     def _match(self, job: Job) -> tuple[Any, Any, tuple[str, ...]]:
-        from explorer.inspection.look import as_model
-        from explorer.inspection.similarity import compare_stages
+        from explorer.inspection.features.similarity import compare_stages
+        from explorer.inspection.look.looking import as_model
         from explorer.widgets.session import check_model
 
         with self.session.lock:
@@ -418,7 +418,7 @@ class EmbeddingsPanel(Panel):
             return None
         from matplotlib.figure import Figure
 
-        from explorer.inspection.embeddings import no_formulas
+        from explorer.inspection.features.embeddings import no_formulas
 
         figure = Figure(figsize=(7.2 * len(drawn), 5.4), layout="constrained")
         for one, axes in zip(drawn, figure.subplots(1, len(drawn), squeeze=False)[0]):

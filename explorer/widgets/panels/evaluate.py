@@ -47,8 +47,8 @@ from explorer.widgets.parts.sort_table import SortTable
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation import Evaluation, JudgedPhoto
-    from explorer.training.number_evaluation import NumberEvaluation
+    from explorer.training.evaluation.evaluation import Evaluation, JudgedPhoto
+    from explorer.training.evaluation.numbers import NumberEvaluation
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Facts:
 def facts_of(judged: Judgement) -> Facts:
     result = judged.result
     if judged.numbers:
-        from explorer.training.number_report import by_r2
+        from explorer.training.evaluation.number_report import by_r2
 
         every = list(range(len(result.numbers)))
         return Facts(judged, number_headline_html(result), notes_html(result), *number_rows(result), every,
@@ -299,7 +299,7 @@ class EvaluatePanel(Panel):
             self.work.start(self._judge, self._show, doing="opening the photos")
 
     def _judge(self, job: Job) -> Facts:
-        from explorer.training.evaluate import evaluate
+        from explorer.training.evaluation.evaluating import evaluate
 
         with self.session.lock:
             run = self.session.runs[int(self.who.value.split()[1])] if self.who.value != "model" else None
@@ -504,7 +504,7 @@ class EvaluatePanel(Panel):
             self.view_note.value = said
 
     def _heat(self, judged: Judgement, row: JudgedPhoto, view: str) -> bytes:
-        from explorer.inspection.attribution import explain
+        from explorer.inspection.attribution.explaining import explain
 
         result = judged.result
         if judged.numbers:
@@ -582,8 +582,8 @@ class EvaluatePanel(Panel):
     def caption(self) -> str:
         if self.shown is None:
             return super().caption()
-        from explorer.training import number_report, report
-        from explorer.training.report import named
+        from explorer.training.evaluation import number_report, report
+        from explorer.training.evaluation.report import named
 
         result = self.shown.result
         words = number_report if self.shown.numbers else report
@@ -594,7 +594,7 @@ class EvaluatePanel(Panel):
 
     def _title_now(self) -> str:
         """What is judged need not be what is on the screen."""
-        from explorer.training.report import named
+        from explorer.training.evaluation.report import named
 
         return f"{self.called}: {named(self.shown.result)}" if self.shown is not None else self.called
 

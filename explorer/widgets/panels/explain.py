@@ -25,8 +25,8 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution import Attribution, Method
-    from explorer.inspection.look import Look
+    from explorer.inspection.attribution.explaining import Attribution, Method
+    from explorer.inspection.look.looking import Look
 
 MOST_NAMES = 2000   # classes that are offered while a name is typed
 USUAL = "the usual one"
@@ -64,7 +64,7 @@ class ExplainPanel(Panel):
         self.add_class("vx-explain")
 
     def make(self) -> None:
-        from explorer.inspection.attribution import METHODS
+        from explorer.inspection.attribution.explaining import METHODS
 
         def wide() -> W.Layout:  # one each: they are shown and hidden one by one
             return W.Layout(width="auto")
@@ -149,7 +149,7 @@ class ExplainPanel(Panel):
 
     def _index(self, look: Look) -> int | None:
         """The class that is typed; None for the likeliest, or where there is no such class."""
-        from explorer.inspection.attribution import find_class
+        from explorer.inspection.attribution.explaining import find_class
 
         text = self.target.value.strip()
         if not text:
@@ -183,7 +183,7 @@ class ExplainPanel(Panel):
 
     @property
     def _method(self) -> Method:
-        from explorer.inspection.attribution import METHODS
+        from explorer.inspection.attribution.explaining import METHODS
 
         return METHODS[self.method.value]
 
@@ -192,7 +192,7 @@ class ExplainPanel(Panel):
 
         Raises ValueError for a class that there is not, and for an option that is no number.
         """
-        from explorer.inspection.attribution import find_class
+        from explorer.inspection.attribution.explaining import find_class
 
         method = self._method
         found: dict[str, Any] = {} if method.name == "gradcam" else {"method": method.name}
@@ -245,7 +245,7 @@ class ExplainPanel(Panel):
 
     def _time_a_pass(self, look: Look, model: Any, _job: Job) -> float:
         """What a pass takes: the look's own may have been its model's first, which takes many times as long."""
-        from explorer.inspection.look import look as look_again
+        from explorer.inspection.look.looking import look as look_again
 
         return min(look.timing["forward"], look_again(model, look.image).timing["forward"])
 
@@ -271,7 +271,7 @@ class ExplainPanel(Panel):
 
     def _compute(self, look: Look, model: Any, settings: dict[str, Any], beside: str, job: Job) -> Strip:
         """Draw the heat map as soon as it is there; what stands beside it comes next."""
-        from explorer.inspection.attribution import explain
+        from explorer.inspection.attribution.explaining import explain
 
         told = partial(job.progress, what="passes")
         found = explain(model, look=look, on_progress=told, should_stop=job.ended, **settings)
@@ -293,7 +293,7 @@ class ExplainPanel(Panel):
 
     def _sentence(self, error: Exception) -> str:
         """What went wrong; nothing is shown then."""
-        from explorer.inspection.attribution import Stopped
+        from explorer.inspection.attribution.explaining import Stopped
 
         self._nothing()
         return str(error) if isinstance(error, Stopped) else sentence_of(error)

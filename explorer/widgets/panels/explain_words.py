@@ -10,8 +10,8 @@ import ipywidgets as W
 from explorer.widgets.panels.base import labelled
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution import Attribution, Method
-    from explorer.inspection.look import Look
+    from explorer.inspection.attribution.explaining import Attribution, Method
+    from explorer.inspection.look.looking import Look
 
 
 def control_for(name: str, default: Any) -> W.Widget:
@@ -21,7 +21,7 @@ def control_for(name: str, default: Any) -> W.Widget:
     hints = {"block": "-1: the last", "head": "all, their mean", "channels": "all", "window": "an eighth of the side",
              "stride": "half a square"}
     if isinstance(default, str):
-        from explorer.inspection.gradients import FILLS
+        from explorer.inspection.attribution.gradients import FILLS
 
         return labelled(title, W.Dropdown, options=list(FILLS), value=default, layout=W.Layout(width="auto"))
     return labelled(title, W.Text, value="", continuous_update=False, layout=W.Layout(width="auto"),
@@ -51,7 +51,7 @@ def method_html(method: Method) -> str:
 
 def others(model: Any) -> str:
     """Which methods this model takes, for one that it does not; "" where there is none."""
-    from explorer.inspection.attribution import METHODS
+    from explorer.inspection.attribution.explaining import METHODS
 
     fit = [method.title for method in METHODS.values() if not method.refuses(model)]
     return f"Choose another method: {', '.join(fit)}." if fit else ""
@@ -59,8 +59,8 @@ def others(model: Any) -> str:
 
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
-    from explorer.inspection.attribution import METHODS
-    from explorer.inspection.look import top_predictions
+    from explorer.inspection.attribution.explaining import METHODS
+    from explorer.inspection.look.looking import top_predictions
 
     parts = []
     if found.target is not None:

@@ -59,7 +59,7 @@ def number(label: str, text: str, *, whole: bool = False) -> float | int | None:
 
 def planned_rates(recipe: Any, batches: int) -> list[tuple[float, float]]:
     """(epoch, learning rate of the classifier) along a run of `batches` batches an epoch."""
-    from explorer.training.schedule import schedule
+    from explorer.training.loop.schedules import schedule
 
     steps = -(-batches // recipe.accumulate)
     total = steps * recipe.epochs
@@ -73,7 +73,7 @@ def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
 
     Raises ValueError for a model that can't be cut there.
     """
-    from explorer.models.surgery import empty_copy, freeze, unfreeze
+    from explorer.models.surgery.surgery import empty_copy, freeze, unfreeze
 
     empty = empty_copy(model)
     empty.reset_classifier(classes)
@@ -124,13 +124,13 @@ def known_runs() -> list[Any]:
     """The runs of this process, oldest first, those that still learn last. Imports nothing: without it there is none."""
     import sys
 
-    module = sys.modules.get("explorer.training.run")
+    module = sys.modules.get("explorer.training.run.run")
     return sorted(module.RUNS if module is not None else [], key=lambda run: (run.running, run.created))
 
 
 def run_caption(run: Any) -> str:
     """Model, data, result and the settings that are not the usual ones, in sentences."""
-    from explorer.training.recipe import Recipe
+    from explorer.training.loop.recipe import Recipe
 
     usual = Recipe().as_dict()
     architecture = getattr(getattr(getattr(run, "model", None), "config", None), "architecture", "")
@@ -169,9 +169,9 @@ class FinetunePanel(Panel):
         self.add_class("vx-train")
 
     def make(self) -> None:
-        from explorer.training.augment import AUGMENTATIONS
-        from explorer.training.recipe import OPTIMIZERS, Recipe
-        from explorer.training.schedule import SCHEDULES
+        from explorer.training.loop.augmentation import AUGMENTATIONS
+        from explorer.training.loop.recipe import OPTIMIZERS, Recipe
+        from explorer.training.loop.schedules import SCHEDULES
 
         default, wide = Recipe(), W.Layout(width="auto")
         style = {"description_width": "112px"}
@@ -290,7 +290,7 @@ class FinetunePanel(Panel):
 
     def _changed(self, change: Any = None) -> None:
         """Another setting: say what follows from it at once, and look at photos and model in the background."""
-        from explorer.training.recipe import Recipe
+        from explorer.training.loop.recipe import Recipe
 
         with self.session.lock:
             self.folder.layout.display = "" if self.data.value == FOLDER else "none"
@@ -418,7 +418,7 @@ class FinetunePanel(Panel):
 
     def _redraw_rates(self) -> None:
         """The number of photos is known now, and with it the number of steps."""
-        from explorer.training.recipe import Recipe
+        from explorer.training.loop.recipe import Recipe
 
         with self.session.lock:
             try:
@@ -454,7 +454,7 @@ class FinetunePanel(Panel):
 
     def _vary(self, model: Any, splits: Any) -> None:
         from explorer.data.transforms import resolve_data_config
-        from explorer.training.augment import AUGMENTATIONS, preview
+        from explorer.training.loop.augmentation import AUGMENTATIONS, preview
 
         augment, seed = self.augment.value, self.seed.value
         key = (id(model), id(splits), augment, seed)
@@ -487,7 +487,7 @@ class FinetunePanel(Panel):
 
     def _begin(self, wish: dict[str, Any]) -> Any:
         """Start a run as `_wish` describes it, and show it."""
-        from explorer.training.finetune import finetune
+        from explorer.training.run.finetuning import finetune
 
         run = finetune(**wish)
         STARTED.append(run)
@@ -505,9 +505,9 @@ class FinetunePanel(Panel):
 
     def _wish(self, *, scratch: bool | None = None, name: str = "") -> dict[str, Any]:
         """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
-        from explorer.models.factory import is_model
-        from explorer.training.checkpoint import LAST
-        from explorer.training.claim import teacher_of
+        from explorer.models.create import is_model
+        from explorer.training.run.checkpoint import LAST
+        from explorer.training.run.claim import teacher_of
 
         session, model = self.session, self.session.model
         if model is not None and (by := teacher_of(model)):  # started in a cell: its weights are on the move
@@ -558,9 +558,9 @@ class FinetunePanel(Panel):
 
     def code(self) -> str:
         """What Start does: every setting that is not the usual one. The model on the screen stays as it is."""
-        from explorer.models.factory import is_model
-        from explorer.training.checkpoint import LAST
-        from explorer.training.recipe import Recipe
+        from explorer.models.create import is_model
+        from explorer.training.loop.recipe import Recipe
+        from explorer.training.run.checkpoint import LAST
 
         session, usual = self.session, Recipe().as_dict()
         if self.view is None or session.model is None:
@@ -606,7 +606,7 @@ class FinetunePanel(Panel):
         from explorer.widgets.export import curves_figure
 
         charts: dict[str, dict[str, Any]] = {}
-        from explorer.training.measures import measure_of
+        from explorer.training.loop.measures import measure_of
 
         measure = measure_of(run)
         for what, learnt, judged in (("loss", "loss", "val_loss"),

@@ -26,7 +26,7 @@ from explorer.widgets.panels.inside_stages import Activity, Colours, FirstFilter
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.inspection.look import Look
+    from explorer.inspection.look.looking import Look
 
 BLOCKS: tuple[type[Block], ...] = (Colours, FirstFilters, Activity, Gradients, Attention, Channel)
 MOST_LOOKS = 24       # photos of the gallery that are looked at together
@@ -156,7 +156,7 @@ class InsidePanel(Panel):
         At most `most`, and no more than fit into memory. Where it is stopped, those that it got.
         """
         from explorer.data.images import ImageError, load_image
-        from explorer.inspection.look import look as look_at
+        from explorer.inspection.look.looking import look as look_at
 
         found, problems = {}, []
         chosen = self.others(look)[:most]

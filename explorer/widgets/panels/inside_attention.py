@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from explorer.inspection.look import Look
+    from explorer.inspection.look.looking import Look
     from explorer.models.attention import AttentionMap
 
 HEAD = 116     # pixels of one head's picture
@@ -71,7 +71,7 @@ class Attention(Block):
             return
 
         def step(job):
-            from explorer.inspection.rollout import read_attention
+            from explorer.inspection.attribution.rollout import read_attention
 
             return read_attention(model, look.input)
 
@@ -118,7 +118,7 @@ class Attention(Block):
 
     def _draw(self) -> None:
         """All heads of the chosen block from the maps that are there: no pass."""
-        from explorer.inspection.rollout import attention_of
+        from explorer.inspection.attribution.rollout import attention_of
 
         look = self.session.look
         if self.shown is None or look is None:
@@ -211,7 +211,7 @@ class Attention(Block):
             return ""
         options = {"block": self.block.value} | ({"query": self.query} if self.query else {})
         heads = call("attention_of", "maps", "head=head", options=options)
-        imports = ["from explorer.inspection.rollout import attention_of, read_attention"]
+        imports = ["from explorer.inspection.attribution.rollout import attention_of, read_attention"]
         lines = [*setup_lines(self.session),
                  "maps = read_attention(model, explorer.look(model, photo).input)  # one pass"]
         at = self._position_place()
@@ -252,7 +252,7 @@ class Attention(Block):
 
 def in_patches(seen: Image.Image, grid: tuple[int, int], model: Any) -> Image.Image:
     """What its patches cover of what the network saw: 480 pixels hold 34 patches of 14, and a rest of 4."""
-    from explorer.inspection.frame import covered, covered_box
+    from explorer.inspection.look.frame import covered, covered_box
 
     width, height = seen.size
     covers = covered(grid, (height, width), sorted({stage.reduction for stage in model.stage_table}))

@@ -25,10 +25,10 @@ from explorer.widgets.panels.work import notes_html
 from explorer.widgets.snippets import call, literal, model_lines, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.activations import Activations, StageActivations
-    from explorer.inspection.components import PcaPicture
-    from explorer.inspection.filters import Filters
-    from explorer.inspection.look import Look
+    from explorer.inspection.inside.activity import Activations, StageActivations
+    from explorer.inspection.inside.components import PcaPicture
+    from explorer.inspection.inside.filters import Filters
+    from explorer.inspection.look.looking import Look
 
 TOGETHER = 8          # photos with common colours, the one on the screen among them
 FINE = 12             # places a side: enough to recognise things by
@@ -149,7 +149,7 @@ class Colours(Together):
         name, photos = self.session.image_name, self.panel.photos
 
         def step(job):
-            from explorer.inspection.components import pca_rgb_many
+            from explorer.inspection.inside.components import pca_rgb_many
 
             others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
             looks = [look, *others.values()]
@@ -184,7 +184,7 @@ class Colours(Together):
         if not found.others:
             return "\n".join([*lines, f"explorer.pca_rgb(explorer.look(model, photo), {literal(found.stage)})"])
         photos = list_lines(["photo"], [self.panel.photos[i] for i in found.others])
-        return "\n".join([*with_imports(lines, "from explorer.inspection.components import pca_rgb_many"), *photos,
+        return "\n".join([*with_imports(lines, "from explorer.inspection.inside.components import pca_rgb_many"), *photos,
                           f"pca_rgb_many([explorer.look(model, one) for one in photos], {literal(found.stage)})"])
 
     def figure(self) -> Any:
@@ -224,7 +224,7 @@ class FirstFilters(Block):
             return
 
         def step(job):
-            from explorer.inspection.filters import first_convolution, first_filters
+            from explorer.inspection.inside.filters import first_convolution, first_filters
 
             weights = first_convolution(model)[1].weight
             kernels = weights.shape[0] * (1 if weights.shape[1] == 3 else weights.shape[1])
@@ -300,7 +300,7 @@ class Activity(Together):
         together = self.together
 
         def step(job):
-            from explorer.inspection.activations import activations
+            from explorer.inspection.inside.activity import activations
 
             others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
             return Spread(activations([look, *others.values()]), tuple(others), tuple(problems))
@@ -350,7 +350,7 @@ class Activity(Together):
 def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     """Bars over depth, then a table of all stages; a warning above where numbers are not finite."""
     from explorer.display.words import percent
-    from explorer.inspection.activations import histogram_html
+    from explorer.inspection.inside.activity import histogram_html
 
     stages = list(found.stages.values())
     parts = []

@@ -14,7 +14,7 @@ from explorer.widgets.parts.tree import ModuleTree
 
 def empty_with_flags(model: Any) -> Any:
     """A copy without numbers, so that nobody's weights are touched, on which the same parameters may learn."""
-    from explorer.models.surgery import empty_copy
+    from explorer.models.surgery.surgery import empty_copy
 
     empty = empty_copy(model)
     for mine, theirs in zip(empty.parameters(), model.parameters()):
@@ -48,7 +48,7 @@ class LearnsTree(W.Accordion):
 
     def _measure(self, _job: Job) -> tuple[Any, tuple[bool, ...], Any]:
         """(the model, which of its parameters learn, its tree); None for no model, and for a tree that is shown."""
-        from explorer.inspection.modules import module_tree
+        from explorer.inspection.look.modules import module_tree
 
         model = self._model()
         flags = tuple(p.requires_grad for p in model.parameters()) if model is not None else ()

@@ -82,7 +82,7 @@ class RateFinder(W.VBox):
 
     def _find(self, job: Job) -> tuple[Any, bool]:
         """(what was found, whether it was stopped)."""
-        from explorer.training.lr_finder import find_lr
+        from explorer.training.run.lr_finder import find_lr
 
         job.tell(self._begin)
         model, data, settings = self._ask()

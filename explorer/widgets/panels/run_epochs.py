@@ -76,7 +76,7 @@ def copy_of_model(run: Any) -> Any:
 
     A copy, because the run may go on: what the other panels show must not change under them.
     """
-    from explorer.models.weights import LoadReport
+    from explorer.models.weights.entries import LoadReport
 
     model = between_batches(run, lambda: copy.deepcopy(run.model)).eval()
     for parameter in model.parameters():
@@ -181,7 +181,7 @@ def place_html(run: Any, epoch: int, places: list[int]) -> str:
     if epoch == NOW and not getattr(run, "running", False):
         text = "<b>Now</b>, before its first epoch was over"
     if row is not None:
-        from explorer.training.measures import measure_of
+        from explorer.training.loop.measures import measure_of
 
         measure = measure_of(run)
         text += f": {measure.says(row.get(measure.judged))}, loss {row['val_loss']:.3f}, judged"
@@ -221,7 +221,7 @@ class Shadow:
         import torch
 
         from explorer.data.transforms import create_transform, resolve_data_config
-        from explorer.inspection.look import outputs_of
+        from explorer.inspection.look.looking import outputs_of
 
         self.run, self.model, self.outputs = run, model.eval(), outputs_of(model)
         for parameter in model.parameters():
@@ -240,7 +240,7 @@ class Shadow:
         self._channels: tuple[Any, Any] = (None, None)
 
     def become(self, weights: dict[str, Any]) -> None:
-        from explorer.training.kept import put_into
+        from explorer.training.run.kept import put_into
 
         put_into(self.model, weights)
 
@@ -272,7 +272,7 @@ class Shadow:
         """(logits [B, K], the first photo's maps of a stage [C, H, W] or None) on the CPU."""
         from explorer.models.contract import Stage, parameter_place
         from explorer.models.watching import walk
-        from explorer.training.sources import lives_on_the_vector
+        from explorer.training.loop.sources import lives_on_the_vector
 
         model = self.model
         known, vectors = self._vectors.get(what, (None, None))

@@ -39,7 +39,7 @@ def problem_text(error: BaseException) -> str:
 
 def figure_text(run: Any, row: dict[str, Any]) -> str:
     """"93.3 % right", or of numbers their mean absolute error, for the photos that an epoch was judged by."""
-    from explorer.training.measures import measure_of
+    from explorer.training.loop.measures import measure_of
 
     measure = measure_of(run)
     return measure.says(row.get(measure.judged))
@@ -196,7 +196,7 @@ class RunView(Panel):
         for line in (self.message, self.notes, self.gap):
             line.value = ""
         if run is not None:
-            from explorer.training.measures import measure_of
+            from explorer.training.loop.measures import measure_of
 
             self._measure = measure_of(run)
             self.right.title = chart_title(self._measure, getattr(run, "labels", ()))

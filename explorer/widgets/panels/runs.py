@@ -55,10 +55,10 @@ def past_runs(folder: Path) -> list[PastRun]:
 
     Raises ValueError where there is no such folder.
     """
-    from explorer.training.checkpoint import HISTORY, RECIPE
-    from explorer.training.finetune import past_epochs
-    from explorer.training.loading import history_from, recipe_from
-    from explorer.training.saving import read_json, read_run
+    from explorer.training.run.checkpoint import HISTORY, RECIPE
+    from explorer.training.run.finetuning import past_epochs
+    from explorer.training.run.loading import history_from, recipe_from
+    from explorer.training.run.saving import read_json, read_run
 
     if not folder.is_dir():
         raise ValueError(f"There is no folder '{folder}'. Give the one that your runs' folders are in.")
@@ -90,7 +90,7 @@ def data_of(run: Any) -> str:
 
 def facts_of(run: Any) -> dict[str, Any]:
     """Every column of a run by name, unformatted: what the CSV holds."""
-    from explorer.training.measures import MAE, TOP1
+    from explorer.training.loop.measures import MAE, TOP1
 
     best, settings = run.best or {}, run.recipe.as_dict()
     if settings["lr"] is None:
@@ -153,7 +153,7 @@ def best_of(all_facts: Sequence[dict[str, Any]], name: str, choose: Any) -> floa
 
 def _measures(runs: Sequence[Any]) -> list[Any]:
     """What the runs are judged by; right answers where there is no run."""
-    from explorer.training.measures import MAE, TOP1, measure_of
+    from explorer.training.loop.measures import MAE, TOP1, measure_of
 
     there = [measure_of(run) for run in runs]
     return [measure for measure in (TOP1, MAE) if measure in there] or [TOP1]
@@ -294,7 +294,7 @@ class RunsPanel(Panel):
     def _do(self, what: str, run: Any) -> str:
         """Show a run, or use its model; a sentence on it. In the background."""
         if isinstance(run, PastRun):
-            from explorer.training.loading import load_run
+            from explorer.training.run.loading import load_run
 
             run = load_run(run.folder)
         if what == "show":

@@ -15,9 +15,9 @@ from explorer.widgets.snippets import literal
 if TYPE_CHECKING:  # importing these loads torch
     from PIL import Image
 
-    from explorer.inspection.look import Look, Prediction
-    from explorer.inspection.perturb import Change
-    from explorer.inspection.robustness import Flip, RobustnessCurve
+    from explorer.inspection.experiments.perturb import Change
+    from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
+    from explorer.inspection.look.looking import Look, Prediction
 
 SIDE = 260  # of a photo on the screen, in pixels: two fit beside each other on a narrow page
 SHOWN = 5   # classes whose bars are shown, at most
@@ -47,10 +47,10 @@ def unsuitable(look: Look | None) -> str:
 
 def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     """The photo of a look at one strength, and what the model says to it: one pass."""
-    from explorer.inspection.look import answer_of, top_predictions
-    from explorer.inspection.look import look as look_at
-    from explorer.inspection.perturb import changes_of, look_before
-    from explorer.inspection.robustness import KINDS, perturb
+    from explorer.inspection.experiments.perturb import changes_of, look_before
+    from explorer.inspection.experiments.robustness_curves import KINDS, perturb
+    from explorer.inspection.look.looking import answer_of, top_predictions
+    from explorer.inspection.look.looking import look as look_at
 
     before = look_before(model, look.image, look)
     outputs = before.outputs
@@ -90,7 +90,7 @@ def points(change: Change) -> str:
 
 def verdict(change: Change, was: Prediction, now: Prediction) -> str:
     """What became of one class or number, and of the answer."""
-    from explorer.inspection.look import said
+    from explorer.inspection.look.looking import said
 
     before, after = change.texts
     text = f"{change.label}: {before} before, {after} now ({points(change)})."
@@ -103,7 +103,7 @@ def verdict(change: Change, was: Prediction, now: Prediction) -> str:
 
 def class_literal(index: int, labels: Sequence[str]) -> str:
     """A class as Python: its name where that names it alone, else its index."""
-    from explorer.inspection.attribution import find_class
+    from explorer.inspection.attribution.explaining import find_class
 
     try:
         named = find_class(labels[index], labels) == index

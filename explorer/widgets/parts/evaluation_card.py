@@ -12,8 +12,8 @@ from explorer.display.words import counted
 from explorer.widgets.parts.judged_photos import Answer
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation import Evaluation, JudgedPhoto
-    from explorer.training.number_evaluation import EstimatedPhoto, NumberEvaluation
+    from explorer.training.evaluation.evaluation import Evaluation, JudgedPhoto
+    from explorer.training.evaluation.numbers import EstimatedPhoto, NumberEvaluation
 
 WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
@@ -23,7 +23,7 @@ INK = "#010203"   # stands for the page's text colour in a chart
 
 def headline_html(result: Evaluation) -> str:
     """The figures that stand for all, and what they are worth."""
-    from explorer.training.report import facts, percent
+    from explorer.training.evaluation.report import facts, percent
 
     if result.multi_label:
         tiles = [("all classes right", percent(result.exact_match)),
@@ -42,7 +42,7 @@ def headline_html(result: Evaluation) -> str:
 def number_headline_html(result: NumberEvaluation) -> str:
     """As `headline_html`, of numbers: each in its own unit."""
     from explorer.display.words import number_text
-    from explorer.training.number_report import facts, r2_text
+    from explorer.training.evaluation.number_report import facts, r2_text
 
     tiles = [("mean absolute error (MAE)", number_text(result.mae)),
              ("root of the mean squared error (RMSE)", number_text(result.rmse)),
@@ -52,7 +52,7 @@ def number_headline_html(result: NumberEvaluation) -> str:
 
 def _head_html(result: Evaluation | NumberEvaluation, tiles: Sequence[tuple[str, str]],
                sentences: Sequence[str]) -> str:
-    from explorer.training.report import named
+    from explorer.training.evaluation.report import named
 
     shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
@@ -159,7 +159,7 @@ def answer_of(row: JudgedPhoto) -> Answer:
 def number_answer_of(result: NumberEvaluation, row: EstimatedPhoto) -> Answer:
     """True and predicted value; of several numbers those of the one that is furthest off."""
     from explorer.display.words import number_text
-    from explorer.training.number_report import furthest
+    from explorer.training.evaluation.number_report import furthest
 
     i = furthest(result, row)
     name = f"{result.numbers[i]} " if len(result.numbers) > 1 else ""
@@ -179,7 +179,7 @@ def number_photo_html(result: NumberEvaluation, row: EstimatedPhoto) -> str:
 
 def photo_html(result: Evaluation, row: JudgedPhoto) -> str:
     """What the model said to one photo: its likeliest classes."""
-    from explorer.training.report import percent
+    from explorer.training.evaluation.report import percent
 
     shares = result.probabilities[row.index]
     best = shares.topk(min(3, len(shares)))

@@ -1,0 +1,376 @@
+"""Several models and the same photos: what they answer, where they look, how large and how fast they are.
+
+    result = compare(["tf_efficientnet_lite0", "tf_efficientnet_lite2"], "cat.jpg")
+    result                                      # in a notebook: the table, the answers on one axis
+    result.figure("scatter").savefig("speed.svg")
+    result.to_markdown()
+
+A few photos are kept as a `Look` of every model: predictions, maps at equal stride and heat maps all come from that one
+pass. Of many photos only the logits are kept, on the disk. What comes back is a `comparison.Comparison`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from explorer.arguments import checked
+from explorer.data.collection import describe, folder_of, is_many
+from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
+from explorer.data.images import ImageError, load_image
+from explorer.data.labels import class_key, imagenet_labels
+from explorer.display.words import counted
+from explorer.inspection.compare.comparison import (
+    FEW,
+    JUDGED,
+    MOST_LOOKS,
+    Comparison,
+    Progress,
+    distinct,
+    first_answers,
+    why,
+)
+from explorer.inspection.compare.facts import ModelRow
+from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
+from explorer.inspection.features.store import Collection, run_folder
+from explorer.inspection.look.looking import Look, as_model, look, model_name, notes_on, outputs_of
+from explorer.inspection.look.modules import module_tree
+from explorer.inspection.look.passes import Stopped
+from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs
+from explorer.models.weights.entries import WeightsError
+
+log = logging.getLogger(__name__)
+
+FEWEST, MOST = 2, 8   # models
+
+
+@checked
+def compare(
+    models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str],
+    images: Any,
+    *,
+    measure: bool = True,
+    warm_up: int = WARM_UP,
+    repeats: int = REPEATS,
+    batch_size: int = 32,
+    cache_dir: str | os.PathLike | None = None,
+    on_progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Comparison:
+    """Show the same photos to 2 to 8 models.
+
+    models:      names, or models that you built; or {what to call it: one of these}
+    images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a folder, a
+                 `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a folder with a folder for
+                 each class, explorer's own photos), the answers are judged as well
+    measure:     time the models here (`Comparison.measure` does it later); warm_up, repeats: passes of each
+    batch_size, cache_dir: for many photos, see `store.run_folder`
+    on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that are done
+
+    Up to 16 photos are kept as Looks, of more only the logits. A model or photo that fails is a sentence in
+    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no photo,
+    ImageError where no photo opens, WeightsError or ValueError where no model can be had.
+    """
+    wanted = _named(models)
+    photos = _Photos.of(images)
+    heard = on_progress or (lambda done, total, what: None)
+    stop = should_stop or (lambda: False)
+    problems: list[tuple[str, str]] = []
+    opened = _open(wanted, problems, heard, stop)
+    few = len(photos) <= FEW and len(photos) * len(opened) <= MOST_LOOKS
+    if few:
+        done = _look_at_all(opened, photos, problems, heard, stop)
+    else:
+        done = _stream(opened, photos, problems, heard, stop, batch_size=batch_size, cache_dir=cache_dir)
+    if not done.models:
+        raise Stopped("Stopped before the first model was done.") if stop() else _all_failed(problems, None)
+    result = Comparison(
+        rows=[_facts(name, model, done.outputs[i], done.logits[i], done.truth)
+              for i, (name, model) in enumerate(done.models.items())],
+        photos=done.photos, outputs=tuple(done.outputs), logits=tuple(done.logits), looks=tuple(done.looks),
+        truth=done.truth if any(done.truth) else (), problems=problems, notes=(), models=tuple(done.models.values()),
+    )
+    result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=len(done.models) < len(opened) and stop()))
+    if measure and not stop():
+        result.measure(warm_up=warm_up, repeats=repeats, on_progress=on_progress, should_stop=should_stop)
+    return result
+
+
+@dataclass
+class _Done:
+    """What the passes gave, of the models that got through them."""
+
+    photos: tuple[str, ...]
+    truth: tuple[frozenset[str], ...]
+    models: dict[str, VisionModel] = field(default_factory=dict)
+    outputs: list[Outputs | None] = field(default_factory=list)
+    logits: list[np.ndarray] = field(default_factory=list)
+    looks: list[tuple[Look, ...]] = field(default_factory=list)
+
+
+def _named(models: Any) -> dict[str, Any]:
+    """{what to call it: name or model}. Raises ValueError or TypeError for a number or a kind of models that can't be."""
+    if isinstance(models, Mapping):
+        pairs = [(str(name), model) for name, model in models.items()]
+    elif isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):
+        raise ValueError(f"Compare needs at least {FEWEST} models, as a list: "
+                         f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one alone: look(model, photo).")
+    else:
+        pairs = [("", model) for model in models]
+    if not FEWEST <= len(pairs) <= MOST:
+        raise ValueError(f"Compare takes {FEWEST} to {MOST} models, not {len(pairs)}.")
+    named: dict[str, Any] = {}
+    for given, model in pairs:
+        if isinstance(model, str) and not given and model.strip() in named:
+            raise ValueError(f"{model.strip()!r} is there twice: name each model once.")
+        name = given or (model.strip() if isinstance(model, str) else
+                         model_name(model) if isinstance(model, nn.Module) else "?")
+        number, free = 2, name
+        while free in named:  # two models of one architecture that somebody trained
+            number, free = number + 1, f"{name} ({number})"
+        named[free] = model
+    return named
+
+
+def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progress, stop: Callable[[], bool]
+          ) -> dict[str, VisionModel]:
+    opened: dict[str, VisionModel] = {}
+    first: Exception | None = None
+    for number, (name, model) in enumerate(wanted.items()):
+        if stop():
+            break
+        heard(number, len(wanted), f"opening {name}")
+        try:
+            opened[name] = as_model(model)
+        except Exception as error:  # one that can't be had does not keep the others from being compared
+            log.info("%s can't be compared", name, exc_info=error)
+            first = first or error
+            problems.append((name, why(error)))
+    if not opened:
+        raise Stopped("Stopped before the first model was opened.") if first is None else _all_failed(problems, first)
+    return opened
+
+
+def _all_failed(problems: list[tuple[str, str]], first: Exception | None) -> Exception:
+    kind = type(first) if isinstance(first, (WeightsError, ValueError, TypeError)) else ValueError
+    error = (kind if kind in (WeightsError, ValueError, TypeError) else ValueError)(
+        "None of the models can be compared. " + " ".join(f"{who}: {why}" for who, why in problems))
+    error.__cause__ = first
+    return error
+
+
+def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
+                 stop: Callable[[], bool]) -> _Done:
+    """One Look of every model at every photo that opens."""
+    pictures, names, truth = [], [], []
+    broken: Exception | None = None
+    for name, open_one, right in photos:
+        try:
+            pictures.append(open_one())
+        except ImageError as error:
+            broken = error
+            problems.append((name, str(error)))
+            continue
+        names.append(name)
+        truth.append(right)
+    if not pictures:
+        raise broken
+    done, total = _Done(tuple(names), tuple(truth)), len(opened) * len(pictures)
+    for number, (name, model) in enumerate(opened.items()):
+        looks = []
+        try:
+            for picture in pictures:
+                if stop():
+                    return done
+                heard(number * len(pictures) + len(looks), total, f"{name} looks")
+                looks.append(look(model, picture))
+        except Exception as error:
+            log.info("%s can't look", name, exc_info=error)
+            problems.append((name, why(error)))
+            continue
+        done.models[name] = model
+        done.outputs.append(looks[0].outputs if model.num_classes else None)
+        done.logits.append(np.stack([one.logits.numpy() for one in looks]))  # [N, W]
+        done.looks.append(tuple(looks))
+    heard(total, total, "done")
+    return done
+
+
+def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
+            stop: Callable[[], bool], *, batch_size: int, cache_dir: Any) -> _Done:
+    """The logits of every model for many photos; only a batch is in memory at a time."""
+    features: dict[str, Any] = {}
+    for number, (name, model) in enumerate(opened.items()):
+        if stop():
+            break
+        try:
+            found = run_folder(
+                model, photos.source, batch_size=batch_size, cache_dir=cache_dir, should_stop=stop,
+                on_progress=lambda done, total, number=number, name=name: heard(
+                    number * total + done, len(opened) * total, f"{name} looks"))
+        except Exception as error:
+            log.info("%s can't look", name, exc_info=error)
+            problems.append((name, why(error)))
+            continue
+        if len(found):
+            features[name] = found
+    if not features:
+        return _Done((), ())
+    # Where it was stopped, one model has seen fewer photos than those before it: it is left out.
+    features = {name: found for name, found in features.items() if found.complete} or features
+    first = next(iter(features.values()))
+    problems += [(str(who), str(why)) for who, why in first.problems]  # a photo that is broken is broken for all
+    names = tuple(first.names)
+    right = dict(zip(photos.source.names, photos.truth))
+    done = _Done(names, tuple(right.get(name, frozenset()) for name in names))
+    for name, found in features.items():
+        done.models[name] = opened[name]
+        done.outputs.append(outputs_of(opened[name]) if opened[name].num_classes else None)
+        done.logits.append(found.logits)
+    return done
+
+
+def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.ndarray,
+           truth: tuple[frozenset[str], ...]) -> ModelRow:
+    try:
+        flops = module_tree(model).flops
+    except ValueError as error:
+        log.info("the multiply-adds of %s can't be counted", name, exc_info=error)
+        flops = None
+    report = model.load_report
+    published = model.config.top1 if report is not None and not report.adapted and not report.skipped \
+        and model.num_classes == model.config.num_classes else None
+    right = judged = 0
+    tells = outputs is not None and not outputs.numbers
+    keys = [class_key(label) for label in outputs.labels] if tells else []
+    known = set(keys)
+    for index, answers in zip(first_answers(logits, outputs), truth):
+        if answers & known:
+            judged += 1
+            right += keys[index] in answers
+    return ModelRow(
+        name=name, parameters=sum(p.numel() for p in model.parameters()), macs=flops // 2 if flops else None,
+        weight_bytes=weight_bytes(model), input_size=tuple(model.config.input_size), num_classes=len(keys),
+        published=published, right=right if judged else None, judged=judged,
+        notes=notes_on(model, torch.from_numpy(logits)),
+    )
+
+
+def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopped: bool) -> Iterator[str]:
+    if stopped:
+        yield f"Stopped: {counted(len(result), 'model')} of {wanted} got through the photos."
+    for row in result.rows:
+        yield from (f"{row.name}: {note}" for note in row.notes)
+    for name, outputs in zip(result.names, result.outputs):
+        if outputs is not None and outputs.several:
+            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the "
+                   "likeliest of them.")
+    kinds = {outputs.numbers for outputs in result.outputs if outputs is not None}
+    if len(kinds) > 1:
+        yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
+               "compared by.")
+    sets = {frozenset(keys) for keys in result._keys if keys}
+    if len(sets) > 1:
+        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result._keys) if keys)
+        common = len(frozenset.intersection(*sets))
+        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} the same name in "
+               "all. Classes are joined by name, and an answer that another model can't give is no agreement.")
+    judged = [row for row in result.rows if row.judged]
+    if judged:
+        few = sorted({row.judged for row in judged})
+        of = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
+        yield (f"“Right here” is judged by {of} of {counted(len(result.photos), 'photo')}: those whose class a model knows by "
+               "name."
+               + (f" Fewer than {JUDGED} say little." if few[0] < JUDGED else ""))
+    elif result.truth:
+        yield "The photos are labelled, but no model knows a class of these names: nothing is judged."
+    yield from photo_notes
+
+
+# --- photos ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """Photos to be opened one at a time. truth: the right class names of each as keys, empty where nobody says."""
+
+    source: Collection
+    truth: tuple[frozenset[str], ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[tuple[str, Callable[[], Any], frozenset[str]]]:
+        for index, (name, truth) in enumerate(zip(self.source.names, self.truth)):
+            yield name, lambda index=index: self.source.open_one(index), truth
+
+    @classmethod
+    def of(cls, images: Any) -> _Photos:
+        """Whatever `compare` takes. Raises ValueError where there is no photo."""
+        notes: tuple[str, ...] = ()
+        if isinstance(images, str) and images in BUNDLED:
+            images = open_data(images)
+        folder = folder_of(images)
+        if folder is not None:
+            images, notes = _in_folder(folder)
+        if isinstance(images, Splits):
+            notes = (f"The photos are those that {images.name} keeps to judge by.", *images.notes)
+            images = images.val
+        if isinstance(images, PhotoSet):
+            photos = cls._of_set(images, notes)
+        elif isinstance(images, Mapping):
+            photos = cls._of_list(list(images.values()), notes, names=tuple(map(str, images)))
+        else:
+            photos = cls._of_list(list(images) if is_many(images) else [images], notes)
+        if not len(photos):
+            raise ValueError("There is no photo to compare the models with: give one, a list of them or a folder.")
+        return photos
+
+    @classmethod
+    def _of_set(cls, photos: PhotoSet, notes: tuple[str, ...]) -> _Photos:
+        labels = [label if isinstance(label, tuple) else (label,) for label in photos.labels]
+        truth = tuple(frozenset(class_key(photos.classes[i]) for i in label) for label in labels)
+        files = tuple(photos.files) or (None,) * len(photos)
+        return cls(Collection(tuple(photos.names), photos.open_one, files), truth, notes)
+
+    @classmethod
+    def _of_list(cls, images: list[Any], notes: tuple[str, ...], names: tuple[str, ...] = ()) -> _Photos:
+        """A list has no labels, but the bundled photos say what they show."""
+        names = names or tuple(_name(image, number) for number, image in enumerate(images, 1))
+        names = distinct(names, numbered="{} ({})", fold=False)
+        files = tuple(Path(os.fspath(image)).expanduser() if isinstance(image, (str, os.PathLike)) else None for image in images)
+        labels = imagenet_labels()
+        truth = tuple(frozenset(class_key(labels[i]) for i in getattr(image, "imagenet_indices", ())) for image in images)
+        return cls(Collection(names, lambda i: load_image(images[i]), files), truth, notes)
+
+
+def _in_folder(folder: Path) -> tuple[Any, tuple[str, ...]]:
+    """(labelled photos where there is one folder a class, else the list of files; notes)."""
+    described = describe(folder)
+    if described.splits and not described.problem:
+        return open_data(folder), ()
+    if described.parts and not any(file.parent == folder for file in described.photos):
+        return labelled(described), described.sentences
+    # A folder of photos with folders in it is looked at whole: nothing is left out for having no class.
+    unclear = (described.problem,) if any(file.parent != folder
+                                          for file in described.photos) and not described.parts else ()
+    return list(described.photos), (*(str(one) for one in described.left_out if not one.photos), *unclear)
+
+
+def _name(image: Any, number: int) -> str:
+    title = getattr(image, "title", None)
+    if isinstance(title, str):
+        return title
+    if isinstance(image, (str, os.PathLike)):
+        return Path(image).name
+    return f"photo {number}"

@@ -1,0 +1,194 @@
+"""What a comparison says of each model, and how it is written down: costs, accuracies, columns of the table, the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from explorer.inspection.compare.speed import Speed
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """The facts about one model of a comparison; None where they are not known.
+
+    parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels, height, width)
+    weight_bytes: of the file that its weights make
+    published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says
+    num_classes:  that it tells apart: 2 of a yes or no, 0 where it gives numbers or features
+    right, judged: how many photos got the right first answer, of those whose class it knows by name
+    latency:      the Speed of a pass over one photo;  throughput: over several at once
+    notes:        what a reader must know, e.g. that the weights are random
+    """
+
+    name: str
+    parameters: int
+    macs: int | None
+    weight_bytes: int
+    input_size: tuple[int, int, int]
+    num_classes: int
+    published: float | None = None
+    right: int | None = None
+    judged: int = 0
+    latency: Speed | None = None
+    throughput: Speed | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> float | None:
+        """Per cent of right first answers on the photos given; None where no class is known by name."""
+        return 100 * self.right / self.judged if self.judged and self.right is not None else None
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class on the common axis. shares: probability by each model, 0..1, None where it does not know the class."""
+
+    label: str
+    shares: tuple[float | None, ...]
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """One number that models give for a photo. values: by each model, in its own unit; None where it gives
+    no such number.
+    """
+
+    label: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How far models are apart on one photo.
+
+    photo:      what it is called
+    share:      of the pairs of models, those whose first answers have different names, 0..1
+    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells classes
+    distance:   the mean distance of two models' numbers, in the number's unit; 0 where no two give the same
+    answers:    each model's first answer, or its numbers; "" for one without a classifier
+    """
+
+    photo: str
+    share: float
+    confidence: float
+    distance: float
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as cheap
+    and more right."""
+
+    name: str
+    x: float
+    y: float
+    front: bool
+
+
+# --- cost, accuracy, columns: one row each ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A figure to place a model by. title: with its unit; missing: why a model may have none."""
+
+    title: str
+    of: Callable[[ModelRow], float | None]
+    missing: str
+
+
+COSTS: dict[str, Axis] = {
+    "latency": Axis("milliseconds a photo, measured here", lambda row: 1000 * row.latency.latency if row.latency else None,
+                    "its speed was not measured"),
+    "parameters": Axis("million parameters", lambda row: row.parameters / 1e6, "its parameters were not counted"),
+    "macs": Axis("billion multiply-adds a photo", lambda row: row.macs / 1e9 if row.macs is not None else None,
+                 "its multiply-adds can't be counted"),
+    "size": Axis("megabytes of weights", lambda row: row.weight_bytes / 1e6, "its size is not known"),
+    "memory": Axis("megabytes at the peak of a pass, measured here",
+                   lambda row: row.latency.peak_memory / 1e6 if row.latency and row.latency.peak_memory is not None else None,
+                   "its memory was not measured"),
+}
+ACCURACIES: dict[str, Axis] = {
+    "published": Axis("top-1 on ImageNet, %, published", lambda row: row.published,
+                      "no accuracy is published for its weights as they are here"),
+    "measured": Axis("right first answers, %, on the photos given", lambda row: row.measured,
+                     "none of the photos has a class that it knows by name"),
+}
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
+    """Indices of the (cost, value) points that no other beats: at most the cost and at least the value, one of them better."""
+    return {i for i, (cost, value) in enumerate(points)
+            if not any(c <= cost and v >= value and (c < cost or v > value) for c, v in points)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """key: its name in the CSV, with the unit; title and text: as it is shown; value: the full number."""
+
+    key: str
+    title: str
+    value: Callable[[ModelRow], Any]
+    text: Callable[[ModelRow], str]
+
+
+def _shown(number: Callable[[ModelRow], float | None], form: str) -> Callable[[ModelRow], str]:
+    def text(row: ModelRow) -> str:
+        value = number(row)
+        return "" if value is None else form.format(value)
+
+    return text
+
+
+def _latency_text(row: ModelRow) -> str:
+    if row.latency is None:
+        return ""
+    low, high = row.latency.quartiles
+    return f"{1000 * row.latency.latency:.3g} ms ({1000 * low:.3g} to {1000 * high:.3g})"
+
+
+def _throughput_text(row: ModelRow) -> str:
+    return f"{row.throughput.photos_per_second:.3g} ({row.throughput.batch_size} at once)" if row.throughput else ""
+
+
+def _quartile(place: int) -> Callable[[ModelRow], float | None]:
+    return lambda row: 1000 * row.latency.quartiles[place] if row.latency else None
+
+
+def _of_speed(name: str, fact: str) -> Callable[[ModelRow], Any]:
+    def value(row: ModelRow) -> Any:
+        speed = getattr(row, name)
+        return None if speed is None else getattr(speed, fact)
+
+    return value
+
+
+def _hidden(row: ModelRow) -> str:
+    return ""  # in the CSV only
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("model", "model", lambda row: row.name, lambda row: row.name),
+    Column("parameters", "parameters", lambda row: row.parameters, _shown(lambda row: row.parameters / 1e6, "{:.3g} M")),
+    Column("multiply_adds", "multiply-adds", lambda row: row.macs, _shown(COSTS["macs"].of, "{:.3g} G")),
+    Column("weight_bytes", "weights", lambda row: row.weight_bytes, _shown(COSTS["size"].of, "{:.3g} MB")),
+    Column("input_pixels", "photo", lambda row: " x ".join(map(str, row.input_size[1:])),
+           lambda row: " × ".join(map(str, row.input_size[1:]))),
+    Column("classes", "classes", lambda row: row.num_classes, lambda row: str(row.num_classes)),
+    Column("published_top1_percent", "top-1 published", lambda row: row.published, _shown(lambda row: row.published, "{:.1f} %")),
+    Column("right", "right here", lambda row: row.right,
+           lambda row: f"{row.right} of {row.judged}" if row.judged else ""),
+    Column("judged", "", lambda row: row.judged, _hidden),
+    Column("latency_ms", "one photo, median (quartiles)", COSTS["latency"].of, _latency_text),
+    Column("latency_low_quartile_ms", "", _quartile(0), _hidden),
+    Column("latency_high_quartile_ms", "", _quartile(1), _hidden),
+    Column("photos_per_second", "photos a second", _of_speed("throughput", "photos_per_second"), _throughput_text),
+    Column("photos_at_once", "", _of_speed("throughput", "batch_size"), _hidden),
+    Column("peak_memory_bytes", "peak memory", _of_speed("latency", "peak_memory"), _shown(COSTS["memory"].of, "{:.3g} MB")),
+    Column("device", "", _of_speed("latency", "device"), _hidden),
+    Column("threads", "", _of_speed("latency", "threads"), _hidden),
+)

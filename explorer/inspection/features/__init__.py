@@ -1,0 +1,1 @@
+"""Folders of photos as vectors: the cache, embeddings, probes, likeness of two models (CKA)."""

@@ -1,0 +1,396 @@
+"""How much a network's features know about your classes, without training it: linear probe, neighbours' vote.
+
+    features = explorer.run_folder("tf_efficientnet_lite0", "flowers5")
+    linear_probe(features)                                    # a logistic regression on frozen features
+    linear_probe(features, labels_per_class=[1, 2, 5, 10])    # and how many labels it takes
+    knn_accuracy(features)                                    # neighbours vote: nothing is learnt at all
+
+Both read features that were worked out once, so a network is judged in seconds. They tell how well classes
+can be told apart by what the network sees now; fine-tuning it can do better, and often does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.arguments import checked, counts, number
+from explorer.display.html import notes_html, row_html, side_by_side_html
+from explorer.display.words import percent
+from explorer.inspection.features.embeddings import BLOCK, no_formulas, normalised
+from explorer.inspection.features.store import Features
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C: the larger, the less the weights are held back
+USUAL_STRENGTH = 0.1                 # where there are too few photos to choose by
+ENOUGH = 8                           # photos of each class, from which C is chosen
+SHARE = 0.2                          # held out where the folder has no val part of its own
+LEAVE_ONE_OUT = "leave-one-out"
+
+
+@dataclass(frozen=True)
+class BudgetPoint:
+    """Accuracy with so many labelled photos of each class. accuracies: one for each draw of these photos."""
+
+    labels_per_class: int
+    accuracies: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.accuracies) / len(self.accuracies)
+
+
+@dataclass(eq=False, repr=False)
+class Probe:
+    """What a linear probe says.
+
+    accuracy:  share of the judged photos that are right;  interval: between which it lies with 95 %
+               certainty, as far as the number of judged photos tells (Wilson)
+    per_class: {class: share that is right}, NaN for a class without judged photos
+    confusion: [K, K] counts, rows are the true classes;  predicted: class index of each judged photo
+    learnt, judged: how many photos;  how: where the judged ones come from;  C: of the regression;  budget:
+                    the curve
+    """
+
+    model_name: str
+    accuracy: float
+    interval: tuple[float, float]
+    per_class: dict[str, float]
+    confusion: np.ndarray
+    predicted: np.ndarray
+    learnt: int
+    judged: int
+    how: str
+    C: float
+    seed: int
+    seconds: float
+    budget: list[BudgetPoint] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        low, high = self.interval
+        return (f"Linear probe: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} to "
+                f"{percent(high)}), learnt from {self.learnt:,}; {self.how}")
+
+    def figure(self) -> Figure:
+        """Accuracy against labels per class, each draw a point; without a curve, the accuracy of each class."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        self.plot(figure.subplots())
+        return no_formulas(figure)
+
+    def plot(self, axes: Axes) -> None:
+        """Draw it into a part of a figure."""
+        if self.budget:
+            counts = [point.labels_per_class for point in self.budget]
+            for point in self.budget:
+                axes.plot([point.labels_per_class] * len(point.accuracies), point.accuracies, ".",
+                          color="tab:blue", alpha=0.45)
+            axes.plot(counts, [point.mean for point in self.budget], "-o", color="tab:blue",
+                      label="mean of the draws")
+            axes.axhline(self.accuracy, color="tab:orange", linestyle="--",
+                         label=f"all {self.learnt:,} labels")
+            axes.set_xscale("log")
+            axes.set_xticks(counts, map(str, counts))
+            axes.minorticks_off()
+            axes.set_xlabel("labelled photos of each class")
+            axes.legend(fontsize=8, loc="lower right")
+        else:
+            axes.bar(range(len(self.per_class)), list(self.per_class.values()))
+            axes.set_xticks(range(len(self.per_class)), self.per_class, rotation=40, ha="right", fontsize=8)
+        axes.set_ylabel("share that is right")
+        axes.set_ylim(0, 1.02)
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_title(f"Linear probe on {self.model_name}: {percent(self.accuracy)}", fontsize=10)
+
+    def __repr__(self) -> str:
+        return f"Probe({self.model_name!r}, {self.sentence})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in list(self.per_class.items())[:20])
+        curve = "".join(row_html(f"{point.labels_per_class} a class", [percent(point.mean)], left=1)
+                        for point in self.budget)
+        notes = notes_html(self.notes)
+        return (f"<div><p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>{notes}"
+                f"{side_by_side_html(f'<table>{rows}</table><table>{curve}</table>', gap=24)}</div>")
+
+
+@dataclass(eq=False, repr=False)
+class KnnAccuracy:
+    """What the neighbours' vote says; its fields mean the same as those of `Probe`. k, temperature: of the vote."""
+
+    model_name: str
+    accuracy: float
+    interval: tuple[float, float]
+    predicted: np.ndarray
+    k: int
+    temperature: float
+    judged: int
+    how: str
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        low, high = self.interval
+        return (f"{self.k} nearest neighbours: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} "
+                f"to {percent(high)}); {self.how}")
+
+    def __repr__(self) -> str:
+        return f"KnnAccuracy({self.model_name!r}, {self.sentence})"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>"
+
+
+# --- the two measures ---------------------------------------------------------------------------------------
+
+
+@checked(C=number(0, above=True), labels_per_class=counts)
+def linear_probe(
+    features: Features, *, val: Features | float | None = None, seed: int = 0, C: float | None = None,
+    labels_per_class: Sequence[int] = (), draws: int = 5,
+    on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
+) -> Probe:
+    """Accuracy of a logistic regression on frozen, standardised features.
+
+    features: of photos with labels, from `run_folder`
+    val:      what to judge by: the features of other photos, a share of these (drawn by `seed`, the same of
+              each class), or None: the folder's own val part where it has one, else a share of 0.2
+    C:        inverse strength of the penalty; None: the best of `STRENGTHS` on a quarter of the photos to
+              learn from, or 0.1 where a class has fewer than 8 of them
+    labels_per_class: for each number a probe (C = 0.1) that learns from so many labelled photos a class,
+              `draws` times with other ones; standardised by all photos to learn from, which takes no labels.
+              Numbers that a class can't give are left out, with a note
+    on_progress, should_stop: called after each regression; True from should_stop ends the curve
+
+    Raises ValueError for features without labels or with fewer than two classes.
+    Source: S. Kornblith, J. Shlens, Q. V. Le, Do Better ImageNet Models Transfer Better?, arXiv 1805.08974,
+            section 3.
+    """
+    started = time.perf_counter()
+    labels, classes = _labels(features)
+    learn, judge, how = _parts(features, labels, val, seed)
+    x, y = np.asarray(features.embeddings, dtype=np.float64)[learn], labels[learn]
+    x_val = np.asarray((features if judge is not None else val).embeddings, dtype=np.float64)
+    y_val = labels if judge is not None else _labels(val)[0]
+    if judge is not None:
+        x_val, y_val = x_val[judge], y_val[judge]
+    mean, spread = x.mean(0), x.std(0)
+    spread[spread < 1e-12] = 1  # a number that never changes says nothing
+    x, x_val = (x - mean) / spread, (x_val - mean) / spread
+
+    budgets = sorted({int(count) for count in labels_per_class})
+    if any(count < 1 for count in budgets):
+        raise ValueError(f"labels_per_class is {list(labels_per_class)}: expected numbers of photos, from 1.")
+    fewest = int(np.bincount(y)[np.bincount(y) > 0].min())
+    used = [count for count in budgets if count <= fewest]
+    notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one class has only "
+             f"{fewest} photos to learn from."] if len(used) < len(budgets) else []
+
+    steps, done = 1 + len(used) * draws, 0
+
+    def step() -> bool:
+        nonlocal done
+        done += 1
+        if on_progress is not None:
+            on_progress(done, steps)
+        return should_stop is not None and should_stop()
+
+    x, x_val = _compact(x, x_val)
+    chosen = C if C is not None else _best_strength(x, y, seed)
+    predicted = _answers(x, y, chosen, x_val)
+    stopped, budget = step(), []
+    for count in used:
+        accuracies: list[float] = []
+        for number in range(draws):
+            if stopped:
+                break
+            some = draw_photos(y, count, (seed, count, number))
+            accuracies.append(float((_answers(x[some], y[some], USUAL_STRENGTH, x_val) == y_val).mean()))
+            stopped = step()
+        if accuracies:
+            budget.append(BudgetPoint(count, tuple(accuracies)))
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (y_val, predicted), 1)
+    right, count = int((predicted == y_val).sum()), len(y_val)
+    with np.errstate(invalid="ignore"):
+        shares = confusion.diagonal() / confusion.sum(1)
+    return Probe(features.model_name, right / count, wilson(right, count), dict(zip(classes, map(float, shares))),
+                 confusion, predicted, len(y), count, how, float(chosen), seed, time.perf_counter() - started,
+                 budget, tuple(notes))
+
+
+@checked(temperature=number(0, above=True))
+def knn_accuracy(
+    features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
+    seed: int = 0,
+) -> KnnAccuracy:
+    """Accuracy of a vote of the k nearest photos, each weighing exp(cosine / temperature).
+
+    val: what to judge by: the features of other photos, a share of these, "leave-one-out" (each photo by all
+         others), or None: the folder's own val part where it has one, else leave-one-out
+
+    k is at most the number of photos that can vote. Nothing is learnt, so what it says is the network's
+    alone.
+    Source: Z. Wu, Y. Xiong, S. Yu, D. Lin, Unsupervised Feature Learning via Non-Parametric Instance
+            Discrimination,
+    arXiv 1805.01978, section 3.4.
+    """
+    started = time.perf_counter()
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1 or not temperature > 0:
+        raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours from 1, and one above 0.")
+    labels, classes = _labels(features)
+    if isinstance(val, str) and val != LEAVE_ONE_OUT:
+        raise ValueError(f"val is {val!r}: expected features, a share such as 0.2, or {LEAVE_ONE_OUT!r}.")
+    alone = val == LEAVE_ONE_OUT if isinstance(val, str) else val is None and features.held_out is None
+    if alone:
+        bank, y, queries, y_val, how = features.embeddings, labels, features.embeddings, labels, "each photo judged by all others"
+    else:
+        learn, judge, how = _parts(features, labels, val, seed)
+        bank, y = features.embeddings[learn], labels[learn]
+        if judge is not None:
+            queries, y_val = features.embeddings[judge], labels[judge]
+        else:
+            queries, y_val = val.embeddings, _labels(val)[0]
+    k = min(k, len(y) - alone)
+    if k < 1:
+        raise ValueError("One photo has no neighbours: give more.")
+    bank = normalised(bank)
+    predicted = np.empty(len(y_val), dtype=np.int64)
+    rows = max(1, min(BLOCK, 16_000_000 // len(bank)))  # so that the table of cosines stays below 64 MB
+    for start in range(0, len(y_val), rows):
+        cosines = normalised(queries[start:start + rows]) @ bank.T  # [rows, N]
+        if alone:
+            own = np.arange(len(cosines))
+            cosines[own, start + own] = -np.inf
+        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
+        votes = np.zeros((len(cosines), len(classes)))
+        np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
+        predicted[start:start + rows] = votes.argmax(1)
+    right = int((predicted == y_val).sum())
+    return KnnAccuracy(features.model_name, right / len(y_val), wilson(right, len(y_val)), predicted, k,
+                       temperature, len(y_val),
+                       how, time.perf_counter() - started)
+
+
+# --- behind them --------------------------------------------------------------------------------------------
+
+
+def _labels(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(class index of each photo, class names). Raises ValueError where there is nothing to tell apart."""
+    if not isinstance(features, Features):
+        raise ValueError(f"Expected the features that explorer.run_folder gives, not {type(features).__name__}.")
+    if features.labels is None:
+        raise ValueError("These photos have no labels: give a folder that holds one folder of photos for each class.")
+    labels = features.labels.numpy()
+    if len(np.unique(labels)) < 2:
+        raise ValueError("These photos are all of one class: there is nothing to tell apart. Add photos of another.")
+    return labels, features.classes
+
+
+def _parts(
+    features: Features, labels: np.ndarray, val: Any, seed: int
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """(indices to learn from, indices to judge by, in words); None to judge by where `val` is features of its own."""
+    everything = np.arange(len(labels))
+    if isinstance(val, Features):
+        if val.classes != features.classes or val.embeddings.shape[1] != features.embeddings.shape[1]:
+            raise ValueError("val has other classes or vectors of another length: make both with the same model, from folders "
+                             "whose class folders are called alike.")
+        return everything, None, "judged by photos of another folder"
+    if val is None and features.held_out is not None:
+        held = features.held_out.numpy()
+        if held.any() and not held.all():
+            _check_learnable(labels[~held])
+            return everything[~held], everything[held], "judged by the folder's own val part"
+    share = SHARE if val is None else val
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise ValueError(f"val is {val!r}: expected features, or a share between 0 and 1 such as 0.2.")
+    judge = np.zeros(len(labels), dtype=bool)
+    judge[stratified(labels, share, seed)] = True
+    if not judge.any():
+        raise ValueError("Each class has one photo: there are none to judge by. Add some.")
+    return everything[~judge], everything[judge], f"judged by a share of {share:g} of each class, seed {seed}"
+
+
+def _check_learnable(labels: np.ndarray) -> None:
+    if len(np.unique(labels)) < 2:
+        raise ValueError("The photos to learn from are all of one class: add photos of another.")
+
+
+def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Indices of a share of each class, drawn by `seed`: at least one photo of a class that has two, never all."""
+    random = np.random.default_rng(seed)
+    kept = []
+    for label in np.unique(labels):
+        group = random.permutation(np.flatnonzero(labels == label))
+        kept.append(group[:min(max(round(share * len(group)), int(len(group) > 1)), len(group) - 1)])
+    return np.sort(np.concatenate(kept))
+
+
+def draw_photos(labels: np.ndarray, count: int, seeds: Sequence[int]) -> np.ndarray:
+    """Indices of `count` photos of each class, drawn by these numbers."""
+    random = np.random.default_rng(list(seeds))
+    return np.concatenate([random.choice(np.flatnonzero(labels == label), count, replace=False)
+                           for label in np.unique(labels)])
+
+
+def _best_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
+    """The C that does best on a quarter of the photos to learn from; the strongest penalty of equals."""
+    if np.bincount(y)[np.unique(y)].min() < ENOUGH:
+        return USUAL_STRENGTH
+    aside = np.zeros(len(y), dtype=bool)
+    aside[stratified(y, 0.25, seed)] = True
+    right = [(_answers(x[~aside], y[~aside], strength, x[aside]) == y[aside]).mean()
+             for strength in STRENGTHS]
+    return STRENGTHS[int(np.argmax(right))]
+
+
+def _compact(x: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x [n, D] and others [m, D] turned so that all of x lies in min(n, D) dimensions; only these are kept.
+
+    The penalty leaves the weights in the span of the photos to learn from, so a regression gives the same
+    answers.
+    """
+    if len(x) >= x.shape[1]:
+        return x, others
+    _, _, axes = np.linalg.svd(x, full_matrices=False)  # [n, D]
+    return x @ axes.T, others @ axes.T
+
+
+def _answers(x: np.ndarray, y: np.ndarray, strength: float, x_val: np.ndarray) -> np.ndarray:
+    """The class that a regression on x [n, D] and y gives each row of x_val."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    x, x_val = _compact(x, x_val)
+    # The tables are small: on a busy computer, threads that wait for each other take many times as long.
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+        # near the end of 1,000 steps the answers do not change
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=1000).fit(x, y).predict(x_val)
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share: E. B. Wilson, Journal of the American Statistical Association 22, 1927."""
+    z, share = 1.959964, right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+__all__ = ["BudgetPoint", "KnnAccuracy", "Probe", "knn_accuracy", "linear_probe"]

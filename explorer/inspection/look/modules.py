@@ -1,0 +1,413 @@
+"""The modules of a model as a tree: parameters, output shapes and FLOPs of each.
+
+Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
+content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has the
+model's structure and none of its weights; the model itself is not touched, and may train or predict in
+another thread meanwhile.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from explorer.arguments import checked
+from explorer.display.html import RichRepr
+from explorer.display.words import did_you_mean
+from explorer.inspection.look.looking import evaluating, model_name
+from explorer.models.contract import parameter_place
+from explorer.models.create import create_model
+from explorer.models.surgery.surgery import look_through
+from explorer.models.watching import Turn, watching
+
+# A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
+Shape = Any
+
+FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
+
+
+@dataclass(eq=False, repr=False)
+class ModuleNode(RichRepr):
+    """One module of a model, with all that is below it.
+
+    path:         dotted, as `model.get_submodule` takes it; "" for the model itself
+    name:         its name in its parent; for the model itself, what the model is called
+    kind:         the class, e.g. "Conv2d"
+    params:       numbers in its parameters and those of all modules below it; what is shared counts once
+    trainable:    how many of them are not frozen
+    output_shape: of its (first) output, e.g. (1, 64, 56, 56); a list or dict of shapes where it returns
+                  several tensors; None where it returned none, was never called, or nothing was measured
+    later_shapes: what its further calls gave, where that differs: one pooling may serve several depths
+    flops:        floating-point operations of it and all modules below it for this input, 2 a multiply-add;
+                  convolutions, matrix products and attention only. None where nothing was measured
+    children:     the modules in it, in the order in which they were defined
+    own_flops:    the part of `flops` that it does itself, not in one of its children
+    calls:        how often it ran in one forward pass
+    share:        its part of the model's parameters, 0..1
+    measured_on:  "meta", or the real device where a model can't run on meta; "" where nothing was measured
+    input_shape:  of the pass that was measured, with the batch, e.g. (1, 3, 224, 224)
+    """
+
+    path: str
+    name: str
+    kind: str
+    params: int
+    trainable: int
+    output_shape: Shape = None
+    flops: int | None = None
+    children: list[ModuleNode] = field(default_factory=list)
+    own_flops: int | None = None
+    calls: int = 0
+    share: float = 0.0
+    measured_on: str = ""
+    input_shape: tuple[int, ...] | None = None
+    later_shapes: tuple[Shape, ...] = ()
+
+    def walk(self) -> Iterator[ModuleNode]:
+        """This node and all below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def find(self, path: str) -> ModuleNode:
+        """The node at a dotted path below this one. Raises ValueError, with the nearest path, for another."""
+        node = self
+        for name in path.split(".") if path else ():
+            below = {child.name: child for child in node.children}
+            if name not in below:
+                start = f"{self.path}." if self.path else ""
+                known = [other.path.removeprefix(start) for other in self.walk()]
+                hint = did_you_mean(path, known)
+                raise ValueError(f"No module {path!r} among the {len(known)} of {self.name!r}.{hint}")
+            node = below[name]
+        return node
+
+    @property
+    def shape_text(self) -> str:
+        """The output's shape in words, e.g. "1 × 64 × 56 × 56"; behind "then" those of further calls."""
+        texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := _shape_text(shape))]
+        return ", then ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
+
+    def rows(self) -> list[list]:
+        """[name, parent's row, kind, params, trainable, shape, flops] a node; the top's parent is -1."""
+        rows: list[list] = []
+
+        def add(node: ModuleNode, parent: int) -> None:
+            index = len(rows)
+            rows.append([node.name, parent, node.kind, node.params, node.trainable, node.shape_text,
+                         node.flops])
+            for child in node.children:
+                add(child, index)
+
+        add(self, -1)
+        return rows
+
+    def text(self, depth: int = 2) -> str:
+        """The tree as aligned lines, `depth` levels below the top; "+12": 12 more modules are below it."""
+        lines = [("module", "kind", "params", "share", "output", "FLOPs")]
+
+        def add(node: ModuleNode, level: int) -> None:
+            hidden = sum(1 for _ in node.walk()) - 1 if level == depth else 0
+            name = "  " * level + node.name + (f" +{hidden}" if hidden else "")
+            lines.append((name, node.kind, f"{node.params:,}", f"{node.share:.1%}", node.shape_text,
+                          _short(node.flops)))
+            for child in node.children if level < depth else ():
+                add(child, level + 1)
+
+        add(self, 0)
+        widths = [max(len(line[i]) for line in lines) for i in range(6)]
+        right = (2, 3, 5)  # numbers
+        table = ["  ".join(f"{text:>{w}}" if i in right else f"{text:<{w}}"
+                           for i, (text, w) in enumerate(zip(line, widths))).rstrip() for line in lines]
+        return "\n".join([*table, self._facts()])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        flops = "" if self.flops is None else f", {_short(self.flops)} FLOPs"
+        return f"ModuleNode({self.path or self.name!r}, {self.kind}, {self.params:,} parameters{flops})"
+
+    def _facts(self) -> str:
+        frozen = self.params - self.trainable
+        facts = f"{self.params:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+        if self.flops is None:
+            return f"{facts}. For shapes and FLOPs give input_size=(channels, height, width)."
+        if self.input_shape:
+            facts += f"; {_short(self.flops)} FLOPs for an input of {_shape_text(self.input_shape)}"
+            facts += f" ({FLOPS_MEAN})"
+        if self.measured_on not in ("", "meta"):
+            facts += f"; measured on {self.measured_on}, because it can't run without its weights"
+        return f"{facts}."
+
+    def _repr_html_(self) -> str:
+        """A tree to open and close, in plain HTML without script."""
+        facts = f"<p style='font-size:.85em'>{escape(self._facts())}</p>"
+        return f"<div>{_node_html(self, opened=True)}{facts}</div>"
+
+
+@checked
+def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None = None) -> ModuleNode:
+    """The tree of a model's modules, with parameters, output shapes and FLOPs.
+
+    model:      any PyTorch module; or a name that `create_model` knows, for which no weights are loaded
+    input_size: the side in pixels, (height, width), (channels, height, width) or with the batch in front; by
+                default what the model's weights expect. A module that says nothing about its input gets a
+                tree without shapes and FLOPs
+
+    FLOPs are counted as torch.utils.flop_counter does: 2 for a multiply-add; convolutions, matrix products
+    and attention only. Raises ValueError where the model can't run on such an input.
+    """
+    if isinstance(model, str):
+        with torch.device("meta"):
+            model = create_model(model)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"Expected a PyTorch module or a model's name, not {type(model).__name__}.")
+    model = look_through(model)
+    if any(is_lazy(p) for p in model.parameters()):
+        raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
+    shape = _input_shape(model, input_size)
+    measured = _Measured() if shape is None else _measure(model, shape)
+
+    root, _ = _build(model, "", model_name(model), measured)
+    total = max(1, root.params)
+    for node in root.walk():
+        node.share = node.params / total
+    root.input_shape = shape
+    return root
+
+
+def _input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """[B, C, H, W] of the pass, or None where nobody says how large a photo is."""
+    config = getattr(model, "config", None)
+    usual = getattr(config, "input_size", None)
+    channels = getattr(model, "in_chans", usual[0] if usual else 3)
+    if input_size is None:
+        return (1, channels, *usual[1:]) if usual else None
+    sizes = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    if not 2 <= len(sizes) <= 4 or any(not isinstance(n, int) or n < 1 for n in sizes):
+        raise ValueError(f"input_size is {input_size!r}: expected the side in pixels, (height, width) or "
+                         "(channels, height, width).")
+    return (1, channels, 1, 1)[:4 - len(sizes)] + sizes
+
+
+# --- measuring ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Measured:
+    """What a forward pass showed, by the modules' paths."""
+
+    device: str = ""
+    shapes: dict[str, list[Shape]] = field(default_factory=dict)  # of all calls, each once
+    calls: dict[str, int] = field(default_factory=dict)
+    flops: dict[str, int] = field(default_factory=dict)  # each module's own
+
+
+def _measure(model: nn.Module, shape: tuple[int, ...]) -> _Measured:
+    """Run the model on meta; where that fails, on its own device."""
+    place = parameter_place(model)
+    # Outside the caller's modes: only then do composed operations come apart into those with a FLOP formula.
+    with torch.inference_mode(False), torch.no_grad():
+        try:
+            twin = _meta_twin(model)
+            return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
+        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, a lock in it
+            if place["device"].type == "meta":
+                raise _cannot_run(model, shape, on_meta) from on_meta
+            try:
+                with evaluating(model):
+                    return _run(model, torch.zeros(shape, **place))
+            except Exception as error:
+                raise _cannot_run(model, shape, error) from error
+
+
+def _cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> ValueError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ValueError(f"{model_name(model)} can't run on an input of {_shape_text(shape)} "
+                      f"({type(error).__name__}: {reason[:200]}). Give the input_size that it is made for.")
+
+
+def _meta_twin(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with all tensors on meta and without the hooks; no weight is copied."""
+    memo: dict[int, Any] = {}  # what deepcopy believes that it has copied already
+    for module in model.modules():
+        for key, value in vars(module).items():
+            if isinstance(value, dict) and "_hooks" in key:
+                memo[id(value)] = OrderedDict()
+            elif isinstance(value, Tensor):  # e.g. the weight that weight_norm recomputes
+                memo[id(value)] = _on_meta(value)
+        for parameter in module._parameters.values():
+            if parameter is not None and id(parameter) not in memo:
+                memo[id(parameter)] = nn.Parameter(_on_meta(parameter), requires_grad=False)
+        for buffer in module._buffers.values():
+            if buffer is not None:
+                memo.setdefault(id(buffer), _on_meta(buffer))
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        module.training = False
+    return twin
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, device="meta", requires_grad=False)
+
+
+def _run(model: nn.Module, x: Tensor) -> _Measured:
+    """One pass of `x`; notes each module's output and who does how many FLOPs. Leaves no hook behind."""
+    measured = _Measured(device=str(x.device))
+    with _watched(model, measured) as active, _FlopCounter(measured.flops, active):
+        model(x)
+    return measured
+
+
+@contextmanager
+def _watched(model: nn.Module, measured: _Measured) -> Iterator[list[str]]:
+    """Yields the stack of the paths of the modules that are running, and fills `measured` as they do."""
+    places: dict[nn.Module, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        places.setdefault(module, []).append(path)
+    active: list[str] = []
+
+    def enter(_turn: Turn, module: nn.Module, *_: Any) -> None:
+        paths = places[module]
+        # A module that is shared stands in several places: it is the one below the module that calls it.
+        here = [p for p in paths[1:] if active and p.rpartition(".")[0] == active[-1]]
+        active.append(here[0] if here and paths[0].rpartition(".")[0] != active[-1] else paths[0])
+
+    def leave(_turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
+        path = active.pop()
+        measured.calls[path] = measured.calls.get(path, 0) + 1
+        shapes, shape = measured.shapes.setdefault(path, []), _shape_of(output)
+        if shape not in shapes:
+            shapes.append(shape)
+
+    with watching({paths[0]: module for module, paths in places.items()}, before=enter, after=leave):
+        yield active
+
+
+_aten = torch.ops.aten
+#: Operations whose (first) output is a tensor like their input, and which cost no FLOPs by the formulas' count. On meta torch
+#: works their shapes out in Python, up to half a millisecond each: for most networks that was nearly all of the time.
+_LIKE_INPUT = {getattr(_aten, name).default for name in (
+    "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "mish", "gelu", "silu", "relu", "sigmoid", "_safe_softmax")}
+_IN_PLACE = {getattr(_aten, name).default for name in ("hardtanh_", "hardswish_", "hardsigmoid_", "leaky_relu_", "elu_", "mish_")}
+_NORMS = {_aten.native_batch_norm.default, _aten.native_layer_norm.default}  # their other outputs are for the way back
+
+
+def _shortcut(func: Any, args: tuple) -> Any:
+    """What `func` gives for a meta tensor, where that is known without asking torch; otherwise None."""
+    if not args or not isinstance(args[0], Tensor) or not args[0].is_meta or not args[0].is_floating_point():
+        return None
+    if func in _IN_PLACE:
+        return args[0]
+    if func in _LIKE_INPUT:
+        return torch.empty_like(args[0])
+    if func in _NORMS:
+        return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
+    return None
+
+
+class _FlopCounter(TorchDispatchMode):
+    """Adds the FLOPs of every operation to the innermost active module.
+
+    torch's FlopCounterMode has the same formulas, but hooks every module of the process, in all threads.
+    """
+
+    def __init__(self, flops: dict[str, int], active: list[str]):
+        super().__init__()
+        self.flops, self.active = flops, active
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        out = _shortcut(func, args)
+        if out is None:
+            out = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None and self.active:
+            path = self.active[-1]
+            self.flops[path] = self.flops.get(path, 0) + formula(*args, **kwargs, out_val=out)
+        return out
+
+
+# --- the tree -----------------------------------------------------------------------------------------
+
+
+def _build(
+    module: nn.Module, path: str, name: str, measured: _Measured
+) -> tuple[ModuleNode, dict[int, tuple[int, bool]]]:
+    """(the node of a module, its parameters: id -> (how many numbers, trainable))."""
+    parameters = {id(p): (p.numel(), p.requires_grad) for p in module._parameters.values() if p is not None}
+    children = []
+    for child_name, child in module._modules.items():
+        if child is not None:
+            node, below = _build(child, f"{path}.{child_name}" if path else child_name, child_name, measured)
+            children.append(node)
+            parameters |= below  # by identity: shared ones count once
+    shapes, calls = measured.shapes.get(path, []), measured.calls.get(path, 0)
+    shape = shapes[0] if shapes else None
+    if not calls and children and type(module) is nn.Sequential:
+        shape = children[-1].output_shape  # some models walk through the layers of a Sequential themselves
+    own = measured.flops.get(path, 0) if measured.device else None
+    flops = own + sum(child.flops for child in children) if measured.device else None
+    node = ModuleNode(
+        path=path, name=name, kind=type(module).__name__, params=sum(n for n, _ in parameters.values()),
+        trainable=sum(n for n, trains in parameters.values() if trains), output_shape=shape, flops=flops,
+        children=children, own_flops=own, calls=calls, measured_on=measured.device,
+        later_shapes=tuple(shapes[1:]),
+    )
+    return node, parameters
+
+
+def _shape_of(output: Any) -> Shape:
+    if isinstance(output, Tensor):
+        return tuple(output.shape)
+    if isinstance(output, Mapping):
+        return {str(key): _shape_of(value) for key, value in output.items()}
+    if isinstance(output, (list, tuple)):
+        return [_shape_of(value) for value in output]
+    return None
+
+
+def _shape_text(shape: Shape, most: int = 4) -> str:
+    if isinstance(shape, tuple):
+        return " × ".join(map(str, shape)) if shape else "one number"
+    if isinstance(shape, dict):
+        parts = [f"{key}: {text}" for key, value in shape.items() if (text := _shape_text(value))]
+    elif isinstance(shape, list):
+        parts = [text for value in shape if (text := _shape_text(value))]
+    else:
+        return ""
+    return "; ".join(parts[:most]) + ("; …" if len(parts) > most else "")
+
+
+def _short(number: int | None) -> str:
+    """8178368512 -> "8.18 G"; "" for None."""
+    if number is None:
+        return ""
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * unit:
+            return f"{number / unit:.3g} {name}"
+    return str(number)
+
+
+def _node_html(node: ModuleNode, *, opened: bool = False) -> str:
+    facts = [escape(node.kind), f"{node.params:,} parameters ({node.share:.1%})" if node.params else "",
+             escape(node.shape_text), f"{_short(node.flops)} FLOPs" if node.flops else ""]
+    line = f"<b>{escape(node.name)}</b> {' · '.join(fact for fact in facts if fact)}"
+    if not node.children:
+        return f"<div style='margin-left:1.2em'>{line}</div>"
+    below = "".join(map(_node_html, node.children))
+    return (f"<details{' open' * opened}><summary style='cursor:pointer'>{line}</summary>"
+            f"<div style='margin-left:1.2em'>{below}</div></details>")

@@ -1,0 +1,273 @@
+"""Predictions for one photo or many: a list or a folder becomes a table, a few photos in memory at a time.
+
+    predict("tf_efficientnet_lite0", "holiday/")         # a PredictionTable, which shows itself in a notebook
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.arguments import checked
+from explorer.data.collection import folder_of, is_many
+from explorer.data.folders import find_pictures
+from explorer.data.images import ImageError
+from explorer.data.reading import in_order
+from explorer.data.tables import safe_cell
+from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display import draw
+from explorer.display.html import RichRepr, notes_html
+from explorer.display.words import counted
+from explorer.files import given_path, write_text
+from explorer.inspection.look.faster import Faster
+from explorer.inspection.look.looking import (
+    Prediction,
+    as_model,
+    check_topk,
+    evaluating,
+    model_name,
+    notes_on,
+    outputs_of,
+    photo_for,
+    prepare,
+    top_predictions,
+)
+from explorer.models.contract import VisionModel, parameter_place
+
+ROWS_SHOWN = 50  # in a notebook; the table itself has all
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One photo of a table.
+
+    name:        its file name (within the folder), or "image 3" for a picture that has none
+    predictions: best first; empty if the picture could not be opened
+    error:       why it could not be opened, in one sentence, else ""
+    """
+
+    name: str
+    predictions: list[Prediction]
+    error: str = ""
+    thumbnail: str = field(default="", repr=False, compare=False)  # a data URI, for the first rows
+
+
+@dataclass(repr=False)
+class PredictionTable(RichRepr):
+    """The predictions for several photos, in the order of the photos. Iterates over its rows.
+
+    ignored: how many files of the folder are no pictures;  notes: as in `Look`
+    """
+
+    model_name: str
+    rows: list[PredictionRow] = field(default_factory=list)
+    ignored: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[PredictionRow]:
+        return iter(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the model gives numbers, not classes: then every prediction has a `value`."""
+        return any(p.value is not None for row in self.rows for p in row.predictions)
+
+    @property
+    def errors(self) -> list[PredictionRow]:
+        """The rows of the pictures that could not be opened."""
+        return [row for row in self.rows if row.error]
+
+    def to_json(self) -> str:
+        """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; null for NaN.
+
+        Of a model that gives numbers each prediction has a "value" too, and no probability (null).
+        """
+        rows = [{"name": row.name, "predictions": [_finite(asdict(p)) for p in row.predictions],
+                 "error": row.error or None} for row in self.rows]
+        return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False)
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write a line a prediction: name, rank, label, index, probability, logit; and a line an error.
+
+        Of a model that gives numbers: name, label, index, value, logit, all numbers of a photo one below the
+        other. A name or label that a spreadsheet would take for a formula has an apostrophe in front.
+        """
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        numbers = self.numbers
+        facts = ("rank", "label", "index", "probability", "logit")
+        if numbers:
+            facts = ("label", "index", "value", "logit")
+        writer.writerow(["name", *facts, "error"])
+        for row in self.rows:
+            for rank, p in enumerate(row.predictions, start=1):
+                cells = [p.index, p.value if numbers else p.probability, p.logit]
+                first = [safe_cell(row.name), *(() if numbers else (rank,)), safe_cell(p.label)]
+                writer.writerow([*first, *cells, ""])
+            if row.error:
+                writer.writerow([safe_cell(row.name), *[""] * len(facts), safe_cell(row.error)])
+        write_text(given_path(path), file.getvalue())
+
+    def __repr__(self) -> str:
+        return f"PredictionTable({self.model_name!r}, {self._summary()})"
+
+    def _summary(self) -> str:
+        parts = [counted(len(self.rows), "photo")]
+        if self.errors:
+            parts.append(f"{len(self.errors)} could not be opened")
+        if self.ignored:
+            parts.append(f"{counted(self.ignored, 'other file')} ignored")
+        return ", ".join(parts)
+
+    def _short_names(self) -> list[str]:
+        """The rows' names; of a full path the file's name alone, where that tells the rows apart."""
+        paths = [PurePath(row.name) for row in self.rows]
+        short = [path.name if path.is_absolute() else row.name for path, row in zip(paths, self.rows)]
+        count = Counter(short)
+        return [name if count[name] == 1 else row.name for name, row in zip(short, self.rows)]
+
+    def __str__(self) -> str:
+        width = min(40, max((len(row.name) for row in self.rows), default=0))
+        lines = [f"{self.model_name}: {self._summary()}", *self.notes]
+        for row in self.rows:
+            best = ", ".join(f"{p.label} {p.text}" for p in row.predictions)
+            lines.append(f"{row.name:<{width}}  {best or row.error}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """A plain HTML table, without script, of the first rows."""
+        cell = "text-align:left;padding:4px 8px;vertical-align:middle"
+        body = []
+        for row, shown in zip(self.rows[:ROWS_SHOWN], self._short_names()):
+            picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
+            if row.error:
+                answer = f"⚠ {escape(row.error)}"
+            elif row.predictions[0].value is not None:  # none of the numbers is the best of them
+                answer = ", ".join(f"{escape(p.label)} <b>{escape(p.text)}</b>" for p in row.predictions)
+            else:
+                best, *others = row.predictions
+                answer = f"<b>{escape(best.label)}</b> {best.text}"
+                if others:
+                    rest = ", ".join(f"{escape(p.label)} {p.text}" for p in others)
+                    answer += f"<br><span style='font-size:.85em'>{rest}</span>"
+            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(shown)}</th>"
+            body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
+        left_out = len(self.rows) - len(body)
+        more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
+        notes = notes_html(self.notes)
+        title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
+        return (f"<div><p style='margin:.3em 0'>{title}</p>{notes}"
+                f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
+
+
+@checked
+def predict(
+    model: VisionModel | str, images: Any, *, topk: int = 5, batch_size: int = 32
+) -> list[Prediction] | PredictionTable:
+    """Classify one photo, or many; or say the numbers that a model gives for them.
+
+    model:      an explorer model with a classifier, or a name, created with its trained weights
+    images:     anything `load_image` takes -> list of the `topk` best predictions, or of all its numbers;
+                a list (or another iterable) of these, or a folder -> `PredictionTable`. A folder is searched
+                with its subfolders for picture files, in natural order; a picture that can't be opened
+                becomes a row that says why
+    batch_size: photos that go through the network together; about twice as many are in memory at a time
+
+    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model sees most, whose
+    numbers are the same but for rounding (see `explorer.optimize`).
+
+    Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
+    a model without classifier.
+    """
+    check_topk(topk)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
+    model = as_model(model)
+    if not model.num_classes:
+        raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
+                         "Its features are in look(model, image).embedding.")
+    config = resolve_data_config({}, model=model)
+    transform, outputs = create_transform(**config), outputs_of(model)
+
+    folder = folder_of(images)
+    if folder is None and not is_many(images):
+        _, tensor = prepare(photo_for(model, images), transform)
+        return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
+
+    table = PredictionTable(model_name(model))
+    if folder is not None:
+        files, table.ignored = find_pictures(folder)
+        total: int | None = len(files)
+        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
+    else:
+        total = len(images) if hasattr(images, "__len__") else None
+        named = ((_name(image, number), image) for number, image in enumerate(images, start=1))
+
+    def opened(item: tuple[int, tuple[str, Any]]) -> tuple[PredictionRow, Tensor | None]:  # in a thread
+        number, (name, image) = item
+        try:
+            photo = photo_for(model, image)
+            _, tensor = prepare(photo, transform)
+        except ImageError as error:
+            return PredictionRow(name, [], str(error)), None
+        small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if number < ROWS_SHOWN else ""
+        return PredictionRow(name, [], thumbnail=small), tensor
+
+    scores = Faster(model, _scores)
+    broken: Tensor | None = None  # scores of a photo that are no numbers
+    for group in _groups(in_order(opened, enumerate(named), ahead=batch_size), batch_size):
+        tensors = [tensor for _, tensor in group if tensor is not None]
+        # of a generator nobody knows how many follow: as many as came already is a fair guess
+        following = len(table) if total is None else total - len(table) - len(group)
+        answers = iter(torch.from_numpy(scores(torch.stack(tensors), following=following)[0]) if tensors else ())
+        for row, tensor in group:
+            if tensor is not None:
+                answer = next(answers)
+                row.predictions.extend(top_predictions(answer, outputs, topk))
+                if not torch.isfinite(answer).all():
+                    broken = answer
+        table.rows += [row for row, _ in group]
+    table.notes = notes_on(model, broken)
+    return table
+
+
+def _name(image: Any, number: int) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+
+
+def _groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    items = iter(items)
+    while group := list(itertools.islice(items, size)):
+        yield group
+
+
+def _scores(model: VisionModel, batch: Tensor) -> tuple[np.ndarray]:
+    """Photos [B, C, H, W] -> (raw scores [B, K],), float32."""
+    with evaluating(model), torch.inference_mode():
+        return (model(batch.to(**parameter_place(model))).float().cpu().numpy(),)
+
+
+def _finite(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a prediction for JSON, which knows no NaN; a class has no value."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()
+            if not (k == "value" and v is None)}

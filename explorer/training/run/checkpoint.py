@@ -1,0 +1,91 @@
+"""A run's folder: what it must keep to go on after a crash, written so that a crash in the middle loses nothing.
+
+    recipe.json      the settings
+    model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
+    identity.json    what the run is: model, weights, labels, photos, preparation, augmentation
+    history.jsonl    every event but the batches, one a line
+    last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from explorer.files import write_whole
+from explorer.models.weights.reading import check_sizes, read_content
+from explorer.training.loop.loop import State, TrainingError
+
+RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
+COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
+OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
+
+
+def write_json(path: Path, facts: Any) -> None:
+    write_whole(path, lambda beside: beside.write_text(json.dumps(facts, indent=1), encoding="utf-8"))
+
+
+def append_lines(path: Path, lines: list[str]) -> None:
+    """Add lines to a file; one that was cut off there by a full disk does not swallow the first of them."""
+    with open(path, "ab+") as file:
+        size = file.tell()
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                lines = ["", *lines]
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def save(folder: Path, state: State) -> Path:
+    """Write where the run is; the path. Raises DiskError; what was there before stays."""
+    content = {
+        "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
+        "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
+        "gradients": state.gradients_now(),
+        **{name: list(value) if isinstance(value := getattr(state, name), tuple) else value for name in COUNTERS},
+    }
+    write_whole(folder / LAST, lambda beside: torch.save(content, beside))
+    return folder / LAST
+
+
+def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """What `save` has written, on the CPU. Raises TrainingError for a damaged file, or somebody else's.
+
+    mmap: leave the numbers on the disk until they are asked for
+    """
+    try:
+        path = folder / LAST
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if mmap else read_content(path)
+        if not isinstance(content, dict) or not {"network", "optimizer", "best_weights", "epoch"} <= content.keys():
+            raise ValueError("another program's")
+        for weights in (content["network"], content["best_weights"] or {}):
+            check_sizes(weights, LAST, path.stat().st_size)
+    except Exception as error:  # whatever a broken or foreign file can raise
+        raise TrainingError(f"The run in '{folder}' can't go on: {LAST} is damaged, or another program's "
+                            f"({type(error).__name__}). Give another run_dir, or empty this one.") from error
+    return content
+
+
+def restore(folder: Path, state: State) -> None:
+    """Put a run where its folder says it was. Raises TrainingError for a file that does not fit or can't be read."""
+    content = read(folder)
+    try:
+        state.network.load_state_dict(content["network"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        if state.average is not None:
+            state.average.load_state_dict(content["average"])
+        state.best_weights = content["best_weights"]
+        for name in COUNTERS:
+            setattr(state, name, content[name])
+        state.best = tuple(state.best)
+        state.gradients = content.get("gradients", {})
+        state.take_gradients_back()
+    except Exception as error:  # whatever a foreign file can raise
+        raise TrainingError(
+            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give another "
+            "run_dir, or empty this one."
+        ) from error

@@ -1,0 +1,160 @@
+"""What can be known of a run before it starts, asked at the call: a wrong setting is told where it was written.
+
+The settings alone are the recipe's matter (`explorer.training.loop.recipe`); here they meet data, model and computer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from explorer.data.datasets import Splits
+from explorer.data.images import ImageError
+from explorer.data.transforms import resolve_data_config
+from explorer.display.words import counted
+from explorer.models.config import check_input_size
+from explorer.models.contract import VisionModel, check_device, parameter_place
+from explorer.models.doors.adapters import WrappedModel
+from explorer.models.surgery.surgery import parameter_groups
+from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.recipe import Recipe, optimizer_class
+from explorer.training.loop.sources import batches_of, drawn_by
+
+TRIED = 20  # photos, until one opens: an augmentation is tried on it
+
+
+def check_place(device: Any, input_size: Any) -> None:
+    """Raises ValueError for a device that is not there, and for an input size that is none."""
+    check_device(device)
+    if device is not None and torch.device(device).type == "meta":
+        raise ValueError(f"device is {device!r}, on which there are shapes and no numbers: leave it out.")
+    check_input_size(input_size)
+
+
+def check_data(recipe: Recipe, splits: Splits) -> None:
+    """Raises ValueError where the settings do not fit the data."""
+    weights, classes = recipe.class_weights, splits.train.classes
+    if weights is not None and not isinstance(weights, str) and len(weights) != len(classes):
+        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: give one "
+                         f"for each, in this order: {', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
+
+
+def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, workers: int = 1) -> None:
+    """Raises ValueError where the settings do not fit the model, whose parts that learn are chosen already."""
+    optimizer_for(model, model, recipe)
+    if callable(recipe.augment):
+        _check_augmentation(recipe, splits, model)
+    if workers == 1 and any(len(batch) == 1 for batch in batches_of(len(splits.train), recipe.batch_size)):
+        _check_a_lone_photo(recipe, splits, model)
+    if isinstance(model, WrappedModel) and not recipe.cached:
+        _check_gradient(recipe, model)
+
+
+def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of what learns. Raises ValueError for one that can't teach this model.
+
+    network: `model` itself, or the part of it that learns behind a frozen body
+    """
+    rate, body_rate = recipe.rates
+    if recipe.train == "head":
+        groups: Any = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": rate, "weight_decay": recipe.decay}]
+    else:
+        groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay, layer_decay=recipe.layer_decay)
+        groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
+    extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer.lower() == "sgd" else {}
+    try:
+        return optimizer_class(recipe.optimizer)(groups, lr=rate, **extra)
+    except (ValueError, TypeError, RuntimeError) as error:  # such as Muon, which takes matrices alone
+        raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model ({str(error).splitlines()[0]}): choose adamw or "
+                         "sgd.") from None
+
+
+def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
+    """One photo through a function of somebody's own, as the run will do it."""
+    photo, name = _first_photo(splits)
+    if photo is None:
+        return  # the run says which photos can't be opened
+    called = getattr(recipe.augment, "__name__", type(recipe.augment).__name__)
+    config = resolve_data_config({}, model=model)
+    with drawn_by(recipe.seed, -4):
+        try:
+            varied = recipe.augment(photo.copy())
+        except Exception as error:
+            raise ValueError(f"augment={called} failed with the photo '{name}' ({type(error).__name__}: {error}). It is called with a "
+                             "PIL image, and gives one back.") from error
+        if not isinstance(varied, Image.Image):
+            raise ValueError(f"augment={called} gave {type(varied).__name__} for the photo '{name}': it is called with a PIL image, and "
+                             "gives one back.")
+        try:
+            shape = tuple(create_augmentation(lambda _: varied, config)(photo).shape)
+        except (RuntimeError, ValueError, TypeError):
+            shape = ()
+    if shape != tuple(config["input_size"]):
+        raise ValueError(f"augment={called} made a picture of mode {varied.mode} of the photo '{name}': this model takes "
+                         f"{config['input_size'][0]} channels.")
+
+
+def _first_photo(splits: Splits) -> tuple[Image.Image | None, str]:
+    for index in range(min(TRIED, len(splits.train))):
+        try:
+            return splits.train.open_one(index), splits.train.names[index]
+        except ImageError:
+            pass
+    return None, ""
+
+
+def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
+    """BatchNorm that learns can't take mean and variance over one number a channel: one pass finds out whether it must."""
+    learning = model.get_classifier() if recipe.cached else model  # behind a frozen body, that rests
+    if not any(isinstance(module, _BatchNorm) for module in learning.modules()):
+        return
+    photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
+    with _as_it_was(model), drawn_by(recipe.seed, -4), torch.no_grad():
+        model.eval()
+        learning.train()
+        try:
+            model(photo)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                return  # of another kind: the run tells it
+            given = f"batch_size is {recipe.batch_size}" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
+            raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences within a batch: give 2 "
+                             "photos or more (accumulate= adds batches up), or train='head', which leaves the body's alone.") from None
+        except RuntimeError:
+            return
+
+
+def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
+    """Somebody's own module may cut its scores off from its weights: one pass finds out whether anything can learn."""
+    photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
+    with _as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
+        try:
+            learns = model.eval()(photo).requires_grad
+        except RuntimeError as error:
+            if "Inference tensors" not in str(error):
+                return  # of another kind: the run tells it
+            learns = False
+    if not learns:
+        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's scores to the weights that "
+                         "are to learn: it runs its forward pass under torch.no_grad or torch.inference_mode, or detaches what it "
+                         "computes. Take that out, or give train='head' with cache=True, which teaches the classifier alone.")
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Flags and statistics are put back behind the `with` block."""
+    flags = {module: module.training for module in model.modules()}
+    statistics = {name: value.clone() for name, value in model.named_buffers()}
+    try:
+        yield
+    finally:
+        for module, flag in flags.items():
+            module.training = flag
+        for name, value in model.named_buffers():
+            value.data.copy_(statistics[name])

@@ -1,0 +1,264 @@
+"""`load_run`: a trained model back from its folder, with its history and settings.
+
+    run = load_run("my flowers")                  # what Run.save wrote
+    run = load_run("runs/flowers")                # or the run_dir of a run that still goes on, or was cut off
+    run.model, run.labels, run.best, run.history
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+
+from explorer.arguments import checked, network
+from explorer.files import given_path
+from explorer.inspection.look.looking import labels_of
+from explorer.models.config import ModelConfig
+from explorer.models.contract import VisionModel
+from explorer.models.create import LIBRARIES, check_name, check_room, create_model, is_model, split_door
+from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
+from explorer.models.surgery.surgery import look_through
+from explorer.models.weights.entries import MOST_SIDE, check_config, config_for, open_door
+from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
+from explorer.models.weights.reading import check_sizes, read_content
+from explorer.training.loop.augmentation import AUGMENTATIONS
+from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.measures import best_text, epochs_html, measure_in, measure_of
+from explorer.training.loop.objective import width_of
+from explorer.training.loop.recipe import MOST_EPOCHS, Recipe
+from explorer.training.loop.sources import Classifier, drawn_by
+from explorer.training.run import checkpoint
+from explorer.training.run.finetuning import past_epochs
+from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
+from explorer.training.run.saving import read_json, read_run
+
+
+@dataclass(eq=False, repr=False)
+class LoadedRun(HasCheckpoints):
+    """A run that is over, or was when its folder was written. It shows itself as a table in a notebook.
+
+    model, labels: the trained model, in evaluation mode, and its classes;  folder: where it comes from
+    history: one dict an epoch;  recipe: its settings;  data_name: what it learnt from;  notes: sentences
+    checkpoints, model_at(epoch): the epochs whose weights the folder has, and the model as it was then
+    """
+
+    name: str
+    folder: Path
+    model: VisionModel
+    labels: tuple[str, ...]
+    recipe: Recipe
+    history: list[dict[str, Any]] = field(default_factory=list)
+    data_name: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        whole = sum(value.nbytes for value in self.model.state_dict().values())
+        self.kept = KeptWeights(self.folder / FOLDER, largest=2 * whole + 1024**2)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The dict of the best epoch, whose weights the model has; None before the first."""
+        return next((row for row in reversed(self.history) if row.get("best")), None)
+
+    def __repr__(self) -> str:
+        best = self.best
+        top = f", best {best_text(self)} in epoch {best['epoch'] + 1}" if best else ""
+        what = f"{len(self.labels)} classes" if measure_of(self).share else ", ".join(self.labels)
+        return f"LoadedRun({self.name!r}, {len(self.history)} of {self.recipe.epochs} epochs{top}, {what})"
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
+        return f"<div><b>{escape(repr(self))}</b>{epochs_html(self)}<ul>{notes}</ul></div>"
+
+
+@checked(model=network)
+def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> LoadedRun:
+    """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
+
+    model: for a run that was started with a model of one's own, not with a name: that model, built again, whose
+           weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes from where
+           it came from before
+
+    No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
+    checkpoint; WeightsError where the frozen body's weights can't be had.
+    """
+    folder = given_path(path)
+    if (folder / "config.json").is_file():
+        return _saved(folder, model)
+    if (folder / checkpoint.RECIPE).is_file():
+        return _run_dir(folder, model)
+    what = "holds no run: neither config.json, as Run.save writes it, nor recipe.json, as a run_dir has" \
+        if folder.is_dir() else "is no folder"
+    raise TrainingError(f"'{folder}' {what}. Give the folder of run.save(...), or the run_dir of finetune.")
+
+
+def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
+    facts = read_run(folder)
+    net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
+    labels = labels_of(net)
+    notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
+    if not facts:
+        notes.append("The folder has no run.json: how the model was trained is unknown.")
+    else:
+        try:
+            recipe = recipe_from(facts.get("recipe", {}))
+        except (ValueError, TypeError) as error:
+            notes.append(f"The settings in run.json can't be, so how the model was trained is unknown: {error}")
+    return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels, recipe,
+                     history_from(facts.get("history")), str(facts.get("data", "")), notes)
+
+
+def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
+    """A module of one's own that takes photos of the saved size; a model of explorer as it is."""
+    ours = isinstance(module, nn.Module) and isinstance(look_through(module), VisionModel)
+    size = None if ours else config.input_size
+    return wrap(module, input_size=size, outputs=_numbers(config))
+
+
+def _filled(module: nn.Module, folder: Path) -> VisionModel:
+    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
+    config, found = open_door("local-dir", str(folder))
+    model = _wrapped(module, config)
+    if model.num_classes != config.num_classes:
+        model.reset_classifier(config.num_classes)
+    report = LoadReport(source=f"the file {found.name}", name=config.name)
+    fill(model, read_checkpoint(found), report)
+    model.config, model.load_report = config, report
+    model.claim_head()
+    return model
+
+
+def _numbers(config: ModelConfig) -> str | None:
+    """What `wrap` must be told: of numbers nothing at a module's end is left out."""
+    return "numbers" if config.outputs == "numbers" else None
+
+
+def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
+    try:
+        recipe = recipe_from(read_json(folder / checkpoint.RECIPE))
+        facts = read_json(folder / checkpoint.MODEL)
+        content = read_content(folder / checkpoint.LAST)
+        weights, notes = content["best_weights"], []
+        if not weights:
+            weights = content["network"]
+            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
+                         "judged.")
+        labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
+        config = config.with_(labels=labels, num_classes=width_of(config.outputs, len(labels)))
+        check_config(config)
+        if facts["channels"] is not None and type(facts["channels"]) is not int or not {"name", "by_name", "pretrained"} <= facts.keys():
+            raise ValueError("another program's")
+        if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
+            raise ValueError("no weights")
+        check_sizes(weights, checkpoint.LAST, (folder / checkpoint.LAST).stat().st_size)
+        too_many = len(labels) > 1 + max(rows_in(weights), default=0)
+        if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
+            raise ValueError("a larger model's")
+        history = history_from(past_epochs(folder, content["epoch"]))
+    except FileNotFoundError as error:
+        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
+                            "its first checkpoint. Start it again.") from error
+    except Exception as error:  # whatever a broken or foreign file can raise
+        raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
+                            f"({type(error).__name__}).") from error
+
+    net = _network_for(facts, recipe, weights, folder) if model is None else _wrapped(model, config)
+    if net.num_classes != config.num_classes:
+        net.reset_classifier(config.num_classes)
+    parts = (net, Classifier(net))  # what learnt: everything, or behind a frozen body the classifier
+    fitting = next((part for part in parts if part.state_dict().keys() == weights.keys()), None)
+    try:
+        if fitting is None:
+            raise RuntimeError("other layers")
+        fitting.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
+                            "give the one that the run began with, load_run(path, model=...).") from error
+    net.config = config
+    net.claim_head()
+    net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
+    examine(weights, fitting.state_dict(), net.load_report)
+    return LoadedRun(str(facts.get("run") or folder.name), folder, net.eval(), labels, recipe, history,
+                     str(facts.get("data", "")), notes)
+
+
+def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any], folder: Path) -> VisionModel:
+    """The network that the run began with, built again: with its trained weights only where the checkpoint
+    lacks them."""
+    name, by_name = str(facts["name"]), bool(facts["by_name"])
+    classes = width_of(ModelConfig.from_dict(facts["config"]).outputs, len(facts["labels"]))
+    options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
+    if by_name and facts["pretrained"] and is_model(name):
+        needed = dict(config_for(*check_name(name)).build_options)
+    else:
+        needed = {}
+    if not by_name:
+        config = ModelConfig.from_dict(facts["config"])
+        name = config.built_as or name
+        options |= dict(config.build_options)
+    known = by_name or is_model(name) or split_door(name)[0] in LIBRARIES
+    if not known or options.keys() - {"in_chans", *SAVED_OPTIONS}:
+        raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
+                            "load_run(path, model=...).")
+    # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
+    body_missing = recipe.train == "head" and all(key.startswith("layers.") for key in weights)
+    if body_missing and not by_name:
+        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no "
+                            "more than that: give the model, load_run(path, model=...).")
+    pretrained = body_missing and bool(facts["pretrained"])
+    check_room(name, str(folder), num_classes=classes, **options)
+    with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
+        return create_model(name, pretrained=pretrained, num_classes=classes, **(needed | options))
+
+
+class _Lost:
+    """An augmentation that was a function of the program that trained: its name is known, what it did is
+    not."""
+
+    def __init__(self, name: str):
+        self.__name__ = name
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. To "
+                            "train again, give it: finetune(..., augment=...).")
+
+
+def recipe_from(facts: dict[str, Any]) -> Recipe:
+    """The settings as they were written down; a setting that this version does not know is left out.
+
+    Raises ValueError or TypeError for settings that can't be.
+    """
+    if not isinstance(facts, dict):
+        raise TypeError(f"settings are a table of names and values, not a {type(facts).__name__}.")
+    known = {f.name for f in fields(Recipe)}
+    given = {key: value for key, value in facts.items() if key in known}
+    if given.get("augment") is not None and str(given["augment"]) not in AUGMENTATIONS:
+        given["augment"] = _Lost(str(given["augment"]))
+    return Recipe(**given)
+
+
+def history_from(rows: Any) -> list[dict[str, Any]]:
+    """The epochs of a file that anybody may have written: a row whose figures are none is left out."""
+    def number(value: Any) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > 1e30  # NaN is one
+
+    kept = []
+    for row in listed(rows):
+        if not isinstance(row, dict) or type(row.get("epoch")) is not int or not 0 <= row["epoch"] < MOST_EPOCHS:
+            continue
+        measure = measure_in(row)
+        figures = ("loss", measure.key, "val_loss", measure.judged)
+        if all(number(row.get(name)) for name in figures) and number(row.get("seconds", 0)):
+            kept.append({**row, "seconds": row.get("seconds", 0.0)})
+    return kept
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,258 @@
+"""A run: the loop in a thread of its own, with listeners around it.
+
+    run = finetune("tf_efficientnet_lite0", "flowers5")       # returns at once
+    run.stop(); run.resume(); run.wait()
+    run.history, run.best, run.model
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer._threads import ends_with_python, wait_for
+from explorer.display.words import sentence_of
+from explorer.files import given_path, writing
+from explorer.training.loop.events import Batch, Epoch, Event, Finished, Note, Progress, Started, Stopped
+from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.measures import best_text, epochs_html
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run import checkpoint
+from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from explorer.data.datasets import Splits
+    from explorer.models.contract import VisionModel
+    from explorer.training.run.claim import Claim
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[Event], None]
+
+
+class Run(HasCheckpoints):
+    """What `finetune` gives back while it works. It shows itself as a table in a notebook.
+
+    model, labels: the model that learns, and the names of its classes or numbers
+    recipe, data: how it learns, and from what
+    began_with: where the weights came from that it started with
+    history: one dict an epoch: loss, val_loss, and top1, val_top1, of numbers mae, val_mae in their own unit
+    batches: one `Batch` event each;  notes: sentences
+    best:    the dict of the best epoch, or None before the first
+    state:   "waiting", "running", "stopped", "finished" or "failed";  error: why it failed
+    folder:  where it is kept, or None;  created: when it was made, in seconds since 1970
+    checkpoints, model_at(epoch): the epochs whose weights are kept, and the model as it was then
+    """
+
+    def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, work: Callable[[Run], Iterator[Event]], *,
+                 folder: Path | None = None, name: str = "", listeners: Sequence[Listener] = (), claim: Claim | None = None):
+        self.model, self.data, self.recipe, self.folder = model, data, recipe, folder
+        self.labels = data.classes
+        self.began_with = model.load_report.source if model.load_report is not None else "random weights"
+        self.name = name or (folder.name if folder else "run")
+        self.history: list[dict[str, Any]] = []
+        self.batches: list[Batch] = []
+        self.notes: list[str] = list(data.notes)
+        self.started: Started | None = None
+        self.progress: Progress | None = None
+        self.created = time.time()
+        self.state = "waiting"
+        self.error: BaseException | None = None
+        self.kept = KeptWeights(None if folder is None else folder / FOLDER)
+        self.weights_now: Callable[[], dict[str, Tensor]] | None = None  # what learns, as it is: ask between two batches
+        self._work, self._listeners, self._claim = work, list(listeners), claim
+        self._unwritten: list[str] = []  # lines of the history that a full disk did not take
+        self._stop, self._thread = threading.Event(), None
+        self.ended = threading.Event()  # set by the thread at its very end
+        self.ended.set()
+        self._guard = threading.Lock()
+
+    # --- what a person does -----------------------------------------------------------------------------
+
+    def start(self) -> Run:
+        """Begin, or go on after a stop.
+
+        Raises TrainingError while it runs, behind its end, and where another run has its folder or its model meanwhile.
+        """
+        with self._guard:
+            if self._thread is threading.current_thread() and not self.ended.is_set():
+                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
+            if self.running:
+                how = "is stopping. Wait for it first: run.wait()." if self.asked_to_stop else \
+                    "is running. Stop it first: run.stop()."
+                raise TrainingError(f"{self.name} {how}")
+            if self.state == "finished":
+                raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
+            wait_for(self.ended)  # it may have told of its stop and not ended yet
+            if self._claim is not None:
+                self._claim.take()
+            self._stop.clear()
+            before = self.state, self.error
+            # Not a daemon: Python would kill such a thread in mid-step at its end, which torch answers by aborting.
+            thread = threading.Thread(target=_run, args=(self,), name=f"explorer-{self.name}", daemon=False)
+            self.state, self.error, self._thread = "running", None, thread
+            self.ended.clear()
+            ends_with_python(self)
+            try:
+                thread.start()
+            except BaseException:
+                if thread.ident is None:  # it has not begun: Python ends, or there is no room for another thread
+                    self.state, self.error = before
+                    self.ended.set()
+                    if self._claim is not None:
+                        self._claim.release()
+                raise
+        return self
+
+    resume = start
+
+    def stop(self, *, wait: bool = True) -> Run:
+        """Ask it to stop behind the present batch; with a folder it leaves a checkpoint that resumes."""
+        self.ask_to_end()
+        if wait and self._thread is not threading.current_thread():
+            wait_for(self.ended)
+        return self
+
+    def ask_to_end(self) -> None:
+        self._stop.set()
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Block until it has ended. Raises what went wrong in it, and TimeoutError after `timeout` seconds.
+
+        An interrupted cell stops the run too: it answers within one batch. A second interrupt does not wait for that.
+        """
+        if self._thread is threading.current_thread() and not self.ended.is_set():
+            raise TrainingError(f"{self.name} can't be waited for by its own listener: wait for it in a cell.")
+        try:
+            ended = wait_for(self.ended, timeout)
+        except (KeyboardInterrupt, SystemExit):  # the latter from whoever has a signal end the program
+            self.stop()
+            raise
+        if not ended:
+            raise TimeoutError(f"{self.name} still runs after {timeout} seconds: epoch {len(self.history) + 1} of {self.recipe.epochs}.")
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..." open.
+
+        Raises FileExistsError for a folder that holds something else, DiskError where it can't be written.
+        """
+        from explorer.training.run.saving import save_run
+
+        return save_run(self, given_path(path))
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(event)` for each event from now on, in the run's thread; gives the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    # --- what it says -----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running" and not self.ended.is_set()
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        return next((row for row in reversed(self.history) if row["best"]), None)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Also at Python's end: a run must not keep a closed notebook's kernel alive for hours."""
+        return self._stop.is_set()
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the end, by the pace of the last batches; None before the first."""
+        if not self.batches or self.started is None:
+            return None
+        recent = self.batches[-20:]
+        pace = sum(self.recipe.batch_size / max(b.examples_per_second, 1e-9) for b in recent) / len(recent)
+        last = self.batches[-1]
+        return pace * (self.recipe.epochs * self.started.batches - last.epoch * self.started.batches - last.batch)
+
+    def tell(self, event: Event) -> None:
+        """Keep an event, write it down, and hand it to the listeners; one that fails is logged and left out."""
+        if isinstance(event, Batch):
+            self.batches.append(event)
+        elif isinstance(event, Epoch):
+            self.history.append({key: value for key, value in event.as_dict().items() if key != "kind"})
+        elif isinstance(event, Note):
+            self.notes.append(event.text)
+        elif isinstance(event, Started):
+            self.started = event
+        elif isinstance(event, Progress):
+            self.progress = event
+        if self.folder is not None and not isinstance(event, Batch | Progress):
+            self._write_down(event)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except SystemExit:  # sys.exit() in a listener: in this thread it ends no program
+                log.warning("a listener of %s asked for the end of the program: the run stops", self.name)
+                self.ask_to_end()
+            except Exception:
+                self._listeners.remove(listener)
+                log.exception("a listener of %s failed; it gets no more events", self.name)
+
+    def _write_down(self, event: Event) -> None:
+        """A line in the history; what a full disk does not take waits for room, and the first time that is a note."""
+        waited = bool(self._unwritten)
+        self._unwritten.append(json.dumps(event.as_dict()))
+        try:
+            with writing(self.folder / checkpoint.HISTORY):
+                checkpoint.append_lines(self.folder / checkpoint.HISTORY, self._unwritten)
+        except OSError as error:
+            log.warning("the history of %s can't be written: %s", self.name, error)
+            if not waited:
+                self.tell(Note(f"The history could not be written, and the run goes on; its lines are written when they can be. {error}"))
+        else:
+            self._unwritten = []
+
+    def __repr__(self) -> str:
+        best = self.best
+        top = f", best {best_text(self)} in epoch {best['epoch'] + 1}" if best else ""
+        return f"Run({self.name!r}, {self.state}, {len(self.history)} of {self.recipe.epochs} epochs{top})"
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
+        error = f"<p role='alert'>{escape(sentence_of(self.error))}</p>" if self.error else ""
+        return f"<div><b>{escape(repr(self))}</b>{error}{epochs_html(self, seconds=True)}<ul>{notes}</ul></div>"
+
+
+def _run(run: Run) -> None:
+    """The thread's work: events to the listeners, and whatever goes wrong into `run.error`."""
+    try:
+        last: Event | None = None
+        for last in run._work(run):
+            # The state first: whoever hears of the end may ask for it.
+            run.state = {Stopped: "stopped", Finished: "finished"}.get(type(last), "running")
+            run.tell(last)
+        if run.state == "running":
+            run.state = "stopped"
+    except BaseException as error:  # also SystemExit: nobody else would ever see it
+        if not isinstance(error, Exception):  # raised again by wait(), it would end the reader's program
+            error = TrainingError(f"The training was ended by {type(error).__name__}({error}), from a data set or another "
+                                  "function of yours.").with_traceback(error.__traceback__)
+        run.error, run.state = error, "failed"
+        log.error("%s failed", run.name, exc_info=error)
+        run.tell(Note(f"{run.name} failed: {sentence_of(error)}"))
+    finally:
+        run.ended.set()
+
+
+RUNS: weakref.WeakSet[Run] = weakref.WeakSet()
+"""The runs of this process, for whoever shows them all."""
+
+__all__ = ["RUNS", "Run", "TrainingError"]
