@@ -367,6 +367,12 @@ def test_a_lazy_name_leads_to_the_module_behind_it(build, tmp_path):
     assert ["house.cellar:1 imports house.roof, which lives above it."] == upward(small, SMALL_FLOORS)
 
 
+def test_a_file_named_like_an_offered_function_is_found():
+    modules = {"house": Module("house", True, offers={"room": "house.room", "door": "house.room"}),
+               "house.room": Module("house.room", False)}
+    assert shadowed(modules) == ["house offers 'room' and has a file of that name."]
+
+
 def test_a_lazy_name_of_no_module_is_found(build, tmp_path):
     build(_lazy="")
     (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'attic': ('box',)})")
@@ -391,12 +397,6 @@ def test_strangers_on_one_floor_may_not_meet(build):
     {"room": "from house import bath", "bath": "def late():\n    from house.cellar import x",
      "cellar": "from .room import y"},
 ])
-def test_a_file_named_like_an_offered_function_is_found():
-    modules = {"house": Module("house", True, offers={"room": "house.room", "door": "house.room"}),
-               "house.room": Module("house.room", False)}
-    assert shadowed(modules) == ["house offers 'room' and has a file of that name."]
-
-
 def test_a_circle_is_found_also_through_functions_and_third_modules(build, files):
     assert len(circles(build(**files))) == 1
 
