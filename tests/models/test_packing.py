@@ -63,7 +63,7 @@ def test_a_packed_layer_gives_the_same_numbers(name, layout):
 
 @pytest.mark.parametrize("module", ONE_A_FILE)
 def test_every_layer_of_every_family_gives_the_same_numbers(module):
-    """Layer by layer, each on what really comes to it: through a whole network random weights magnify every rounding."""
+    """Layer by layer, each on what really comes to it: a whole network with random weights magnifies rounding."""
     model, photos = small(module)
     packed = copy.deepcopy(model.eval())
     errors = {}
@@ -117,7 +117,8 @@ def test_a_copy_of_a_packed_model_works_and_holds_no_layout_yet():
 
 
 def test_gradients_of_the_input_are_the_plain_ones():
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(64, 3)).eval()
+    convolutions = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+    model = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(64, 3)).eval()
     packed, gradients = copy.deepcopy(model), []
     pack(packed)
     photo = torch.randn(1, 3, 8, 8)
@@ -148,7 +149,8 @@ def test_other_precisions_and_inference_mode():
     with torch.inference_mode():
         wanted = nn.functional.linear(x, layer.weight, layer.bias)
         assert relative_error(layer(x), wanted) < SAME
-        assert layer.double()(x.double()).dtype == torch.float64 and layer.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
+        for precision in (torch.float64, torch.bfloat16):
+            assert layer.to(precision)(x.to(precision)).dtype == precision
         assert relative_error(layer.float()(x), wanted) < 1e-2  # rounded to bfloat16 on the way
     with torch.inference_mode():
         made_there = nn.Linear(4, 3).eval()

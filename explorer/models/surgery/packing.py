@@ -1,17 +1,20 @@
-"""Weights laid out for the processor: `pack` gives the linear layers and convolutions of a model oneDNN's own layout.
+"""Weights laid out for the processor: `pack` gives the linear layers and convolutions of a model oneDNN's own
+layout.
 
-A product of matrices reads its weights block by block. oneDNN (the library behind much of torch on a CPU) is fastest
-where the blocks lie in memory as it reads them; laid out once, they need not be rearranged in every pass. torch's
-compiler does the same when it freezes a model, with the operators `torch.ops.mkldnn._linear_pointwise` and
-`_convolution_pointwise`. They have no public name, so this is the one file that knows them; where they are missing
-(other platforms, other versions of torch), `can_pack` says so and every layer computes as it always did.
+A product of matrices reads its weights block by block. oneDNN (the library behind much of torch on a CPU) is
+fastest where the blocks lie in memory as it reads them; laid out once, they need not be rearranged in every
+pass. torch's compiler does the same when it freezes a model, with the operators
+`torch.ops.mkldnn._linear_pointwise` and `_convolution_pointwise`. They have no public name, so this is the
+one file that knows them; where they are missing (other platforms, other versions of torch), `can_pack` says
+so and every layer computes as it always did.
 
-A packed layer keeps its own weight and bias, so the state dict is what it was; the layout is a second copy, made at the
-first pass and made anew when the weight was changed. Such a layer can't learn, and says so where it is trained. What
-asks for gradients with respect to its input, as a heat map does, goes through the plain operator and gets the right ones.
+A packed layer keeps its own weight and bias, so the state dict is what it was; the layout is a second copy,
+made at the first pass and made anew when the weight was changed. Such a layer can't learn, and says so where
+it is trained. What asks for gradients with respect to its input, as a heat map does, goes through the plain
+operator and gets the right ones.
 
-oneDNN, "Understanding Memory Formats", https://uxlfoundation.github.io/oneDNN/dev_guide_understanding_memory_formats.html
-"""
+oneDNN, "Understanding Memory Formats",
+https://uxlfoundation.github.io/oneDNN/dev_guide_understanding_memory_formats.html """
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from torch.nn import functional as F
 from explorer.models.layers.conv_same import Conv2dSame, same_padding
 
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")  # no activation behind the product
-OPERATORS = ("_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise", "_reorder_convolution_weight")
+OPERATORS = ("_linear_pointwise", "_reorder_linear_weight",
+             "_convolution_pointwise", "_reorder_convolution_weight")
 
 
 def can_pack() -> bool:
@@ -37,7 +41,8 @@ class _Packed(nn.Module):
 
     weight: nn.Parameter
     bias: nn.Parameter | None
-    _layout: tuple[tuple[int, int], Tensor] | None = None  # (which weight it was made of, the weight in oneDNN's layout)
+    #: which weight it was made of, and that weight in oneDNN's layout
+    _layout: tuple[tuple[int, int], Tensor] | None = None
 
     def _lay_out(self) -> Tensor:
         raise NotImplementedError
@@ -60,12 +65,12 @@ class _Packed(nn.Module):
         return self._layout[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles take the weights along, and lay them out again: torch can't copy oneDNN's layout."""
+        """Copies and pickles lay their weights out again: torch can't copy oneDNN's layout."""
         return {name: value for name, value in self.__dict__.items() if name != "_layout"}
 
 
-CANT_LEARN = ("This is an optimized copy, whose weights are laid out for predicting: it can't be trained. Train the model "
-              "that it was made of, and optimize that one again.")
+CANT_LEARN = ("This is an optimized copy, whose weights are laid out for predicting: it can't be trained. "
+              "Train the model that it was made of, and optimize that one again.")
 
 
 class PackedLinear(_Packed, nn.Linear):
@@ -142,6 +147,6 @@ def _packable(module: nn.Module) -> bool:
 
 
 def packed_bytes(model: nn.Module) -> int:
-    """How much memory the layouts of a model take: that of their weights once more, for the layers that have run."""
+    """The memory that the layouts take: that of the weights once more, of the layers that have run."""
     return sum(module.weight.nbytes for module in model.modules()
                if isinstance(module, _Packed) and module._layout is not None)
