@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.evaluating": ("evaluate",),
     "training.evaluation.evaluation": ("Evaluation",),
     "training.evaluation.numbers": ("NumberEvaluation",),
-    # the app
+    # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
+    "machine": ("doctor",),
 })

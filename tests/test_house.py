@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.__main__",),
     ("explorer.cli",),
+    ("explorer.machine",),
     ("explorer.widgets.dashboard",),
     ("explorer.widgets.panels",),
     ("explorer.widgets",),  # session, jobs
@@ -42,7 +43,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
-    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments", "explorer.display"),
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer._memory",
+     "explorer._teams", "explorer.arguments", "explorer.display"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)
