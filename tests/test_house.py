@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.training",),
     ("explorer.inspection",),
     ("explorer.data", "explorer.models.create", "explorer.models.doors.adapters", "explorer.models.ensembles",
-     "explorer.models.surgery.optimized", "explorer.models.attention", "explorer.models.card"),
+     "explorer.models.surgery.optimized", "explorer.models.surgery.packing", "explorer.models.attention", "explorer.models.card"),
     ("explorer.models.weights.entries",),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
