@@ -22,7 +22,9 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     # looking
     "data.images": ("ImageError", "load_image"),
     "data.samples": ("sample_photos",),
-    "inspection.look.looking": ("Look", "Prediction", "look"),
+    "inspection.look.looking": ("look",),
+    "inspection.look.result": ("Look",),
+    "inspection.look.answers": ("Prediction",),
     "inspection.look.predicting": ("PredictionTable", "predict"),
     "inspection.look.modules": ("ModuleNode", "module_tree"),
     "inspection.compare.comparing": ("compare",),

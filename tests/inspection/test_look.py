@@ -17,7 +17,9 @@ from torch import nn
 
 import explorer
 from explorer.data.images import ImageError
-from explorer.inspection.look.looking import Prediction, evaluating, look
+from explorer.inspection.look.answers import Prediction
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.model import evaluating
 from explorer.models import ModelConfig, Stage, VisionModel
 from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error, same_weights

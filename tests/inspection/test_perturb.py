@@ -16,7 +16,8 @@ from explorer.inspection.experiments.perturb import (
     mask_region,
     masked_photo,
 )
-from explorer.inspection.look.looking import Look, look
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.result import Look
 from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error
 

@@ -31,17 +31,10 @@ from explorer.display.html import RichRepr, notes_html, picture_html
 from explorer.display.words import counted, did_you_mean, meant, nearest, seconds_text
 from explorer.inspection.attribution import cams, gradients, occlusion, rollout
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
-from explorer.inspection.look.looking import (
-    Look,
-    as_model,
-    evaluating,
-    is_at,
-    model_name,
-    outputs_of,
-    photo_for,
-    prepare,
-)
+from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.model import as_model, evaluating, model_name, outputs_of
 from explorer.inspection.look.passes import OCCLUSION, Passes, Stopped, no_way_back
+from explorer.inspection.look.result import Look, is_at
 from explorer.inspection.look.tail import Tail, default_stage, ordinary, walk
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs

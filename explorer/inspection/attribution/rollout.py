@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating
 from explorer.models.attention import AttentionMap, attention_maps
 from explorer.models.contract import VisionModel, parameter_place
 

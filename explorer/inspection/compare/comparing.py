@@ -41,9 +41,11 @@ from explorer.inspection.compare.comparison import (
 from explorer.inspection.compare.facts import ModelRow
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.features.store import Collection, run_folder
-from explorer.inspection.look.looking import Look, as_model, look, model_name, notes_on, outputs_of
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.inspection.look.modules import module_tree
 from explorer.inspection.look.passes import Stopped
+from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 from explorer.models.weights.entries import WeightsError

@@ -36,7 +36,7 @@ from explorer.inspection.compare.facts import (
     pareto_front,
 )
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, measure_speeds
-from explorer.inspection.look.looking import Look
+from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_iter
 
 from explorer.arguments import checked
 from explorer.display.words import counted, is_out_of_memory, megabytes, milliseconds
-from explorer.inspection.look.looking import as_model, evaluating, model_name
+from explorer.inspection.look.model import as_model, evaluating, model_name
 from explorer.inspection.look.passes import Stopped
 from explorer.models.contract import VisionModel, parameter_place
 

@@ -39,20 +39,11 @@ from explorer.display.html import (
 )
 from explorer.display.words import number_text, percent
 from explorer.inspection.attribution.explaining import find_class
-from explorer.inspection.look.looking import (
-    Look,
-    Prediction,
-    answer_of,
-    as_model,
-    evaluating,
-    is_at,
-    model_name,
-    outputs_of,
-    said,
-    top_predictions,
-)
+from explorer.inspection.look.answers import Prediction, answer_of, said, top_predictions
 from explorer.inspection.look.looking import look as look_at
+from explorer.inspection.look.model import as_model, evaluating, model_name, outputs_of
 from explorer.inspection.look.passes import expect_way_back, way_back
+from explorer.inspection.look.result import Look, is_at
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 

@@ -34,15 +34,10 @@ from explorer.inspection.experiments.perturb import (
     mean_colour,
     numbers_html,
 )
-from explorer.inspection.look.looking import (
-    Look,
-    Prediction,
-    answer_of,
-    as_model,
-    evaluating,
-    prepare,
-    said,
-)
+from explorer.inspection.look.answers import Prediction, answer_of, said
+from explorer.inspection.look.looking import prepare
+from explorer.inspection.look.model import as_model, evaluating
+from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 
 NO_FLIP = ("This model gives numbers: they change little by little, so there is no answer that could flip. "

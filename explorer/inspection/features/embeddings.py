@@ -26,7 +26,8 @@ from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
 from explorer.display.html import RichRepr, picture_html
 from explorer.inspection.features.store import Features, run_folder, vectors_and_logits
-from explorer.inspection.look.looking import as_model, photo_for
+from explorer.inspection.look.looking import photo_for
+from explorer.inspection.look.model import as_model
 from explorer.models.contract import VisionModel
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.html import RichRepr, notes_html, plain_table
 from explorer.inspection.features.embeddings import no_formulas
 from explorer.inspection.features.store import collect
-from explorer.inspection.look.looking import as_model, evaluating, model_name, notes_on
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ from explorer.display.html import RichRepr, notes_html
 from explorer.display.words import counted
 from explorer.files import given_path, remove_stale, write_whole
 from explorer.inspection.look.faster import Faster, far
-from explorer.inspection.look.looking import as_model, evaluating, labels_of, model_name, notes_on
+from explorer.inspection.look.model import as_model, evaluating, labels_of, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 
 log = logging.getLogger(__name__)

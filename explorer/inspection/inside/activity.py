@@ -37,8 +37,10 @@ from explorer.display.words import counted, percent
 from explorer.inspection.experiments.perturb import class_index, look_before, outlined
 from explorer.inspection.features.store import collect
 from explorer.inspection.look.frame import covered, covered_box
-from explorer.inspection.look.looking import Look, as_model, evaluating, model_name, notes_on, prepare
+from explorer.inspection.look.looking import prepare
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.inspection.look.passes import no_way_back, way_back
+from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.surgery import stages_in_words
 from explorer.models.watching import Turn, watching

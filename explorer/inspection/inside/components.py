@@ -28,7 +28,7 @@ from torch import Tensor
 from explorer.display import draw
 from explorer.display.html import picture_html
 from explorer.display.words import percent
-from explorer.inspection.look.looking import Look
+from explorer.inspection.look.result import Look
 from explorer.models.surgery.surgery import stages_in_words
 
 PERCENTILES = (1, 99)  # of each component: the values that become no colour and full colour

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.display import draw
 from explorer.display.html import notes_html, picture_html
-from explorer.inspection.look.looking import as_model, model_name, notes_on
+from explorer.inspection.look.model import as_model, model_name, notes_on
 from explorer.models.contract import VisionModel
 
 CELL = 24     # pixels that a small kernel is enlarged to, about

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor, nn
 
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.optimized import optimize
 

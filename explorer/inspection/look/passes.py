@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating
 from explorer.inspection.look.tail import ordinary
 from explorer.models.contract import VisionModel, parameter_place
 

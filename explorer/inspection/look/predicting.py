@@ -33,19 +33,10 @@ from explorer.display import draw
 from explorer.display.html import RichRepr, notes_html
 from explorer.display.words import counted
 from explorer.files import given_path, write_text
+from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.looking import (
-    Prediction,
-    as_model,
-    check_topk,
-    evaluating,
-    model_name,
-    notes_on,
-    outputs_of,
-    photo_for,
-    prepare,
-    top_predictions,
-)
+from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
 
 ROWS_SHOWN = 50  # in a notebook; the table itself has all

@@ -307,7 +307,7 @@ class EmbeddingsPanel(Panel):
 
     def _match(self, job: Job) -> tuple[Any, Any, tuple[str, ...]]:
         from explorer.inspection.features.similarity import compare_stages
-        from explorer.inspection.look.looking import as_model
+        from explorer.inspection.look.model import as_model
         from explorer.widgets.session import check_model
 
         with self.session.lock:

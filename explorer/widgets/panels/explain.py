@@ -26,7 +26,7 @@ from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.explaining import Attribution, Method
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 MOST_NAMES = 2000   # classes that are offered while a name is typed
 USUAL = "the usual one"

@@ -9,7 +9,7 @@ from explorer.widgets.parts.photo_strip import Caption
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.explaining import Attribution
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 QUICK = 3  # passes that nobody is asked about
 Strip = tuple[list[bytes], list[Caption], str]  # pictures, what they are called, and why some are missing

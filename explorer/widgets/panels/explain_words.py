@@ -11,7 +11,7 @@ from explorer.widgets.panels.base import labelled
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.explaining import Attribution, Method
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 
 def control_for(name: str, default: Any) -> W.Widget:
@@ -60,7 +60,7 @@ def others(model: Any) -> str:
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
     from explorer.inspection.attribution.explaining import METHODS
-    from explorer.inspection.look.looking import top_predictions
+    from explorer.inspection.look.answers import top_predictions
 
     parts = []
     if found.target is not None:

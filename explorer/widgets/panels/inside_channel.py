@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.inspection.inside.activity import TopPhoto, TopPhotos
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 COUNT = 9        # photos that are kept
 BATCH = 8        # photos that go through the network together: Stop is heard after each such step

@@ -18,7 +18,7 @@ from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.activity import GradientFlow
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 MOST_KEPT = 3
 MOST_NAMES = 2000

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # importing these loads torch
 
     from explorer.inspection.experiments.perturb import Change
     from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
-    from explorer.inspection.look.looking import Look, Prediction
+    from explorer.inspection.look.answers import Prediction
+    from explorer.inspection.look.result import Look
 
 SIDE = 260  # of a photo on the screen, in pixels: two fit beside each other on a narrow page
 SHOWN = 5   # classes whose bars are shown, at most
@@ -49,7 +50,7 @@ def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     """The photo of a look at one strength, and what the model says to it: one pass."""
     from explorer.inspection.experiments.perturb import changes_of, look_before
     from explorer.inspection.experiments.robustness_curves import KINDS, perturb
-    from explorer.inspection.look.looking import answer_of, top_predictions
+    from explorer.inspection.look.answers import answer_of, top_predictions
     from explorer.inspection.look.looking import look as look_at
 
     before = look_before(model, look.image, look)
@@ -90,7 +91,7 @@ def points(change: Change) -> str:
 
 def verdict(change: Change, was: Prediction, now: Prediction) -> str:
     """What became of one class or number, and of the answer."""
-    from explorer.inspection.look.looking import said
+    from explorer.inspection.look.answers import said
 
     before, after = change.texts
     text = f"{change.label}: {before} before, {after} now ({points(change)})."

@@ -23,7 +23,7 @@ from explorer.widgets.snippets import call
 
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.perturb import Perturbed, PerturbedSweep
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 AIMS = {"away from its answer": "away", "towards a class": "towards"}

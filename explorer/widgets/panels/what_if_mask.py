@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # importing these loads torch
     from PIL import Image
 
     from explorer.inspection.experiments.perturb import MaskedLook
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 INTRO = "Draw a box on the photo, with the mouse or with the arrow keys: it is hidden, and the model looks again."

@@ -24,7 +24,7 @@ from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 INTRO = "Choose what happens to the photo, and how much of it."
