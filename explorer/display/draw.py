@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +250,28 @@ def thumbnail(image: Image.Image, side: int) -> Image.Image:
     small = image.copy()
     small.thumbnail((side, side))
     return small
+
+
+def outlined(photo: Image.Image, box: Sequence[float], *, side: int = 224) -> Image.Image:
+    """A small copy of a photo with a frame around `box` (the photo's pixels), seen on dark and on light."""
+    from PIL import ImageDraw
+
+    small = thumbnail(photo, side)
+    x, y = small.width / photo.width, small.height / photo.height
+    left, top = min(box[0] * x, small.width - 1), min(box[1] * y, small.height - 1)
+    right, bottom = min(box[2] * x, small.width) - 1, min(box[3] * y, small.height) - 1
+    corners = (left, top, max(left, right), max(top, bottom))
+    pen = ImageDraw.Draw(small)
+    pen.rectangle([corner + shift for corner, shift in zip(corners, (-1, -1, 1, 1))], outline="black")
+    pen.rectangle(corners, outline="white")
+    return small
+
+
+def mean_colour(photo: Image.Image) -> tuple[int, ...]:
+    """The mean of all pixels, (red, green, blue) in 0..255."""
+    from PIL import ImageStat
+
+    return tuple(round(value) for value in ImageStat.Stat(photo).mean)
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -16,14 +16,11 @@ from torch import nn
 
 import explorer
 from explorer.data import sample_photos
-from explorer.inspection.attribution.explaining import (
-    METHODS,
-    default_stage,
-    explain,
-    find_class,
-    find_method,
-)
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.methods import METHODS, find_method
 from explorer.inspection.look.looking import look
+from explorer.inspection.look.tail import default_stage
+from explorer.inspection.look.targets import find_class
 from tests.inspection.small_models import RedNet, noise_photo, red_and_blue, tiny, told
 from tests.inspection.test_look import Page
 from tests.models.oracle import randomise

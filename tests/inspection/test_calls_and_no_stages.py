@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.attribution.explaining import METHODS
+from explorer.inspection.attribution.methods import METHODS
 from explorer.models.features import FeatureNet
 from tests.models.oracle import randomise
 from tests.models.samples import cifar_nets, net_without_maps

@@ -8,8 +8,8 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.attribution.explaining import METHODS
-from explorer.inspection.experiments.perturb import fgsm
+from explorer.inspection.attribution.methods import METHODS
+from explorer.inspection.experiments.adversarial import fgsm
 from explorer.inspection.inside.activity import gradient_flow
 
 SIZE = (3, 32, 32)

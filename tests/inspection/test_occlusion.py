@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from explorer.inspection.attribution.explaining import METHODS, explain
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.methods import METHODS
 from explorer.inspection.attribution.occlusion import places
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.passes import Stopped

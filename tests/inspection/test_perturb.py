@@ -10,12 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import explorer
-from explorer.inspection.experiments.perturb import (
-    fgsm,
-    fgsm_sweep,
-    mask_region,
-    masked_photo,
-)
+from explorer.inspection.experiments.adversarial import fgsm, fgsm_sweep
+from explorer.inspection.experiments.masking import mask_region, masked_photo
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.result import Look
 from tests.inspection.small_models import red_and_blue, told

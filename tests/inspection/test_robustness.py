@@ -11,7 +11,9 @@ from PIL import Image, ImageFilter
 from torch import nn
 
 import explorer
-from explorer.inspection.experiments.robustness_curves import KINDS, find_flip, perturb, robustness
+from explorer.inspection.experiments.flips import find_flip
+from explorer.inspection.experiments.robustness_curves import robustness
+from explorer.inspection.experiments.spoiling import KINDS, perturb
 from explorer.inspection.look.looking import look
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import tiny

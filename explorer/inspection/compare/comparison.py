@@ -43,7 +43,7 @@ from explorer.models.outputs import Outputs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from explorer.inspection.attribution.explaining import Attribution
+    from explorer.inspection.attribution.result import Attribution
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.display import draw
+from explorer.display.draw import outlined
 from explorer.display.html import (
     bar_html,
     cell_html,
@@ -34,13 +35,14 @@ from explorer.display.html import (
     table_html,
 )
 from explorer.display.words import counted, percent
-from explorer.inspection.experiments.perturb import class_index, look_before, outlined
+from explorer.inspection.experiments.before import look_before
 from explorer.inspection.features.store import collect
 from explorer.inspection.look.frame import covered, covered_box
 from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.inspection.look.passes import no_way_back, way_back
 from explorer.inspection.look.result import Look
+from explorer.inspection.look.targets import class_index
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.surgery import stages_in_words
 from explorer.models.watching import Turn, watching

@@ -10,7 +10,8 @@ import ipywidgets as W
 from explorer.widgets.panels.base import labelled
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution.explaining import Attribution, Method
+    from explorer.inspection.attribution.methods import Method
+    from explorer.inspection.attribution.result import Attribution
     from explorer.inspection.look.result import Look
 
 
@@ -51,7 +52,7 @@ def method_html(method: Method) -> str:
 
 def others(model: Any) -> str:
     """Which methods this model takes, for one that it does not; "" where there is none."""
-    from explorer.inspection.attribution.explaining import METHODS
+    from explorer.inspection.attribution.methods import METHODS
 
     fit = [method.title for method in METHODS.values() if not method.refuses(model)]
     return f"Choose another method: {', '.join(fit)}." if fit else ""
@@ -59,7 +60,7 @@ def others(model: Any) -> str:
 
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
-    from explorer.inspection.attribution.explaining import METHODS
+    from explorer.inspection.attribution.methods import METHODS
     from explorer.inspection.look.answers import top_predictions
 
     parts = []

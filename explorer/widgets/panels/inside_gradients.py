@@ -82,7 +82,7 @@ class Gradients(Block):
                 self._ask()
 
     def _ask(self) -> None:
-        from explorer.inspection.attribution.explaining import find_class
+        from explorer.inspection.look.targets import find_class
 
         with self.session.lock:
             look, model, text = self.session.look, self.session.model, self.target.value.strip()
