@@ -15,7 +15,9 @@ from torch.nn import functional as F
 import explorer
 from explorer.data.datasets import PhotoSet
 from explorer.data.images import load_image
-from explorer.inspection.inside.activity import activations, gradient_flow, top_photos
+from explorer.inspection.inside.channel_photos import top_photos
+from explorer.inspection.inside.flow import gradient_flow
+from explorer.inspection.inside.statistics import activations
 from explorer.inspection.look.looking import look
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import LABELS, tiny

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 import explorer
-from explorer.inspection.features.embeddings import Embeddings, cosine_distances, embed
-from explorer.inspection.features.store import Features
+from explorer.inspection.features.embeddings import Embeddings, embed
+from explorer.inspection.features.result import Features
+from explorer.inspection.features.vectors import cosine_distances
 from tests.models.oracle import randomise
 
 
@@ -41,7 +42,7 @@ def test_the_cosine_distance_is_one_minus_the_cosine():
 def test_blocks_of_vectors_change_nothing(monkeypatch):
     vectors = np.random.default_rng(0).normal(size=(11, 5))
     whole = cosine_distances(vectors[0], vectors)
-    monkeypatch.setattr("explorer.inspection.features.embeddings.BLOCK", 3)
+    monkeypatch.setattr("explorer.inspection.features.vectors.BLOCK", 3)
     np.testing.assert_allclose(cosine_distances(vectors[0], vectors), whole, rtol=1e-6)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import explorer
 from explorer.inspection.attribution.methods import METHODS
 from explorer.inspection.experiments.adversarial import fgsm
-from explorer.inspection.inside.activity import gradient_flow
+from explorer.inspection.inside.flow import gradient_flow
 
 SIZE = (3, 32, 32)
 SENTENCE = "No gradient can be followed through this model to the photo.*torch.no_grad"

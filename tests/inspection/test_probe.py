@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from explorer.inspection.features import probes as probe
-from explorer.inspection.features.probes import draw_photos, knn_accuracy, linear_probe, stratified, wilson
+from explorer.inspection.features import votes
+from explorer.inspection.features.judging import draw_photos, stratified, wilson
+from explorer.inspection.features.probes import linear_probe
+from explorer.inspection.features.votes import knn_accuracy
 from tests.inspection.test_embeddings import features_of
 
 
@@ -166,7 +169,7 @@ def test_the_neighbours_vote_uses_the_folders_own_parts(groups):
 def test_more_neighbours_than_photos_are_all_photos_and_blocks_change_nothing(groups, monkeypatch):
     assert knn_accuracy(groups, k=500).k == 59
     whole = knn_accuracy(groups, k=7).predicted
-    monkeypatch.setattr(probe, "BLOCK", 11)
+    monkeypatch.setattr(votes, "BLOCK", 11)
     np.testing.assert_array_equal(knn_accuracy(groups, k=7).predicted, whole)
 
 

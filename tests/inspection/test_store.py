@@ -16,8 +16,9 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import open_data
-from explorer.inspection.features import store
-from explorer.inspection.features.store import Chunks, StoreError, cache_size, clear_cache, run_folder
+from explorer.inspection.features import cache as on_disk
+from explorer.inspection.features.cache import Chunks, StoreError, cache_size, clear_cache
+from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look import faster
 from explorer.models.doors.adapters import wrap
 from tests.models.oracle import randomise
@@ -157,7 +158,7 @@ def test_stopping_keeps_what_is_done_and_the_next_run_goes_on(model, folder, cac
 
 
 def test_a_killed_run_loses_no_chunk_that_was_written(model, folder, cache, monkeypatch):
-    monkeypatch.setattr(store, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(on_disk, "CHUNK_ROWS", 4)
     monkeypatch.setattr(Chunks, "flush", guarded(Chunks.flush, 2))
     with pytest.raises(KeyboardInterrupt):
         run_folder(model, folder, batch_size=2, cache_dir=cache)
@@ -348,14 +349,14 @@ def test_without_a_place_to_keep_them_there_are_features_and_a_note(model, folde
 def test_a_usual_place_that_is_there_but_read_only_gives_features_and_a_note(model, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run_folder(model, folder)
-    real = store.tempfile.TemporaryFile
+    real = on_disk.tempfile.TemporaryFile
 
     def refused(*args, dir, **options):
         if str(dir).startswith(str(tmp_path / "explorer")):
             raise PermissionError(13, "Permission denied")
         return real(*args, dir=dir, **options)
 
-    monkeypatch.setattr(store.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(on_disk.tempfile, "TemporaryFile", refused)
     features = run_folder(model, folder)
     assert features.computed == 10 and any("not kept for the next time" in note for note in features.notes)
 
@@ -364,7 +365,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(model, folder, cache,
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.np, "savez", full)
+    monkeypatch.setattr(on_disk.np, "savez", full)
     with pytest.raises(StoreError, match="No space left.*make room"):
         run_folder(model, folder, cache_dir=cache)
     assert not [file for file in cache.rglob("*") if file.is_file()]

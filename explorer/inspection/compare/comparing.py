@@ -27,6 +27,7 @@ from explorer.data.collection import describe, folder_of, is_many
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.images import ImageError, load_image
 from explorer.data.labels import class_key, imagenet_labels
+from explorer.data.photos import Collection
 from explorer.display.words import counted
 from explorer.inspection.compare.comparison import (
     FEW,
@@ -40,7 +41,7 @@ from explorer.inspection.compare.comparison import (
 )
 from explorer.inspection.compare.facts import ModelRow
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
-from explorer.inspection.features.store import Collection, run_folder
+from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.inspection.look.modules import module_tree

@@ -29,12 +29,12 @@ from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
+from explorer.data.photos import collect
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.display.charts import no_formulas
 from explorer.display.html import RichRepr, notes_html, plain_table
-from explorer.inspection.features.embeddings import no_formulas
-from explorer.inspection.features.store import collect
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 

@@ -17,7 +17,7 @@ from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.inside.activity import GradientFlow
+    from explorer.inspection.inside.flow import GradientFlow
     from explorer.inspection.look.result import Look
 
 MOST_KEPT = 3
@@ -100,7 +100,7 @@ class Gradients(Block):
             name, lines = self.session.model_name, tuple(setup_lines(self.session))
 
             def step(job):
-                from explorer.inspection.inside.activity import gradient_flow
+                from explorer.inspection.inside.flow import gradient_flow
 
                 return Flow(name, gradient_flow(model, look.image, look=look, **options), lines, options)
 
