@@ -16,7 +16,7 @@ from torch import nn
 
 import explorer
 from explorer.data.samples import sample_photos
-from explorer.inspection.compare import comparison as module
+from explorer.inspection.compare import joining
 from explorer.inspection.compare.comparing import compare
 from explorer.inspection.compare.facts import ModelRow, pareto_front
 from explorer.inspection.compare.speed import Speed
@@ -244,7 +244,7 @@ def test_a_model_without_a_stage_at_a_stride_has_no_map_there():
 
 
 def module_html(result, stride):
-    from explorer.inspection.compare.figures import maps_html
+    from explorer.inspection.compare.page import maps_html
 
     return maps_html(result, stride)
 
@@ -372,7 +372,7 @@ def test_many_photos_give_the_answers_of_few_and_keep_no_looks(folder, tmp_path)
 
 
 def test_first_answers_are_found_a_part_at_a_time(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(joining, "CHUNK", 7)
     result = compare([colours(), colours(confused=True)], folder, measure=False, cache_dir=tmp_path / "cache")
     assert [result.answer(0, j) for j in range(24)] == ["blue"] * 8 + ["green"] * 8 + ["red"] * 8
     assert result.agreement[0, 1] == pytest.approx(1 / 3)

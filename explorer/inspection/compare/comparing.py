@@ -15,7 +15,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,23 +22,14 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked
-from explorer.data.collection import describe, folder_of, is_many
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
-from explorer.data.images import ImageError, load_image
-from explorer.data.labels import class_key, imagenet_labels
-from explorer.data.photos import Collection
+from explorer.data.images import ImageError
+from explorer.data.labels import class_key
 from explorer.display.words import counted
-from explorer.inspection.compare.comparison import (
-    FEW,
-    JUDGED,
-    MOST_LOOKS,
-    Comparison,
-    Progress,
-    distinct,
-    first_answers,
-    why,
-)
+from explorer.inspection.compare.answers import FEW, JUDGED, MOST_LOOKS, Progress, why
+from explorer.inspection.compare.comparison import Comparison
 from explorer.inspection.compare.facts import ModelRow
+from explorer.inspection.compare.joining import first_answers
+from explorer.inspection.compare.photos import ComparedPhotos
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.looking import look
@@ -84,7 +74,7 @@ def compare(
     ImageError where no photo opens, WeightsError or ValueError where no model can be had.
     """
     wanted = _named(models)
-    photos = _Photos.of(images)
+    photos = ComparedPhotos.of(images)
     heard = on_progress or (lambda done, total, what: None)
     stop = should_stop or (lambda: False)
     problems: list[tuple[str, str]] = []
@@ -171,7 +161,7 @@ def _all_failed(problems: list[tuple[str, str]], first: Exception | None) -> Exc
     return error
 
 
-def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
+def _look_at_all(opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]], heard: Progress,
                  stop: Callable[[], bool]) -> _Done:
     """One Look of every model at every photo that opens."""
     pictures, names, truth = [], [], []
@@ -208,7 +198,7 @@ def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list
     return done
 
 
-def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
+def _stream(opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]], heard: Progress,
             stop: Callable[[], bool], *, batch_size: int, cache_dir: Any) -> _Done:
     """The logits of every model for many photos; only a batch is in memory at a time."""
     features: dict[str, Any] = {}
@@ -281,9 +271,9 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
     if len(kinds) > 1:
         yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
                "compared by.")
-    sets = {frozenset(keys) for keys in result._keys if keys}
+    sets = {frozenset(keys) for keys in result.keys if keys}
     if len(sets) > 1:
-        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result._keys) if keys)
+        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result.keys) if keys)
         common = len(frozenset.intersection(*sets))
         yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} the same name in "
                "all. Classes are joined by name, and an answer that another model can't give is no agreement.")
@@ -297,83 +287,3 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
     elif result.truth:
         yield "The photos are labelled, but no model knows a class of these names: nothing is judged."
     yield from photo_notes
-
-
-# --- photos ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Photos:
-    """Photos to be opened one at a time. truth: the right class names of each as keys, empty where nobody says."""
-
-    source: Collection
-    truth: tuple[frozenset[str], ...]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __iter__(self) -> Iterator[tuple[str, Callable[[], Any], frozenset[str]]]:
-        for index, (name, truth) in enumerate(zip(self.source.names, self.truth)):
-            yield name, lambda index=index: self.source.open_one(index), truth
-
-    @classmethod
-    def of(cls, images: Any) -> _Photos:
-        """Whatever `compare` takes. Raises ValueError where there is no photo."""
-        notes: tuple[str, ...] = ()
-        if isinstance(images, str) and images in BUNDLED:
-            images = open_data(images)
-        folder = folder_of(images)
-        if folder is not None:
-            images, notes = _in_folder(folder)
-        if isinstance(images, Splits):
-            notes = (f"The photos are those that {images.name} keeps to judge by.", *images.notes)
-            images = images.val
-        if isinstance(images, PhotoSet):
-            photos = cls._of_set(images, notes)
-        elif isinstance(images, Mapping):
-            photos = cls._of_list(list(images.values()), notes, names=tuple(map(str, images)))
-        else:
-            photos = cls._of_list(list(images) if is_many(images) else [images], notes)
-        if not len(photos):
-            raise ValueError("There is no photo to compare the models with: give one, a list of them or a folder.")
-        return photos
-
-    @classmethod
-    def _of_set(cls, photos: PhotoSet, notes: tuple[str, ...]) -> _Photos:
-        labels = [label if isinstance(label, tuple) else (label,) for label in photos.labels]
-        truth = tuple(frozenset(class_key(photos.classes[i]) for i in label) for label in labels)
-        files = tuple(photos.files) or (None,) * len(photos)
-        return cls(Collection(tuple(photos.names), photos.open_one, files), truth, notes)
-
-    @classmethod
-    def _of_list(cls, images: list[Any], notes: tuple[str, ...], names: tuple[str, ...] = ()) -> _Photos:
-        """A list has no labels, but the bundled photos say what they show."""
-        names = names or tuple(_name(image, number) for number, image in enumerate(images, 1))
-        names = distinct(names, numbered="{} ({})", fold=False)
-        files = tuple(Path(os.fspath(image)).expanduser() if isinstance(image, (str, os.PathLike)) else None for image in images)
-        labels = imagenet_labels()
-        truth = tuple(frozenset(class_key(labels[i]) for i in getattr(image, "imagenet_indices", ())) for image in images)
-        return cls(Collection(names, lambda i: load_image(images[i]), files), truth, notes)
-
-
-def _in_folder(folder: Path) -> tuple[Any, tuple[str, ...]]:
-    """(labelled photos where there is one folder a class, else the list of files; notes)."""
-    described = describe(folder)
-    if described.splits and not described.problem:
-        return open_data(folder), ()
-    if described.parts and not any(file.parent == folder for file in described.photos):
-        return labelled(described), described.sentences
-    # A folder of photos with folders in it is looked at whole: nothing is left out for having no class.
-    unclear = (described.problem,) if any(file.parent != folder
-                                          for file in described.photos) and not described.parts else ()
-    return list(described.photos), (*(str(one) for one in described.left_out if not one.photos), *unclear)
-
-
-def _name(image: Any, number: int) -> str:
-    title = getattr(image, "title", None)
-    if isinstance(title, str):
-        return title
-    if isinstance(image, (str, os.PathLike)):
-        return Path(image).name
-    return f"photo {number}"
