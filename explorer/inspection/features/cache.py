@@ -114,7 +114,7 @@ class Chunks:
         self.known.update({key.tobytes(): (file, row) for row, key in enumerate(keys)})
 
     @staticmethod
-    def parts_of(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _parts(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         with np.load(file, allow_pickle=False) as chunk:
             return chunk["keys"], chunk["embeddings"], chunk["logits"]
 
