@@ -57,7 +57,7 @@ def colormap(name: str) -> np.ndarray:
 
 def strength(maps: Any) -> np.ndarray:
     """Mean absolute activation of each channel over its finite values: maps [C, H, W] -> float64 [C]."""
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     strengths = np.abs(maps).mean(axis=(1, 2), dtype=np.float64)
     if not np.isfinite(strengths).all():
         finite = np.isfinite(maps)
@@ -68,7 +68,7 @@ def strength(maps: Any) -> np.ndarray:
 
 def strongest(maps: Any, count: int | None) -> np.ndarray:
     """The numbers of the `count` strongest channels, in channel order; None: all."""
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     if count is not None and count < 1:
         raise ValueError(f"Asked to show {count} channels: give 1 or more, or None for all {len(maps)}.")
     if count is None or count >= len(maps):
@@ -85,7 +85,7 @@ def normalise(maps: Any, scale: str = "own", *, centred: bool = False) -> np.nda
     A channel that is the same everywhere gets the lowest code (the middle one if centred and zero).
     """
     _known("scale", scale, SCALES)
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     lo, hi = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))  # [C]
     finite = None
     if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
@@ -161,7 +161,7 @@ def palette_mosaic(
     """`mosaic` with one byte a pixel and a colour table (Pillow's mode "P"): a smaller PNG, made faster."""
     _known("sort", sort, SORTS)
     table = _palette(colormap)
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     if gap < 0 or (columns is not None and columns < 1):
         raise ValueError(f"gap={gap}, columns={columns}: expected a gap from 0 and at least one column.")
     chosen = strongest(maps, limit)
@@ -223,8 +223,11 @@ def _with_palette(codes: np.ndarray, table: bytes) -> Image.Image:
     return picture
 
 
-def _as_maps(maps: Any) -> np.ndarray:
-    """Array or tensor [C, H, W] -> float32 array."""
+def as_maps(maps: Any) -> np.ndarray:
+    """Array or tensor [C, H, W] -> float32 array; what is too large for float32 is infinite there.
+
+    Raises ValueError for another shape, nothing in it, or other than real numbers.
+    """
     if hasattr(maps, "detach"):  # a tensor, recognised without importing torch
         maps = maps.detach().cpu()
         maps = (maps.float() if maps.is_floating_point() else maps).numpy()
@@ -234,7 +237,7 @@ def _as_maps(maps: Any) -> np.ndarray:
                          "Take one picture out of a batch with maps[0].")
     if maps.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers, got an array of {maps.dtype}.")
-    with np.errstate(over="ignore"):  # too large for float32: infinite there
+    with np.errstate(over="ignore"):
         return maps.astype(np.float32, copy=False)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explorer.inspection.look.model import model_name
 from explorer.inspection.look.passes import Passes
 from explorer.models.watching import Turn, watching
 
@@ -57,7 +58,7 @@ def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
     layers = rectifiers(passes.model)
     if not layers:
         raise ValueError(
-            f"{passes.model.config.name or type(passes.model).__name__} has no ReLU layers, which guided backpropagation "
+            f"{model_name(passes.model)} has no ReLU layers, which guided backpropagation "
             'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", or a '
             "network such as resnet50 or vgg16."
         )

@@ -150,6 +150,7 @@ def measure_speed(
     return speed
 
 
+@checked
 def measure_speeds(
     models: Sequence[VisionModel | str],
     *,
@@ -161,9 +162,6 @@ def measure_speeds(
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Speed | None]:
     """`measure_speed` for several models that take turns, pass by pass; None where it was stopped before one was timed."""
-    for what, number, least in (("batch_size", batch_size, 1), ("warm_up", warm_up, 0), ("repeats", repeats, 1)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ValueError(f"{what} is {number!r}: expected a whole number from {least}.")
     models = [as_model(model) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]

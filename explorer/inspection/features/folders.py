@@ -56,8 +56,6 @@ def run_folder(
     that can be opened, WeightsError where weights can't be had, StoreError where `cache_dir` can't be
     written.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
     started = time.perf_counter()
     photos, model = collect(photos), as_model(model)
     config = resolve_data_config({}, model=model)

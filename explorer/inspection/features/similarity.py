@@ -217,9 +217,9 @@ def compare_stages(
     The whole maps are compared, not their means. Raises ValueError for fewer than 4 photos, or a batch_size
     below 4.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < FEWEST:
+    if batch_size < FEWEST:
         raise ValueError(f"batch_size is {batch_size!r}: the estimate needs at least {FEWEST} photos in a batch.")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < FEWEST):
+    if limit is not None and limit < FEWEST:
         raise ValueError(f"limit is {limit!r}: the estimate needs at least {FEWEST} photos.")
     started = time.perf_counter()
     models = [as_model(model_a)]

@@ -133,9 +133,6 @@ def top_photos(
     Raises ValueError for an unknown stage, a channel it does not have, or photos that there are not.
     Source: Zhou et al. 2015, "Object Detectors Emerge in Deep Scene CNNs"; Zeiler and Fergus 2014, figure 2.
     """
-    for what, number in (("count", count), ("batch_size", batch_size)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{what} is {number!r}: expected a whole number from 1.")
     model = as_model(model)
     names = [one.name for one in model.stage_table]
     if stage not in names:

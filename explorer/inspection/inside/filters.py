@@ -85,9 +85,6 @@ def first_filters(
     convolutions read the photo (RepVGG's branches), it is the one that the network lists first.
     Raises ValueError for a network without a convolution over the photo, with what it begins with.
     """
-    for what, number in (("limit", limit), ("cell", cell), ("columns", columns)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise ValueError(f"{what} is {number!r}: expected a whole number from 1.")
     model = as_model(model)
     path, layer = first_convolution(model)
     weights = layer.weight.detach().float().cpu().clone()  # [count, channels, height, width]

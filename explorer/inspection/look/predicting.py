@@ -191,8 +191,6 @@ def predict(
     a model without classifier.
     """
     check_topk(topk)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
     model = as_model(model)
     if not model.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from explorer.inspection.look.model import model_name
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.surgery.surgery import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
@@ -34,7 +35,7 @@ def default_stage(model: VisionModel) -> str:
     """
     table = model.stage_table
     if not table:
-        raise ValueError(f"{_called(model)} has no stages, so there is no map to draw a heat map from. Methods that need "
+        raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. Methods that need "
                          'none: method="saliency", "integrated_gradients" or "occlusion".')
     height, width = photo_size(model)[1:]
     known = _sizes.get(model, {})
@@ -243,8 +244,3 @@ def ordinary(tensor: Tensor) -> Tensor:
     with torch.inference_mode(False):
         tensor = tensor.to(device="cpu", dtype=torch.float32)
         return tensor.clone() if tensor.is_inference() else tensor
-
-
-def _called(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    return getattr(config, "name", "") or type(model).__name__
