@@ -1,12 +1,13 @@
 """Which parts of a photo does a model's answer rest on? One photo, one class, one method -> one heat map.
 
-    explain("tf_efficientnet_lite0", "cat.jpg")                                # Grad-CAM for the likeliest class
+    explain("tf_efficientnet_lite0", "cat.jpg")             # Grad-CAM for the likeliest class
     explain(model, photo, method="occlusion", target="tabby", on_progress=print)
-    explain(model, photo, look=seen, target="tiger cat")                       # no further pass: the look holds it all
-    explain(model, photo).overlay()                                            # the photo with the heat on it
+    explain(model, photo, look=seen, target="tiger cat")    # no further pass: the look holds it all
+    explain(model, photo).overlay()                         # the photo with the heat on it
 
-`METHODS` lists what there is, with each one's source and what it costs. The arithmetic is in `cams.py`, `gradients.py`,
-`occlusion.py` and `rollout.py`; this file chooses class and stage, and brings the result into the photo's frame.
+`METHODS` lists what there is, with each one's source and what it costs. The arithmetic is in `cams.py`,
+`gradients.py`, `occlusion.py` and `rollout.py`; `tasks.py` asks it of a model, and this file brings what it
+gives into the photo's frame.
 """
 
 from __future__ import annotations
@@ -48,22 +49,22 @@ def explain(
 ) -> Attribution:
     """Which parts of a photo speak for a class, or raise a number: a heat map over the photo.
 
-    model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look` is given
+    model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look`
+            is given
     method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam")
     target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a
-            yes or no both
-            can be asked for: what speaks for the no speaks against the yes. Of numbers index or name, None:
-            the first
+            yes or no both can be asked for: what speaks for the no speaks against the yes. Of numbers index
+            or name, None: the first
     stage:  whose map the methods of the CAM family are drawn from; None: `default_stage(model)`
-    look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage needs no
-            further pass then, for whatever class. A model that was changed since is run again
+    look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage
+            needs no further pass then, for whatever class. A model that was changed since is run again
     on_progress: is called with (inputs done, inputs in all) while methods with many passes run
     should_stop: is asked between passes. Methods that can, answer with what is done; others raise `Stopped`
     options: the method's own, see `METHODS[name].options`
 
     The model is left as it was: training flags, gradients, and which parameters learn.
-    Raises ValueError for an unknown method, class, stage or option, and for a model that the method is not made for;
-    ImageError and WeightsError as `explorer.look` does.
+    Raises ValueError for an unknown method, class, stage or option, and for a model that the method is not
+    made for; ImageError and WeightsError as `explorer.look` does.
     """
     started = time.perf_counter()
     chosen = find_method(method)

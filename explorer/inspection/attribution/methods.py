@@ -70,7 +70,7 @@ class Method:
     def cost(
         self, model: VisionModel, *, seconds_per_pass: float | None = None, stage: str | None = None, **options: Any
     ) -> str:
-        """What it costs, in words; with the time, where that of one pass is known (`look.timing["forward"]`)."""
+        """What it costs, in words; in time too where that of a pass is known (`look.timing["forward"]`)."""
         passes = self.passes(model, stage=stage, **options)
         words = passes_text(passes)
         if self.group == "cam" and self.needs_gradient:
@@ -81,7 +81,7 @@ class Method:
         return words
 
     def refuses(self, model: VisionModel) -> str:
-        """Why it is not made for this model, in a sentence; "" where it is, as far as can be told without a pass."""
+        """Why it is not made for this model, in a sentence; "" where it is, as far as one sees unasked."""
         if self.needs_class and not model.num_classes:
             return f"{model_name(model)} has no classifier, so there is no class to explain."
         if self.needs_stage and not model.stage_table:

@@ -1,6 +1,7 @@
 """Occlusion: cover one square of the photo after another, and see how far the score falls.
 
-The plainest of all heat maps: no gradient, nothing of the network's inside, only its answers. It costs a pass a square.
+The plainest of all heat maps: no gradient, nothing of the network's inside, only its answers. It costs a pass
+a square.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def places(length: int, window: int, stride: int) -> list[int]:
 
 
 def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tuple[int, int]:
-    """(side of a square, steps between squares) in pixels of the network's input [H, W]; checked, or chosen where None.
+    """(side of a square, steps between squares) in pixels of the input [H, W]; checked, or chosen where None.
 
     By default an eighth of the shorter side, and half of that.
     """
@@ -35,9 +36,10 @@ def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tu
 def occlusion(
     passes: Passes, photo: Tensor, fill: Tensor, target: int, *, window: int, stride: int, batch_size: int = 16
 ) -> tuple[Tensor, list[str]]:
-    """How far the score falls when a pixel is covered: the mean over all squares that cover it, [H, W], with notes.
+    """How far the score falls when a pixel is covered: the mean over all squares on it, [H, W], with notes.
 
-    photo, fill: the network's input [C, H, W], and what covers it. Zeiler and Fergus (ECCV 2014), section 4.2.
+    photo, fill: the network's input [C, H, W], and what covers it. Zeiler and Fergus (ECCV 2014), section
+                 4.2.
     When asked to stop it answers with the squares that are done, 0 elsewhere. Raises Stopped where none is.
     """
     height, width = photo.shape[-2:]

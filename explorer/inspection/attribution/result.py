@@ -1,4 +1,4 @@
-"""What a method found: the `Attribution`, a heat map in the photo's frame, which shows itself in a notebook."""
+"""What a method found: an `Attribution`, a heat map in the photo's frame that shows itself in a notebook."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ class Attribution(RichRepr):
     target, label: the class's index and name, or the number's; None and "" for methods that know of no class
     noun:          what `target` is, "class" or "number"
     stage:         whose map it is drawn from; "" for methods that need none
-    heatmap:       float32 [H, W], 0..1, in the frame of `image`; 0 outside of what the network saw. 0 where nothing
-                   speaks for the class; 1 is the most in the network's frame, which a smaller photo averages
-    raw:           what the method computed, in the frame of the network's input and signed where the method is:
-                   [h, w], or [C, H, W] for methods that judge single pixels
-    image:         the photo;  seen_box: (left, top, right, bottom), the part that the network saw, in its pixels
-    seconds:       how long it took;  passes: how many inputs the network was run on for it, 0 where a look held it all
+    heatmap:       float32 [H, W], 0..1, in the frame of `image`; 0 outside of what the network saw. 0 where
+                   nothing speaks for the class; 1 is the most in the network's frame, which a smaller photo
+                   averages
+    raw:           what the method computed, in the frame of the network's input and signed where the method
+                   is: [h, w], or [C, H, W] for methods that judge single pixels
+    image:         the photo;  seen_box: (left, top, right, bottom), the part that the network saw, in its
+                   pixels
+    seconds:       how long it took;  passes: how many inputs the network was run on for it, 0 where a look
+                   held it all
     details:       numbers that belong to the method, such as "delta" for integrated gradients
     notes:         sentences that a reader must know
     """

@@ -1,4 +1,4 @@
-"""What a transformer's attention says of a photo: one head of one block, or the flow through all blocks (rollout).
+"""What a transformer's attention says of a photo: one head of one block, or the flow through all (rollout).
 
 Attention weights say how a layer mixes its tokens. They are the same whatever class is asked for.
 """
@@ -16,7 +16,7 @@ from explorer.models.contract import VisionModel, parameter_place
 
 
 def read_attention(model: VisionModel, photo: Tensor) -> dict[str, AttentionMap]:
-    """The attention of every layer for one input [C, H, W], float32 on the CPU, from one pass; see `attention_maps`."""
+    """Every layer's attention for one input [C, H, W], float32 on the CPU; see `attention_maps`. One pass."""
     with evaluating(model):
         maps = attention_maps(model, photo[None].to(**parameter_place(model)))
     return {path: AttentionMap(path, each.weights.float().cpu(), each.windows, each.prefix, each.grid, each.window,
@@ -24,10 +24,11 @@ def read_attention(model: VisionModel, photo: Tensor) -> dict[str, AttentionMap]
 
 
 def rollout(maps: Mapping[str, AttentionMap], *, reads_class_token: bool) -> Tensor:
-    """Which patches the photo's summary comes from, by way of all blocks: [rows, columns], together 1 or less.
+    """Which patches the photo's summary comes from, through all blocks: [rows, columns], together 1 or less.
 
-    Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020), section 3: each layer's mean over heads,
-    half of it replaced by the identity, for the way past the layer; then the product of all layers.
+    Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020), section 3: each layer's mean
+    over heads, half of it replaced by the identity, for the way past the layer; then the product of all
+    layers.
 
     reads_class_token: whether the classifier reads the first token, or else the mean of the patches
     Raises ValueError where tokens don't stay the same from first to last block, or attention is no mixture.
@@ -69,10 +70,11 @@ def attention_of(
     """How much one head of one block takes from each place, for the first photo: [rows, columns].
 
     head:  its number, None for the mean of all;  block: number of the attention layer, negative from the last
-    query: for which place (row, column) of the grid; None: for the class token, where there is one, or else the mean
-           over all places
+    query: for which place (row, column) of the grid; None: for the class token, where there is one, or else
+           the mean over all places
     Layers whose attention stays in windows show, for every place, the mean that its own window takes from it.
-    Raises IndexError for a head, block or place that there is not, ValueError where the tokens' places aren't known.
+    Raises IndexError for a head, block or place that there is not, ValueError where the tokens' places aren't
+    known.
     """
     layers = list(maps.values())
     if not -len(layers) <= block < len(layers):
@@ -122,7 +124,7 @@ def _window_and_map(layer: AttentionMap) -> tuple[tuple[int, int] | None, tuple[
 
 
 def _from_windows(layer: AttentionMap, weights: Tensor) -> Tensor:
-    """The mean that each place's window takes from it, [windows, N, N] put together to the map [rows, columns]."""
+    """The mean that each place's window takes from it: [windows, N, N] made one map [rows, columns]."""
     facts = layer.window or {}
     size, padded = _window_and_map(layer)
     down, across = padded[0] // size[0], padded[1] // size[1]

@@ -1,6 +1,7 @@
 """What every method is given and gives, and how each of them answers.
 
-A `Task` is one question to one model; it runs the model only for what no look holds. A method answers with `Found`.
+A `Task` is one question to one model; it runs the model only for what no look holds. A method answers with
+`Found`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SHOWN_SHARE = 0.995
 
 @dataclass(eq=False)
 class Task:
-    """One question to one model. `look` is one that still holds; `input` the photo as the network sees it [C, H, W]."""
+    """One question to one model. look: one that still holds;  input: what the network sees, [C, H, W]."""
 
     model: VisionModel
     input: Tensor
@@ -64,7 +65,7 @@ class Task:
             self.target = int(self.outputs.likeliest(logits))
 
     def map_and_tail(self, stage: str, *, at_module: bool = False) -> tuple[Tensor, Tail | None]:
-        """A stage's map [C, h, w] and what comes behind it: from the look if it holds them, or else from a pass."""
+        """A stage's map [C, h, w] and what comes behind it: from the look that holds them, or a pass."""
         if self.look is not None and not at_module:
             tail = self.look._origin.tail
             if tail is not None and tail.stage == stage:
@@ -78,7 +79,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What a method gives: raw as in `Attribution`; heat [h, w] from 0 where it is not the positive part of raw."""
+    """What a method gives. raw: as in `Attribution`;  heat: [h, w] from 0; None: the positive part of raw."""
 
     raw: Tensor
     heat: Tensor | None = None
@@ -93,7 +94,8 @@ class Found:
 def _map_with_gradient(task: Task) -> tuple[Tensor, Tensor, str, list[str]]:
     """(a stage's map, the gradient of the class's score with respect to it, the stage's name, notes).
 
-    Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the one before.
+    Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the one
+    before.
     """
     asked, names = task.stage, [row.name for row in task.model.stage_table]
     stage, notes = asked or default_stage(task.model), []

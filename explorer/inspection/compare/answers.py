@@ -1,6 +1,7 @@
 """What several models said of the same photos, to be asked: predictions, agreement, maps, heat maps, costs.
 
-Classes of different models are joined by their names; every share and every map is read from the passes that were made.
+Classes of different models are joined by their names; every share and every map is read from the passes that
+were made.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ Progress = Callable[[int, int, str], None]  # done, of how many, of what
 
 @dataclass(eq=False, repr=False)
 class Answers:
-    """What several models made of the same photos. Every model has the same place in all lists; every photo too.
+    """What several models made of the same photos. A model has the same place in all lists; a photo too.
 
     rows:     a ModelRow a model
     photos:   what each photo is called
@@ -110,8 +111,7 @@ class Answers:
         return self.labels[i][index] if index >= 0 else ""
 
     def probabilities(self, model: str | int, photo: str | int = 0) -> np.ndarray:
-        """One photo's probabilities by one model, float32 [K]; of classes that may hold at once each stands
-        alone.
+        """One photo's probabilities by one model, float32 [K]; each alone where several classes may hold.
 
         Empty for a model that tells no classes.
         """
@@ -138,8 +138,7 @@ class Answers:
 
     @cached_property
     def differences(self) -> np.ndarray:
-        """The mean distance of two models' numbers of one name over the photos, in the number's unit:
-        float64 [M, M].
+        """The mean distance of two models' numbers of one name over the photos, float64 [M, M].
 
         Of several numbers that both give, it is the first's. NaN where they give no number of the same name.
         Numbers agree more or less, never by chance entirely: so this stands in for `agreement`.
@@ -171,8 +170,8 @@ class Answers:
         return agreement_of(self.keys, self.top1)
 
     def disagreements(self) -> list[Disagreement]:
-        """All photos: first those on which most pairs of models give different first answers, and among equals
-        where they are surest; of models that give numbers, where these are farthest apart.
+        """All photos: first those on which most pairs of models give different first answers, and among
+        equals where they are surest; of models that give numbers, where these are farthest apart.
         """
         telling = [i for i, labels in enumerate(self.labels) if labels]
         rows = []
@@ -195,7 +194,7 @@ class Answers:
 
     @cached_property
     def keys(self) -> tuple[tuple[str, ...], ...]:
-        """What joins each model's classes with the others': their names, a second one of the same name with a number."""
+        """What joins each model's classes with the others': their names; the second of one numbered."""
         return tuple(distinct(labels) for labels in self.labels)
 
     @cached_property
@@ -210,7 +209,7 @@ class Answers:
 
     @cached_property
     def strides(self) -> tuple[int, ...]:
-        """The strides at which at least one model has a map, the finest first: input pixels from one place to the next."""
+        """The strides at which any model has a map, finest first: input pixels from place to place."""
         return tuple(sorted({stage.reduction for model in self.models for stage in model.stage_table}))
 
     def stage_at(self, model: str | int, stride: int) -> str:
@@ -233,7 +232,8 @@ class Answers:
         return [(name, self.looks[i][j].stages[name]) if name else None for i, name in enumerate(names)]
 
     def cam(self, model: str | int, photo: str | int = 0, *, target: str | None = None) -> Attribution:
-        """Grad-CAM of one model for one photo, from the Look that is there. target: a class name; None: its first answer.
+        """Grad-CAM of one model for one photo, from the Look that is there. target: a class name; None: its
+        first answer.
 
         Raises ValueError for a class that the model does not know, or where the Looks were not kept.
         """
@@ -255,7 +255,7 @@ class Answers:
 
     def cams(self, photo: str | int = 0, *, target: str | None = None, on_progress: Progress | None = None,
              should_stop: Callable[[], bool] | None = None) -> list[Attribution | str]:
-        """Grad-CAM of every model for one photo; a sentence in place of one that can't be had. Stopped, it ends early."""
+        """Grad-CAM of every model for one photo; a sentence where it can't be had. Stopped, it ends early."""
         found: list[Attribution | str] = []
         for i, name in enumerate(self.names):
             if should_stop is not None and should_stop():
@@ -284,8 +284,8 @@ class Answers:
 
     @property
     def accuracy(self) -> str:
-        """The accuracy that the scatter shows unless told otherwise: "measured" where every model with a classifier was
-        judged by at least 20 labelled photos, else "published"."""
+        """The accuracy that the scatter shows unless told otherwise: "measured" where every model with a
+        classifier was judged by at least 20 labelled photos, else "published"."""
         judged = [row.judged for row in self.rows if row.num_classes]
         return "measured" if judged and min(judged) >= JUDGED else "published"
 
@@ -319,7 +319,7 @@ class Answers:
     # --- on paper ---
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """(columns, a row of texts a model), as it is shown; columns in which no model has anything are left out."""
+        """(columns, a row of texts a model), as shown; columns in which no model has anything stay away."""
         shown = [column for column in COLUMNS if any(column.text(row) for row in self.rows)]
         return [column.title for column in shown], [[column.text(row) or "–" for column in shown] for row in self.rows]
 

@@ -5,8 +5,9 @@
     result.figure("scatter").savefig("speed.svg")
     result.to_markdown()
 
-A few photos are kept as a `Look` of every model: predictions, maps at equal stride and heat maps all come from that one
-pass. Of many photos only the logits are kept, on the disk. What comes back is a `comparison.Comparison`.
+A few photos are kept as a `Look` of every model: predictions, maps at equal stride and heat maps all come
+from that one pass. Of many photos only the logits are kept, on the disk. What comes back is a
+`comparison.Comparison`.
 """
 
 from __future__ import annotations
@@ -62,16 +63,17 @@ def compare(
     """Show the same photos to 2 to 8 models.
 
     models:      names, or models that you built; or {what to call it: one of these}
-    images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a folder, a
-                 `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a folder with a folder for
-                 each class, explorer's own photos), the answers are judged as well
+    images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a
+                 folder, a `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a
+                 folder with a folder for each class, explorer's own photos), the answers are judged as well
     measure:     time the models here (`Comparison.measure` does it later); warm_up, repeats: passes of each
     batch_size, cache_dir: for many photos, see `store.run_folder`
-    on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that are done
+    on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that
+                 are done
 
     Up to 16 photos are kept as Looks, of more only the logits. A model or photo that fails is a sentence in
-    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no photo,
-    ImageError where no photo opens, WeightsError or ValueError where no model can be had.
+    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no
+    photo, ImageError where no photo opens, WeightsError or ValueError where no model can be had.
     """
     wanted = _named(models)
     photos = ComparedPhotos.of(images)
@@ -111,7 +113,7 @@ class _Done:
 
 
 def _named(models: Any) -> dict[str, Any]:
-    """{what to call it: name or model}. Raises ValueError or TypeError for a number or a kind of models that can't be."""
+    """{what to call it: name or model}. Raises ValueError for too few, too many, or the same one twice."""
     if isinstance(models, Mapping):
         pairs = [(str(name), model) for name, model in models.items()]
     elif isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):

@@ -39,7 +39,7 @@ class Comparison(Answers, RichRepr):
 
     def measure(self, *, warm_up: int = WARM_UP, repeats: int = REPEATS, many: int = MANY_AT_ONCE,
                 on_progress: Progress | None = None, should_stop: Callable[[], bool] | None = None) -> None:
-        """Measure the speed of all models here, taking turns: passes over one photo, then over `many` at once.
+        """Measure the speed of all models, which take turns: passes over one photo, then over `many` at once.
 
         What fails is a sentence in `problems`; what is stopped keeps the passes that were timed.
         """
@@ -115,7 +115,7 @@ class Comparison(Answers, RichRepr):
         return "\n".join([line(columns), "|" + "---|" * len(columns), *map(line, rows)]) + "\n" + below
 
     def figure(self, kind: str = "scatter", **options: Any) -> Figure:
-        """One side of the comparison as a matplotlib Figure to keep: `.savefig("it.png")`, `.savefig("it.svg")`.
+        """One side of the comparison as a matplotlib Figure to keep: `.savefig("it.png")` or "it.svg".
 
         kind: "scatter" (x, y as in `points`), "predictions" (photo, topk), "agreement",
               "maps" (stride, photo, limit), "cams" (photo, target)
@@ -127,7 +127,7 @@ class Comparison(Answers, RichRepr):
         return KINDS[kind](self, **options)
 
     def _repr_html_(self) -> str:
-        """Table, answers to the first photo and agreement as plain HTML: no script, and right in light and dark."""
+        """Table, answers to the first photo, agreement as plain HTML: no script, right in light and dark."""
         return comparison_html(self)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison says of each model, and how it is written down: costs, accuracies, columns of the table, the front."""
+"""What a comparison says of each model, and how it is written down: costs, accuracies, columns, front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from explorer.inspection.compare.speed import Speed
 class ModelRow:
     """The facts about one model of a comparison; None where they are not known.
 
-    parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels, height, width)
+    parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels,
+                  height, width)
     weight_bytes: of the file that its weights make
     published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says
     num_classes:  that it tells apart: 2 of a yes or no, 0 where it gives numbers or features
@@ -43,7 +44,7 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class on the common axis. shares: probability by each model, 0..1, None where it does not know the class."""
+    """One class on the common axis. shares: by each model its probability, 0..1; None where it is unknown."""
 
     label: str
     shares: tuple[float | None, ...]
@@ -52,9 +53,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One number that models give for a photo. values: by each model, in its own unit; None where it gives
-    no such number.
-    """
+    """One number that models give for a photo. values: by each model, in its unit; None: it gives none."""
 
     label: str
     values: tuple[float | None, ...]
@@ -66,7 +65,8 @@ class Disagreement:
 
     photo:      what it is called
     share:      of the pairs of models, those whose first answers have different names, 0..1
-    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells classes
+    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells
+                classes
     distance:   the mean distance of two models' numbers, in the number's unit; 0 where no two give the same
     answers:    each model's first answer, or its numbers; "" for one without a classifier
     """
@@ -80,8 +80,8 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Point:
-    """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as cheap
-    and more right."""
+    """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as
+    cheap and more right."""
 
     name: str
     x: float
@@ -121,7 +121,7 @@ ACCURACIES: dict[str, Axis] = {
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Indices of the (cost, value) points that no other beats: at most the cost and at least the value, one of them better."""
+    """Indices of the (cost, value) points that no other beats: as cheap and as good, and better in one."""
     return {i for i, (cost, value) in enumerate(points)
             if not any(c <= cost and v >= value and (c < cost or v > value) for c, v in points)}
 

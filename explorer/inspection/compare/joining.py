@@ -1,4 +1,4 @@
-"""Answers of several models side by side: classes and numbers are joined by their names, whatever their places."""
+"""Answers of several models side by side: classes and numbers are joined by their names, not their places."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED = 8     # models or photos that an error names
 
 
 def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = True) -> tuple[str, ...]:
-    """A key for each label; the second of the same name gets a number, so that it stays a class of its own."""
+    """A key for each label; the second of a name gets a number, so that it stays a class of its own."""
     seen: dict[str, int] = {}
     keys = []
     for label in labels:
@@ -27,9 +27,7 @@ def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = Tr
 
 
 def first_answers(logits: np.ndarray, outputs: Outputs | None) -> np.ndarray:
-    """First answers int64 [N] of logits [N, W], a part at a time: they may lie on the disk. -1 where there
-    are no classes.
-    """
+    """First answers int64 [N] of logits [N, W], which may lie on the disk; -1 where there are no classes."""
     if outputs is None or outputs.numbers:
         return np.full(len(logits), -1)
     parts = [outputs.likeliest(torch.from_numpy(np.array(logits[start:start + CHUNK]))).numpy()
@@ -59,7 +57,7 @@ def agreement_of(keys: Sequence[Sequence[str]], answers: Sequence[np.ndarray]) -
 
 
 def differences_of(logits: Sequence[np.ndarray], outputs: Sequence[Outputs | None]) -> np.ndarray:
-    """The mean distance of two models' numbers of one name over the photos, in the number's unit: float64 [M, M].
+    """The mean distance of two models' numbers of one name over the photos: float64 [M, M], in their unit.
 
     NaN where they give no number of the same name; of several that both give, it is the first's.
     """

@@ -82,9 +82,7 @@ def answers_html(result: Answers, photo: str | int = 0, *, topk: int = 5) -> str
 
 
 def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
-    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %. See
-    `answers_html`.
-    """
+    """The classes one below the other, a bar for each model, all on one axis from 0 to 100 %."""
     if not rows:
         return "<p>None of these models has a classifier: they give features, not predictions.</p>"
     lines = []
@@ -120,9 +118,7 @@ def numbers_text(row: NumberRow, names: Sequence[str]) -> str:
 
 
 def agreement_html(result: Answers) -> str:
-    """The matrix as a table; the stronger the tint, the more often two models say the same, or the further
-    they are apart.
-    """
+    """The matrix as a table: the stronger the tint, the more two models agree, or are apart."""
     parts = []
     if not only_numbers(result):
         parts.append(_matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,

@@ -18,7 +18,7 @@ from explorer.inspection.compare.joining import distinct
 
 @dataclass(frozen=True)
 class ComparedPhotos:
-    """Photos to be opened one at a time. truth: the right class names of each as keys, empty where nobody says."""
+    """Photos to be opened one at a time. truth: the keys of each one's right classes, empty where unknown."""
 
     source: Collection
     truth: tuple[frozenset[str], ...]

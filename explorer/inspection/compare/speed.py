@@ -1,10 +1,10 @@
-"""How fast a model is here: the time of a pass with its spread, photos a second, and the memory that a pass takes.
+"""How fast a model is here: the time of a pass and its spread, photos a second, the memory that a pass takes.
 
     print(measure_speed("tf_efficientnet_lite0"))
-    # tf_efficientnet_lite0.in1k: a pass over 1 photo of 224 x 224 takes 21.4 ms (half of the passes 20.9 to 22.8 ms) ...
+    # tf_efficientnet_lite0.in1k: a pass over 1 photo of 224 x 224 takes 21.4 ms (half of the passes ...
 
-Times belong to one computer in one state. So several models take turns, pass by pass (`measure_speeds`): a busy moment
-then hits all of them and not one alone, and what is left of it shows in the quartiles.
+Times belong to one computer in one state. So several models take turns, pass by pass (`measure_speeds`): a
+busy moment then hits all of them and not one alone, and what is left of it shows in the quartiles.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Speed:
     batch_size:   photos in a pass;  input_size: (channels, height, width) of each
     device:       e.g. "cpu" or "cuda:0", `device_name` what it is called; threads: PyTorch's, None on a GPU
     weight_bytes: of all parameters and buffers, as a file of them has
-    pass_bytes:   most memory that one pass took at any moment, beyond the weights; None where it was not measured
+    pass_bytes:   most memory that one pass took at any moment, beyond the weights; None where it was not
+                  measured
     memory_means: what exactly that is, or why there is none
     beside:       how many models took turns
     """
@@ -134,14 +135,17 @@ def measure_speed(
     """Time forward passes of one model on the device and with the dtype that its weights have.
 
     model:       an explorer model, or a name, created with its trained weights
-    batch_size:  photos in a pass: 1 tells how long an answer takes, more how many photos a second are possible
-    input_size:  the side in pixels, (height, width) or (channels, height, width); by default what its weights expect
+    batch_size:  photos in a pass: 1 tells how long an answer takes, more how many photos a second are
+                 possible
+    input_size:  the side in pixels, (height, width) or (channels, height, width); by default what its weights
+                 expect
     warm_up:     passes before the first that counts;  repeats: passes that count
-    on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were timed
+    on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were
+                 timed
 
-    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its own,
-    that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers that make no
-    sense or an input that the model can't take.
+    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its
+    own, that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers
+    that make no sense or an input that the model can't take.
     """
     [speed] = measure_speeds([model], batch_size=batch_size, input_size=input_size, warm_up=warm_up, repeats=repeats,
                              on_progress=on_progress, should_stop=should_stop)
@@ -161,7 +165,7 @@ def measure_speeds(
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Speed | None]:
-    """`measure_speed` for several models that take turns, pass by pass; None where it was stopped before one was timed."""
+    """`measure_speed` for several models that take turns, pass by pass; None for one that was not timed."""
     models = [as_model(model) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]
@@ -248,10 +252,11 @@ def _device_name(device: torch.device) -> str:
 
 
 def pass_memory(model: VisionModel, photos: Tensor) -> tuple[int | None, str]:
-    """(most bytes that one pass over photos [B, C, H, W] held at any moment, what that means), or (None, why not).
+    """(most bytes that a pass over photos [B, C, H, W] held at a time, what that means), or (None, why not).
 
-    On a GPU it is the peak that PyTorch's allocator reports. A CPU has no such report, so the tensors that the pass makes
-    are counted one by one, until they are let go of. Neither another thread nor what the process held before is in that.
+    On a GPU it is the peak that PyTorch's allocator reports. A CPU has no such report, so the tensors that
+    the pass makes are counted one by one, until they are let go of. Neither another thread nor what the
+    process held before is in that.
     """
     with evaluating(model), torch.inference_mode():
         if photos.device.type == "cuda":
@@ -276,7 +281,8 @@ class _TensorsHeld(TorchDispatchMode):
     def __init__(self, there_before: Sequence[Tensor]):
         super().__init__()
         self.held = self.peak = 0
-        # A storage's address tells it from the others as long as it lives; the weak reference says when that ends.
+        # A storage's address tells it from the others as long as it lives; the weak reference says when that
+        # ends.
         self._known: dict[int, Any] = {tensor.untyped_storage()._cdata: None for tensor in there_before}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):

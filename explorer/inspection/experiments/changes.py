@@ -30,9 +30,7 @@ from explorer.models.outputs import Outputs
 
 @dataclass(frozen=True)
 class Change:
-    """What one class's probability was before and after; label, index: which class. number: it is a number,
-    in its own unit.
-    """
+    """What a class's probability was before and after, or with `number` a number in its own unit."""
 
     label: str
     index: int
@@ -74,9 +72,7 @@ def result_html(name: str, pictures: str, changes: Sequence[Change], notes: Sequ
 
 
 def changes_html(changes: Sequence[Change]) -> str:
-    """A table of probabilities before and after, with two bars a class, or of numbers; what they are is
-    text.
-    """
+    """A table of probabilities before and after, with two bars a class, or of numbers; each is text too."""
     numbers = any(change.number for change in changes)  # which have no end that a bar could reach
     rows = []
     for change in changes:

@@ -52,9 +52,7 @@ class MaskedLook:
 
     @cached_property
     def answers(self) -> tuple[Prediction, Prediction]:
-        """What was said before and is said now; where several classes may hold at once, of the one that was
-        likeliest.
-        """
+        """What was said before and is said now; where several classes may hold, of the likeliest."""
         before, after = self.before, self.after
         first = answer_of(before.logits, before.outputs)
         return first, answer_of(after.logits, after.outputs, first.index)

@@ -1,4 +1,4 @@
-"""Ways to spoil a photo that a camera, a phone or the web knows: turned, blurred, noisy, compressed, dark, with holes.
+"""Ways to spoil a photo, as a camera, a phone or the web does: turned, blurred, noisy, compressed, dark.
 
     perturb(photo, "rotate", 30)          # a spoilt copy; `KINDS` says what a value means
 """

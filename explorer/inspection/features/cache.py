@@ -54,7 +54,7 @@ def cache_size(cache_dir: str | os.PathLike | None = None) -> int:
 
 
 def clear_cache(cache_dir: str | os.PathLike | None = None) -> int:
-    """Delete all kept features, and nothing else; the bytes that this gave back. They are worked out anew when needed."""
+    """Delete all kept features and nothing else, to be worked out anew when needed; the bytes given back."""
     root = cache_root(cache_dir)
     size = cache_size(root)
     for file in _chunks_in(root, "*/"):
@@ -72,9 +72,9 @@ def _chunks_in(folder: Path, below: str = "") -> list[Path]:
 class Chunks:
     """The rows of one model on disk, in files `chunk-*.npz`.
 
-    Each holds `keys` [n, 32] uint8, `embeddings` [n, D] and `logits` [n, K]. Only whole numbers and floats are
-    read (no pickles), and only files whose checksums are right. Several processes may write to the same folder:
-    every chunk has a name of its own.
+    Each holds `keys` [n, 32] uint8, `embeddings` [n, D] and `logits` [n, K]. Only whole numbers and floats
+    are read (no pickles), and only files whose checksums are right. Several processes may write to the same
+    folder: every chunk has a name of its own.
     """
 
     def __init__(self, folder: Path):
@@ -119,7 +119,7 @@ class Chunks:
             return chunk["keys"], chunk["embeddings"], chunk["logits"]
 
     def _read(self, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A chunk that was there. Raises StoreError where another process has taken it away, or changed it."""
+        """A chunk that was there. Raises StoreError where another process took it away or changed it."""
         try:
             parts = self._parts(file)
             if (parts[1].shape[1], parts[2].shape[1]) != self.widths:
@@ -142,7 +142,7 @@ class Chunks:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits as one chunk: under another name first, so that it is there whole or not at all."""
+        """Write what waits as one chunk, under another name first: it is there whole or not at all."""
         if not self._keys:
             return
         keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(-1, 32)

@@ -37,7 +37,9 @@ from explorer.models.contract import VisionModel
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A photo close to the query: its place among the features, its name, its class ("" where it has none)."""
+    """A photo close to the query: its place among the features, its name, its class ("" where it has
+    none).
+    """
 
     index: int
     name: str
@@ -124,9 +126,10 @@ class Embeddings(RichRepr):
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:
         """All photos on a plane.
 
-        method: "pca"   the two directions in which the vectors differ most: a projection, quick, always the same
-                "tsne"  keeps neighbours together, not distances: L. van der Maaten, G. Hinton, Visualizing Data
-                        using t-SNE, JMLR 2008; on the 50 first principal components of the unit vectors
+        method: "pca"   the two directions in which the vectors differ most: a projection, quick, always the
+                same "tsne"  keeps neighbours together, not distances: L. van der Maaten, G. Hinton,
+                        Visualizing Data using t-SNE, JMLR 2008; on the 50 first principal components of the
+                        unit vectors
                 "umap"  likewise, with more of the whole: L. McInnes, J. Healy, J. Melville, arXiv 1802.03426;
                         needs umap-learn
 
@@ -150,7 +153,7 @@ def embed(
     cache_dir: str | os.PathLike | None = None,
     on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
 ) -> Embeddings:
-    """The embeddings of many photos, for neighbours and maps. Arguments and errors are those of `run_folder`."""
+    """The embeddings of many photos, for neighbours and maps. Arguments and errors: those of `run_folder`."""
     model = as_model(model)
     features = run_folder(model, photos, batch_size=batch_size, cache_dir=cache_dir, on_progress=on_progress,
                           should_stop=should_stop)

@@ -1,7 +1,7 @@
 """The pass over many photos: what the cache lacks goes through the network, a batch at a time.
 
-One photo that the cache knows is always looked at again: where the model answers otherwise by now (its code was
-changed), what is kept for it is thrown away.
+One photo that the cache knows is always looked at again: where the model answers otherwise by now (its code
+was changed), what is kept for it is thrown away.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def vectors_and_logits(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, n
 
 def _differs(kept: tuple[np.ndarray, np.ndarray], now: tuple[np.ndarray, np.ndarray],
              model: VisionModel) -> bool:
-    """Whether a model gives another row than the one that is kept, by more than rounding on other hardware explains."""
+    """Whether a model gives another row than the one kept, by more than other hardware's rounding."""
     limit = 1e-3 if parameter_place(model)["dtype"] == torch.float32 else 5e-2
     return any(far(one, other[0]) > limit for one, other in zip(kept, now))
 
@@ -129,7 +129,7 @@ class Filling:
         self.keys.append(opened.key)
 
     def _confirm(self, index: int, opened: _Opened) -> None:
-        """See, once, that the model still says of a known photo what is kept for it; else forget all that is kept."""
+        """See, once, that the model still says of a known photo what is kept for it; else forget it all."""
         if self._confirmed:
             return
         self._confirmed = True

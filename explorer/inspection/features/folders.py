@@ -8,8 +8,8 @@
 A photo is known by the SHA-256 of its file, a model by that of its weights, its layers and the preprocessing:
 whatever was worked out before, for whichever folder, is read and not computed. New rows reach the disk in
 chunks, each written whole or not at all, so a run that was stopped or killed goes on where it was. One photo
-that the cache knows is always looked at again: where the model answers otherwise by now (its code was changed),
-what is kept for it is thrown away.
+that the cache knows is always looked at again: where the model answers otherwise by now (its code was
+changed), what is kept for it is thrown away.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def labels_of_features(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 def parts_of(
     features: Features, labels: np.ndarray, val: Any, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """(indices to learn from, indices to judge by, in words); None to judge by where `val` is features of its own."""
+    """(indices to learn from, indices to judge by, in words); None to judge by where `val` is features."""
     everything = np.arange(len(labels))
     if isinstance(val, Features):
         if val.classes != features.classes or val.embeddings.shape[1] != features.embeddings.shape[1]:
@@ -56,7 +56,7 @@ def _check_learnable(labels: np.ndarray) -> None:
 
 
 def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Indices of a share of each class, drawn by `seed`: at least one photo of a class that has two, never all."""
+    """Indices of a share of each class, drawn by `seed`: at least one photo where it has two, never all."""
     random = np.random.default_rng(seed)
     kept = []
     for label in np.unique(labels):
@@ -73,7 +73,7 @@ def draw_photos(labels: np.ndarray, count: int, seeds: Sequence[int]) -> np.ndar
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share: E. B. Wilson, Journal of the American Statistical Association 22, 1927."""
+    """Wilson's 95 % interval of a share: E. B. Wilson, J. American Statistical Association 22, 1927."""
     z, share = 1.959964, right / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

@@ -83,7 +83,7 @@ class Probe:
                 f"{percent(high)}), learnt from {self.learnt:,}; {self.how}")
 
     def figure(self) -> Figure:
-        """Accuracy against labels per class, each draw a point; without a curve, the accuracy of each class."""
+        """Accuracy against labels per class, each draw a point; without a curve, each class's accuracy."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), layout="constrained")

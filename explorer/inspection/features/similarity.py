@@ -66,7 +66,8 @@ def cka(x: Any, y: Any) -> float:
 def unbiased_cka(x: Any, y: Any) -> float:
     """Linear CKA of x [n, D1] and y [n, D2], n from 4, with the unbiased estimate of HSIC.
 
-    About 0 for representations that have nothing in common, however wide they are: then also a little below 0.
+    About 0 for representations that have nothing in common, however wide they are: then also a little below
+    0.
     Source: Nguyen, Raghu, Kornblith 2021, equation 3.
     """
     x, y = _centred(x), _centred(y)

@@ -14,7 +14,7 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosine_distances(vector: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """1 - cosine of one vector [D] with each row of [N, D] -> [N] float32, a block of rows in memory at a time."""
+    """1 - cosine of one vector [D] with each row of [N, D] -> [N] float32, a block of rows at a time."""
     query = normalised(np.asarray(vector)[None])[0]
     parts = [1 - normalised(vectors[start:start + BLOCK]) @ query for start in range(0, len(vectors), BLOCK)]
     return np.maximum(np.concatenate(parts), 0) if parts else np.zeros(0, np.float32)

@@ -1,4 +1,5 @@
-"""How much a network's features know about your classes: the vote of the nearest photos, where nothing is learnt at all.
+"""How much a network's features know about your classes: the vote of the nearest photos, where nothing is
+learnt at all.
 
     features = explorer.run_folder("tf_efficientnet_lite0", "flowers5")
     knn_accuracy(features)
@@ -23,7 +24,7 @@ LEAVE_ONE_OUT = "leave-one-out"
 
 @dataclass(eq=False, repr=False)
 class KnnAccuracy:
-    """What the neighbours' vote says; its fields mean the same as those of `Probe`. k, temperature: of the vote."""
+    """What the neighbours' vote says; its fields mean the same as in `Probe`. k, temperature: of the vote."""
 
     model_name: str
     accuracy: float

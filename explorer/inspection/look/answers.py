@@ -22,8 +22,9 @@ from explorer.models.outputs import Outputs
 class Prediction:
     """One class with what the model thinks of it; or one number that it gives.
 
-    label: its name; index: its place among the labels; probability: 0..1, by a softmax over all classes or, where several
-    may hold at once, by a sigmoid of its own; logit: the raw score (of a "no" the contrary of that of the "yes")
+    label: its name; index: its place among the labels
+    probability: 0..1, by a softmax over all classes or, where several may hold at once, by a sigmoid of its own
+    logit: the raw score (of a "no" the contrary of that of the "yes")
     value: of a model that gives numbers the number, in its own unit; its probability is NaN. None for a class
     """
 
@@ -49,7 +50,7 @@ def check_topk(topk: int) -> None:
 
 
 def top_predictions(logits: Tensor, outputs: Outputs, topk: int) -> list[Prediction]:
-    """The best `topk` of raw scores [W], best first; fewer where there are fewer classes. Numbers: all, as they come."""
+    """The best `topk` of raw scores [W], best first; fewer of fewer classes. Numbers: all, as they come."""
     logits = logits.float()
     if outputs.numbers:
         return [Prediction(label, i, math.nan, score, value) for i, (label, score, value) in
@@ -83,9 +84,7 @@ def said(answer: Prediction) -> tuple[int, str]:
 
 
 def predictions_html(predictions: Sequence[Prediction]) -> str:
-    """A table with a bar for each prediction; the numbers are text. Numbers that a model gives have no bar:
-    they know no end.
-    """
+    """A table of predictions, each with a bar; numbers that a model gives have none, for they know no end."""
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     if predictions[0].value is not None:

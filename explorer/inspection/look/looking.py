@@ -34,7 +34,8 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     """Show one photo to a model and keep what happened on the way.
 
     model: an explorer model, or a name such as "tf_efficientnet_lite0", created with its trained weights
-    image: anything `load_image` takes; of a model of other than one or three channels a tensor [C, H, W] or an array
+    image: anything `load_image` takes; of a model of other than one or three channels a tensor [C, H, W] or
+           an array
     bands: of such a picture the three that are shown, as red, green and blue; None: the first three
     topk:  how many predictions, at most as many as there are classes
 
@@ -74,7 +75,7 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
 
 
 def photo_for(model: VisionModel, image: Any, bands: Sequence[int] | None = None) -> Image.Image:
-    """What `load_image` makes of a picture for this model: with as many bands as it reads, where it reads no photos."""
+    """What `load_image` makes of a picture for this model; with its bands, where it reads no photos."""
     return load_image(image, channels=model.in_chans, bands=bands)
 
 

@@ -1,6 +1,7 @@
-"""What each module of a model gives and costs: shapes and FLOPs, from one pass that computes nothing where it can.
+"""What each module of a model gives and costs: shapes and FLOPs, from one pass that computes nothing.
 
-torch's "meta" tensors have a shape and no content. Where a model can't run on them, it runs on its own device.
+torch's "meta" tensors have a shape and no content. Where a model can't run on them, it runs on its own
+device.
 """
 
 from __future__ import annotations
@@ -123,8 +124,9 @@ def _watched(model: nn.Module, measured: Measured) -> Iterator[list[str]]:
 _aten = torch.ops.aten
 
 
-#: Operations whose (first) output is a tensor like their input, and which cost no FLOPs by the formulas' count. On meta torch
-#: works their shapes out in Python, up to half a millisecond each: for most networks that was nearly all of the time.
+#: Operations whose (first) output is a tensor like their input, and which cost no FLOPs by the formulas'
+#: count. On meta torch works their shapes out in Python, up to half a millisecond each: for most networks
+#: that was nearly all of the time.
 _LIKE_INPUT = {getattr(_aten, name).default for name in (
     "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "mish", "gelu", "silu", "relu", "sigmoid", "_safe_softmax")}
 

@@ -1,4 +1,4 @@
-"""The model that looks: opened by its name, in evaluation mode, called as its weights are; what its scores mean."""
+"""The model that looks: opened by name, in evaluation mode; what it is called, and what its scores mean."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def as_model(model: VisionModel | str) -> VisionModel:
 
 
 def model_name(model: nn.Module) -> str:
-    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its architecture."""
+    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its
+    architecture.
+    """
     config = getattr(model, "config", None)
     if not isinstance(config, ModelConfig) or not config.architecture:
         return type(model).__name__

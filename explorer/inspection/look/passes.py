@@ -17,14 +17,14 @@ OCCLUSION = 'Use method="occlusion", which needs its answers alone.'
 
 
 def no_way_back(instead: str) -> ValueError:
-    """The sentence for a model that gradients can't be followed through; instead: what to do, in a sentence."""
+    """What is said where no gradient can be followed through a model. instead: what to do, in a sentence."""
     return ValueError("No gradient can be followed through this model to the photo: it runs all or a part of its forward "
                       "pass under torch.no_grad or torch.inference_mode, detaches what it computes, or has layers without "
                       f"a derivative, such as quantised ones. {instead}")
 
 
 def expect_way_back(scores: Tensor, inputs: Tensor, instead: str) -> None:
-    """See that the scores lead back to the inputs, without a backward pass. Raises ValueError where they don't."""
+    """See that the scores lead back to the inputs, without a backward pass; else raise ValueError."""
     wanted, waiting, seen = get_gradient_edge(inputs).node, [scores.grad_fn], set()
     while waiting:
         node = waiting.pop()
@@ -58,8 +58,8 @@ class Passes:
             themselves
     photos: how many inputs it was run on so far
 
-    The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may look
-    through it in between.
+    The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may
+    look through it in between.
     """
 
     def __init__(

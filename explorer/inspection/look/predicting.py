@@ -184,8 +184,8 @@ def predict(
                 becomes a row that says why
     batch_size: photos that go through the network together; about twice as many are in memory at a time
 
-    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model sees most, whose
-    numbers are the same but for rounding (see `explorer.optimize`).
+    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model
+    sees most, whose numbers are the same but for rounding (see `explorer.optimize`).
 
     Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
     a model without classifier.

@@ -26,7 +26,7 @@ STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a look comes from: the model as it was then, and the end of its pass for heat maps (`look.tail`)."""
+    """Where a look comes from: the model as it was then, and the `Tail` of its pass, for heat maps."""
 
     model: weakref.ref[nn.Module]
     fingerprint: tuple[Any, ...] | None
@@ -135,7 +135,9 @@ class Look(RichRepr):
 
 
 def is_at(seen: Look, image: Any) -> bool:
-    """Whether a look is at this photo, pixel by pixel; None stands for the look's own. Raises TypeError for no `Look`."""
+    """Whether a look is at this photo, pixel by pixel; None stands for the look's own. Raises TypeError for
+    no `Look`.
+    """
     if not isinstance(seen, Look):
         raise TypeError(f"look= takes what explorer.look(model, photo) gives, not {type(seen).__name__}.")
     if image is None or image is seen.image:

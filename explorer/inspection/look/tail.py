@@ -1,10 +1,11 @@
 """The end of a forward pass, kept so that heat maps of any class need no second pass.
 
-A heat map asks: how would the score change if this stage's map changed here? The answer is a gradient, and only the part
-of the network behind that map has to be remembered for it: the tail. So autograd takes no notes up to the map. There a
-tensor of zeros is added to it, in place. Zeros change no number, but from there on notes are taken, and the gradient of a
-score with respect to those zeros is its gradient with respect to the map. A transformer shows its tokens as a map that is
-a view of them; there the zeros are added to the tokens, and the gradient is viewed in the same way.
+A heat map asks: how would the score change if this stage's map changed here? The answer is a gradient, and
+only the part of the network behind that map has to be remembered for it: the tail. So autograd takes no notes
+up to the map. There a tensor of zeros is added to it, in place. Zeros change no number, but from there on
+notes are taken, and the gradient of a score with respect to those zeros is its gradient with respect to the
+map. A transformer shows its tokens as a map that is a view of them; there the zeros are added to the tokens,
+and the gradient is viewed in the same way.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from explorer.models.surgery.surgery import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
 from explorer.models.watching import walk as walk_stages
 
-#: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't tell of.
+#: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't
+#: tell of.
 _sizes: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
 
 
 def default_stage(model: VisionModel) -> str:
-    """The stage whose heat map says most: the deepest whose map still has places, and whose places still count.
+    """The stage whose heat map says most: the deepest whose map still has places, and places that count.
 
-    In a transformer that reads its class token alone, nothing reads the places of the last block's map any more, so
-    there it is the block before. Raises ValueError for a network without stages.
+    In a transformer that reads its class token alone, nothing reads the places of the last block's map any
+    more, so there it is the block before. Raises ValueError for a network without stages.
     """
     table = model.stage_table
     if not table:
@@ -68,8 +70,7 @@ class Tail:
     def gradient(
         self, target: int, score: Callable[[Tensor], Tensor] = lambda logits: logits
     ) -> Tensor | None:
-        """d score[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the
-        map.
+        """d score[target] / d map, float32 [C, H, W] on the CPU; None where scores don't depend on the map.
 
         score: logits [1, W] -> one score a class [1, K]; by default the logits themselves
         """
@@ -91,11 +92,11 @@ def walk(
 
     stage:     where the tail begins; "" for no tail
     only:      the stages whose maps are kept; None: all
-    at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is for
-               networks that yield a copy of their map; those behind a door (explorer.wrap) always do
+    at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is
+               for networks that yield a copy of their map; those behind a door (explorer.wrap) always do
 
-    The caller has put the model into evaluation (`inspection.look.evaluating`). The tail is None for a model that
-    gradients can't be followed through, such as one created under torch.inference_mode.
+    The caller has put the model into evaluation (`inspection.look.evaluating`). The tail is None for a model
+    that gradients can't be followed through, such as one created under torch.inference_mode.
     Raises ValueError for a model that has a classifier but does not pool.
     """
     photo = tensor[None].to(**parameter_place(model))
@@ -204,7 +205,7 @@ class _Watch:
 
 
 def _layout(shape: tuple[int, ...], map_shape: torch.Size) -> Callable[[Tensor], Tensor] | None:
-    """What turns a module's output of `shape` into the map [1, C, H, W] that is known of it; None if nothing does."""
+    """What turns a module's output of `shape` into the map [1, C, H, W] known of it; None if nothing does."""
     channels, height, width = map_shape
     if shape[1:] == (channels, height, width):
         return _same
@@ -223,8 +224,8 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
     """What is another one once a model was trained, given new weights or other layers, or told what its
     scores mean.
 
-    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight: torch does
-    not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
+    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight:
+    torch does not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
     None for tensors that don't count their changes (those created under torch.inference_mode).
     """
     tensors = [*model.parameters(), *model.buffers()]

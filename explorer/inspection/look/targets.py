@@ -12,10 +12,11 @@ from explorer.inspection.look.result import Look
 
 
 def find_class(target: int | str, labels: Sequence[str], noun: str = "class") -> int:
-    """The index of a class, given that index, its name, or a part that only one name has; case does not count.
+    """The index of a class, given that, its name, or a part that only one name has; case does not count.
 
     noun: "number" where the names are those of numbers that a model gives
-    Raises ValueError where there is no such class, with the nearest names, or more than one, with all of them.
+    Raises ValueError where there is no such class, with the nearest names, or more than one, with all of
+    them.
     """
     several = "classes" if noun == "class" else f"{noun}s"
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
@@ -45,9 +46,7 @@ def find_class(target: int | str, labels: Sequence[str], noun: str = "class") ->
 
 
 def class_index(target: int | str | None, before: Look) -> int:
-    """Which class is meant: an index, a name or a part of one as in `explain`, or None for the likeliest;
-    which number.
-    """
+    """The index of the class or number that is meant, as in `explain`: None is the likeliest, the first."""
     outputs = before.outputs
     if target is None:
         return int(outputs.likeliest(before.logits))
