@@ -74,5 +74,6 @@ def score_cam(
     notes = []
     if len(done) < len(maps):
         why = "Stopped early" if len(done) < len(order) else "As asked for"
-        notes.append(f"{why}: the {len(done)} channels whose values spread most, of {len(maps)}, are in this map.")
+        notes.append(f"{why}: the {len(done)} channels whose values spread most, of {len(maps)}, "
+                     "are in this map.")
     return torch.einsum("c,chw->hw", weights, maps[done]), notes

@@ -71,10 +71,12 @@ def explain(
     model = as_model(model)
     check_options(chosen, options)
     if chosen.needs_class and not model.num_classes:
-        raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it one with "
+        raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. "
+                         "Give it one with "
                          'reset_classifier(num_classes), or use method="attention" if it is a transformer.')
     if chosen.needs_gradient and any(parameter.is_inference() for parameter in model.parameters()):
-        raise ValueError("This model was created under torch.inference_mode, so no gradient can be followed through it: "
+        raise ValueError("This model was created under torch.inference_mode, "
+                         "so no gradient can be followed through it: "
                          'create it outside, or use method="scorecam" or "occlusion".')
     if stage is not None:
         _check_stage(model, chosen, stage)
@@ -137,5 +139,5 @@ def _check_look(look: Look, model: VisionModel, image: Any) -> None:
     if not is_at(look, image):
         raise ValueError("look= is a look at another photo. Give the look at this one, or leave look= away.")
     if look.config != resolve_data_config({}, model=model):
-        raise ValueError(f"look= is by {look.model_name}, which sees photos in another way than {model_name(model)}. "
-                         "Give the look by this model, or leave look= away.")
+        raise ValueError(f"look= is by {look.model_name}, which sees photos in another way than "
+                         f"{model_name(model)}. Give the look by this model, or leave look= away.")

@@ -59,7 +59,8 @@ def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
     if not layers:
         raise ValueError(
             f"{model_name(passes.model)} has no ReLU layers, which guided backpropagation "
-            'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", or a '
+            'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", '
+            'or a '
             "network such as resnet50 or vgg16."
         )
 

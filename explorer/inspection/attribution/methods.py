@@ -119,12 +119,13 @@ def _squares(model: VisionModel, *, window: int | None, stride: int | None, **_:
 # --- the table ----------------------------------------------------------------------------------------------
 
 
-_CAM_LIMITS = ("It shows where the evidence lies that this layer uses, as coarse as its map; it does not say what about that "
-               "place counts, and a bright place is no proof that the answer would change without it.")
+_CAM_LIMITS = ("It shows where the evidence lies that this layer uses, as coarse as its map; it does not say "
+               "what about that place counts, and a bright place is no proof that the answer would change "
+               "without it.")
 
 
-_PIXEL_LIMITS = ("It shows for which pixels a small change would move the score most, not what the model recognises there; "
-                 "edges light up in almost any network.")
+_PIXEL_LIMITS = ("It shows for which pixels a small change would move the score most, not what the model "
+                 "recognises there; edges light up in almost any network.")
 
 
 METHODS: dict[str, Method] = {method.name: method for method in (
@@ -134,8 +135,8 @@ METHODS: dict[str, Method] = {method.name: method for method in (
         limits=_CAM_LIMITS, source="Selvaraju et al., Grad-CAM, ICCV 2017", link="https://arxiv.org/abs/1610.02391"),
     Method(
         "gradcam++", "Grad-CAM++", "cam", needs_stage=True, run=from_gradient(cams.grad_cam_plus_plus), photos=_one,
-        idea="As Grad-CAM, but only growing scores count, and small places count as much as large ones: better where "
-             "the class is seen several times.",
+        idea="As Grad-CAM, but only growing scores count, and small places count as much as large ones: "
+             "better where the class is seen several times.",
         limits=_CAM_LIMITS, source="Chattopadhyay et al., Grad-CAM++, WACV 2018", link="https://arxiv.org/abs/1710.11063"),
     Method(
         "layercam", "Layer-CAM", "cam", needs_stage=True, run=from_gradient(cams.layer_cam), photos=_one,
@@ -144,10 +145,10 @@ METHODS: dict[str, Method] = {method.name: method for method in (
         link="https://doi.org/10.1109/TIP.2021.3089943"),
     Method(
         "scorecam", "Score-CAM", "cam", needs_stage=True, run=score_cam, photos=_channels,
-        idea="Needs no gradient: shows the model the photo through each channel as a mask, and weights the channel by the "
-             "score.",
-        limits="The masked photos are unlike any that the model has learnt from, so their scores are no clean measure of "
-               "what a channel means.",
+        idea="Needs no gradient: shows the model the photo through each channel as a mask, and weights the "
+             "channel by the score.",
+        limits="The masked photos are unlike any that the model has learnt from, so their scores are no "
+               "clean measure of what a channel means.",
         source="Wang et al., Score-CAM, CVPR Workshops 2020", link="https://arxiv.org/abs/1910.01279"),
     Method(
         "saliency", "Saliency", "pixels", run=saliency, photos=lambda model, **_: 2,
@@ -161,10 +162,10 @@ METHODS: dict[str, Method] = {method.name: method for method in (
     Method(
         "integrated_gradients", "Integrated gradients", "pixels", run=integrated_gradients,
         photos=lambda model, *, steps, **_: 3 + steps,
-        idea="Gradients summed on the way from an empty photo to this one; all pixels together make the whole difference "
-             "of the scores.",
-        limits="It explains the difference to one empty photo of one colour: another baseline gives another picture, and "
-               "pixels of the baseline's own colour get nothing.",
+        idea="Gradients summed on the way from an empty photo to this one; all pixels together make the "
+             "whole difference of the scores.",
+        limits="It explains the difference to one empty photo of one colour: another baseline gives another "
+               "picture, and pixels of the baseline's own colour get nothing.",
         source="Sundararajan et al., Axiomatic Attribution, ICML 2017", link="https://arxiv.org/abs/1703.01365"),
     Method(
         "input_x_gradient", "Input x gradient", "pixels", run=input_x_gradient, photos=lambda model, **_: 2,
@@ -173,32 +174,37 @@ METHODS: dict[str, Method] = {method.name: method for method in (
         link="https://arxiv.org/abs/1605.01713"),
     Method(
         "gradient_shap", "GradientSHAP", "pixels", run=gradient_shap, photos=_samples,
-        idea="Gradients at random points between an empty photo and this one with noise: an estimate of Shapley values.",
-        limits="An estimate from few random points, for a baseline of one colour; another seed gives a slightly different "
-               "picture.",
+        idea="Gradients at random points between an empty photo and this one with noise: "
+             "an estimate of Shapley values.",
+        limits="An estimate from few random points, for a baseline of one colour; another seed gives a "
+               "slightly different picture.",
         source="Lundberg and Lee, A Unified Approach, NeurIPS 2017", link="https://arxiv.org/abs/1705.07874"),
     Method(
         "guided_backprop", "Guided backpropagation", "pixels", run=guided_backprop, photos=lambda model, **_: 2,
-        idea="The gradient, of which every ReLU lets only the positive part pass: clear drawings of edges and textures.",
-        limits="It is beautiful and hardly depends on the class, or even on the trained weights (Adebayo et al., 2018): it "
-               "shows the photo's edges rather than the model's reasons.",
+        idea="The gradient, of which every ReLU lets only the positive part pass: "
+             "clear drawings of edges and textures.",
+        limits="It is beautiful and hardly depends on the class, or even on the trained weights (Adebayo et "
+               "al., 2018): it shows the photo's edges rather than the model's reasons.",
         source="Springenberg et al., Striving for Simplicity, ICLR Workshop 2015", link="https://arxiv.org/abs/1412.6806"),
     Method(
         "occlusion", "Occlusion", "cover", run=occlude, photos=_squares,
         idea="Covers one square after another and measures how far the score falls.",
-        limits="It shows what is missed when it alone is covered; evidence that is there twice is missed by nobody, and a "
-               "grey square is itself something to see.",
+        limits="It shows what is missed when it alone is covered; evidence that is there twice is missed by "
+               "nobody, and a grey square is itself something to see.",
         source="Zeiler and Fergus, Visualizing and Understanding, ECCV 2014", link="https://arxiv.org/abs/1311.2901"),
     Method(
         "rollout", "Attention rollout", "attention", needs_class=False, run=roll_out, photos=_one,
-        idea="Follows the attention of all blocks, mean over heads, from the photo's summary back to the patches.",
-        limits="It knows of no class and of nothing but attention weights: what the values and the layers between do with "
-               "them, it does not see.",
+        idea="Follows the attention of all blocks, mean over heads, "
+             "from the photo's summary back to the patches.",
+        limits="It knows of no class and of nothing but attention weights: what the values and the layers "
+               "between do with them, it does not see.",
         source="Abnar and Zuidema, Quantifying Attention Flow, ACL 2020", link="https://arxiv.org/abs/2005.00928"),
     Method(
         "attention", "Attention", "attention", needs_class=False, run=attend, photos=_one,
-        idea="From which patches one head of one block takes: for the class token, or for a place of your choice.",
-        limits="One head of one block among many; a large weight does not say that what was taken matters for the answer.",
+        idea="From which patches one head of one block takes: for the class token, "
+             "or for a place of your choice.",
+        limits="One head of one block among many; a large weight does not say that what was taken matters "
+               "for the answer.",
         source="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021", link="https://arxiv.org/abs/2010.11929"),
 )}
 

@@ -28,7 +28,8 @@ def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tu
     stride = max(window // 2, 1) if stride is None else stride
     for what, value, most in (("window", window, short), ("stride", stride, window)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise ValueError(f"{what} is {value!r}: expected pixels of the network's input, a whole number from 1 to "
+            raise ValueError(f"{what} is {value!r}: expected pixels of the network's input, a whole number "
+                             f"from 1 to "
                              f"{most}{', so that squares leave no gap' if what == 'stride' else ''}.")
     return window, stride
 
@@ -62,5 +63,6 @@ def occlusion(
         raise Stopped("Stopped before the first square was covered: there is no heat map yet.")
     notes = []
     if done < len(corners):
-        notes.append(f"Stopped early: {done} of {len(corners)} squares were covered, from the top; the rest is 0.")
+        notes.append(f"Stopped early: {done} of {len(corners)} squares were covered, from the top; "
+                     "the rest is 0.")
     return falls / covers.clamp_min(1), notes

@@ -59,7 +59,8 @@ class Attribution(RichRepr):
         alpha: from 0, the photo alone, to 1, the heat map alone;  colormap: one of `draw.COLORMAPS`
         """
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha is {alpha!r}: expected a number from 0 (the photo alone) to 1 (the heat alone).")
+            raise ValueError(f"alpha is {alpha!r}: expected a number from 0 (the photo alone) to 1 (the heat "
+                             "alone).")
         return Image.blend(self.image.convert("RGB"), self.picture(colormap), alpha)
 
     def picture(self, colormap: str = "magma") -> Image.Image:
@@ -85,6 +86,7 @@ class Attribution(RichRepr):
         photo = picture_html(draw.thumbnail(self.image, 320), "The photo", format="JPEG")
         heat = picture_html(small, f"{self.title}: the brighter, the more it counts", format="JPEG")
         notes = notes_html(self.notes)
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.title)}</b> · {escape(' · '.join(facts))}</p>{notes}"
+        return (f"<div>"
+                f"<p style='margin:.3em 0'><b>{escape(self.title)}</b> · {escape(' · '.join(facts))}</p>{notes}"
                 f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}{heat}</div>"
                 f"<p style='margin:.3em 0;font-size:.85em'>{escape(method.limits)}</p></div>")

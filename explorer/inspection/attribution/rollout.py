@@ -47,19 +47,20 @@ def rollout(maps: Mapping[str, AttentionMap], *, reads_class_token: bool) -> Ten
 
 def why_no_rollout(layers: list[AttentionMap]) -> str:
     """Why attention can't be followed through these layers, in a sentence; "" where it can."""
-    instead = ('Use method="gradcam", or a plain transformer such as vit_tiny_patch16_224 or deit_tiny_patch16_224; '
-               'method="attention" shows one layer.')
+    instead = ('Use method="gradcam", or a plain transformer such as vit_tiny_patch16_224 or '
+               'deit_tiny_patch16_224; method="attention" shows one layer.')
     if any(layer.windows > 1 for layer in layers):
-        return ("Attention rollout follows tokens that all see each other; this network's attention stays in windows. "
+        return ("Attention rollout follows tokens that all see each other; "
+                "this network's attention stays in windows. "
                 + instead)
     shapes = {tuple(layer.weights.shape[-2:]) for layer in layers}
     first = layers[0]
     if len(shapes) > 1 or first.weights.shape[-1] != first.weights.shape[-2] or first.grid is None:
-        return ("Attention rollout follows the same tokens from the first block to the last; this network's tokens change "
-                "on the way. " + instead)
+        return ("Attention rollout follows the same tokens from the first block to the last; this network's "
+                "tokens change on the way. " + instead)
     if any((layer.weights < 0).any() for layer in layers):
-        return ("Attention rollout multiplies shares; this network takes one attention map away from another, so there "
-                "are negative ones. " + instead)
+        return ("Attention rollout multiplies shares; this network takes one attention map away from "
+                "another, so there are negative ones. " + instead)
     return ""
 
 
@@ -78,12 +79,13 @@ def attention_of(
     """
     layers = list(maps.values())
     if not -len(layers) <= block < len(layers):
-        raise IndexError(f"Block {block} is outside of the {len(layers)} attention layers: use {-len(layers)} to "
-                         f"{len(layers) - 1}.")
+        raise IndexError(f"Block {block} is outside of the {len(layers)} attention layers: use "
+                         f"{-len(layers)} to {len(layers) - 1}.")
     layer = layers[block]
     heads = layer.weights.shape[1]
     if head is not None and not -heads <= head < heads:
-        raise IndexError(f"{layer.path} has {heads} heads; got head {head}: use 0 to {heads - 1}, or None for their mean.")
+        raise IndexError(f"{layer.path} has {heads} heads; got head {head}: use 0 to {heads - 1}, "
+                         "or None for their mean.")
     weights = layer.weights.mean(1) if head is None else layer.weights[:, head]  # [windows, N, N]
     if not has_places(layer):
         others = [number for number, other in enumerate(layers) if has_places(other)]
@@ -91,7 +93,8 @@ def attention_of(
         raise ValueError(f"{layer.path} mixes tokens whose places in the photo aren't known: {instead}.")
     if layer.windows > 1:
         if query is not None:
-            raise ValueError("A query place is for attention among all places; this layer's stays in windows.")
+            raise ValueError("A query place is for attention among all places; "
+                             "this layer's stays in windows.")
         return _from_windows(layer, weights)
     rows = weights[0][:, layer.prefix:]  # [N, places]
     if query is not None:
@@ -99,7 +102,8 @@ def attention_of(
             raise ValueError(f"In {layer.path} not every place asks, so none can be picked as query.")
         row, column = query
         if not (0 <= row < layer.grid[0] and 0 <= column < layer.grid[1]):
-            raise IndexError(f"The grid has {layer.grid[0]} rows and {layer.grid[1]} columns; there is no place {query}.")
+            raise IndexError(f"The grid has {layer.grid[0]} rows and {layer.grid[1]} columns; "
+                             f"there is no place {query}.")
         found = rows[layer.prefix + row * layer.grid[1] + column]
     else:
         found = rows[0] if layer.prefix else rows[layer.prefix:].mean(0)

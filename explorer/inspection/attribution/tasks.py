@@ -114,8 +114,9 @@ def _map_with_gradient(task: Task) -> tuple[Tensor, Tensor, str, list[str]]:
         if gradient is None and tail is None:
             raise no_way_back(OCCLUSION)
         if gradient is None:
-            raise ValueError(f"The scores of {model_name(task.model)} don't depend on the map of {stage!r} in a way that "
-                             f"can be followed. Try another stage: {', '.join(names)}; or method=\"occlusion\".")
+            raise ValueError(f"The scores of {model_name(task.model)} don't depend on the map of {stage!r} "
+                             f"in a way that can be followed. Try another stage: {', '.join(names)}; "
+                             "or method=\"occlusion\".")
         if maps[0].numel() == 1:
             notes.append(f"The map of {stage} has a single place: the heat is the same everywhere. "
                          "An earlier stage, or a larger photo, shows more.")
@@ -184,7 +185,8 @@ def integrated_gradients(task: Task, *, steps: int = 50, baseline: str = "black"
     total = float(raw.double().sum())
     what = "numbers" if task.outputs.numbers else "scores"
     note = (f"Completeness: the {what} of the photo and of a {baseline} one differ by {total - delta:.3g}; "
-            f"all pixels together make {total:.3g}, so {abs(delta):.2g} is {'too much' if delta * total > 0 else 'missing'}.")
+            f"all pixels together make {total:.3g}, so {abs(delta):.2g} is "
+            f"{'too much' if delta * total > 0 else 'missing'}.")
     return _pixels(raw, absolute_sum=True, details={"delta": delta, "sum": total}, notes=[note])
 
 

@@ -226,7 +226,8 @@ class Answers:
         if not self.strides:
             raise ValueError("None of these models has stages: none of their layers gives a map with places.")
         if stride not in self.strides:
-            raise ValueError(f"No model has a map at stride {stride}. There are maps at {_listed(self.strides)}.")
+            raise ValueError(f"No model has a map at stride {stride}. There are maps at "
+                             f"{_listed(self.strides)}.")
         j = self.photo_index(photo)
         names = [self.stage_at(i, stride) for i in range(len(self))]
         return [(name, self.looks[i][j].stages[name]) if name else None for i, name in enumerate(names)]
@@ -271,8 +272,8 @@ class Answers:
 
     def _needs_looks(self, what: str) -> None:
         if not self.looks:
-            raise ValueError(f"{what} need the passes themselves, which are kept for at most {FEW} photos and "
-                             f"{MOST_LOOKS} passes: compare fewer photos.")
+            raise ValueError(f"{what} need the passes themselves, which are kept for at most {FEW} photos "
+                             f"and {MOST_LOOKS} passes: compare fewer photos.")
 
     # --- size, speed, accuracy ---
 

@@ -119,7 +119,8 @@ def maps_figure(result: Answers, *, stride: int | None = None, photo: str | int 
     pictures = [(f"{name}\n{stage}, {min(limit, len(found))} of {len(found)} channels", map_picture(found, limit))
                 for name, (stage, found) in shown]
     none = [name for name, found in zip(result.names, result.maps(stride, photo)) if found is None]
-    figure = _pictures([pictures], f"Feature maps at stride {stride}, {result.photos[result.photo_index(photo)]}")
+    figure = _pictures([pictures], f"Feature maps at stride {stride}, "
+                                   f"{result.photos[result.photo_index(photo)]}")
     without = [f"No map at this stride: {', '.join(none)}."] if none else []
     return _captioned(figure, ["The strongest channels of each model's last map at this stride.",
                                "Each channel has its own colour scale, from its lowest value to its highest.", *without])

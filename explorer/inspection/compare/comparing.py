@@ -118,7 +118,8 @@ def _named(models: Any) -> dict[str, Any]:
         pairs = [(str(name), model) for name, model in models.items()]
     elif isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):
         raise ValueError(f"Compare needs at least {FEWEST} models, as a list: "
-                         f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one alone: look(model, photo).")
+                         f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one "
+                         "alone: look(model, photo).")
     else:
         pairs = [("", model) for model in models]
     if not FEWEST <= len(pairs) <= MOST:
@@ -267,8 +268,8 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
         yield from (f"{row.name}: {note}" for note in row.notes)
     for name, outputs in zip(result.names, result.outputs):
         if outputs is not None and outputs.several:
-            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the "
-                   "likeliest of them.")
+            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is "
+                   "the likeliest of them.")
     kinds = {outputs.numbers for outputs in result.outputs if outputs is not None}
     if len(kinds) > 1:
         yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
@@ -277,14 +278,15 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
     if len(sets) > 1:
         counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result.keys) if keys)
         common = len(frozenset.intersection(*sets))
-        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} the same name in "
-               "all. Classes are joined by name, and an answer that another model can't give is no agreement.")
+        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} "
+               "the same name in all. Classes are joined by name, and an answer that another model can't "
+               "give is no agreement.")
     judged = [row for row in result.rows if row.judged]
     if judged:
         few = sorted({row.judged for row in judged})
         of = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-        yield (f"“Right here” is judged by {of} of {counted(len(result.photos), 'photo')}: those whose class a model knows by "
-               "name."
+        yield (f"“Right here” is judged by {of} of {counted(len(result.photos), 'photo')}: those whose class "
+               "a model knows by name."
                + (f" Fewer than {JUDGED} say little." if few[0] < JUDGED else ""))
     elif result.truth:
         yield "The photos are labelled, but no model knows a class of these names: nothing is judged."

@@ -84,5 +84,5 @@ def place_of(what: str | int, known: Sequence[str], kind: str) -> int:
     if isinstance(what, (int, np.integer)) and not isinstance(what, bool) and -len(known) <= what < len(known):
         return int(what) % len(known)
     shown = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
-    raise ValueError(f"There is no {kind} {what!r} in this comparison. It has {shown}; or give a number from 0 to "
-                     f"{len(known) - 1}.")
+    raise ValueError(f"There is no {kind} {what!r} in this comparison. It has {shown}; or give a number from "
+                     f"0 to {len(known) - 1}.")

@@ -57,7 +57,8 @@ def captions_html(result: Answers) -> str:
 def legend_html(names: Sequence[str]) -> str:
     """The colour of each model."""
     items = "".join(
-        f"<span style='display:inline-flex;align-items:center;gap:5px'><span style='width:11px;height:11px;border-radius:2px;"
+        f"<span style='display:inline-flex;align-items:center;gap:5px'>"
+        "<span style='width:11px;height:11px;border-radius:2px;"
         f"background:{colour}'></span>{escape(name)}</span>" for name, colour in zip(names, COLOURS))
     return f"<div class='vx-cmp-legend' style='display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0'>{items}</div>"
 
@@ -77,7 +78,8 @@ def answers_html(result: Answers, photo: str | int = 0, *, topk: int = 5) -> str
         + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{_number(row.values[i])}</td>"
                   for i in given) + "</tr>"
         for row in numbers)
-    return (f"{bars}<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
+    return (f"{bars}"
+            "<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
             f"{plain_table(f'<td></td>{head}', body)}</div>")
 
 
@@ -99,8 +101,10 @@ def _bar_html(name: str, share: float | None, colour: str) -> str:
     width = 0 if share is None or share != share else 100 * share
     said = f"{name}: {text}"
     return (f"<div role='img' aria-label='{escape(said)}' title='{escape(said)}' style='display:grid;align-items:center;gap:8px;"
-            f"grid-template-columns:minmax(0,1fr) 9.5em;line-height:1.25'><span style='height:9px;border-radius:2px;"
-            f"background:color-mix(in srgb,currentColor 9%,transparent)'><span style='display:block;height:100%;border-radius:2px;"
+            f"grid-template-columns:minmax(0,1fr) 9.5em;line-height:1.25'>"
+            "<span style='height:9px;border-radius:2px;"
+            f"background:color-mix(in srgb,currentColor 9%,transparent)'>"
+            "<span style='display:block;height:100%;border-radius:2px;"
             f"background:{colour};width:{width:.1f}%'></span></span><span style='font-size:.88em;"
             f"font-variant-numeric:tabular-nums'>{escape(text)}</span></div>")
 
@@ -145,7 +149,8 @@ def _matrix_html(
         head_cell = f"<th scope='row' style='{CELL};font-weight:400;white-space:nowrap'>{escape(name)}</th>"
         body.append(f"<tr>{head_cell}{''.join(cells)}</tr>")
     return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
-            f"{plain_table(f'<td></td>{head}', ''.join(body))}</div><p style='margin:6px 0'>{escape(sentence)}</p>")
+            f"{plain_table(f'<td></td>{head}', ''.join(body))}</div>"
+            f"<p style='margin:6px 0'>{escape(sentence)}</p>")
 
 
 def only_numbers(result: Answers) -> bool:
@@ -160,15 +165,16 @@ def most_of(table: np.ndarray) -> float:
 def agreement_sentence(result: Answers) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
-    return (f"The share of {counted(count, 'photo')} to which two models give the same first answer, by the name of "
-            f"the class. Two that agree may both be wrong.{one}")
+    return (f"The share of {counted(count, 'photo')} to which two models give the same first answer, by the "
+            f"name of the class. Two that agree may both be wrong.{one}")
 
 
 def differences_sentence(result: Answers) -> str:
     count = len(result.photos)
     one = " One photo says little: choose several." if count == 1 else ""
     return (f"How far two models' numbers of the same name are apart, the mean over "
-            f"{counted(count, 'photo')}, in the number's own unit. Two that are close may both be wrong.{one}")
+            f"{counted(count, 'photo')}, in the number's own unit. "
+            f"Two that are close may both be wrong.{one}")
 
 
 # --- maps and heat maps -------------------------------------------------------------------------------------
@@ -178,7 +184,8 @@ def maps_html(result: Answers, stride: int, photo: str | int = 0, *, limit: int 
     figures = []
     for name, found in zip(result.names, result.maps(stride, photo)):
         if found is None:
-            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b><br>has no map at stride {stride}"
+            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b>"
+                           f"<br>has no map at stride {stride}"
                            "</figcaption></figure>")
             continue
         stage, maps = found
@@ -192,7 +199,8 @@ def cams_html(result: Answers, found: Sequence[Any]) -> str:
     figures = []
     for name, one in zip(result.names, found):
         if isinstance(one, str):
-            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b><br>{escape(one)}</figcaption></figure>")
+            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b>"
+                           f"<br>{escape(one)}</figcaption></figure>")
         else:
             picture = draw.thumbnail(one.overlay(), 300)
             figures.append(picture_html(picture, f"{name}: {one.label}", format="JPEG", style="width:240px"))

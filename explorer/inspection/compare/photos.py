@@ -50,7 +50,8 @@ class ComparedPhotos:
         else:
             photos = cls._of_list(list(images) if is_many(images) else [images], notes)
         if not len(photos):
-            raise ValueError("There is no photo to compare the models with: give one, a list of them or a folder.")
+            raise ValueError("There is no photo to compare the models with: give one, "
+                             "a list of them or a folder.")
         return photos
 
     @classmethod

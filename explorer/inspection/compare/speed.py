@@ -32,8 +32,8 @@ from explorer.models.contract import VisionModel, parameter_place
 WARM_UP = 3   # the first passes also choose algorithms and fill caches
 REPEATS = 15
 
-TENSORS_HELD = ("the weights and the most that the tensors of one pass took at any moment; what single operations work in "
-                "is not counted")
+TENSORS_HELD = ("the weights and the most that the tensors of one pass took at any moment; what single "
+                "operations work in is not counted")
 ALLOCATED = "the weights and the most that PyTorch's allocator had given out for one pass at any moment"
 
 Progress = Callable[[int, int], None]
@@ -108,8 +108,9 @@ class Speed:
         """What the numbers were measured on, in one sentence."""
         threads = "" if self.threads is None else f", {counted(self.threads, 'thread')}"
         turns = f", {self.beside} models taking turns" if self.beside > 1 else ""
-        return (f"Median of {counted(len(self.passes), 'pass', 'es')} after {self.warm_up} to warm up{turns}, on {self.device} "
-                f"({self.device_name}{threads}), {self.dtype}, PyTorch {torch.__version__}.")
+        return (f"Median of {counted(len(self.passes), 'pass', 'es')} after {self.warm_up} to warm "
+                f"up{turns}, on {self.device} ({self.device_name}{threads}), {self.dtype}, "
+                f"PyTorch {torch.__version__}.")
 
     def __str__(self) -> str:
         return self.caption
@@ -232,8 +233,8 @@ def _run(model: VisionModel, photos: Tensor) -> None:
         if is_out_of_memory(error):
             raise
         size = " x ".join(map(str, photos.shape[1:]))
-        raise ValueError(f"{model_name(model)} can't run on photos of {size} ({str(error).splitlines()[0][:200]}). "
-                         "Give the input_size that it is made for.") from error
+        raise ValueError(f"{model_name(model)} can't run on photos of {size} "
+                         f"({str(error).splitlines()[0][:200]}). Give the input_size that it is made for.") from error
 
 
 def _wait(device: torch.device) -> None:

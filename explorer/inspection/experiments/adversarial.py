@@ -178,8 +178,8 @@ def fgsm_sweep(
         raise ValueError("Give target=, the class to move away from, or towards=, one to move to; not both.")
     model = as_model(model)
     if not model.num_classes:
-        raise ValueError("This model tells 0 classes apart: there is no decision to change. Take a model with a "
-                         "classifier.")
+        raise ValueError("This model tells 0 classes apart: there is no decision to change. Take a model "
+                         "with a classifier.")
     before = look_before(model, image, look)
     outputs = before.outputs
     index = class_index(target if towards is None else towards, before)

@@ -22,12 +22,13 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
         raise ValueError("This model has no classifier (num_classes=0), so it has no answer that could "
                          "change: create it with its classes.")
     if model.in_chans not in (1, 3):
-        raise ValueError(f"This model reads {model.in_chans} channels: only photos of one or three can be painted on and spoilt.")
+        raise ValueError(f"This model reads {model.in_chans} channels: only photos of one or three can be "
+                         "painted on and spoilt.")
     if look is None:
         return look_at(model, image)
     if not is_at(look, image):
-        raise ValueError("The given Look is of another photo: leave look= out, or give the photo that was looked "
-                         "at (look.image).")
+        raise ValueError("The given Look is of another photo: leave look= out, or give the photo that was "
+                         "looked at (look.image).")
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")

@@ -104,7 +104,8 @@ def find_flip(
     if step is not None and not (isinstance(step, (int, float)) and 0 < step < math.inf):
         raise ValueError(f"step is {step!r}: expected a number above zero ({known.unit}).")
     if curve is not None and not isinstance(curve, RobustnessCurve):
-        raise TypeError(f"curve is a {type(curve).__name__}: expected what explorer.robustness gives, or None.")
+        raise TypeError(f"curve is a {type(curve).__name__}: expected what explorer.robustness gives, "
+                        "or None.")
     if curve is not None and curve.kind.name != kind:
         raise ValueError(f"The given curve is about {curve.kind.name}, not {kind}.")
     model = as_model(model)

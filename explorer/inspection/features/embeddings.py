@@ -119,7 +119,8 @@ class Embeddings(RichRepr):
 
     def _vector_of(self, photo: Image.Image) -> np.ndarray:
         if self.model is None:
-            raise ValueError("These embeddings have no model, so no new photo can be compared: make them with explorer.embed.")
+            raise ValueError("These embeddings have no model, so no new photo can be compared: "
+                             "make them with explorer.embed.")
         tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
         return vectors_and_logits(self.model, tensor[None])[0][0]
 
@@ -142,7 +143,8 @@ class Embeddings(RichRepr):
             raise ValueError(f"{len(self)} photos are too few for a map: give at least {FEWEST}.")
         vectors = np.asarray(self.vectors, dtype=np.float32)
         if not np.isfinite(vectors).all():
-            raise ValueError(f"Some vectors of {self.features.model_name} are not finite: choose a model with trained weights.")
+            raise ValueError(f"Some vectors of {self.features.model_name} are not finite: "
+                             "choose a model with trained weights.")
         points, explained, note = PROJECTIONS[method](vectors, seed)
         return Map2D(np.asarray(points, dtype=np.float32), method, seed, self.features, explained, note)
 

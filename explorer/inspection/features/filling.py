@@ -40,7 +40,8 @@ def vectors_and_logits(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, n
         if vectors.ndim > 2:
             vectors = vectors.mean((2, 3)) if vectors.ndim == 4 else vectors.mean(1)
         if logits.ndim > 2:
-            raise ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one score a "
+            raise ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, "
+                             "not one score a "
                              'class: create it with a global_pool, e.g. "avg".')
         return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
 

@@ -71,7 +71,8 @@ def run_folder(
         except OSError as error:
             if cache_dir is not None:
                 raise
-            notes.append(f"'{root}' can't be written ({error.strerror}), so these features are not kept for the next time.")
+            notes.append(f"'{root}' can't be written ({error.strerror}), "
+                         "so these features are not kept for the next time.")
             borrowed = tempfile.mkdtemp(prefix="explorer-")
             chunks = Chunks(Path(borrowed, folder))
         filling = Filling(chunks, model, photos, transform)
@@ -87,8 +88,8 @@ def run_folder(
         embeddings, logits = chunks.gather([filling.keys[index] for index in kept], widths)
         disk = 0 if borrowed else chunks.size()
     except OSError as error:
-        raise StoreError(f"The features could not be kept in '{root}' ({error.strerror or error}): make room there, or give "
-                         "another cache_dir.") from error
+        raise StoreError(f"The features could not be kept in '{root}' ({error.strerror or error}): make room "
+                         "there, or give another cache_dir.") from error
     finally:
         if borrowed:
             shutil.rmtree(borrowed, ignore_errors=True)

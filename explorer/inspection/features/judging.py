@@ -16,12 +16,15 @@ SHARE = 0.2                          # held out where the folder has no val part
 def labels_of_features(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """(class index of each photo, class names). Raises ValueError where there is nothing to tell apart."""
     if not isinstance(features, Features):
-        raise ValueError(f"Expected the features that explorer.run_folder gives, not {type(features).__name__}.")
+        raise ValueError(f"Expected the features that explorer.run_folder gives, not "
+                         f"{type(features).__name__}.")
     if features.labels is None:
-        raise ValueError("These photos have no labels: give a folder that holds one folder of photos for each class.")
+        raise ValueError("These photos have no labels: give a folder that holds one folder of photos for "
+                         "each class.")
     labels = features.labels.numpy()
     if len(np.unique(labels)) < 2:
-        raise ValueError("These photos are all of one class: there is nothing to tell apart. Add photos of another.")
+        raise ValueError("These photos are all of one class: there is nothing to tell apart. "
+                         "Add photos of another.")
     return labels, features.classes
 
 
@@ -32,8 +35,8 @@ def parts_of(
     everything = np.arange(len(labels))
     if isinstance(val, Features):
         if val.classes != features.classes or val.embeddings.shape[1] != features.embeddings.shape[1]:
-            raise ValueError("val has other classes or vectors of another length: make both with the same model, from folders "
-                             "whose class folders are called alike.")
+            raise ValueError("val has other classes or vectors of another length: make both with the same "
+                             "model, from folders whose class folders are called alike.")
         return everything, None, "judged by photos of another folder"
     if val is None and features.held_out is not None:
         held = features.held_out.numpy()

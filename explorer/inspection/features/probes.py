@@ -79,8 +79,8 @@ class Probe:
     @property
     def sentence(self) -> str:
         low, high = self.interval
-        return (f"Linear probe: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} to "
-                f"{percent(high)}), learnt from {self.learnt:,}; {self.how}")
+        return (f"Linear probe: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval "
+                f"{percent(low)} to {percent(high)}), learnt from {self.learnt:,}; {self.how}")
 
     def figure(self) -> Figure:
         """Accuracy against labels per class, each draw a point; without a curve, each class's accuracy."""
@@ -165,8 +165,8 @@ def linear_probe(
         raise ValueError(f"labels_per_class is {list(labels_per_class)}: expected numbers of photos, from 1.")
     fewest = int(np.bincount(y)[np.bincount(y) > 0].min())
     used = [count for count in budgets if count <= fewest]
-    notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one class has only "
-             f"{fewest} photos to learn from."] if len(used) < len(budgets) else []
+    notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one "
+             f"class has only {fewest} photos to learn from."] if len(used) < len(budgets) else []
 
     steps, done = 1 + len(used) * draws, 0
 

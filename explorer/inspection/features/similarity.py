@@ -54,9 +54,11 @@ def cka(x: Any, y: Any) -> float:
     """
     x, y = _centred(x), _centred(y)
     if len(x) != len(y):
-        raise ValueError(f"x has {len(x)} rows and y {len(y)}: give the same photos, in the same order, to both.")
+        raise ValueError(f"x has {len(x)} rows and y {len(y)}: give the same photos, in the same order, "
+                         "to both.")
     if min(len(x), x.shape[1], y.shape[1]) == 0:
-        raise ValueError(f"x is {list(x.shape)} and y {list(y.shape)}: expected at least one photo and one number each.")
+        raise ValueError(f"x is {list(x.shape)} and y {list(y.shape)}: "
+                         "expected at least one photo and one number each.")
     if len(x) < max(x.shape[1], y.shape[1]):  # the n x n tables are the smaller ones
         a, b = x @ x.T, y @ y.T
         return _share((a * b).sum(), (a * a).sum(), (b * b).sum())
@@ -72,7 +74,8 @@ def unbiased_cka(x: Any, y: Any) -> float:
     """
     x, y = _centred(x), _centred(y)
     if len(x) != len(y) or len(x) < FEWEST:
-        raise ValueError(f"x has {len(x)} rows and y {len(y)}: expected the same photos in both, at least {FEWEST}.")
+        raise ValueError(f"x has {len(x)} rows and y {len(y)}: expected the same photos in both, "
+                         f"at least {FEWEST}.")
     grams = torch.from_numpy(np.stack([x @ x.T, y @ y.T]))
     table = hsic(grams, grams)
     return _share(float(table[0, 1]), float(table[0, 0]), float(table[1, 1]))
@@ -97,7 +100,8 @@ def _centred(values: Any) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise TypeError(f"A representation holds {values.dtype.name}: expected numbers, [photos, numbers].")
     if values.ndim != 2:
-        raise ValueError(f"A representation has shape {list(values.shape)}: expected [photos, numbers]; flatten maps first.")
+        raise ValueError(f"A representation has shape {list(values.shape)}: expected [photos, numbers]; "
+                         "flatten maps first.")
     values = values.astype(np.float64)
     return values - values.mean(0) if len(values) else values
 
@@ -139,7 +143,8 @@ class StageSimilarity(RichRepr):
 
     @property
     def caption(self) -> str:
-        return (f"Linear CKA, estimated without bias in batches of {self.batch_size}, over {self.photos:,} photos"
+        return (f"Linear CKA, estimated without bias in batches of {self.batch_size}, "
+                f"over {self.photos:,} photos"
                 + ("" if self.complete else " (stopped before the last one)"))
 
     def figure(self) -> Figure:
@@ -190,10 +195,13 @@ class StageSimilarity(RichRepr):
             cells = "".join(
                 f"<td style='{cell};background:rgba(74,143,217,{np.clip(np.nan_to_num(value), 0, 1) * 0.85:.2f})'>{value:.2f}</td>"
                 for value in row)
-            body.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>{cells}</tr>")
+            body.append(f"<tr>"
+                        f"<th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>{cells}</tr>")
         notes = notes_html(self.notes)
-        return (f"<div><p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
-                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}<div style='overflow-x:auto'>"
+        return (f"<div>"
+                f"<p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
+                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}"
+                "<div style='overflow-x:auto'>"
                 f"{plain_table(f'<th></th>{head}', ''.join(body))}</div></div>")
 
 
@@ -219,7 +227,8 @@ def compare_stages(
     below 4.
     """
     if batch_size < FEWEST:
-        raise ValueError(f"batch_size is {batch_size!r}: the estimate needs at least {FEWEST} photos in a batch.")
+        raise ValueError(f"batch_size is {batch_size!r}: the estimate needs at least {FEWEST} photos in a "
+                         "batch.")
     if limit is not None and limit < FEWEST:
         raise ValueError(f"limit is {limit!r}: the estimate needs at least {FEWEST} photos.")
     started = time.perf_counter()
@@ -268,8 +277,8 @@ def compare_stages(
                 complete = False
                 break
     if sums is None:
-        raise ValueError(f"{done + len(waiting)} of {count} photos could be opened: the similarity of stages needs at "
-                         f"least {FEWEST}.")
+        raise ValueError(f"{done + len(waiting)} of {count} photos could be opened: the similarity of stages "
+                         f"needs at least {FEWEST}.")
     both, first, second = (total.numpy() / weight for total in sums)
     scale = np.sqrt(np.maximum(first, 0)[:, None] * np.maximum(second, 0)[None])
     matrix = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)

@@ -39,8 +39,8 @@ class KnnAccuracy:
     @property
     def sentence(self) -> str:
         low, high = self.interval
-        return (f"{self.k} nearest neighbours: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} "
-                f"to {percent(high)}); {self.how}")
+        return (f"{self.k} nearest neighbours: {percent(self.accuracy)} of {self.judged:,} photos right (95 "
+                f"% interval {percent(low)} to {percent(high)}); {self.how}")
 
     def __repr__(self) -> str:
         return f"KnnAccuracy({self.model_name!r}, {self.sentence})"
@@ -67,7 +67,8 @@ def knn_accuracy(
     """
     started = time.perf_counter()
     if isinstance(k, bool) or not isinstance(k, int) or k < 1 or not temperature > 0:
-        raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours from 1, and one above 0.")
+        raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours from "
+                         "1, and one above 0.")
     labels, classes = labels_of_features(features)
     if isinstance(val, str) and val != LEAVE_ONE_OUT:
         raise ValueError(f"val is {val!r}: expected features, a share such as 0.2, or {LEAVE_ONE_OUT!r}.")

@@ -91,8 +91,8 @@ class TopPhotos(Sequence):
         """What is shown, in a line."""
         ends = ", stopped before the last one" if self.stopped else ""
         broken = f", {len(self.problems)} could not be looked at" if self.problems else ""
-        return (f"{self.model_name}: {self.stage}, channel {self.channel}, strongest of {counted(self.seen, 'photo')}"
-                f"{ends}{broken}")
+        return (f"{self.model_name}: {self.stage}, channel {self.channel}, strongest of "
+                f"{counted(self.seen, 'photo')}{ends}{broken}")
 
     def __repr__(self) -> str:
         return f"TopPhotos({self.caption})"

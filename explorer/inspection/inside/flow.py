@@ -151,8 +151,8 @@ def gradient_flow(
     notes = before.notes
     cut_off = [path for path, layer in layers if path in order and all(gradients[id(p)] is None for p in _own_parameters(layer))]
     if cut_off:
-        notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model runs such layers under "
-                  "torch.no_grad, detaches what they compute, or does not use it.",)
+        notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model "
+                  "runs such layers under torch.no_grad, detaches what they compute, or does not use it.",)
     if all(row.mean_abs == 0 for row in rows):
         why = ("this number depends on none of them." if outputs.numbers else
                "the model is entirely sure of this class. Try another.")

@@ -67,8 +67,8 @@ class Activations:
     def __repr__(self) -> str:
         dead = sum(len(stage.dead) for stage in self.stages.values())
         broken = f", {self.not_finite} values not finite" if self.not_finite else ""
-        return (f"Activations({self.model_name!r}, {len(self.stages)} stages, {counted(self.photos, 'photo')}, "
-                f"{dead} channels never above 0{broken})")
+        return (f"Activations({self.model_name!r}, {len(self.stages)} stages, "
+                f"{counted(self.photos, 'photo')}, {dead} channels never above 0{broken})")
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -77,7 +77,8 @@ class Activations:
                           str(s.nans + s.infinities))) + "</tr>"
             for s in self.stages.values())
         titles = ("stage", "histogram", "mean", "std", "zeros", "channels never above 0", "not finite")
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>, {counted(self.photos, 'photo')}</p>"
+        return (f"<div>"
+                f"<p style='margin:.3em 0'><b>{escape(self.model_name)}</b>, {counted(self.photos, 'photo')}</p>"
                 f"{table_html(titles, rows, left=1)}</div>")
 
 

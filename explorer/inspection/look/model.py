@@ -87,7 +87,8 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
     notes = []
     if model.load_report is None:
         what = "predictions" if model.num_classes else "features"
-        notes.append(f"No weights were loaded into this model: unless it was trained here, its {what} mean nothing.")
+        notes.append(f"No weights were loaded into this model: unless it was trained here, "
+                     f"its {what} mean nothing.")
     else:
         notes += [f"{text}." for text in model.load_report.noted]
         notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
@@ -95,15 +96,16 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
     if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1
         called = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
-        notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) names "
-                     f"{'it' if one else 'them'}.")
+        notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) "
+                     f"names {'it' if one else 'them'}.")
     elif config.labels == () and not model.num_classes:
         notes.append("The classifier was taken away, so this model gives features and no predictions.")
     if model.num_classes == 1 and not config.outputs:
-        notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, say so: "
+        notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, "
+                     "say so: "
                      'explorer.wrap(model, outputs="numbers").')
     # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
     if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
-        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: its weights "
-                        "are broken, or too large for their precision.")
+        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: "
+                        "its weights are broken, or too large for their precision.")
     return tuple(notes)

@@ -37,7 +37,8 @@ def default_stage(model: VisionModel) -> str:
     """
     table = model.stage_table
     if not table:
-        raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. Methods that need "
+        raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. "
+                         "Methods that need "
                          'none: method="saliency", "integrated_gradients" or "occlusion".')
     height, width = photo_size(model)[1:]
     known = _sizes.get(model, {})

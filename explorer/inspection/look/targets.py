@@ -37,8 +37,8 @@ def find_class(target: int | str, labels: Sequence[str], noun: str = "class") ->
     if found:
         shown = ", ".join(f"{labels[i]!r} ({i})" for i in found[:8])
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or the "
-                         "index.")
+        raise ValueError(f"{len(found)} {several} match {target!r}: {shown}{more}. Give more of the name, or "
+                         "the index.")
     hint = meant(labels[names.index(name)] for name in nearest(wanted, names, 3))
     known = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
     hint = hint or f" They are: {known}."
