@@ -63,7 +63,8 @@ def score_cam(
     for chosen in order.split(batch_size):
         if passes.stopped:
             break
-        masks = F.interpolate(maps[chosen][:, None], photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
+        masks = maps[chosen][:, None]
+        masks = F.interpolate(masks, photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
         lowest, highest = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
         masks = (masks - lowest) / (highest - lowest).clamp_min(1e-8)  # 0..1, once it is as fine as the photo
         scores.append(passes.logits(masks * photo)[:, target])

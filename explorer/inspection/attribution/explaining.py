@@ -116,11 +116,21 @@ def explain(
     in_photo = torch.from_numpy(to_photo_frame(heat.numpy(), photo.size, config, covers)).clamp_(0, 1)
     known = task.target if chosen.needs_class else None
     return Attribution(
-        method=chosen.name, title=chosen.title, model_name=model_name(model), target=known,
-        label="" if known is None else outputs.labels[known], noun=outputs.noun, stage=found.stage,
-        heatmap=in_photo, raw=found.raw, image=photo,
-        seen_box=seen_box(photo.size, config), seconds=time.perf_counter() - started, passes=task.passes.photos,
-        details=found.details, notes=tuple(notes),
+        method=chosen.name,
+        title=chosen.title,
+        model_name=model_name(model),
+        target=known,
+        label="" if known is None else outputs.labels[known],
+        noun=outputs.noun,
+        stage=found.stage,
+        heatmap=in_photo,
+        raw=found.raw,
+        image=photo,
+        seen_box=seen_box(photo.size, config),
+        seconds=time.perf_counter() - started,
+        passes=task.passes.photos,
+        details=found.details,
+        notes=tuple(notes),
     )
 
 

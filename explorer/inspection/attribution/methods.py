@@ -68,7 +68,8 @@ class Method:
         return self.photos(model, stage=stage, **(self.options | options))
 
     def cost(
-        self, model: VisionModel, *, seconds_per_pass: float | None = None, stage: str | None = None, **options: Any
+        self, model: VisionModel, *, seconds_per_pass: float | None = None, stage: str | None = None,
+        **options: Any,
     ) -> str:
         """What it costs, in words; in time too where that of a pass is known (`look.timing["forward"]`)."""
         passes = self.passes(model, stage=stage, **options)
@@ -88,7 +89,8 @@ class Method:
             return f"{model_name(model)} has no stages, so there is no map to draw a heat map from."
         if self.name == "guided_backprop" and not gradients.rectifiers(model):
             return f"{model_name(model)} has no ReLU layers, which guided backpropagation is about."
-        if self.group == "attention" and not any(hasattr(part, "attention_weights") for part in model.modules()):
+        shows_attention = any(hasattr(part, "attention_weights") for part in model.modules())
+        if self.group == "attention" and not shows_attention:
             return f"{model_name(model)} has no attention layers whose weights could be shown."
         return ""
 
@@ -132,12 +134,15 @@ METHODS: dict[str, Method] = {method.name: method for method in (
     Method(
         "gradcam", "Grad-CAM", "cam", needs_stage=True, run=from_gradient(cams.grad_cam), photos=_one,
         idea="Adds up the channels of a deep map, each weighted by how much the class's score grows with it.",
-        limits=_CAM_LIMITS, source="Selvaraju et al., Grad-CAM, ICCV 2017", link="https://arxiv.org/abs/1610.02391"),
+        limits=_CAM_LIMITS, source="Selvaraju et al., Grad-CAM, ICCV 2017",
+        link="https://arxiv.org/abs/1610.02391"),
     Method(
-        "gradcam++", "Grad-CAM++", "cam", needs_stage=True, run=from_gradient(cams.grad_cam_plus_plus), photos=_one,
+        "gradcam++", "Grad-CAM++", "cam", needs_stage=True, run=from_gradient(cams.grad_cam_plus_plus),
+        photos=_one,
         idea="As Grad-CAM, but only growing scores count, and small places count as much as large ones: "
              "better where the class is seen several times.",
-        limits=_CAM_LIMITS, source="Chattopadhyay et al., Grad-CAM++, WACV 2018", link="https://arxiv.org/abs/1710.11063"),
+        limits=_CAM_LIMITS, source="Chattopadhyay et al., Grad-CAM++, WACV 2018",
+        link="https://arxiv.org/abs/1710.11063"),
     Method(
         "layercam", "Layer-CAM", "cam", needs_stage=True, run=from_gradient(cams.layer_cam), photos=_one,
         idea="Weights every place of a map by its own gradient, so that early stages give sharp maps too.",
@@ -158,7 +163,8 @@ METHODS: dict[str, Method] = {method.name: method for method in (
     Method(
         "smoothgrad", "SmoothGrad", "pixels", run=smooth_grad, photos=_samples,
         idea="The mean saliency of many noisy copies of the photo: what stays is less speckled.",
-        limits=_PIXEL_LIMITS, source="Smilkov et al., SmoothGrad, 2017", link="https://arxiv.org/abs/1706.03825"),
+        limits=_PIXEL_LIMITS, source="Smilkov et al., SmoothGrad, 2017",
+        link="https://arxiv.org/abs/1706.03825"),
     Method(
         "integrated_gradients", "Integrated gradients", "pixels", run=integrated_gradients,
         photos=lambda model, *, steps, **_: 3 + steps,
@@ -166,7 +172,8 @@ METHODS: dict[str, Method] = {method.name: method for method in (
              "whole difference of the scores.",
         limits="It explains the difference to one empty photo of one colour: another baseline gives another "
                "picture, and pixels of the baseline's own colour get nothing.",
-        source="Sundararajan et al., Axiomatic Attribution, ICML 2017", link="https://arxiv.org/abs/1703.01365"),
+        source="Sundararajan et al., Axiomatic Attribution, ICML 2017",
+        link="https://arxiv.org/abs/1703.01365"),
     Method(
         "input_x_gradient", "Input x gradient", "pixels", run=input_x_gradient, photos=lambda model, **_: 2,
         idea="Saliency times the pixel's own value: exact for a linear model, a rough guess for a deep one.",
@@ -180,32 +187,37 @@ METHODS: dict[str, Method] = {method.name: method for method in (
                "slightly different picture.",
         source="Lundberg and Lee, A Unified Approach, NeurIPS 2017", link="https://arxiv.org/abs/1705.07874"),
     Method(
-        "guided_backprop", "Guided backpropagation", "pixels", run=guided_backprop, photos=lambda model, **_: 2,
+        "guided_backprop", "Guided backpropagation", "pixels", run=guided_backprop,
+        photos=lambda model, **_: 2,
         idea="The gradient, of which every ReLU lets only the positive part pass: "
              "clear drawings of edges and textures.",
         limits="It is beautiful and hardly depends on the class, or even on the trained weights (Adebayo et "
                "al., 2018): it shows the photo's edges rather than the model's reasons.",
-        source="Springenberg et al., Striving for Simplicity, ICLR Workshop 2015", link="https://arxiv.org/abs/1412.6806"),
+        source="Springenberg et al., Striving for Simplicity, ICLR Workshop 2015",
+        link="https://arxiv.org/abs/1412.6806"),
     Method(
         "occlusion", "Occlusion", "cover", run=occlude, photos=_squares,
         idea="Covers one square after another and measures how far the score falls.",
         limits="It shows what is missed when it alone is covered; evidence that is there twice is missed by "
                "nobody, and a grey square is itself something to see.",
-        source="Zeiler and Fergus, Visualizing and Understanding, ECCV 2014", link="https://arxiv.org/abs/1311.2901"),
+        source="Zeiler and Fergus, Visualizing and Understanding, ECCV 2014",
+        link="https://arxiv.org/abs/1311.2901"),
     Method(
         "rollout", "Attention rollout", "attention", needs_class=False, run=roll_out, photos=_one,
         idea="Follows the attention of all blocks, mean over heads, "
              "from the photo's summary back to the patches.",
         limits="It knows of no class and of nothing but attention weights: what the values and the layers "
                "between do with them, it does not see.",
-        source="Abnar and Zuidema, Quantifying Attention Flow, ACL 2020", link="https://arxiv.org/abs/2005.00928"),
+        source="Abnar and Zuidema, Quantifying Attention Flow, ACL 2020",
+        link="https://arxiv.org/abs/2005.00928"),
     Method(
         "attention", "Attention", "attention", needs_class=False, run=attend, photos=_one,
         idea="From which patches one head of one block takes: for the class token, "
              "or for a place of your choice.",
         limits="One head of one block among many; a large weight does not say that what was taken matters "
                "for the answer.",
-        source="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021", link="https://arxiv.org/abs/2010.11929"),
+        source="Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
+        link="https://arxiv.org/abs/2010.11929"),
 )}
 
 

@@ -35,16 +35,18 @@ def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tu
 
 
 def occlusion(
-    passes: Passes, photo: Tensor, fill: Tensor, target: int, *, window: int, stride: int, batch_size: int = 16
+    passes: Passes, photo: Tensor, fill: Tensor, target: int, *, window: int, stride: int,
+    batch_size: int = 16,
 ) -> tuple[Tensor, list[str]]:
     """How far the score falls when a pixel is covered: the mean over all squares on it, [H, W], with notes.
 
-    photo, fill: the network's input [C, H, W], and what covers it. Zeiler and Fergus (ECCV 2014), section
-                 4.2.
+    photo, fill: the network's input [C, H, W], and what covers it
+    Source: Zeiler and Fergus (ECCV 2014), section 4.2.
     When asked to stop it answers with the squares that are done, 0 elsewhere. Raises Stopped where none is.
     """
     height, width = photo.shape[-2:]
-    corners = [(top, left) for top in places(height, window, stride) for left in places(width, window, stride)]
+    rows, columns = places(height, window, stride), places(width, window, stride)
+    corners = [(top, left) for top in rows for left in columns]
     passes.expect(len(corners) + 1)
     score = passes.logits(photo[None])[0, target]
     falls, covers, done = torch.zeros(height, width), torch.zeros(height, width), 0

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.display import draw
-from explorer.display.html import RichRepr, notes_html, picture_html
+from explorer.display.html import LINE, RichRepr, notes_html, picture_html, side_by_side_html
 from explorer.inspection.attribution.methods import METHODS, passes_text
 
 
@@ -85,8 +85,6 @@ class Attribution(RichRepr):
         small = draw.thumbnail(self.overlay(), 320)
         photo = picture_html(draw.thumbnail(self.image, 320), "The photo", format="JPEG")
         heat = picture_html(small, f"{self.title}: the brighter, the more it counts", format="JPEG")
-        notes = notes_html(self.notes)
-        return (f"<div>"
-                f"<p style='margin:.3em 0'><b>{escape(self.title)}</b> · {escape(' · '.join(facts))}</p>{notes}"
-                f"<div style='display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start'>{photo}{heat}</div>"
-                f"<p style='margin:.3em 0;font-size:.85em'>{escape(method.limits)}</p></div>")
+        said = f"<b>{escape(self.title)}</b> · {escape(' · '.join(facts))}"
+        return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}{side_by_side_html(photo + heat)}"
+                f"<p style='{LINE};font-size:.85em'>{escape(method.limits)}</p></div>")

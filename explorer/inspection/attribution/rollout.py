@@ -6,6 +6,7 @@ Attention weights say how a layer mixes its tokens. They are the same whatever c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ def read_attention(model: VisionModel, photo: Tensor) -> dict[str, AttentionMap]
     """Every layer's attention for one input [C, H, W], float32 on the CPU; see `attention_maps`. One pass."""
     with evaluating(model):
         maps = attention_maps(model, photo[None].to(**parameter_place(model)))
-    return {path: AttentionMap(path, each.weights.float().cpu(), each.windows, each.prefix, each.grid, each.window,
-                               each.strided) for path, each in maps.items()}
+    return {path: replace(each, weights=each.weights.float().cpu()) for path, each in maps.items()}
 
 
 def rollout(maps: Mapping[str, AttentionMap], *, reads_class_token: bool) -> Tensor:

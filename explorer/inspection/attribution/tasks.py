@@ -47,7 +47,8 @@ class Task:
             if self.look is not None:
                 self.target = int(self.outputs.likeliest(self.look.logits))
             else:
-                self.target = int(self.passes.logits(self.input[None])[0].argmax())  # one score a class already
+                scores = self.passes.logits(self.input[None])[0]  # one a class already
+                self.target = int(scores.argmax())
         return self.target
 
     def map(self, stage: str) -> Tensor:
@@ -72,7 +73,8 @@ class Task:
                 self.target = self.class_index()
                 return self.look.stages[stage], tail
         with evaluating(self.model):
-            maps, _, logits, tail = walk(self.model, self.input, stage=stage, only=(stage,), at_module=at_module)
+            maps, _, logits, tail = walk(self.model, self.input, stage=stage, only=(stage,),
+                                         at_module=at_module)
         self._ran(logits)
         return ordinary(maps[stage]), tail
 
@@ -142,8 +144,9 @@ def score_cam(task: Task, *, channels: int | None = None, batch_size: int = 16) 
         maps = task.map(stage)
     target = task.class_index()
     unit = task.outputs.std[target] if task.outputs.std else 1.0
-    raw, notes = cams.score_cam(task.passes, task.input, maps, target, channels=channels, batch_size=batch_size,
-                                unit=unit)
+    raw, notes = cams.score_cam(
+        task.passes, task.input, maps, target, channels=channels, batch_size=batch_size, unit=unit
+    )
     return Found(raw, stage=stage, notes=notes)
 
 
@@ -174,11 +177,14 @@ def guided_backprop(task: Task) -> Found:
 def smooth_grad(
     task: Task, *, samples: int = 25, noise: float = 0.15, seed: int = 0, batch_size: int = 8
 ) -> Found:
-    return _pixels(gradients.smooth_grad(task.passes, task.input, task.class_index(), samples=samples, noise=noise,
-                                         seed=seed, batch_size=batch_size))
+    raw = gradients.smooth_grad(task.passes, task.input, task.class_index(), samples=samples, noise=noise,
+                                seed=seed, batch_size=batch_size)
+    return _pixels(raw)
 
 
-def integrated_gradients(task: Task, *, steps: int = 50, baseline: str = "black", batch_size: int = 8) -> Found:
+def integrated_gradients(
+    task: Task, *, steps: int = 50, baseline: str = "black", batch_size: int = 8
+) -> Found:
     target, empty = task.class_index(), gradients.empty_photo(task.input, baseline, task.config)
     raw, delta = gradients.integrated_gradients(task.passes, task.input, empty, target, steps=steps,
                                                 batch_size=batch_size)
@@ -191,24 +197,27 @@ def integrated_gradients(task: Task, *, steps: int = 50, baseline: str = "black"
 
 
 def gradient_shap(
-    task: Task, *, samples: int = 25, baseline: str = "black", noise: float = 0.09, seed: int = 0, batch_size: int = 8
+    task: Task, *, samples: int = 25, baseline: str = "black", noise: float = 0.09, seed: int = 0,
+    batch_size: int = 8,
 ) -> Found:
     target, empty = task.class_index(), gradients.empty_photo(task.input, baseline, task.config)
-    return _pixels(gradients.gradient_shap(task.passes, task.input, empty[None], target, samples=samples, noise=noise,
-                                           seed=seed, batch_size=batch_size), absolute_sum=True)
+    raw = gradients.gradient_shap(task.passes, task.input, empty[None], target, samples=samples, noise=noise,
+                                  seed=seed, batch_size=batch_size)
+    return _pixels(raw, absolute_sum=True)
 
 
 # --- by covering, by attention ------------------------------------------------------------------------------
 
 
 def occlude(
-    task: Task, *, window: int | None = None, stride: int | None = None, fill: str = "grey", batch_size: int = 16
+    task: Task, *, window: int | None = None, stride: int | None = None, fill: str = "grey",
+    batch_size: int = 16,
 ) -> Found:
     gradients.check_count("batch_size", batch_size)
     window, stride = occlusion.windows(tuple(task.input.shape[-2:]), window, stride)
     cover = gradients.empty_photo(task.input, fill, task.config)
-    raw, notes = occlusion.occlusion(task.passes, task.input, cover, task.class_index(), window=window, stride=stride,
-                                     batch_size=batch_size)
+    raw, notes = occlusion.occlusion(task.passes, task.input, cover, task.class_index(), window=window,
+                                     stride=stride, batch_size=batch_size)
     return Found(raw, details={"window": window, "stride": stride}, notes=notes)
 
 
@@ -216,7 +225,8 @@ def roll_out(task: Task) -> Found:
     maps = rollout.read_attention(task.model, task.input)
     task.passes.photos += 1
     raw = rollout.rollout(maps, reads_class_token=rollout.reads_class_token(task.model))
-    return Found(raw, raw - raw.min())  # all places give a little: shown is what one gives more than the least
+    # All places give a little: shown is what one gives more than the least.
+    return Found(raw, raw - raw.min())
 
 
 def attend(

@@ -121,7 +121,8 @@ class Answers:
         return self.outputs[i].probabilities(self._raw(i, j)).numpy()
 
     def _raw(self, model: int, photo: int) -> Tensor:
-        return torch.from_numpy(np.array(self.logits[model][photo], np.float32))  # a copy: it may be on the disk
+        row = np.array(self.logits[model][photo], np.float32)  # a copy: it may be on the disk
+        return torch.from_numpy(row)
 
     def numbers(self, photo: str | int = 0) -> list[NumberRow]:
         """The numbers that models give for a photo, one row a name; empty where all tell classes."""
@@ -214,7 +215,8 @@ class Answers:
 
     def stage_at(self, model: str | int, stride: int) -> str:
         """The deepest stage of a model at a stride; "" where it has none there."""
-        at = [stage.name for stage in self.models[self.model_index(model)].stage_table if stage.reduction == stride]
+        table = self.models[self.model_index(model)].stage_table
+        at = [stage.name for stage in table if stage.reduction == stride]
         return at[-1] if at else ""
 
     def maps(self, stride: int, photo: str | int = 0) -> list[tuple[str, Tensor] | None]:
@@ -322,7 +324,8 @@ class Answers:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """(columns, a row of texts a model), as shown; columns in which no model has anything stay away."""
         shown = [column for column in COLUMNS if any(column.text(row) for row in self.rows)]
-        return [column.title for column in shown], [[column.text(row) or "–" for column in shown] for row in self.rows]
+        texts = [[column.text(row) or "–" for column in shown] for row in self.rows]
+        return [column.title for column in shown], texts
 
     @property
     def captions(self) -> list[str]:

@@ -78,8 +78,8 @@ def predictions_figure(result: Answers, *, photo: str | int = 0, topk: int = 5) 
     height = 0.8 / len(result)
     for i, name in enumerate(result.names):
         known = [(j, row.shares[i]) for j, row in enumerate(rows) if row.shares[i] is not None]
-        axes.barh([j - 0.4 + (i + 0.5) * height for j, _ in known], [100 * share for _, share in known], height,
-                  color=COLOURS[i], label=name)
+        at = [j - 0.4 + (i + 0.5) * height for j, _ in known]
+        axes.barh(at, [100 * share for _, share in known], height, color=COLOURS[i], label=name)
     axes.set_yticks(range(len(rows)), [f"{row.label}{' ✓' if row.right else ''}" for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
@@ -89,7 +89,8 @@ def predictions_figure(result: Answers, *, photo: str | int = 0, topk: int = 5) 
         axes.set_axis_off()
         return _captioned(figure, numbers)
     axes.legend(fontsize=8, loc="lower right")
-    return _captioned(figure, [f"The {topk} likeliest classes of each model; classes are joined by name.", *numbers])
+    caption = f"The {topk} likeliest classes of each model; classes are joined by name."
+    return _captioned(figure, [caption, *numbers])
 
 
 def agreement_figure(result: Answers) -> Figure:
@@ -111,19 +112,26 @@ def agreement_figure(result: Answers) -> Figure:
     return _captioned(figure, [differences_sentence(result) if numbers else agreement_sentence(result)])
 
 
-def maps_figure(result: Answers, *, stride: int | None = None, photo: str | int = 0, limit: int = CHANNELS) -> Figure:
+def maps_figure(
+    result: Answers, *, stride: int | None = None, photo: str | int = 0, limit: int = CHANNELS
+) -> Figure:
     """The strongest channels of every model's deepest map at one stride."""
     if stride is None:
         stride = max(result.strides, default=0)  # 0: `maps` says that there are none
-    shown = [(name, found) for name, found in zip(result.names, result.maps(stride, photo)) if found is not None]
-    pictures = [(f"{name}\n{stage}, {min(limit, len(found))} of {len(found)} channels", map_picture(found, limit))
-                for name, (stage, found) in shown]
-    none = [name for name, found in zip(result.names, result.maps(stride, photo)) if found is None]
-    figure = _pictures([pictures], f"Feature maps at stride {stride}, "
-                                   f"{result.photos[result.photo_index(photo)]}")
+    pictures, none = [], []
+    for name, found in zip(result.names, result.maps(stride, photo)):
+        if found is None:
+            none.append(name)
+            continue
+        stage, maps = found
+        text = f"{name}\n{stage}, {min(limit, len(maps))} of {len(maps)} channels"
+        pictures.append((text, map_picture(maps, limit)))
+    title = f"Feature maps at stride {stride}, {result.photos[result.photo_index(photo)]}"
+    figure = _pictures([pictures], title)
     without = [f"No map at this stride: {', '.join(none)}."] if none else []
     return _captioned(figure, ["The strongest channels of each model's last map at this stride.",
-                               "Each channel has its own colour scale, from its lowest value to its highest.", *without])
+                               "Each channel has its own colour scale, from its lowest value to its highest.",
+                               *without])
 
 
 def cams_figure(result: Answers, *, photo: str | int | None = None, target: str | None = None) -> Figure:
@@ -143,7 +151,8 @@ def cams_figure(result: Answers, *, photo: str | int | None = None, target: str 
     figure = _pictures(rows, f"Grad-CAM {what}")
     left = len(result.photos) - len(places) if photo is None else 0
     more = [f"The first {len(places)} of {len(result.photos)} photos."] if left else []
-    return _captioned(figure, ["Bright: what spoke for the class. Each map has its own scale.", *more, *sentences])
+    first = "Bright: what spoke for the class. Each map has its own scale."
+    return _captioned(figure, [first, *more, *sentences])
 
 
 KINDS: dict[str, Callable[..., Figure]] = {

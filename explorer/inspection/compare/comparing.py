@@ -89,12 +89,21 @@ def compare(
     if not done.models:
         raise Stopped("Stopped before the first model was done.") if stop() else _all_failed(problems, None)
     result = Comparison(
-        rows=[_facts(name, model, done.outputs[i], done.logits[i], done.truth)
-              for i, (name, model) in enumerate(done.models.items())],
-        photos=done.photos, outputs=tuple(done.outputs), logits=tuple(done.logits), looks=tuple(done.looks),
-        truth=done.truth if any(done.truth) else (), problems=problems, notes=(), models=tuple(done.models.values()),
+        rows=[
+            _facts(name, model, done.outputs[i], done.logits[i], done.truth)
+            for i, (name, model) in enumerate(done.models.items())
+        ],
+        photos=done.photos,
+        outputs=tuple(done.outputs),
+        logits=tuple(done.logits),
+        looks=tuple(done.looks),
+        truth=done.truth if any(done.truth) else (),
+        problems=problems,
+        notes=(),
+        models=tuple(done.models.values()),
     )
-    result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=len(done.models) < len(opened) and stop()))
+    stopped = len(done.models) < len(opened) and stop()
+    result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=stopped))
     if measure and not stop():
         result.measure(warm_up=warm_up, repeats=repeats, on_progress=on_progress, should_stop=should_stop)
     return result
@@ -152,7 +161,9 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
             first = first or error
             problems.append((name, why(error)))
     if not opened:
-        raise Stopped("Stopped before the first model was opened.") if first is None else _all_failed(problems, first)
+        if first is None:
+            raise Stopped("Stopped before the first model was opened.")
+        raise _all_failed(problems, first)
     return opened
 
 
@@ -164,8 +175,10 @@ def _all_failed(problems: list[tuple[str, str]], first: Exception | None) -> Exc
     return error
 
 
-def _look_at_all(opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]], heard: Progress,
-                 stop: Callable[[], bool]) -> _Done:
+def _look_at_all(
+    opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]],
+    heard: Progress, stop: Callable[[], bool],
+) -> _Done:
     """One Look of every model at every photo that opens."""
     pictures, names, truth = [], [], []
     broken: Exception | None = None
@@ -201,8 +214,10 @@ def _look_at_all(opened: dict[str, VisionModel], photos: ComparedPhotos, problem
     return done
 
 
-def _stream(opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]], heard: Progress,
-            stop: Callable[[], bool], *, batch_size: int, cache_dir: Any) -> _Done:
+def _stream(
+    opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]],
+    heard: Progress, stop: Callable[[], bool], *, batch_size: int, cache_dir: Any,
+) -> _Done:
     """The logits of every model for many photos; only a batch is in memory at a time."""
     features: dict[str, Any] = {}
     for number, (name, model) in enumerate(opened.items()):
@@ -224,7 +239,7 @@ def _stream(opened: dict[str, VisionModel], photos: ComparedPhotos, problems: li
     # Where it was stopped, one model has seen fewer photos than those before it: it is left out.
     features = {name: found for name, found in features.items() if found.complete} or features
     first = next(iter(features.values()))
-    problems += [(str(who), str(why)) for who, why in first.problems]  # a photo that is broken is broken for all
+    problems += first.problems  # a photo that is broken is broken for all
     names = tuple(first.names)
     right = dict(zip(photos.source.names, photos.truth))
     done = _Done(names, tuple(right.get(name, frozenset()) for name in names))
@@ -285,8 +300,8 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
     if judged:
         few = sorted({row.judged for row in judged})
         of = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-        yield (f"“Right here” is judged by {of} of {counted(len(result.photos), 'photo')}: those whose class "
-               "a model knows by name."
+        of = f"{of} of {counted(len(result.photos), 'photo')}"
+        yield (f"“Right here” is judged by {of}: those whose class a model knows by name."
                + (f" Fewer than {JUDGED} say little." if few[0] < JUDGED else ""))
     elif result.truth:
         yield "The photos are labelled, but no model knows a class of these names: nothing is judged."

@@ -101,15 +101,23 @@ class Axis:
     missing: str
 
 
+def _peak_megabytes(row: ModelRow) -> float | None:
+    peak = row.latency.peak_memory if row.latency else None
+    return None if peak is None else peak / 1e6
+
+
 COSTS: dict[str, Axis] = {
-    "latency": Axis("milliseconds a photo, measured here", lambda row: 1000 * row.latency.latency if row.latency else None,
+    "latency": Axis("milliseconds a photo, measured here",
+                    lambda row: 1000 * row.latency.latency if row.latency else None,
                     "its speed was not measured"),
-    "parameters": Axis("million parameters", lambda row: row.parameters / 1e6, "its parameters were not counted"),
-    "macs": Axis("billion multiply-adds a photo", lambda row: row.macs / 1e9 if row.macs is not None else None,
+    "parameters": Axis("million parameters", lambda row: row.parameters / 1e6,
+                       "its parameters were not counted"),
+    "macs": Axis("billion multiply-adds a photo",
+                 lambda row: row.macs / 1e9 if row.macs is not None else None,
                  "its multiply-adds can't be counted"),
     "size": Axis("megabytes of weights", lambda row: row.weight_bytes / 1e6, "its size is not known"),
     "memory": Axis("megabytes at the peak of a pass, measured here",
-                   lambda row: row.latency.peak_memory / 1e6 if row.latency and row.latency.peak_memory is not None else None,
+                   _peak_megabytes,
                    "its memory was not measured"),
 }
 ACCURACIES: dict[str, Axis] = {
@@ -152,7 +160,8 @@ def _latency_text(row: ModelRow) -> str:
 
 
 def _throughput_text(row: ModelRow) -> str:
-    return f"{row.throughput.photos_per_second:.3g} ({row.throughput.batch_size} at once)" if row.throughput else ""
+    speed = row.throughput
+    return f"{speed.photos_per_second:.3g} ({speed.batch_size} at once)" if speed else ""
 
 
 def _quartile(place: int) -> Callable[[ModelRow], float | None]:
@@ -173,22 +182,26 @@ def _hidden(row: ModelRow) -> str:
 
 COLUMNS: tuple[Column, ...] = (
     Column("model", "model", lambda row: row.name, lambda row: row.name),
-    Column("parameters", "parameters", lambda row: row.parameters, _shown(lambda row: row.parameters / 1e6, "{:.3g} M")),
+    Column("parameters", "parameters", lambda row: row.parameters,
+           _shown(COSTS["parameters"].of, "{:.3g} M")),
     Column("multiply_adds", "multiply-adds", lambda row: row.macs, _shown(COSTS["macs"].of, "{:.3g} G")),
     Column("weight_bytes", "weights", lambda row: row.weight_bytes, _shown(COSTS["size"].of, "{:.3g} MB")),
     Column("input_pixels", "photo", lambda row: " x ".join(map(str, row.input_size[1:])),
            lambda row: " × ".join(map(str, row.input_size[1:]))),
     Column("classes", "classes", lambda row: row.num_classes, lambda row: str(row.num_classes)),
-    Column("published_top1_percent", "top-1 published", lambda row: row.published, _shown(lambda row: row.published, "{:.1f} %")),
+    Column("published_top1_percent", "top-1 published", lambda row: row.published,
+           _shown(ACCURACIES["published"].of, "{:.1f} %")),
     Column("right", "right here", lambda row: row.right,
            lambda row: f"{row.right} of {row.judged}" if row.judged else ""),
     Column("judged", "", lambda row: row.judged, _hidden),
     Column("latency_ms", "one photo, median (quartiles)", COSTS["latency"].of, _latency_text),
     Column("latency_low_quartile_ms", "", _quartile(0), _hidden),
     Column("latency_high_quartile_ms", "", _quartile(1), _hidden),
-    Column("photos_per_second", "photos a second", _of_speed("throughput", "photos_per_second"), _throughput_text),
+    Column("photos_per_second", "photos a second", _of_speed("throughput", "photos_per_second"),
+           _throughput_text),
     Column("photos_at_once", "", _of_speed("throughput", "batch_size"), _hidden),
-    Column("peak_memory_bytes", "peak memory", _of_speed("latency", "peak_memory"), _shown(COSTS["memory"].of, "{:.3g} MB")),
+    Column("peak_memory_bytes", "peak memory", _of_speed("latency", "peak_memory"),
+           _shown(COSTS["memory"].of, "{:.3g} MB")),
     Column("device", "", _of_speed("latency", "device"), _hidden),
     Column("threads", "", _of_speed("latency", "threads"), _hidden),
 )

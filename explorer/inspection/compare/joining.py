@@ -81,7 +81,8 @@ def place_of(what: str | int, known: Sequence[str], kind: str) -> int:
     """The number of a model or photo, given that or its name. Raises ValueError where there is none."""
     if isinstance(what, str) and what in known:
         return known.index(what)
-    if isinstance(what, (int, np.integer)) and not isinstance(what, bool) and -len(known) <= what < len(known):
+    number = isinstance(what, (int, np.integer)) and not isinstance(what, bool)
+    if number and -len(known) <= what < len(known):
         return int(what) % len(known)
     shown = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
     raise ValueError(f"There is no {kind} {what!r} in this comparison. It has {shown}; or give a number from "

@@ -23,6 +23,7 @@ from explorer.inspection.compare.facts import ClassRow, NumberRow
 COLOURS = ("#2b83c6", "#d9772b", "#2f9a62", "#a662c4", "#b58a00", "#1597a5", "#d14d7d", "#808080")
 CHANNELS = 16      # of each model's map, in pictures
 CELL = "padding:3px 12px 3px 0;text-align:left;vertical-align:baseline"
+DIGITS = "font-variant-numeric:tabular-nums"
 
 
 def comparison_html(result: Answers) -> str:
@@ -38,13 +39,26 @@ def comparison_html(result: Answers) -> str:
 
 def table_html(result: Answers) -> str:
     columns, rows = result.table()
-    head = "".join(f"<th scope='col' style='{CELL};font-weight:600'>{escape(title)}</th>" for title in columns)
+    head = "".join(_head_cell(title, "col", "font-weight:600") for title in columns)
     body = "".join(
-        f"<tr><th scope='row' style='{CELL};font-weight:600;white-space:nowrap'>{escape(row[0])}</th>"
-        + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{escape(text)}</td>" for text in row[1:]) + "</tr>"
-        for row in rows)
-    return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Models side by side'>"
-            f"{plain_table(head, body)}</div>")
+        f"<tr>{_head_cell(name, 'row', 'font-weight:600;white-space:nowrap')}"
+        f"{''.join(_digits_cell(text) for text in texts)}</tr>"
+        for name, *texts in rows)
+    return _region("Models side by side", plain_table(head, body))
+
+
+def _head_cell(text: str, scope: str, style: str) -> str:
+    return f"<th scope='{scope}' style='{CELL};{style}'>{escape(text)}</th>"
+
+
+def _digits_cell(text: str) -> str:
+    return f"<td style='{CELL};{DIGITS}'>{escape(text)}</td>"
+
+
+def _region(label: str, content: str) -> str:
+    """A part of the page that scrolls by itself where it is too wide, and that a screen reader can name."""
+    return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
+            f"{content}</div>")
 
 
 def captions_html(result: Answers) -> str:
@@ -57,30 +71,27 @@ def captions_html(result: Answers) -> str:
 def legend_html(names: Sequence[str]) -> str:
     """The colour of each model."""
     items = "".join(
-        f"<span style='display:inline-flex;align-items:center;gap:5px'>"
-        "<span style='width:11px;height:11px;border-radius:2px;"
-        f"background:{colour}'></span>{escape(name)}</span>" for name, colour in zip(names, COLOURS))
-    return f"<div class='vx-cmp-legend' style='display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0'>{items}</div>"
+        "<span style='display:inline-flex;align-items:center;gap:5px'>"
+        f"<span style='width:11px;height:11px;border-radius:2px;background:{colour}'></span>"
+        f"{escape(name)}</span>"
+        for name, colour in zip(names, COLOURS))
+    style = "display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0"
+    return f"<div class='vx-cmp-legend' style='{style}'>{items}</div>"
 
 
 def answers_html(result: Answers, photo: str | int = 0, *, topk: int = 5) -> str:
     """What every model says to one photo: bars for classes, a table for numbers."""
-    numbers = result.numbers(photo)
+    numbers, classes = result.numbers(photo), result.predictions(photo, topk=topk)
     if not numbers:
-        return legend_html(result.names) + predictions_html(result.predictions(photo, topk=topk), result.names)
-    classes = result.predictions(photo, topk=topk)
+        return legend_html(result.names) + predictions_html(classes, result.names)
     bars = legend_html(result.names) + predictions_html(classes, result.names) if classes else ""
     given = [i for i in range(len(result)) if any(row.values[i] is not None for row in numbers)]
-    head = "".join(f"<th scope='col' style='{CELL};font-weight:400'>{escape(result.names[i])}</th>"
-                   for i in given)
+    head = "".join(_head_cell(result.names[i], "col", "font-weight:400") for i in given)
     body = "".join(
-        f"<tr><th scope='row' style='{CELL};font-weight:600'>{escape(row.label)}</th>"
-        + "".join(f"<td style='{CELL};font-variant-numeric:tabular-nums'>{_number(row.values[i])}</td>"
-                  for i in given) + "</tr>"
+        f"<tr>{_head_cell(row.label, 'row', 'font-weight:600')}"
+        f"{''.join(_digits_cell(_number(row.values[i])) for i in given)}</tr>"
         for row in numbers)
-    return (f"{bars}"
-            "<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Numbers of the models'>"
-            f"{plain_table(f'<td></td>{head}', body)}</div>")
+    return bars + _region("Numbers of the models", plain_table(f"<td></td>{head}", body))
 
 
 def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
@@ -89,10 +100,11 @@ def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
         return "<p>None of these models has a classifier: they give features, not predictions.</p>"
     lines = []
     for row in rows:
-        bars = "".join(_bar_html(name, share, colour) for name, share, colour in zip(names, row.shares, COLOURS))
+        bars = "".join(map(_bar_html, names, row.shares, COLOURS))
         mark = " <span title='the right answer'>✓ right</span>" if row.right else ""
         lines.append(f"<div role='group' aria-label='{escape(row.label)}' style='margin:0 0 7px'>"
-                     f"<div style='overflow-wrap:anywhere'><b>{escape(row.label)}</b>{mark}</div>{bars}</div>")
+                     f"<div style='overflow-wrap:anywhere'><b>{escape(row.label)}</b>{mark}</div>"
+                     f"{bars}</div>")
     return f"<div class='vx-cmp-bars'>{''.join(lines)}</div>"
 
 
@@ -100,13 +112,13 @@ def _bar_html(name: str, share: float | None, colour: str) -> str:
     text = "does not know this class" if share is None else percent(share)
     width = 0 if share is None or share != share else 100 * share
     said = f"{name}: {text}"
-    return (f"<div role='img' aria-label='{escape(said)}' title='{escape(said)}' style='display:grid;align-items:center;gap:8px;"
-            f"grid-template-columns:minmax(0,1fr) 9.5em;line-height:1.25'>"
-            "<span style='height:9px;border-radius:2px;"
-            f"background:color-mix(in srgb,currentColor 9%,transparent)'>"
-            "<span style='display:block;height:100%;border-radius:2px;"
-            f"background:{colour};width:{width:.1f}%'></span></span><span style='font-size:.88em;"
-            f"font-variant-numeric:tabular-nums'>{escape(text)}</span></div>")
+    grid = ("display:grid;align-items:center;gap:8px;grid-template-columns:minmax(0,1fr) 9.5em;"
+            "line-height:1.25")
+    groove = "height:9px;border-radius:2px;background:color-mix(in srgb,currentColor 9%,transparent)"
+    bar = f"display:block;height:100%;border-radius:2px;background:{colour};width:{width:.1f}%"
+    return (f"<div role='img' aria-label='{escape(said)}' title='{escape(said)}' style='{grid}'>"
+            f"<span style='{groove}'><span style='{bar}'></span></span>"
+            f"<span style='font-size:.88em;{DIGITS}'>{escape(text)}</span></div>")
 
 
 def _number(value: float | None) -> str:
@@ -134,23 +146,23 @@ def agreement_html(result: Answers) -> str:
 
 
 def _matrix_html(
-    table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str, sentence: str
+    table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str,
+    sentence: str,
 ) -> str:
-    head = "".join(f"<th scope='col' style='{CELL};font-weight:400;max-width:11em;overflow-wrap:anywhere'>{escape(name)}</th>"
-                   for name in names)
+    narrow = "font-weight:400;max-width:11em;overflow-wrap:anywhere"
+    head = "".join(_head_cell(name, "col", narrow) for name in names)
     body = []
     for i, name in enumerate(names):
         cells = []
         for value in table[i]:
             share = 0 if math.isnan(value) else value / most
             text = "–" if math.isnan(value) else text_of(value)
-            cells.append(f"<td style='padding:5px 12px;text-align:right;font-variant-numeric:tabular-nums;"
-                         f"background:color-mix(in srgb,{COLOURS[0]} {55 * share:.0f}%,transparent)'>{text}</td>")
-        head_cell = f"<th scope='row' style='{CELL};font-weight:400;white-space:nowrap'>{escape(name)}</th>"
-        body.append(f"<tr>{head_cell}{''.join(cells)}</tr>")
-    return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
-            f"{plain_table(f'<td></td>{head}', ''.join(body))}</div>"
-            f"<p style='margin:6px 0'>{escape(sentence)}</p>")
+            tint = f"background:color-mix(in srgb,{COLOURS[0]} {55 * share:.0f}%,transparent)"
+            cells.append(f"<td style='padding:5px 12px;text-align:right;{DIGITS};{tint}'>{text}</td>")
+        first = _head_cell(name, "row", "font-weight:400;white-space:nowrap")
+        body.append(f"<tr>{first}{''.join(cells)}</tr>")
+    matrix = _region(label, plain_table(f"<td></td>{head}", "".join(body)))
+    return f"{matrix}<p style='margin:6px 0'>{escape(sentence)}</p>"
 
 
 def only_numbers(result: Answers) -> bool:
@@ -184,13 +196,12 @@ def maps_html(result: Answers, stride: int, photo: str | int = 0, *, limit: int 
     figures = []
     for name, found in zip(result.names, result.maps(stride, photo)):
         if found is None:
-            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b>"
-                           f"<br>has no map at stride {stride}"
-                           "</figcaption></figure>")
+            figures.append(_no_picture(name, f"has no map at stride {stride}"))
             continue
         stage, maps = found
         text = f"{name}, {stage}: {limit_text(maps.shape[0], limit)}, {maps.shape[1]} × {maps.shape[2]}"
-        figures.append(picture_html(map_picture(maps, limit), text, style="image-rendering:pixelated;width:240px"))
+        style = "image-rendering:pixelated;width:240px"
+        figures.append(picture_html(map_picture(maps, limit), text, style=style))
     return f"<div class='vx-cmp-pictures'>{''.join(figures)}</div>"
 
 
@@ -199,12 +210,16 @@ def cams_html(result: Answers, found: Sequence[Any]) -> str:
     figures = []
     for name, one in zip(result.names, found):
         if isinstance(one, str):
-            figures.append(f"<figure style='margin:0'><figcaption><b>{escape(name)}</b>"
-                           f"<br>{escape(one)}</figcaption></figure>")
+            figures.append(_no_picture(name, one))
         else:
             picture = draw.thumbnail(one.overlay(), 300)
             figures.append(picture_html(picture, f"{name}: {one.label}", format="JPEG", style="width:240px"))
     return f"<div class='vx-cmp-pictures'>{''.join(figures)}</div>"
+
+
+def _no_picture(name: str, why: str) -> str:
+    caption = f"<figcaption><b>{escape(name)}</b><br>{escape(why)}</figcaption>"
+    return f"<figure style='margin:0'>{caption}</figure>"
 
 
 def map_picture(maps: Any, limit: int = CHANNELS) -> Image.Image:

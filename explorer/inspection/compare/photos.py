@@ -61,13 +61,17 @@ class ComparedPhotos:
         return cls(collect(photos), truth, notes)
 
     @classmethod
-    def _of_list(cls, images: list[Any], notes: tuple[str, ...], names: tuple[str, ...] = ()) -> ComparedPhotos:
+    def _of_list(
+        cls, images: list[Any], notes: tuple[str, ...], names: tuple[str, ...] = ()
+    ) -> ComparedPhotos:
         """A list has no labels, but the bundled photos say what they show."""
         names = names or tuple(_name(image, number) for number, image in enumerate(images, 1))
         names = distinct(names, numbered="{} ({})", fold=False)
-        files = tuple(Path(os.fspath(image)).expanduser() if isinstance(image, (str, os.PathLike)) else None for image in images)
+        files = tuple(Path(os.fspath(image)).expanduser() if isinstance(image, (str, os.PathLike)) else None
+                      for image in images)
         labels = imagenet_labels()
-        truth = tuple(frozenset(class_key(labels[i]) for i in getattr(image, "imagenet_indices", ())) for image in images)
+        truth = tuple(frozenset(class_key(labels[i]) for i in getattr(image, "imagenet_indices", ()))
+                      for image in images)
         return cls(Collection(names, lambda i: load_image(images[i]), files), truth, notes)
 
 

@@ -148,8 +148,15 @@ def measure_speed(
     own, that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers
     that make no sense or an input that the model can't take.
     """
-    [speed] = measure_speeds([model], batch_size=batch_size, input_size=input_size, warm_up=warm_up, repeats=repeats,
-                             on_progress=on_progress, should_stop=should_stop)
+    [speed] = measure_speeds(
+        [model],
+        batch_size=batch_size,
+        input_size=input_size,
+        warm_up=warm_up,
+        repeats=repeats,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     if speed is None:
         raise Stopped("Stopped before the first pass was timed.")
     return speed
@@ -170,7 +177,8 @@ def measure_speeds(
     models = [as_model(model) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]
-    memory: list[tuple[int | None, str]] = [(None, "Stopped before the memory of a pass was measured.")] * len(models)
+    unmeasured = None, "Stopped before the memory of a pass was measured."
+    memory: list[tuple[int | None, str]] = [unmeasured] * len(models)
     total, done = (warm_up + 1 + repeats) * len(models), 0
 
     for turn in range(-warm_up - 1, repeats):
@@ -189,18 +197,30 @@ def measure_speeds(
         else:
             continue
         break
-    return [_speed(*facts, warm_up, len(models)) if facts[2] else None for facts in zip(models, inputs, passes, memory)]
+    return [_speed(*facts, warm_up, len(models)) if facts[2] else None
+            for facts in zip(models, inputs, passes, memory)]
 
 
-def _speed(model: VisionModel, photos: Tensor, passes: list[float], memory: tuple[int | None, str], warm_up: int,
-           beside: int) -> Speed:
+def _speed(
+    model: VisionModel, photos: Tensor, passes: list[float], memory: tuple[int | None, str], warm_up: int,
+    beside: int,
+) -> Speed:
     place, (taken, means) = parameter_place(model), memory
     device = place["device"]
     return Speed(
-        model_name=model_name(model), passes=tuple(passes), batch_size=len(photos), input_size=tuple(photos.shape[1:]),
-        device=str(device), device_name=_device_name(device), dtype=str(place["dtype"]).removeprefix("torch."),
-        threads=torch.get_num_threads() if device.type == "cpu" else None, warm_up=warm_up,
-        weight_bytes=weight_bytes(model), pass_bytes=taken, memory_means=means, beside=beside,
+        model_name=model_name(model),
+        passes=tuple(passes),
+        batch_size=len(photos),
+        input_size=tuple(photos.shape[1:]),
+        device=str(device),
+        device_name=_device_name(device),
+        dtype=str(place["dtype"]).removeprefix("torch."),
+        threads=torch.get_num_threads() if device.type == "cpu" else None,
+        warm_up=warm_up,
+        weight_bytes=weight_bytes(model),
+        pass_bytes=taken,
+        memory_means=means,
+        beside=beside,
     )
 
 
@@ -232,9 +252,9 @@ def _run(model: VisionModel, photos: Tensor) -> None:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        size = " x ".join(map(str, photos.shape[1:]))
-        raise ValueError(f"{model_name(model)} can't run on photos of {size} "
-                         f"({str(error).splitlines()[0][:200]}). Give the input_size that it is made for.") from error
+        size, reason = " x ".join(map(str, photos.shape[1:])), str(error).splitlines()[0][:200]
+        raise ValueError(f"{model_name(model)} can't run on photos of {size} ({reason}). "
+                         "Give the input_size that it is made for.") from error
 
 
 def _wait(device: torch.device) -> None:

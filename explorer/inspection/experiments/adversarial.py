@@ -34,7 +34,8 @@ from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 
 EPSILONS = tuple(step / 255 for step in (0, 0.25, 0.5, 1, 2, 4, 8, 16))
-WITHOUT_GRADIENT = "An adversarial example (FGSM) is made from that gradient; explorer.robustness needs the answers alone."
+WITHOUT_GRADIENT = ("An adversarial example (FGSM) is made from that gradient; "
+                    "explorer.robustness needs the answers alone.")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,9 +80,9 @@ class Perturbed:
         ways = ("smaller", "larger") if self.aim.value is not None else ("away from", "towards")
         step = ways[self.towards]
         times = f", {self.amplified:.3g} times as strong" if self.amplified else ""
-        pictures = (small_html(self.original, "What the network saw") + small_html(self.noise, f"The change{times}")
-                    + small_html(self.picture, f"What it sees now: epsilon {_in_255(self.epsilon)}, "
-                                          f"{step} {self.aim.label}"))
+        now = f"What it sees now: epsilon {_in_255(self.epsilon)}, {step} {self.aim.label}"
+        pictures = (small_html(self.original, "What the network saw")
+                    + small_html(self.noise, f"The change{times}") + small_html(self.picture, now))
         return result_html(self.model_name, pictures, self.changes, self.notes)
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from explorer.arguments import checked
 from explorer.data.transforms import create_transform, crop_box
 from explorer.display import draw
-from explorer.display.html import notes_html, picture_html
+from explorer.display.html import notes_html, picture_html, title_html
 from explorer.inspection.experiments.before import logits_of, look_before
 from explorer.inspection.experiments.changes import curve_html, numbers_html
 from explorer.inspection.experiments.spoiling import Kind, check_strength, known_kind
@@ -111,7 +111,7 @@ class RobustnessCurve:
         step = max(1, -(-len(self.points) // 6))
         strip = "".join(picture_html(point.picture, f"{point.value:g}", format="JPEG")
                         for point in self.points[::step])
-        return (f"<div><p style='margin:.3em 0'><b>{escape(title)}</b></p>{notes}"
+        return (f"<div>{title_html(title)}{notes}"
                 f"<div style='display:flex;flex-wrap:wrap;gap:6px'>{strip}</div>"
                 f"{table}</div>")
 

@@ -16,6 +16,7 @@ import uuid
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ class Chunks:
         self._written = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         remove_stale(folder, r"chunk-[0-9a-f]{32}\.npz")  # what a killed run began
-        with tempfile.TemporaryFile(dir=folder):  # a folder that can't be written says so now, not after the first chunk
+        # A folder that can't be written says so now, not after the first chunk.
+        with tempfile.TemporaryFile(dir=folder):
             pass
         for file in _chunks_in(folder):
             self._learn(file)
@@ -96,7 +98,8 @@ class Chunks:
         try:
             if file.stat().st_size > MOST_CHUNK_BYTES:
                 raise ValueError("too large")
-            with zipfile.ZipFile(file) as archive:  # compressed ones, that could unfold without end, are not unfolded
+            # Compressed ones, that could unfold without end, are not unfolded.
+            with zipfile.ZipFile(file) as archive:
                 if any(part.compress_type for part in archive.infolist()) or archive.testzip():
                     raise ValueError("damaged")
             keys, embeddings, logits = self._parts(file)
@@ -126,7 +129,8 @@ class Chunks:
                 raise ValueError("of another width")
             return parts
         except Exception as error:
-            raise StoreError(f"'{file}' was taken away or changed while it was used ({error}): run it again.") from error
+            problem = f"'{file}' was taken away or changed while it was used ({error}): run it again."
+            raise StoreError(problem) from error
 
     def row(self, key: bytes) -> tuple[np.ndarray, np.ndarray]:
         """(embedding [D], logits [K]) of a known photo."""
@@ -177,7 +181,8 @@ class Chunks:
         if not keys:
             return np.zeros((0, widths[0]), np.float32), np.zeros((0, widths[1]), np.float32)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=self.folder) as first, tempfile.TemporaryFile(dir=self.folder) as second:
+        nameless = partial(tempfile.TemporaryFile, dir=self.folder)
+        with nameless() as first, nameless() as second:
             for file, rows in places.items():
                 _, *parts = self._read(file)
                 for part, target in zip(parts, (first, second)):

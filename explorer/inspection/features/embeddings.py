@@ -24,7 +24,7 @@ from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
-from explorer.display.html import RichRepr, picture_html
+from explorer.display.html import LINE, RichRepr, picture_html
 from explorer.inspection.features.filling import vectors_and_logits
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.features.maps import FEWEST, METHODS, PROJECTIONS, Map2D
@@ -89,7 +89,7 @@ class Embeddings(RichRepr):
         return f"Embeddings({self.features.model_name!r}, {self.features.sentence})"
 
     def _repr_html_(self) -> str:
-        return self.features._repr_html_() + f"<p style='margin:.3em 0'>{escape('.nearest(0)  .map2d()')}</p>"
+        return self.features._repr_html_() + f"<p style='{LINE}'>{escape('.nearest(0)  .map2d()')}</p>"
 
     def nearest(self, query: Any, count: int = 8) -> Neighbours:
         """The `count` photos closest to a query, by cosine distance, the closest first.

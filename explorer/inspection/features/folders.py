@@ -98,12 +98,21 @@ def run_folder(
         return tuple(values[index] for index in kept)
 
     return Features(
-        model_name=model_name(model), names=of(photos.names), files=of(photos.files),
+        model_name=model_name(model),
+        names=of(photos.names),
+        files=of(photos.files),
         labels=None if photos.labels is None else torch.tensor(of(photos.labels), dtype=torch.long),
         classes=photos.classes,
         held_out=None if photos.held_out is None else torch.tensor(of(photos.held_out), dtype=torch.bool),
-        embeddings=embeddings, logits=logits, class_names=labels_of(model) if model.num_classes else (),
-        problems=filling.problems, computed=filling.computed, complete=complete, seconds=time.perf_counter() - started,
-        notes=tuple(notes), disk=disk,
-        cache_dir=None if borrowed else root, _open=lambda index: photos.open_one(kept[index]),
+        embeddings=embeddings,
+        logits=logits,
+        class_names=labels_of(model) if model.num_classes else (),
+        problems=filling.problems,
+        computed=filling.computed,
+        complete=complete,
+        seconds=time.perf_counter() - started,
+        notes=tuple(notes),
+        disk=disk,
+        cache_dir=None if borrowed else root,
+        _open=lambda index: photos.open_one(kept[index]),
     )

@@ -101,8 +101,9 @@ def _pca(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[float, float
     with np.errstate(invalid="ignore"):  # a share of no variance is NaN, and below 0
         points = projection.fit_transform(vectors.astype(np.float64))
     shares = tuple(float(share) for share in np.nan_to_num(projection.explained_variance_ratio_))
-    return points, shares, f"A projection that keeps {sum(shares):.0%} of the variance: what is close here may be far apart in " \
-                           "the other directions."
+    note = (f"A projection that keeps {sum(shares):.0%} of the variance: what is close here may be far apart "
+            "in the other directions.")
+    return points, shares, note
 
 
 def _tsne(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, None, str]:
@@ -114,8 +115,9 @@ def _tsne(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, None, str]:
         unit = PCA(50, svd_solver="randomized", random_state=seed).fit_transform(unit)
     perplexity = min(PERPLEXITY, (len(unit) - 1) / 3)
     points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
-    return points, None, f"Perplexity {perplexity:.3g}, seed {seed}. Neighbours stay together; distances between groups and " \
-                         "their sizes mean little."
+    note = (f"Perplexity {perplexity:.3g}, seed {seed}. Neighbours stay together; distances between groups "
+            "and their sizes mean little.")
+    return points, None, note
 
 
 def _umap(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, None, str]:
@@ -130,10 +132,11 @@ def _umap(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, None, str]:
         # that a seed takes the threads away, and that few photos start from a random map
         warnings.simplefilter("ignore")
         start = "spectral" if len(vectors) > 10 else "random"
-        points = UMAP(n_neighbors=neighbours, metric="cosine", init=start, random_state=seed,
-                      n_jobs=1).fit_transform(
-            normalised(vectors))
-    return points, None, f"{neighbours} neighbours, seed {seed}. Neighbours stay together; distances between groups mean little."
+        plan = UMAP(n_neighbors=neighbours, metric="cosine", init=start, random_state=seed, n_jobs=1)
+        points = plan.fit_transform(normalised(vectors))
+    note = (f"{neighbours} neighbours, seed {seed}. Neighbours stay together; "
+            "distances between groups mean little.")
+    return points, None, note
 
 
 PROJECTIONS = {"pca": _pca, "tsne": _tsne, "umap": _umap}

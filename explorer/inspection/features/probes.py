@@ -118,7 +118,8 @@ class Probe:
         return f"Probe({self.model_name!r}, {self.sentence})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in list(self.per_class.items())[:20])
+        first = list(self.per_class.items())[:20]
+        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in first)
         curve = "".join(row_html(f"{point.labels_per_class} a class", [percent(point.mean)], left=1)
                         for point in self.budget)
         notes = notes_html(self.notes)
@@ -196,9 +197,12 @@ def linear_probe(
     right, count = int((predicted == y_val).sum()), len(y_val)
     with np.errstate(invalid="ignore"):
         shares = confusion.diagonal() / confusion.sum(1)
-    return Probe(features.model_name, right / count, wilson(right, count), dict(zip(classes, map(float, shares))),
-                 confusion, predicted, len(y), count, how, float(chosen), seed, time.perf_counter() - started,
-                 budget, tuple(notes))
+    return Probe(
+        model_name=features.model_name, accuracy=right / count, interval=wilson(right, count),
+        per_class=dict(zip(classes, map(float, shares))), confusion=confusion, predicted=predicted,
+        learnt=len(y), judged=count, how=how, C=float(chosen), seed=seed,
+        seconds=time.perf_counter() - started, budget=budget, notes=tuple(notes),
+    )
 
 
 def _best_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:

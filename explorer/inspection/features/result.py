@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from explorer.display.html import RichRepr, notes_html
+from explorer.display.html import LINE, RichRepr, notes_html
 from explorer.display.words import counted
 
 
@@ -62,11 +62,16 @@ class Features(RichRepr):
         """The rows at `indices`, in that order; their numbers are in memory."""
         chosen = [range(len(self))[int(index)] for index in indices]
         return replace(
-            self, names=tuple(self.names[i] for i in chosen), files=tuple(self.files[i] for i in chosen),
+            self,
+            names=tuple(self.names[i] for i in chosen),
+            files=tuple(self.files[i] for i in chosen),
             labels=None if self.labels is None else self.labels[chosen],
             held_out=None if self.held_out is None else self.held_out[chosen],
             embeddings=np.array(self.embeddings[chosen]),
-            logits=np.array(self.logits[chosen]), computed=min(self.computed, len(chosen)), _open=lambda i: self._open(chosen[i]))
+            logits=np.array(self.logits[chosen]),
+            computed=min(self.computed, len(chosen)),
+            _open=lambda i: self._open(chosen[i]),
+        )
 
     @property
     def sentence(self) -> str:
@@ -91,5 +96,6 @@ class Features(RichRepr):
         labels = f", {len(self.classes)} classes" if self.labels is not None else ""
         notes = notes_html(self.notes)
         broken = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.problems[:5])
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: {escape(self.sentence)}</p>"
-                f"<p style='margin:.3em 0'>{shape}{labels}</p>{notes}{f'<ul>{broken}</ul>' if broken else ''}</div>")
+        broken = f"<ul>{broken}</ul>" if broken else ""
+        return (f"<div><p style='{LINE}'><b>{escape(self.model_name)}</b>: {escape(self.sentence)}</p>"
+                f"<p style='{LINE}'>{shape}{labels}</p>{notes}{broken}</div>")

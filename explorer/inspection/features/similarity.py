@@ -34,7 +34,7 @@ from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.charts import no_formulas
-from explorer.display.html import RichRepr, notes_html, plain_table
+from explorer.display.html import LINE, RichRepr, notes_html, plain_table
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -179,11 +179,13 @@ class StageSimilarity(RichRepr):
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", *map(safe_cell, self.stages_b)])
-        writer.writerows([safe_cell(name), *(f"{value:.6f}" for value in row)] for name, row in zip(self.stages_a, self.matrix))
+        for name, row in zip(self.stages_a, self.matrix):
+            writer.writerow([safe_cell(name), *(f"{value:.6f}" for value in row)])
         return file.getvalue()
 
     def __repr__(self) -> str:
-        return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {self.matrix.shape[0]} x {self.matrix.shape[1]} stages)"
+        rows, columns = self.matrix.shape
+        return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {rows} x {columns} stages)"
 
     def _repr_html_(self) -> str:
         """The matrix as an HTML table, shaded; the numbers are text."""
@@ -192,16 +194,14 @@ class StageSimilarity(RichRepr):
                        for name in self.stages_b)
         body = []
         for name, row in zip(self.stages_a[::-1], self.matrix[::-1]):
-            cells = "".join(
-                f"<td style='{cell};background:rgba(74,143,217,{np.clip(np.nan_to_num(value), 0, 1) * 0.85:.2f})'>{value:.2f}</td>"
-                for value in row)
-            body.append(f"<tr>"
-                        f"<th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>{cells}</tr>")
-        notes = notes_html(self.notes)
-        return (f"<div>"
-                f"<p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
-                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}"
-                "<div style='overflow-x:auto'>"
+            tints = np.clip(np.nan_to_num(row), 0, 1) * 0.85
+            cells = "".join(f"<td style='{cell};background:rgba(74,143,217,{tint:.2f})'>{value:.2f}</td>"
+                            for value, tint in zip(row, tints))
+            first = f"<th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>"
+            body.append(f"<tr>{first}{cells}</tr>")
+        said = (f"Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
+                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.")
+        return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}<div style='overflow-x:auto'>"
                 f"{plain_table(f'<th></th>{head}', ''.join(body))}</div></div>")
 
 

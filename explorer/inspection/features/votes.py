@@ -74,7 +74,9 @@ def knn_accuracy(
         raise ValueError(f"val is {val!r}: expected features, a share such as 0.2, or {LEAVE_ONE_OUT!r}.")
     alone = val == LEAVE_ONE_OUT if isinstance(val, str) else val is None and features.held_out is None
     if alone:
-        bank, y, queries, y_val, how = features.embeddings, labels, features.embeddings, labels, "each photo judged by all others"
+        bank = queries = features.embeddings
+        y = y_val = labels
+        how = "each photo judged by all others"
     else:
         learn, judge, how = parts_of(features, labels, val, seed)
         bank, y = features.embeddings[learn], labels[learn]

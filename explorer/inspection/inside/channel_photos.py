@@ -23,7 +23,7 @@ from explorer.data.photos import collect
 from explorer.data.transforms import create_transform, crop_box, resolve_data_config
 from explorer.display import draw
 from explorer.display.draw import outlined
-from explorer.display.html import notes_html, picture_html
+from explorer.display.html import notes_html, picture_html, title_html
 from explorer.display.words import counted
 from explorer.inspection.look.frame import covered, covered_box
 from explorer.inspection.look.looking import prepare
@@ -103,7 +103,7 @@ class TopPhotos(Sequence):
                         for one in self)
         broken = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.problems[:5])
         broken = f"<ul>{broken}</ul>" if broken else ""
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.caption)}</b></p>{notes}"
+        return (f"<div>{title_html(self.caption)}{notes}"
                 f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{shown}</div>{broken}</div>")
 
 

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from explorer.arguments import checked
-from explorer.display.html import bar_html, cell_html, cells_html, name_html, notes_html, table_html
+from explorer.display.html import (
+    LINE,
+    bar_html,
+    cell_html,
+    cells_html,
+    name_html,
+    notes_html,
+    table_html,
+)
 from explorer.inspection.experiments.before import look_before
 from explorer.inspection.look.model import as_model, evaluating
 from explorer.inspection.look.passes import no_way_back, way_back
@@ -87,12 +95,13 @@ class GradientFlow:
 
         rows = "".join(
             f"<tr>{name_html(layer.path or '(the network itself)')}{cell_html(escape(layer.kind))}"
-            f"{cell_html(bar(layer.mean_abs), style='width:12em')}{cells_html([f'{layer.mean_abs:.2e}'])}</tr>"
+            f"{cell_html(bar(layer.mean_abs), style='width:12em')}"
+            f"{cells_html([f'{layer.mean_abs:.2e}'])}</tr>"
             for layer in shown)
         table = table_html(("layer", "", "logarithmic", "mean |gradient|"), rows)
         some = f", {len(shown)} of {len(self.layers)} layers" if len(shown) < len(self.layers) else ""
         notes = notes_html(self.notes)
-        return (f"<div><p style='margin:.3em 0'><b>{escape(self.model_name)}</b>: gradient of "
+        return (f"<div><p style='{LINE}'><b>{escape(self.model_name)}</b>: gradient of "
                 f"{escape(self.what)} = {self.loss:.3g}{some}</p>{notes}{table}</div>")
 
 
@@ -149,7 +158,8 @@ def gradient_flow(
     layers.sort(key=lambda pair: met(pair[0]))
     rows = tuple(_layer_gradient(path, layer, gradients) for path, layer in layers)
     notes = before.notes
-    cut_off = [path for path, layer in layers if path in order and all(gradients[id(p)] is None for p in _own_parameters(layer))]
+    cut_off = [path for path, layer in layers
+               if path in order and all(gradients[id(p)] is None for p in _own_parameters(layer))]
     if cut_off:
         notes += (f"No gradient reaches {', '.join(cut_off[:3])}{', ...' * (len(cut_off) > 3)}: the model "
                   "runs such layers under torch.no_grad, detaches what they compute, or does not use it.",)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.display.html import cell_html, cells_html, name_html, table_html
+from explorer.display.html import LINE, cell_html, cells_html, name_html, table_html
 from explorer.display.words import counted, percent
 from explorer.inspection.look.result import Look
 from explorer.models.surgery.surgery import stages_in_words
@@ -77,9 +77,8 @@ class Activations:
                           str(s.nans + s.infinities))) + "</tr>"
             for s in self.stages.values())
         titles = ("stage", "histogram", "mean", "std", "zeros", "channels never above 0", "not finite")
-        return (f"<div>"
-                f"<p style='margin:.3em 0'><b>{escape(self.model_name)}</b>, {counted(self.photos, 'photo')}</p>"
-                f"{table_html(titles, rows, left=1)}</div>")
+        said = f"<b>{escape(self.model_name)}</b>, {counted(self.photos, 'photo')}"
+        return f"<div><p style='{LINE}'>{said}</p>{table_html(titles, rows, left=1)}</div>"
 
 
 def activations(looks: Look | Sequence[Look]) -> Activations:

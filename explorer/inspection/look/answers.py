@@ -23,7 +23,7 @@ class Prediction:
     """One class with what the model thinks of it; or one number that it gives.
 
     label: its name; index: its place among the labels
-    probability: 0..1, by a softmax over all classes or, where several may hold at once, by a sigmoid of its own
+    probability: 0..1, by a softmax over all classes or, where several may hold at once, a sigmoid of its own
     logit: the raw score (of a "no" the contrary of that of the "yes")
     value: of a model that gives numbers the number, in its own unit; its probability is NaN. None for a class
     """
@@ -35,7 +35,9 @@ class Prediction:
     value: float | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        answer = f"probability={self.probability}, logit={self.logit}" if self.value is None else f"value={self.value}"
+        answer = f"value={self.value}"
+        if self.value is None:
+            answer = f"probability={self.probability}, logit={self.logit}"
         return f"Prediction(label={self.label!r}, index={self.index}, {answer})"
 
     @property
@@ -88,8 +90,8 @@ def predictions_html(predictions: Sequence[Prediction]) -> str:
     if not predictions:
         return "<p>This model has no classifier: it gives features, not predictions.</p>"
     if predictions[0].value is not None:
-        rows = "".join(f"<tr>{name_html(p.label)}{cell_html(f'<b>{escape(p.text)}</b>', style='text-align:right')}</tr>"
-                       for p in predictions)
+        values = [cell_html(f"<b>{escape(p.text)}</b>", style="text-align:right") for p in predictions]
+        rows = "".join(f"<tr>{name_html(p.label)}{value}</tr>" for p, value in zip(predictions, values))
         return table_html(("number", "value"), rows)
     rows = "".join(f"<tr>{name_html(p.label)}{cell_html(bar_html(p.probability), style='width:12em')}"
                    f"{cells_html((percent(p.probability), f'{p.logit:.2f}'))}</tr>" for p in predictions)

@@ -123,16 +123,16 @@ def _watched(model: nn.Module, measured: Measured) -> Iterator[list[str]]:
 
 _aten = torch.ops.aten
 
-
 #: Operations whose (first) output is a tensor like their input, and which cost no FLOPs by the formulas'
 #: count. On meta torch works their shapes out in Python, up to half a millisecond each: for most networks
 #: that was nearly all of the time.
 _LIKE_INPUT = {getattr(_aten, name).default for name in (
-    "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "mish", "gelu", "silu", "relu", "sigmoid", "_safe_softmax")}
-
-
-_IN_PLACE = {getattr(_aten, name).default for name in ("hardtanh_", "hardswish_", "hardsigmoid_", "leaky_relu_", "elu_", "mish_")}
-_NORMS = {_aten.native_batch_norm.default, _aten.native_layer_norm.default}  # their other outputs are for the way back
+    "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "mish", "gelu", "silu", "relu", "sigmoid",
+    "_safe_softmax")}
+_IN_PLACE = {getattr(_aten, name).default for name in (
+    "hardtanh_", "hardswish_", "hardsigmoid_", "leaky_relu_", "elu_", "mish_")}
+#: Their other outputs are for the way back.
+_NORMS = {_aten.native_batch_norm.default, _aten.native_layer_norm.default}
 
 
 def _shortcut(func: Any, args: tuple) -> Any:

@@ -95,7 +95,8 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
     config = model.config
     if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1
-        called = "score is" if one else f"{model.num_classes} {'numbers' if config.outputs == 'numbers' else 'classes'} are"
+        several = "numbers" if config.outputs == "numbers" else "classes"
+        called = "score is" if one else f"{model.num_classes} {several} are"
         notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) "
                      f"names {'it' if one else 'them'}.")
     elif config.labels == () and not model.num_classes:

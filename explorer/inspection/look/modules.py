@@ -2,8 +2,8 @@
 
 Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
 content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that
-has the model's structure and none of its weights; the model itself is not touched, and may train or predict in
-another thread meanwhile.
+has the model's structure and none of its weights; the model itself is not touched, and may train or predict
+in another thread meanwhile.
 """
 
 from __future__ import annotations

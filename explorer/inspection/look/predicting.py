@@ -30,7 +30,7 @@ from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
-from explorer.display.html import RichRepr, notes_html
+from explorer.display.html import LINE, RichRepr, notes_html
 from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
@@ -167,7 +167,7 @@ class PredictionTable(RichRepr):
         more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
         notes = notes_html(self.notes)
         title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
-        return (f"<div><p style='margin:.3em 0'>{title}</p>{notes}"
+        return (f"<div><p style='{LINE}'>{title}</p>{notes}"
                 f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
 
 
@@ -228,7 +228,8 @@ def predict(
         tensors = [tensor for _, tensor in group if tensor is not None]
         # of a generator nobody knows how many follow: as many as came already is a fair guess
         following = len(table) if total is None else total - len(table) - len(group)
-        answers = iter(torch.from_numpy(scores(torch.stack(tensors), following=following)[0]) if tensors else ())
+        found = scores(torch.stack(tensors), following=following)[0] if tensors else np.empty(0)
+        answers = iter(torch.from_numpy(found))
         for row, tensor in group:
             if tensor is not None:
                 answer = next(answers)

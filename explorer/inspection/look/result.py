@@ -34,7 +34,8 @@ class Origin:
 
     def is_still(self, model: nn.Module) -> bool:
         """Whether that very model, unchanged since, would give the same numbers again."""
-        return self.model() is model and self.fingerprint is not None and self.fingerprint == fingerprint(model)
+        known = self.model() is model and self.fingerprint is not None
+        return known and self.fingerprint == fingerprint(model)
 
 
 @dataclass(eq=False, repr=False)

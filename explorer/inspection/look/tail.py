@@ -57,7 +57,10 @@ class Tail:
     It holds the tail's activations, and by way of them its weights. Both are let go when the model goes.
     """
 
-    def __init__(self, model: VisionModel, stage: str, logits: Tensor, leaf: Tensor, as_map: Callable[[Tensor], Tensor]):
+    def __init__(
+        self, model: VisionModel, stage: str, logits: Tensor, leaf: Tensor,
+        as_map: Callable[[Tensor], Tensor],
+    ):
         self.stage = stage
         self._kept: tuple[Tensor, Tensor, Callable[[Tensor], Tensor]] | None = (leaf, logits, as_map)
         this = weakref.ref(self)
@@ -87,7 +90,8 @@ class Tail:
 
 
 def walk(
-    model: VisionModel, tensor: Tensor, *, stage: str = "", only: Collection[str] | None = None, at_module: bool = False
+    model: VisionModel, tensor: Tensor, *, stage: str = "", only: Collection[str] | None = None,
+    at_module: bool = False,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tail | None]:
     """One pass over a photo [C, H, W]: ({stage: map [C, H, W]}, embedding [D], logits [K], tail).
 
@@ -105,7 +109,7 @@ def walk(
         try:
             return _walk_with_tail(model, photo, stage, only, at_module)
         except RuntimeError:
-            pass  # a network that autograd can't follow, such as one that shows one of several views: without a tail it runs
+            pass  # autograd can't follow it, as where it shows one of several views: it runs without a tail
     with torch.inference_mode():
         maps, embedding, logits, _ = _walk(model, photo, "", only, None)
     return maps, embedding, logits[0].cpu(), None
@@ -184,8 +188,8 @@ def begin_notes(found: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]] | No
     laid_out = whole.size(), whole.stride()
 
     def same_view(gradient: Tensor) -> Tensor:
-        return torch.empty_strided(*laid_out, dtype=gradient.dtype, device=gradient.device).copy_(gradient).as_strided(
-            size, stride, offset)
+        own = torch.empty_strided(*laid_out, dtype=gradient.dtype, device=gradient.device).copy_(gradient)
+        return own.as_strided(size, stride, offset)
 
     return zeros, same_view
 
@@ -212,7 +216,8 @@ def _layout(shape: tuple[int, ...], map_shape: torch.Size) -> Callable[[Tensor],
         return _same
     if shape[1:] == (height, width, channels):
         return lambda output: output.permute(0, 3, 1, 2)
-    if len(shape) == 3 and shape[2] == channels and shape[1] >= height * width:  # the last tokens are the patches
+    if len(shape) == 3 and shape[2] == channels and shape[1] >= height * width:
+        # The last tokens are the patches.
         return lambda output: output[:, -height * width:].transpose(1, 2).unflatten(2, (height, width))
     return None
 

@@ -29,7 +29,7 @@ def find_class(target: int | str, labels: Sequence[str], noun: str = "class") ->
         raise ValueError(f"target is {target!r}: expected a {noun}'s index or name, or None for {usual}.")
     wanted, names = target.strip().lower(), [label.lower() for label in labels]
     found = [i for i, name in enumerate(names) if name == wanted]
-    found = found or [i for i, name in enumerate(names) if wanted in (part.strip() for part in name.split(","))]
+    found = found or [i for i, name in enumerate(names) if wanted in map(str.strip, name.split(","))]
     found = found or [i for i, name in enumerate(names) if re.search(rf"\b{re.escape(wanted)}\b", name)]
     found = found or [i for i, name in enumerate(names) if wanted in name]
     if len(found) == 1:
