@@ -57,8 +57,8 @@ def collect(photos: Any) -> Collection:
         if path.is_dir():
             return _of_folder(path)
         if not path.is_file():
-            raise ValueError(f"There is no folder '{path}'. Give a folder with photos, a list of photos, or one of the names "
-                             f"{', '.join(BUNDLED)}.")
+            raise ValueError(f"There is no folder '{path}'. Give a folder with photos, a list of photos, or "
+                             f"one of the names {', '.join(BUNDLED)}.")
         photos = [path]
     if isinstance(photos, np.ndarray) and photos.ndim == 4:  # a stack of photos
         return _of_list(list(photos))
