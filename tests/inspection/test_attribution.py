@@ -21,8 +21,8 @@ from explorer.inspection.attribution.methods import METHODS, find_method
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.tail import default_stage
 from explorer.inspection.look.targets import find_class
+from tests.html import parse
 from tests.inspection.small_models import RedNet, noise_photo, red_and_blue, tiny, told
-from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
 from tests.models.samples import ONE_A_FILE
 
@@ -83,8 +83,8 @@ def test_the_heat_lies_on_planted_evidence(method, corner, mode):
     assert top - cell <= row < top + 40 + cell and left - cell <= column < left + 40 + cell
     assert share_inside(heat, box, margin=24) > 0.9
     outside = torch.ones_like(heat, dtype=torch.bool)
-    l, t, r, b = (round(edge) for edge in found.seen_box)
-    outside[t:b, l:r] = False
+    left, top, right, bottom = (round(edge) for edge in found.seen_box)
+    outside[top:bottom, left:right] = False
     assert not heat[outside].any()
 
 
@@ -524,9 +524,11 @@ def test_the_overlay_has_the_photos_size_and_alpha_its_meaning(resnet):
 
 def test_it_shows_itself_with_what_it_does_not_prove(resnet):
     found = explain(resnet, PHOTO, target=3)
-    page = Page(found._repr_html_())
-    assert not page.open and page.tags <= {"div", "p", "b", "figure", "img", "figcaption"}
-    assert METHODS["gradcam"].limits in page.text and "Grad-CAM" in page.text and "class 3 (3)" in page.text
+    page = parse(found._repr_html_())
+    assert page.tags <= {"div", "p", "b", "figure", "img", "figcaption"}
+    title, *_, limits = page.find_all("p")
+    assert limits.text == METHODS["gradcam"].limits and title.find("b").text == "Grad-CAM"
+    assert "class 3 (3)" in title.text and len(page.find_all("img")) == 2
     assert set(found._repr_mimebundle_()) == {"text/plain", "text/html"}
     assert repr(found) == "Attribution('gradcam', 'resnet10t', 'class 3', stage 'layer4', 1 pass)"
 
@@ -534,7 +536,7 @@ def test_it_shows_itself_with_what_it_does_not_prove(resnet):
 def test_hostile_names_do_not_become_html(resnet):
     model, evil = copy.deepcopy(resnet), "<script>alert('x')</script>"
     model.config = model.config.with_(architecture=evil, labels=(evil,) * 5)
-    page = Page(explain(model, PHOTO, target=0)._repr_html_())
+    page = parse(explain(model, PHOTO, target=0)._repr_html_())
     assert "script" not in page.tags and evil in page.text
 
 
@@ -592,7 +594,8 @@ def test_a_number_has_a_heat_map_in_its_own_unit(method):
         {}, {"number_mean": (50.0, 0.0), "number_std": (10.0, 1.0)}))
     found = explain(plain, photo, method=method)
     assert (found.target, found.label, found.noun) == (0, "redness", "number")
-    assert "number redness (0)" in found._repr_html_() and "class" not in found._repr_html_().partition("</p>")[0]
+    title = parse(found._repr_html_()).find_all("p")[0].text
+    assert "number redness (0)" in title and "class" not in title
     other = explain(scaled, photo, method=method)
     torch.testing.assert_close(other.heatmap, found.heatmap, rtol=1e-3, atol=1e-4)
     if method in ("gradcam", "saliency", "occlusion"):

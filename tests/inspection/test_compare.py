@@ -19,9 +19,11 @@ from explorer.data.samples import sample_photos
 from explorer.inspection.compare import joining
 from explorer.inspection.compare.comparing import compare
 from explorer.inspection.compare.facts import ModelRow, pareto_front
+from explorer.inspection.compare.page import maps_html
 from explorer.inspection.compare.speed import Speed
 from explorer.inspection.look.passes import Stopped
 from explorer.models.weights.entries import WeightsError
+from tests.html import parse
 from tests.inspection.small_models import RedNet, red_and_blue, told
 from tests.inspection.test_speed import a_speed
 
@@ -145,7 +147,10 @@ def test_a_model_without_classifier_is_compared_without_answers():
     assert result.answer(0) == "" and np.isnan(result.agreement[0, 1]) and result.agreement[1, 1] == 1
     assert [row.shares[0] for row in result.predictions(0)] == [None] * 3
     assert result.maps(32)[0] is not None
-    assert "does not know this class" in result._repr_html_() and "–" in texts(result.figure("agreement"))
+    bars = parse(result._repr_html_()).find_all(role="img")
+    assert {bar.text for bar in bars if bar.attributes["title"].startswith(result.names[0])} == \
+        {"does not know this class"}
+    assert "–" in texts(result.figure("agreement"))
 
 
 # --- facts about the models --------------------------------------------------------------------------------
@@ -237,16 +242,12 @@ def test_a_model_without_a_stage_at_a_stride_has_no_map_there():
     result = compare([explorer.create_model("resnet18").eval(), colours()], photos()[:1], measure=False)
     assert result.strides == (1, 2, 4, 8, 16, 32)
     assert result.maps(32)[1] is None and result.maps(1)[0] is None
-    assert "has no map at stride 32" in module_html(result, 32) and "No map at this stride: Colour." in texts(
-        result.figure("maps", stride=32))
+    shown, missing = parse(maps_html(result, 32)).find_all("figure")
+    assert shown.find("img").attributes["alt"].startswith(result.names[0])
+    assert not missing.find_all("img") and missing.texts == ["Colour", "has no map at stride 32"]
+    assert "No map at this stride: Colour." in texts(result.figure("maps", stride=32))
     with pytest.raises(ValueError, match="No model has a map at stride 64. There are maps at 1, 2, 4, 8, 16, 32"):
         result.maps(64)
-
-
-def module_html(result, stride):
-    from explorer.inspection.compare.page import maps_html
-
-    return maps_html(result, stride)
 
 
 def test_heat_maps_come_from_the_looks_without_a_further_pass(trained):
@@ -408,7 +409,8 @@ def test_weights_that_cannot_be_had_leave_the_others():
     result = compare([LITE[0], "resnet50", colours()], photos()[:1], measure=False)
     assert result.names == (LITE[0], "Colour")
     assert [(who, "not on this computer" in why) for who, why in result.problems] == [("resnet50", True)]
-    assert "resnet50" in result.to_markdown() and "resnet50" in result._repr_html_()
+    page = parse(result._repr_html_())
+    assert "resnet50" in result.to_markdown() and any(one.text.startswith("resnet50: ") for one in page.find_all("p"))
 
 
 def test_where_no_model_can_be_had_the_reasons_are_given():
@@ -543,14 +545,18 @@ def test_html_escapes_the_names_of_models_classes_and_photos(tmp_path):
     evil = "<script>alert(1)</script>"
     Image.new("RGB", (40, 36), RED).save(tmp_path / "a&b.png")
     result = compare({evil: colours(labels=(evil, "b", "c")), "c": colours()}, [tmp_path / "a&b.png", *photos()], measure=False)
-    html = result._repr_html_()
-    assert evil not in html and "&lt;script&gt;" in html and "a&amp;b.png" in html
-    assert ET.fromstring(html.replace("&nbsp;", " ")).tag == "div"
+    page = parse(result._repr_html_())
+    assert "script" not in page.tags and page.find("h4", style="margin:10px 0 0").text == "Predictions for a&b.png"
+    assert evil in {row[0] for row in page.find_all("table")[0].rows()}
+    assert evil in {group.attributes["aria-label"] for group in page.find_all(role="group")}
 
 
 def test_html_and_text_say_what_is_there(trained):
-    html = trained._repr_html_()
-    assert all(name in html for name in LITE) and "Agreement" in html and "tabby" in html
+    page = parse(trained._repr_html_())
+    columns, *rows = page.find_all("table")[0].rows()
+    assert columns == trained.table()[0] and rows == trained.table()[1]
+    assert page.find(role="region", aria_label="Agreement of the models").find("table").rows()[0] == ["", *LITE]
+    assert any("tabby" in group.attributes["aria-label"] for group in page.find_all(role="group"))
     assert repr(trained) == "Comparison(tf_efficientnet_lite0, tf_efficientnet_lite1; 2 photos)"
 
 
@@ -586,8 +592,9 @@ def test_numbers_differ_and_do_not_agree():
     assert result.differences[0, 1] == pytest.approx(5, rel=1e-4) and result.differences[0, 0] == 0
     first, second = result.numbers()
     assert first.label == "redness" and first.values[1] - first.values[0] == pytest.approx(5, rel=1e-4) and second.values[1] is None
-    page = result._repr_html_()
-    assert "Differences" in page and "Agreement" not in page and "<b>" not in page.replace("<b>explorer", "")
+    page = parse(result._repr_html_())
+    assert page.find_all("h4")[-1].text == "Differences" and "Agreement" not in page.text
+    assert "b" not in page.tags and "<b>" in page.text
     assert result.answer(0).startswith("redness ") and "redness" in result.to_csv(of="photos")
     assert result.predictions() == [] and result.cam(0, target="blueness").label == "blueness"
     for kind in ("predictions", "agreement", "cams"):

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 import explorer
 from explorer.inspection.inside.components import pca_rgb, pca_rgb_many
 from explorer.inspection.look.looking import look
+from tests.html import parse
 from tests.models.oracle import randomise
 
 
@@ -143,5 +144,5 @@ def test_what_does_not_belong_together_is_refused(seen):
 
 def test_pictures_show_themselves(seen):
     together = pca_rgb_many([seen, seen])
-    assert "of 2 photos together" in repr(together) and together._repr_html_().count("<img") == 2
-    assert "% of the variance" in pca_rgb(seen)._repr_html_()
+    assert "of 2 photos together" in repr(together) and len(parse(together._repr_html_()).find_all("img")) == 2
+    assert "% of the variance" in parse(pca_rgb(seen)._repr_html_()).find("figcaption").text

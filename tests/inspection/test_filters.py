@@ -13,6 +13,7 @@ from explorer.inspection.inside.filters import (
     first_filters,
     kernels_picture,
 )
+from tests.html import parse
 from tests.models.samples import ONE_A_FILE, small
 
 
@@ -100,5 +101,6 @@ def test_senseless_sizes_are_refused(options):
 
 def test_filters_show_themselves():
     filters = first_filters(small("resnet")[0])
-    assert filters.path in repr(filters) and "grey is zero" in filters._repr_html_()
-    assert "mean nothing" in filters._repr_html_()  # random weights
+    page = parse(filters._repr_html_())
+    assert filters.path in repr(filters) and page.find("figcaption").text == filters.caption
+    assert "mean nothing" in page.find_all("p")[0].text  # random weights

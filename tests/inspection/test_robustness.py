@@ -15,6 +15,7 @@ from explorer.inspection.experiments.flips import find_flip
 from explorer.inspection.experiments.robustness_curves import robustness
 from explorer.inspection.experiments.spoiling import KINDS, perturb
 from explorer.inspection.look.looking import look
+from tests.html import parse
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import tiny
 
@@ -227,8 +228,10 @@ def test_the_search_tells_its_progress_and_stops(bright, grey):
 def test_curve_and_flip_show_themselves(grey):
     hostile = explorer.wrap(Bright(), labels=("<b>light", "<b>dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1))
     flip = find_flip(hostile, grey, "brightness", values=(1, 0.2))
-    for text in (flip._repr_html_(), flip.curve._repr_html_()):
-        assert "&lt;b&gt;light" in text and "<b>light" not in text and "<b>dark" not in text
+    for shown in (flip, flip.curve):
+        page = parse(shown._repr_html_())
+        assert "<b>light" in page.text and "<b>dark" in page.text
+        assert not any(bold.text in ("light", "dark") for bold in page.find_all("b"))
     assert "RobustnessCurve" in repr(flip.curve) and "dark" in repr(flip)
 
 
@@ -257,6 +260,9 @@ def test_numbers_have_a_curve_and_no_flip():
     model = told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,))
     curve = robustness(model, red_and_blue(), "brightness", values=(1, 0.8, 0.4))
     assert curve.numbers[0] > curve.numbers[-1] and curve.first_flip is None and all(p != p for p in curve.probabilities)
-    assert " %" not in curve._repr_html_() and f"from {curve.points[0].best.text}" in repr(curve)
+    page = parse(curve._repr_html_())
+    assert page.find("table").rows() == [["brightness", "redness"],
+                                         *([f"{p.value:g}", p.best.text] for p in curve.points)]
+    assert "%" not in page.text and f"from {curve.points[0].best.text}" in repr(curve)
     with pytest.raises(ValueError, match="no answer that could flip"):
         find_flip(model, red_and_blue(), "brightness")
