@@ -243,7 +243,8 @@ def test_the_maps_of_a_look_are_its_own(small_model, photo):
     """What is written into one stage changes no other number."""
     seen, again = look(small_model, photo), look(small_model, photo)
     seen.stages["layer4"].zero_()
-    assert torch.equal(seen.stages["layer3"], again.stages["layer3"]) and torch.equal(seen.embedding, again.embedding)
+    assert torch.equal(seen.stages["layer3"], again.stages["layer3"])
+    assert torch.equal(seen.embedding, again.embedding)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -263,7 +264,9 @@ def test_a_grey_model_sees_a_grey_photo(photo):
 
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_a_model_of_other_channels_looks_at_all_bands_of_a_tensor_or_an_array(channels):
-    """case C10: what it reads is every band, resized and cropped as a photo's are; what is shown is three of them."""
+    """case C10: what it reads is every band, resized and cropped as a photo's are; what is shown is three of
+    them.
+    """
     model = explorer.create_model("resnet18", num_classes=2, in_chans=channels).eval()
     values = torch.rand(channels, 224, 300, generator=torch.Generator().manual_seed(0))
     model.config = model.config.with_(crop_pct=1.0)
@@ -276,8 +279,11 @@ def test_a_model_of_other_channels_looks_at_all_bands_of_a_tensor_or_an_array(ch
     assert torch.equal(again.input, seen.input) and torch.equal(again.logits, seen.logits)
     assert parse(seen._repr_html_()).find_all("img") and [step.name for step in seen.steps][-1] == "normalise"
     heat = explorer.explain(model, values)
-    assert torch.equal(heat.heatmap, explorer.explain(model, look=seen).heatmap) and heat.overlay().size == (300, 224)
-    assert [p.logit for p in explorer.predict(model, values)] == pytest.approx([p.logit for p in seen.predictions], rel=1e-4)
+    assert torch.equal(heat.heatmap, explorer.explain(model, look=seen).heatmap)
+    assert heat.overlay().size == (300, 224)
+    assert [p.logit for p in explorer.predict(model, values)] == pytest.approx(
+        [p.logit for p in seen.predictions], rel=1e-4
+    )
     assert len(explorer.predict(model, [values, values.numpy()])) == 2
 
 
@@ -296,10 +302,17 @@ def test_the_bands_on_the_screen_can_be_chosen():
 
 def test_what_a_model_of_other_channels_can_not_read_is_said(photo):
     """case C10"""
-    five, three = explorer.create_model("resnet18", in_chans=5).eval(), explorer.create_model("resnet18").eval()
-    for wrong, words in ((photo, "reads 5 channels, and the picture has 3"), (torch.rand(4, 20, 20), "expected 5"),
-                         (torch.full((5, 20, 20), float("nan")), "NaN"), (torch.zeros(5, 20, 20, dtype=torch.int32), "known range"),
-                         (torch.rand(20, 20), "5 channels")):
+    five, three = (
+        explorer.create_model("resnet18", in_chans=5).eval(),
+        explorer.create_model("resnet18").eval(),
+    )
+    for wrong, words in (
+        (photo, "reads 5 channels, and the picture has 3"),
+        (torch.rand(4, 20, 20), "expected 5"),
+        (torch.full((5, 20, 20), float("nan")), "NaN"),
+        (torch.zeros(5, 20, 20, dtype=torch.int32), "known range"),
+        (torch.rand(20, 20), "5 channels"),
+    ):
         with pytest.raises(ImageError, match=words):
             look(five, wrong)
     with pytest.raises(ImageError, match="reads photos, and the picture has 5 bands"):
@@ -489,7 +502,7 @@ def test_a_prediction_says_all_in_its_repr():
     assert repr(Prediction("cat", 3, 0.5, 1.25)) == words
 
 
-# --- what the scores mean ------------------------------------------------------------------------------------------
+# --- what the scores mean -----------------------------------------------------------------------------------
 
 
 def test_a_hand_made_head_has_no_names_of_imagenet():
@@ -500,7 +513,10 @@ def test_a_hand_made_head_has_no_names_of_imagenet():
     assert sorted(one.label for one in seen.predictions) == [f"class {i}" for i in range(5)]
     assert any("Nobody said what this head's 5 classes are called" in note for note in seen.notes)
     model.classifier = torch.nn.Linear(1280, 1000)
-    assert all(one.label.startswith("class ") for one in explorer.look(model, explorer.sample_photos()[0]).predictions)
+    assert all(
+        one.label.startswith("class ")
+        for one in explorer.look(model, explorer.sample_photos()[0]).predictions
+    )
     model.classifier = torch.nn.Identity()
     without = explorer.look(model, explorer.sample_photos()[0])
     assert without.predictions == [] and any("taken away" in note for note in without.notes)
@@ -508,7 +524,12 @@ def test_a_hand_made_head_has_no_names_of_imagenet():
 
 def test_an_own_net_with_a_thousand_outputs_has_no_names():
     """case A5: any net with 1000 outputs was called after ImageNet."""
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1000))
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, 2),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4, 1000),
+    )
     seen = explorer.look(explorer.wrap(net, input_size=32), explorer.sample_photos()[0])
     assert all(one.label == f"class {one.index}" for one in seen.predictions)
 
@@ -517,7 +538,10 @@ def test_a_yes_or_no_shows_both_with_their_shares():
     """case A6: one score was "class 0, 100 %" for every photo."""
     seen = explorer.look(told("yes/no", ("not red", "red")), red_and_blue())
     yes = torch.sigmoid(seen.logits[0]).item()
-    assert {one.label: one.probability for one in seen.predictions} == {"red": pytest.approx(yes), "not red": pytest.approx(1 - yes)}
+    assert {one.label: one.probability for one in seen.predictions} == {
+        "red": pytest.approx(yes),
+        "not red": pytest.approx(1 - yes),
+    }
     assert "made the share of “red” by a sigmoid" in parse(seen._repr_html_()).text
 
 
@@ -532,7 +556,9 @@ def test_several_classes_stand_alone_and_say_so():
 
 
 def test_numbers_are_shown_as_they_are_without_a_percentage():
-    seen = explorer.look(told("numbers", ("weight", "size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0)), red_and_blue())
+    seen = explorer.look(
+        told("numbers", ("weight", "size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0)), red_and_blue()
+    )
     weight, size = seen.predictions
     assert weight.value == pytest.approx(100 + 10 * weight.logit) and size.value == pytest.approx(size.logit)
     rows = parse(seen._repr_html_()).find("table").rows()

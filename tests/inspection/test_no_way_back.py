@@ -1,4 +1,6 @@
-"""Networks that autograd can't follow to the photo: every method that needs a gradient says so, in one sentence."""
+"""Networks that autograd can't follow to the photo: every method that needs a gradient says so, in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,10 @@ def test_the_gradients_of_layers_say_where_none_arrives():
         with pytest.raises(ValueError, match=SENTENCE):
             gradient_flow(net(how), photo())
     for how in ("body without", "body in inference mode", "detached"):
-        assert any("No gradient reaches module.body.0, module.body.2" in note for note in gradient_flow(net(how), photo()).notes)
+        assert any(
+            "No gradient reaches module.body.0, module.body.2" in note
+            for note in gradient_flow(net(how), photo()).notes
+        )
     assert not any("No gradient" in note for note in gradient_flow(net("as usual"), photo()).notes)
 
 

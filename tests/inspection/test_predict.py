@@ -24,8 +24,14 @@ from tests.models.oracle import randomise
 
 def net_with_a_norm() -> nn.Module:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                        nn.Flatten(), nn.Linear(6, 4))
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    )
     randomise(net)
     return explorer.wrap(net, input_size=(3, 24, 24)).eval()
 
@@ -105,7 +111,9 @@ def test_of_many_photos_a_faster_copy_sees_most_and_says_the_same(monkeypatch):
         fast = predict(model, many, batch_size=4)
         for one, other in zip(plain, fast, strict=True):
             assert [p.index for p in one.predictions] == [p.index for p in other.predictions]
-            assert [p.logit for p in one.predictions] == pytest.approx([p.logit for p in other.predictions], rel=1e-4, abs=1e-5)
+            assert [p.logit for p in one.predictions] == pytest.approx(
+                [p.logit for p in other.predictions], rel=1e-4, abs=1e-5
+            )
     assert len(made) == 2 and all(copy.optimize_report.folded for copy in made)
     before = fingerprint(model)
     predict(model, photos, batch_size=4)
@@ -268,7 +276,11 @@ def test_a_table_of_numbers_has_values_and_no_percentages(tmp_path):
     model = told("numbers", ("weight", "=size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0))
     table = predict(model, [red_and_blue(), red_and_blue(32)])
     first = table[0].predictions
-    assert table.numbers and [one.value for one in first] == [pytest.approx(100 + 10 * first[0].logit), pytest.approx(first[1].logit)]
+    assert table.numbers
+    assert [one.value for one in first] == [
+        pytest.approx(100 + 10 * first[0].logit),
+        pytest.approx(first[1].logit),
+    ]
     table.to_csv(tmp_path / "numbers.csv")
     rows = list(csv.DictReader((tmp_path / "numbers.csv").open(encoding="utf-8")))
     assert list(rows[0]) == ["name", "label", "index", "value", "logit", "error"] and len(rows) == 4
@@ -282,5 +294,7 @@ def test_a_table_of_numbers_has_values_and_no_percentages(tmp_path):
 def test_a_table_of_classes_has_no_column_of_values(tmp_path):
     table = predict(told("several", ("red", "blue")), [red_and_blue()])
     table.to_csv(tmp_path / "classes.csv")
-    assert (tmp_path / "classes.csv").read_text().splitlines()[0] == "name,rank,label,index,probability,logit,error"
+    assert (tmp_path / "classes.csv").read_text().splitlines()[
+        0
+    ] == "name,rank,label,index,probability,logit,error"
     assert "value" not in table.to_json()

@@ -34,7 +34,9 @@ def split(features, places):
 
 
 def by_gradient(x, y, x_val, strength: float) -> np.ndarray:
-    """Softmax regression with the penalty |w|^2 / (2 C), by Newton-like steps of torch's LBFGS: the predicted classes."""
+    """Softmax regression with the penalty |w|^2 / (2 C), by Newton-like steps of torch's LBFGS: the predicted
+    classes.
+    """
     x, y, x_val = torch.tensor(x), torch.tensor(y), torch.tensor(x_val)
     weight = torch.zeros(x.shape[1], 3, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(3, dtype=torch.float64, requires_grad=True)

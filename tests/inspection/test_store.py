@@ -184,7 +184,8 @@ def test_broken_photos_are_named_and_left_out(model, folder, cache):
     (folder / "dogs" / "8.png").write_bytes((folder / "dogs" / "8.png").read_bytes()[:300])
     features = run_folder(model, folder, cache_dir=cache)
     assert [name for name, _ in features.problems] == ["cats/1.png", "dogs/8.png"]
-    assert len(features) == 8 and features.labels.tolist() == [0] * 4 + [1] * 4 and features.names[1] == "cats/2.png"
+    assert len(features) == 8 and features.labels.tolist() == [0] * 4 + [1] * 4
+    assert features.names[1] == "cats/2.png"
     np.testing.assert_array_equal(np.asarray(features.open_photo(7)),
                                   np.asarray(Image.open(folder / "dogs" / "9.png")))
 
@@ -232,7 +233,8 @@ def header(text: str) -> bytes:
 
 @pytest.mark.parametrize("content", [
     header("(((\n"), header("{'descr': '|u1', 'fortran_order': False, 'shape': (10**15, 32), }\n"),
-    header("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000, 32), }\n"), b"", b"\x93NUMPY",
+    header("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000, 32), }\n"),
+    b"", b"\x93NUMPY",
 ])
 def test_a_chunk_with_a_made_up_header_is_not_used(model, folder, cache, content):
     first = run_folder(model, folder, cache_dir=cache)
@@ -262,7 +264,9 @@ def test_rows_of_other_widths_are_not_mixed_in(model, folder, cache):
     np.savez(file.with_name("chunk-zzz.npz"), **parts)
     again = run_folder(model, folder, cache_dir=cache)
     assert np.array_equal(first.logits, again.logits)
-    np.savez(file.with_name("chunk-0.npz"), **parts)  # read first: what is kept differs from what the model says
+    np.savez(
+        file.with_name("chunk-0.npz"), **parts
+    )  # read first: what is kept differs from what the model says
     again = run_folder(model, folder, cache_dir=cache)
     assert again.computed == 10 and np.allclose(first.logits, again.logits, atol=1e-5)
 
@@ -270,13 +274,23 @@ def test_rows_of_other_widths_are_not_mixed_in(model, folder, cache):
 def test_a_chunk_that_another_process_takes_away_meanwhile_is_a_sentence(model, folder, cache):
     run_folder(model, folder, cache_dir=cache)
     with pytest.raises(StoreError, match="taken away or changed while it was used.*run it again"):
-        run_folder(model, folder, cache_dir=cache, batch_size=2, on_progress=lambda done, _all: done == 4 and clear_cache(cache))
+        run_folder(
+            model,
+            folder,
+            cache_dir=cache,
+            batch_size=2,
+            on_progress=lambda done, _all: done == 4 and clear_cache(cache),
+        )
 
 
 def test_two_at_once_give_the_same_rows(model, folder, cache):
     found = [run_folder(model, folder, cache_dir=cache / "alone")]
-    others = [threading.Thread(target=lambda: found.append(run_folder(model, folder, cache_dir=cache / "shared", batch_size=2)))
-              for _ in range(3)]
+    others = [
+        threading.Thread(
+            target=lambda: found.append(run_folder(model, folder, cache_dir=cache / "shared", batch_size=2))
+        )
+        for _ in range(3)
+    ]
     for one in others:
         one.start()
     for one in others:
@@ -347,7 +361,9 @@ def test_without_a_place_to_keep_them_there_are_features_and_a_note(model, folde
     assert len(features) == 10 and features.cache_dir is None and "can't be written" in features.notes[-1]
 
 
-def test_a_usual_place_that_is_there_but_read_only_gives_features_and_a_note(model, folder, tmp_path, monkeypatch):
+def test_a_usual_place_that_is_there_but_read_only_gives_features_and_a_note(
+    model, folder, tmp_path, monkeypatch
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run_folder(model, folder)
     real = on_disk.tempfile.TemporaryFile
@@ -375,7 +391,8 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(model, folder, cache,
 def test_the_cache_lies_where_the_user_keeps_caches_and_can_be_cleared(model, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
     features = run_folder(model, folder)
-    assert features.disk == cache_size() > 0 and features.cache_dir == tmp_path / "mine" / "explorer" / "features"
+    assert features.disk == cache_size() > 0
+    assert features.cache_dir == tmp_path / "mine" / "explorer" / "features"
     assert "kept for this model" in repr(features)
     assert clear_cache() == features.disk and cache_size() == 0
     assert not any(features.cache_dir.iterdir())
