@@ -36,7 +36,8 @@ def counting(name: str, log: list):
 
 def a_speed(**facts) -> Speed:
     return Speed(**{"model_name": "m", "passes": (0.004, 0.001, 0.003, 0.002, 0.1), "batch_size": 2,
-                    "input_size": SIZE, "device": "cpu", "device_name": "x", "dtype": "float32", "threads": 1, "warm_up": 3,
+                    "input_size": SIZE, "device": "cpu", "device_name": "x", "dtype": "float32", "threads": 1,
+                    "warm_up": 3,
                     "weight_bytes": 1_000_000, "pass_bytes": 500_000, **facts})
 
 
@@ -50,7 +51,8 @@ def test_the_figures_follow_from_the_passes():
 def test_the_caption_states_spread_threads_device_warm_up_and_what_memory_means():
     text = a_speed(beside=3).caption
     for part in ("3 ms", "2 ms to 4 ms", "667 photos a second", "1 thread", "cpu",
-                 "5 passes after 3 to warm up", "3 models taking turns", "float32", "1.5 MB", module.TENSORS_HELD, "16 x 16"):
+                 "5 passes after 3 to warm up", "3 models taking turns", "float32", "1.5 MB",
+                 module.TENSORS_HELD, "16 x 16"):
         assert part in text, part
 
 

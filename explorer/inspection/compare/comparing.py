@@ -67,7 +67,7 @@ def compare(
                  folder, a `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a
                  folder with a folder for each class, explorer's own photos), the answers are judged as well
     measure:     time the models here (`Comparison.measure` does it later); warm_up, repeats: passes of each
-    batch_size, cache_dir: for many photos, see `store.run_folder`
+    batch_size, cache_dir: for many photos, see `run_folder`
     on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that
                  are done
 

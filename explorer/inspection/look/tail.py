@@ -100,7 +100,7 @@ def walk(
     at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is
                for networks that yield a copy of their map; those behind a door (explorer.wrap) always do
 
-    The caller has put the model into evaluation (`inspection.look.evaluating`). The tail is None for a model
+    The caller has put the model into evaluation (`look.model.evaluating`). The tail is None for a model
     that gradients can't be followed through, such as one created under torch.inference_mode.
     Raises ValueError for a model that has a classifier but does not pool.
     """
