@@ -17,18 +17,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import did_you_mean
 from explorer.inspection.attribution.methods import METHODS, Method, check_options, find_method
 from explorer.inspection.attribution.result import Attribution
-from explorer.inspection.attribution.tasks import Task
+from explorer.inspection.attribution.tasks import Found, Task
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
 from explorer.inspection.look.looking import photo_for, prepare
 from explorer.inspection.look.model import as_model, model_name, outputs_of
 from explorer.inspection.look.passes import Passes
-from explorer.inspection.look.result import Look, is_at
+from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.surgery import stages_in_words
@@ -70,14 +71,7 @@ def explain(
     chosen = find_method(method)
     model = as_model(model)
     check_options(chosen, options)
-    if chosen.needs_class and not model.num_classes:
-        raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. "
-                         "Give it one with "
-                         'reset_classifier(num_classes), or use method="attention" if it is a transformer.')
-    if chosen.needs_gradient and any(parameter.is_inference() for parameter in model.parameters()):
-        raise ValueError("This model was created under torch.inference_mode, "
-                         "so no gradient can be followed through it: "
-                         'create it outside, or use method="scorecam" or "occlusion".')
+    _check_model(model, chosen)
     if stage is not None:
         _check_stage(model, chosen, stage)
     if look is None and image is None:
@@ -89,8 +83,7 @@ def explain(
         photo = photo_for(model, image)
         config = resolve_data_config({}, model=model)
         _, tensor = prepare(photo, create_transform(**config))
-    fresh = look if look is not None and look._origin is not None and look._origin.is_still(model) else None
-
+    fresh = look if still_holds(look, model) else None
     outputs = outputs_of(model)
     passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence)
     task = Task(model, tensor, config, stage, fresh, passes, outputs)
@@ -100,14 +93,9 @@ def explain(
     notes = list(found.notes)
     if target is not None and not chosen.needs_class:
         notes.append(f"{chosen.title} knows of no class: it is the same picture for every one.")
-    heat = found.heat if found.heat is not None else found.raw.relu()
-    if not torch.isfinite(heat).all():
-        notes.append("Some values are not numbers (NaN or infinite); they are drawn as 0.")
-        heat = torch.nan_to_num(heat, nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(heat.max())
-    if top > 0:
-        heat = heat / top
-    else:
+    heat, more = _scaled(found)
+    notes += more
+    if not (heat > 0).any():
         nothing = "raises this number" if outputs.numbers else "speaks for this class"
         notes.append(f"Nothing here {nothing}: the heat map is zero everywhere."
                      if chosen.needs_class else "The heat map is zero everywhere.")
@@ -132,6 +120,26 @@ def explain(
         details=found.details,
         notes=tuple(notes),
     )
+
+
+def _scaled(found: Found) -> tuple[Tensor, list[str]]:
+    """(the heat [h, w] of what a method found, the most of it as 1; notes)."""
+    heat, notes = found.heat if found.heat is not None else found.raw.relu(), []
+    if not torch.isfinite(heat).all():
+        notes.append("Some values are not numbers (NaN or infinite); they are drawn as 0.")
+        heat = torch.nan_to_num(heat, nan=0.0, posinf=0.0, neginf=0.0)
+    top = float(heat.max())
+    return (heat / top if top > 0 else heat), notes
+
+
+def _check_model(model: VisionModel, method: Method) -> None:
+    if method.needs_class and not model.num_classes:
+        raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
+                         'one with reset_classifier(num_classes), or use method="attention" if it is a '
+                         "transformer.")
+    if method.needs_gradient and any(parameter.is_inference() for parameter in model.parameters()):
+        raise ValueError("This model was created under torch.inference_mode, so no gradient can be followed "
+                         'through it: create it outside, or use method="scorecam" or "occlusion".')
 
 
 def _check_stage(model: VisionModel, method: Method, stage: str) -> None:

@@ -60,8 +60,7 @@ def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
         raise ValueError(
             f"{model_name(passes.model)} has no ReLU layers, which guided backpropagation "
             'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", '
-            'or a '
-            "network such as resnet50 or vgg16."
+            "or a network such as resnet50 or vgg16."
         )
 
     def keep_positive(_turn: Turn, _layer: nn.Module, _inputs: tuple, output: Any) -> None:

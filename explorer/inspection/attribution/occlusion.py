@@ -28,9 +28,9 @@ def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tu
     stride = max(window // 2, 1) if stride is None else stride
     for what, value, most in (("window", window, short), ("stride", stride, window)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            why = ", so that squares leave no gap" if what == "stride" else ""
             raise ValueError(f"{what} is {value!r}: expected pixels of the network's input, a whole number "
-                             f"from 1 to "
-                             f"{most}{', so that squares leave no gap' if what == 'stride' else ''}.")
+                             f"from 1 to {most}{why}.")
     return window, stride
 
 

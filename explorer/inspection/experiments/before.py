@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from explorer.inspection.look.looking import look as look_at
 from explorer.inspection.look.model import model_name, outputs_of
-from explorer.inspection.look.result import Look, is_at
+from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.models.contract import VisionModel, parameter_place
 
 
@@ -32,9 +32,7 @@ def look_before(model: VisionModel, image: Any, look: Look | None) -> Look:
     if look.model_name != model_name(model) or len(look.logits) != model.num_classes:
         raise ValueError(f"The given Look is of {look.model_name} with {len(look.logits)} classes, not of "
                          f"{model_name(model)} with {model.num_classes}: leave look= out, or look again.")
-    # not trained since, nor a Look that was saved
-    known = look._origin is not None and look._origin.is_still(model)
-    if not known or look.outputs != outputs_of(model):
+    if not still_holds(look, model) or look.outputs != outputs_of(model):
         return look_at(model, look.image, topk=max(1, len(look.predictions)))
     return look
 

@@ -21,7 +21,7 @@ from explorer.data.photos import Collection
 from explorer.data.reading import in_order
 from explorer.inspection.features.cache import Chunks
 from explorer.inspection.look.faster import Faster, far
-from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.model import evaluating, model_name, not_pooled
 from explorer.models.contract import VisionModel, parameter_place
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,7 @@ def vectors_and_logits(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, n
         if vectors.ndim > 2:
             vectors = vectors.mean((2, 3)) if vectors.ndim == 4 else vectors.mean(1)
         if logits.ndim > 2:
-            raise ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, "
-                             "not one score a "
-                             'class: create it with a global_pool, e.g. "avg".')
+            raise not_pooled(logits)
         return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
 
 

@@ -79,6 +79,12 @@ def labels_of(model: VisionModel) -> tuple[str, ...]:
     return outputs_of(model).labels
 
 
+def not_pooled(logits: Tensor) -> ValueError:
+    """What is said of logits [B, K, ...] that hold more than one score a class."""
+    return ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one score "
+                      'a class: create it with a global_pool, e.g. "avg".')
+
+
 def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the predictions must know about the weights and the names.
 
@@ -103,8 +109,7 @@ def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...
         notes.append("The classifier was taken away, so this model gives features and no predictions.")
     if model.num_classes == 1 and not config.outputs:
         notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, "
-                     "say so: "
-                     'explorer.wrap(model, outputs="numbers").')
+                     'say so: explorer.wrap(model, outputs="numbers").')
     # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
     if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
         notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: "

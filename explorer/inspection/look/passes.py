@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from explorer.inspection.look.model import evaluating
+from explorer.inspection.look.model import evaluating, not_pooled
 from explorer.inspection.look.tail import ordinary
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -103,9 +103,7 @@ class Passes:
     def _forward(self, inputs: Tensor) -> Tensor:
         scores = self.model(inputs.to(**parameter_place(self.model)))
         if scores.ndim != 2:
-            raise ValueError(f"This model gives logits of shape {list(scores.shape[1:])} for one photo, "
-                             "not one "
-                             'score a class: create it with a global_pool, e.g. "avg".')
+            raise not_pooled(scores)
         return self.score(scores)
 
     @property

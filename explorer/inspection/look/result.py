@@ -135,6 +135,11 @@ class Look(RichRepr):
         )
 
 
+def still_holds(seen: Look | None, model: nn.Module) -> bool:
+    """Whether a look is there, and by that very model, unchanged since. A look that was saved is not."""
+    return seen is not None and seen._origin is not None and seen._origin.is_still(model)
+
+
 def is_at(seen: Look, image: Any) -> bool:
     """Whether a look is at this photo, pixel by pixel; None stands for the look's own. Raises TypeError for
     no `Look`.

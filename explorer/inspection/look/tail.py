@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from explorer.inspection.look.model import model_name
+from explorer.inspection.look.model import model_name, not_pooled
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.surgery.surgery import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
@@ -38,8 +38,7 @@ def default_stage(model: VisionModel) -> str:
     table = model.stage_table
     if not table:
         raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. "
-                         "Methods that need "
-                         'none: method="saliency", "integrated_gradients" or "occlusion".')
+                         'Methods that need none: method="saliency", "integrated_gradients" or "occlusion".')
     height, width = photo_size(model)[1:]
     known = _sizes.get(model, {})
     names = [stage.name for stage in table
@@ -166,8 +165,7 @@ def _walk(
     if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
         embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
     if logits.ndim > 2:
-        raise ValueError(f"This model gives logits of shape {list(logits[0].shape)} for one photo, not one "
-                         'score a class: create it with a global_pool, e.g. "avg".')
+        raise not_pooled(logits)
     return maps, embedding.detach().clone(), logits, notes
 
 
