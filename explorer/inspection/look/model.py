@@ -81,8 +81,8 @@ def labels_of(model: VisionModel) -> tuple[str, ...]:
 
 def not_pooled(logits: Tensor) -> ValueError:
     """What is said of logits [B, K, ...] that hold more than one score a class."""
-    return ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one score "
-                      'a class: create it with a global_pool, e.g. "avg".')
+    return ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one "
+                      'score a class: create it with a global_pool, e.g. "avg".')
 
 
 def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
