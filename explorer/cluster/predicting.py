@@ -33,16 +33,9 @@ from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
-from explorer.inspection.look.looking import (
-    Prediction,
-    as_model,
-    check_topk,
-    model_name,
-    notes_on,
-    outputs_of,
-    prepare,
-    top_predictions,
-)
+from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
+from explorer.inspection.look.looking import prepare
+from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionRow, PredictionTable
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 

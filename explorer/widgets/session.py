@@ -382,7 +382,7 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
 
 def _label_of(model: Any) -> str:
     """What to call a model on the screen; nothing where there is none."""
-    from explorer.inspection.look.looking import model_name
+    from explorer.inspection.look.model import model_name
 
     return "" if model is None else model_name(model)
 

@@ -18,8 +18,8 @@ from explorer.cluster.connection import ClusterError
 from explorer.data.images import ImageError
 from explorer.display.words import is_out_of_memory, sentence_of
 from explorer.files import DiskError
-from explorer.inspection.compare.comparison import why
-from explorer.inspection.features.store import StoreError
+from explorer.inspection.compare.answers import why
+from explorer.inspection.features.cache import StoreError
 from explorer.models.weights.entries import WeightsError
 from explorer.training.loop.loop import TrainingError
 from explorer.training.run.run import Run

@@ -9,7 +9,7 @@ import torch
 
 import explorer
 from explorer.inspection.compare.comparing import compare
-from explorer.inspection.look.looking import model_name
+from explorer.inspection.look.model import model_name
 from explorer.models.weights import entries as weights
 
 NAME = "tinynet_e"

@@ -188,7 +188,7 @@ def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
 
 def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypatch):
     opened = panel.shown.result.models
-    monkeypatch.setattr(sys.modules["explorer.inspection.look.looking"], "create_model", lambda *_, **__: pytest.fail("opened again"))
+    monkeypatch.setattr(sys.modules["explorer.inspection.look.model"], "create_model", lambda *_, **__: pytest.fail("opened again"))
     panel.compare.click()
     assert panel.wait() and panel.shown.result.models == opened
 

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.features.store import Collection
+from explorer.data.photos import Collection
+from explorer.inspection.features.filling import Filling
 from explorer.widgets.panels import embeddings
 from explorer.widgets.panels.embeddings import FOLDER, GALLERY, EmbeddingsPanel, possible_budgets, spread
 from explorer.widgets.session import Session
@@ -173,13 +174,13 @@ def test_an_unknown_model_to_compare_with_is_a_sentence(panel):
 
 
 def test_stop_keeps_what_is_done(panel, folder, monkeypatch):
-    real = explorer.inspection.features.store._fill
+    real = Filling.run
 
-    def fill(chunks, model, photos, transform, _size, on_progress, should_stop):
+    def run(filling, _size, on_progress, should_stop):
         panel.stop.click()
-        return real(chunks, model, photos, transform, 4, on_progress, should_stop)
+        return real(filling, 4, on_progress, should_stop)
 
-    monkeypatch.setattr(explorer.inspection.features.store, "_fill", fill)
+    monkeypatch.setattr(Filling, "run", run)
     embed_folder(panel, folder)
     assert len(panel.scatter) == 4 and "stopped before the end" in panel.about.value
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import explorer
 from explorer.inspection.attribution import explaining as attribution
+from explorer.inspection.look.passes import Passes
 from explorer.widgets.panels.explain import ExplainPanel
 from explorer.widgets.session import Session
 
@@ -90,7 +91,7 @@ def test_an_option_that_is_no_number_is_a_sentence(panel):
 
 def test_stop_ends_a_long_method_with_what_is_done(panel, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    real = attribution.occlusion.Passes.logits
+    real = Passes.logits
 
     def slow(self, inputs):
         if self._done > 16:
@@ -98,7 +99,7 @@ def test_stop_ends_a_long_method_with_what_is_done(panel, monkeypatch):
             go_on.wait(20)
         return real(self, inputs)
 
-    monkeypatch.setattr(attribution.occlusion.Passes, "logits", slow)
+    monkeypatch.setattr(Passes, "logits", slow)
     panel.method.value = "occlusion"
     panel._options["window"].value = "8"
     panel.go.click()

@@ -14,8 +14,7 @@ from torch import nn
 
 import explorer
 from explorer.inspection.attribution import rollout
-from explorer.inspection.inside import activity as core
-from explorer.inspection.inside import components, filters
+from explorer.inspection.inside import channel_photos, components, filters, flow, statistics
 from explorer.widgets.panels import inside as module
 from explorer.widgets.panels.inside import BLOCKS, InsidePanel
 from explorer.widgets.panels.inside_attention import place_of
@@ -179,8 +178,8 @@ def test_what_goes_wrong_is_a_sentence(opened, vit, monkeypatch, view):
     def broken(*args, **options):
         raise RuntimeError("<b>bad</b>")
 
-    for owner, name in ((components, "pca_rgb_many"), (core, "activations"), (core, "gradient_flow"), (core, "top_photos"),
-                        (rollout, "read_attention"), (filters, "first_filters")):
+    for owner, name in ((components, "pca_rgb_many"), (statistics, "activations"), (flow, "gradient_flow"),
+                        (channel_photos, "top_photos"), (rollout, "read_attention"), (filters, "first_filters")):
         monkeypatch.setattr(owner, name, broken)
     panel = opened(vit, view)
     if hasattr(panel.block, "go"):
@@ -312,9 +311,9 @@ def test_numbers_that_are_not_finite_are_flagged(opened, convnet):
     broken = {name: maps.clone() for name, maps in look.stages.items()}
     last = list(broken)[-1]
     broken[last][0, 0, 0] = torch.nan
-    html = activations_html(core.activations(module.replace(look, stages=broken)))
+    html = activations_html(statistics.activations(module.replace(look, stages=broken)))
     assert 'role="alert"' in html and f"1 numbers are NaN or infinite, first of all in {last}" in html
-    assert "alert" not in activations_html(core.activations(look))
+    assert "alert" not in activations_html(statistics.activations(look))
 
 
 # --- gradient flow ------------------------------------------------------------------------------------------------
@@ -514,7 +513,7 @@ def test_another_view_ends_a_search_and_says_so(opened, vit, monkeypatch):
             threading.Event().wait(0.01)
         raise ValueError("never shown")
 
-    monkeypatch.setattr(core, "top_photos", endless)
+    monkeypatch.setattr(channel_photos, "top_photos", endless)
     block.go.click()
     assert began.wait(20)
     assert show(panel, "activations").shown is not None

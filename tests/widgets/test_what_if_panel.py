@@ -11,8 +11,10 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.experiments import perturb
-from explorer.inspection.experiments import robustness_curves as robustness
+from explorer.inspection.experiments import adversarial, masking
+from explorer.inspection.experiments.flips import find_flip
+from explorer.inspection.experiments.robustness_curves import robustness
+from explorer.inspection.experiments.spoiling import KINDS, perturb
 from explorer.inspection.look.looking import look as look_at
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.what_if import WhatIfPanel
@@ -174,13 +176,13 @@ def test_a_model_that_fails_leaves_a_sentence_and_no_traceback(panel, monkeypatc
 
 
 def test_the_fills_are_those_of_the_core():
-    assert tuple(FILLS.values()) == perturb.FILLS
+    assert tuple(FILLS.values()) == masking.FILLS
 
 
 def test_a_box_is_masked_in_one_pass_and_bars_show_before_and_now(panel, passes):
     draw_box(panel, BOX)
     assert len(passes) == 1
-    expected = perturb.mask_region(panel.session.model, panel.session.image, BOX, fill="blur")
+    expected = masking.mask_region(panel.session.model, panel.session.image, BOX, fill="blur")
     assert panel.mask.found.changes == expected.changes
     assert points(expected.changes[0]) in panel.mask.bars.value and "&lt;b&gt;blue" in panel.mask.bars.value
     assert "<b>blue" not in panel.mask.bars.value + panel.mask.says.value
@@ -193,13 +195,13 @@ def test_another_fill_looks_again_at_the_same_box(panel):
 
 
 def test_of_two_boxes_the_newest_wins(panel, monkeypatch):
-    begun, go_on, real = threading.Event(), threading.Event(), perturb.mask_region
+    begun, go_on, real = threading.Event(), threading.Event(), masking.mask_region
 
     def slow(*arguments, **options):
         begun.set()
         assert go_on.wait(10)
         return real(*arguments, **options)
-    monkeypatch.setattr(perturb, "mask_region", slow)
+    monkeypatch.setattr(masking, "mask_region", slow)
     shown = []
     monkeypatch.setattr(panel, "showed", lambda block: shown.append(block.found.box))
     from_browser(panel.mask.view, {"kind": "box", "box": [0, 0, 9, 9]})
@@ -225,10 +227,10 @@ def test_the_lines_of_a_masked_region_give_the_same_numbers(panel):
 
 def test_all_strengths_share_one_gradient_and_the_slider_then_runs_nothing(panel, passes):
     move(panel, panel.fgsm.epsilon, 4 / 255)
-    assert len(passes) == 1 + len(perturb.EPSILONS)  # the gradient, and each strength
+    assert len(passes) == 1 + len(adversarial.EPSILONS)  # the gradient, and each strength
     move(panel, panel.fgsm.epsilon, 16 / 255)
-    assert len(passes) == 1 + len(perturb.EPSILONS)
-    expected = perturb.fgsm(panel.session.model, panel.session.image, epsilon=16 / 255)
+    assert len(passes) == 1 + len(adversarial.EPSILONS)
+    expected = adversarial.fgsm(panel.session.model, panel.session.image, epsilon=16 / 255)
     assert panel.fgsm.found[16 / 255].changes == expected.changes
     assert points(expected.changes[0]) in panel.fgsm.bars.value and "8 times amplified" in panel.fgsm.shots.value
 
@@ -266,15 +268,15 @@ def test_a_strength_is_one_pass_and_a_strength_seen_before_none(panel, passes):
     move(panel, panel.robust.strength, 0.0)  # untouched: the look knows
     move(panel, panel.robust.strength, 30.0)
     assert len(passes) == 1
-    spoilt = look_at(panel.session.model, robustness.perturb(panel.session.image, "rotate", 30.0))
+    spoilt = look_at(panel.session.model, perturb(panel.session.image, "rotate", 30.0))
     assert panel.robust.seen["rotate", 30.0].now == spoilt.predictions[0]
 
 
-@pytest.mark.parametrize("kind", robustness.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_draws_its_curve(panel, kind):
     panel.robust.kind.value = kind
     press(panel, panel.robust.draw_curve)
-    expected = robustness.robustness(panel.session.model, panel.session.image, kind)
+    expected = robustness(panel.session.model, panel.session.image, kind)
     assert panel.robust.curves[kind].probabilities == expected.probabilities
     assert "<svg" in panel.robust.chart.value and "&lt;b&gt;" in panel.robust.chart.value or "red" in panel.robust.chart.value
     assert run(panel)["curve"].probabilities == expected.probabilities
@@ -283,7 +285,7 @@ def test_every_kind_draws_its_curve(panel, kind):
 def test_the_flip_is_told_and_the_slider_moves_there(panel):
     panel.robust.kind.value = "brightness"
     press(panel, panel.robust.find)
-    flip = robustness.find_flip(panel.session.model, panel.session.image, "brightness")
+    flip = find_flip(panel.session.model, panel.session.image, "brightness")
     assert flip.found and flip.sentence.split(":")[0] in panel.robust.flip_says.value
     assert panel.robust.strength.value == flip.first_other.value and not panel.robust.strength.disabled
     assert panel.robust.seen["brightness", flip.first_other.value].now.index == flip.first_other.best.index

@@ -44,7 +44,7 @@ from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import counted
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.looking import as_model, evaluating, model_name, notes_on, outputs_of
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation.evaluation import Evaluation, Throughput

@@ -19,7 +19,7 @@ from torch import nn
 
 from explorer.arguments import checked, network
 from explorer.files import given_path
-from explorer.inspection.look.looking import labels_of
+from explorer.inspection.look.model import labels_of
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.create import LIBRARIES, check_name, check_room, create_model, is_model, split_door

@@ -459,7 +459,7 @@ class ComparePanel(Panel):
     def _draw_predictions(self, result: Comparison) -> None:
         from explorer.display.draw import thumbnail
         from explorer.display.html import picture_html
-        from explorer.inspection.compare.figures import answers_html
+        from explorer.inspection.compare.page import answers_html
 
         photo = self.photo.value
         picture = ""
@@ -477,7 +477,7 @@ class ComparePanel(Panel):
                             partial(self._show_cams, result, photo, target), key="heat maps")
 
     def _cams(self, result: Comparison, photo: int, target: str | None, job: Job) -> str:
-        from explorer.inspection.compare.figures import cams_html
+        from explorer.inspection.compare.page import cams_html
 
         found = result.cams(photo, target=target, should_stop=job.ended)
         return "" if job.stale else cams_html(result, found)
@@ -490,7 +490,7 @@ class ComparePanel(Panel):
                                 "so that brightness does not compare between models; places do.</p>")
 
     def _draw_maps(self, result: Comparison) -> None:
-        from explorer.inspection.compare.figures import maps_html
+        from explorer.inspection.compare.page import maps_html
 
         result._needs_looks("Feature maps")
         self.picture.value = maps_html(result, self.stride.value, self.photo.value)
@@ -498,7 +498,7 @@ class ComparePanel(Panel):
                             "has its own colours, from its lowest value to its highest.</p>")
 
     def _draw_agreement(self, result: Comparison) -> None:
-        from explorer.inspection.compare.figures import agreement_html
+        from explorer.inspection.compare.page import agreement_html
 
         self.picture.value = agreement_html(result)
 

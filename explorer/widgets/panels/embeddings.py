@@ -203,8 +203,8 @@ class EmbeddingsPanel(Panel):
         if not self.photos:
             raise ValueError("The gallery has no photos: choose others beside 'Photos'.")
         from explorer.data.images import load_image
+        from explorer.data.photos import Collection
         from explorer.data.samples import sample_photos
-        from explorer.inspection.features.store import Collection
 
         sources = [source for _, source in self.photos]
         files = tuple(Path(source) if isinstance(source, (str, Path)) else None for source in sources)
@@ -271,7 +271,8 @@ class EmbeddingsPanel(Panel):
             self.choose(self._chosen)
 
     def _probe(self, job: Job) -> tuple[Any, Any, list[int]]:
-        from explorer.inspection.features.probes import knn_accuracy, linear_probe
+        from explorer.inspection.features.probes import linear_probe
+        from explorer.inspection.features.votes import knn_accuracy
 
         features = self.shown.photos.features
         budgets, told = possible_budgets(features), partial(job.progress, what="regressions")
@@ -307,7 +308,7 @@ class EmbeddingsPanel(Panel):
 
     def _match(self, job: Job) -> tuple[Any, Any, tuple[str, ...]]:
         from explorer.inspection.features.similarity import compare_stages
-        from explorer.inspection.look.looking import as_model
+        from explorer.inspection.look.model import as_model
         from explorer.widgets.session import check_model
 
         with self.session.lock:
@@ -418,7 +419,7 @@ class EmbeddingsPanel(Panel):
             return None
         from matplotlib.figure import Figure
 
-        from explorer.inspection.features.embeddings import no_formulas
+        from explorer.display.charts import no_formulas
 
         figure = Figure(figsize=(7.2 * len(drawn), 5.4), layout="constrained")
         for one, axes in zip(drawn, figure.subplots(1, len(drawn), squeeze=False)[0]):

@@ -25,8 +25,9 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution.explaining import Attribution, Method
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.attribution.methods import Method
+    from explorer.inspection.attribution.result import Attribution
+    from explorer.inspection.look.result import Look
 
 MOST_NAMES = 2000   # classes that are offered while a name is typed
 USUAL = "the usual one"
@@ -64,7 +65,7 @@ class ExplainPanel(Panel):
         self.add_class("vx-explain")
 
     def make(self) -> None:
-        from explorer.inspection.attribution.explaining import METHODS
+        from explorer.inspection.attribution.methods import METHODS
 
         def wide() -> W.Layout:  # one each: they are shown and hidden one by one
             return W.Layout(width="auto")
@@ -149,7 +150,7 @@ class ExplainPanel(Panel):
 
     def _index(self, look: Look) -> int | None:
         """The class that is typed; None for the likeliest, or where there is no such class."""
-        from explorer.inspection.attribution.explaining import find_class
+        from explorer.inspection.look.targets import find_class
 
         text = self.target.value.strip()
         if not text:
@@ -183,7 +184,7 @@ class ExplainPanel(Panel):
 
     @property
     def _method(self) -> Method:
-        from explorer.inspection.attribution.explaining import METHODS
+        from explorer.inspection.attribution.methods import METHODS
 
         return METHODS[self.method.value]
 
@@ -192,7 +193,7 @@ class ExplainPanel(Panel):
 
         Raises ValueError for a class that there is not, and for an option that is no number.
         """
-        from explorer.inspection.attribution.explaining import find_class
+        from explorer.inspection.look.targets import find_class
 
         method = self._method
         found: dict[str, Any] = {} if method.name == "gradcam" else {"method": method.name}
@@ -293,7 +294,7 @@ class ExplainPanel(Panel):
 
     def _sentence(self, error: Exception) -> str:
         """What went wrong; nothing is shown then."""
-        from explorer.inspection.attribution.explaining import Stopped
+        from explorer.inspection.look.passes import Stopped
 
         self._nothing()
         return str(error) if isinstance(error, Stopped) else sentence_of(error)

@@ -8,8 +8,8 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.parts.photo_strip import Caption
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution.explaining import Attribution
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.attribution.result import Attribution
+    from explorer.inspection.look.result import Look
 
 QUICK = 3  # passes that nobody is asked about
 Strip = tuple[list[bytes], list[Caption], str]  # pictures, what they are called, and why some are missing
@@ -21,7 +21,8 @@ def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, An
     settings: those that gave `found`; beside: "classes", "methods" or "nothing". Ends where `job` is stale.
     """
     from explorer.display.draw import jpeg_bytes, thumbnail
-    from explorer.inspection.attribution.explaining import METHODS, explain
+    from explorer.inspection.attribution.explaining import explain
+    from explorer.inspection.attribution.methods import METHODS
 
     pictures, captions, left_out, method = [], [], [], METHODS[found.method]
     if beside == "classes" and not method.needs_class:

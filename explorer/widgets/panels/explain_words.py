@@ -10,8 +10,9 @@ import ipywidgets as W
 from explorer.widgets.panels.base import labelled
 
 if TYPE_CHECKING:
-    from explorer.inspection.attribution.explaining import Attribution, Method
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.attribution.methods import Method
+    from explorer.inspection.attribution.result import Attribution
+    from explorer.inspection.look.result import Look
 
 
 def control_for(name: str, default: Any) -> W.Widget:
@@ -51,7 +52,7 @@ def method_html(method: Method) -> str:
 
 def others(model: Any) -> str:
     """Which methods this model takes, for one that it does not; "" where there is none."""
-    from explorer.inspection.attribution.explaining import METHODS
+    from explorer.inspection.attribution.methods import METHODS
 
     fit = [method.title for method in METHODS.values() if not method.refuses(model)]
     return f"Choose another method: {', '.join(fit)}." if fit else ""
@@ -59,8 +60,8 @@ def others(model: Any) -> str:
 
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
-    from explorer.inspection.attribution.explaining import METHODS
-    from explorer.inspection.look.looking import top_predictions
+    from explorer.inspection.attribution.methods import METHODS
+    from explorer.inspection.look.answers import top_predictions
 
     parts = []
     if found.target is not None:

@@ -26,7 +26,7 @@ from explorer.widgets.panels.inside_stages import Activity, Colours, FirstFilter
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 BLOCKS: tuple[type[Block], ...] = (Colours, FirstFilters, Activity, Gradients, Attention, Channel)
 MOST_LOOKS = 24       # photos of the gallery that are looked at together

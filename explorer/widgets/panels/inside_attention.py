@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
     from explorer.models.attention import AttentionMap
 
 HEAD = 116     # pixels of one head's picture

@@ -14,7 +14,7 @@ from explorer.widgets.snippets import literal
 if TYPE_CHECKING:
     from PIL import Image
 
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.inside import InsidePanel
 
 SIDE = 264  # pixels of a photo, and of the picture beside it

@@ -18,8 +18,8 @@ from explorer.widgets.snippets import call, literal, model_lines
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from explorer.inspection.inside.activity import TopPhoto, TopPhotos
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.inside.channel_photos import TopPhoto, TopPhotos
+    from explorer.inspection.look.result import Look
 
 COUNT = 9        # photos that are kept
 BATCH = 8        # photos that go through the network together: Stop is heard after each such step
@@ -125,8 +125,8 @@ class Channel(Block):
             key = (stage, channel, kind, folder, self.panel.turn)
 
             def step(job):
-                from explorer.inspection.features.store import collect
-                from explorer.inspection.inside.activity import top_photos
+                from explorer.data.photos import collect
+                from explorer.inspection.inside.channel_photos import top_photos
 
                 where = {GALLERY: None, FLOWERS: FLOWERS}.get(kind, folder)
                 photos = collect([source for _, source in gallery] if where is None else where)

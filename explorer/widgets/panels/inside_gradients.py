@@ -17,8 +17,8 @@ from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.snippets import call, literal, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.inside.activity import GradientFlow
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.inside.flow import GradientFlow
+    from explorer.inspection.look.result import Look
 
 MOST_KEPT = 3
 MOST_NAMES = 2000
@@ -82,7 +82,7 @@ class Gradients(Block):
                 self._ask()
 
     def _ask(self) -> None:
-        from explorer.inspection.attribution.explaining import find_class
+        from explorer.inspection.look.targets import find_class
 
         with self.session.lock:
             look, model, text = self.session.look, self.session.model, self.target.value.strip()
@@ -100,7 +100,7 @@ class Gradients(Block):
             name, lines = self.session.model_name, tuple(setup_lines(self.session))
 
             def step(job):
-                from explorer.inspection.inside.activity import gradient_flow
+                from explorer.inspection.inside.flow import gradient_flow
 
                 return Flow(name, gradient_flow(model, look.image, look=look, **options), lines, options)
 

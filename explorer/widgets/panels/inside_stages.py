@@ -25,10 +25,10 @@ from explorer.widgets.panels.work import notes_html
 from explorer.widgets.snippets import call, literal, model_lines, setup_lines
 
 if TYPE_CHECKING:
-    from explorer.inspection.inside.activity import Activations, StageActivations
     from explorer.inspection.inside.components import PcaPicture
     from explorer.inspection.inside.filters import Filters
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.inside.statistics import Activations, StageActivations
+    from explorer.inspection.look.result import Look
 
 TOGETHER = 8          # photos with common colours, the one on the screen among them
 FINE = 12             # places a side: enough to recognise things by
@@ -300,7 +300,7 @@ class Activity(Together):
         together = self.together
 
         def step(job):
-            from explorer.inspection.inside.activity import activations
+            from explorer.inspection.inside.statistics import activations
 
             others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
             return Spread(activations([look, *others.values()]), tuple(others), tuple(problems))
@@ -350,7 +350,7 @@ class Activity(Together):
 def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     """Bars over depth, then a table of all stages; a warning above where numbers are not finite."""
     from explorer.display.words import percent
-    from explorer.inspection.inside.activity import histogram_html
+    from explorer.inspection.inside.statistics import histogram_html
 
     stages = list(found.stages.values())
     parts = []

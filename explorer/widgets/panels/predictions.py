@@ -14,7 +14,8 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, setup_lines
 
 if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen before that
-    from explorer.inspection.look.looking import Look, Prediction
+    from explorer.inspection.look.answers import Prediction
+    from explorer.inspection.look.result import Look
     from explorer.models.outputs import Outputs
 
 
@@ -105,7 +106,7 @@ class PredictionsPanel(Panel):
         self.body.layout.display = "" if look else "none"
         if look is None:
             return
-        from explorer.inspection.look.looking import top_predictions
+        from explorer.inspection.look.answers import top_predictions
 
         self.photo.value = draw.jpeg_bytes(look.seen)
         height, width = look.input.shape[-2:]
@@ -142,7 +143,7 @@ class PredictionsPanel(Panel):
             return None
         from matplotlib.figure import Figure
 
-        from explorer.inspection.look.looking import top_predictions
+        from explorer.inspection.look.answers import top_predictions
 
         best = top_predictions(look.logits, look.outputs, self.topk.value) if look.predictions else []
         figure = Figure(figsize=(9 if best else 3.4, max(3.2, 0.36 * len(best) + 1.1)), layout="constrained")

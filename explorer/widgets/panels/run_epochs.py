@@ -221,7 +221,7 @@ class Shadow:
         import torch
 
         from explorer.data.transforms import create_transform, resolve_data_config
-        from explorer.inspection.look.looking import outputs_of
+        from explorer.inspection.look.model import outputs_of
 
         self.run, self.model, self.outputs = run, model.eval(), outputs_of(model)
         for parameter in model.parameters():

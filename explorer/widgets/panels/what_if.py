@@ -23,7 +23,7 @@ from explorer.widgets.session import Session
 from explorer.widgets.snippets import setup_lines
 
 if TYPE_CHECKING:  # importing it loads torch
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 GUIDE = """
     <p><b>What you see.</b> Three experiments with the photo on the screen. Bars compare what the model said before and what

@@ -15,9 +15,11 @@ from explorer.widgets.snippets import literal
 if TYPE_CHECKING:  # importing these loads torch
     from PIL import Image
 
-    from explorer.inspection.experiments.perturb import Change
-    from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
-    from explorer.inspection.look.looking import Look, Prediction
+    from explorer.inspection.experiments.changes import Change
+    from explorer.inspection.experiments.flips import Flip
+    from explorer.inspection.experiments.robustness_curves import RobustnessCurve
+    from explorer.inspection.look.answers import Prediction
+    from explorer.inspection.look.result import Look
 
 SIDE = 260  # of a photo on the screen, in pixels: two fit beside each other on a narrow page
 SHOWN = 5   # classes whose bars are shown, at most
@@ -47,9 +49,10 @@ def unsuitable(look: Look | None) -> str:
 
 def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     """The photo of a look at one strength, and what the model says to it: one pass."""
-    from explorer.inspection.experiments.perturb import changes_of, look_before
-    from explorer.inspection.experiments.robustness_curves import KINDS, perturb
-    from explorer.inspection.look.looking import answer_of, top_predictions
+    from explorer.inspection.experiments.before import look_before
+    from explorer.inspection.experiments.changes import changes_of
+    from explorer.inspection.experiments.spoiling import KINDS, perturb
+    from explorer.inspection.look.answers import answer_of, top_predictions
     from explorer.inspection.look.looking import look as look_at
 
     before = look_before(model, look.image, look)
@@ -90,7 +93,7 @@ def points(change: Change) -> str:
 
 def verdict(change: Change, was: Prediction, now: Prediction) -> str:
     """What became of one class or number, and of the answer."""
-    from explorer.inspection.look.looking import said
+    from explorer.inspection.look.answers import said
 
     before, after = change.texts
     text = f"{change.label}: {before} before, {after} now ({points(change)})."
@@ -103,7 +106,7 @@ def verdict(change: Change, was: Prediction, now: Prediction) -> str:
 
 def class_literal(index: int, labels: Sequence[str]) -> str:
     """A class as Python: its name where that names it alone, else its index."""
-    from explorer.inspection.attribution.explaining import find_class
+    from explorer.inspection.look.targets import find_class
 
     try:
         named = find_class(labels[index], labels) == index

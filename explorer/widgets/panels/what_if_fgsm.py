@@ -22,8 +22,8 @@ from explorer.widgets.panels.what_if_drawing import (
 from explorer.widgets.snippets import call
 
 if TYPE_CHECKING:  # importing these loads torch
-    from explorer.inspection.experiments.perturb import Perturbed, PerturbedSweep
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.experiments.adversarial import Perturbed, PerturbedSweep
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 AIMS = {"away from its answer": "away", "towards a class": "towards"}
@@ -36,7 +36,7 @@ class FgsmBlock(Block):
     """Push every value by epsilon the way that hurts most."""
 
     def __init__(self, panel: WhatIfPanel):
-        from explorer.inspection.experiments.perturb import EPSILONS
+        from explorer.inspection.experiments.adversarial import EPSILONS
 
         super().__init__(panel, "A change that nobody sees", INTRO)
         self.found: dict[float, Perturbed] = {}
@@ -116,8 +116,8 @@ class FgsmBlock(Block):
 
     def _sweep(self) -> None:
         """All stops of the slider in one go: they share the gradient."""
-        from explorer.inspection.attribution.explaining import find_class
-        from explorer.inspection.experiments.perturb import EPSILONS
+        from explorer.inspection.experiments.adversarial import EPSILONS
+        from explorer.inspection.look.targets import find_class
 
         towards = None
         if self.aim.value == "towards":
@@ -132,7 +132,7 @@ class FgsmBlock(Block):
         self._asked = (self.aim.value, self.target.value)
 
         def compute(job: Job, model: Any, look: Look) -> PerturbedSweep:
-            from explorer.inspection.experiments.perturb import fgsm_sweep
+            from explorer.inspection.experiments.adversarial import fgsm_sweep
 
             return fgsm_sweep(model, look.image, epsilons=EPSILONS, towards=towards, look=look,
                               should_stop=job.ended, on_progress=partial(job.progress, what="strengths"))

@@ -25,8 +25,8 @@ from explorer.widgets.snippets import call, literal
 if TYPE_CHECKING:  # importing these loads torch
     from PIL import Image
 
-    from explorer.inspection.experiments.perturb import MaskedLook
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.experiments.masking import MaskedLook
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 INTRO = "Draw a box on the photo, with the mouse or with the arrow keys: it is hidden, and the model looks again."
@@ -88,7 +88,7 @@ class MaskBlock(Block):
             return
 
         def compute(_job: Job, model: Any, look: Look) -> tuple[MaskedLook, Image.Image]:
-            from explorer.inspection.experiments.perturb import mask_region
+            from explorer.inspection.experiments.masking import mask_region
 
             found = mask_region(model, look.image, box, fill=fill, look=look)
             return found, draw.thumbnail(found.picture, SIDE)
@@ -109,7 +109,7 @@ class MaskBlock(Block):
         return [f"masked = {call('explorer.mask_region', 'model', 'photo', literal(self.found.box), options=options)}", "masked"]
 
     def figure(self) -> Any:
-        from explorer.inspection.experiments.perturb import outlined
+        from explorer.display.draw import outlined
 
         found = self.found
         return sheet([(outlined(found.before.image, found.box, side=SIDE), "before"),

@@ -23,8 +23,9 @@ from explorer.widgets.panels.what_if_drawing import (
 from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:  # importing these loads torch
-    from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.experiments.flips import Flip
+    from explorer.inspection.experiments.robustness_curves import RobustnessCurve
+    from explorer.inspection.look.result import Look
     from explorer.widgets.panels.what_if import WhatIfPanel
 
 INTRO = "Choose what happens to the photo, and how much of it."
@@ -33,10 +34,10 @@ INTRO = "Choose what happens to the photo, and how much of it."
 class RobustBlock(Block):
     """Spoil the photo more and more, and find where the answer changes."""
 
-    imports = ("from explorer.inspection.experiments.robustness_curves import perturb",)
+    imports = ("from explorer.inspection.experiments.spoiling import perturb",)
 
     def __init__(self, panel: WhatIfPanel):
-        from explorer.inspection.experiments.robustness_curves import KINDS
+        from explorer.inspection.experiments.spoiling import KINDS
 
         super().__init__(panel, "How much can it bear?", INTRO)
         self.seen: dict[tuple[str, float], Spoilt] = {}
@@ -77,7 +78,7 @@ class RobustBlock(Block):
             control.disabled = busy
 
     def _known(self) -> Any:
-        from explorer.inspection.experiments.robustness_curves import KINDS
+        from explorer.inspection.experiments.spoiling import KINDS
 
         return KINDS[self.kind.value]
 
@@ -140,7 +141,8 @@ class RobustBlock(Block):
     def _try_all(self, kind: str, value: float, curve: RobustnessCurve | None, flip: bool, job: Job,
                  model: Any, look: Look) -> tuple[float, RobustnessCurve, Flip | None, Spoilt, str]:
         """(the strength to show, the curve, the flip where it is looked for, the photo and the chart there)."""
-        from explorer.inspection.experiments.robustness_curves import find_flip, robustness
+        from explorer.inspection.experiments.flips import find_flip
+        from explorer.inspection.experiments.robustness_curves import robustness
 
         found, told = None, partial(job.progress, what="strengths")
         options = {"look": look, "should_stop": job.ended, "on_progress": told}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import traitlets as t
 
+from explorer.display.draw import as_maps
 from explorer.display.words import counted
 
 from .base import ExplorerPart
@@ -98,14 +99,7 @@ def pack(maps, *, title: str = "", total: int | None = None, channels=None) -> d
     ``data`` uint8 [C, H, W], ``lo``, ``hi``, ``strength`` float32 [C], ``channels`` int32 [C]. A value is
     ``lo + code / 254 * (hi - lo)``, and code 255 stands for a value that is not finite.
     """
-    maps = np.asarray(maps)
-    if maps.ndim != 3 or maps.size == 0:
-        raise ValueError(f"Expected feature maps of shape [channels, height, width], got {list(maps.shape)}. "
-                         "Take one picture out of a batch with maps[0].")
-    if maps.dtype.kind not in "fiub":
-        raise ValueError(f"Expected real numbers, got an array of {maps.dtype}.")
-    with np.errstate(over="ignore"):                                 # too large for float32: infinite there
-        maps = maps.astype(np.float32, copy=False)
+    maps = as_maps(maps)
     given, height, width = maps.shape
     channels = _channel_numbers(channels, given)
     total = given if total is None else int(total)
