@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 
 import explorer
+from explorer.training.__main__ import main
 from explorer.training.loop.measures import measure_of
-from explorer.training.loop.team import Team
-from explorer.training.run.finetuning import main
+from explorer.training.loop.workers import Workers
 from tests.cluster.team_cases import CASES, learnt
 from tests.training.test_finetune import ROOT, painted
 
@@ -59,7 +59,7 @@ def test_all_workers_end_in_the_same_weights(results, case):
 def test_the_number_of_workers_does_not_change_how_photos_are_varied(results):
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
-        alone, _ = learnt("varied", Team())
+        alone, _ = learnt("varied", Workers())
     finally:
         dist.destroy_process_group()
     assert same(results("varied")["workers"][0], alone.state_dict(), 1e-5)
@@ -83,7 +83,7 @@ def test_torchrun_trains_saves_and_resumes_from_the_terminal(tmp_path, capsys):
             photo.save(data / part / photos.classes[label] / f"{i}.png")
     common = ["resnet18", str(data), "--from-scratch", "--input-size", "3", "32", "32", "--augment", "none", "--device", "cpu",
               "--run-dir", str(tmp_path / "run")]
-    ended = torchrun(2, "-m", "explorer.training.run.finetuning", *common, "--batch-size", "4", "--epochs", "2")
+    ended = torchrun(2, "-m", "explorer.training", *common, "--batch-size", "4", "--epochs", "2")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("epoch 1:") == 1 and ended.stdout.count("epoch 2:") == 1
     assert main([*common, "--batch-size", "8", "--epochs", "4", "--resume", "--save", str(tmp_path / "model")]) == 0

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import past_epochs
+from explorer.training.run.checkpoint import past_epochs
 from explorer.training.run.loading import load_run
 from tests.training.test_identity import colours, learn, net
 

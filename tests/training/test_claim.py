@@ -17,8 +17,8 @@ import torch
 
 import explorer
 from explorer.files import DiskError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Finished
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.claim import LOCK, teacher_of
 from explorer.training.run.finetuning import finetune

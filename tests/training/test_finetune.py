@@ -17,9 +17,9 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training.loop import loop
+from explorer.training.loop import team
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Epoch, Finished, Started, Stopped
-from explorer.training.loop.loop import TrainingError
 from explorer.training.loop.objective import Objective
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import finetune
@@ -219,18 +219,18 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence(colours):
 
 
 def test_a_run_that_fails_leaves_the_best_epochs_weights_in_the_model(colours, monkeypatch):
-    true_learn, seen = loop.learn, []
+    true_learn, seen = team.learn, []
 
     def fails_in_the_second_epoch(network, *args):
         seen.append(1)
         loss, right, pieces = true_learn(network, *args)
         return (float("nan") if len(seen) > 4 else loss), right, pieces
 
-    monkeypatch.setattr(loop, "learn", fails_in_the_second_epoch)
+    monkeypatch.setattr(team, "learn", fails_in_the_second_epoch)
     failed = run(small(), colours, epochs=3, train="all", seed=5)
     with pytest.raises(TrainingError, match="epoch 2"):
         failed.wait()
-    monkeypatch.setattr(loop, "learn", true_learn)
+    monkeypatch.setattr(team, "learn", true_learn)
     one_epoch = run(small(), colours, epochs=3, train="all", seed=5)
     one_epoch.listen(lambda event: isinstance(event, Epoch) and one_epoch.stop(wait=False))
     one_epoch.wait()
@@ -248,7 +248,7 @@ def test_too_little_memory_splits_the_batch_and_gives_the_same_gradients(colours
         return true_loss(objective, raw, *args, **options)
 
     monkeypatch.setattr(Objective, "loss", only_four_at_once)
-    monkeypatch.setattr(loop, "judge", lambda *args: (0.0, 0.5))
+    monkeypatch.setattr(team, "judge", lambda *args: (0.0, 0.5))
     split = run(small(), colours, epochs=1, seed=2, cache=False).wait()
     assert any("2 pieces" in note for note in split.notes)
     for mine, theirs in zip(split.model.parameters(), whole.model.parameters()):

@@ -20,8 +20,8 @@ from torchvision.transforms import v2
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits, open_data
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import finetune, main
 from explorer.training.run.fingerprints import of_function, of_photos, of_tensors
@@ -317,7 +317,7 @@ def test_a_run_whose_folder_was_emptied_writes_it_anew(tmp_path):
 
 
 def test_the_module_refuses_another_run(tmp_path, capsys):
-    """case A1: python -m explorer.training.run.finetuning."""
+    """case A1: python -m explorer.training."""
     words = ["flowers5_nano", "--epochs", "1", "--from-scratch", "--input-size", "3", "32", "32", "--run-dir", str(tmp_path / "r"),
              "--device", "cpu"]
     assert main(["resnet10t", *words]) == 0

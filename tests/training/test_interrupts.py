@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from explorer import _threads
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from tests.training.test_finetune import ROOT, colours, run, small  # noqa: F401
 
@@ -189,7 +189,7 @@ def test_what_ends_the_thread_but_is_no_error_is_told_as_one(colours, monkeypatc
     def ends(*args):
         raise SystemExit(3)
 
-    monkeypatch.setattr("explorer.training.loop.loop.learn", ends)
+    monkeypatch.setattr("explorer.training.loop.team.learn", ends)
     with pytest.raises(TrainingError, match="SystemExit"):
         run(small(), colours, epochs=1).wait()
 

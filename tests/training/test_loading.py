@@ -10,8 +10,8 @@ from PIL import Image
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Epoch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun, load_run

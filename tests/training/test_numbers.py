@@ -17,8 +17,8 @@ import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.models.contract import evaluation
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Epoch, Finished
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.listeners import print_progress
 from tests.number_photos import bright, dots, photo_set, prepared_for, splits, table, tiny

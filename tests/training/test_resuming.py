@@ -13,8 +13,8 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Saved
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from tests.training.test_finetune import SIZE, colours, equal_weights, run  # noqa: F401
 
@@ -172,15 +172,15 @@ def test_a_run_that_looks_at_its_photos_for_the_first_time_stops_within_a_few():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(colours, monkeypatch, tmp_path, value):  # noqa: F811
     """case A12: such a run was "finished", its broken epoch the best one."""
-    from explorer.training.loop import loop
+    from explorer.training.loop import team
 
-    true_judge, calls = loop.judge, []
+    true_judge, calls = team.judge, []
 
     def judge(*args):
         calls.append(1)
         return (value, 1.0) if len(calls) == 2 else true_judge(*args)
 
-    monkeypatch.setattr(loop, "judge", judge)
+    monkeypatch.setattr(team, "judge", judge)
     failed = learnt(colours, run_dir=tmp_path / "run")
     with pytest.raises(TrainingError, match=f"validation loss became {value} in epoch 2.*weights of epoch 1.*tenth"):
         failed.wait()

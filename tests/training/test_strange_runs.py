@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 import explorer
 from explorer.models.weights.entries import WeightsError
-from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.loading import history_from, load_run
 from explorer.widgets.panels.runs import past_runs, table_of

@@ -27,7 +27,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The run begins, or goes on behind `step` steps. batches: of one epoch; learns: trainable numbers."""
+    """The run begins, or goes on behind `step` steps: `epoch` epochs, and `batch` batches of the next.
+
+    batches: of one epoch;  learns: trainable numbers;  cached: whether photos were looked at once, and no more
+    """
 
     kind: ClassVar[str] = "started"
     epochs: int
@@ -35,6 +38,8 @@ class Started(Event):
     step: int
     learns: int
     cached: bool
+    epoch: int = 0
+    batch: int = 0
 
 
 @dataclass(frozen=True)

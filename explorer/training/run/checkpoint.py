@@ -18,10 +18,12 @@ import torch
 
 from explorer.files import write_whole
 from explorer.models.weights.reading import check_sizes, read_content
-from explorer.training.loop.loop import State, TrainingError
+from explorer.training.loop.errors import TrainingError
+from explorer.training.loop.state import State
 
 RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
 COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
+MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs take one or two
 OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
 
 
@@ -89,3 +91,25 @@ def restore(folder: Path, state: State) -> None:
             f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give another "
             "run_dir, or empty this one."
         ) from error
+
+
+def past_epochs(folder: Path, epochs: int) -> list[dict[str, Any]]:
+    """The epochs that the history file knows, up to where the checkpoint is; a line that was cut off is left out."""
+    rows: dict[int, dict[str, Any]] = {}
+    path = folder / HISTORY
+    try:
+        if path.stat().st_size >= MOST_HISTORY_BYTES:
+            return []
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(event, dict) or event.pop("kind", "") != "epoch":
+            continue
+        if type(epoch := event.get("epoch")) is int and epoch < epochs:
+            rows[epoch] = event
+    return [rows[epoch] for epoch in sorted(rows)]

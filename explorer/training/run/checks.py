@@ -23,8 +23,8 @@ from explorer.models.contract import VisionModel, check_device, parameter_place
 from explorer.models.doors.adapters import WrappedModel
 from explorer.models.surgery.surgery import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.order import batches_of, drawn_by
 from explorer.training.loop.recipe import Recipe, optimizer_class
-from explorer.training.loop.sources import batches_of, drawn_by
 
 TRIED = 20  # photos, until one opens: an augmentation is tried on it
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 from torch import nn
 
 from explorer.files import DiskError, make_folder, remove_stale
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Event, Finished, Note, Stopped
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint, kept
-
-if TYPE_CHECKING:
-    from explorer.training.run.run import Run
 
 LOCK = "run.lock"
 UNLOCKED = ("The disk of this folder knows no locks: nothing would keep a second run from writing there too. "
@@ -95,20 +93,18 @@ class Claim:
             if lock is not None:
                 lock.release()
 
-    def around(self, work: Callable[[Run], Iterator[Event]]) -> Callable[[Run], Iterator[Event]]:
-        """The work of a run, which gives the claim back when it ends, before anybody hears of the end."""
-        def events(run: Run) -> Iterator[Event]:
-            try:
-                notes, self.notes = self.notes, []
-                yield from map(Note, notes)
-                for event in work(run):
+    def around(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """The events of a run, which gives the claim back when it ends, before anybody hears of the end."""
+        try:
+            notes, self.notes = self.notes, []
+            yield from map(Note, notes)
+            with closing(events):
+                for event in events:
                     if isinstance(event, Finished | Stopped):
                         self.release()
                     yield event
-            finally:
-                self.release()
-
-        return events
+        finally:
+            self.release()
 
     def _lock_folder(self) -> None:
         if self.folder is None:

@@ -16,7 +16,7 @@ from typing import Any
 from explorer.data.datasets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel
-from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run import checkpoint

@@ -29,13 +29,13 @@ from explorer.models.weights.entries import MOST_SIDE, check_config, config_for,
 from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
 from explorer.models.weights.reading import check_sizes, read_content
 from explorer.training.loop.augmentation import AUGMENTATIONS
-from explorer.training.loop.loop import TrainingError
-from explorer.training.loop.measures import best_text, epochs_html, measure_in, measure_of
+from explorer.training.loop.errors import TrainingError
+from explorer.training.loop.features import Classifier
+from explorer.training.loop.measures import best_of, best_text, epochs_html, measure_in, measure_of
 from explorer.training.loop.objective import width_of
+from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import MOST_EPOCHS, Recipe
-from explorer.training.loop.sources import Classifier, drawn_by
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import past_epochs
 from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.run.saving import read_json, read_run
 
@@ -65,7 +65,7 @@ class LoadedRun(HasCheckpoints):
     @property
     def best(self) -> dict[str, Any] | None:
         """The dict of the best epoch, whose weights the model has; None before the first."""
-        return next((row for row in reversed(self.history) if row.get("best")), None)
+        return best_of(self.history)
 
     def __repr__(self) -> str:
         best = self.best
@@ -161,7 +161,7 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         too_many = len(labels) > 1 + max(rows_in(weights), default=0)
         if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
             raise ValueError("a larger model's")
-        history = history_from(past_epochs(folder, content["epoch"]))
+        history = history_from(checkpoint.past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
         raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
                             "its first checkpoint. Start it again.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +22,11 @@ from explorer.arguments import checked, number, photo_size, whole
 from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.surgery import look_through
-from explorer.training.loop.loop import learn
+from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
-from explorer.training.loop.sources import drawn_by
-from explorer.training.run.finetuning import Job, labels_known, model_for, threads_for
-from explorer.training.run.run import Run
+from explorer.training.loop.team import Alone
+from explorer.training.run.head import labels_known, model_for
+from explorer.training.run.training import Training, threads_for
 
 PHOTOS = 512  # that are looked at, at most
 FEW = 4       # photos to judge by that stay, though nobody judges: a data set must have some
@@ -94,24 +95,25 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     opened = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
     splits = some_of(ordered_as(labels_known(mine), opened), photos, recipe.seed)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
-    job = Job(net, splits, recipe)
-    run = Run(net, splits, recipe, job.events, name="learning-rate finder")
-    run.listen(lambda _event: should_stop() and run.stop(wait=False))  # told of while the body looks at the photos
+    training = Training(net, splits, recipe)
+    wanted = threading.Event()
     rates: list[float] = []
     losses: list[float] = []
     with threads_for(recipe) as threads:
-        for _ in job.prepare(run, threads):
-            pass  # its notes are the run's matter; nobody listens here
-        if job.state is not None:
-            for rate, loss in _climb(job, recipe, start, stop, steps):
+        for _ in training.prepare(threads, wanted.is_set):  # what it tells is a run's matter; nobody listens here
+            if should_stop():
+                wanted.set()
+        if training.state is not None:
+            for rate, loss in _climb(training, start, stop, steps):
                 rates.append(rate)
                 losses.append(loss)
                 if on_rate is not None:
                     on_rate(rate, loss)
                 if should_stop():
                     break
-            job.source.close()
-    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(job.splits.train), time.perf_counter() - began)
+            training.source.close()
+    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(training.data.train),
+                         time.perf_counter() - began)
 
 
 def some_of(splits: Splits, photos: int, seed: int) -> Splits:
@@ -122,23 +124,22 @@ def some_of(splits: Splits, photos: int, seed: int) -> Splits:
     return replace(splits, train=train, val=splits.val.subset(range(min(len(splits.val), FEW))))
 
 
-def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
+def _climb(training: Training, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
     """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
-    state, source, place = job.state, job.source, parameter_place(job.model)
+    state, recipe, place = training.state, training.recipe, parameter_place(training.model)
     optimizer = state.optimizer
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
-    batches = chain.from_iterable(source.batches(epoch) for epoch in count())
+    batches = chain.from_iterable(training.source.batches(epoch) for epoch in count())
     mean = best = 0.0
     weight = min(8 / steps, 0.5)  # of the newest loss: a mean over about as many decades, however many steps
     state.network.train()
-    for number in range(steps):
-        rate = start * (stop / start) ** (number / (steps - 1))
+    for step in range(steps):
+        rate = start * (stop / start) ** (step / (steps - 1))
         for group, share in zip(optimizer.param_groups, shares):
             group["lr"] = rate * share
         inputs, targets = next(batches)
-        with drawn_by(recipe.seed, -3, number):
-            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, job.objective,
-                                          state.pieces)
+        with drawn_by(recipe.seed, -3, step):
+            loss = Alone().learn(state, inputs, targets, recipe, place, training.objective).loss
         if not math.isfinite(loss):
             return
         if recipe.clip is not None:
@@ -146,10 +147,10 @@ def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> I
         optimizer.step()
         optimizer.zero_grad()
         mean = (1 - weight) * mean + weight * loss
-        smooth = mean / (1 - (1 - weight) ** (number + 1))
-        best = smooth if number == 0 else min(best, smooth)
+        smooth = mean / (1 - (1 - weight) ** (step + 1))
+        best = smooth if step == 0 else min(best, smooth)
         yield rate, smooth
-        if number > 5 and smooth > 3 * best:
+        if step > 5 and smooth > 3 * best:
             return
 
 
