@@ -13,7 +13,8 @@ import explorer
 from explorer import _threads
 from explorer.data.datasets import Splits
 from explorer.training.loop.recipe import Recipe
-from explorer.training.run.finetuning import finetune, threads_for
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.training import threads_for
 from tests.inspection.test_no_way_back import Net
 from tests.training.test_finetune import SIZE, colours, painted, run, small  # noqa: F401
 

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -19,9 +18,10 @@ import explorer
 from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.images import ImageError
 from explorer.inspection.look import faster
-from explorer.training.evaluation import report
-from explorer.training.evaluation.evaluating import evaluate, match_classes
+from explorer.training.evaluation import evaluating, report
+from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.evaluation import Evaluation
+from explorer.training.evaluation.matching import match_classes
 from explorer.training.run.finetuning import finetune
 from tests.models.oracle import randomise
 
@@ -525,8 +525,7 @@ def test_a_run_is_judged_by_its_held_out_photos_as_its_loop_did(finished):
 
 
 def test_a_run_holds_out_the_photos_of_a_folder_by_its_own_seed(finished, folder, monkeypatch):
-    file = sys.modules["explorer.training.evaluation.evaluating"]  # the name in the package is the function
-    monkeypatch.setattr(file, "_answers", lambda net, photos, *rest: (_ for _ in ()).throw(Seen(photos)))
+    monkeypatch.setattr(evaluating, "ask_all", lambda net, photos, *rest: (_ for _ in ()).throw(Seen(photos)))
 
     def names(model, **settings):
         with pytest.raises(Seen) as caught:

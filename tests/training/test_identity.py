@@ -20,10 +20,11 @@ from torchvision.transforms import v2
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits, open_data
+from explorer.training.__main__ import main
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import finetune, main
+from explorer.training.run.finetuning import finetune
 from explorer.training.run.fingerprints import of_function, of_photos, of_tensors
 from explorer.training.run.loading import load_run
 
