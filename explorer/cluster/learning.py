@@ -1,9 +1,9 @@
-"""`cluster.finetune`: the training of `explorer.finetune`, by several workers that may be on several computers.
+"""`cluster.finetune`: the training of `explorer.finetune`, by workers that may be on several computers.
 
-Ray Train starts the workers, joins them (gloo between CPUs, NCCL between GPUs), and starts them again where one is lost.
-Each of them walks through the very loop of `explorer.training.loop.loop`; `explorer.training.loop.workers` says how
-they share a batch. Worker 0 tells the events to a post box on the notebook's side, from where they reach the run and
-its listeners.
+Ray Train starts the workers, joins them (gloo between CPUs, NCCL between GPUs), and starts them again where
+one is lost. Each of them walks through the very loop of `explorer.training.loop.loop`;
+`explorer.training.loop.workers` says how they share a batch. Worker 0 tells the events to a post box on the
+notebook's side, from where they reach the run and its listeners.
 """
 
 from __future__ import annotations
@@ -57,20 +57,21 @@ def finetune(
     """Teach a model the classes of a data set on a Ray cluster; returns at once. All else is as in
     `explorer.finetune`.
 
-    batch_size: photos of ONE worker: `workers` times as many make a step. Two workers with 32 learn what one process
-                learns with 64, to rounding, and `run.recipe.batch_size` says 64. What differs: BatchNorm that learns
-                (unless sync_batchnorm), Mixup, CutMix and dropout, and the draws of augmentation, since each worker
-                sees its own photos only. The learning rate is not changed: a larger batch may want a larger one.
-    data:       what `explorer.finetune` takes. Workers open photos by their path: the folder is on all computers, or
-                on a disk that they share
+    batch_size: photos of ONE worker: `workers` times as many make a step. Two workers with 32 learn what one
+                process learns with 64, to rounding, and `run.recipe.batch_size` says 64. What differs:
+                BatchNorm that learns (unless sync_batchnorm), Mixup, CutMix and dropout, and the draws of
+                augmentation, since each worker sees its own photos only. The learning rate is not changed: a
+                larger batch may want a larger one.
+    data:       what `explorer.finetune` takes. Workers open photos by their path: the folder is on all
+                computers, or on a disk that they share
     device:     "cpu", "cuda" (a GPU for each worker), or by default "cuda" where the cluster has the GPUs
     sync_batchnorm: BatchNorm sees the photos of all workers
-    max_failures: how often lost workers are replaced. Training then goes on from the last checkpoint, at most one
-                epoch (or `save_every` batches) back
+    max_failures: how often lost workers are replaced. Training then goes on from the last checkpoint, at most
+                one epoch (or `save_every` batches) back
     run_dir:    a folder that all computers of the cluster see; needed where there are several
 
-    Raises what `explorer.finetune` raises, ModuleNotFoundError without Ray, and ClusterError where the cluster is
-    too small.
+    Raises what `explorer.finetune` raises, ModuleNotFoundError without Ray, and ClusterError where the
+    cluster is too small.
     """
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device is {device!r}: expected 'cpu', or 'cuda' for one GPU a worker.")
@@ -88,7 +89,7 @@ def finetune(
 
 
 class PostBox:
-    """Lives beside the notebook (a Ray actor): events come in from worker 0, and the wish to stop goes out."""
+    """Lives beside the notebook (a Ray actor): events come in from worker 0, the wish to stop goes out."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -117,8 +118,8 @@ class PostBox:
 
 
 class _TrainingElsewhere:
-    """What the run beside the notebook follows: it starts the workers, hands on their events, and takes the weights
-    when they are done.
+    """What the run beside the notebook follows: it starts the workers, hands on their events, and takes the
+    weights when they are done.
     """
 
     weights_now = None  # those that learn are on other computers
@@ -156,8 +157,8 @@ class _TrainingElsewhere:
             if team.error:
                 said = str(team.error).strip().splitlines() or [type(team.error).__name__]
                 raise TrainingError(
-                    f"The workers failed more than {self.max_failures} times, and were not started again. What was "
-                    f"saved is in '{self.folder}'. The last words: {said[-1][:300]}") from team.error
+                    f"The workers failed more than {self.max_failures} times, and were not started again. "
+                    f"What was saved is in '{self.folder}'. The last words: {said[-1][:300]}") from team.error
         except ray.exceptions.RayError as reason:
             # The post box is gone, and with it this computer's part of the cluster.
             raise ClusterError(
@@ -168,8 +169,8 @@ class _TrainingElsewhere:
 
     def _handed_on(self, ray: Any, box: Any, team: _TeamAtWork, asked_to_stop: Callable[[], bool],
                    ) -> Generator[Event, None, str | None]:
-        """What the workers tell, until they have ended. Returns why they failed, where they say so, and None where
-        they were waited for in vain.
+        """What the workers tell, until they have ended. Returns why they failed, where they say so, and None
+        where they were waited for in vain.
         """
         told = 0.0  # when they were asked to stop, or said something after that
         while True:
@@ -184,8 +185,8 @@ class _TrainingElsewhere:
             elif told and items:
                 told = time.monotonic()
             elif told and time.monotonic() - told > LOST:
-                yield Note(f"No worker has answered for {LOST:g} seconds: perhaps the cluster has no room for "
-                           f"{self.workers} workers at present. What was saved is in '{self.folder}'.")
+                yield Note(f"No worker has answered for {LOST:g} seconds: perhaps the cluster has no room "
+                           f"for {self.workers} workers at present. What was saved is in '{self.folder}'.")
                 yield Stopped(team.epoch, team.step, "asked")
                 return None
             if not items:
@@ -269,16 +270,17 @@ def _work(config: dict[str, Any]) -> None:
         team = Workers(sync_batchnorm=config["sync_batchnorm"], device=get_device())
         folder, where = Path(config["folder"]), socket.gethostname()
         if not (folder / checkpoint.RECIPE).is_file():
-            raise TrainingError(f"'{folder}' is not on {where}: give a run_dir that all computers of the cluster "
-                                "see.")
+            raise TrainingError(f"'{folder}' is not on {where}: give a run_dir that all computers of the "
+                                "cluster see.")
         data, recipe = ray.get(config["data"]), config["recipe"]
         splits = data
         if not isinstance(data, Splits):
             splits = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
         if (len(splits.train), len(splits.val)) != config["photos"]:
             train, val = config["photos"]
-            raise TrainingError(f"'{data}' has other photos on {where}: {len(splits.train)} and {len(splits.val)}, "
-                                f"not {train} and {val}. All computers must see the same folder.")
+            raise TrainingError(f"'{data}' has other photos on {where}: {len(splits.train)} and "
+                                f"{len(splits.val)}, not {train} and {val}. All computers must see the same "
+                                "folder.")
         net = ray.get(config["model"]).to(get_device())
         splits = ordered_as(net.config.labels, splits)  # as in the notebook: the classifier goes by that order
         recipe = replace(recipe, threads=recipe.threads or config["cpus"])

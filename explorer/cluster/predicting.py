@@ -1,9 +1,10 @@
 """`cluster.predict`: any number of photos, from a folder or an object store, to a table in Parquet files.
 
-Ray Data hands out lists of names, some thousand photos a list. A worker opens the photos of its list, a batch ahead of the
-network, and writes one file of answers for it: memory holds two batches of photos a worker, however many there are. A file
-appears when it is whole and is named after its photos. So a worker that is lost is done again by another one, into the same
-file; and a second call with the same output does what is missing, and nothing else.
+Ray Data hands out lists of names, some thousand photos a list. A worker opens the photos of its list, a batch
+ahead of the network, and writes one file of answers for it: memory holds two batches of photos a worker,
+however many there are. A file appears when it is whole and is named after its photos. So a worker that is
+lost is done again by another one, into the same file; and a second call with the same output does what is
+missing, and nothing else.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ TRIES = 3  # to read a photo: a disk far away may be busy
 class Predicted:
     """Where the answers are, and how many. Iterates over them, row by row as `explorer.predict` gives them.
 
-    photos: all in `output`;  errors: those that could not be opened;  new: those of this call;  seconds: it took
+    photos: all in `output`;  errors: those that could not be opened;  new: those of this call
+    seconds: what it took
     """
 
     output: str
@@ -82,7 +84,8 @@ class Predicted:
 
     def _repr_html_(self) -> str:
         rows = list(itertools.islice(self, ROWS_SHOWN))
-        more = (f"The first {len(rows)} of {self.photos} photos; all are in {self.output}.",) if self.photos > len(rows) else ()
+        more = (f"The first {len(rows)} of {self.photos} photos; all are in "
+                f"{self.output}.",) if self.photos > len(rows) else ()
         return PredictionTable(self.model_name, rows, notes=self.notes + more)._repr_html_()
 
 
@@ -102,20 +105,23 @@ def predict(
     """Classify all photos of a folder or an object store on a Ray cluster; the answers go to Parquet files.
 
     model:   as in `explorer.predict`
-    images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...", "zip://::photos.zip"), searched with
-             all below it for picture files. All computers of the cluster must reach it
+    images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...",
+             "zip://::photos.zip"), searched with all below it for picture files. All computers of the cluster
+             must reach it
     output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities,
              logits, values (lists,
              best first; values of a model that gives numbers, which have no probabilities), error (a
              sentence where the photo can't be opened, else null). Photos that are there are not done again
-    batch_size: photos that go through the network together;  workers: by default as many as the cluster has room for
-    cpus_per_worker: threads that open photos, and that the network uses on a CPU;  device: "cpu", "cuda" (one GPU a worker),
-             or by default "cuda" where the cluster has GPUs
+    batch_size: photos that go through the network together
+    workers: by default as many as the cluster has room for
+    cpus_per_worker: threads that open photos, and that the network uses on a CPU
+    device:  "cpu", "cuda" (one GPU a worker), or by default "cuda" where the cluster has GPUs
     photos_per_file: of the answers; at most so many per worker are done again after a crash
     progress: called with (photos done, all photos) as files are finished
 
-    Raises FileNotFoundError where there are no photos, ValueError for impossible numbers, a model without classifier, or an
-    output of another model; ClusterError where the workers fail; ModuleNotFoundError without Ray.
+    Raises FileNotFoundError where there are no photos, ValueError for impossible numbers, a model without
+    classifier, or an output of another model; ClusterError where the workers fail; ModuleNotFoundError
+    without Ray.
     """
     started = time.monotonic()
     find_ray()
@@ -164,14 +170,15 @@ def predict(
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             reason = "there is not enough memory. Give a smaller batch_size." if is_out_of_memory(error) else said[-1][:300]
-            raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again to do the rest."
+            raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again "
+                               "to do the rest."
                                ) from error
     return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing), time.monotonic() - started,
                      notes_on(model))
 
 
 class _Worker:
-    """One worker: a list of names in, a file of answers out. Ray keeps it, with its network, for many lists."""
+    """One worker: a list of names in, a file of answers out. Ray keeps it, and its network, for many."""
 
     def __init__(self, model: Any, source: Any, root: str, target: Any, folder: str, topk: int, batch_size: int, threads: int,
                  device: str):
@@ -222,7 +229,7 @@ class _Worker:
                    "error": photo if isinstance(photo, str) else None}
 
     def _write(self, names: Sequence[str], rows: list[dict[str, Any]]) -> None:
-        """Into a file whose name follows from the photos': who does them again overwrites it with the same."""
+        """Into a file whose name follows from the photos': doing them again overwrites it with the same."""
         import pyarrow
         from pyarrow import parquet
 
@@ -242,7 +249,7 @@ class _Worker:
             os.replace(path, whole)
 
 
-# --- places ---------------------------------------------------------------------------------------------------
+# --- places -------------------------------------------------------------------------------------------------
 
 
 def _place(address: str | os.PathLike) -> tuple[Any, str]:
@@ -270,8 +277,8 @@ def _pictures(system: Any, root: str) -> list[str]:
     found = [name for name in names
              if is_picture(name) and not any(map(why_passed_over, PurePosixPath(name).parts))]
     if not found:
-        raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other kinds). Give a folder of photos, "
-                                "or an address such as s3://bucket/photos.")
+        raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other "
+                                "kinds). Give a folder of photos, or an address such as s3://bucket/photos.")
     return sorted(found, key=natural_key)
 
 
@@ -301,8 +308,8 @@ def _claim(system: Any, folder: str, facts: dict[str, Any], output: Any) -> None
         before = json.loads(system.cat_file(path))
         if before != facts:
             key = next(key for key in facts if before.get(key) != facts[key])
-            raise ValueError(f"'{output}' holds the answers of another model or setting ({key} was {before.get(key)!r}, and is "
-                             f"{facts[key]!r}): give another output.")
+            raise ValueError(f"'{output}' holds the answers of another model or setting ({key} was "
+                             f"{before.get(key)!r}, and is {facts[key]!r}): give another output.")
         return
     system.makedirs(folder, exist_ok=True)
     system.pipe_file(path, json.dumps(facts).encode())

@@ -1,4 +1,4 @@
-"""Learning: short fine-tuning runs as streams of events (`loop`, `run`), and honest evaluation (`evaluation`).
+"""Learning: fine-tuning runs as streams of events (`loop`, `run`), and honest evaluation (`evaluation`).
 
 Every name is imported on first use.
 """

@@ -1,4 +1,4 @@
-"""`python -m explorer.training MODEL DATA ...`: training from a terminal, alone or by several processes under torchrun.
+"""`python -m explorer.training MODEL DATA ...`: training from a terminal, alone or under torchrun.
 
     torchrun --nproc-per-node 2 -m explorer.training resnet50 photos/ --train all --batch-size 64
 
@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--run-dir", help="a folder for checkpoints and history, which all processes see")
     found.add_argument("--resume", action="store_true", help="go on from what is in --run-dir")
     found.add_argument("--device", help="cpu, or cuda; by default the GPU if there is one")
-    found.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm sees the photos of all processes")
+    found.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm sees the photos of all "
+                                                                     "processes")
     found.add_argument("--save", metavar="FOLDER", help="write the trained model here")
     return found
 
@@ -91,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def joined(options: dict[str, Any], sync_batchnorm: bool) -> Iterator[Team]:
-    """The team that torchrun has started, for the `with` block, or this process alone. Each takes a GPU of its own."""
+    """The team that torchrun has started, each on a GPU of its own, or this process alone: for the `with`
+    block.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Alone()
         return

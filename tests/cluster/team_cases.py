@@ -1,4 +1,6 @@
-"""What tests/cluster/test_team.py starts twice side by side: `torchrun ... team_cases.py FOLDER` writes each case's result."""
+"""What tests/cluster/test_team.py starts twice side by side: `torchrun ... team_cases.py FOLDER` writes each
+case's result.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from explorer.training.run.training import Training
 from tests.cluster.conftest import SIZE, small_net
 from tests.training.test_finetune import Splits, painted
 
-# Settings of each case; `size` photos make a step, however many workers there are. `sync`: BatchNorm sees the whole batch.
+# Settings of each case; `size` photos make a step, however many workers there are. `sync`: BatchNorm sees the
+# whole batch.
 CASES: dict[str, dict[str, Any]] = {
     "everything": {"train": "all", "sync": True},
     "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5, "label_smoothing": 0.1},

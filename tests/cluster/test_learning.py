@@ -37,7 +37,9 @@ class Story:
 
 
 def held_while(hold: Path):
-    """An augmentation that changes nothing, takes its time while there is a story, and waits while the file is there."""
+    """An augmentation that changes nothing, takes its time while there is a story, and waits while the file
+    is there.
+    """
     def unchanged(photo: Image.Image) -> Image.Image:
         if hold.with_name("slow").exists():
             time.sleep(0.01)
@@ -116,9 +118,12 @@ def test_another_run_is_refused_before_a_worker_starts(story):
 
     before = contents(story.folder)
     settings = {"workers": 2, "batch_size": 4, "sync_batchnorm": True, "run_dir": story.folder, "resume": True, **SETTINGS}
-    for sentence, model, seed in (("the photos of 'colours'", small_net(), 7), ("input channels 3, not 1", small_net(in_chans=1), 0)):
+    for sentence, model, seed in (("the photos of "
+                                   "'colours'", small_net(), 7), ("input channels 3, not "
+                                                                  "1", small_net(in_chans=1), 0)):
         data = Splits("colours", painted(25, seed=seed), painted(11, seed=1))
-        with pytest.raises(explorer.training.TrainingError, match=f"{sentence}.*Give another run_dir, or empty this one"):
+        with pytest.raises(explorer.training.TrainingError, match=f"{sentence}.*Give another run_dir, or "
+                                                                  "empty this one"):
             cluster.finetune(model, data, augment=held_while(story.folder.parent / "hold"), **settings)
     assert contents(story.folder) == before
 

@@ -1,4 +1,6 @@
-"""`cluster.predict`: the answers of `explorer.predict`, in files, also where a node is lost or a call is cut off."""
+"""`cluster.predict`: the answers of `explorer.predict`, in files, also where a node is lost or a call is cut
+off.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What `finetune` can know at once is told at the call, by a sentence that names the setting, and not by `wait()`."""
+"""What `finetune` can know at once is told at the call, by a sentence that names the setting, and not by
+`wait()`.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,8 @@ def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monke
 def test_a_net_that_cuts_its_scores_off_is_told_at_the_call(colours, not_started, how, train):  # noqa: F811
     """case C9: "element 0 of tensors does not require grad", told by `wait()`."""
     net = explorer.wrap(Net(how), input_size=SIZE)
-    with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be followed.*torch.no_grad"):
+    with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be "
+                                         "followed.*torch.no_grad"):
         finetune(net, colours, train=train, cache=False)
 
 
@@ -135,7 +138,7 @@ def test_numbers_of_numpy_are_numbers(colours):  # noqa: F811
     assert run(small(), colours, epochs=1, class_weights=[1, 2, 0]).wait().state == "finished"
 
 
-# --- one photo a batch ------------------------------------------------------------------------------------------
+# --- one photo a batch --------------------------------------------------------------------------------------
 
 
 def narrow_net():
@@ -179,7 +182,7 @@ def test_a_last_lone_photo_joins_the_batch_before():
     assert done.state == "finished" and len(done.batches) == 2
 
 
-# --- threads ----------------------------------------------------------------------------------------------------
+# --- threads ------------------------------------------------------------------------------------------------
 
 
 def test_more_threads_than_cores_are_not_started(colours):  # noqa: F811

@@ -50,7 +50,8 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_one_writes(tmp_pa
     with busy(net(), tmp_path / "r"):
         before, files = weights(model), {p.name for p in (tmp_path / "r").iterdir()}
         for resume in (False, True):
-            with pytest.raises(TrainingError, match="the first is writing in .* at present. Stop it first, or give another run_dir"):
+            with pytest.raises(TrainingError, match="the first is writing in .* at present. Stop it first, "
+                                                    "or give another run_dir"):
                 learn(model, colours(), tmp_path / "r", resume=resume)
         assert {p.name for p in (tmp_path / "r").iterdir()} == files and same(weights(model), before)
     lines = (tmp_path / "r" / checkpoint.HISTORY).read_text().splitlines()
@@ -100,7 +101,8 @@ def test_a_killed_process_holds_no_folder_and_its_half_files_go(tmp_path):
     folder = tmp_path / "r"
     assert elsewhere(folder, code=KILLED).returncode == -signal.SIGKILL
     assert [path.name.startswith(".last.pt.") for path in folder.glob(".*")] == [True]
-    (folder / "epochs" / f".0001.safetensors.{2**22 + 1}").write_text("of an earlier kill")  # above the largest number there is
+    (folder / "epochs" / f".0001.safetensors.{2**22 + 1}").write_text("of an earlier "
+                                                                      "kill")  # above the largest number there is
     run = learn(net(), colours(), folder, resume=True, epochs=2).wait()
     assert run.state == "finished" and not list(folder.rglob(".*"))
     modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,6 @@
-"""Evaluation: figures held against scikit-learn and against cases made by hand; what is shown, what is refused."""
+"""Evaluation: figures held against scikit-learn and against cases made by hand; what is shown, what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -219,7 +221,9 @@ def test_parts_that_do_not_fit_are_refused():
 
 
 class Eye(nn.Module):
-    """Looks at the mean of each colour: what is mostly red is class 0, and so on; the left half counts double."""
+    """Looks at the mean of each colour: what is mostly red is class 0, and so on; the left half counts
+    double.
+    """
 
     def __init__(self):
         super().__init__()
@@ -446,7 +450,8 @@ def test_a_model_whose_scores_are_no_numbers_is_an_error():
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [
-    ({"split": "test"}, "split is 'test': expected one of val, train, all"), ({"batch_size": 0}, "batch_size is 0"),
+    ({"split": "test"}, "split is 'test': expected one of val, train, "
+                        "all"), ({"batch_size": 0}, "batch_size is 0"),
     ({"topk": 0}, "topk is 0"),
 ])
 def test_wrong_settings_are_sentences(settings, sentence):
@@ -651,7 +656,7 @@ def test_many_classes_show_the_weakest(monkeypatch):
     assert "the 25 weakest of 40" in report.per_class_html(result)
 
 
-# --- what the scores mean ------------------------------------------------------------------------------------------
+# --- what the scores mean -----------------------------------------------------------------------------------
 
 
 def logits_for(model, pairs) -> torch.Tensor:
@@ -681,7 +686,8 @@ def test_a_model_of_one_class_is_judged_by_its_shares_on_photos_of_several():
     truth = torch.tensor([[1.0, 0, 0], [1, 1, 0]])
     assert result.loss == pytest.approx(nn.functional.binary_cross_entropy(shares, truth).item(), rel=1e-3)
     assert any("right about one alone" in note for note in result.notes)
-    assert any("Nobody said what the model's scores mean" in note for note in evaluate(eye(), album(pairs)).notes)
+    assert any("Nobody said what the model's scores "
+               "mean" in note for note in evaluate(eye(), album(pairs)).notes)
 
 
 def test_a_yes_or_no_has_two_classes_from_one_score():

@@ -1,4 +1,5 @@
-"""A run learns, can be stopped, resumed, killed and saved, and says what it does. Small nets, small photos."""
+"""A run learns, can be stopped, resumed, killed and saved, and says what it does. Small nets, small photos.
+"""
 
 from __future__ import annotations
 
@@ -397,7 +398,7 @@ def test_torchs_wrappers_are_looked_through_when_they_learn(colours):
         run(nn.DataParallel(nn.Linear(2, 2)), colours, epochs=1)
 
 
-# --- what the outputs mean ---------------------------------------------------------------------------------------
+# --- what the outputs mean ----------------------------------------------------------------------------------
 
 
 def test_a_hand_made_head_of_as_many_classes_is_kept(colours):

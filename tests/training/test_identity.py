@@ -38,7 +38,8 @@ def photos(count: int, seed: int, classes=tuple(COLOURS)) -> PhotoSet:
     draw = torch.Generator().manual_seed(seed)
     pictures = [Image.fromarray((torch.tensor(list(COLOURS.values())[i % 3]).view(1, 1, 3) +
                                  40 * torch.randn(24, 28, 3, generator=draw)).clamp(0, 255).byte().numpy()) for i in range(count)]
-    return PhotoSet(classes, tuple(i % 3 for i in range(count)), tuple(f"photo {i}" for i in range(count)), lambda i: pictures[i])
+    return PhotoSet(classes, tuple(i % 3 for i in range(count)), tuple("photo "
+                                                                       f"{i}" for i in range(count)), lambda i: pictures[i])
 
 
 def colours(seed: int = 0, classes=tuple(COLOURS)) -> Splits:
@@ -110,7 +111,8 @@ def test_a_run_of_another_model_does_not_go_on(begun):
 
 def test_a_refused_run_can_still_be_opened(begun):
     """case A3: model.json and recipe.json used to be written first."""
-    refused(begun, "not lenet5", explorer.create_model("lenet5", num_classes=3, in_chans=3), input_size=(3, 32, 32))
+    refused(begun, "not "
+                   "lenet5", explorer.create_model("lenet5", num_classes=3, in_chans=3), input_size=(3, 32, 32))
     loaded = load_run(begun, model=net())
     assert loaded.model.config.architecture == "resnet18" and len(loaded.history) == 1
 
@@ -159,7 +161,8 @@ def test_another_function_of_the_same_name_is_told_apart(begun):
 
 
 def test_several_differences_are_named_together(begun):
-    text = refused(begun, "the model resnet18", net(name="resnet34"), colours(classes=("a", "b", "c")), seed=3)
+    text = refused(begun, "the model "
+                          "resnet18", net(name="resnet34"), colours(classes=("a", "b", "c")), seed=3)
     assert "labels" in text and "seed" in text
 
 
@@ -208,7 +211,9 @@ def test_a_model_that_the_run_has_taught_goes_on_in_memory_and_from_its_folder(t
 
 
 def test_random_weights_that_the_checkpoint_replaces_are_a_note(tmp_path):
-    """A net from scratch begins with others in each process; a run that teaches all of it can go on all the same."""
+    """A net from scratch begins with others in each process; a run that teaches all of it can go on all the
+    same.
+    """
     settings = {"epochs": 2, "train": "all"}
     unbroken = learn(small(), colours(), **settings).wait()
     stopped(small(), colours(), tmp_path, 4, **settings)
@@ -236,7 +241,7 @@ def test_the_same_photos_in_another_folder_are_the_same(tmp_path):
         learn(net(), tmp_path / "there", tmp_path / "run", resume=True, epochs=3)
 
 
-# --- folders that say less, or nothing that can be used ------------------------------------------------------------
+# --- folders that say less, or nothing that can be used -----------------------------------------------------
 
 
 @pytest.fixture
@@ -277,7 +282,8 @@ def test_a_damaged_folder_is_a_sentence_and_stays_as_it_is(run_dir, name, conten
 
 def test_a_folder_with_other_peoples_files_is_not_written_into(tmp_path):
     """case B3, for run_dir: a cookery program's recipe.json, another trainer's last.pt, a saved model."""
-    for name, content in (("recipe.json", '{"eggs": 3}'), ("model.json", "[]"), ("last.pt", "another trainer's"),
+    for name, content in (("recipe.json", '{"eggs": '
+                                          '3}'), ("model.json", "[]"), ("last.pt", "another trainer's"),
                           ("config.json", "{}"), ("identity.json", "no json")):
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
@@ -291,7 +297,7 @@ def test_a_folder_with_other_peoples_files_is_not_written_into(tmp_path):
         learn(net(), colours(), folder / name)
 
 
-# --- the other doors ------------------------------------------------------------------------------------------------
+# --- the other doors ----------------------------------------------------------------------------------------
 
 
 def test_a_stopped_run_does_not_go_on_where_another_one_has(tmp_path):
@@ -328,7 +334,7 @@ def test_the_module_refuses_another_run(tmp_path, capsys):
     assert contents(tmp_path / "r") == before
 
 
-# --- fingerprints ---------------------------------------------------------------------------------------------------
+# --- fingerprints -------------------------------------------------------------------------------------------
 
 
 def turned(angle):
@@ -409,7 +415,8 @@ def test_a_function_that_was_used_is_still_the_same():
 def test_fingerprints_are_the_same_in_another_process():
     code = ("import json; from tests.training import test_identity as t;"
             "print(json.dumps([t.of_tensors(t.net().state_dict()), t.of_photos(t.colours().train),"
-            "t.of_photos(t.open_data('flowers5_nano').train), {n: t.of_function(f) for n, f in t.EACH.items()}]))")
+            "t.of_photos(t.open_data('flowers5_nano').train), {n: t.of_function(f) for n, f in "
+            "t.EACH.items()}]))")
     told = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
                            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")]
     assert told[0] == told[1]

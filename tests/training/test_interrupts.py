@@ -1,4 +1,6 @@
-"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops behind its batch, and nothing is lost."""
+"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops behind its batch, and nothing
+is lost.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ BEGIN = """
 
 
 def ended(code: str, *arguments: object) -> subprocess.CompletedProcess:
-    """A script of its own, to its end. SIGINT is as a terminal leaves it, whatever this process has made of it."""
+    """A script of its own, to its end. SIGINT is as a terminal leaves it, whatever this process has made of
+    it.
+    """
     program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + textwrap.dedent(BEGIN) + textwrap.dedent(code)
     return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, check=False)
@@ -65,7 +69,9 @@ def test_an_interrupted_wait_stops_the_run_which_then_goes_on_in_one_thread():
         print(r.state, r.running)
     """)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["interrupted stopped False 3", "quiet True", "goes on True 1", "stopped False"]
+    assert done.stdout.splitlines() == ["interrupted stopped False 3", "quiet "
+                                                                       "True", "goes on True "
+                                                                               "1", "stopped False"]
 
 
 def test_a_second_interrupt_while_it_stops_leaves_a_run_that_knows_that_it_runs():

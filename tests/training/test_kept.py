@@ -1,4 +1,5 @@
-"""What a run keeps of each epoch: bit for bit what it was, no more than it may take, and back from a folder."""
+"""What a run keeps of each epoch: bit for bit what it was, no more than it may take, and back from a folder.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +159,8 @@ def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypa
 
     monkeypatch.setattr("explorer.training.run.kept.write_whole", full)
     done = run(small(), colours, epochs=1, run_dir=tmp_path / "run").wait()
-    assert done.state == "finished" and done.checkpoints == () and any("could not be kept" in note for note in done.notes)
+    assert done.state == "finished" and done.checkpoints == () and any("could not be "
+                                                                       "kept" in note for note in done.notes)
 
 
 # --- photos ---

@@ -175,7 +175,8 @@ def test_it_shows_itself_with_the_best_epoch_marked_and_names_escaped(colours, t
     run = learn(NAME, colours, name="<b>mine</b>")
     run.save(tmp_path / "mine")
     loaded = load_run(tmp_path / "mine")
-    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, best ") and "3 classes" in repr(loaded)
+    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, "
+                                   "best ") and "3 classes" in repr(loaded)
     html = loaded._repr_html_()
     assert html.count("font-weight:bold") == 1 and "&lt;b&gt;mine" in html and "<b>mine" not in html
 

@@ -1,4 +1,6 @@
-"""Settings are checked before anything starts; schedules are what PyTorch's are; augmentation shows the same photo."""
+"""Settings are checked before anything starts; schedules are what PyTorch's are; augmentation shows the same
+photo.
+"""
 
 from __future__ import annotations
 

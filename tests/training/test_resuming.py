@@ -1,4 +1,6 @@
-"""A run that was stopped goes on as if it had not been: bit for bit, from memory and from its folder, wherever the stop fell."""
+"""A run that was stopped goes on as if it had not been: bit for bit, from memory and from its folder,
+wherever the stop fell.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,9 @@ def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part
 
 
 def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):  # noqa: F811
-    """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of difference."""
+    """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of
+    difference.
+    """
     from explorer.training.loop.objective import Objective
 
     unbroken = learnt(colours, accumulate=4, augment="none").wait()
@@ -166,7 +170,7 @@ def test_a_run_that_looks_at_its_photos_for_the_first_time_stops_within_a_few():
     known.clear()
 
 
-# --- a validation loss that is no number ------------------------------------------------------------------------
+# --- a validation loss that is no number --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -182,7 +186,8 @@ def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_st
 
     monkeypatch.setattr(team, "judge", judge)
     failed = learnt(colours, run_dir=tmp_path / "run")
-    with pytest.raises(TrainingError, match=f"validation loss became {value} in epoch 2.*weights of epoch 1.*tenth"):
+    with pytest.raises(TrainingError, match=f"validation loss became {value} in epoch 2.*weights of epoch "
+                                            "1.*tenth"):
         failed.wait()
     assert failed.state == "failed" and len(failed.history) == 1 and failed.best["epoch"] == 0
     at_one = failed.model_at(1)

@@ -1,4 +1,5 @@
-"""A network of another library, or built with options, comes back from the folder that its run was saved in."""
+"""A network of another library, or built with options, comes back from the folder that its run was saved in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`Run.save` writes over what it wrote before, and over nothing else; and loses nothing where it can't end."""
+"""`Run.save` writes over what it wrote before, and over nothing else; and loses nothing where it can't end.
+"""
 
 from __future__ import annotations
 

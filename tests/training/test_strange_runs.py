@@ -1,4 +1,6 @@
-"""Folders of runs that somebody else wrote: what can't be is a sentence or left out, and nothing in them is trusted."""
+"""Folders of runs that somebody else wrote: what can't be is a sentence or left out, and nothing in them is
+trusted.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ def test_labels_that_are_not_one_a_class_are_not_taken(saved):
     assert load_run(saved).labels == ("class 0", "class 1", "class 2")
 
 
-# --- checkpoints -----------------------------------------------------------------------------------------------
+# --- checkpoints --------------------------------------------------------------------------------------------
 
 
 def good(loaded) -> dict[str, torch.Tensor]:

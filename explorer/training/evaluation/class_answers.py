@@ -1,6 +1,6 @@
 """A model's answers to photos whose classes are known, and every figure on them.
 
-It keeps probabilities and labels, and works a figure out of them, by torchmetrics, when it is first asked for.
+It keeps probabilities and labels, and works a figure out by torchmetrics when it is first asked for.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def evaluate(
     seed:  draws which photos are held out where nobody has split; None: as the run did, otherwise 0. Another
            seed than the training had would judge by photos that were learnt from
     on_progress: called with (photos done, of how many) after each batch
-    should_stop: asked after each batch; once it says True, the photos done so far are judged, and a note says so
+    should_stop: asked after each batch; once it says True, the photos so far are judged, and a note says so
 
     What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
     at once the likeliest is its answer to a photo of one class. A model that gives numbers gets a
@@ -118,8 +118,8 @@ def evaluate(
     (answers, *contrary), opened, broken, throughput = ask_all(
         net, photos, batch_size, tta, read, on_progress, should_stop)
     if (seen := len(opened) + len(broken)) < len(photos):
-        notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders these are "
-                     "the first classes' alone.")
+        notes.append(f"Stopped after {seen} of {len(photos)} photos, in the order of the data: of folders "
+                     "these are the first classes' alone.")
     photos = photos.subset(opened) if len(opened) < len(photos) else photos
     notes += [f"Left out, {name}: {sentence}" for name, sentence in broken[:NAMED]]
     if len(broken) > NAMED:
@@ -148,8 +148,8 @@ def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionMode
         if data is None:
             data = getattr(model, "data", None)
             if not isinstance(data, Splits):
-                raise DataError(f"{model.name} was opened from a folder, which holds no photos: give the data "
-                                "to judge it by.")
+                raise DataError(f"{model.name} was opened from a folder, which holds no photos: give the "
+                                "data to judge it by.")
         return model.model, model.name, data, model.recipe.seed if seed is None else seed, []
     if data is None:
         raise DataError("Give the photos to judge the model by: a folder of class folders, a data set, or a "

@@ -1,4 +1,4 @@
-"""What a model can answer, held against what is known of the photos: which of its classes, or numbers, is which."""
+"""What a model can answer, and what is known of the photos: which of its classes, or numbers, is which."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def match_classes(model: VisionModel, photos: PhotoSet) -> tuple[tuple[str, ...]
     if wordnet and list(theirs) == sorted(theirs):
         return _distinct(own if named else imagenet_labels()), in_order, []
     if not named and len(theirs) == len(own):
-        note = (f"The model has no names for its {len(own)} classes: they are taken to be the data's, in their "
-                "order.")
+        note = (f"The model has no names for its {len(own)} classes: they are taken to be the data's, in "
+                "their order.")
         return _distinct(theirs), in_order, list(filter(None, (note, order_note(theirs))))
     nameless = tuple(theirs) == tuple(f"class {i}" for i in range(len(theirs)))
     if named and nameless and len(theirs) <= len(own) and None in match_names(own, theirs):

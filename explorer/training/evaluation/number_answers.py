@@ -138,7 +138,8 @@ class NumberAnswers:
 
     @cached_property
     def worst(self) -> list[EstimatedPhoto]:
-        """The photos that it is furthest off for, worst first, at most 20: a table's mistakes are among them."""
+        """The photos that it is furthest off for, worst first, at most 20: a table's mistakes are here too.
+        """
         return [self._row(i) for i in self.errors.argsort(descending=True, stable=True)[:WORST].tolist()]
 
     def open_photo(self, row: EstimatedPhoto) -> Image.Image:

@@ -71,7 +71,7 @@ def _figures(result: NumberAnswers, name: str) -> list[str]:
 
 
 def furthest(result: NumberAnswers, row: EstimatedPhoto) -> int:
-    """The index of the number that is furthest off for a photo, in standard deviations where they are known."""
+    """The index of the number that is furthest off for a photo, in standard deviations where known."""
     spread = [result.scale[i] if result.scale else 1.0 for i in range(len(result.numbers))]
     return max(range(len(row.true)), key=lambda i: abs(row.true[i] - row.predicted[i]) / (spread[i] or 1.0))
 

@@ -55,7 +55,7 @@ class NumberEvaluation(NumberAnswers, RichRepr):
         })
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a line a photo: name, file, of each number the true one, the answer, the difference; the error.
+        """Write a line a photo: name, file; of each number the truth, the answer, the difference; the error.
 
         A name that a spreadsheet would take for a formula has an apostrophe in front.
         """
@@ -69,7 +69,8 @@ class NumberEvaluation(NumberAnswers, RichRepr):
         write_text(given_path(path), file.getvalue())
 
     def plot(self, numbers: Sequence[str] | None = None) -> Figure:
-        """Predicted against true, a chart a number; numbers: of these (None: of the nine with the lowest R²)."""
+        """Predicted against true, a chart a number. numbers: of these; None: of the nine with the lowest R².
+        """
         from explorer.training.evaluation import number_report
 
         return number_report.plot(self, numbers)

@@ -169,7 +169,8 @@ def confusion_html(result: ClassAnswers) -> str:
             f"background:rgba({RIGHT if i == j else WRONG},{0.6 * count / max(totals[i], 1):.2f})'>"
             f"{count or '·'}</td>" for j, count in enumerate(counts))
         rows.append(f"<tr>{name_html(name)}{cells}</tr>")
-    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are true, columns what they were taken for")
+    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are true, columns what they were "
+                                                                  "taken for")
 
 
 def confused_html(pairs: Sequence[Confused]) -> str:

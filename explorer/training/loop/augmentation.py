@@ -30,14 +30,16 @@ Augmentation = str | Callable[[Image.Image], Any]
 def create_augmentation(augment: Augmentation, config: Mapping[str, Any]) -> Callable[[Image.Image], Tensor]:
     """PIL image -> [C, H, W] float32, normalised as `config` (see `explorer.data.resolve_data_config`) says.
 
-    augment: a name in AUGMENTATIONS, or any function of a PIL image that gives a PIL image; explorer then resizes and
-             normalises. Randomness comes from torch's global generator. Raises ValueError for an unknown name.
+    augment: a name in AUGMENTATIONS, or any function of a PIL image that gives a PIL image; explorer then
+             resizes and normalises. Randomness comes from torch's global generator. Raises ValueError for an
+             unknown name.
     """
     evaluation = create_transform(**config)
     if callable(augment):
         return v2.Compose([augment, evaluation])
     if augment not in AUGMENTATIONS:
-        raise ValueError(f"Unknown augmentation {augment!r}. Known: {', '.join(AUGMENTATIONS)}, or a function of a PIL image.")
+        raise ValueError(f"Unknown augmentation {augment!r}. Known: {', '.join(AUGMENTATIONS)}, or a "
+                         "function of a PIL image.")
     if augment == "none":
         return evaluation
     channels, *size = config["input_size"]
@@ -53,8 +55,8 @@ def create_augmentation(augment: Augmentation, config: Mapping[str, Any]) -> Cal
     }[augment]
     if channels not in (1, 3):
         if augment not in ("light", "cifar"):
-            raise ValueError(f"augment={augment!r} changes colours, and this model reads {channels} channels: take 'light', 'cifar' "
-                             "or 'none'.")
+            raise ValueError(f"augment={augment!r} changes colours, and this model reads {channels} "
+                             "channels: take 'light', 'cifar' or 'none'.")
         return v2.Compose([BandsToTensor(channels), v2.ToImage(), *steps, v2.Normalize(config["mean"], config["std"]),
                            v2.ToPureTensor()])
     grey = [v2.Grayscale(1)] if channels == 1 else []

@@ -29,7 +29,7 @@ class Event:
 class Started(Event):
     """The run begins, or goes on behind `step` steps: `epoch` epochs, and `batch` batches of the next.
 
-    batches: of one epoch;  learns: trainable numbers;  cached: whether photos were looked at once, and no more
+    batches: of one epoch;  learns: trainable numbers;  cached: whether each photo was looked at once only
     """
 
     kind: ClassVar[str] = "started"
@@ -103,7 +103,7 @@ class Saved(Event):
 
 @dataclass(frozen=True)
 class Note(Event):
-    """A sentence that a reader of the result must know: a photo left out, a batch split for want of memory."""
+    """A sentence that a reader of the result must know: a photo left out, a batch too large for memory."""
 
     kind: ClassVar[str] = "note"
     text: str

@@ -1,4 +1,4 @@
-"""What a frozen body saw of each photo, which the classifier behind it then learns from: minutes become seconds."""
+"""What a frozen body saw of each photo, for the classifier to learn from: minutes become seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from explorer.training.loop.team import Team
 
 
 class Classifier(nn.Module):
-    """The part of a model behind the vector: [B, D] -> logits [B, K]. It shares its parameters with the model."""
+    """The part of a model behind the vector: [B, D] -> logits [B, K]. Its parameters are the model's."""
 
     def __init__(self, model: VisionModel):
         super().__init__()
@@ -39,10 +39,11 @@ def cache_features(
 ) -> Generator[tuple[int, int], None, FeatureSource | None]:
     """Every photo once through the body: the vectors in front of the classifier.
 
-    Yields (photos done, of how many) after each batch, and returns the source; None where it was asked to stop, or
-    where the classifier needs more than that vector (then nothing is lost but the time of one batch).
-    body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged by, the
-          others are varied
+    Yields (photos done, of how many) after each batch, and returns the source; None where it was asked to
+    stop, or where the classifier needs more than that vector (then nothing is lost but the time of one
+    batch).
+    body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged
+          by, the others are varied
     team: each of its processes looks at a part of the photos, and all get all vectors
     """
     vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
@@ -79,7 +80,7 @@ def cache_features(
 
 
 def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> bool:
-    """Whether the logits [B, K] follow from the vectors [B, D] alone: not so, for example, with two classifiers."""
+    """Whether the logits [B, K] follow from the vectors [B, D] alone: not so, say, with two classifiers."""
     if vector.ndim != 2:
         return False
     try:

@@ -1,10 +1,11 @@
 """The training loop, to be read on one screen: batches in, events out.
 
     for event in train(state, source, recipe, place, objective=objective):
-        ...                                     # draw it, print it, write it down; the loop knows nothing of that
+        ...                         # draw it, print it, write it down; the loop knows nothing of that
 
-It holds no state of its own. All that a later run needs to go on is in `State`, and every random number of a batch
-is drawn by (seed, epoch, batch): so a run that was cut off and resumed ends in the very weights of an unbroken one.
+It holds no state of its own. All that a later run needs to go on is in `State`, and every random number of a
+batch is drawn by (seed, epoch, batch): so a run that was cut off and resumed ends in the very weights of an
+unbroken one.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from explorer.training.loop.sources import Source
 from explorer.training.loop.state import State
 from explorer.training.loop.team import Alone, Team
 
-IN_PIECES = ("There was not enough memory for {} photos at once: each batch is now learnt from in {} pieces, whose "
-             "gradients are added up. The result is the same.")
+IN_PIECES = ("There was not enough memory for {} photos at once: each batch is now learnt from in {} pieces, "
+             "whose gradients are added up. The result is the same.")
 
 
 def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *, objective: Objective,

@@ -1,4 +1,4 @@
-"""Who comes when, and what chance draws: decided by the seed, the epoch and the batch, and by nothing else."""
+"""Who comes when, and what chance draws: decided by seed, epoch and batch, and by nothing else."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 
 @contextmanager
 def drawn_by(*seeds: int) -> Iterator[None]:
-    """The global randomness of torch, numpy and Python drawn by these numbers alone, for the `with` block; then
-    it is as it was.
+    """The global randomness of torch, numpy and Python drawn by these numbers alone, for the `with` block;
+    then it is as it was.
 
-    A batch needs no memory of the ones before it: a resumed run draws what the unbroken one would have, also in
-    an augmentation of somebody's own.
+    A batch needs no memory of the ones before it: a resumed run draws what the unbroken one would have, also
+    in an augmentation of somebody's own.
     """
     number = int.from_bytes(hashlib.sha256(repr(seeds).encode()).digest()[:8], "big")
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []

@@ -27,8 +27,8 @@ MOST_VIEWS = 1000  # each costs a pass over all photos, and their features a pla
 class Recipe:
     """The settings of a run; `finetune` makes one of its arguments.
 
-    epochs:     how often every photo is seen. A run that goes on may be given another number: the rates of what is left
-                then follow the schedule of the new number
+    epochs:     how often every photo is seen. A run that goes on may be given another number: the rates of
+                what is left then follow the schedule of the new number
     train:      "head" (the classifier alone), "last_stage" or "all"
     lr:         learning rate of the classifier; None: a rate that suits `optimizer` and `train`
     body_lr:    that of the body, where it learns; None: a tenth of lr
@@ -38,8 +38,8 @@ class Recipe:
     weight_decay: None: 0.01 for adamw, 0 for adam, 1e-4 for sgd
     schedule, warmup: see explorer.training.loop.schedules; warmup as a share of all steps
     augment:    see explorer.training.loop.augmentation
-    label_smoothing, mixup, cutmix, clip, ema: 0 or None is off; mixup and cutmix are alphas, clip the largest norm of
-                the gradient, ema the decay of averaged weights, which are then judged and kept
+    label_smoothing, mixup, cutmix, clip, ema: 0 or None is off; mixup and cutmix are alphas, clip the largest
+                norm of the gradient, ema the decay of averaged weights, which are then judged and kept
     class_weights: "balanced", or one weight a class
     precision:  "float32" or "bfloat16" (autocast)
     outputs:    what the answers are: "one" class, "yes/no" (two classes by one score), "several" classes at
@@ -48,10 +48,12 @@ class Recipe:
     loss:       of numbers "mse", "l1" or "huber"; None: mse. Classes have the cross-entropy
     patience:   stop after so many epochs without a better one
     save_every: a checkpoint after so many batches too, not only after each epoch
-    views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at variants, which
-                take turns by epoch; None: once. (On flowers5, 2 and 4 views cost their time and gained nothing.)
+    views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at
+                variants, which take turns by epoch; None: once. (On flowers5, 2 and 4 views cost their time
+                and gained nothing.)
     cache:      False: a head-only run, too, sees every photo anew in each epoch
-    threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to the notebook
+    threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to
+                the notebook
     seed:       draws the split, the order, the variants and the fresh classifier
     """
 
@@ -92,7 +94,8 @@ class Recipe:
         if self.loss is not None and (not isinstance(self.loss, str) or self.loss not in LOSS_NAMES):
             raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
         if not callable(self.augment) and (not isinstance(self.augment, str) or self.augment not in AUGMENTATIONS):
-            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a function.")
+            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a "
+                             "function.")
         optimizer_class(self.optimizer)
         for name, most in (("epochs", MOST_EPOCHS), ("batch_size", None), ("accumulate", None)):
             self._whole(name, 1, most)
@@ -101,18 +104,20 @@ class Recipe:
                 self._whole(name, 1, most)
         self._whole("seed", 0)
         for name in ("lr", "body_lr", "clip"):
-            self._number(name, f"give a number above 0, such as {0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
+            self._number(name, "give a number above 0, such as "
+                               f"{0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
         for name in ("layer_decay", "ema", "label_smoothing", "warmup"):
             self._number(name, "give a share, 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("mixup", "cutmix", "weight_decay"):
-            self._number(name, f"give 0 (off) or more, 1000 at most, such as {0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
+            self._number(name, "give 0 (off) or more, 1000 at most, such as "
+                               f"{0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
         if not isinstance(self.cache, bool):
             raise ValueError(f"cache is {self.cache!r}: give True or False.")
         if self.class_weights is not None:
             object.__setattr__(self, "class_weights", _class_weights(self.class_weights))
         if self.cached and (self.mixup or self.cutmix):
-            raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: add cache=False, "
-                             "or train='last_stage'.")
+            raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: "
+                             "add cache=False, or train='last_stage'.")
 
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         """A whole number; numpy's become Python's, which can be written down."""
@@ -160,14 +165,16 @@ class Recipe:
 
 
 def optimizer_class(name: str) -> type:
-    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one, and for one that can't make a step here."""
+    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one, and for one that can't
+    make a step here.
+    """
     from torch import optim
 
     known = {key.lower(): value for key, value in vars(optim).items()
              if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer}
     if not isinstance(name, str) or name.lower() not in known:
-        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another class of torch.optim, "
-                         "such as 'RMSprop'.")
+        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another "
+                         "class of torch.optim, such as 'RMSprop'.")
     found = known[name.lower()]
     if signature(found.step).parameters["closure"].default is Parameter.empty:
         why = "goes through each batch several times in one step (it wants a closure)"
@@ -175,8 +182,8 @@ def optimizer_class(name: str) -> type:
         why = "takes sparse gradients alone, and those of a vision model are dense"
     else:
         return found
-    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or the name of another class of "
-                     "torch.optim.")
+    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or the name of "
+                     "another class of torch.optim.")
 
 
 def _class_weights(given: Any) -> str | tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Where batches come from: photos that are prepared anew each time, or the features of photos seen once.
 
-Both hand out (inputs, targets) on the CPU, in an order that only the seed and the epoch decide: so a run that was
-cut off finds its place again. A process of a team gets its share of each batch.
+Both hand out (inputs, targets) on the CPU, in an order that only the seed and the epoch decide: so a run that
+was cut off finds its place again. A process of a team gets its share of each batch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 class PhotoSource:
-    """Photos, varied anew in each epoch. Opened in several threads, and kept in memory once open, while they fit.
+    """Photos, varied anew in each epoch. Opened in several threads, and kept once open, while they fit.
 
     A photo is varied by (seed, epoch, photo), so that its neighbours in the batch change nothing.
     team: this process opens its share of each batch only, which may be none of a last small one
@@ -114,7 +114,7 @@ def body_batches(count: int) -> list[range]:
 
 def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool: ThreadPoolExecutor,
              groups: Sequence[range] | None = None) -> Iterator[tuple[Tensor, range]]:
-    """(inputs [B, C, H, W], which photos) of all photos in their order, prepared in threads, without randomness.
+    """(inputs [B, C, H, W], which photos) of all in their order, prepared in threads, without randomness.
 
     groups: these photos only, a batch each
     """
@@ -128,7 +128,7 @@ def prepared(photos: PhotoSet, transform: Callable[[Image.Image], Tensor], pool:
 
 
 class FeatureSource:
-    """Features of photos that a frozen body has seen once: a few variants of each, which take turns by epoch."""
+    """Features of photos that a frozen body has seen once: of some variants, which take turns by epoch."""
 
     def __init__(self, views: Tensor, labels: Tensor, judged: Tensor, judged_labels: Tensor, recipe: Recipe,
                  team: Team):

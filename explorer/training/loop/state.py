@@ -45,7 +45,7 @@ class State:
             self.sums[i] += value
 
     def keep_as_best(self, figure: float, loss: float) -> None:
-        """The weights as they are now are the best so far, by this figure and loss of the photos to judge by."""
+        """The weights as they are now are the best so far, by this figure and validation loss."""
         self.best, self.best_epoch = (figure, loss), self.epoch
         weights = self.judged_weights()
         self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}

@@ -46,8 +46,8 @@ def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, p
 
 
 def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective) -> tuple[Tensor, Tensor]:
-    """Photos and their labels blended in pairs (Mixup) or cut together (CutMix), one of the two where both are
-    wanted.
+    """Photos and their labels blended in pairs (Mixup) or cut together (CutMix), one of the two where both
+    are wanted.
     """
     from torchvision.transforms import v2
 

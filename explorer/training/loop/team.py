@@ -20,7 +20,7 @@ Items = TypeVar("Items", Sequence, Tensor)
 
 
 class Learnt(NamedTuple):
-    """Of a whole batch, however many processes had a share: its mean loss, the sum of its figure, its photos."""
+    """Of a whole batch, however many had a share: its mean loss, the sum of its figure, its photos."""
 
     loss: float
     figure: float

@@ -1,14 +1,16 @@
-"""One run over several processes: each learns from its share of every batch, then their gradients are averaged.
+"""One run over several processes: each learns from its share of a batch, then gradients are averaged.
 
     torchrun --nproc-per-node 2 -m explorer.training tf_efficientnet_lite0 flowers5 --train all
 
-All processes hold the whole network and walk through the same batches in the same order, which the seed decides. Of a
-batch of 64 photos, two workers learn from 32 each. What a worker adds to the gradient is weighted by its share, so
-that the sum is the gradient of the whole batch, also of a last one that can't be halved. The optimizer then makes
-the same step in every process: `workers` times `batch_size` photos here are one process with that larger batch.
+All processes hold the whole network and walk through the same batches in the same order, which the seed
+decides. Of a batch of 64 photos, two workers learn from 32 each. What a worker adds to the gradient is
+weighted by its share, so that the sum is the gradient of the whole batch, also of a last one that can't be
+halved. The optimizer then makes the same step in every process: `workers` times `batch_size` photos here are
+one process with that larger batch.
 
-Two things look at photos together and therefore see only the worker's own: BatchNorm while it learns (its statistics are
-averaged before they are used or kept; `sync_batchnorm=True` makes it see the whole batch), and Mixup and CutMix.
+Two things look at photos together and therefore see only the worker's own: BatchNorm while it learns (its
+statistics are averaged before they are used or kept; `sync_batchnorm=True` makes it see the whole batch), and
+Mixup and CutMix.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ BATCH_NORM = signature(F.batch_norm)
 
 
 class Workers:
-    """The `Team` of several processes, as this one sees it: its place among them, and all that they tell each other.
+    """The `Team` of several processes, as one of them sees it, and all that they tell each other.
 
     rank: 0 .. world - 1;  worker 0 writes the checkpoints and tells the events
     sync_batchnorm: BatchNorm sees the whole batch: exact, at the price of two messages for every such layer
     device: this worker's, where it has a GPU
-    Needs `torch.distributed.init_process_group` before. Every method is called by all workers in the same order.
+    Needs `torch.distributed.init_process_group` before. All workers call every method in the same order.
     """
 
     def __init__(self, *, sync_batchnorm: bool = False, device: torch.device | str = "cpu"):
@@ -89,7 +91,7 @@ class Workers:
             for module in network.modules():
                 if isinstance(module, _BatchNorm) and module.running_mean is not None:
                     for statistic in (module.running_mean, module.running_var):
-                        # In float64 the mean of equal numbers is that number, so frozen ones stay as they are.
+                        # In float64 the mean of equal numbers is that number: frozen ones stay as they are.
                         mean = statistic.double()
                         dist.all_reduce(mean)
                         statistic.copy_(mean / self.world)
@@ -98,7 +100,7 @@ class Workers:
 
     def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
               objective: Objective) -> Learnt:
-        """Raises TrainingError where the memory is too small: a piece of a batch can't be waited for alone."""
+        """Raises TrainingError where memory is too small: the others do not wait for pieces of a batch."""
         count = len(inputs)
         torch.manual_seed((torch.initial_seed() + self.rank) % 2**63)  # or all would drop the same features
         if not count:  # nothing left for this one; but its part in the averaging is waited for
@@ -121,13 +123,15 @@ class Workers:
             figure = objective.figure(raw, targets) if count else 0.0
             whole, loss_sum, figures, photos = self.total(weight, loss.item() * weight if count else 0.0,
                                                           figure, count)
-            # The mean over the workers, which the backward pass takes, is then the gradient of the whole batch's loss.
+            # The mean over the workers, which the backward pass takes, is then the gradient of the whole
+            # batch's loss.
             (loss * (weight / whole * self.world / recipe.accumulate)).backward()
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise TrainingError(
-                    f"There was not enough memory for {count} photos a worker. Give half the batch_size and accumulate="
-                    f"{2 * recipe.accumulate}, which learns the same, or smaller photos.") from error
+                    f"There was not enough memory for {count} photos a worker. Give half the batch_size and "
+                    f"accumulate={2 * recipe.accumulate}, which learns the same, or smaller "
+                    "photos.") from error
             raise
         return Learnt(loss_sum / whole, figures, round(photos))
 
@@ -139,10 +143,11 @@ class Workers:
         return loss / max(count, 1), figure / max(count, 1)
 
     def _parallel(self, network: nn.Module, judged: Callable[[nn.Module], tuple[Tensor, Tensor]]) -> nn.Module:
-        """The network whose backward pass averages the gradients over the workers, each as soon as it is known."""
+        """The network whose backward pass averages the gradients over the workers as soon as they are known.
+        """
         if self._wrapped is None or self._wrapped[0] is not network:
-            # A parameter without gradient, such as that of an auxiliary head, would be waited for in vain. Looking for such
-            # ones takes time in every pass, so one pass finds out whether there are any.
+            # A parameter without gradient, such as that of an auxiliary head, would be waited for in vain.
+            # Looking for such ones takes time in every pass, so one pass finds out whether there are any.
             learning = [p for p in network.parameters() if p.requires_grad]
             kept = [buffer.clone() for buffer in network.buffers()]
             with torch.random.fork_rng():

@@ -1,7 +1,7 @@
-"""A run's folder: what it must keep to go on after a crash, written so that a crash in the middle loses nothing.
+"""A run's folder: what it must keep to go on after a crash, written so that no crash loses anything.
 
     recipe.json      the settings
-    model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
+    model.json       which model began, its classes and preparation of photos: what `load_run` builds it of
     identity.json    what the run is: model, weights, labels, photos, preparation, augmentation
     history.jsonl    every event but the batches, one a line
     last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
@@ -73,7 +73,9 @@ def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
 
 
 def restore(folder: Path, state: State) -> None:
-    """Put a run where its folder says it was. Raises TrainingError for a file that does not fit or can't be read."""
+    """Put a run where its folder says it was. Raises TrainingError for a file that is damaged or does not
+    fit.
+    """
     content = read(folder)
     try:
         state.network.load_state_dict(content["network"])
@@ -88,13 +90,13 @@ def restore(folder: Path, state: State) -> None:
         state.take_gradients_back()
     except Exception as error:  # whatever a foreign file can raise
         raise TrainingError(
-            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give another "
-            "run_dir, or empty this one."
+            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give "
+            "another run_dir, or empty this one."
         ) from error
 
 
 def past_epochs(folder: Path, epochs: int) -> list[dict[str, Any]]:
-    """The epochs that the history file knows, up to where the checkpoint is; a line that was cut off is left out."""
+    """The epochs in the history file, up to where the checkpoint is; a line that was cut off is left out."""
     rows: dict[int, dict[str, Any]] = {}
     path = folder / HISTORY
     try:

@@ -1,6 +1,7 @@
-"""What can be known of a run before it starts, asked at the call: a wrong setting is told where it was written.
+"""What can be known of a run before it starts, asked at the call: a wrong setting is told at its place.
 
-The settings alone are the recipe's matter (`explorer.training.loop.recipe`); here they meet data, model and computer.
+The settings alone are the recipe's matter (`explorer.training.loop.recipe`); here they meet data, model and
+computer.
 """
 
 from __future__ import annotations
@@ -41,12 +42,13 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
     """Raises ValueError where the settings do not fit the data."""
     weights, classes = recipe.class_weights, splits.train.classes
     if weights is not None and not isinstance(weights, str) and len(weights) != len(classes):
-        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: give one "
-                         f"for each, in this order: {', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
+        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: "
+                         "give one for each, in this order: "
+                         f"{', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
 
 
 def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, workers: int = 1) -> None:
-    """Raises ValueError where the settings do not fit the model, whose parts that learn are chosen already."""
+    """Raises ValueError where the settings do not fit the model, whose learning parts are chosen already."""
     optimizer_for(model, model, recipe)
     if callable(recipe.augment):
         _check_augmentation(recipe, splits, model)
@@ -71,8 +73,8 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
     try:
         return optimizer_class(recipe.optimizer)(groups, lr=rate, **extra)
     except (ValueError, TypeError, RuntimeError) as error:  # such as Muon, which takes matrices alone
-        raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model ({str(error).splitlines()[0]}): choose adamw or "
-                         "sgd.") from None
+        raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model "
+                         f"({str(error).splitlines()[0]}): choose adamw or sgd.") from None
 
 
 def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
@@ -86,18 +88,18 @@ def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> N
         try:
             varied = recipe.augment(photo.copy())
         except Exception as error:
-            raise ValueError(f"augment={called} failed with the photo '{name}' ({type(error).__name__}: {error}). It is called with a "
-                             "PIL image, and gives one back.") from error
+            raise ValueError(f"augment={called} failed with the photo '{name}' ({type(error).__name__}: "
+                             f"{error}). It is called with a PIL image, and gives one back.") from error
         if not isinstance(varied, Image.Image):
-            raise ValueError(f"augment={called} gave {type(varied).__name__} for the photo '{name}': it is called with a PIL image, and "
-                             "gives one back.")
+            raise ValueError(f"augment={called} gave {type(varied).__name__} for the photo '{name}': it is "
+                             "called with a PIL image, and gives one back.")
         try:
             shape = tuple(create_augmentation(lambda _: varied, config)(photo).shape)
         except (RuntimeError, ValueError, TypeError):
             shape = ()
     if shape != tuple(config["input_size"]):
-        raise ValueError(f"augment={called} made a picture of mode {varied.mode} of the photo '{name}': this model takes "
-                         f"{config['input_size'][0]} channels.")
+        raise ValueError(f"augment={called} made a picture of mode {varied.mode} of the photo '{name}': this "
+                         f"model takes {config['input_size'][0]} channels.")
 
 
 def _first_photo(splits: Splits) -> tuple[Image.Image | None, str]:
@@ -110,7 +112,7 @@ def _first_photo(splits: Splits) -> tuple[Image.Image | None, str]:
 
 
 def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
-    """BatchNorm that learns can't take mean and variance over one number a channel: one pass finds out whether it must."""
+    """BatchNorm that learns takes no mean over one number a channel: one pass finds out whether it must."""
     learning = model.get_classifier() if recipe.cached else model  # behind a frozen body, that rests
     if not any(isinstance(module, _BatchNorm) for module in learning.modules()):
         return
@@ -124,14 +126,16 @@ def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> N
             if "more than 1 value per channel" not in str(error):
                 return  # of another kind: the run tells it
             given = f"batch_size is {recipe.batch_size}" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
-            raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences within a batch: give 2 "
-                             "photos or more (accumulate= adds batches up), or train='head', which leaves the body's alone.") from None
+            raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences "
+                             "within a batch: give 2 photos or more (accumulate= adds batches up), or "
+                             "train='head', which leaves the body's alone.") from None
         except RuntimeError:
             return
 
 
 def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
-    """Somebody's own module may cut its scores off from its weights: one pass finds out whether anything can learn."""
+    """A module of one's own may cut scores off from weights: one pass finds out whether anything can learn.
+    """
     photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
     with _as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
         try:
@@ -141,9 +145,10 @@ def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
                 return  # of another kind: the run tells it
             learns = False
     if not learns:
-        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's scores to the weights that "
-                         "are to learn: it runs its forward pass under torch.no_grad or torch.inference_mode, or detaches what it "
-                         "computes. Take that out, or give train='head' with cache=True, which teaches the classifier alone.")
+        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's "
+                         "scores to the weights that are to learn: it runs its forward pass under "
+                         "torch.no_grad or torch.inference_mode, or detaches what it computes. Take that "
+                         "out, or give train='head' with cache=True, which teaches the classifier alone.")
 
 
 @contextmanager

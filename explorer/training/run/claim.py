@@ -55,12 +55,12 @@ class Claim:
             if self in _held:
                 return
             if by := _teacher(self.model):
-                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the "
-                                    "model: copy.deepcopy(model).")
+                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy "
+                                    "of the model: copy.deepcopy(model).")
             if self._taught and _last.get(self.model) is not self:
                 by = _last[self.model].name if self.model in _last else "Another run"
-                raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't go on. "
-                                    "Start another run from the model as it is now.")
+                raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't "
+                                    "go on. Start another run from the model as it is now.")
             self._lock_folder()
             _held.append(self)
         try:
@@ -117,8 +117,8 @@ class Claim:
             here = os.path.realpath(self.folder)
             others = [claim for claim in _held if claim.folder and os.path.realpath(claim.folder) == here]
             by = others[0].name if others else "Another run"
-            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give another "
-                                "run_dir.") from None
+            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give "
+                                "another run_dir.") from None
         except NotImplementedError:  # the library's word for a disk without locks
             self.notes.append(UNLOCKED)
             return
@@ -130,8 +130,9 @@ class Claim:
         """Whether the folder is still this run's, now that nobody else writes there."""
         now = None if self.folder is None else _stamp(self.folder / checkpoint.LAST)
         if self._taught and now not in (None, self._left):
-            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. To go on "
-                                "from there: finetune(..., resume=True) with what this one began with.")
+            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. "
+                                "To go on from there: finetune(..., resume=True) with what this one began "
+                                "with.")
         self.check(self._taught)
 
 

@@ -5,8 +5,8 @@
     run.save("my flowers")
     explorer.look(run.model, "a photo.jpg")
 
-A run whose body is frozen (`train="head"`) lets the body look at each photo once, keeps what it saw, and learns from
-that: minutes become seconds. The way from here: `plan` checks what was asked for, `head` gives the model its
+A run whose body is frozen (`train="head"`) lets the body look at each photo once, keeps what it saw, and learns
+from that: minutes become seconds. The way from here: `plan` checks what was asked for, `head` gives the model its
 classifier, `training` prepares and follows the loop in `explorer.training.loop.loop`, `run` listens.
 """
 
@@ -52,20 +52,23 @@ def finetune(
 ) -> Run:
     """Teach a model the classes, or the numbers, of a data set, in a thread of its own; returns at once.
 
-    model:    a name, created with its trained weights (pretrained=False: from scratch), or a model, which is trained itself
+    model:    a name, created with its trained weights (pretrained=False: from scratch), or a model, which is
+              trained itself
     data:     whatever `explorer.data.open_data` takes: "flowers5", a folder of class folders, a pair of
               datasets, a table of files and numbers or labels
     outputs:  "one" class, "yes/no" (of two classes, by one score), "several" classes at once, or "numbers",
               which are learnt standardised and told in their own unit; None: what the data has
-    epochs, train, lr, body_lr, batch_size, optimizer, schedule, augment, seed, and the further `settings`: see `Recipe`
+    epochs, train, lr, body_lr, batch_size, optimizer, schedule, augment, seed, and the further `settings`:
+    see `Recipe`
     run_dir:  a folder for checkpoints and history;  resume: go on from what is in it
     on_event: called with each event (see `explorer.training.loop.events`) in the run's thread
     input_size: (channels, height, width) that photos are prepared for, where not the model's own
     device:   where to train; by default where the model is, for a name the GPU if there is one
 
-    Raises ValueError for settings that can't be, DataError for data that can't be learnt from, WeightsError where weights
-    can't be had, TrainingError for a run_dir that holds another run and for a model that another run is teaching, DiskError
-    for a run_dir that can't be written. What goes wrong later is raised by `run.wait()`.
+    Raises ValueError for settings that can't be, DataError for data that can't be learnt from, WeightsError
+    where weights can't be had, TrainingError for a run_dir that holds another run and for a model that
+    another run is teaching, DiskError for a run_dir that can't be written. What goes wrong later is raised by
+    `run.wait()`.
     """
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as "

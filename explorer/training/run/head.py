@@ -1,4 +1,6 @@
-"""The model that a run begins with: a classifier for the classes or numbers of the data, and which parts learn."""
+"""The model that a run begins with: a classifier for the classes or numbers of the data, and which parts
+learn.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,7 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any,
     elif recipe.train == "last_stage":
         stages = net.stage_table
         if len(stages) < 2:
-            raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train 'head' or "
-                             "'all'.")
+            raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
+                             "'head' or 'all'.")
         freeze(net, stages[-2].name)
     return net

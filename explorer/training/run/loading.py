@@ -82,9 +82,9 @@ class LoadedRun(HasCheckpoints):
 def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> LoadedRun:
     """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
 
-    model: for a run that was started with a model of one's own, not with a name: that model, built again, whose
-           weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes from where
-           it came from before
+    model: for a run that was started with a model of one's own, not with a name: that model, built again,
+           whose weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes
+           from where it came from before
 
     No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
     checkpoint; WeightsError where the frozen body's weights can't be had.
@@ -110,7 +110,8 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
         try:
             recipe = recipe_from(facts.get("recipe", {}))
         except (ValueError, TypeError) as error:
-            notes.append(f"The settings in run.json can't be, so how the model was trained is unknown: {error}")
+            notes.append("The settings in run.json can't be, so how the model was trained is unknown: "
+                         f"{error}")
     return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels, recipe,
                      history_from(facts.get("history")), str(facts.get("data", "")), notes)
 
@@ -123,7 +124,8 @@ def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
 
 
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
-    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
+    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit.
+    """
     config, found = open_door("local-dir", str(folder))
     model = _wrapped(module, config)
     if model.num_classes != config.num_classes:
@@ -148,8 +150,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         weights, notes = content["best_weights"], []
         if not weights:
             weights = content["network"]
-            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
-                         "judged.")
+            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody "
+                         "has judged.")
         labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
         config = config.with_(labels=labels, num_classes=width_of(config.outputs, len(labels)))
         check_config(config)
@@ -163,8 +165,8 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
             raise ValueError("a larger model's")
         history = history_from(checkpoint.past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
-        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
-                            "its first checkpoint. Start it again.") from error
+        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off "
+                            "before its first checkpoint. Start it again.") from error
     except Exception as error:  # whatever a broken or foreign file can raise
         raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
                             f"({type(error).__name__}).") from error
@@ -179,8 +181,9 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
             raise RuntimeError("other layers")
         fitting.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
-                            "give the one that the run began with, load_run(path, model=...).") from error
+        raise TrainingError(f"The checkpoint in '{folder}' is of another model than "
+                            f"{config.name or 'this one'}: give the one that the run began with, "
+                            "load_run(path, model=...).") from error
     net.config = config
     net.claim_head()
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
@@ -210,8 +213,8 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
     body_missing = recipe.train == "head" and all(key.startswith("layers.") for key in weights)
     if body_missing and not by_name:
-        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no "
-                            "more than that: give the model, load_run(path, model=...).")
+        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and "
+                            "holds no more than that: give the model, load_run(path, model=...).")
     pretrained = body_missing and bool(facts["pretrained"])
     check_room(name, str(folder), num_classes=classes, **options)
     with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
@@ -226,8 +229,8 @@ class _Lost:
         self.__name__ = name
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. To "
-                            "train again, give it: finetune(..., augment=...).")
+        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. "
+                            "To train again, give it: finetune(..., augment=...).")
 
 
 def recipe_from(facts: dict[str, Any]) -> Recipe:

@@ -34,7 +34,8 @@ FEW = 4       # photos to judge by that stay, though nobody judges: a data set m
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it never does.
+    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it
+    never does.
 
     photos: of how many; seconds: what it took, opening them included
     """
@@ -80,9 +81,11 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     photos:   look at so many, at most, drawn by the seed; behind a frozen body each is seen once
     on_rate:  called with (rate, smoothed loss) after each step
     should_stop: asked often; True ends it with what there is
-    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...); accumulate has no part in it
+    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...); accumulate has no part
+              in it
 
-    The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune` raises.
+    The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune`
+    raises.
     """
     began = time.perf_counter()
     if not 0 < start < stop:
@@ -117,7 +120,9 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
 
 
 def some_of(splits: Splits, photos: int, seed: int) -> Splits:
-    """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a few stay."""
+    """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a
+    few stay.
+    """
     train = splits.train
     if len(train) > photos:
         train = train.subset(sorted(random.Random(seed).sample(range(len(train)), photos)))
@@ -155,7 +160,9 @@ def _climb(training: Training, start: float, stop: float, steps: int) -> Iterato
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The rate at which the loss falls fastest, before its lowest point; None where it does not fall by a twentieth."""
+    """The rate at which the loss falls fastest, before its lowest point; None where it does not fall by a
+    twentieth.
+    """
     if len(losses) < 5:
         return None
     lowest = min(range(len(losses)), key=losses.__getitem__)

@@ -57,8 +57,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_
     if isinstance(model, nn.Module):
         model = look_through(model)
     if isinstance(model, VisionModel) and (by := teacher_of(model)):  # its weights are on the move
-        raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the model: "
-                            "copy.deepcopy(model).")
+        raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the "
+                            "model: copy.deepcopy(model).")
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
@@ -109,9 +109,9 @@ def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) ->
     if folder.exists() and not folder.is_dir():
         raise TrainingError(f"run_dir '{folder}' is a file. Give a folder, or a name that is free.")
     if (folder / checkpoint.RECIPE).is_file() and (folder / checkpoint.LAST).is_file():
-        raise TrainingError(f"'{folder}' holds a run already. Add resume=True to go on with it, or give another "
-                            "run_dir.")
+        raise TrainingError(f"'{folder}' holds a run already. Add resume=True to go on with it, or give "
+                            "another run_dir.")
     if (strange := others_file(folder)) is not None:
-        raise TrainingError(f"'{folder}' holds a {strange} that no run has written, and that a run would write "
-                            f"over. {ADVICE}")
+        raise TrainingError(f"'{folder}' holds a {strange} that no run has written, and that a run would "
+                            f"write over. {ADVICE}")
     return []

@@ -101,13 +101,15 @@ class Run(HasCheckpoints):
         """
         with self._guard:
             if self._thread is threading.current_thread() and not self.ended.is_set():
-                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a cell.")
+                raise TrainingError(f"{self.name} can't be resumed by its own listener: resume it from a "
+                                    "cell.")
             if self.running:
                 how = "is stopping. Wait for it first: run.wait()." if self.asked_to_stop else \
                     "is running. Stop it first: run.stop()."
                 raise TrainingError(f"{self.name} {how}")
             if self.state == "finished":
-                raise TrainingError(f"{self.name} is finished. For more epochs start another run from its model.")
+                raise TrainingError(f"{self.name} is finished. For more epochs start another run from its "
+                                    "model.")
             wait_for(self.ended)  # it may have told of its stop and not ended yet
             if self._claim is not None:
                 self._claim.take()
@@ -145,10 +147,12 @@ class Run(HasCheckpoints):
     def wait(self, timeout: float | None = None) -> Run:
         """Block until it has ended. Raises what went wrong in it, and TimeoutError after `timeout` seconds.
 
-        An interrupted cell stops the run too: it answers within one batch. A second interrupt does not wait for that.
+        An interrupted cell stops the run too: it answers within one batch. A second interrupt does not wait
+        for that.
         """
         if self._thread is threading.current_thread() and not self.ended.is_set():
-            raise TrainingError(f"{self.name} can't be waited for by its own listener: wait for it in a cell.")
+            raise TrainingError(f"{self.name} can't be waited for by its own listener: wait for it in a "
+                                "cell.")
         try:
             ended = wait_for(self.ended, timeout)
         except (KeyboardInterrupt, SystemExit):  # the latter from whoever has a signal end the program
@@ -162,7 +166,8 @@ class Run(HasCheckpoints):
         return self
 
     def save(self, path: str | Path) -> Path:
-        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..." open.
+        """Write weights, labels, settings and a model card into a folder that `load_run` and "local-dir:..."
+        open.
 
         Raises FileExistsError for a folder that holds something else, DiskError where it can't be written.
         """
@@ -171,7 +176,9 @@ class Run(HasCheckpoints):
         return save_run(trained, given_path(path))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(event)` for each event from now on, in the run's thread; gives the function that ends it."""
+        """Call `listener(event)` for each event from now on, in the run's thread; gives the function that
+        ends it.
+        """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
@@ -188,7 +195,7 @@ class Run(HasCheckpoints):
 
     @property
     def weights_now(self) -> Callable[[], dict[str, Tensor]] | None:
-        """Gives a copy of what learns, as it is: to be asked between two batches. None where there is none to be
+        """Gives a copy of what learns, as it is: ask between two batches. None where there is nothing to be
         had: before the first batch, and of a run on other computers.
         """
         return self._work.weights_now
@@ -233,8 +240,8 @@ class Run(HasCheckpoints):
                 self.state = "stopped"
         except BaseException as error:  # also SystemExit: nobody else would ever see it
             if not isinstance(error, Exception):  # raised again by wait(), it would end the reader's program
-                told = (f"The training was ended by {type(error).__name__}({error}), from a data set or another "
-                        "function of yours.")
+                told = (f"The training was ended by {type(error).__name__}({error}), from a data set or "
+                        "another function of yours.")
                 error = TrainingError(told).with_traceback(error.__traceback__)
             self.error, self.state = error, "failed"
             log.error("%s failed", self.name, exc_info=error)
@@ -243,7 +250,8 @@ class Run(HasCheckpoints):
             self.ended.set()
 
     def _hear(self, event: Event) -> None:
-        """Keep an event, write it down, and hand it to the listeners; one that fails is logged and left out."""
+        """Keep an event, write it down, and hand it to the listeners; one that fails is logged and left out.
+        """
         if isinstance(event, Batch):
             self.batches.append(event)
         elif isinstance(event, Epoch):
@@ -276,7 +284,9 @@ class Run(HasCheckpoints):
         self.batches = [batch for batch in self.batches if (batch.epoch, batch.batch) <= here]
 
     def _write_down(self, event: Event) -> None:
-        """A line in the history; what a full disk does not take waits for room, and the first time that is a note."""
+        """A line in the history; what a full disk does not take waits for room, and the first time that is a
+        note.
+        """
         waited = bool(self._unwritten)
         self._unwritten.append(json.dumps(event.as_dict()))
         try:
@@ -285,8 +295,8 @@ class Run(HasCheckpoints):
         except OSError as error:
             log.warning("the history of %s can't be written: %s", self.name, error)
             if not waited:
-                self._hear(Note("The history could not be written, and the run goes on; its lines are written when "
-                                f"they can be. {error}"))
+                self._hear(Note("The history could not be written, and the run goes on; its lines are "
+                                f"written when they can be. {error}"))
         else:
             self._unwritten = []
 

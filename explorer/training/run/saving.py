@@ -1,4 +1,6 @@
-"""A trained model as a folder: safetensors, labels, settings and a model card. No code is stored, and none is run."""
+"""A trained model as a folder: safetensors, labels, settings and a model card. No code is stored, and none is
+run.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Trained:
     """What is to be saved of a run.
 
     labels: of its classes or numbers;  history: its epochs;  data: what it learnt from and was judged by
-    began_with: where its first weights came from;  kept: the weights by epoch, which go along where they are small
+    began_with: where its first weights came from;  kept: the weights by epoch, which go along where they are
+                small
     """
 
     name: str
@@ -75,7 +78,8 @@ def check_free(folder: Path) -> None:
     there = {path.name for path in folder.iterdir()}
     if there and not _own(folder):
         strange = next(name for name in (*FILES, *sorted(there)) if name in there)
-        raise FileExistsError(f"'{folder}' is there already and holds something else ({strange}): give another name.")
+        raise FileExistsError(f"'{folder}' is there already and holds something else ({strange}): give "
+                              "another name.")
 
 
 def _own(folder: Path) -> bool:
@@ -89,14 +93,14 @@ def _own(folder: Path) -> bool:
 
 
 def save_run(run: Trained, folder: Path) -> Path:
-    """Write a model as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens it.
+    """Write a model as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens
+    it.
 
-    A network that came through a door ("timm/NAME", "torchvision/NAME") is built by that library again; one that
-    was built by hand must be built so again: `load_run(folder, model=model)`.
-    The weights of each epoch go along where they are small, as those of a classifier are.
-    All files are whole in a folder beside their places before the first takes its place: what was saved there
-    before stays until then. Raises FileExistsError where the folder holds something else already, DiskError where
-    it can't be written.
+    A network that came through a door ("timm/NAME", "torchvision/NAME") is built by that library again; one
+    that was built by hand must be built so again: `load_run(folder, model=model)`. The weights of each epoch
+    go along where they are small, as those of a classifier are. All files are whole in a folder beside their
+    places before the first takes its place: what was saved there before stays until then. Raises
+    FileExistsError where the folder holds something else already, DiskError where it can't be written.
     """
     from safetensors.torch import save_file
 
@@ -163,14 +167,14 @@ def card(run: Trained) -> str:
             f" (epoch {best['epoch'] + 1} of {recipe.epochs})"
     what, figure = ("Classes", "Right") if measure.share else ("Numbers, each in its own unit",
                                                                "Mean absolute error (MAE)")
-    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items() if value is not None)
-    return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n"
-            f"- {what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
-            f"{judged}\n- Began with: {run.began_with}"
-            f"{f' ({config.license})' if config.license else ''}\n\n"
-            "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, so it "
-            "is a little too good; photos from elsewhere may do much worse.\n\n"
-            f"| setting | value |\n|---|---|\n{settings}\n")
+    settings = "\n".join(f"| {key} | {value} "
+                         "|" for key, value in recipe.as_dict().items() if value is not None)
+    return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n- "
+            f"{what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
+            f"{judged}\n- Began with: {run.began_with}{f' ({config.license})' if config.license else ''}\n\n"
+            "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, "
+            "so it is a little too good; photos from elsewhere may do much worse.\n\n| setting | value "
+            f"|\n|---|---|\n{settings}\n")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -183,10 +187,12 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises ValueError for one that holds something else, or is too large to be a run's."""
+    """What a JSON file holds. Raises ValueError for one that holds something else, or is too large to be a
+    run's.
+    """
     if path.exists() and (not path.is_file() or path.stat().st_size > MOST_JSON_BYTES):
-        raise ValueError(f"'{path}' is no file of a run: it is larger than {MOST_JSON_BYTES // 1024**2} MB, or no "
-                         "file at all.")
+        raise ValueError(f"'{path}' is no file of a run: it is larger than {MOST_JSON_BYTES // 1024**2} MB, "
+                         "or no file at all.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:

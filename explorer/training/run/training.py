@@ -1,10 +1,11 @@
-"""What a run does: prepare, then follow the loop, and keep and save on the way. All of it comes out as events.
+"""What a run does: prepare, then follow the loop, and keep and save on the way. All of it comes out as
+events.
 
     for event in Training(model, splits, recipe).events(asked_to_stop):
         ...
 
-It owns the model while it learns, its data, its state and the weights that are kept. Nobody writes into it; one
-may ask it to stop.
+It owns the model while it learns, its data, its state and the weights that are kept. Nobody writes into it;
+one may ask it to stop.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ from explorer.training.run.waiting_photos import AskedToStop, opened_once
 
 log = logging.getLogger(__name__)
 
-SEEN_ONCE = ("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from what it saw. "
-             "Augmented photos join in with views=2 or more, at that multiple of the time.")
-NOT_CACHED = ("The classifier of this model needs more than one vector, so nothing can be cached: each epoch looks "
-              "at every photo again.")
+SEEN_ONCE = ("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from "
+             "what it saw. Augmented photos join in with views=2 or more, at that multiple of the time.")
+NOT_CACHED = ("The classifier of this model needs more than one vector, so nothing can be cached: each epoch "
+              "looks at every photo again.")
 
 
 class Training:
@@ -102,8 +103,8 @@ class Training:
 
     @property
     def weights_now(self) -> Callable[[], dict[str, Tensor]] | None:
-        """Gives a copy of what learns, as it is judged, on the CPU and named as in the model; None until there is
-        something. Ask between two batches.
+        """Gives a copy of what learns, as it is judged, on the CPU and named as in the model; None until
+        there is something. Ask between two batches.
         """
         return None if self.state is None else self._weights
 
@@ -139,13 +140,13 @@ class Training:
     # --- before the first batch -------------------------------------------------------------------------
 
     def prepare(self, threads: int, asked_to_stop: Callable[[], bool]) -> Iterator[Event]:
-        """Open the photos, cache what can be cached, and put the optimizer together. `state` stays None where it
-        was asked to stop meanwhile.
+        """Open the photos, cache what can be cached, and put the optimizer together. `state` stays None where
+        it was asked to stop meanwhile.
         """
         began, recipe, model = time.perf_counter(), self.recipe, self.model
         if recipe.threads is not None and threads < recipe.threads:
-            yield Note(f"threads={recipe.threads} is more than the {counted(threads, 'core')} that there are here, "
-                       "which are used.")
+            yield Note(f"threads={recipe.threads} is more than the {counted(threads, 'core')} that there are "
+                       "here, which are used.")
         before = set(self.data.notes)
         try:
             # Of several processes none may stop here by itself.
@@ -236,8 +237,8 @@ class Training:
         try:
             path = checkpoint.save(self.folder, self.state)
         except OSError as error:
-            yield Note("The checkpoint could not be written, and the run goes on; what was saved before is kept. "
-                       f"{error}")
+            yield Note("The checkpoint could not be written, and the run goes on; what was saved before is "
+                       f"kept. {error}")
             return
         yield Saved(self.state.epoch, self.state.step, str(path))
 
@@ -247,7 +248,8 @@ class Training:
         return {self._names[key]: found[key].detach().to("cpu", copy=True) for key in self._names}
 
     def _keep(self, epoch: int, *, best: bool = False) -> Iterator[Event]:
-        """The weights after `epoch` epochs, to come back to; a full disk is a sentence, and the run goes on."""
+        """The weights after `epoch` epochs, to come back to; a full disk is a sentence, and the run goes on.
+        """
         if not self.team.writes:
             return
         if best:  # these are held anyway, for the end
@@ -257,11 +259,13 @@ class Training:
         try:
             self.kept.keep(epoch, weights, best=best)
         except OSError as error:
-            yield Note(f"The weights after epoch {epoch} could not be kept to come back to, and the run goes on. "
-                       f"{error}")
+            yield Note(f"The weights after epoch {epoch} could not be kept to come back to, and the run goes "
+                       f"on. {error}")
 
     def _rest(self) -> None:
-        """The best epoch's weights into the model, for whoever uses it now; the last ones are kept to go on from."""
+        """The best epoch's weights into the model, for whoever uses it now; the last ones are kept to go on
+        from.
+        """
         state, model = self.state, self.model
         self._learning = False
         state.put_gradients_aside()

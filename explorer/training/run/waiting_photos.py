@@ -1,4 +1,6 @@
-"""Photos that wait, open: the look for broken ones opens all, and the first that learns from one need not do so again."""
+"""Photos that wait, open: the look for broken ones opens all, and the first that learns from one need not do
+so again.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class _Room:
 
 
 class _OpenedOnce:
-    """Opens photos; the first opening of each is kept for the second. A copy begins with none, and is not stopped."""
+    """Opens photos; the first opening of each is kept for the second. A copy begins with none, and is not
+    stopped.
+    """
 
     def __init__(self, open_one: Callable[[int], Image.Image], room: _Room,
                  asked_to_stop: Callable[[], bool] = lambda: False):
