@@ -43,7 +43,8 @@ def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> Modu
         except ConnectionError:
             if "RAY_ADDRESS" in os.environ:
                 raise
-            ray.init(num_cpus=max(os.cpu_count() or 1, (workers or 1) * cpus), include_dashboard=False, **quiet)
+            room = max(os.cpu_count() or 1, (workers or 1) * cpus)
+            ray.init(num_cpus=room, include_dashboard=False, **quiet)
     there = ray.cluster_resources()
     for kind, each in (("CPU", cpus), ("GPU", gpus)):
         if each and there.get(kind, 0) < (workers or 1) * each:

@@ -81,11 +81,14 @@ def finetune(
         raise ClusterError("The cluster has several computers: give run_dir, a folder that all of them see. "
                            "Checkpoints go there.")
     folder = None if run_dir is None else given_path(run_dir, "run_dir").resolve()
-    plan = make_plan(model, data, batch_size=batch_size, run_dir=folder, resume=resume, device="cpu", name=name,
-                     workers=workers, **settings)
-    return launch(plan, lambda: _TrainingElsewhere(plan, data, workers=workers, cpus=cpus_per_worker, on_gpu=on_gpu,
-                                                   sync_batchnorm=sync_batchnorm, max_failures=max_failures),
-                  [on_event] if on_event else [])
+    plan = make_plan(model, data, batch_size=batch_size, run_dir=folder, resume=resume, device="cpu",
+                     name=name, workers=workers, **settings)
+
+    def work() -> _TrainingElsewhere:
+        return _TrainingElsewhere(plan, data, workers=workers, cpus=cpus_per_worker, on_gpu=on_gpu,
+                                  sync_batchnorm=sync_batchnorm, max_failures=max_failures)
+
+    return launch(plan, work, [on_event] if on_event else [])
 
 
 class PostBox:
@@ -216,7 +219,8 @@ class _TrainingElsewhere:
                 "photos": (len(self.data.train), len(self.data.val)), "folder": str(self.folder),
                 "workers": self.workers, "cpus": self.cpus, "sync_batchnorm": self.sync_batchnorm,
             },
-            scaling_config=ScalingConfig(num_workers=self.workers, use_gpu=self.on_gpu, resources_per_worker=resources),
+            scaling_config=ScalingConfig(num_workers=self.workers, use_gpu=self.on_gpu,
+                                         resources_per_worker=resources),
             torch_config=TorchConfig(backend="nccl" if self.on_gpu else "gloo"),
             run_config=RunConfig(name=f"explorer-{uuid.uuid4().hex[:12]}",
                                  storage_path=str(self.folder / ".ray"),
@@ -233,7 +237,8 @@ class _TeamAtWork:
     def __init__(self, work: Callable[[], Any]):
         self.error: BaseException | None = None
         self.starts = self.epoch = self.step = 0
-        self._thread = threading.Thread(target=self._follow, args=(work,), name="explorer-ray-train", daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(work,), name="explorer-ray-train",
+                                        daemon=True)
         self._thread.start()
 
     def _follow(self, work: Callable[[], Any]) -> None:
@@ -282,7 +287,8 @@ def _work(config: dict[str, Any]) -> None:
                                 f"{len(splits.val)}, not {train} and {val}. All computers must see the same "
                                 "folder.")
         net = ray.get(config["model"]).to(get_device())
-        splits = ordered_as(net.config.labels, splits)  # as in the notebook: the classifier goes by that order
+        # As in the notebook: the classifier goes by that order.
+        splits = ordered_as(net.config.labels, splits)
         recipe = replace(recipe, threads=recipe.threads or config["cpus"])
         run = Run(Training(net, splits, recipe, folder, resume=True, team=team))
         if team.writes:

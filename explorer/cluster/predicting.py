@@ -169,19 +169,21 @@ def predict(
                     progress(finished, len(names))
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
-            reason = "there is not enough memory. Give a smaller batch_size." if is_out_of_memory(error) else said[-1][:300]
+            reason = said[-1][:300]
+            if is_out_of_memory(error):
+                reason = "there is not enough memory. Give a smaller batch_size."
             raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again "
                                "to do the rest."
                                ) from error
-    return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing), time.monotonic() - started,
-                     notes_on(model))
+    return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing),
+                     time.monotonic() - started, notes_on(model))
 
 
 class _Worker:
     """One worker: a list of names in, a file of answers out. Ray keeps it, and its network, for many."""
 
-    def __init__(self, model: Any, source: Any, root: str, target: Any, folder: str, topk: int, batch_size: int, threads: int,
-                 device: str):
+    def __init__(self, model: Any, source: Any, root: str, target: Any, folder: str, topk: int,
+                 batch_size: int, threads: int, device: str):
         import ray
 
         threads = thread_count(threads, 1)
@@ -189,7 +191,8 @@ class _Worker:
         self.model = ray.get(model).to(device)
         self.source, self.root, self.target, self.folder = source, root, target, folder
         self.topk, self.batch_size = topk, batch_size
-        self.transform, self.outputs = create_transform(**resolve_data_config({}, model=self.model)), outputs_of(self.model)
+        self.transform = create_transform(**resolve_data_config({}, model=self.model))
+        self.outputs = outputs_of(self.model)
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos")
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +223,8 @@ class _Worker:
         logits: Iterator[Tensor] = iter(())
         if tensors:
             with evaluation(self.model), torch.inference_mode():
-                logits = iter(self.model(torch.stack(tensors).to(**parameter_place(self.model))).float().cpu())
+                inputs = torch.stack(tensors).to(**parameter_place(self.model))
+                logits = iter(self.model(inputs).float().cpu())
         for name, photo in zip(names, opened):
             best = [] if isinstance(photo, str) else top_predictions(next(logits), self.outputs, self.topk)
             yield {"name": name, "labels": [p.label for p in best], "indices": [p.index for p in best],
@@ -234,9 +238,9 @@ class _Worker:
         from pyarrow import parquet
 
         schema = pyarrow.schema([
-            ("name", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string())), ("indices", pyarrow.list_(pyarrow.int32())),
-            ("probabilities", pyarrow.list_(pyarrow.float64())), ("logits", pyarrow.list_(pyarrow.float64())),
-            ("values", pyarrow.list_(pyarrow.float64())),
+            ("name", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string())),
+            ("indices", pyarrow.list_(pyarrow.int32())), ("probabilities", pyarrow.list_(pyarrow.float64())),
+            ("logits", pyarrow.list_(pyarrow.float64())), ("values", pyarrow.list_(pyarrow.float64())),
             ("error", pyarrow.string())])
         key = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:20]
         whole = f"{self.folder}/part-{key}.parquet"
@@ -261,7 +265,7 @@ def _place(address: str | os.PathLike) -> tuple[Any, str]:
         text = os.path.abspath(given_path(text, "a folder"))
     try:
         system, path = url_to_fs(text)
-    except (ImportError, ValueError) as error:  # fsspec names the package that is missing, or the unknown protocol
+    except (ImportError, ValueError) as error:  # it names the package that is missing, or the protocol
         raise ValueError(f"'{address}' can't be opened: {error}") from error
     return system, path.rstrip("/")
 
@@ -323,5 +327,8 @@ def _fingerprint(model: VisionModel) -> str:
         digest.update(repr((config.outputs, config.number_mean, config.number_std)).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else repr(value.item()).encode())
+        if value.ndim:
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+        else:
+            digest.update(repr(value.item()).encode())
     return digest.hexdigest()[:20]

@@ -55,7 +55,8 @@ def plot_overview(result: ClassAnswers, classes: Sequence[str] | None = None) ->
 
     classes: of these the curves; None: as in `plot_roc`
     """
-    draws = [lambda axes: draw_reliability(axes, result), lambda axes: draw_curves(axes, result, "roc", classes),
+    draws = [lambda axes: draw_reliability(axes, result),
+             lambda axes: draw_curves(axes, result, "roc", classes),
              lambda axes: draw_curves(axes, result, "pr", classes)]
     if result.multi_label:
         chart = Chart(15, 5)

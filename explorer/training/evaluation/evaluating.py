@@ -124,8 +124,9 @@ def evaluate(
     notes += [f"Left out, {name}: {sentence}" for name, sentence in broken[:NAMED]]
     if len(broken) > NAMED:
         notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened; see `broken`.")
-    facts = dict(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)), broken=tuple(broken),
-                 model_name=called, data_name=data_name, split=judged, tta=tta, throughput=throughput, data=photos)
+    facts = dict(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
+                 broken=tuple(broken), model_name=called, data_name=data_name, split=judged, tta=tta,
+                 throughput=throughput, data=photos)
     if outputs.numbers:
         truth = torch.tensor(photos.labels, dtype=torch.float64).view(len(photos), len(classes))
         return NumberEvaluation(numbers=classes, predicted=answers, truth=truth, scale=outputs.std, **facts)
@@ -160,6 +161,11 @@ def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionMode
     return net, model_name(net), data, seed or 0, list(notes_on(net))
 
 
+def _is_one_set(data: Any) -> bool:
+    """Whether it gives (picture, class) by index, as PyTorch's data sets do."""
+    return hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))
+
+
 def _photos_to_judge(data: Any, split: str, seed: int,
                      outputs: Outputs) -> tuple[PhotoSet, str, str, list[str]]:
     """(the photos, what to call them, which part they are, notes)."""
@@ -171,7 +177,7 @@ def _photos_to_judge(data: Any, split: str, seed: int,
         if split == "all":
             table = data if isinstance(data, PhotoTable) else read_table(data)
             return photos_of(table), table.name, "all", list(table.notes)
-    elif rows or (hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))):  # one set
+    elif rows or _is_one_set(data):
         return as_photos(data, wanted), type(data).__name__, "all", []
     elif isinstance(data, (str, os.PathLike)) and data not in (*BUNDLED, "cifar10", "cifar-10"):
         folder = existing_folder(data, "data", f", or one of the names {', '.join(BUNDLED)}, cifar10")

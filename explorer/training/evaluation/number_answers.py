@@ -154,5 +154,5 @@ def _figures(predicted: Tensor, truth: Tensor) -> NumberFigures:
     off, spread = predicted - truth, truth - truth.mean()
     flat = len(truth) < 2 or bool((truth == truth[0]).all())
     r2 = None if flat else 1 - float(off.square().sum() / spread.square().sum())
-    return NumberFigures(float(off.abs().mean()), math.sqrt(float(off.square().mean())), r2, float(off.mean()),
-                         float(spread.abs().mean()))
+    mae, rmse = float(off.abs().mean()), math.sqrt(float(off.square().mean()))
+    return NumberFigures(mae, rmse, r2, float(off.mean()), float(spread.abs().mean()))

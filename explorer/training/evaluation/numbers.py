@@ -64,7 +64,8 @@ class NumberEvaluation(NumberAnswers, RichRepr):
         head = [f"{what} {name}" for name in self.numbers for what in ("true", "predicted", "difference")]
         writer.writerow(list(map(safe_cell, ["name", "file", *head, "error"])))
         for row in self.rows:
-            values = [value for true, said in zip(row.true, row.predicted) for value in (true, said, said - true)]
+            pairs = zip(row.true, row.predicted)
+            values = [value for true, said in pairs for value in (true, said, said - true)]
             writer.writerow([safe_cell(row.name), safe_cell(row.file), *values, row.error])
         write_text(given_path(path), file.getvalue())
 

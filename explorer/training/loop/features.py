@@ -27,15 +27,17 @@ class Classifier(nn.Module):
     def __init__(self, model: VisionModel):
         super().__init__()
         self.layers = model.get_classifier()
-        self._model = [model]  # in a list: not a part of this module, whose parameters would be the whole body's
+        # In a list: not a part of this module, whose parameters would be the whole body's.
+        self._model = [model]
 
     def forward(self, vectors: Tensor) -> Tensor:
         return self._model[0].forward_classifier(vectors)
 
 
 def cache_features(
-    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any], recipe: Recipe,
-    objective: Objective, *, team: Team, threads: int = 1, asked_to_stop: Callable[[], bool] = lambda: False,
+    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any],
+    recipe: Recipe, objective: Objective, *, team: Team, threads: int = 1,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[int, int], None, FeatureSource | None]:
     """Every photo once through the body: the vectors in front of the classifier.
 

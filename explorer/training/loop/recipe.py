@@ -13,7 +13,9 @@ from explorer.models.outputs import check_kind
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.schedules import SCHEDULES
 
-TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier", "all": "everything"}
+TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier",
+         "all": "everything"}
+PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 LOSS_NAMES = ("mse", "l1", "huber")  # of numbers
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
@@ -86,22 +88,23 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", ("float32", "bfloat16"))):
+        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
         check_kind(self.outputs)
         if self.loss is not None and (not isinstance(self.loss, str) or self.loss not in LOSS_NAMES):
             raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
-        if not callable(self.augment) and (not isinstance(self.augment, str) or self.augment not in AUGMENTATIONS):
+        known = isinstance(self.augment, str) and self.augment in AUGMENTATIONS
+        if not callable(self.augment) and not known:
             raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a "
                              "function.")
         optimizer_class(self.optimizer)
         for name, most in (("epochs", MOST_EPOCHS), ("batch_size", None), ("accumulate", None)):
             self._whole(name, 1, most)
-        for name, most in (("patience", None), ("save_every", None), ("views", MOST_VIEWS), ("threads", None)):
+        for name in ("patience", "save_every", "views", "threads"):
             if getattr(self, name) is not None:
-                self._whole(name, 1, most)
+                self._whole(name, 1, MOST_VIEWS if name == "views" else None)
         self._whole("seed", 0)
         for name in ("lr", "body_lr", "clip"):
             self._number(name, "give a number above 0, such as "
@@ -122,7 +125,8 @@ class Recipe:
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         """A whole number; numpy's become Python's, which can be written down."""
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not is_whole or value < least or (most is not None and value > most):
             to = "" if most is None else f" to {most:,}"
             raise ValueError(f"{name} is {value!r}: give a whole number from {least}{to}.")
         object.__setattr__(self, name, int(value))
@@ -132,7 +136,8 @@ class Recipe:
         value = getattr(self, name)
         if value is None and type(self).__dataclass_fields__[name].default is None:
             return
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not can_be(value):
+        is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not can_be(value):
             raise ValueError(f"{name} is {value!r}: {expected}.")
         object.__setattr__(self, name, value if isinstance(value, int) else float(value))
 
@@ -171,7 +176,8 @@ def optimizer_class(name: str) -> type:
     from torch import optim
 
     known = {key.lower(): value for key, value in vars(optim).items()
-             if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer}
+             if isinstance(value, type) and issubclass(value, optim.Optimizer)
+             and value is not optim.Optimizer}
     if not isinstance(name, str) or name.lower() not in known:
         raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another "
                          "class of torch.optim, such as 'RMSprop'.")
@@ -192,7 +198,8 @@ def _class_weights(given: Any) -> str | tuple[float, ...]:
         return given
     expected = "expected 'balanced', or one number from 0 for each class, in the classes' order"
     try:
-        weights = None if isinstance(given, str | bytes | Mapping | Set) else tuple(float(weight) for weight in given)
+        listed = not isinstance(given, str | bytes | Mapping | Set)
+        weights = tuple(float(weight) for weight in given) if listed else None
     except (TypeError, ValueError):
         weights = None
     if weights is None:

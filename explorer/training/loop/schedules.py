@@ -12,7 +12,8 @@ from collections.abc import Callable
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
 
 
-def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3, gamma: float = 0.1) -> Callable[[int], float]:
+def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3,
+             gamma: float = 0.1) -> Callable[[int], float]:
     """step -> factor of the learning rate.
 
     constant   1 throughout

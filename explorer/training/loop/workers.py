@@ -113,7 +113,8 @@ class Workers:
         def judged(network: nn.Module) -> tuple[Tensor, Tensor]:
             statistics = (SharedStatistics(counts=bool(count)) if self.sync_batchnorm
                           else nullcontext() if count else evaluation(state.network))
-            with torch.autocast(place["device"].type, torch.bfloat16, enabled=recipe.precision == "bfloat16"), statistics:
+            half = recipe.precision == "bfloat16"
+            with torch.autocast(place["device"].type, torch.bfloat16, enabled=half), statistics:
                 raw = network(inputs)
                 loss = objective.loss(raw, targets)
             return loss, raw.detach()
@@ -142,7 +143,8 @@ class Workers:
         loss, figure, count = self.total(*judged_sums(state.judged_network, batches, place, objective))
         return loss / max(count, 1), figure / max(count, 1)
 
-    def _parallel(self, network: nn.Module, judged: Callable[[nn.Module], tuple[Tensor, Tensor]]) -> nn.Module:
+    def _parallel(self, network: nn.Module,
+                  judged: Callable[[nn.Module], tuple[Tensor, Tensor]]) -> nn.Module:
         """The network whose backward pass averages the gradients over the workers as soon as they are known.
         """
         if self._wrapped is None or self._wrapped[0] is not network:
@@ -157,9 +159,10 @@ class Workers:
                     buffer.copy_(before)
             unused = self.any(any(gradient is None for gradient in gradients))
             # Statistics are averaged when they are needed (see above), not sent around before every batch.
-            quiet = "forward_sync_buffers" if "forward_sync_buffers" in signature(DistributedDataParallel).parameters \
-                else "broadcast_buffers"
-            self._wrapped = network, DistributedDataParallel(network, find_unused_parameters=unused, **{quiet: False})
+            renamed = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+            quiet = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+            wrapped = DistributedDataParallel(network, find_unused_parameters=unused, **quiet)
+            self._wrapped = network, wrapped
         return self._wrapped[1]
 
 
@@ -190,7 +193,8 @@ class SharedStatistics(TorchFunctionMode):
         super().__init__()
         self.counts = float(counts)
 
-    def __torch_function__(self, function: Callable, types: Any, args: Sequence[Any] = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(self, function: Callable, types: Any, args: Sequence[Any] = (),
+                           kwargs: dict | None = None) -> Any:
         if function is F.batch_norm:
             given = BATCH_NORM.bind(*args, **(kwargs or {}))
             given.apply_defaults()
@@ -198,8 +202,9 @@ class SharedStatistics(TorchFunctionMode):
                 return self._normalise(**given.arguments)
         return function(*args, **(kwargs or {}))
 
-    def _normalise(self, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
-                   bias: Tensor | None, training: bool, momentum: float, eps: float) -> Tensor:
+    def _normalise(self, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
+                   weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float,
+                   eps: float) -> Tensor:
         x = input
         others = [0, *range(2, x.ndim)]  # all dimensions but the channels
         shape = [1, -1, *[1] * (x.ndim - 2)]

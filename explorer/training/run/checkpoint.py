@@ -21,7 +21,8 @@ from explorer.models.weights.reading import check_sizes, read_content
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.state import State
 
-RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
+RECIPE, MODEL, IDENTITY = "recipe.json", "model.json", "identity.json"
+HISTORY, LAST = "history.jsonl", "last.pt"
 COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
 MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs take one or two
 OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
@@ -44,11 +45,12 @@ def append_lines(path: Path, lines: list[str]) -> None:
 
 def save(folder: Path, state: State) -> Path:
     """Write where the run is; the path. Raises DiskError; what was there before stays."""
+    counters = {name: getattr(state, name) for name in COUNTERS}
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
-        "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
-        "gradients": state.gradients_now(),
-        **{name: list(value) if isinstance(value := getattr(state, name), tuple) else value for name in COUNTERS},
+        "average": None if state.average is None else state.average.state_dict(),
+        "best_weights": state.best_weights, "gradients": state.gradients_now(),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in counters.items()},
     }
     write_whole(folder / LAST, lambda beside: torch.save(content, beside))
     return folder / LAST
@@ -61,8 +63,12 @@ def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
     """
     try:
         path = folder / LAST
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if mmap else read_content(path)
-        if not isinstance(content, dict) or not {"network", "optimizer", "best_weights", "epoch"} <= content.keys():
+        if mmap:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:
+            content = read_content(path)
+        needed = {"network", "optimizer", "best_weights", "epoch"}
+        if not isinstance(content, dict) or not needed <= content.keys():
             raise ValueError("another program's")
         for weights in (content["network"], content["best_weights"] or {}):
             check_sizes(weights, LAST, path.stat().st_size)

@@ -65,9 +65,11 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
     """
     rate, body_rate = recipe.rates
     if recipe.train == "head":
-        groups: Any = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": rate, "weight_decay": recipe.decay}]
+        learning = [p for p in network.parameters() if p.requires_grad]
+        groups: Any = [{"params": learning, "lr": rate, "weight_decay": recipe.decay}]
     else:
-        groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay, layer_decay=recipe.layer_decay)
+        groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay,
+                                  layer_decay=recipe.layer_decay)
         groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
     extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer.lower() == "sgd" else {}
     try:
@@ -125,7 +127,9 @@ def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> N
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 return  # of another kind: the run tells it
-            given = f"batch_size is {recipe.batch_size}" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
+            given = f"There is {len(splits.train)} photo to learn from"
+            if recipe.batch_size == 1:
+                given = "batch_size is 1"
             raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences "
                              "within a batch: give 2 photos or more (accumulate= adds batches up), or "
                              "train='head', which leaves the body's alone.") from None

@@ -5,9 +5,10 @@
     run.save("my flowers")
     explorer.look(run.model, "a photo.jpg")
 
-A run whose body is frozen (`train="head"`) lets the body look at each photo once, keeps what it saw, and learns
-from that: minutes become seconds. The way from here: `plan` checks what was asked for, `head` gives the model its
-classifier, `training` prepares and follows the loop in `explorer.training.loop.loop`, `run` listens.
+A run whose body is frozen (`train="head"`) lets the body look at each photo once, keeps what it saw, and
+learns from that: minutes become seconds. The way from here: `plan` checks what was asked for, `head` gives
+the model its classifier, `training` prepares and follows the loop (`explorer.training.loop.loop`), and `run`
+listens.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def finetune(
     return launch(plan, lambda: Training.of(plan), [on_event] if on_event else [])
 
 
-def launch(plan: Plan, work: Callable[[], Work], listeners: Sequence[Listener] = (), *, writes: bool = True) -> Run:
+def launch(plan: Plan, work: Callable[[], Work], listeners: Sequence[Listener] = (), *,
+           writes: bool = True) -> Run:
     """Start a run that was planned. What it has claimed is given back when it ends, or where it can't begin.
 
     work: gives what the run's thread follows;  writes: False for all but one of several processes

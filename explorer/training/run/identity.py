@@ -208,7 +208,8 @@ def _weights(before: dict[str, Any], now: Identity, model: VisionModel, content:
     if old.get("body") == new["body"]:
         return "the same"
     names = set(body_of(model))
-    states = [state for state in (content["network"], content["best_weights"]) if state and set(state) >= names]
+    there = (content["network"], content["best_weights"])
+    states = [state for state in there if state and set(state) >= names]
     if any(new["body"] == of_tensors(body_of(model, state)) for state in states):
         return "the same"
     return "replaced" if not now.head_only and old.get("origin") == new["origin"] == RANDOM else "others"

@@ -39,9 +39,11 @@ def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
     training = {id(part): part.training for part in network.modules()}
     network.train()  # frozen BatchNorm layers stay in evaluation: their statistics do not change
     kept = network.state_dict(keep_vars=True)
-    found = [name for name, weight in network.named_parameters(remove_duplicate=False) if weight.requires_grad and name in kept]
+    weights = network.named_parameters(remove_duplicate=False)
+    found = [name for name, weight in weights if weight.requires_grad and name in kept]
     for path, part in network.named_modules():
-        found += [name for key in part._buffers if part.training and (name := f"{path}.{key}".lstrip(".")) in kept]
+        buffers = [f"{path}.{key}".lstrip(".") for key in part._buffers if part.training]
+        found += [name for name in buffers if name in kept]
         part.training = training[id(part)]
     if network is model:
         return {name: name for name in found}
@@ -125,7 +127,8 @@ class KeptWeights:
     def _epochs(self) -> list[int]:
         if self.folder is None:
             return list(self._held)
-        found = (path for path in self.folder.glob("*.safetensors") if re.fullmatch(r"[0-9]{4,9}", path.stem) and path.is_file())
+        found = (path for path in self.folder.glob("*.safetensors")
+                 if re.fullmatch(r"[0-9]{4,9}", path.stem) and path.is_file())
         return [epoch for path in found if self._path(epoch := int(path.stem)) == path]
 
     def _thin(self, last: int) -> None:
@@ -221,6 +224,7 @@ def save_epochs(kept: KeptWeights, folder: Path) -> None:
     """
     saved = KeptWeights(folder / FOLDER, room=2 * SAVED_BYTES)
     epochs = kept.checkpoints
-    if epochs and len(epochs) * sum(value.nbytes for value in kept.weights(epochs[0]).values()) <= SAVED_BYTES:
+    each = sum(value.nbytes for value in kept.weights(epochs[0]).values()) if epochs else 0
+    if len(epochs) * each <= SAVED_BYTES:
         for epoch in epochs:
             saved.keep(epoch, kept.weights(epoch))

@@ -101,8 +101,8 @@ def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> Load
 
 def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
-    net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
-    labels = labels_of(net)
+    net = create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)
+    labels = labels_of(net.eval())
     notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
@@ -155,13 +155,16 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
         config = config.with_(labels=labels, num_classes=width_of(config.outputs, len(labels)))
         check_config(config)
-        if facts["channels"] is not None and type(facts["channels"]) is not int or not {"name", "by_name", "pretrained"} <= facts.keys():
+        channels = facts["channels"]
+        whole = channels is None or type(channels) is int
+        if not whole or not {"name", "by_name", "pretrained"} <= facts.keys():
             raise ValueError("another program's")
-        if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
+        named = all(isinstance(name, str) for name in weights)
+        if not named or not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise ValueError("no weights")
         check_sizes(weights, checkpoint.LAST, (folder / checkpoint.LAST).stat().st_size)
         too_many = len(labels) > 1 + max(rows_in(weights), default=0)
-        if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
+        if too_many or not 1 <= (channels or 1) <= MOST_SIDE:
             raise ValueError("a larger model's")
         history = history_from(checkpoint.past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
@@ -250,11 +253,13 @@ def recipe_from(facts: dict[str, Any]) -> Recipe:
 def history_from(rows: Any) -> list[dict[str, Any]]:
     """The epochs of a file that anybody may have written: a row whose figures are none is left out."""
     def number(value: Any) -> bool:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > 1e30  # NaN is one
+        is_one = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_one and not abs(value) > 1e30  # NaN is one
 
     kept = []
     for row in listed(rows):
-        if not isinstance(row, dict) or type(row.get("epoch")) is not int or not 0 <= row["epoch"] < MOST_EPOCHS:
+        epoch = row.get("epoch") if isinstance(row, dict) else None
+        if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
             continue
         measure = measure_in(row)
         figures = ("loss", measure.key, "val_loss", measure.judged)

@@ -55,7 +55,8 @@ class LearningRates:
         axes.plot(self.rates, self.losses)
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss (smoothed)")
         if self.suggestion is not None:
-            axes.axvline(self.suggestion, linestyle="--", color="tab:orange", label=f"suggested: {self.suggestion:.1e}")
+            label = f"suggested: {self.suggestion:.1e}"
+            axes.axvline(self.suggestion, linestyle="--", color="tab:orange", label=label)
             axes.legend()
         return figure
 
@@ -74,8 +75,8 @@ class LearningRates:
 @checked(input_size=photo_size, photos=whole(), start=number(0, above=True), stop=number(0, above=True))
 def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: float = 10.0, steps: int = 80,
             photos: int = PHOTOS, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
-            on_rate: Callable[[float, float], None] | None = None, should_stop: Callable[[], bool] = lambda: False,
-            **settings: Any) -> LearningRates:
+            on_rate: Callable[[float, float], None] | None = None,
+            should_stop: Callable[[], bool] = lambda: False, **settings: Any) -> LearningRates:
     """Try `steps` rates from `start` to `stop`, one batch each; ends early where the loss explodes.
 
     photos:   look at so many, at most, drawn by the seed; behind a frozen body each is seen once
@@ -103,7 +104,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     rates: list[float] = []
     losses: list[float] = []
     with threads_for(recipe) as threads:
-        for _ in training.prepare(threads, wanted.is_set):  # what it tells is a run's matter; nobody listens here
+        for _ in training.prepare(threads, wanted.is_set):  # nobody listens to what it tells
             if should_stop():
                 wanted.set()
         if training.state is not None:
@@ -168,5 +169,6 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     lowest = min(range(len(losses)), key=losses.__getitem__)
     if losses[lowest] > 0.95 * losses[0] or lowest < 2:
         return None
-    slopes = torch.gradient(torch.tensor(losses[:lowest + 1]), spacing=(torch.tensor(rates[:lowest + 1]).log(),))[0]
+    falling, places = torch.tensor(losses[:lowest + 1]), torch.tensor(rates[:lowest + 1]).log()
+    slopes = torch.gradient(falling, spacing=(places,))[0]
     return rates[int(slopes.argmin())]

@@ -37,8 +37,9 @@ class Plan:
     claim: Claim
 
 
-def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32, run_dir: str | os.PathLike | None = None,
-              resume: bool = False, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
+def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32,
+              run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
+              input_size: tuple[int, int, int] | None = None,
               device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
               **settings: Any) -> Plan:
     """Check what `finetune` was given; raises as it says. settings: those of `Recipe`.

@@ -124,7 +124,7 @@ class Run(HasCheckpoints):
             try:
                 thread.start()
             except BaseException:
-                if thread.ident is None:  # it has not begun: Python ends, or there is no room for another thread
+                if thread.ident is None:  # it has not begun: Python ends, or has no room for another thread
                     self.state, self.error = before
                     self.ended.set()
                     if self._claim is not None:
@@ -171,8 +171,8 @@ class Run(HasCheckpoints):
 
         Raises FileExistsError for a folder that holds something else, DiskError where it can't be written.
         """
-        trained = Trained(self.name, self.model, self.labels, self.recipe, self.history, self.notes, self.data,
-                          self.began_with, self.kept)
+        trained = Trained(self.name, self.model, self.labels, self.recipe, self.history, self.notes,
+                          self.data, self.began_with, self.kept)
         return save_run(trained, given_path(path))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -221,7 +221,7 @@ class Run(HasCheckpoints):
         recent = self.batches[-20:]
         pace = sum(self.recipe.batch_size / max(b.examples_per_second, 1e-9) for b in recent) / len(recent)
         last = self.batches[-1]
-        return pace * (self.recipe.epochs * self.started.batches - last.epoch * self.started.batches - last.batch)
+        return pace * ((self.recipe.epochs - last.epoch) * self.started.batches - last.batch)
 
     # --- what it hears ----------------------------------------------------------------------------------
 
@@ -308,7 +308,8 @@ class Run(HasCheckpoints):
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes)
         error = f"<p role='alert'>{escape(sentence_of(self.error))}</p>" if self.error else ""
-        return f"<div><b>{escape(repr(self))}</b>{error}{epochs_html(self, seconds=True)}<ul>{notes}</ul></div>"
+        epochs = epochs_html(self, seconds=True)
+        return f"<div><b>{escape(repr(self))}</b>{error}{epochs}<ul>{notes}</ul></div>"
 
 
 RUNS: weakref.WeakSet[Run] = weakref.WeakSet()

@@ -114,9 +114,12 @@ def save_run(run: Trained, folder: Path) -> Path:
     own.pop("labels", None)
     made = beside_folder(folder, SAVING)
     try:
-        write_json(made / "run.json", {"name": run.name, "data": run.data.name, "recipe": run.recipe.as_dict(),
-                                       "history": run.history, "notes": run.notes, "versions": versions()})
-        write_whole(made / "model.safetensors", lambda path: save_file(state, path, metadata={"format": "pt"}))
+        write_json(made / "run.json", {
+            "name": run.name, "data": run.data.name, "recipe": run.recipe.as_dict(), "history": run.history,
+            "notes": run.notes, "versions": versions(),
+        })
+        write_whole(made / "model.safetensors",
+                    lambda path: save_file(state, path, metadata={"format": "pt"}))
         write_json(made / "config.json", {
             "architecture": config.architecture, "num_classes": model.num_classes,
             "num_features": model.num_features, "label_names": list(run.labels), "pretrained_cfg": own,

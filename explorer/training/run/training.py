@@ -83,7 +83,8 @@ class Training:
     @classmethod
     def of(cls, plan: Plan, *, team: Team | None = None) -> Training:
         """What was planned."""
-        return cls(plan.net, plan.splits, plan.recipe, plan.folder, resume=plan.resume, team=team, name=plan.name)
+        return cls(plan.net, plan.splits, plan.recipe, plan.folder, resume=plan.resume, team=team,
+                   name=plan.name)
 
     def events(self, asked_to_stop: Callable[[], bool]) -> Generator[Event, None, None]:
         """All events of one start."""
@@ -191,8 +192,9 @@ class Training:
             log.info("%s is not optimized: %s", model.config.name, error)
             body = model
         config = resolve_data_config({}, model=model)
-        looking = cache_features(model, body, self.data.train, self.data.val, config, self.recipe, self.objective,
-                                 team=self.team, threads=threads, asked_to_stop=asked_to_stop)
+        looking = cache_features(model, body, self.data.train, self.data.val, config, self.recipe,
+                                 self.objective, team=self.team, threads=threads,
+                                 asked_to_stop=asked_to_stop)
         while True:
             try:
                 done, total = next(looking)
@@ -280,7 +282,8 @@ class Training:
         try:
             put_into(self.model, self.kept.weights(0))
         except ValueError:  # too large to be kept beside those that learn
-            return "The model's weights are broken, and those that it began with were not kept: create it again."
+            return ("The model's weights are broken, and those that it began with were not kept: create it "
+                    "again.")
         return "The model has the weights again that it began with."
 
 
