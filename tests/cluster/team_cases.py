@@ -24,7 +24,8 @@ from tests.training.test_finetune import Splits, painted
 # whole batch.
 CASES: dict[str, dict[str, Any]] = {
     "everything": {"train": "all", "sync": True},
-    "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5, "label_smoothing": 0.1},
+    "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5,
+                      "label_smoothing": 0.1},
     "class weights": {"train": "all", "sync": True, "class_weights": [1.0, 5.0, 0.2]},
     "frozen statistics": {"train": "head", "cache": False},
     "cached": {"train": "head", "views": 2, "augment": "light"},
@@ -40,8 +41,8 @@ COUNT = 65  # photos: three groups for the frozen body, and a last batch of 1
 def data(several: bool = False) -> Splits:
     splits = Splits("colours", painted(COUNT), painted(11, seed=1))
     if several:
-        parts = [type(p)(p.classes, tuple((label, 2) if label != 2 else (2,) for label in p.labels), p.names, p.open_one)
-                 for p in (splits.train, splits.val)]
+        parts = [type(p)(p.classes, tuple((label, 2) if label != 2 else (2,) for label in p.labels), p.names,
+                         p.open_one) for p in (splits.train, splits.val)]
         splits = Splits("several", *parts)
     return splits
 

@@ -72,14 +72,18 @@ def not_started(monkeypatch):
     ({"input_size": (3, 0, 32)}, "input_size is .channels, height, width."),
     ({"input_size": (224, 224)}, "input_size is .channels, height, width."),
 ])
-def test_a_setting_that_can_not_be_is_told_at_the_call(colours, not_started, settings, sentence, tmp_path):  # noqa: F811
+def test_a_setting_that_can_not_be_is_told_at_the_call(
+        colours, not_started, settings, sentence, tmp_path):  # noqa: F811
     """case C9: class_weights=[1] and others were told only by wait(), in torch's words, or not at all."""
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, run_dir=tmp_path / "run", **settings)
 
 
 def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(torch, "empty", lambda *args, **options: (_ for _ in ()).throw(AssertionError("Torch not compiled with CUDA")))
+    def no_cuda(*args, **options):
+        raise AssertionError("Torch not compiled with CUDA")
+
+    monkeypatch.setattr(torch, "empty", no_cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match="device is 'cuda'.*PyTorch sees no GPU") as refused:
         finetune("resnet18", colours, device="cuda")
@@ -126,14 +130,17 @@ def refuses(photo):
     (lambda photo: photo.convert("L"), "picture of mode L .*takes 3 channels"),
     (lambda photo, box: photo, "TypeError"),
 ])
-def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(colours, not_started, augment, sentence):  # noqa: F811
+def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(
+        colours, not_started, augment, sentence):  # noqa: F811
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, augment=augment)
 
 
 def test_numbers_of_numpy_are_numbers(colours):  # noqa: F811
-    recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), class_weights=np.array([1, 2, 3]), seed=np.uint8(3))
-    assert (type(recipe.epochs), type(recipe.lr), recipe.class_weights, recipe.seed) == (int, float, (1.0, 2.0, 3.0), 3)
+    recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), class_weights=np.array([1, 2, 3]),
+                    seed=np.uint8(3))
+    assert (type(recipe.epochs), type(recipe.lr)) == (int, float)
+    assert (recipe.class_weights, recipe.seed) == ((1.0, 2.0, 3.0), 3)
     assert Recipe(class_weights=torch.ones(3)).class_weights == (1.0, 1.0, 1.0)
     assert run(small(), colours, epochs=1, class_weights=[1, 2, 0]).wait().state == "finished"
 
@@ -144,8 +151,8 @@ def test_numbers_of_numpy_are_numbers(colours):  # noqa: F811
 def narrow_net():
     """BatchNorm over vectors: of one photo there is one number a channel."""
     torch.manual_seed(0)
-    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(4), nn.ReLU(),
-                                       nn.Linear(4, 3)), input_size=SIZE)
+    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                       nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)), input_size=SIZE)
 
 
 def test_one_photo_a_batch_is_told_at_the_call_where_batchnorm_learns(not_started):
@@ -170,8 +177,9 @@ def test_one_photo_a_batch_is_fine_behind_a_frozen_body(settings):
 
 def test_one_photo_a_batch_is_fine_where_batchnorm_sees_many_places():
     data = Splits("colours", painted(9), painted(6, seed=1))
-    net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                                      nn.Linear(4, 3)), input_size=SIZE)
+    net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(),
+                                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+                        input_size=SIZE)
     assert run(net, data, batch_size=1, epochs=1, train="all").wait().state == "finished"
 
 
@@ -197,7 +205,7 @@ def test_more_threads_than_cores_are_not_started(colours):  # noqa: F811
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3}, raising=False)
     assert _threads.cpu_count() == 1
-    assert (_threads.thread_count(None, 0), _threads.thread_count(64, 1), _threads.thread_count(1, 5)) == (1, 1, 1)
+    assert [_threads.thread_count(*given) for given in ((None, 0), (64, 1), (1, 5))] == [1, 1, 1]
 
 
 def test_a_device_that_is_not_there_is_told_by_create_model_too():

@@ -78,7 +78,8 @@ def test_accuracies_equal_scikit_learns(single):
 
 def test_the_loss_equals_scikit_learns(single):
     probabilities = single.probabilities.double() / single.probabilities.double().sum(1, keepdim=True)
-    assert single.loss == pytest.approx(metrics.log_loss(single.labels, probabilities, labels=range(7)), rel=1e-5)
+    assert single.loss == pytest.approx(metrics.log_loss(single.labels, probabilities, labels=range(7)),
+                                        rel=1e-5)
 
 
 def test_the_confusion_matrix_has_true_rows_and_predicted_columns_as_scikit_learns(single):
@@ -140,7 +141,8 @@ def test_several_classes_a_photo_have_their_own_figures_and_no_others():
     assert result.exact_match == pytest.approx(metrics.accuracy_score(true, predicted))
     expected = metrics.average_precision_score(true, result.probabilities, average="macro")
     assert result.mean_average_precision == pytest.approx(expected, abs=1e-6)
-    assert (result.top1, result.top5, result.confusion, result.most_confused, result.top1_interval) == (None,) * 5
+    for figure in ("top1", "top5", "confusion", "most_confused", "top1_interval"):
+        assert getattr(result, figure) is None
     assert drawn().exact_match is None and drawn().mean_average_precision is None
 
 
@@ -148,15 +150,18 @@ def test_several_classes_a_photo_have_their_own_figures_and_no_others():
 
 
 def test_the_calibration_error_is_the_weighted_distance_between_confidence_and_right():
-    result = by_hand([(0, [0.9, 0.1, 0.0]), (1, [0.9, 0.1, 0.0]), (2, [0.2, 0.2, 0.6]), (2, [0.25, 0.15, 0.6])])
+    result = by_hand([(0, [0.9, 0.1, 0.0]), (1, [0.9, 0.1, 0.0]), (2, [0.2, 0.2, 0.6]),
+                      (2, [0.25, 0.15, 0.6])])
     # half of the answers with 0.9 are right, all of those with 0.6: (2 * |0.9 - 0.5| + 2 * |0.6 - 1|) / 4
     assert result.calibration.error == pytest.approx(0.4, abs=1e-6)
-    filled = {round(b.low, 3): (b.count, round(b.confidence, 3), b.right) for b in result.calibration.bins if b.count}
+    filled = {round(b.low, 3): (b.count, round(b.confidence, 3), b.right) for b in result.calibration.bins
+              if b.count}
     assert filled == {0.6: (2, 0.6, 1.0), 0.867: (2, 0.9, 0.5)}
 
 
 def test_answers_that_are_quite_sure_are_in_the_last_bin():
-    result = by_hand([(0, [1.0, 0.0, 0.0]), (1, [1.0, 0.0, 0.0]), (0, [0.95, 0.05, 0.0]), (0, [0.95, 0.05, 0.0])])
+    result = by_hand([(0, [1.0, 0.0, 0.0]), (1, [1.0, 0.0, 0.0]), (0, [0.95, 0.05, 0.0]),
+                      (0, [0.95, 0.05, 0.0])])
     assert result.calibration.bins[-1].count == 4
     # one bin: mean confidence 0.975, three of four right
     assert result.calibration.error == pytest.approx(0.225, abs=1e-6)
@@ -183,10 +188,8 @@ def test_probabilities_a_rounding_error_above_one_are_not_taken_for_logits():
 
 @pytest.fixture
 def few() -> Evaluation:
-    return by_hand([
-        (0, [0.8, 0.1, 0.1]), (0, [0.3, 0.6, 0.1]), (0, [0.05, 0.9, 0.05]), (1, [0.1, 0.2, 0.7]), (1, [0.1, 0.8, 0.1]),
-        (2, [0.1, 0.1, 0.8]),
-    ])
+    return by_hand([(0, [0.8, 0.1, 0.1]), (0, [0.3, 0.6, 0.1]), (0, [0.05, 0.9, 0.05]), (1, [0.1, 0.2, 0.7]),
+                    (1, [0.1, 0.8, 0.1]), (2, [0.1, 0.1, 0.8])])
 
 
 def test_the_worst_photos_come_first(few):
@@ -198,7 +201,8 @@ def test_the_worst_photos_come_first(few):
 
 
 def test_the_most_confused_pairs_are_counted(few):
-    assert [(c.true, c.predicted, c.count) for c in few.most_confused] == [("red", "green", 2), ("green", "blue", 1)]
+    confused = [(c.true, c.predicted, c.count) for c in few.most_confused]
+    assert confused == [("red", "green", 2), ("green", "blue", 1)]
     assert few.most_confused[0].share == pytest.approx(2 / 3)
 
 
@@ -273,7 +277,8 @@ def test_each_photo_goes_through_the_model_once_and_its_flags_stay():
     result = evaluate(model, album(PLAIN), batch_size=3, on_progress=lambda *both: seen.append(both))
     assert passes == [(3, False, True), (1, False, True)] and seen == [(3, 4), (4, 4)]
     assert all(part.training for part in model.modules())
-    assert result.top1 == 0.75 and result.predicted.tolist() == [0, 1, 2, 2] and result.labels.tolist() == [0, 1, 1, 2]
+    assert result.top1 == 0.75
+    assert result.predicted.tolist() == [0, 1, 2, 2] and result.labels.tolist() == [0, 1, 1, 2]
     assert result.throughput.photos_per_second > 0 and result.throughput.device == "cpu"
     assert not result.probabilities.is_inference() and result.probabilities.sum(1) == pytest.approx(1)
 
@@ -295,7 +300,8 @@ def test_test_time_augmentation_is_the_mean_over_the_photo_and_its_mirror_image(
     for row, picture in zip(result.probabilities, pictures):
         views = [picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
         said = [sorted(explorer.predict(model, view, topk=3), key=lambda p: p.index) for view in views]
-        assert row.tolist() == pytest.approx([(a.probability + b.probability) / 2 for a, b in zip(*said)], rel=1e-4)
+        assert row.tolist() == pytest.approx([(a.probability + b.probability) / 2 for a, b in zip(*said)],
+                                             rel=1e-4)
     assert result.tta
     assert result.losses.tolist() == pytest.approx((-result.probabilities[:, 0].log()).tolist(), rel=1e-5)
     assert evaluate(model, album([(pictures[0], "red")])).probabilities[0, 0] > result.probabilities[0, 0]
@@ -340,8 +346,8 @@ def test_a_model_without_names_takes_the_datas_and_says_so():
 
 
 def test_of_many_photos_a_faster_copy_judges_most_and_says_the_same(monkeypatch):
-    net = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                        nn.Linear(6, 3))
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                        nn.Flatten(), nn.Linear(6, 3))
     randomise(net)
     model = explorer.wrap(net, input_size=(3, 8, 8), labels=COLOURS)
     photos, made = album([(photo(one), one) for one in ("red", "blue") * 6]), []
@@ -389,7 +395,7 @@ def test_names_that_could_be_two_classes_are_not_guessed():
 
 def painted_folder(root, *parts):
     for part in parts:
-        for number, name in enumerate(COLOURS):
+        for name in COLOURS:
             (root / part / name).mkdir(parents=True)
             for i in range(3):
                 shade = tuple(c and c - i - len(part) for c in SHADES[name])
@@ -431,8 +437,8 @@ def test_several_classes_a_photo_are_judged_one_by_one():
     pairs = [(photo("red"), ("red",)), (photo("red", "green"), ("red", "green")), (photo("black"), ())]
     model = eye()
     result = evaluate(model, album(pairs))
-    logits = torch.tensor([[p.logit for p in sorted(explorer.predict(model, picture, topk=3), key=lambda p: p.index)]
-                           for picture, _ in pairs])
+    logits = torch.tensor([[p.logit for p in sorted(explorer.predict(model, picture, topk=3),
+                                                    key=lambda p: p.index)] for picture, _ in pairs])
     truth = torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 0, 0]])
     expected = nn.functional.binary_cross_entropy_with_logits(logits, truth)
     assert result.loss == pytest.approx(expected.item(), rel=1e-5)
@@ -481,7 +487,8 @@ def folder(tmp_path):
 
 
 def test_of_a_folder_the_held_out_photos_are_judged_or_the_others_or_all(folder):
-    judged = {split: set(evaluate(eye(), folder, split=split, seed=3).names) for split in ("val", "train", "all")}
+    judged = {split: set(evaluate(eye(), folder, split=split, seed=3).names)
+              for split in ("val", "train", "all")}
     assert len(judged["val"] | judged["train"]) == 19 and not judged["val"] & judged["train"]
     assert judged["all"] == judged["val"] | judged["train"] and 3 <= len(judged["val"]) <= 4
     assert judged["val"] != set(evaluate(eye(), folder, split="val", seed=4).names)
@@ -518,8 +525,8 @@ def finished():
     torch.manual_seed(0)
     model = explorer.create_model("mobilenetv3_small_050", num_classes=3)
     pairs = [(photo(name), name) for name in COLOURS for _ in range(4)]
-    return finetune(model, Splits("colours", album(pairs), album(pairs[::4])), epochs=2, input_size=SIZE, seed=5,
-                    threads=1, augment="none", device="cpu").wait()
+    return finetune(model, Splits("colours", album(pairs), album(pairs[::4])), epochs=2, input_size=SIZE,
+                    seed=5, threads=1, augment="none", device="cpu").wait()
 
 
 def test_a_run_is_judged_by_its_held_out_photos_as_its_loop_did(finished):
@@ -537,7 +544,8 @@ def test_a_run_holds_out_the_photos_of_a_folder_by_its_own_seed(finished, folder
             evaluate(model, folder, **settings)
         return caught.value.args[0].names
 
-    assert names(finished) == names(finished.model, seed=5) == names(finished, seed=5) != names(finished, seed=6)
+    assert names(finished) == names(finished.model, seed=5) == names(finished, seed=5)
+    assert names(finished) != names(finished, seed=6)
 
 
 class Seen(Exception):
@@ -557,7 +565,8 @@ def test_a_run_that_still_learns_is_not_judged(finished, monkeypatch):
 def test_all_figures_are_plain_json_without_nan(multi_label):
     result = drawn(multi_label=multi_label)
     facts = json.loads(json.dumps(result.as_dict(), allow_nan=False))
-    assert facts["photos"] == 200 and facts["top1"] == result.top1 and facts["exact_match"] == result.exact_match
+    assert facts["photos"] == 200 and facts["top1"] == result.top1
+    assert facts["exact_match"] == result.exact_match
     assert len(facts["worst"]) == 20 and len(facts["calibration"]["bins"]) == 15
     assert facts["per_class"]["kind 0"]["roc_area"] == result.roc["kind 0"].area
     assert (facts["per_class"]["kind 5"]["roc_area"] is None) != multi_label
@@ -567,7 +576,8 @@ def test_all_figures_are_plain_json_without_nan(multi_label):
 def test_another_k_is_among_the_figures(single):
     assert single.as_dict().keys() & {"top3", "top5"} == {"top5"}
     single.topk = 3
-    assert single.as_dict()["top3"] == single.top(3) and f"top-3 {report.percent(single.top(3))}" in repr(single)
+    assert single.as_dict()["top3"] == single.top(3)
+    assert f"top-3 {report.percent(single.top(3))}" in repr(single)
     single.topk = 5
 
 
@@ -588,7 +598,8 @@ def test_the_short_form_is_one_line(few):
 
 def test_the_text_names_classes_confusions_and_worst_photos(few):
     lines = str(few).splitlines()
-    assert any(line.split() == ["red", "100.0", "%", "33.3", "%", "50.0", "%", "0.667", "3"] for line in lines)
+    assert any(line.split() == ["red", "100.0", "%", "33.3", "%", "50.0", "%", "0.667", "3"]
+               for line in lines)
     assert any(line.split()[:3] == ["red", "green", "2"] for line in lines)
     assert any("photo 2" in line and "3.00" in line for line in lines)
 
@@ -627,7 +638,8 @@ def test_html_shows_the_worst_photos_and_survives_those_that_are_gone():
 
 
 def test_charts_are_figures_that_show_themselves_without_pyplot(single):
-    for chart in (single.plot_confusion(), single.plot_reliability(), single.plot_roc(), single.plot_pr(["kind 1"])):
+    for chart in (single.plot_confusion(), single.plot_reliability(), single.plot_roc(),
+                  single.plot_pr(["kind 1"])):
         assert chart._repr_png_().startswith(b"\x89PNG")
     axes = single.plot_pr(["kind 1"]).axes[0]
     assert [line.get_label() for line in axes.lines] == [f"kind 1 ({single.pr['kind 1'].area:.3f})"]
@@ -670,7 +682,8 @@ def test_a_model_of_several_classes_is_judged_by_its_likeliest_on_photos_of_one(
     result = evaluate(model, album(PLAIN))
     logits = logits_for(model, PLAIN)
     torch.testing.assert_close(result.probabilities, logits.sigmoid(), rtol=1e-4, atol=1e-6)
-    truth = torch.nn.functional.one_hot(torch.tensor([COLOURS.index(name) for _, name in PLAIN]), len(COLOURS)).float()
+    truth = torch.nn.functional.one_hot(torch.tensor([COLOURS.index(name) for _, name in PLAIN]),
+                                        len(COLOURS)).float()
     expected = nn.functional.binary_cross_entropy_with_logits(logits, truth)
     assert result.loss == pytest.approx(expected.item(), rel=1e-4) and result.top1 == 0.75
     assert any("likeliest counts as its answer" in note for note in result.notes)
@@ -703,8 +716,10 @@ def test_a_yes_or_no_has_two_classes_from_one_score():
         def forward(self, x):
             return self.fc(self.pool(x).flatten(1))
 
-    pairs = [(photo("red"), "red"), (photo("green"), "other"), (photo("blue"), "other"), (photo("blue"), "red")]
-    model = explorer.wrap(Red(), labels=["other", "red"], outputs="yes/no", input_size=SIZE, mean=(0.5,) * 3, std=(0.5,) * 3)
+    pairs = [(photo("red"), "red"), (photo("green"), "other"), (photo("blue"), "other"),
+             (photo("blue"), "red")]
+    model = explorer.wrap(Red(), labels=["other", "red"], outputs="yes/no", input_size=SIZE, mean=(0.5,) * 3,
+                          std=(0.5,) * 3)
     for classes in (("other", "red"), ("red", "other")):  # told by name, in whatever order
         result = evaluate(model, album(pairs, classes))
         assert result.top1 == 0.75 and result.classes == ("other", "red")

@@ -36,7 +36,8 @@ BEGIN = """
         return listener
 
     def begun(**settings):
-        return run(small(), Splits("colours", painted(24), painted(12, seed=1)), **{"epochs": 400, "train": "all", **settings})
+        data = Splits("colours", painted(24), painted(12, seed=1))
+        return run(small(), data, **{"epochs": 400, "train": "all", **settings})
 """
 
 
@@ -44,8 +45,10 @@ def ended(code: str, *arguments: object) -> subprocess.CompletedProcess:
     """A script of its own, to its end. SIGINT is as a terminal leaves it, whatever this process has made of
     it.
     """
-    program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + textwrap.dedent(BEGIN) + textwrap.dedent(code)
-    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120,
+    handled = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = handled + textwrap.dedent(BEGIN) + textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=120,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, check=False)
 
 
@@ -122,7 +125,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly_and_leaves_a_checkpoint
         {last_words}
     """, tmp_path / "run")
     assert done.returncode == code, done.stderr
-    assert "terminate" not in done.stderr and "schedule new futures" not in done.stderr and "failed" not in done.stderr
+    assert not any(word in done.stderr for word in ("terminate", "schedule new futures", "failed"))
     assert (tmp_path / "run" / checkpoint.LAST).is_file()
 
 
@@ -187,7 +190,8 @@ def test_a_process_that_is_forked_off_does_not_wait_for_a_run_that_it_does_not_h
 
 def test_a_listener_that_ends_the_program_stops_the_run(colours):  # noqa: F811
     """case B1: SystemExit in a thread ends nothing, and nobody hears of it."""
-    stopped = run(small(), colours, epochs=50, train="all", on_event=lambda event: isinstance(event, Batch) and sys.exit(3))
+    stopped = run(small(), colours, epochs=50, train="all",
+                  on_event=lambda event: isinstance(event, Batch) and sys.exit(3))
     assert stopped.wait().state == "stopped" and len(stopped.batches) == 1
 
 

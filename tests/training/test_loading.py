@@ -32,9 +32,9 @@ def colours() -> Splits:
 
 
 def learn(model, data, folder=None, **settings):
-    return finetune(model, data, **{
-        "run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6, "epochs": 2, "device": "cpu",
-        "threads": 1, "pretrained": False, **settings}).wait()
+    return finetune(model, data, **{"run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6,
+                                    "epochs": 2, "device": "cpu", "threads": 1, "pretrained": False,
+                                    **settings}).wait()
 
 
 def same_answers(one, other) -> bool:
@@ -95,7 +95,8 @@ def test_a_frozen_body_of_ones_own_must_be_given(colours, tmp_path):
     body = explorer.create_model(NAME, num_classes=10)
     body.load_state_dict({k: v for k, v in model.state_dict().items() if "classifier" not in k}, strict=False)
     run = learn(model, colours, tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
+    with pytest.raises(TrainingError,
+                       match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
         load_run(tmp_path / "run")
     assert same_answers(load_run(tmp_path / "run", model=body).model, run.model)
 
@@ -185,7 +186,8 @@ def test_a_saved_model_from_elsewhere_says_that_its_training_is_unknown(colours,
     learn(NAME, colours, epochs=1).save(tmp_path / "mine")
     (tmp_path / "mine" / "run.json").unlink()
     loaded = load_run(tmp_path / "mine")
-    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."] and loaded.best is None
+    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."]
+    assert loaded.best is None
 
 
 def test_a_setting_of_a_later_version_does_not_hinder(colours, tmp_path):

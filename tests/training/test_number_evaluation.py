@@ -203,7 +203,8 @@ def test_the_text_says_how_far_off_and_what_guessing_would_be():
     result = by_hand((1, 3), (5, 5), (9, 10), model_name="ages", data_name="people.csv")
     text = str(result)
     assert text.startswith("ages on people.csv: 3 photos, MAE 1, RMSE 1.291, R² 0.844\n")
-    assert "age: off by 1 on average. Guessing the mean of these photos every time would be off by 2.667." in text
+    assert ("age: off by 1 on average. Guessing the mean of these photos every time would be off by 2.667."
+            in text)
     assert re.search(r"photo 0\s+1\s+3", text)
     assert repr(result) == "NumberEvaluation('ages', 'people.csv', 3 photos, MAE 1, RMSE 1.291, R² 0.844)"
     assert "means over the 2 numbers" in str(drawn())
@@ -224,7 +225,8 @@ def test_the_csv_has_a_line_a_photo_and_no_formula(tmp_path):
     result = NumberEvaluation(("=age",), torch.tensor([[3.0], [5.0]]), torch.tensor([[1.0], [5.5]]),
                               ("=cmd", "b.png"))
     result.to_csv(tmp_path / "out.csv")
-    rows = list(csv.DictReader(open(tmp_path / "out.csv", encoding="utf-8", newline="")))
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["'=cmd", "b.png"]
     assert [float(rows[0][f"{what} =age"]) for what in ("true", "predicted", "difference")] == [1.0, 3.0, 2.0]
     assert float(rows[1]["difference =age"]) == -0.5
