@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.evaluation.matching import match_classes
 from explorer.training.run.finetuning import finetune
+from tests.html import parse
 from tests.models.oracle import randomise
 
 SIZE = (3, 32, 32)
@@ -609,16 +609,21 @@ def test_html_has_no_script_and_escapes_names():
     result = by_hand([(0, [0.1, 0.9, 0.0]), (1, [0.2, 0.8, 0.0])], (evil, "b", "c"))
     result.model_name = result.data_name = evil
     result.names, result.notes = (evil, "x"), (evil,)
-    html = result._repr_html_()
-    assert "<script" not in html and html.count("&lt;script&gt;") > 6
-    assert "color:" not in re.sub("background[^;']*", "", html)  # the page's own text colour, light or dark
+    page = parse(result._repr_html_())
+    assert "script" not in page.tags and page.text.count(evil) > 6
+    # The page's own text colour, light or dark.
+    assert not any("color" in element.style for element in page.all())
 
 
 def test_html_shows_the_matrix_as_a_table_and_many_classes_as_a_picture(few):
-    html = report.confusion_html(few)
-    assert html.count("<tr>") == 4 and ">2</td>" in html and "<img" not in html
-    many = report.confusion_html(drawn(classes=40))
-    assert "<table" not in many and "data:image/png" in many and "40 classes" in many
+    page = parse(report.confusion_html(few))
+    table = page.find("table").rows()
+    assert table == [["", *COLOURS], ["red", "1", "2", "·"], ["green", "·", "1", "1"], ["blue", "·", "·", "1"]]
+    assert not page.find_all("img")
+    many = parse(report.confusion_html(drawn(classes=40)))
+    picture = many.find("img").attributes
+    assert not many.find_all("table") and picture["src"].startswith("data:image/png")
+    assert "40 classes" in many.text + picture["alt"]
 
 
 def test_html_shows_the_worst_photos_and_survives_those_that_are_gone():
@@ -631,10 +636,12 @@ def test_html_shows_the_worst_photos_and_survives_those_that_are_gone():
 
     photos = PhotoSet(COLOURS, (0, 1), ("first.jpg", "second.jpg"), open_one)
     result = evaluate(eye(), photos)
-    assert result._repr_html_().count("data:image/jpeg") == 2
+    shown = parse(result._repr_html_()).find_all("img")
+    assert [one.attributes["src"].partition(",")[0] for one in shown] == ["data:image/jpeg;base64"] * 2
     gone.append(True)
-    html = result._repr_html_()
-    assert "data:image/jpeg" not in html and "second.jpg" in html
+    page = parse(result._repr_html_())
+    captions = [one.text for one in page.find_all("figcaption")]
+    assert not page.find_all("img") and any(one.startswith("second.jpg") for one in captions)
 
 
 def test_charts_are_figures_that_show_themselves_without_pyplot(single):
@@ -654,7 +661,8 @@ def test_class_names_in_charts_are_no_formulas():
 
 def test_several_classes_a_photo_are_shown_without_a_matrix():
     result = drawn(multi_label=True)
-    assert "mean average precision" in repr(result) and "were taken for" not in result._repr_html_()
+    assert "mean average precision" in repr(result)
+    assert "were taken for" not in parse(result._repr_html_()).text
     with pytest.raises(ValueError, match="no confusion matrix"):
         result.plot_confusion()
     assert result.plot_roc()._repr_png_() and str(result)
@@ -665,7 +673,8 @@ def test_many_classes_show_the_weakest(monkeypatch):
     shown = report.weakest(result)
     assert len(shown) == report.ROWS
     assert result.per_class[shown[0]].f1 == min(f.f1 for f in result.per_class.values() if f.support)
-    assert "the 25 weakest of 40" in report.per_class_html(result)
+    table = parse(report.per_class_html(result))
+    assert "the 25 weakest of 40" in table.find("caption").text and len(table.find_all("tr")) == 26
 
 
 # --- what the scores mean -----------------------------------------------------------------------------------

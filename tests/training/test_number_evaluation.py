@@ -17,6 +17,7 @@ from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.photo_tables import read_table
 from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.numbers import NumberEvaluation
+from tests.html import parse
 from tests.number_photos import bright, photo_set, prepared_for, table, tiny
 
 
@@ -191,10 +192,12 @@ def test_the_page_has_figures_a_chart_and_photos_and_no_script(net):
     result = evaluate(net, nasty)
     result.numbers, result.model_name = (NASTY,), NASTY
     del result.per_number
-    html = result._repr_html_()
-    assert "<script" not in html and "&lt;script&gt;" in html and html.count("data:image/jpeg") == 4
-    assert "data:image/png" in html
-    assert "Predicted against true" in html and "standard deviations" in html
+    page = parse(result._repr_html_())
+    assert "script" not in page.tags and NASTY in page.text
+    kinds = [one.attributes["src"].partition(";")[0] for one in page.find_all("img")]
+    assert kinds == ["data:image/png"] + ["data:image/jpeg"] * 4
+    assert page.find_all("img")[0].attributes["alt"].startswith("Predicted against true")
+    assert all("standard deviations" in one.text for one in page.find_all("figcaption"))
     assert result._repr_mimebundle_()["text/plain"] == repr(result)
     result.plot()._repr_png_()  # a name is no formula
 
@@ -214,7 +217,8 @@ def test_the_chart_draws_each_number_and_refuses_one_that_is_not_there():
     assert len(drawn().plot().axes) == 2 and len(drawn().plot(["price"]).axes) == 1
     assert len(drawn().plot("age").axes) == 1
     many = drawn(names=tuple(f"n{i}" for i in range(12)))
-    assert len(many.plot().axes) == 9 and "data:image/png" in many._repr_html_()
+    (picture,) = parse(many._repr_html_()).find_all("img")
+    assert len(many.plot().axes) == 9 and picture.attributes["src"].startswith("data:image/png")
     (axes,) = by_hand((1, 3), (5, 5), (9, 10)).plot().axes
     assert axes.get_xlabel() == "true age" and axes.get_xlim() == axes.get_ylim()
     with pytest.raises(ValueError, match="There is no number 'size': there are age, price"):
