@@ -19,7 +19,7 @@ from explorer.data.datasets import cifar10
 from explorer.data.samples import notebooks_dir
 from explorer.models.weights import entries as weights
 from explorer.training.loop.augmentation import create_augmentation
-from explorer.training.loop.sources import batches_of, order_of
+from explorer.training.loop.order import batches_of, order_of
 from tests import tiny_cifar10
 
 

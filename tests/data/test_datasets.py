@@ -23,7 +23,7 @@ from explorer.data.datasets import (
     ordered_as,
     without_broken,
 )
-from explorer.training.run.finetuning import opened_once
+from explorer.training.run.waiting_photos import opened_once
 
 
 def paint(path, colour=(200, 30, 30), size=(20, 16)):

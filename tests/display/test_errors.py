@@ -21,7 +21,7 @@ from explorer.files import DiskError
 from explorer.inspection.compare.answers import why
 from explorer.inspection.features.cache import StoreError
 from explorer.models.weights.entries import WeightsError
-from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.run.run import Run
 from explorer.widgets import session
 from explorer.widgets.panels import evaluate, run_view

@@ -10,11 +10,12 @@ from PIL import Image
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Epoch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun, load_run
+from tests.html import parse
 
 SIZE = (3, 32, 32)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 210)}
@@ -32,9 +33,9 @@ def colours() -> Splits:
 
 
 def learn(model, data, folder=None, **settings):
-    return finetune(model, data, **{
-        "run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6, "epochs": 2, "device": "cpu",
-        "threads": 1, "pretrained": False, **settings}).wait()
+    return finetune(model, data, **{"run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6,
+                                    "epochs": 2, "device": "cpu", "threads": 1, "pretrained": False,
+                                    **settings}).wait()
 
 
 def same_answers(one, other) -> bool:
@@ -95,7 +96,8 @@ def test_a_frozen_body_of_ones_own_must_be_given(colours, tmp_path):
     body = explorer.create_model(NAME, num_classes=10)
     body.load_state_dict({k: v for k, v in model.state_dict().items() if "classifier" not in k}, strict=False)
     run = learn(model, colours, tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
+    with pytest.raises(TrainingError,
+                       match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
         load_run(tmp_path / "run")
     assert same_answers(load_run(tmp_path / "run", model=body).model, run.model)
 
@@ -175,16 +177,19 @@ def test_it_shows_itself_with_the_best_epoch_marked_and_names_escaped(colours, t
     run = learn(NAME, colours, name="<b>mine</b>")
     run.save(tmp_path / "mine")
     loaded = load_run(tmp_path / "mine")
-    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, best ") and "3 classes" in repr(loaded)
-    html = loaded._repr_html_()
-    assert html.count("font-weight:bold") == 1 and "&lt;b&gt;mine" in html and "<b>mine" not in html
+    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, best ")
+    assert "3 classes" in repr(loaded)
+    page = parse(loaded._repr_html_())
+    bold = [row for row in page.find_all("tr") if row.style.get("font-weight") == "bold"]
+    assert len(bold) == 1 and "<b>mine</b>" in page.find("b").text
 
 
 def test_a_saved_model_from_elsewhere_says_that_its_training_is_unknown(colours, tmp_path):
     learn(NAME, colours, epochs=1).save(tmp_path / "mine")
     (tmp_path / "mine" / "run.json").unlink()
     loaded = load_run(tmp_path / "mine")
-    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."] and loaded.best is None
+    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."]
+    assert loaded.best is None
 
 
 def test_a_setting_of_a_later_version_does_not_hinder(colours, tmp_path):

@@ -53,8 +53,8 @@ def of_shapes(tensors: Mapping[str, Any]) -> str:
 def of_photos(photos: PhotoSet) -> str:
     """Tells sets of photos apart: the names, labels and file sizes of all, and the content of a few.
 
-    The same photos in another folder, or on another computer, are the same. Photos that are different each time
-    they are opened (a data set with a random transform) are known by their names and labels alone.
+    The same photos in another folder, or on another computer, are the same. Photos that are different each
+    time they are opened (a data set with a random transform) are known by their names and labels alone.
     """
     digest = hashlib.sha256(repr((photos.names, photos.labels)).encode())
     count = len(photos)

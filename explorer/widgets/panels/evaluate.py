@@ -47,7 +47,8 @@ from explorer.widgets.parts.sort_table import SortTable
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation.evaluation import Evaluation, JudgedPhoto
+    from explorer.training.evaluation.evaluation import Evaluation
+    from explorer.training.evaluation.figures import JudgedPhoto
     from explorer.training.evaluation.numbers import NumberEvaluation
 
 log = logging.getLogger(__name__)

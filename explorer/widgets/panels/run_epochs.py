@@ -272,7 +272,7 @@ class Shadow:
         """(logits [B, K], the first photo's maps of a stage [C, H, W] or None) on the CPU."""
         from explorer.models.contract import Stage, parameter_place
         from explorer.models.watching import walk
-        from explorer.training.loop.sources import lives_on_the_vector
+        from explorer.training.loop.features import lives_on_the_vector
 
         model = self.model
         known, vectors = self._vectors.get(what, (None, None))

@@ -55,8 +55,7 @@ def past_runs(folder: Path) -> list[PastRun]:
 
     Raises ValueError where there is no such folder.
     """
-    from explorer.training.run.checkpoint import HISTORY, RECIPE
-    from explorer.training.run.finetuning import past_epochs
+    from explorer.training.run.checkpoint import HISTORY, RECIPE, past_epochs
     from explorer.training.run.loading import history_from, recipe_from
     from explorer.training.run.saving import read_json, read_run
 

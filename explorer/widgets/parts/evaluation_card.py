@@ -12,8 +12,10 @@ from explorer.display.words import counted
 from explorer.widgets.parts.judged_photos import Answer
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation.evaluation import Evaluation, JudgedPhoto
-    from explorer.training.evaluation.numbers import EstimatedPhoto, NumberEvaluation
+    from explorer.training.evaluation.evaluation import Evaluation
+    from explorer.training.evaluation.figures import JudgedPhoto
+    from explorer.training.evaluation.number_answers import EstimatedPhoto
+    from explorer.training.evaluation.numbers import NumberEvaluation
 
 WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
