@@ -15,7 +15,8 @@ from explorer.models.weights.entries import WeightsError
 from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.loading import history_from, load_run
-from explorer.widgets.panels.runs import past_runs, table_of
+from explorer.training.run.past import past_runs
+from explorer.widgets.panels.runs.table import table_of
 from tests.training.test_loading import NAME, colours, learn  # noqa: F401
 
 ROW = {"epoch": 0, "loss": 1.0, "top1": 0.5, "val_loss": 1.0, "val_top1": 0.5, "lr": 0.1, "seconds": 1.0, "best": True}

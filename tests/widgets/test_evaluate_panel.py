@@ -16,16 +16,17 @@ import explorer
 from explorer.data.datasets import PhotoSet
 from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.evaluation import Evaluation
+from explorer.training.run.beside import copy_of_model
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun
 from explorer.training.run.run import RUNS
 from explorer.widgets import jobs
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels import evaluate as panel_module
-from explorer.widgets.panels import finetune as finetune_panel
-from explorer.widgets.panels.evaluate import Judgement, facts_of
-from explorer.widgets.panels.evaluate_subject import run_behind
-from explorer.widgets.panels.run_view import copy_of_model
+from explorer.widgets.panels.evaluate import cells
+from explorer.widgets.panels.evaluate.judgement import Judgement, facts_of
+from explorer.widgets.panels.evaluate.panel import EvaluatePanel
+from explorer.widgets.panels.evaluate.subject import run_behind
+from explorer.widgets.panels.learn.started import STARTED
 from explorer.widgets.parts.evaluation_card import (
     cell_photos,
     cell_text,
@@ -73,7 +74,7 @@ def run():
 
 @pytest.fixture(autouse=True)
 def no_earlier_runs():
-    finetune_panel.STARTED.clear()
+    STARTED.clear()
     RUNS.clear()
 
 
@@ -268,83 +269,83 @@ def test_closing_while_it_judges_ends_it(dash, run):
 
 def test_the_most_confused_cell_is_open_with_its_photos(judged):
     worst = judged.shown.result.most_confused[0]
-    assert judged.matrix.picked == [FLOWERS.index(worst.true), FLOWERS.index(worst.predicted)]
-    assert len(judged.cell.answers) == worst.count and {one.said for one in judged.cell.answers} == {worst.predicted}
-    assert judged.cell.note == f"{worst.count} photo{'s' * (worst.count > 1)} of {worst.true} taken for {worst.predicted}."
+    assert judged.cells.matrix.picked == [FLOWERS.index(worst.true), FLOWERS.index(worst.predicted)]
+    assert len(judged.photos.cell.answers) == worst.count and {one.said for one in judged.photos.cell.answers} == {worst.predicted}
+    assert judged.photos.cell.note == f"{worst.count} photo{'s' * (worst.count > 1)} of {worst.true} taken for {worst.predicted}."
 
 
 def test_a_cell_a_row_and_the_others_show_their_photos(judged):
     result = judged.shown.result
-    pick(judged.matrix, true=[2], predicted=None, cell=[2, -1])
+    pick(judged.cells.matrix, true=[2], predicted=None, cell=[2, -1])
     judged.wait()
-    assert len(judged.cell.answers) == 8 and {one.true for one in judged.cell.answers} == {"roses"}
-    pick(judged.matrix, true=[0, 1], predicted=[3, 4], cell=[-2, -2])
+    assert len(judged.photos.cell.answers) == 8 and {one.true for one in judged.photos.cell.answers} == {"roses"}
+    pick(judged.cells.matrix, true=[0, 1], predicted=[3, 4], cell=[-2, -2])
     judged.wait()
-    assert len(judged.cell.answers) == int(result.confusion[:2, 3:].sum())
+    assert len(judged.photos.cell.answers) == int(result.confusion[:2, 3:].sum())
 
 
 def test_many_photos_come_a_few_at_a_time(judged, monkeypatch):
-    monkeypatch.setattr(panel_module, "FIRST", 5)
-    pick(judged.matrix, true=None, predicted=None, cell=[-1, -1])
+    monkeypatch.setattr(cells, "FIRST", 5)
+    pick(judged.cells.matrix, true=None, predicted=None, cell=[-1, -1])
     judged.wait()
-    assert len(judged.cell.answers) == 5 and "5 with the highest loss" in judged.cell.note and judged.more.layout.display == ""
-    judged.more.click()
+    assert len(judged.photos.cell.answers) == 5 and "5 with the highest loss" in judged.photos.cell.note and judged.photos.more.layout.display == ""
+    judged.photos.more.click()
     judged.wait()
-    assert len(judged.cell.answers) == 10
+    assert len(judged.photos.cell.answers) == 10
 
 
 def test_the_worst_and_the_surest_mistakes_are_there(judged):
     result = judged.shown.result
-    assert [one.name for one in judged.worst.answers] == [row.name for row in result.worst[:12]]
+    assert [one.name for one in judged.photos.worst.answers] == [row.name for row in result.worst[:12]]
     surest = [row.probability for row in surest_mistakes(result)]
-    assert surest == sorted(surest, reverse=True) and not any(one.right for one in judged.surest.answers)
+    assert surest == sorted(surest, reverse=True) and not any(one.right for one in judged.photos.surest.answers)
 
 
 def test_heat_maps_lie_on_the_worst_photos_for_either_class(judged):
-    before = judged.worst._pictures["data"]
+    before = judged.photos.worst._pictures["data"]
     seen = {}
     for view in ("predicted", "true", "photo"):
-        judged.view.value = view
+        judged.photos.view.value = view
         judged.wait()
-        seen[view] = judged.worst._pictures["data"]
-        assert "vx-note" not in judged.view_note.value
+        seen[view] = judged.photos.worst._pictures["data"]
+        assert "vx-note" not in judged.photos.view_note.value
     assert seen["photo"] == before and len({*seen.values()}) == 3
 
 
 def test_a_heat_map_that_fails_is_a_sentence_and_the_photo_stays(judged, monkeypatch):
-    monkeypatch.setattr(judged, "_heat", lambda *_: (_ for _ in ()).throw(ValueError("no <stage> here")))
-    before = judged.worst._pictures["data"]
-    judged.view.value = "true"
+    monkeypatch.setattr(judged.photos, "heat", lambda *_: (_ for _ in ()).throw(ValueError("no <stage> here")))
+    before = judged.photos.worst._pictures["data"]
+    judged.photos.view.value = "true"
     judged.wait()
-    assert "no &lt;stage&gt; here" in judged.view_note.value and judged.worst._pictures["data"] == before
+    assert "no &lt;stage&gt; here" in judged.photos.view_note.value and judged.photos.worst._pictures["data"] == before
 
 
 def test_a_class_in_the_table_opens_its_photos_and_curves(judged):
-    pick(judged.table, index=4)
+    pick(judged.cells.table, index=4)
     judged.wait()
-    assert judged.of_class.value == "tulips" and judged.matrix.picked == [4, -1]
-    assert {one.true for one in judged.cell.answers} == {"tulips"} and "roc curve of tulips" in judged.curves.value
-    judged.kind.value = "pr"
+    assert judged.charts.of_class.value == "tulips" and judged.cells.matrix.picked == [4, -1]
+    assert {one.true for one in judged.photos.cell.answers} == {"tulips"} and "roc curve of tulips" in judged.charts.curves.value
+    judged.charts.kind.value = "pr"
     judged.wait()
-    assert "pr curve of tulips" in judged.curves.value and "currentColor" in judged.curves.value
+    assert "pr curve of tulips" in judged.charts.curves.value and "currentColor" in judged.charts.curves.value
 
 
 def test_a_picked_photo_is_described_and_becomes_the_dashboards(judged, dash):
     row = judged.shown.result.worst[3]
-    pick(judged.worst, index=3)
-    assert row.name in judged.one.value and f"taken for {row.predicted}" in judged.one.value
-    judged.open.click()
+    pick(judged.photos.worst, index=3)
+    assert row.name in judged.photos.one.value and f"taken for {row.predicted}" in judged.photos.one.value
+    judged.photos.open.click()
     judged.wait()
     dash.wait()
     assert dash.session.image_name == row.name and dash.session.image.size == Image.open(row.file).size
-    pick(judged.surest, index=0)
-    assert judged.worst.selected == -1 and judged.surest.selected == 0
+    pick(judged.photos.surest, index=0)
+    assert judged.photos.worst.selected == -1 and judged.photos.surest.selected == 0
 
 
 def test_the_judged_model_can_be_opened_with_the_photo(judged, dash, run):
-    pick(judged.cell, index=0)
-    assert judged.open_both.layout.display == ""
-    judged.open_both.click()
+    pick(judged.photos.cell, index=0)
+    assert judged.photos.open_both.layout.display == ""
+    judged.photos.open_both.click()
     judged.wait()
     dash.wait()
     assert dash.session.model is not run.model and "nano" in dash.session.model_name
@@ -356,11 +357,11 @@ def test_photos_of_several_classes_have_no_matrix_and_say_why(dash):
     result = several_labels()
     panel._show(facts_of(Judgement(result, dash.session.model, ())))
     panel.wait()
-    assert "no matrix" in panel.matrix_note.value and panel.matrix._table == "" and panel.surest_block.layout.display == "none"
-    assert "mean average precision" in panel.head.value and len(panel.worst.answers) == 12
-    pick(panel.table, index=1)
+    assert "no matrix" in panel.cells.matrix_note.value and panel.cells.matrix._table == "" and panel.photos.blocks["surest"].layout.display == "none"
+    assert "mean average precision" in panel.head.value and len(panel.photos.worst.answers) == 12
+    pick(panel.cells.table, index=1)
     panel.wait()
-    assert len(panel.cell.answers) == int(result.labels[:, 1].sum()) and panel.figure() is not None
+    assert len(panel.photos.cell.answers) == int(result.labels[:, 1].sum()) and panel.figure() is not None
 
 
 def test_without_mistakes_and_without_photos_to_open_it_still_stands(dash):
@@ -368,8 +369,8 @@ def test_without_mistakes_and_without_photos_to_open_it_still_stands(dash):
     result = made_up([(0, [0.9, 0.05, 0.05]), (1, [0.1, 0.8, 0.1])])
     panel._show(facts_of(Judgement(result, dash.session.model, ())))
     panel.wait()
-    assert panel.message.value == "" and panel.surest.note == "There are no mistakes among these photos."
-    assert len(panel.worst.answers) == 2 and len(panel.worst._pictures["sizes"]) == 2
+    assert panel.message.value == "" and panel.photos.surest.note == "There are no mistakes among these photos."
+    assert len(panel.photos.worst.answers) == 2 and len(panel.photos.worst._pictures["sizes"]) == 2
 
 
 # --- to keep --------------------------------------------------------------------------------------------------
@@ -380,7 +381,7 @@ def test_nothing_is_said_before_anything_is_judged(panel):
 
 
 def test_its_code_runs_and_gives_the_same_numbers(judged, dash):
-    judged.view.value = "true"
+    judged.photos.view.value = "true"
     judged.wait()
     scope = {"dash": dash}
     exec(judged.code(), scope)
@@ -405,7 +406,7 @@ def test_the_figure_and_its_caption_name_model_data_and_interval(judged):
 
 
 def test_the_guide_says_what_figures_do_not_prove():
-    assert all(word in panel_module.EvaluatePanel.guide for word in ("Few photos", "Duplicates", "1706.04599", "interval"))
+    assert all(word in EvaluatePanel.guide for word in ("Few photos", "Duplicates", "1706.04599", "interval"))
 
 
 # --- plain functions ------------------------------------------------------------------------------------------

@@ -21,12 +21,14 @@ import explorer
 from explorer.data.datasets import PhotoSet, Splits
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
+from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.run import RUNS
-from explorer.widgets.panels import finetune as panel_module
-from explorer.widgets.panels.finetune import next_name, number, planned_rates, what_learns
-from explorer.widgets.panels.run_epochs import NOW, between_batches, caption, copy_of_model
-from explorer.widgets.panels.run_view import gap_note, how_far
+from explorer.widgets.panels.learn.epoch_words import NOW, caption
+from explorer.widgets.panels.learn.fields import number
+from explorer.widgets.panels.learn.run_words import gap_note, how_far
+from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
+from explorer.widgets.panels.learn.what_learns import planned_rates, what_learns
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
 from tests.training.test_identity import contents
 
@@ -53,7 +55,7 @@ def folder(tmp_path):
 @pytest.fixture(autouse=True)
 def no_earlier_runs():
     """A new dashboard shows the runs of this process; each test begins without."""
-    panel_module.STARTED.clear()
+    STARTED.clear()
     RUNS.clear()
 
 
@@ -72,9 +74,9 @@ def panel(dash, folder):
     """The open panel, asked for the folder, with an everything-learns run of three epochs."""
     panel = dash.finetune
     dash.tabs.selected_index = dash.tabs.children.index(panel)
-    panel.data.value, panel.folder.value = "a folder", str(folder)
-    panel.train.value, panel.batch_size.value, panel.advanced["threads"].value = "all", 8, "1"
-    panel.lr.value = "0.05"
+    panel.fields.data.value, panel.fields.folder.value = "a folder", str(folder)
+    panel.fields.train.value, panel.fields.batch_size.value, panel.fields.advanced["threads"].value = "all", 8, "1"
+    panel.fields.lr.value = "0.05"
     assert panel.wait()
     return panel
 
@@ -103,17 +105,17 @@ def test_the_panel_costs_nothing_until_it_is_looked_at(dash):
 
 
 def test_the_data_card_counts_measures_and_shows_photos_of_each_class(panel):
-    html = panel.card.value
+    html = panel.previews.card.value
     assert "24 photos to learn from, 6 to judge by, 3 classes" in html and "30 × 24 pixels" in html
     assert html.count("8 + 2") == 3
-    assert [one.text for one in panel.samples.captions] == ["blue", "green", "red"] * 4
+    assert [one.text for one in panel.previews.samples.captions] == ["blue", "green", "red"] * 4
 
 
 def test_broken_files_are_named_before_a_run_starts(panel, folder):
     (folder / "red" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00")
-    panel.seed.value = 1  # another split: the folder is read again
+    panel.fields.seed.value = 1  # another split: the folder is read again
     panel.wait()
-    assert "torn.jpg" in panel.card.value
+    assert "torn.jpg" in panel.previews.card.value
 
 
 def test_the_data_card_says_what_was_taken_and_what_was_left_out(panel, folder):
@@ -126,9 +128,9 @@ def test_the_data_card_says_what_was_taken_and_what_was_left_out(panel, folder):
     for name in ("red", "green", "blue"):
         shutil.rmtree(folder / name)
     (folder / "notes <b>.txt").write_text("x")
-    panel.seed.value = 1
+    panel.fields.seed.value = 1
     panel.wait()
-    html = panel.card.value
+    html = panel.previews.card.value
     assert "photos to learn from (in Train), 30 to judge by (in Test), 3 classes" in html
     for sentence in ("__MACOSX is left out: what macOS adds to an archive.",
                      "empty is left out: it holds no photo.",
@@ -137,31 +139,31 @@ def test_the_data_card_says_what_was_taken_and_what_was_left_out(panel, folder):
         assert sentence in html
     shutil.rmtree(folder / "Train")
     (folder / "Train").mkdir()
-    panel.seed.value = 2
+    panel.fields.seed.value = 2
     panel.wait()
-    assert "holds no photo: there is nothing to learn from" in panel.card.value
+    assert "holds no photo: there is nothing to learn from" in panel.previews.card.value
 
 
 def test_names_of_classes_are_text(panel, folder):
     (folder / "red").rename(folder / "<b onclick=x>")
-    panel.seed.value = 1
+    panel.fields.seed.value = 1
     panel.wait()
-    assert "<b onclick" not in panel.card.value and "&lt;b onclick=x&gt;" in panel.card.value
+    assert "<b onclick" not in panel.previews.card.value and "&lt;b onclick=x&gt;" in panel.previews.card.value
 
 
 def test_duplicates_across_the_parts_are_found_on_request(panel, folder):
-    assert "both parts" not in panel.card.value
-    panel.find_duplicates.click()
+    assert "both parts" not in panel.previews.card.value
+    panel.previews.find_duplicates.click()
     panel.wait()
-    assert "No photo is in both parts" in panel.card.value
+    assert "No photo is in both parts" in panel.previews.card.value
     assert duplicates_text([("a/1", "a/9")]) == "1 photo is in both parts, and judge nothing: a/1 = a/9."
 
 
 @pytest.mark.parametrize("train, learns", [("head", 27), ("all", 251)])
 def test_it_says_how_many_numbers_learn(panel, train, learns):
-    panel.train.value = train
+    panel.fields.train.value = train
     panel.wait()
-    assert f"<b>{learns}</b> of 251 numbers learn" in panel.learns.value
+    assert f"<b>{learns}</b> of 251 numbers learn" in panel.previews.learns.value
 
 
 def test_counting_what_learns_agrees_with_the_run_and_leaves_the_model_alone():
@@ -177,53 +179,53 @@ def test_counting_what_learns_agrees_with_the_run_and_leaves_the_model_alone():
 
 
 def test_the_preview_draws_the_rates_that_the_run_then_uses(panel):
-    panel.epochs.value = 2
+    panel.fields.epochs.value = 2
     panel.wait()
-    drawn = panel.rates.points("learning rate")
+    drawn = panel.previews.rates.points("learning rate")
     used = [batch.lr for batch in finished(panel).batches]
     assert len(drawn) == len(used) == 6
     assert [rate for _, rate in drawn] == pytest.approx(used, rel=1e-6)
 
 
 def test_an_empty_rate_is_the_recommended_one_and_says_which(panel):
-    panel.lr.value = ""
-    panel.optimizer.value = "sgd"
-    assert "0.05 for the classifier (recommended), 0.005 for the body" in panel.rate_note.value
-    panel.lr.value = "0,02"
-    assert "0.02 for the classifier (yours)" in panel.rate_note.value
+    panel.fields.lr.value = ""
+    panel.fields.optimizer.value = "sgd"
+    assert "0.05 for the classifier (recommended), 0.005 for the body" in panel.previews.rate_note.value
+    panel.fields.lr.value = "0,02"
+    assert "0.02 for the classifier (yours)" in panel.previews.rate_note.value
 
 
 def test_augmentation_is_shown_on_one_photo(panel):
-    panel.augment.value = "strong"
+    panel.fields.augment.value = "strong"
     panel.wait()
-    assert len(panel.variants.captions) == 8 and "TrivialAugment" in panel.preview_note.value
-    panel.augment.value = "none"
+    assert len(panel.previews.variants.captions) == 8 and "TrivialAugment" in panel.previews.preview_note.value
+    panel.fields.augment.value = "none"
     panel.wait()
-    assert len(panel.variants.captions) == 1
+    assert len(panel.previews.variants.captions) == 1
 
 
 @pytest.mark.parametrize("control, value, words", [
     ("epochs", 0, "epochs is 0"), ("lr", "fast", "write a number such as 0.001"), ("lr", "-1", "above 0"), ("seed", -1, "seed"),
 ])
 def test_settings_that_cant_be_are_a_sentence_and_the_rest_stays(panel, control, value, words):
-    getattr(panel, control).value = value
+    getattr(panel.fields, control).value = value
     assert words in panel.problem.value and 'role="alert"' in panel.problem.value
     panel.start.click()
     panel.wait()
     assert panel.session.run is None and words in panel.problem.value
-    assert panel.folder.value.endswith("colours") and not panel.start.disabled
+    assert panel.fields.folder.value.endswith("colours") and not panel.start.disabled
 
 
 @pytest.mark.parametrize("name, value, words", [("patience", "1.5", "whole number"), ("mixup", "-1", "mixup"), ("ema", "2", "share")])
 def test_advanced_settings_are_checked_too(panel, name, value, words):
-    panel.advanced[name].value = value
+    panel.fields.advanced[name].value = value
     assert words in panel.problem.value
 
 
 def test_a_folder_that_is_not_there_is_a_sentence(panel, tmp_path):
-    panel.folder.value = str(tmp_path / "nowhere")
+    panel.fields.folder.value = str(tmp_path / "nowhere")
     panel.wait()
-    assert "There is no folder" in panel.card.value
+    assert "There is no folder" in panel.previews.card.value
     panel.start.click()
     panel.wait()
     assert "There is no folder" in panel.problem.value and panel.session.run is None
@@ -232,10 +234,10 @@ def test_a_folder_that_is_not_there_is_a_sentence(panel, tmp_path):
 def test_cifar10_is_not_downloaded_to_be_looked_at(panel, monkeypatch):
     asked = []
     monkeypatch.setattr("explorer.data.datasets.cifar10", lambda **options: asked.append(options) or _raise(ValueError("not here")))
-    panel.data.value = "cifar10"
+    panel.fields.data.value = "cifar10"
     panel.wait()
     assert asked and all(options == {"download": False} for options in asked)
-    assert "Start downloads it" in panel.card.value
+    assert "Start downloads it" in panel.previews.card.value
 
 
 def _raise(error):
@@ -278,7 +280,7 @@ def test_the_photos_get_the_answers_of_the_present_network(panel):
 
 
 def test_cached_answers_are_those_of_the_whole_network(panel):
-    panel.train.value = "head"
+    panel.fields.train.value = "head"
     run = finished(panel)
     assert run.started.cached
     for i, one in enumerate(panel.view.photos.captions):
@@ -287,7 +289,7 @@ def test_cached_answers_are_those_of_the_whole_network(panel):
 
 
 def test_stop_and_resume_lose_nothing(panel):
-    panel.epochs.value = 400
+    panel.fields.epochs.value = 400
     run = start(panel)
     hold = threading.Event()
     run.listen(lambda event: hold.set() if isinstance(event, Epoch) else None)
@@ -310,7 +312,7 @@ def test_stop_and_resume_lose_nothing(panel):
 
 
 def test_another_start_while_one_learns_is_a_sentence(panel):
-    panel.epochs.value = 100_000
+    panel.fields.epochs.value = 100_000
     run = start(panel)
     panel.start.click()
     panel.wait()
@@ -329,7 +331,7 @@ def test_use_this_model_makes_it_the_dashboards_under_the_runs_name(panel, dash)
 
 
 def test_a_copy_is_made_between_two_batches_while_it_learns(panel):
-    panel.epochs.value = 100_000
+    panel.fields.epochs.value = 100_000
     run = start(panel)
     box = []
     between_batches(run, lambda: box.append(threading.current_thread()))
@@ -339,7 +341,7 @@ def test_a_copy_is_made_between_two_batches_while_it_learns(panel):
 
 
 def test_what_goes_wrong_between_two_batches_is_raised_and_the_run_goes_on(panel):
-    panel.epochs.value = 100_000
+    panel.fields.epochs.value = 100_000
     run = start(panel)
     with pytest.raises(OSError, match="full"):
         between_batches(run, lambda: _raise(OSError("the disk is full")))
@@ -362,20 +364,20 @@ def test_save_writes_a_folder_that_opens_again(panel, tmp_path):
 
 
 def test_a_failed_run_is_a_sentence_and_the_settings_stay(panel):
-    panel.lr.value, panel.optimizer.value, panel.schedule.value = "1e30", "sgd", "constant"
-    panel.advanced["warmup"].value = "0"
+    panel.fields.lr.value, panel.fields.optimizer.value, panel.fields.schedule.value = "1e30", "sgd", "constant"
+    panel.fields.advanced["warmup"].value = "0"
     run = start(panel)
     with pytest.raises(explorer.training.TrainingError):
         run.wait(60)
     panel.view.wait()
     assert "tenth of the learning rate" in panel.view.progress.value and 'role="alert"' in panel.view.progress.value
-    assert panel.lr.value == "1e30"
+    assert panel.fields.lr.value == "1e30"
 
 
 def test_checkpoints_go_on_where_a_folder_was_cut_off(panel, tmp_path):
-    panel.run_dir.value = str(tmp_path / "kept")
+    panel.fields.run_dir.value = str(tmp_path / "kept")
     first = finished(panel)
-    panel.epochs.value = 5
+    panel.fields.epochs.value = 5
     second = finished(panel)
     assert [row["epoch"] for row in second.history] == [0, 1, 2, 3, 4]
     assert second.history[0]["val_loss"] == first.history[0]["val_loss"]
@@ -383,7 +385,7 @@ def test_checkpoints_go_on_where_a_folder_was_cut_off(panel, tmp_path):
 
 def test_another_model_for_the_folder_of_a_run_is_a_sentence(panel, dash, tmp_path):
     """case A1: the model was changed and the folder kept; the run went on with the other one's weights."""
-    panel.run_dir.value = str(tmp_path / "kept")
+    panel.fields.run_dir.value = str(tmp_path / "kept")
     first = finished(panel)
     before = contents(tmp_path / "kept")
     dash.session.model = explorer.wrap(nn.Sequential(nn.Conv2d(3, 9, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -443,8 +445,8 @@ def test_the_maps_of_a_stage_are_those_of_the_chosen_epoch(folder):
     dash.wait()
     panel = dash.finetune
     panel.build()
-    panel.data.value, panel.folder.value, panel.train.value = "a folder", str(folder), "last_stage"
-    panel.epochs.value, panel.lr.value, panel.advanced["threads"].value = 1, "0.1", "1"
+    panel.fields.data.value, panel.fields.folder.value, panel.fields.train.value = "a folder", str(folder), "last_stage"
+    panel.fields.epochs.value, panel.fields.lr.value, panel.fields.advanced["threads"].value = 1, "0.1", "1"
     run = finished(panel)
     view = panel.view.epochs
     assert view.stage.value == "layer4" and ("layer1 (frozen)", "layer1") in view.stage.options
@@ -463,7 +465,7 @@ def test_the_maps_of_a_stage_are_those_of_the_chosen_epoch(folder):
 
 
 def test_a_head_only_run_says_that_its_maps_stay_and_shows_the_answer(panel):
-    panel.train.value = "head"
+    panel.fields.train.value = "head"
     run = finished(panel)
     view = panel.view.epochs
     assert "same after every epoch" in view.maps_note.value and view.mosaic.layout.display == view.stage.layout.display == "none"
@@ -483,7 +485,7 @@ def test_another_photo_is_answered_at_the_chosen_epoch(panel, dash):
 
 
 def test_a_run_is_looked_at_while_it_learns_and_an_epoch_that_was_chosen_stays(panel):
-    panel.epochs.value, panel.lr.value = 100_000, "0.05"
+    panel.fields.epochs.value, panel.fields.lr.value = 100_000, "0.05"
     run = start(panel)
     view = panel.view.epochs
     first = threading.Event()
@@ -502,7 +504,7 @@ def test_a_run_is_looked_at_while_it_learns_and_an_epoch_that_was_chosen_stays(p
 
 
 def test_mean_weights_give_the_answers_of_an_averaged_run(panel):
-    panel.advanced["ema"].value, panel.epochs.value = "0.9", 2
+    panel.fields.advanced["ema"].value, panel.fields.epochs.value = "0.9", 2
     run = finished(panel)
     view = move(panel, 2)
     assert sum(one.right for one in view.photos.captions) == round(run.history[1]["val_top1"] * 6)
@@ -536,7 +538,7 @@ def test_a_run_from_a_folder_is_gone_through_too(panel, dash, tmp_path, folder):
 
 
 def test_a_checkpoint_that_was_taken_away_is_a_sentence(panel, tmp_path):
-    panel.run_dir.value = str(tmp_path / "run")
+    panel.fields.run_dir.value = str(tmp_path / "run")
     finished(panel)
     (tmp_path / "run" / "epochs" / "0001.safetensors").write_bytes(b"cut off")
     assert "damaged" in move(panel, 1).about.value
@@ -546,17 +548,17 @@ def test_a_checkpoint_that_was_taken_away_is_a_sentence(panel, tmp_path):
 
 
 def test_the_trees_show_what_would_learn_and_what_does(panel):
-    panel.train.value = "head"
+    panel.fields.train.value = "head"
     panel.modules.selected_index = 0
     panel.wait()
     assert "27 of 251 parameters learn" in panel.modules.note.value
     rows = json.loads(panel.modules.tree._tree)["rows"]
     assert [row[4] for row in rows if row[2] in ("Conv2d", "Linear")] == [0, 27]
-    panel.train.value = "all"
+    panel.fields.train.value = "all"
     panel.wait()
     assert "251 of 251" in panel.modules.note.value
     finished(panel)
-    panel.train.value = "head"
+    panel.fields.train.value = "head"
     panel.view.modules.selected_index = 0
     panel.wait()
     assert "251 of 251" in panel.view.modules.note.value and "27 of 251" in panel.modules.note.value
@@ -564,7 +566,7 @@ def test_the_trees_show_what_would_learn_and_what_does(panel):
 
 def test_a_rate_is_found_drawn_and_used(panel):
     before = {key: value.clone() for key, value in panel.session.model.state_dict().items()}
-    panel.lr.value, finder = "", panel.finder
+    panel.fields.lr.value, finder = "", panel.finder
     shown = [control.layout.display != "none" for control in (finder.find, finder.stop, finder.use, finder.chart)]
     assert shown == [True, False, False, False]
     panel.finder.find.click()
@@ -575,7 +577,7 @@ def test_a_rate_is_found_drawn_and_used(panel):
     assert finder.chart.marks == [[math.log10(finder.found.suggestion), f"{finder.found.suggestion:.2g}"]]
     assert "24 photos" in finder.note.value and "as it was" in finder.note.value
     finder.use.click()
-    assert panel.settings()["lr"] == pytest.approx(finder.found.suggestion, rel=0.05) and "(yours)" in panel.rate_note.value
+    assert panel.fields.settings()["lr"] == pytest.approx(finder.found.suggestion, rel=0.05) and "(yours)" in panel.previews.rate_note.value
     assert all(torch.equal(value, before[key]) for key, value in panel.session.model.state_dict().items())
 
 
@@ -594,7 +596,7 @@ def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
     pressed.set()
     panel.wait()
     assert "Stopped after 1 rate," in panel.finder.note.value and panel.finder.use.disabled
-    panel.epochs.value = 100_000
+    panel.fields.epochs.value = 100_000
     start(panel)
     panel.finder.find.click()
     panel.wait()
@@ -604,7 +606,7 @@ def test_finding_a_rate_is_stopped_and_waits_for_no_run(panel, monkeypatch):
 def test_a_rate_that_was_found_goes_with_the_model_and_the_photos_it_was_found_for(panel, dash):
     panel.finder.find.click()
     assert panel.wait() and panel.finder.found is not None
-    panel.train.value = "head"
+    panel.fields.train.value = "head"
     assert panel.finder.found is None and panel.finder.note.value == "" and panel.finder.chart.layout.display == "none"
     panel.finder.find.click()
     assert panel.wait() and panel.finder.found is not None
@@ -614,9 +616,9 @@ def test_a_rate_that_was_found_goes_with_the_model_and_the_photos_it_was_found_f
 
 
 def test_a_number_that_cant_be_leaves_no_note_about_the_one_before(panel):
-    assert "0.05 for the classifier" in panel.rate_note.value
-    panel.lr.value = "fast"
-    assert panel.rate_note.value == "" and "fast" in panel.problem.value
+    assert "0.05 for the classifier" in panel.previews.rate_note.value
+    panel.fields.lr.value = "fast"
+    assert panel.previews.rate_note.value == "" and "fast" in panel.problem.value
 
 
 def test_what_nobody_expected_says_so_and_points_to_the_log(panel, monkeypatch):
@@ -632,8 +634,8 @@ def test_also_from_scratch_runs_twice_and_lies_in_runs_side_by_side(folder):
     dash.wait()
     panel = dash.finetune
     panel.build()
-    panel.data.value, panel.folder.value, panel.epochs.value = "a folder", str(folder), 1
-    panel.both.value, panel.advanced["threads"].value = True, "1"
+    panel.fields.data.value, panel.fields.folder.value, panel.fields.epochs.value = "a folder", str(folder), 1
+    panel.fields.both.value, panel.fields.advanced["threads"].value = True, "1"
     assert "pretrained=False" in panel.code() and panel.code().endswith("run.best, scratch.wait().best")
     first = start(panel)
     second = threading.Event()
@@ -707,8 +709,8 @@ def test_closing_the_dashboard_does_not_stop_a_run_and_a_new_one_shows_it(folder
     dash.wait()
     panel = dash.finetune
     panel.build()
-    panel.data.value, panel.folder.value, panel.train.value = "a folder", str(folder), "all"
-    panel.epochs.value, panel.advanced["threads"].value = 100_000, "1"
+    panel.fields.data.value, panel.fields.folder.value, panel.fields.train.value = "a folder", str(folder), "all"
+    panel.fields.epochs.value, panel.fields.advanced["threads"].value = 100_000, "1"
     run = start(panel)
     dash.close()
     assert set(registry._instances) == before
@@ -739,7 +741,7 @@ def test_every_control_of_the_panel_has_a_label(panel):
 
 
 def test_a_redraw_that_takes_its_time_does_not_hold_the_run_up(panel):
-    panel.epochs.value = 100_000
+    panel.fields.epochs.value = 100_000
     run = start(panel)
     with panel.session.lock:  # somebody draws
         at = len(run.batches)
@@ -797,7 +799,7 @@ def test_a_run_that_prepares_says_how_far_it_is():
     run = SimpleNamespace(name="r", recipe=Recipe(), history=[], best=None, state="running", started=None, batches=[],
                           progress=SimpleNamespace(what="looking at each photo once", done=64, total=200), asked_to_stop=False)
     assert how_far(run) == (0.0, "Preparing, looking at each photo once: 64 of 200.")
-    assert panel_module.known_runs() is not None
+    assert known_runs() is not None
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -806,8 +808,8 @@ def test_from_scratch_forgets_the_trained_weights(folder, scratch):
     dash.wait()
     panel = dash.finetune
     panel.build()
-    panel.data.value, panel.folder.value, panel.epochs.value = "a folder", str(folder), 1
-    panel.scratch.value, panel.advanced["threads"].value = scratch, "1"
+    panel.fields.data.value, panel.fields.folder.value, panel.fields.epochs.value = "a folder", str(folder), 1
+    panel.fields.scratch.value, panel.fields.advanced["threads"].value = scratch, "1"
     run = start(panel).wait(120)
     mine, theirs = run.model.get_parameter("conv_stem.weight"), dash.session.model.get_parameter("conv_stem.weight")
     assert torch.equal(mine, theirs) != scratch  # the body is frozen: as it was, or drawn anew
@@ -815,7 +817,7 @@ def test_from_scratch_forgets_the_trained_weights(folder, scratch):
 
 
 def test_an_own_network_cant_begin_from_scratch_by_name_and_says_so(panel):
-    panel.scratch.value = True
+    panel.fields.scratch.value = True
     panel.start.click()
     panel.wait()
     assert "build yours anew in a cell" in panel.problem.value and panel.session.run is None

@@ -17,9 +17,9 @@ import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.finetune import FinetunePanel
+from explorer.widgets.panels.learn.panel import FinetunePanel
 from explorer.widgets.panels.picker import SIZES
-from explorer.widgets.panels.runs import RunsPanel
+from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
 
@@ -290,9 +290,9 @@ def trainer(folder):  # noqa: F811
     dash.wait()
     panel = dash.finetune
     dash.tabs.selected_index = dash.tabs.children.index(panel)
-    panel.data.value, panel.folder.value = "a folder", str(folder)
-    panel.train.value, panel.batch_size.value, panel.advanced["threads"].value = "all", 8, "1"
-    panel.epochs.value, panel.lr.value = 2, "0.05"
+    panel.fields.data.value, panel.fields.folder.value = "a folder", str(folder)
+    panel.fields.train.value, panel.fields.batch_size.value, panel.fields.advanced["threads"].value = "all", 8, "1"
+    panel.fields.epochs.value, panel.fields.lr.value = 2, "0.05"
     assert panel.wait()
     yield dash
     if getattr(dash.session.run, "running", False):
@@ -310,7 +310,7 @@ def test_before_the_train_tab_is_looked_at_there_are_no_lines():
 
 def test_the_training_lines_learn_exactly_as_start_does(trainer):
     panel = trainer.finetune
-    panel.advanced["label_smoothing"].value, panel.balanced.value, panel.seed.value = "0.1", True, 3
+    panel.fields.advanced["label_smoothing"].value, panel.fields.balanced.value, panel.fields.seed.value = "0.1", True, 3
     panel.start.click()
     assert panel.wait()
     mine = trainer.session.run.wait(60)
@@ -330,12 +330,12 @@ def test_a_model_from_the_catalog_is_trained_by_its_name_and_from_scratch_too(tr
     show(trainer, model=NAME)
     panel = trainer.finetune
     assert f'model = explorer.create_model("{NAME}", pretrained=True)' in panel.code() and "dash" not in panel.code()
-    panel.scratch.value = True
+    panel.fields.scratch.value = True
     assert f'explorer.finetune("{NAME}",' in panel.code().replace("\n    ", "") and "pretrained=False" in panel.code()
 
 
 def test_settings_that_can_not_be_are_no_lines(trainer):
-    trainer.finetune.lr.value = 'x"); import os #'
+    trainer.finetune.fields.lr.value = 'x"); import os #'
     assert trainer.finetune.code().startswith("# These settings can't be used")
 
 
