@@ -16,7 +16,7 @@ from explorer.models.weights.entries import LoadReport
 
 
 def between_batches(run: Any, work: Callable[[], Any]) -> Any:
-    """What `work()` gives: run in the run's own thread between two batches while it learns, at once where it rests.
+    """What `work()` gives: called in the run's own thread between two batches, or at once where it rests.
 
     So a copy of the weights never holds half a step. Raises what `work` raises.
     """
@@ -62,7 +62,7 @@ def copy_of_model(run: Any) -> VisionModel:
 
 
 def network_beside(run: Any) -> VisionModel:
-    """A copy of the run's network whose weights that learn are set afterwards: so it may be copied in mid-step."""
+    """A copy of the run's network, perhaps of mid-step: the weights that learn are to be set afterwards."""
     try:
         return copy.deepcopy(run.model)
     except RuntimeError:  # a network that writes into itself while it works
@@ -70,7 +70,7 @@ def network_beside(run: Any) -> VisionModel:
 
 
 def weights_of_now(run: Any) -> dict[str, Any]:
-    """The weights that learn as they are at this moment, by name; of a run on other computers the newest that came."""
+    """The weights that learn, as they are now, by name; of a run on other computers the newest that came."""
     if getattr(run, "weights_now", None) is not None:
         return between_batches(run, run.weights_now)
     if run.checkpoints:

@@ -1,6 +1,6 @@
 """The runs that a folder holds, without opening their models.
 
-    past_runs(Path("runs"))     # [PastRun(name, folder, recipe, history, ...)]; load_run(folder) opens one whole
+    past_runs(Path("runs"))     # [PastRun(name, folder, recipe, history, ...)]; load_run(folder) opens one
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class PastRun:
 
 
 def past_runs(folder: Path) -> list[PastRun]:
-    """The runs in the folders of `folder`, as `Run.save` or a `run_dir` left them, by name; others are passed over.
+    """The runs in the folders of `folder`, as `Run.save` or a `run_dir` left them, by name.
 
-    Raises ValueError where there is no such folder.
+    What is no run is passed over. Raises ValueError where there is no such folder.
     """
     if not folder.is_dir():
         raise ValueError(f"There is no folder '{folder}'. Give the one that your runs' folders are in.")
@@ -49,11 +49,13 @@ def past_runs(folder: Path) -> list[PastRun]:
         facts = read_run(place)
         try:
             if facts:
-                found.append(PastRun(str(facts.get("name") or place.name), place, recipe_from(facts.get("recipe", {})),
-                                     history_from(facts.get("history")), str(facts.get("data", ""))))
+                name, recipe = str(facts.get("name") or place.name), recipe_from(facts.get("recipe", {}))
+                history = history_from(facts.get("history"))
+                found.append(PastRun(name, place, recipe, history, str(facts.get("data", ""))))
             elif (place / RECIPE).is_file() and (place / HISTORY).is_file():
                 recipe = recipe_from(read_json(place / RECIPE))
-                found.append(PastRun(place.name, place, recipe, history_from(past_epochs(place, recipe.epochs))))
+                history = history_from(past_epochs(place, recipe.epochs))
+                found.append(PastRun(place.name, place, recipe, history))
         except (ValueError, TypeError, OSError) as error:
             log.warning("'%s' holds no readable run: %s", place, error)
     return found

@@ -1,4 +1,4 @@
-"""A copy of a run's network that can be put into the state of any epoch, or of this moment, and looked through.
+"""A copy of a run's network that is put into the state of any epoch, or of this moment, and looked through.
 
     shadow = Shadow(run)
     shadow.become(run.kept.weights(2))               # as it was after epoch 2
@@ -61,7 +61,8 @@ class Shadow:
         self.truth = [label for _, label in pairs]
         self.names = [photos.names[i] for i in chosen]
         self.samples = torch.stack([self.prepare(picture) for picture, _ in pairs]) if pairs else None
-        self._vectors: dict[str, tuple[Any, Any]] = {}  # what a frozen body has seen: (of which photo, its vectors)
+        # what a frozen body has seen: (of which photo, its vectors)
+        self._vectors: dict[str, tuple[Any, Any]] = {}
         self._photo: tuple[Any, Any] = (None, None)
         self._channels: tuple[Any, Any] = (None, None)
 
@@ -82,14 +83,15 @@ class Shadow:
         return seen
 
     def channels(self, image: Any, stage: str, maps: Tensor) -> Tensor:
-        """Which channels to show: the strongest at the first look, and the same ones after every other epoch."""
+        """Which channels to show: the strongest at the first look, and the same ones in every other epoch."""
         if self._channels[0] != (id(image), stage):
             strength = maps.abs().mean((1, 2)).nan_to_num()
             strongest = strength.topk(min(CHANNELS, len(strength))).indices
             self._channels = (id(image), stage), strongest.sort().values
         return self._channels[1]
 
-    def _through(self, what: str, key: Any, inputs: Tensor, stage: str | None) -> tuple[Tensor, Tensor | None]:
+    def _through(self, what: str, key: Any, inputs: Tensor,
+                 stage: str | None) -> tuple[Tensor, Tensor | None]:
         """(logits [B, K], the first photo's maps of a stage [C, H, W] or None) on the CPU."""
         model = self.model
         known, vectors = self._vectors.get(what, (None, None))

@@ -1,4 +1,4 @@
-"""Which class is taken for which: the matrix, the table of classes or numbers, and the photos of a chosen cell."""
+"""Which class is taken for which: the matrix, the table of classes or numbers, the photos of a cell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ Part = Sequence[int] | None  # classes of one side of a cell; None: all
 class Cells:
     """chosen: (true, predicted) classes of the cell whose photos are shown, None for none
 
-    photos, charts: where a cell's photos go, and a class's curve;  changed: called when another cell is chosen
+    photos, charts: where a cell's photos go, and a class's curve
+    changed: called when another cell is chosen
     """
 
     def __init__(self, panel: Panel, photos: Photos, charts: Charts, changed: Callable[[], None]):

@@ -32,7 +32,8 @@ class Charts:
                                    style={"description_width": "initial"})
         self.kind = W.ToggleButtons(options=[("ROC", "roc"), ("precision-recall", "pr")])
         self.reliability_block = block("Is it as sure as it is right?", self.reliability)
-        self.curve_block = block("One class against all others", controls(self.of_class, self.kind), self.curves)
+        choice = controls(self.of_class, self.kind)
+        self.curve_block = block("One class against all others", choice, self.curves)
         for control in (self.of_class, self.kind):
             panel.when(control, self._draw)
 
@@ -48,7 +49,8 @@ class Charts:
             self.of_class.value = facts.weakest
         self._judged = judged
         if not judged.numbers:
-            self._later("reliability", self.reliability, judged.result.plot_reliability, "Reliability diagram")
+            plot = judged.result.plot_reliability
+            self._later("reliability", self.reliability, plot, "Reliability diagram")
         self._draw()
 
     def choose(self, name: str) -> None:
@@ -67,7 +69,8 @@ class Charts:
         if name is None:
             self.curves.value = f'<p class="vx-soft">{NO_CURVE}</p>'
         elif judged.numbers:
-            self._later("curve", self.curves, partial(judged.result.plot, [name]), f"Predicted against true {name}")
+            plot = partial(judged.result.plot, [name])
+            self._later("curve", self.curves, plot, f"Predicted against true {name}")
         else:
             plot = judged.result.plot_roc if kind == "roc" else judged.result.plot_pr
             self._later("curve", self.curves, partial(plot, [name]), f"{kind} curve of {name}")

@@ -46,15 +46,18 @@ class EvaluatePanel(Panel):
         wide, style = W.Layout(width="auto"), {"description_width": "72px"}
         on_screen = [("the model on the screen", "model")]
         self.who = W.Dropdown(description="Judge", options=on_screen, layout=wide, style=style)
-        self.data = W.Dropdown(description="by photos", options=[(OWN_PHOTOS, OWN), *DATA.items()], value="flowers5",
-                               layout=wide, style=style)
-        self.folder = W.Text(description="Folder", placeholder="a folder with one folder a class, or a table (CSV)",
-                             layout=W.Layout(width="auto", display="none"), style=style, continuous_update=False)
+        photos = [(OWN_PHOTOS, OWN), *DATA.items()]
+        self.data = W.Dropdown(description="by photos", options=photos, value="flowers5", layout=wide,
+                               style=style)
+        self.folder = W.Text(description="Folder", continuous_update=False, style=style,
+                             placeholder="a folder with one folder a class, or a table (CSV)",
+                             layout=W.Layout(width="auto", display="none"))
         self.part = W.Dropdown(description="of these", options=[*PARTS.items()], layout=wide, style=style)
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
                               layout=wide, tooltip="The mean of both answers; twice the time")
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
-        self.work = self.line(Work, sentence=problem_text, meter=how_far_html, tooltip="Behind the present batch",
+        self.work = self.line(Work, sentence=problem_text, meter=how_far_html,
+                              tooltip="Behind the present batch",
                               busy=lambda running: setattr(self.go, "disabled", running))
         self.progress, self.message, self.stop = self.work.progress, self.work.message, self.work.button
         for button in (self.go, self.stop):
@@ -68,7 +71,7 @@ class EvaluatePanel(Panel):
         self.charts = Charts(self, self.painting, self.changed)
         self.photos = Photos(self, self.painting, lambda: self.charts.chosen, self.changed)
         self.cells = Cells(self, self.photos, self.charts, self.changed)
-        self.chosen = self.photos.chosen  # nowhere until a photo is picked; it is closed with the panel all the same
+        self.chosen = self.photos.chosen  # stands nowhere until a photo is picked; it is closed all the same
         self.head, self.notes, self.hint = W.HTML(), W.HTML(), W.HTML()
         self._lay_out()
         self._wire()
@@ -134,7 +137,8 @@ class EvaluatePanel(Panel):
         run = self.session.runs[int(self.who.value.split()[1])] if self.who.value != "model" else None
         settings = {"folder": self.folder.value, "split": self.part.value, "tta": self.tta.value}
         self.work.say("")
-        self.work.start(partial(self._judge, run, self.data.value, settings), self._show, doing="opening the photos")
+        work = partial(self._judge, run, self.data.value, settings)
+        self.work.start(work, self._show, doing="opening the photos")
 
     def _judge(self, run: Any, photos: str, settings: dict[str, Any], job: Job) -> Facts:
         from explorer.training.evaluation.evaluating import evaluate
@@ -189,7 +193,8 @@ class EvaluatePanel(Panel):
             return ""
         chosen = self.charts.chosen
         plot = f"result.plot({'' if chosen is None else repr([chosen])})"
-        return "\n".join([*self.shown.code(), *self.cells.code(self.shown), plot, *self.photos.code(self.shown)])
+        cell, heat = self.cells.code(self.shown), self.photos.code(self.shown)
+        return "\n".join([*self.shown.code(), *cell, plot, *heat])
 
     def figure(self) -> Any:
         if self.shown is None:

@@ -1,4 +1,4 @@
-"""The photos of an evaluation: of a cell, the worst, the surest mistakes; small, with heat maps, and one picked."""
+"""The photos of an evaluation: of a cell, the worst, the surest mistakes; with heat maps, and one picked."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ class Photos:
         self.worst = JudgedPhotos(label="The highest losses", lock=lock)
         self.surest = JudgedPhotos(label="The surest mistakes", lock=lock)
         self.more = wide_button("More photos", hidden=True)
-        self.view = W.ToggleButtons(options=[*VIEWS.items()], value="photo", tooltips=(
-            "The photos as they are", "Grad-CAM for the class it gave", "Grad-CAM for the class of the folder"))
+        tips = ("The photos as they are", "Grad-CAM for the class it gave",
+                "Grad-CAM for the class of the folder")
+        self.view = W.ToggleButtons(options=[*VIEWS.items()], value="photo", tooltips=tips)
         self.view_note, self.one = W.HTML(), W.HTML()
         self.open = wide_button("Open in the dashboard", "Makes it the photo that all panels show")
         self.open_both = wide_button("Open with the judged model",
@@ -180,7 +181,7 @@ class Photos:
 
         try:
             return thumbnail_jpeg(result.open_photo(row), SIDE)
-        except (ImageError, ValueError):  # moved since, or there were only probabilities: its name is still there
+        except (ImageError, ValueError):  # moved since, or there were only probabilities: its name stays
             return thumbnail_jpeg(Image.new("RGB", (8, 8), "grey"), SIDE)
 
     def _look_through(self, judged: Judgement, rows: list[JudgedPhoto], view: str, number: str | None,

@@ -9,11 +9,12 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.work import meter_html
 
 ROWS = "Rows are what the photos are, columns what they were taken for."
-SEVERAL = ("A photo may have several classes here, so there is no one answer that could be confused with another, "
-           "and no matrix. Press a class in the table to see its photos.")
+SEVERAL = ("A photo may have several classes here, so there is no one answer that could be confused with "
+           "another, and no matrix. Press a class in the table to see its photos.")
 NO_CURVE = "A curve needs photos of a class, and photos of others: there are none here."
-FIRST_STEPS = ("Judging needs photos whose classes the model knows. Nothing was taught here yet: start a run under "
-               "Train and judge it here, or give a folder whose folders are named after the model's own classes.")
+FIRST_STEPS = ("Judging needs photos whose classes the model knows. Nothing was taught here yet: start a run "
+               "under Train and judge it here, or give a folder whose folders are named after the model's "
+               "own classes.")
 
 GUIDE = """
 <p><b>What you see.</b> Each photo went through the model once, and its answer is held against the name of
@@ -24,8 +25,9 @@ answers with a name, how many are right. F1 is their harmonic mean. The reliabil
 href="https://arxiv.org/abs/1706.04599" target="_blank" rel="noopener">Guo et al., On Calibration of Modern
 Neural Networks, 2017</a>). ROC and precision-recall curves show one class against all others at every
 threshold.</p>
-<p>A model that gives <b>numbers</b> is judged in their own unit: MAE is how far off it is on average, RMSE counts large
-errors more, R² is the share of the spread that it explains. Compare the MAE with that of guessing the mean.</p>
+<p>A model that gives <b>numbers</b> is judged in their own unit: MAE is how far off it is on average, RMSE
+counts large errors more, R² is the share of the spread that it explains. Compare the MAE with that of
+guessing the mean.</p>
 <p><b>What it does not prove.</b></p>
 <ul>
 <li><b>Few photos say little.</b> 9 of 10 right fits a model that is right in 60 of 100 cases as well as one

@@ -1,4 +1,4 @@
-"""What is said of one epoch of a run: where the slider can stand, and the network's answers there. Plain functions."""
+"""What is said of an epoch of a run: where the slider can stand, and the network's answers there."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from explorer.widgets.parts.photo_strip import Caption
 NOW = -1          # a place on the slider: the weights of this moment
 FEW_CLASSES = 10  # so many are all shown, in their order; of more the likeliest
 
-STAYS = ("Only the classifier of this run learns. The maps of its body are the same after every epoch (they are under "
-         "Feature maps); what changes is the answer to your photo.")
+STAYS = ("Only the classifier of this run learns. The maps of its body are the same after every epoch (they "
+         "are under Feature maps); what changes is the answer to your photo.")
 NO_MAPS = "This model makes no maps: it has no layer with places side by side."
 
 
-# --- places on the slider --------------------------------------------------------------------------------------
+# --- places on the slider -----------------------------------------------------------------------------------
 
 
 def places_of(run: Any) -> list[int]:
-    """Where the slider can stand: the epochs that are kept, and NOW while it learns or before an epoch was over."""
+    """Where the slider can stand: the epochs that are kept; NOW while it learns, or before one was over."""
     epochs = list(getattr(run, "checkpoints", ()))
     resting = not getattr(run, "running", False)
     return epochs if resting and run.best is not None and epochs else [*epochs, NOW]
 
 
 def resting_place(run: Any, places: list[int]) -> int:
-    """Where it stands when nobody has moved it: now, and in the end the best epoch, which the model then has."""
+    """Where it stands when nobody has moved it: now, and in the end at the best epoch, the model's own."""
     if NOW in places:
         return NOW
     best = run.best["epoch"] + 1 if run.best else places[-1]
@@ -63,13 +63,13 @@ def place_html(run: Any, epoch: int, places: list[int]) -> str:
     return text
 
 
-# --- answers ---------------------------------------------------------------------------------------------------
+# --- answers ------------------------------------------------------------------------------------------------
 
 
 def caption(logits: Any, label: Any, outputs: Any, name: str = "") -> Caption:
-    """What the network says to one photo, and whether that is right. logits: [W]; label: an index, or several.
+    """What the network says to one photo, and whether that is right. logits: [W]
 
-    Names alone in place of `outputs` are those of classes.
+    label: an index, or several;  outputs: the run's, or names of classes
     """
     if isinstance(outputs, tuple):
         outputs = Outputs("several" if isinstance(label, tuple) else "one", outputs)
@@ -109,9 +109,9 @@ def said_text(said: list[Caption], when: str, *, numbers: bool) -> str:
 
 
 def answer_html(logits: Any, outputs: Any) -> str:
-    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch. logits: [W]
+    """Bars for the classes; a few stay in their order, so that they can be followed from epoch to epoch.
 
-    outputs: the run's `Outputs`; of numbers each stands as it is.
+    logits: [W];  outputs: the run's `Outputs`; of numbers each stands as it is
     """
     rows = _number_rows(logits, outputs) if outputs.numbers else _class_rows(logits, outputs)
     return f'<ol class="vx-predictions" aria-label="What it says to this photo">{"".join(rows)}</ol>'
@@ -132,13 +132,13 @@ def _class_rows(logits: Any, outputs: Any) -> list[str]:
     rows = []
     for index in order:
         name, share = escape(labels[index]), float(shares[index])
+        bar = f'<span class="vx-track"><span class="vx-bar" style="width:{share:.2%}"></span></span>'
         rows.append(f'<li><span class="vx-name">{f"<b>{name}</b>" if index == best else name}</span>'
-                    f'<span class="vx-value">{100 * share:.1f} %</span>'
-                    f'<span class="vx-track"><span class="vx-bar" style="width:{share:.2%}"></span></span></li>')
+                    f'<span class="vx-value">{100 * share:.1f} %</span>{bar}</li>')
     return rows
 
 
-# --- the reader's photo and its maps ---------------------------------------------------------------------------
+# --- the reader's photo and its maps ------------------------------------------------------------------------
 
 
 def picture_html(image: Any, name: str) -> str:
@@ -150,7 +150,7 @@ def picture_html(image: Any, name: str) -> str:
 
 
 def maps_note(run: Any, stages: dict[str, bool], stage: str | None) -> str:
-    """Why the maps of a stage do not change, or are not there; "" where they do. stages: whether each changes"""
+    """Why the maps of a stage stay, or are not there; "" where they change. stages: whether each changes"""
     if run.recipe.train == "head":
         return STAYS
     if not stages:

@@ -1,8 +1,8 @@
-"""A run's epochs, to go through back and forth: what the network said to photos then, and what its maps looked like.
+"""A run's epochs, to go through back and forth: what the network said to photos then, what its maps were.
 
-Everything here is asked of a copy of the run's network (`Shadow`), which is put into the state of an epoch, or of
-this moment, and looked through in the background. So a reader may look at epoch 2 while the run learns its
-twentieth.
+Everything here is asked of a copy of the run's network (`Shadow`), which is put into the state of an epoch,
+or of this moment, and looked through in the background. So a reader may look at epoch 2 while the run learns
+its twentieth.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ PACE = 800       # milliseconds an epoch, when it plays
 
 @dataclass(frozen=True)
 class Asked:
-    """place: an epoch or NOW;  weights: of that place where they are at hand, and `cost`, seconds to copy them
+    """place: an epoch or NOW;  when: that in words
 
-    samples: whether the sample photos are asked too;  when: the place in words
+    weights: of that place where they are at hand;  cost: seconds that it took to copy them
+    samples: whether the sample photos are asked too
     """
 
     run: Any
@@ -58,9 +59,10 @@ class Asked:
 
 
 class EpochsView(W.VBox):
-    """A slider over a run's epochs, and below it what the network says and sees there. `follow` takes another run.
+    """A slider over a run's epochs, and below it what the network says and sees there.
 
-    While the run learns and the slider stands at its end, the newest state is shown, as often as `SHARE` allows.
+    `follow` takes another run. While it learns and the slider stands at its end, the newest state is shown,
+    as often as `SHARE` allows.
     """
 
     def __init__(self, panel: Panel, use: Callable[[int], None]):
@@ -134,14 +136,16 @@ class EpochsView(W.VBox):
             return  # it prepares
         before, known, self._places = self.place, bool(self._places), places
         wanted = resting_place(run, places) if self._following else before
-        earlier = [i for i, place in enumerate(places) if NOW != place <= wanted]  # the one before, if it was let go
-        index = places.index(wanted) if wanted in places else earlier[-1] if earlier else 0
+        if wanted in places:
+            index = places.index(wanted)
+        else:  # it was let go: the one before
+            index = max((i for i, place in enumerate(places) if NOW != place <= wanted), default=0)
         self._move(lambda: self._place_at(index))
         self.layout.display = ""
         text = place_html(run, places[index], places)
         if self.where.value != text:
             self.where.value = text
-        if known and not self._following and places[index] != before:  # what was looked at is not kept any more
+        if known and not self._following and places[index] != before:  # that one is not kept any more
             self._ask()
 
     def photo_changed(self) -> None:

@@ -17,7 +17,8 @@ NO_FOLDER = ("Type the path of a folder that holds one folder of photos for each
 
 PARTS = [("head: the classifier", "head"), ("last stage and classifier", "last_stage"), ("everything", "all")]
 LOSSES = [("mse, the usual", None), ("l1", "l1"), ("huber", "huber")]
-NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed", "cache")  # as in `finetune`
+# controls that are called as in `finetune`
+NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed", "cache")
 WHOLE = ("patience", "views", "threads")  # whole numbers among the advanced ones
 
 
@@ -59,8 +60,8 @@ class Fields:
         self.schedule = _field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
         self.augment = _field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
         self.seed = _field(W.IntText, "Seed", value=default.seed)
-        self.loss = _field(W.Dropdown, "Loss", "How far off is how bad: mse minds large errors most, l1 all alike, "
-                           "huber between", options=LOSSES, goes=True)  # of numbers alone
+        self.loss = _field(W.Dropdown, "Loss", "How far off is how bad: mse minds large errors most, l1 all "
+                           "alike, huber between", options=LOSSES, goes=True)  # of numbers alone
         self.advanced: dict[str, W.Text] = {
             "body_lr": _text("Body's rate", "a tenth of the classifier's"),
             "weight_decay": _text("Weight decay", "recommended"),
@@ -73,17 +74,19 @@ class Fields:
                          "EMA: the mean of the last steps' weights is judged and kept"),
             "patience": _text("Patience", "off, such as 3 epochs",
                               "Stop after so many epochs without a better one"),
-            "views": _text("Views", "1, such as 2", "Head only: variants of each photo that the frozen body sees"),
+            "views": _text("Views", "1, such as 2",
+                           "Head only: variants of each photo that the frozen body sees"),
             "threads": _text("Threads", "all but one"),
         }
-        self.run_dir = _text("Checkpoints", "none; a folder", "A run that was cut off goes on from this folder")
+        self.run_dir = _text("Checkpoints", "none; a folder",
+                             "A run that was cut off goes on from this folder")
         self.scratch = _tick("from scratch: forget the trained weights")
         self.balanced = _tick("rare classes weigh more")
         self.cache = _tick("head only: see each photo once (cache)", value=True)
         self.both = _tick("also from scratch: a second run afterwards, to compare",
-                          "The same settings, photos and order, without the trained weights. Runs lays both over "
-                          "each other. Best with “everything”: a classifier behind a body that was never trained "
-                          "learns little")
+                          "The same settings, photos and order, without the trained weights. Runs lays both "
+                          "over each other. Best with “everything”: a classifier behind a body that was "
+                          "never trained learns little")
         self.usual = (self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule,
                       self.augment, self.seed, self.loss)
         self.rarer = (*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache)
@@ -98,7 +101,7 @@ class Fields:
         return given_path(self.folder.value.strip(), "the path")
 
     def settings(self) -> dict[str, Any]:
-        """The arguments of `finetune` that the controls stand for. Raises ValueError for what is no number."""
+        """The arguments of `finetune` that the controls stand for. Raises ValueError for no number."""
         found: dict[str, Any] = {name: getattr(self, name).value for name in NAMED}
         found["lr"] = number("Learning rate", self.lr.value)
         for name, control in self.advanced.items():
@@ -130,4 +133,5 @@ def _text(description: str, placeholder: str, why: str = "", *, goes: bool = Fal
 
 
 def _tick(description: str, why: str | None = None, *, value: bool = False) -> W.Checkbox:
-    return W.Checkbox(value=value, description=description, indent=False, tooltip=why, layout=W.Layout(width="auto"))
+    wide = W.Layout(width="auto")
+    return W.Checkbox(value=value, description=description, indent=False, tooltip=why, layout=wide)

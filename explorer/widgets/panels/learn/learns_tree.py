@@ -14,7 +14,7 @@ from explorer.widgets.parts.tree import ModuleTree
 
 
 def empty_with_flags(model: Any) -> Any:
-    """A copy without numbers, so that nobody's weights are touched, on which the same parameters may learn."""
+    """A copy without numbers, so that nobody's weights are touched, whose same parameters may learn."""
     from explorer.models.surgery.surgery import empty_copy
 
     empty = empty_copy(model)
@@ -50,7 +50,7 @@ class LearnsTree(W.Accordion):
         self._opened()
 
     def _measure(self, _job: Job) -> tuple[Any, tuple[bool, ...], Any]:
-        """(the model, which of its parameters learn, its tree); None for no model, or a tree that is shown."""
+        """(the model, which of its parameters learn, its tree); None for no model, or a known one."""
         from explorer.inspection.look.modules import module_tree
 
         model = self._model()

@@ -1,8 +1,8 @@
 """Fine-tuning: from which photos, what learns and how, and the run itself.
 
-Everything that can be said beforehand is said beforehand: what is in the data, how many numbers learn, the learning
-rate of every step, what augmentation does to a photo. Settings that can't be are a sentence; the controls stay as
-they are.
+Everything that can be said beforehand is said beforehand: what is in the data, how many numbers learn, the
+learning rate of every step, what augmentation does to a photo. Settings that can't be are a sentence; the
+controls stay as they are.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ log = logging.getLogger(__name__)
 NOT_TO_FIND = ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema")
 
 GUIDE = """
-<p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with “last
-stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the share of
-right answers, or for numbers how far off they are: on each batch that it learns from, and after each epoch on
-photos that it never learns from. Those judge.</p>
-<p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points, and
-another seed another result. Photos of the same scene in both parts make it look better than it is. And the best
-epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that chose nothing.</p>
+<p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with
+“last stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the
+share of right answers, or for numbers how far off they are: on each batch that it learns from, and after each
+epoch on photos that it never learns from. Those judge.</p>
+<p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points,
+and another seed another result. Photos of the same scene in both parts make it look better than it is. And
+the best epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that
+chose nothing.</p>
 <p><b>To read.</b> <a href="https://arxiv.org/abs/1411.1792">Yosinski and others, 2014: How transferable are
-features in deep neural networks?</a>; <a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019: Do
-Better ImageNet Models Transfer Better?</a>.</p>"""
+features in deep neural networks?</a>; <a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019:
+Do Better ImageNet Models Transfer Better?</a>.</p>"""
 
 
 class FinetunePanel(Panel):
@@ -86,9 +87,9 @@ class FinetunePanel(Panel):
         begin.add_class("vx-controls")
         data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), fields.data, fields.folder, previews.card,
                        previews.samples, previews.find_duplicates])
-        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), usual, previews.learns, previews.rate_note, previews.rates,
-                         self.finder, previews.preview_note, previews.variants, self.modules, accordion, self.problem,
-                         begin])
+        recipe = W.VBox([W.HTML("<h3>How it learns</h3>"), usual, previews.learns, previews.rate_note,
+                         previews.rates, self.finder, previews.preview_note, previews.variants, self.modules,
+                         accordion, self.problem, begin])
         columns = W.Box([data, recipe])
         columns.add_class("vx-train-columns")
         self.fill([columns, W.HTML("<h3>Run</h3>"), self.view])
@@ -177,7 +178,9 @@ class FinetunePanel(Panel):
         splits, lines = self._open(plan), plan.lines()
         name = next_name([*self.session.runs, *known_runs()])
         first = Wish(plan.arguments(splits, name), lines)
-        second = Wish(plan.arguments(splits, f"{name} from scratch", second=True), lines) if plan.both else None
+        second = None
+        if plan.both:
+            second = Wish(plan.arguments(splits, f"{name} from scratch", second=True), lines)
         run = self._begin(first)
         if second is not None:
             run.listen(lambda event: self._then(run, second, event))
@@ -212,7 +215,7 @@ class FinetunePanel(Panel):
     # --- code and figure ---
 
     def code(self) -> str:
-        """The lines that learnt the run on the screen; of one that did not start here, those of what Start does."""
+        """The lines that learnt the run on the screen; if it did not start here, those of what Start does."""
         ran = next((lines for run, lines in self._ran if run is self.session.run), None)
         if ran is not None:
             return ran
@@ -226,7 +229,9 @@ class FinetunePanel(Panel):
     def figure(self) -> Any:
         """The curves of the run on the screen."""
         run = self.session.run
-        return curves_figure(curves_of(run), title=self.heading()) if run is not None and run.history else None
+        if run is None or not run.history:
+            return None
+        return curves_figure(curves_of(run), title=self.heading())
 
     def heading(self) -> str:
         return getattr(self.session.run, "name", "") or self.called

@@ -1,4 +1,4 @@
-"""What Start does: the arguments of `finetune`, and the lines of code that do the same, both from one description."""
+"""What Start does: the arguments of `finetune`, and the lines that do the same, both from one description."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Wish:
 class Plan:
     """The controls and the screen as they were when somebody asked.
 
-    model: the network on the screen;  named: lines that define it as `model`;  by_name: whether they need no copy
+    model: the network on the screen;  named: lines that define it as `model`
+    by_name: whether these open it anew, so that it needs no copy
     data: a name or a path;  settings: of `finetune`;  folder: for checkpoints;  resume: whether it holds some
     scratch: without the trained weights;  both: with them, and then once more without
     """
@@ -106,20 +107,24 @@ class Plan:
             options["resume"] = True
         if scratch:
             options["pretrained"] = False
-        model = literal(self.architecture()) if scratch else "model" if self.by_name else "copy.deepcopy(model)"
+        model = "model" if self.by_name else "copy.deepcopy(model)"
+        if scratch:
+            model = literal(self.architecture())
         return call("explorer.finetune", model, literal(self.data), options=options)
 
 
 def plan_of(session: Session, fields: Fields) -> Plan:
-    """What Start would do now; there is a model. Raises ValueError or TypeError for settings that can't be."""
+    """What Start would do now, with a model on the screen. Raises ValueError or TypeError where it can't."""
     from explorer.training.loop.recipe import Recipe
 
     settings, data = fields.settings(), fields.chosen
     Recipe(**settings)
     folder = given_path(fields.run_dir.value.strip(), "the folder") if fields.run_dir.value.strip() else None
-    return Plan(session.model, tuple(model_lines(session)), bool(session.model_source), session.input_size, data,
-                settings, folder, folder is not None and holds_a_run(folder), fields.scratch.value,
-                fields.both.value and not fields.scratch.value)
+    scratch = fields.scratch.value
+    return Plan(session.model, tuple(model_lines(session)), by_name=bool(session.model_source),
+                input_size=session.input_size, data=data, settings=settings, folder=folder,
+                resume=folder is not None and holds_a_run(folder), scratch=scratch,
+                both=fields.both.value and not scratch)
 
 
 def check_free(session: Session) -> None:
@@ -128,8 +133,8 @@ def check_free(session: Session) -> None:
 
     model = session.model
     if model is not None and (by := teacher_of(model)):  # started in a cell: its weights are on the move
-        raise ValueError(f"{by} is teaching the model on the screen at present. Stop it first; it can be resumed "
-                         "later.")
+        raise ValueError(f"{by} is teaching the model on the screen at present. Stop it first; it can be "
+                         "resumed later.")
     if getattr(session.run, "running", False):
         raise ValueError(f"{session.run.name} is learning. Stop it first; it can be resumed later.")
     if model is None:

@@ -1,7 +1,7 @@
-"""What is said before anything learns: the data card, how many numbers learn, the rates, what augmentation does.
+"""What is said before anything learns: the data card, what learns, the rates, what augmentation does.
 
-It is looked at in the background, as the controls stood when it was asked for; what nobody waits for any more is
-not shown.
+It is looked at in the background, as the controls stood when it was asked for; what nobody waits for any more
+is not shown.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learn.fields import Fields
 from explorer.widgets.panels.learn.what_learns import learns_html, planned_rates, rates_text, what_learns
+from explorer.widgets.panels.work import busy_html
 from explorer.widgets.parts import data_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
@@ -164,7 +165,7 @@ class Previews:
 
         if self._done.get("card") is splits:
             return
-        job.tell(setattr, self.card, "value", '<span class="vx-busy" role="status">looking at the photos …</span>')
+        job.tell(setattr, self.card, "value", busy_html("looking at the photos"))
         numbers, classes = splits.train.numbers, len(splits.classes)
         order = data_card.spread(splits.train, data_card.SAMPLES if numbers else data_card.MEASURED)
         wanted = data_card.SAMPLES
@@ -220,8 +221,8 @@ class Previews:
         classes = len(splits.classes) if splits is not None else asked.model.num_classes
         key = (id(asked.model), asked.train, classes, asked.cache)
         if self._done.get("learns") != key:
-            cached = asked.train == "head" and asked.cache
-            html = learns_html(asked.model_name, *what_learns(asked.model, asked.train, classes), cached=cached)
+            counted = what_learns(asked.model, asked.train, classes)
+            html = learns_html(asked.model_name, *counted, cached=asked.train == "head" and asked.cache)
             job.tell(self._show_count, key, html)
 
     def _show_count(self, key: Any, html: str) -> None:

@@ -17,7 +17,8 @@ from explorer.widgets.panels.learn.run_words import problem_text
 from explorer.widgets.parts.live_chart import LiveChart
 
 CURVE = "loss, smoothed"
-FEWER = {"start": 1e-5, "stop": 1.0, "steps": 32}  # where each step goes through the body: a minute is long in a class
+# where each step goes through the body: a minute is long in a class
+FEWER = {"start": 1e-5, "stop": 1.0, "steps": 32}
 
 Asked = tuple[Any, Any, dict[str, Any]]  # model, data, settings of `find_lr`
 
@@ -44,17 +45,17 @@ class RateFinder(W.VBox):
     def __init__(self, panel: Panel, ask: Callable[[], Callable[[], Asked]], take: Callable[[str], None]):
         self._ask, self._take = ask, take
 
-        def button(text: str, why: str = "", **options: Any) -> W.Button:  # they are shown and hidden one by one
-            layout = W.Layout(width="auto", flex="0 0 auto")
+        def button(text: str, why: str = "", **options: Any) -> W.Button:
+            layout = W.Layout(width="auto", flex="0 0 auto")  # one each: they are shown and hidden one by one
             return W.Button(description=text, tooltip=why, layout=layout, **options)
 
-        self.find = button("Find rate", "Learns from one batch at each of many rates, from tiny to far too large, "
-                           "and draws the loss. A copy learns: the model stays as it is")
+        self.find = button("Find rate", "Learns from one batch at each of many rates, from tiny to far too "
+                           "large, and draws the loss. A copy learns: the model stays as it is")
         self.stop = button("Stop finding", disabled=True)
         self.use = button("Use it", "Writes the suggested rate into the field", disabled=True)
         self.note = W.HTML()
-        self.chart = LiveChart(title="Loss by learning rate", x_label="log10 of the rate", height=150, switches=[],
-                               empty="The first batch is on its way.", lock=panel.session.lock)
+        self.chart = LiveChart(title="Loss by learning rate", x_label="log10 of the rate", height=150,
+                               switches=[], empty="The first batch is on its way.", lock=panel.session.lock)
         self.buttons = W.HBox([self.find, self.stop, self.use], layout=W.Layout(flex_flow="row wrap"))
         self.buttons.add_class("vx-controls")
         super().__init__([self.buttons, self.note, self.chart])

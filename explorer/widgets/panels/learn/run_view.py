@@ -1,7 +1,8 @@
-"""One run, while it learns and afterwards: its curves, how far it is, its epochs, and what can be done with it.
+"""One run, while it learns and afterwards: its curves, how far it is, its epochs, what can be done with it.
 
-The run goes on in its own thread whatever becomes of this view. What is drawn is pulled from the run (`batches`,
-`history`, `progress`), so a view that begins late, or again, shows the same as one that was there from the start.
+The run goes on in its own thread whatever becomes of this view. What is drawn is pulled from the run
+(`batches`, `history`, `progress`), so a view that begins late, or again, shows the same as one that was there
+from the start.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class RunView(Panel):
         self.pace = Pace(self.session.lock)
         self.epochs = EpochsView(self, lambda epoch: self._do(self._use_epoch, epoch))
         self.photos = self.epochs.photos
-        self.modules = LearnsTree(self, "Modules of this run: what learns", lambda: getattr(self._run, "model", None))
+        self.modules = LearnsTree(self, "Modules of this run: what learns",
+                                  lambda: getattr(self._run, "model", None))
         self.work = self.line(failed=lambda error: self._say(problem_text(error), wrong=True))
 
         controls = W.HBox([self.stop, self.resume, self.use, self.save, self.path],
@@ -71,8 +73,8 @@ class RunView(Panel):
         controls.add_class("vx-controls")
         charts = W.HBox([self.loss, self.right])
         charts.add_class("vx-charts")
-        self.body = W.VBox([self.progress, controls, self.message, charts, self.gap, self.epochs, self.modules,
-                            self.notes])
+        self.body = W.VBox([self.progress, controls, self.message, charts, self.gap, self.epochs,
+                            self.modules, self.notes])
         self.body.add_class("vx-run")
         self.fill([self.empty, self.body])
         self.when(self.stop, self._stop)
@@ -121,7 +123,7 @@ class RunView(Panel):
     # --- what the run tells ---
 
     def _hear(self, run: Any, event: Any) -> None:
-        """In the run's thread, for every event, thousands a second at worst: mostly it only looks at the clock."""
+        """In the run's thread, thousands of times a second at worst: mostly it only looks at the clock."""
         last = run.state != "running"  # no event follows, that could catch up
         self.epochs.hear(run, event.kind, last=last)  # it knows itself when it is time to look again
         self.pace.show(partial(self._catch_up, run), gap=GAP if event.kind in FLOW else 0, last=last)
@@ -133,7 +135,8 @@ class RunView(Panel):
         self._extend_curves(run)
         self.epochs.offer()
         self._mark()
-        self.gap.value = f'<span class="vx-soft">{escape(gap_note(run.history))}</span>' if run.history else ""
+        gap = gap_note(run.history)
+        self.gap.value = f'<span class="vx-soft">{escape(gap)}</span>' if run.history else ""
         self.progress.value = progress_html(run)
         if len(run.notes) != self._noted:
             self._noted = len(run.notes)
@@ -146,11 +149,12 @@ class RunView(Panel):
             self.right.finish()
 
     def _extend_curves(self, run: Any) -> None:
-        all_batches, started, measure = getattr(run, "batches", []), getattr(run, "started", None), self._measure
+        all_batches, started = getattr(run, "batches", []), getattr(run, "started", None)
         batches, rows = all_batches[self._batches:], run.history[self._rows:]
         self._batches += len(batches)
         self._rows += len(rows)
-        for chart, learnt, judged in ((self.loss, "loss", "val_loss"), (self.right, measure.key, measure.judged)):
+        right = (self.right, self._measure.key, self._measure.judged)
+        for chart, learnt, judged in ((self.loss, "loss", "val_loss"), right):
             if batches and started is not None:
                 places = (b.epoch + b.batch / max(started.batches, 1) for b in batches)
                 chart.extend("each batch", zip(places, (getattr(b, learnt) for b in batches)))
@@ -200,7 +204,8 @@ class RunView(Panel):
         from explorer.training.run.beside import copy_of_model
 
         self.session.open_model(copy_of_model(run))
-        again = " It goes on learning; press again for its later state." if getattr(run, "running", False) else ""
+        running = getattr(run, "running", False)
+        again = " It goes on learning; press again for its later state." if running else ""
         return f"All panels show {run.name} now.{again}"
 
     def _use_epoch(self, run: Any, epoch: int) -> str:

@@ -11,14 +11,15 @@ from explorer.display.words import counted, seconds_text, sentence_of
 FEW_EPOCHS = 5   # of fewer nothing is concluded
 WIDE = 0.1       # so much better on its own photos is worth a sentence
 
-SCARCE = "There is not enough memory for that. Close other notebooks, or choose a smaller model or batch size."
-BY_HEART = ("it learns its photos by heart (overfitting). Fewer epochs, stronger augmentation or more photos help; the "
-            "best epoch's weights are kept.")
+SCARCE = ("There is not enough memory for that. Close other notebooks, or choose a smaller model or batch "
+          "size.")
+BY_HEART = ("it learns its photos by heart (overfitting). Fewer epochs, stronger augmentation or more photos "
+            "help; the best epoch's weights are kept.")
 STILL_FALLING = "Both losses were still falling at the end: more epochs may do better (underfitting so far)."
-OWN_ONLY = ("part of what it learnt holds for its own photos only, though the judged loss does not rise. More photos or "
-            "stronger augmentation help.")
-LEVEL = ("The judged loss has levelled off and does not rise: no sign of learning by heart, and little to gain from more "
-         "of the same epochs.")
+OWN_ONLY = ("part of what it learnt holds for its own photos only, though the judged loss does not rise. "
+            "More photos or stronger augmentation help.")
+LEVEL = ("The judged loss has levelled off and does not rise: no sign of learning by heart, and little to "
+         "gain from more of the same epochs.")
 
 
 def problem_text(error: BaseException) -> str:
@@ -35,7 +36,7 @@ def figure_text(run: Any, row: dict[str, Any]) -> str:
 
 
 def chart_title(measure: Any, labels: Any) -> str:
-    """ "Right answers", or "Mean absolute error, age": of numbers it is in their own unit, so their name is told."""
+    """ "Right answers", or "Mean absolute error, age": that is in its own unit, so its name is told."""
     title = measure.name[0].upper() + measure.name[1:]
     if measure.share or not labels:
         return title
@@ -43,7 +44,7 @@ def chart_title(measure: Any, labels: Any) -> str:
 
 
 def how_far(run: Any) -> tuple[float, str]:
-    """(share that is done, 0..1; a sentence) of a run in any state, also of one that was opened from a folder."""
+    """(share that is done, 0..1; a sentence) of a run in any state, also of one from a folder."""
     epochs, done, best = run.recipe.epochs, len(run.history), run.best
     state = getattr(run, "state", "finished")
     top = f" Best: {figure_text(run, best)} in epoch {best['epoch'] + 1}." if best else ""
@@ -95,28 +96,28 @@ def run_notes_html(notes: list[str]) -> str:
 def gap_note(history: list[dict[str, Any]]) -> str:
     """What the two loss curves say about learning by heart; nothing from fewer than `FEW_EPOCHS` epochs.
 
-    The loss while learning is a mean over an epoch, of varied photos: it lags, and it is of harder photos. So only
-    what the two do is compared, not how far apart they are.
+    The loss while learning is a mean over an epoch, of varied photos: it lags, and it is of harder photos. So
+    only what the two do is compared, not how far apart they are.
     """
     if not history:
         return ""
     if len(history) < FEW_EPOCHS:
-        return (f"Learning and judged loss after {counted(len(history), 'epoch')}: too few to tell whether it learns "
-                f"by heart. From {FEW_EPOCHS} epochs on a sentence stands here.")
+        return (f"Learning and judged loss after {counted(len(history), 'epoch')}: too few to tell whether "
+                f"it learns by heart. From {FEW_EPOCHS} epochs on a sentence stands here.")
     learnt, judged = [row["loss"] for row in history], [row["val_loss"] for row in history]
     if not all(math.isfinite(value) for value in (*learnt, *judged)):
         return ""
     low = min(range(len(judged)), key=judged.__getitem__)
     since, rise = len(judged) - 1 - low, judged[-1] / max(judged[low], 1e-9) - 1
     if since >= 2 and rise > 0.05 and learnt[-1] < learnt[low]:
-        return (f"Since epoch {low + 1} the judged loss has risen by {100 * rise:.0f} % while the loss of learning "
-                f"fell: {BY_HEART}")
+        return (f"Since epoch {low + 1} the judged loss has risen by {100 * rise:.0f} % while the loss of "
+                f"learning fell: {BY_HEART}")
     if low == len(judged) - 1 and judged[-1] < 0.97 * judged[-3]:
         return STILL_FALLING
     known, others = history[-1].get("top1", 0.0), history[-1].get("val_top1", 0.0)
     if known - others > WIDE:
-        return (f"It gets {100 * known:.0f} % of the photos right that it learns from, and {100 * others:.0f} % of the "
-                f"others: {OWN_ONLY}")
+        return (f"It gets {100 * known:.0f} % of the photos right that it learns from, and "
+                f"{100 * others:.0f} % of the others: {OWN_ONLY}")
     return LEVEL
 
 
@@ -155,6 +156,7 @@ def curves_of(run: Any) -> dict[str, dict[str, Points]]:
     charts = {}
     for what, learnt, judged in (("loss", "loss", "val_loss"), (measure.name, measure.key, measure.judged)):
         each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches]
-        learning = {"each batch": each} if each else {"learning": [(row["epoch"] + 1, row[learnt]) for row in rows]}
-        charts[what] = {**learning, "judged": [(row["epoch"] + 1, row[judged]) for row in rows]}
+        over_epochs = [(row["epoch"] + 1, row[learnt]) for row in rows]
+        charts[what] = {"each batch": each} if each else {"learning": over_epochs}
+        charts[what]["judged"] = [(row["epoch"] + 1, row[judged]) for row in rows]
     return charts

@@ -28,7 +28,7 @@ def rates_text(recipe: Any) -> str:
 
 
 def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
-    """(a copy without weights, with a classifier of `classes` classes, frozen as `train` says; that in words).
+    """(a copy without weights, with so many classes, frozen as `train` says; what is frozen, in words).
 
     Raises ValueError for a model that can't be cut there.
     """
@@ -43,7 +43,8 @@ def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
         frozen = "everything but the classifier"
     elif train == "last_stage":
         if len(names) < 2:
-            raise ValueError("This model has no stages that could be told apart: train the head, or everything.")
+            raise ValueError("This model has no stages that could be told apart: train the head, or "
+                             "everything.")
         freeze(empty, names[-2])
         frozen = f"all up to and including {names[-2]}"
     return empty, frozen
