@@ -190,5 +190,5 @@ def called(panel: W.Widget) -> str:
 
 def styles() -> str:
     """What all panels share, then what each brings along."""
-    sheets = [HERE / "style.css", *sorted((HERE / "panels").glob("*.css"))]
+    sheets = [HERE / "style.css", *sorted((HERE / "panels").rglob("*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
