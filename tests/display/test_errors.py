@@ -24,7 +24,8 @@ from explorer.models.weights.entries import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.run.run import Run
 from explorer.widgets import session
-from explorer.widgets.panels import evaluate, run_view
+from explorer.widgets.panels.evaluate import words as evaluate
+from explorer.widgets.panels.learn import run_words as run_view
 
 
 def shown_by_a_run(error: Exception) -> str:
@@ -44,7 +45,7 @@ PLACES: dict[str, Callable[[Exception], str]] = {
     "panel": sentence_of,
     "comparison": why,
     "training panel": run_view.problem_text,
-    "evaluation panel": evaluate._sentence,
+    "evaluation panel": evaluate.problem_text,
     "session": lambda error: session._sentence(error, session.Wish(model="resnet18")),
     "command line": cli._sentence,
     "run": shown_by_a_run,

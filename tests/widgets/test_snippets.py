@@ -78,7 +78,7 @@ def test_a_model_that_was_built_here_is_read_from_the_dashboard(dash):
 
 
 def test_a_model_that_a_run_taught_is_read_from_the_dashboard(dash):
-    from explorer.widgets.panels.run_view import copy_of_model
+    from explorer.training.run.beside import copy_of_model
 
     class Run:
         model = explorer.wrap(tiny(), labels="abc", input_size=(3, 32, 32))

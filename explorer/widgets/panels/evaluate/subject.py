@@ -1,4 +1,4 @@
-"""What the evaluation panel judges: a model or a run, by which photos, and the lines of code that do the same."""
+"""What the evaluation panel judges: a model or a run, by which photos, and the lines that do the same."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.files import given_path
-from explorer.widgets.panels.run_view import between_batches
+from explorer.widgets.panels.learn.fields import FOLDER
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import model_lines
 
 OWN = "own"            # as the choice of photos: those that a run held out to be judged by
-FOLDER = "a folder"    # as the choice of photos: of a folder whose path is typed
-NO_OWN = ("The model on the screen has no photos of its own, since it did not learn here. Choose a data set beside "
-          "'by photos', such as flowers5, or a folder.")
+NO_OWN = ("The model on the screen has no photos of its own, since it did not learn here. Choose a data set "
+          "beside 'by photos', such as flowers5, or a folder.")
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,14 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
                tta: bool = False) -> Subject:
     """What `evaluate` is to be called with.
 
-    run: None for the model on the screen;  photos: OWN, FOLDER (then `folder` is its path) or the name of a data set
+    run: None for the model on the screen
+    photos: OWN, FOLDER (then `folder` is its path) or the name of a data set
 
-    A run that may still learn is judged by a copy of its network as it is now. Raises ValueError with what to choose
-    instead where a model or photos are missing.
+    A run that may still learn is judged by a copy of its network as it is now. Raises ValueError with what to
+    choose instead where a model or photos are missing.
     """
+    from explorer.training.run.beside import between_batches
+
     options: dict[str, Any] = {"tta": True} if tta else {}
     if split != "val":
         options["split"] = split
@@ -73,7 +75,7 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
 
 
 def photos_of(run: Any, photos: str, folder: str) -> tuple[Any, str]:
-    """(the photos that are asked for, an expression for them). run: the one behind what is judged, or None."""
+    """(the photos that are asked for, an expression for them). run: the one behind what is judged."""
     if photos == OWN:
         if run is None:
             raise ValueError(NO_OWN)
@@ -81,14 +83,14 @@ def photos_of(run: Any, photos: str, folder: str) -> tuple[Any, str]:
     if photos != FOLDER:
         return photos, repr(photos)
     if not folder.strip():
-        raise ValueError("Type the path of a folder that holds one folder of photos for each class, or of a table (CSV) of "
-                         "photos.")
+        raise ValueError("Type the path of a folder that holds one folder of photos for each class, or of a "
+                         "table (CSV) of photos.")
     path = str(given_path(folder.strip(), "the path"))
     return path, repr(path)
 
 
 def own_photos(run: Any) -> tuple[Any, str]:
-    """(the data that a run kept photos of to be judged by, an expression for it where the run is called `run`).
+    """(the data that a run kept photos of to be judged by, an expression for it where `run` is the run).
 
     Raises ValueError for a run from a folder, which holds no photos, unless its data set is bundled.
     """
@@ -99,18 +101,20 @@ def own_photos(run: Any) -> tuple[Any, str]:
     name = getattr(run, "data_name", "")
     if name in BUNDLED:
         return name, repr(name)
-    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose 'a folder or table (CSV) of your own' and "
-                     f"give the one that it learnt from{f', {name}' if name else ''}.")
+    which = f", {name}" if name else ""
+    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose 'a folder or table "
+                     f"(CSV) of your own' and give the one that it learnt from{which}.")
 
 
 def run_behind(model: Any, runs: Sequence[Any]) -> Any:
-    """The run whose model this is, its own or the copy that "Use this model" makes; None where there is none."""
+    """The run whose model this is, its own or the copy that "Use this model" makes; None for none."""
     source = getattr(getattr(model, "load_report", None), "source", "")
-    return next((run for run in reversed(runs) if run.model is model or source == f"{run.name}, trained here"), None)
+    return next((run for run in reversed(runs)
+                 if run.model is model or source == f"{run.name}, trained here"), None)
 
 
 def run_line(runs: Sequence[Any], run: Any) -> str:
-    """A line that defines `run`: opened from its folder where one was, otherwise the one of this dashboard."""
+    """A line that defines `run`: opened from its folder where one was, else the one of this dashboard."""
     if not hasattr(run, "data") and getattr(run, "folder", None) is not None:
         return f"run = explorer.load_run({str(run.folder)!r})"
     index = next(i for i, one in enumerate(runs) if one is run)

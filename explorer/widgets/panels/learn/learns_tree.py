@@ -8,12 +8,13 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.widgets.jobs import Job, Line, Runner
+from explorer.widgets.jobs import Job
+from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.tree import ModuleTree
 
 
 def empty_with_flags(model: Any) -> Any:
-    """A copy without numbers, so that nobody's weights are touched, on which the same parameters may learn."""
+    """A copy without numbers, so that nobody's weights are touched, whose same parameters may learn."""
     from explorer.models.surgery.surgery import empty_copy
 
     empty = empty_copy(model)
@@ -23,20 +24,22 @@ def empty_with_flags(model: Any) -> Any:
 
 
 class LearnsTree(W.Accordion):
-    """A shut drawer with a module tree; frozen modules are grey. `refresh` when `model()` would give another one.
+    """A shut drawer with a module tree; frozen modules are grey.
 
-    model: gives the network whose parameters are frozen or not, or None; asked in the background. Its weights are
-           left alone: it may be learning
+    `refresh` when `model()` would give another one.
+
+    model: gives the network whose parameters are frozen or not, or None; asked in the background. Its weights
+           are left alone: it may be learning
     """
 
-    def __init__(self, title: str, model: Callable[[], Any], runner: Runner):
+    def __init__(self, panel: Panel, title: str, model: Callable[[], Any]):
         self.tree, self.note = ModuleTree(), W.HTML()
         self._model, self._shown = model, None
-        self.work = Line(runner, failed=self._failed)
+        self.work = panel.line(failed=self._failed)
         super().__init__([W.VBox([self.note, self.tree])], titles=(title,), selected_index=None)
-        self.observe(self._opened, "selected_index")
+        panel.when(self, self._opened, "selected_index")
 
-    def _opened(self, _change: Any) -> None:
+    def _opened(self) -> None:
         if self.selected_index is not None:
             self.work.start(self._measure, self._draw)
 
@@ -44,10 +47,10 @@ class LearnsTree(W.Accordion):
         """Draw anew, if it is open; otherwise that is done when it is opened."""
         if self.selected_index is None:
             self._shown = None
-        self._opened(None)
+        self._opened()
 
     def _measure(self, _job: Job) -> tuple[Any, tuple[bool, ...], Any]:
-        """(the model, which of its parameters learn, its tree); None for no model, and for a tree that is shown."""
+        """(the model, which of its parameters learn, its tree); None for no model, or a known one."""
         from explorer.inspection.look.modules import module_tree
 
         model = self._model()
@@ -62,17 +65,9 @@ class LearnsTree(W.Accordion):
         elif root is not None:
             self.tree.show(root.rows(), title=model.config.architecture)
             self._shown = model, flags
-            self.note.value = (f'<span class="vx-soft">{root.trainable:,} of {root.params:,} parameters learn. Grey modules are frozen: they stay '
-                               "as they are.</span>")
+            learn = f"{root.trainable:,} of {root.params:,} parameters learn"
+            frozen = "Grey modules are frozen: they stay as they are."
+            self.note.value = f'<span class="vx-soft">{learn}. {frozen}</span>'
 
     def _failed(self, error: BaseException) -> None:
         self.note.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
-
-    def wait(self, timeout: float | None = 60) -> bool:
-        """Block until the tree is drawn; False after `timeout` seconds."""
-        return self.work.wait(timeout)
-
-    def close(self) -> None:
-        self.work.close()
-        self._model, self._shown = lambda: None, None
-        super().close()
