@@ -14,14 +14,14 @@ from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.lifetime import Replaced, close_whole
-from explorer.widgets.panels.compare import ComparePanel
-from explorer.widgets.panels.embeddings import EmbeddingsPanel
+from explorer.widgets.panels.compare.panel import ComparePanel
+from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.evaluate import EvaluatePanel
-from explorer.widgets.panels.explain_tab import ExplainTab
+from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.finetune import FinetunePanel, known_runs
 from explorer.widgets.panels.images import ImagesPanel, gallery
 from explorer.widgets.panels.modules import ModulesPanel
-from explorer.widgets.panels.picker import PickerPanel
+from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
@@ -189,5 +189,5 @@ def called(panel: W.Widget) -> str:
 
 def styles() -> str:
     """What all panels share, then what each brings along."""
-    sheets = [HERE / "style.css", *sorted((HERE / "panels").glob("*.css"))]
+    sheets = [HERE / "style.css", *sorted((HERE / "panels").rglob("*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)

@@ -17,8 +17,8 @@ from torch import nn
 
 import explorer
 from explorer.inspection.compare.comparison import Comparison
-from explorer.widgets.panels import compare as module
-from explorer.widgets.panels.compare import VIEWS, default_names, table_rows, weights_sentence
+from explorer.widgets.panels.compare import panel as module
+from explorer.widgets.panels.compare.panel import VIEWS, default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
 
 from .test_parts_base import from_browser, record_messages
@@ -72,7 +72,7 @@ def tiny():
     return explorer.wrap(Tiny(), input_size=(3, 32, 32), labels=("a", "b", "c"))
 
 
-# --- which models, which photos -------------------------------------------------------------------------------
+# --- which models, which photos -------------------------------------------------------------------------
 
 
 def test_nothing_is_built_and_no_model_runs_before_the_tab_is_opened():
@@ -170,7 +170,7 @@ def test_a_folder_is_judged_and_its_heat_maps_are_refused_in_a_sentence(dash, pa
     panel._offer()
 
 
-# --- what runs when ---------------------------------------------------------------------------------------------
+# --- what runs when -------------------------------------------------------------------------------------
 
 
 def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
@@ -243,7 +243,7 @@ def test_weights_that_cannot_be_had_leave_the_others(panel, dash):
     assert "resnet18 : The weights of" in text_of(panel.about.value).replace("</b>", "")
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------------------------------
 
 
 def test_predictions_follow_photo_and_number(panel):
@@ -309,7 +309,7 @@ def test_names_of_photos_and_classes_are_escaped(panel, tmp_path):
     panel._offer()
 
 
-# --- to keep -----------------------------------------------------------------------------------------------------
+# --- to keep --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("view", [view for _, view in VIEWS])

@@ -12,8 +12,14 @@ from torch import nn
 
 import explorer
 from explorer.inspection.features.store import Collection
-from explorer.widgets.panels import embeddings
-from explorer.widgets.panels.embeddings import FOLDER, GALLERY, EmbeddingsPanel, possible_budgets, spread
+from explorer.widgets.panels.embeddings import panel as embeddings
+from explorer.widgets.panels.embeddings.panel import (
+    FOLDER,
+    GALLERY,
+    EmbeddingsPanel,
+    possible_budgets,
+    spread,
+)
 from explorer.widgets.session import Session
 from tests.inspection.test_embeddings import features_of
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import explorer
 from explorer.inspection.attribution import explaining as attribution
-from explorer.widgets.panels.explain import ExplainPanel
+from explorer.widgets.panels.explain.panel import ExplainPanel
 from explorer.widgets.session import Session
 
 LABELS = ("tabby, tabby cat", "<b>dog</b>", "tiger cat", "bus", "tulip")

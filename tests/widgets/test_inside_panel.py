@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,12 +17,11 @@ import explorer
 from explorer.inspection.attribution import rollout
 from explorer.inspection.inside import activity as core
 from explorer.inspection.inside import components, filters
-from explorer.widgets.panels import inside as module
-from explorer.widgets.panels.inside import BLOCKS, InsidePanel
-from explorer.widgets.panels.inside_attention import place_of
-from explorer.widgets.panels.inside_channel import FOLDER, strongest_channel
-from explorer.widgets.panels.inside_gradients import curves_of, group_of, ratio_text
-from explorer.widgets.panels.inside_stages import activations_html
+from explorer.widgets.panels.inside.activations import activations_html
+from explorer.widgets.panels.inside.attention import place_of
+from explorer.widgets.panels.inside.channel import FOLDER, strongest_channel
+from explorer.widgets.panels.inside.gradients import curves_of, group_of, ratio_text
+from explorer.widgets.panels.inside.panel import BLOCKS, InsidePanel
 from explorer.widgets.parts.photo_overlay import PhotoOverlay, checked_place
 from explorer.widgets.session import Session
 from tests.inspection.small_models import RedNet, noise_photo, tiny
@@ -114,7 +114,7 @@ def count_looks(monkeypatch):
     return calls
 
 
-# --- the panel ----------------------------------------------------------------------------------------------------
+# --- the panel ------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_built_or_worked_out_before_it_is_looked_at(opened, convnet):
@@ -207,7 +207,7 @@ def test_closing_ends_the_thread_and_lets_go_of_the_maps(opened, vit):
     assert panel.work.start(lambda job: pytest.fail("it runs")).stale and panel.wait(5)
 
 
-# --- colours of a stage -------------------------------------------------------------------------------------------
+# --- colours of a stage ---------------------------------------------------------------------------------
 
 
 def test_the_colours_are_those_of_the_chosen_stage_and_the_lines_give_them(opened, convnet):
@@ -276,7 +276,7 @@ def test_maps_of_one_place_are_refused_with_a_sentence(opened):
     assert "no convolution" in show(panel, "filters").problem.value
 
 
-# --- filters, activations -----------------------------------------------------------------------------------------
+# --- filters, activations -------------------------------------------------------------------------------
 
 
 def test_the_filters_are_the_first_layers_weights_and_the_lines_give_the_same_picture(opened, convnet):
@@ -312,12 +312,12 @@ def test_numbers_that_are_not_finite_are_flagged(opened, convnet):
     broken = {name: maps.clone() for name, maps in look.stages.items()}
     last = list(broken)[-1]
     broken[last][0, 0, 0] = torch.nan
-    html = activations_html(core.activations(module.replace(look, stages=broken)))
+    html = activations_html(core.activations(replace(look, stages=broken)))
     assert 'role="alert"' in html and f"1 numbers are NaN or infinite, first of all in {last}" in html
     assert "alert" not in activations_html(core.activations(look))
 
 
-# --- gradient flow ------------------------------------------------------------------------------------------------
+# --- gradient flow --------------------------------------------------------------------------------------
 
 
 def test_gradients_wait_for_a_click_and_the_lines_give_the_same(opened, convnet):
@@ -364,7 +364,7 @@ def test_kinds_of_layers_are_told_apart_and_ratios_can_be_read():
     assert ratio_text(0.5) == "2.0 times as much at the end as at the start"
 
 
-# --- attention ----------------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------------
 
 
 def test_every_head_of_the_block_is_drawn_from_one_pass(opened, vit, monkeypatch):
@@ -451,7 +451,7 @@ def test_what_a_browser_sends_as_a_place_is_checked(sent, sent_place):
     assert grid.place == ()
 
 
-# --- photos of a channel ------------------------------------------------------------------------------------------
+# --- photos of a channel --------------------------------------------------------------------------------
 
 
 def test_the_strongest_channel_of_the_photo_is_offered(opened, convnet):
@@ -497,7 +497,7 @@ def test_a_folder_can_be_searched_and_stopped(opened, files, monkeypatch):
     press(panel, block.go)
     assert block.problem.value == "" and [one.value for one in ran(panel)[0]] == [one.value for one in block.shown.top]
 
-    monkeypatch.setattr("explorer.widgets.panels.inside_channel.BATCH", 1)
+    monkeypatch.setattr("explorer.widgets.panels.inside.channel.BATCH", 1)
     original = block.advance
     monkeypatch.setattr(block, "advance", lambda done, total: block.stop.click() or original(done, total))
     top = press(panel, block.go).shown.top

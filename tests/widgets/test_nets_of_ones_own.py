@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 import explorer
-from explorer.widgets.panels.inside import InsidePanel
+from explorer.widgets.panels.inside.panel import InsidePanel
 from tests.inspection.small_models import noise_photo
 from tests.models.samples import CifarNet, net_without_maps
 

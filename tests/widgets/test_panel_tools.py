@@ -18,7 +18,7 @@ from explorer.training.run.finetuning import finetune
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.finetune import FinetunePanel
-from explorer.widgets.panels.picker import SIZES
+from explorer.widgets.panels.picker.finding import SIZES
 from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session

@@ -15,22 +15,20 @@ from explorer.display.words import natural_key
 from explorer.models.card import StageRow, StageRun, TagRow, model_card
 from explorer.models.catalog import FAMILIES, FAMILY_OF
 from explorer.models.create import list_models
-from explorer.widgets.panels import picker as picker_module
-from explorer.widgets.panels.picker import (
-    COMPARED,
+from explorer.widgets.panels.picker import panel as picker_module
+from explorer.widgets.panels.picker.finding import (
     LICENCES,
     SIZES,
     Filters,
-    PickerPanel,
     all_cards,
-    comparison_row,
     find_cards,
     fits,
     fitting_tags,
     licence_group,
-    tag_label,
     what_to_loosen,
 )
+from explorer.widgets.panels.picker.panel import PickerPanel
+from explorer.widgets.panels.picker.words import COMPARED, comparison_row, tag_label
 from explorer.widgets.parts.card import card_html, stages_figure, stages_svg
 from explorer.widgets.parts.comparison import Comparison, markdown
 from explorer.widgets.parts.model_list import ModelList
@@ -334,7 +332,7 @@ def test_with_eight_models_the_tick_says_why_it_does_nothing(picker, session):
     assert picker.compare.disabled and "8 models are compared already" in picker.compare.description
 
 
-# --- the panel -----------------------------------------------------------------------------------------------
+# --- the panel ------------------------------------------------------------------------------------------
 
 
 def choose(part, key, value):
@@ -465,7 +463,7 @@ def test_a_card_is_made_for_the_shown_model_only(session, monkeypatch):
     picker.close()
 
 
-# --- the three views ---------------------------------------------------------------------------------------------
+# --- the three views ------------------------------------------------------------------------------------
 
 PARTS = [FamilyTimeline, ModelList, Comparison]
 

@@ -69,7 +69,7 @@ def test_a_score_that_is_no_number_draws_no_bar(opened):
 @pytest.mark.parametrize("kind", [SEVERAL, YES, NUMBERS], ids=["several", "yes/no", "numbers"])
 def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
     """case A6: what was a share of 100 % before and after, or "only one class"."""
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
     dash = opened(*kind)
     panel = WhatIfPanel(dash.session)
@@ -94,7 +94,7 @@ def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
 
 
 def test_the_heat_map_of_a_number_is_said_to_be_one(opened):
-    from explorer.widgets.panels.explain import ExplainPanel
+    from explorer.widgets.panels.explain.panel import ExplainPanel
 
     panel = ExplainPanel(opened(*NUMBERS).session)
     panel.build()
@@ -108,7 +108,7 @@ def test_the_heat_map_of_a_number_is_said_to_be_one(opened):
 
 
 def test_the_no_can_be_explained_by_its_name(opened):
-    from explorer.widgets.panels.explain import ExplainPanel
+    from explorer.widgets.panels.explain.panel import ExplainPanel
 
     panel = ExplainPanel(opened(*YES).session)
     panel.build()

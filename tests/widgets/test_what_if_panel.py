@@ -15,9 +15,9 @@ from explorer.inspection.experiments import perturb
 from explorer.inspection.experiments import robustness_curves as robustness
 from explorer.inspection.look.looking import look as look_at
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels.what_if import WhatIfPanel
-from explorer.widgets.panels.what_if_blocks import FILLS
-from explorer.widgets.panels.what_if_drawing import class_literal, points
+from explorer.widgets.panels.what_if.block import FILLS
+from explorer.widgets.panels.what_if.drawing import class_literal, points
+from explorer.widgets.panels.what_if.panel import WhatIfPanel
 from explorer.widgets.session import Session
 from tests.inspection.small_models import RedNet
 
@@ -104,7 +104,7 @@ def passes(monkeypatch):
     return counted
 
 
-# --- when it runs -------------------------------------------------------------------------------------------------
+# --- when it runs ---------------------------------------------------------------------------------------
 
 
 def test_nothing_runs_and_nothing_is_offered_until_the_reader_acts(session, passes):
@@ -170,7 +170,7 @@ def test_a_model_that_fails_leaves_a_sentence_and_no_traceback(panel, monkeypatc
     assert panel.mask.busy.value == "" and panel.code() == ""
 
 
-# --- masking ------------------------------------------------------------------------------------------------------
+# --- masking --------------------------------------------------------------------------------------------
 
 
 def test_the_fills_are_those_of_the_core():
@@ -220,7 +220,7 @@ def test_the_lines_of_a_masked_region_give_the_same_numbers(panel):
     assert run(panel)["masked"].changes == panel.mask.found.changes
 
 
-# --- fgsm ---------------------------------------------------------------------------------------------------------
+# --- fgsm -----------------------------------------------------------------------------------------------
 
 
 def test_all_strengths_share_one_gradient_and_the_slider_then_runs_nothing(panel, passes):
@@ -258,7 +258,7 @@ def test_a_class_whose_name_is_not_its_own_is_written_as_its_number():
     assert class_literal(1, ("crane", "crane", "cat")) == "1" and class_literal(2, ("crane", "crane", "cat")) == '"cat"'
 
 
-# --- robustness ---------------------------------------------------------------------------------------------------
+# --- robustness -----------------------------------------------------------------------------------------
 
 
 def test_a_strength_is_one_pass_and_a_strength_seen_before_none(panel, passes):
@@ -309,7 +309,7 @@ def test_stop_keeps_what_was_measured_and_says_so(panel, monkeypatch):
     assert panel.robust.stop.layout.display == "none" and "stopped early" in panel.code()
 
 
-# --- to keep ------------------------------------------------------------------------------------------------------
+# --- to keep --------------------------------------------------------------------------------------------
 
 
 def test_figure_and_caption_are_of_the_block_used_last(panel):

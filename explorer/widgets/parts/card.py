@@ -64,7 +64,7 @@ def default_size(card: ModelCard) -> tuple[int, ...]:
     return card.tags[0].input_size if card.tags else card.config.input_size
 
 
-# --- the drawing ----------------------------------------------------------------------------------------------
+# --- the drawing ----------------------------------------------------------------------------------------
 
 
 def stages_figure(card: ModelCard) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.inside import InsidePanel
+    from explorer.widgets.panels.inside.panel import InsidePanel
 
 SIDE = 264  # pixels of a photo, and of the picture beside it
 BUNDLED = "bundled = {one.name: one for one in explorer.sample_photos()}"
@@ -41,7 +41,7 @@ class Block(W.VBox):
         super().__init__()
         self.add_class("vx-inside-block")
 
-    # --- for subclasses ---------------------------------------------------------------------------------------
+    # --- for subclasses ---------------------------------------------------------------------------------
 
     def follow(self, look: Look, model: Any) -> None:
         """Another model or photo is on the screen, or this view has come to the front."""
@@ -71,7 +71,7 @@ class Block(W.VBox):
         """Let go of what is large; the panel is closed."""
         self.shown = None
 
-    # --- for the panel ----------------------------------------------------------------------------------------
+    # --- for the panel ----------------------------------------------------------------------------------
 
     def begun(self, key: Hashable) -> None:
         self.wanted, self.shown, self.running = key, None, True  # what is drawn stays until the answer comes
@@ -115,7 +115,7 @@ class Block(W.VBox):
         self.problem.value = f'<div class="{kind}" role="alert">{escape(text)}</div>' if text else ""
 
 
-# --- controls and HTML --------------------------------------------------------------------------------------------
+# --- controls and HTML ----------------------------------------------------------------------------------
 
 
 def row(*children: W.Widget, name: str = "vx-line") -> W.Box:
@@ -153,7 +153,7 @@ def pictures(parts: Iterable[str]) -> str:
     return f'<div class="vx-inside-pictures">{"".join(parts)}</div>'
 
 
-# --- code and figures ---------------------------------------------------------------------------------------------
+# --- code and figures -----------------------------------------------------------------------------------
 
 
 def with_imports(lines: Sequence[str], *imports: str) -> list[str]:

@@ -9,8 +9,8 @@ import ipywidgets as W
 from explorer.display import draw
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.what_if_blocks import FILLS, Block, parts
-from explorer.widgets.panels.what_if_drawing import (
+from explorer.widgets.panels.what_if.block import FILLS, Block, parts
+from explorer.widgets.panels.what_if.drawing import (
     SIDE,
     changes_html,
     covers,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing these loads torch
 
     from explorer.inspection.experiments.perturb import MaskedLook
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 INTRO = "Draw a box on the photo, with the mouse or with the arrow keys: it is hidden, and the model looks again."
 

@@ -91,7 +91,7 @@ class Shown:
     about: str
 
 
-# --- what is said: plain functions ---------------------------------------------------------------------------
+# --- what is said: plain functions ----------------------------------------------------------------------
 
 
 def default_names() -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def table_rows(result: Comparison) -> tuple[list[tuple[str, str]], list[list[Any
     return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
-# --- the panel -----------------------------------------------------------------------------------------------
+# --- the panel ------------------------------------------------------------------------------------------
 
 
 class ComparePanel(Panel):

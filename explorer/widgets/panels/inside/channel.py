@@ -10,7 +10,7 @@ import ipywidgets as W
 
 from explorer.display.words import counted, seconds_text
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside_block import Block, button, list_lines, row, side_by_side
+from explorer.widgets.panels.inside.block import Block, button, list_lines, row, side_by_side
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.gallery import PhotoGallery
 from explorer.widgets.snippets import call, literal, model_lines

@@ -13,11 +13,11 @@ import ipywidgets as W
 
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.what_if_blocks import Block
-from explorer.widgets.panels.what_if_drawing import unsuitable
-from explorer.widgets.panels.what_if_fgsm import FgsmBlock
-from explorer.widgets.panels.what_if_mask import MaskBlock
-from explorer.widgets.panels.what_if_robust import RobustBlock
+from explorer.widgets.panels.what_if.block import Block
+from explorer.widgets.panels.what_if.drawing import unsuitable
+from explorer.widgets.panels.what_if.fgsm import FgsmBlock
+from explorer.widgets.panels.what_if.mask import MaskBlock
+from explorer.widgets.panels.what_if.robust import RobustBlock
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import setup_lines
@@ -98,7 +98,7 @@ class WhatIfPanel(Panel):
             for block in self.blocks:
                 block.reset(look, same_photo=same_photo)
 
-    # --- for its blocks ---------------------------------------------------------------------------------------
+    # --- for its blocks ---------------------------------------------------------------------------------
 
     def showed(self, block: Block) -> None:
         """That block showed something: code, figure and caption are about it."""
@@ -111,7 +111,7 @@ class WhatIfPanel(Panel):
             self._used = None
         self.changed()
 
-    # --- to keep ----------------------------------------------------------------------------------------------
+    # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
         if self._used is None:

@@ -16,8 +16,8 @@ from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
-from explorer.widgets.panels.explain_beside import QUICK, Strip, others_of
-from explorer.widgets.panels.explain_words import control_for, facts_html, method_html, others, value_of
+from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
+from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
 from explorer.widgets.panels.work import Work
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.parts.photo_strip import PhotoStrip
@@ -107,7 +107,7 @@ class ExplainPanel(Panel):
         self.go.on_click(lambda _: self._ask(asked=True))
         self._offer_options()
 
-    # --- what is asked for ------------------------------------------------------------------------------------
+    # --- what is asked for ------------------------------------------------------------------------------
 
     def draw(self) -> None:
         """Another model or photo is on the screen."""
@@ -267,7 +267,7 @@ class ExplainPanel(Panel):
         self.beside_note.value = ""
         self.changed()
 
-    # --- in the background ------------------------------------------------------------------------------------
+    # --- in the background ------------------------------------------------------------------------------
 
     def _compute(self, look: Look, model: Any, settings: dict[str, Any], beside: str, job: Job) -> Strip:
         """Draw the heat map as soon as it is there; what stands beside it comes next."""
@@ -304,7 +304,7 @@ class ExplainPanel(Panel):
             self.strip.show(pictures, captions)
             self.beside_note.value = f'<span class="vx-soft">{escape(note)}</span>' if note else ""
 
-    # --- to keep ----------------------------------------------------------------------------------------------
+    # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
         if self.shown is None:

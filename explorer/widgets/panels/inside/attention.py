@@ -10,7 +10,7 @@ import ipywidgets as W
 
 from explorer.display.words import counted
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside_block import (
+from explorer.widgets.panels.inside.block import (
     Block,
     button,
     column,
@@ -98,7 +98,7 @@ class Attention(Block):
             self._filling = False
         self._draw()
 
-    # --- what the reader asks for -----------------------------------------------------------------------------
+    # --- what the reader asks for -----------------------------------------------------------------------
 
     def _changed(self, _change: Any = None) -> None:
         if not self._filling:
@@ -168,7 +168,7 @@ class Attention(Block):
         self.grid.place = self.query or ()
         self.place.disabled = self.token.disabled = not spread
 
-    # --- positions --------------------------------------------------------------------------------------------
+    # --- positions --------------------------------------------------------------------------------------
 
     def _position_place(self) -> tuple[int, tuple[int, int]] | None:
         """(number of the asked place, grid) where the network learnt a vector for every place; else None."""
@@ -204,7 +204,7 @@ class Attention(Block):
                 f"{words} (row {row}, column {column}) is to every other: from {lowest} to 1, cosine similarity.</p>"
                 + pictures([picture(small_map(alike), alt="Similarity of position embeddings", side=HEAD, crisp=True)]))
 
-    # --- to keep ----------------------------------------------------------------------------------------------
+    # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
         if self.found is None:
@@ -247,7 +247,7 @@ class Attention(Block):
         self.maps, self.found = {}, None
 
 
-# --- plain functions ----------------------------------------------------------------------------------------------
+# --- plain functions ------------------------------------------------------------------------------------
 
 
 def in_patches(seen: Image.Image, grid: tuple[int, int], model: Any) -> Image.Image:

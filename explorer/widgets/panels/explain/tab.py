@@ -6,9 +6,9 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.widgets.panels.explain import ExplainPanel
-from explorer.widgets.panels.inside import InsidePanel
-from explorer.widgets.panels.what_if import WhatIfPanel
+from explorer.widgets.panels.explain.panel import ExplainPanel
+from explorer.widgets.panels.inside.panel import InsidePanel
+from explorer.widgets.panels.what_if.panel import WhatIfPanel
 from explorer.widgets.session import Session
 
 

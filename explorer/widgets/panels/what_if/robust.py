@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels.what_if_blocks import Block, parts, row
-from explorer.widgets.panels.what_if_drawing import (
+from explorer.widgets.panels.what_if.block import Block, parts, row
+from explorer.widgets.panels.what_if.drawing import (
     TOP,
     Spoilt,
     changes_html,
@@ -25,7 +25,7 @@ from explorer.widgets.snippets import call, literal
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 INTRO = "Choose what happens to the photo, and how much of it."
 

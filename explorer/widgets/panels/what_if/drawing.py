@@ -112,7 +112,7 @@ def class_literal(index: int, labels: Sequence[str]) -> str:
     return literal(labels[index]) if named else str(index)
 
 
-# --- pictures, bars and charts --------------------------------------------------------------------------------------
+# --- pictures, bars and charts --------------------------------------------------------------------------
 
 
 def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:

@@ -10,8 +10,8 @@ import ipywidgets as W
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.what_if_blocks import Block, parts
-from explorer.widgets.panels.what_if_drawing import (
+from explorer.widgets.panels.what_if.block import Block, parts
+from explorer.widgets.panels.what_if.drawing import (
     changes_html,
     class_literal,
     main,
@@ -24,7 +24,7 @@ from explorer.widgets.snippets import call
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.perturb import Perturbed, PerturbedSweep
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 AIMS = {"away from its answer": "away", "towards a class": "towards"}
 AIMS_OF_NUMBERS = {"to make it smaller": "away", "to make it larger": "towards"}

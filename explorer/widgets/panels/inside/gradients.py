@@ -11,7 +11,7 @@ import ipywidgets as W
 
 from explorer.display.words import seconds_text
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside_block import Block, button, row
+from explorer.widgets.panels.inside.block import Block, button, row
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.snippets import call, literal, setup_lines

@@ -18,11 +18,13 @@ from explorer.widgets import export
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
-from explorer.widgets.panels.inside_attention import Attention
-from explorer.widgets.panels.inside_block import Block
-from explorer.widgets.panels.inside_channel import Channel
-from explorer.widgets.panels.inside_gradients import Gradients
-from explorer.widgets.panels.inside_stages import Activity, Colours, FirstFilters
+from explorer.widgets.panels.inside.activations import Activity
+from explorer.widgets.panels.inside.attention import Attention
+from explorer.widgets.panels.inside.block import Block
+from explorer.widgets.panels.inside.channel import Channel
+from explorer.widgets.panels.inside.colours import Colours
+from explorer.widgets.panels.inside.filters import FirstFilters
+from explorer.widgets.panels.inside.gradients import Gradients
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ class InsidePanel(Panel):
         elif model is not None:
             block.follow(look, model)
 
-    # --- in the background ------------------------------------------------------------------------------------
+    # --- in the background ------------------------------------------------------------------------------
 
     def ask(self, block: Block, key: Hashable, step: Callable[[Job], Any], *, long: bool = False) -> None:
         """Run `step(job)` and show what it gives in `block`: one thing at a time, the newest that was asked for.
@@ -188,7 +190,7 @@ class InsidePanel(Panel):
         size = sum(4 * maps.numel() for maps in look.stages.values())
         return numbers[:max(1, min(MOST_LOOKS, int(MOST_BYTES / max(1, size))))]
 
-    # --- to keep ----------------------------------------------------------------------------------------------
+    # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
         block = self.block

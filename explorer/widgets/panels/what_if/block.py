@@ -13,7 +13,7 @@ from explorer.widgets.panels.work import Work, notes_html
 
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 FILLS = {"blur": "blur", "grey": "grey", "mean colour": "mean"}  # what a region is hidden behind
 
