@@ -13,13 +13,14 @@ from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.export import page_html, snapshot_html
+from explorer.widgets.gallery import gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.evaluate import EvaluatePanel
 from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.finetune import FinetunePanel, known_runs
-from explorer.widgets.panels.images import ImagesPanel, gallery
+from explorer.widgets.panels.images import ImagesPanel
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
@@ -29,7 +30,8 @@ from explorer.widgets.session import Session, check_labels, check_model
 
 HERE = Path(__file__).parent
 
-#: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a StagesPanel.
+#: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a
+#: StagesPanel.
 TABS: tuple[tuple[str, type], ...] = (
     ("Feature maps", StagesPanel),
     ("Modules", ModulesPanel),
@@ -63,7 +65,8 @@ class Dashboard(W.VBox):
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
-    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
+    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
+    an
     input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
 
@@ -74,9 +77,9 @@ class Dashboard(W.VBox):
         model = check_model(model, input_size)
         labels = check_labels(labels, model)
         _MADE.close_former()
-        self.session = Session(labels=labels, input_size=input_size)
+        self.session = Session(labels=labels, input_size=input_size, photos=photos)
         self.picker = PickerPanel(self.session)
-        self.images = ImagesPanel(self.session, photos)
+        self.images = ImagesPanel(self.session)
         self.predictions = PredictionsPanel(self.session)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
@@ -105,22 +108,28 @@ class Dashboard(W.VBox):
         for run in known_runs():  # started from a dashboard that is closed, or from a cell
             self.session.run = run
         self.session.open_model(model)
-        if self.images.photos:
-            title, source = self.images.photos[0]
+        if self.session.gallery:
+            title, source = self.session.gallery[0]
             self.session.open_image(source, title)
 
     # --- what a cell can do -----------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = 120) -> None:
-        """Block until what was asked for is on the screen. Raises ExplorerError with the reason if it can't be done."""
+        """Block until what was asked for is on the screen.
+        Raises ExplorerError with the reason if it can't be done.
+        """
         self.session.wait(timeout)
 
     def load(self, source: Any) -> None:
-        """Show another photo: anything that explorer.load_image takes. Raises TraitError if it is no picture."""
+        """Show another photo: anything that explorer.load_image takes.
+        Raises TraitError if it is no picture.
+        """
         self.session.image = source
 
     def snapshot(self):
-        """The present state as plain HTML and PNG, for a notebook that is read where no kernel runs (GitHub)."""
+        """The present state as plain HTML and PNG,
+        for a notebook that is read where no kernel runs (GitHub).
+        """
         from IPython.display import HTML
 
         return HTML(snapshot_html(self.session))
@@ -177,7 +186,9 @@ class Dashboard(W.VBox):
         self.message.value = "".join(f'<div class="vx-error" role="alert">{escape(text)}</div>' for text in problems)
 
     def _clicked(self, *_message) -> None:
-        """A click proves that a browser shows the dashboard: if the views have not loaded there, they can't."""
+        """A click proves that a browser shows the dashboard:
+        if the views have not loaded there, they can't.
+        """
         self._seen = True
         self._show_error()
 

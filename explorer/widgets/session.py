@@ -1,8 +1,10 @@
 """Session: the one state that all panels of a dashboard watch.
 
-    a wish (another model, another photo) -> job: load, look -> published: model, image, look, tree -> panels redraw
+    a wish (another model, another photo) -> job: load, look -> published: model, image, look, tree ->
+    panels redraw
 
-Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one wins. Only
+Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one
+wins. Only
 that job publishes results, always as a whole, so that no panel ever shows one model's predictions
 beside another's feature maps. What went wrong becomes a sentence in `error`, and what was there stays.
 """
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets as t
 
 from explorer.display.words import sentence_of
+from explorer.widgets.gallery import Gallery, gallery
 from explorer.widgets.jobs import Job, Line, Runner
 
 if TYPE_CHECKING:
@@ -59,14 +62,18 @@ class Wish:
 
 
 class Session(t.HasTraits):
-    """The state of one dashboard. Reading gives what is on the screen; setting `model` or `image` asks for another.
+    """The state of one dashboard. Reading gives what is on the screen; setting `model` or `image` asks for
+    another.
 
         dash.session.model = "resnet18"          # a name, or a model that you built
         dash.session.image = "my photo.jpg"      # anything that explorer.load_image takes
-        dash.wait()                              # until it is there; raises ExplorerError if it could not be done
+        dash.wait()                              # until it is there; raises ExplorerError if it could not
+        be done
         dash.session.look.predictions
+        dash.session.gallery = "my photos"       # a folder or a list: the photos to choose from
         dash.session.compare = ["resnet50", "convnext_tiny"]     # what the picker's ticks choose, at most 8
-        dash.session.run = explorer.finetune(...)                # the run that the panel shows; it goes on without it, too
+        dash.session.run = explorer.finetune(...)                # the run that the panel shows; it goes on
+        without it, too
 
     A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
     """
@@ -77,18 +84,19 @@ class Session(t.HasTraits):
     tree = _Result(help="the model's ModuleNode; set by explorer only")
     model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
     image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
+    gallery = _Result(default_value=Gallery(), help="(title, source) of each photo to choose from; set a folder or photos")
     compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple of names")
     run = _Result(help="the fine-tuning run on the screen, or None; set one that finetune or load_run gave to show it")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
-    def __init__(self, *, labels: tuple[str, ...] | None = None, input_size: tuple[int, int, int] | None = None):
-        super().__init__()
+    def __init__(self, *, labels: tuple[str, ...] | None = None, input_size: tuple[int, int, int] | None = None,
+                 photos: Gallery = Gallery()):
+        super().__init__(gallery=photos)
         self.labels, self.input_size = labels, input_size
-        #: The gallery: (title, source) of each photo that can be chosen.
-        self.photos: list[tuple[str, Any]] = []
-        #: Where the model and the photo on the screen came from, for whoever writes down how to get them again.
+        #: Where the model and the photo on the screen came from, for whoever writes down how to get them
+        #: again.
         self.model_source, self.random_weights, self.image_source = "", False, None
         #: Held while results are published and while a panel redraws, so that the two never mix.
         self.lock = threading.RLock()
@@ -112,7 +120,9 @@ class Session(t.HasTraits):
                   random_weights=named and not pretrained)
 
     def open_image(self, source: Any, name: str = "") -> None:
-        """Ask for a photo, as it came: it is opened in the background, and a broken one becomes a sentence in `error`."""
+        """Ask for a photo, as it came: it is opened in the background,
+        and a broken one becomes a sentence in `error`.
+        """
         self._ask(image=source, image_name=name or _name_of(source), image_source=_file_of(source))
 
     def wait(self, timeout: float | None = 120) -> None:
@@ -162,6 +172,13 @@ class Session(t.HasTraits):
         source = proposal["value"]  # opened here, to refuse it at once; a file stays known by its name
         self._ask(image=picture, image_name=_name_of(source), image_source=_file_of(source))
         return self.image
+
+    @t.validate("gallery")
+    def _photos_to_choose(self, proposal):
+        try:
+            return gallery(proposal["value"])
+        except (ValueError, TypeError) as error:
+            raise t.TraitError(str(error)) from error
 
     def toggle_compare(self, name: str) -> None:
         """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""
@@ -288,7 +305,9 @@ class Session(t.HasTraits):
         return model
 
     def _labels_for(self, model: Any) -> tuple[str, ...] | None:
-        """The names that the dashboard was given, where this model has as many classes: they may be another's."""
+        """The names that the dashboard was given,
+        where this model has as many classes: they may be another's.
+        """
         try:
             return check_labels(self.labels, model)
         except ValueError:
@@ -320,7 +339,9 @@ class Session(t.HasTraits):
         return results
 
     def close(self) -> None:
-        """End what is being done and let go of the model, the photo and every observer. May be called twice."""
+        """End what is being done and let go of the model, the photo and every observer.
+        May be called twice.
+        """
         self.jobs.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
@@ -328,7 +349,9 @@ class Session(t.HasTraits):
 
 
 def check_model(model: Any, input_size: Any = None) -> Any:
-    """A known name as it is; any module behind explorer's contract. Raises ValueError or TypeError with the fix."""
+    """A known name as it is; any module behind explorer's contract.
+    Raises ValueError or TypeError with the fix.
+    """
     if isinstance(model, str):
         from explorer.models.create import check_name, split_door
 

@@ -1,4 +1,6 @@
-"""The panel that compares: which models and photos, what runs when, what is shown, said, saved and written as code."""
+"""The panel that compares: which models and photos,
+what runs when, what is shown, said, saved and written as code.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The heat map panel: what is drawn by itself, what is asked for, and what is said where nothing can be drawn."""
+"""The heat map panel: what is drawn by itself,
+what is asked for, and what is said where nothing can be drawn.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The panel "Inside the model": what each view shows, what it costs, what it says, and what its lines give."""
+"""The panel "Inside the model": what each view shows,
+what it costs, what it says, and what its lines give.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ import explorer
 from explorer.inspection.attribution import rollout
 from explorer.inspection.inside import activity as core
 from explorer.inspection.inside import components, filters
+from explorer.widgets.gallery import Gallery
 from explorer.widgets.panels.inside.activations import activations_html
 from explorer.widgets.panels.inside.attention import place_of
 from explorer.widgets.panels.inside.channel import FOLDER, strongest_channel
@@ -69,7 +72,8 @@ def opened(sent, files):
         session.open_model(model)
         session.open_image(*photos[3][::-1])
         session.wait()
-        panel = InsidePanel(session, photos)
+        session.gallery = Gallery(photos)
+        panel = InsidePanel(session)
         if front:
             panel.build()
             show(panel, view)
@@ -95,7 +99,7 @@ def press(panel, button):
 
 
 def next_photo(panel, number=0):
-    title, source = panel.photos[number]
+    title, source = panel.session.gallery[number]
     panel.session.open_image(source, title)
     panel.session.wait()
     assert panel.wait()
@@ -103,8 +107,7 @@ def next_photo(panel, number=0):
 
 def ran(panel):
     """What the panel's lines give, and the names that they define."""
-    dash = SimpleNamespace(session=panel.session, images=SimpleNamespace(photos=panel.photos))
-    return run(panel.code(), dash)
+    return run(panel.code(), SimpleNamespace(session=panel.session))
 
 
 def count_looks(monkeypatch):
@@ -262,7 +265,7 @@ def test_a_broken_photo_is_named_and_left_out(opened, convnet, tmp_path):
     panel = opened(convnet)
     broken = tmp_path / "<u>broken.png"
     broken.write_bytes(b"no picture")
-    panel.photos = [("<u>broken", broken), *panel.photos]
+    panel.session.gallery = Gallery([("<u>broken", broken), *panel.session.gallery])
     press(panel, panel.block.more)
     assert len(panel.block.shown.pictures) == 4 and "&lt;u&gt;broken" in panel.block.facts.value
     assert len(ran(panel)[0]) == 4

@@ -43,7 +43,7 @@ def ready(dash):
     """The dashboard with its own model and first photo, whatever a test before has asked for."""
     if dash.session.model_source != NAME:
         show(dash, model=NAME)
-    title, source = dash.images.photos[0]
+    title, source = dash.session.gallery[0]
     dash.session.open_image(source, title)
     dash.wait()
     return dash
@@ -105,7 +105,7 @@ def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     from explorer.widgets.panels.stages import StagesPanel
 
     session = Session()
-    for panel in (ImagesPanel(session, []), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
+    for panel in (ImagesPanel(session), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
         assert panel.code() == "" and panel.figure() is None and isinstance(panel.caption(), str)
         with pytest.raises(ValueError, match="Nothing is shown here yet"):
             panel.exported()

@@ -1,4 +1,6 @@
-"""The panel of predictions, and those beside it, for models of each kind of output: what is said, drawn and written down."""
+"""The panel of predictions, and those beside it,
+for models of each kind of output: what is said, drawn and written down.
+"""
 
 from __future__ import annotations
 

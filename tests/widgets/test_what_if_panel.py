@@ -1,4 +1,6 @@
-"""The panel that changes the photo, driven as a browser drives it: what each block does, and that its lines give the same."""
+"""The panel that changes the photo, driven as a browser drives it:
+what each block does, and that its lines give the same.
+"""
 
 from __future__ import annotations
 

@@ -19,14 +19,15 @@ class ModulesPanel(Panel):
     name = "Modules"
     draw_on = ("tree",)
     guide = """
-        <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many numbers each holds
-        (its parameters), the shape of what comes out for one photo, and how many floating-point operations that takes. A
-        multiply-add counts as two; convolutions, matrix products and attention are counted, the small rest is not.</p>
-        <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory traffic and the
-        hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018: ShuffleNet V2</a>). Each of
-        these numbers alone can put two models into the opposite order
-        (<a href="https://arxiv.org/abs/2110.12894">Dehghani and others, 2022: The Efficiency Misnomer</a>). Where much of the
-        model lies is not where the answer is made.</p>"""
+        <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many
+        numbers each holds (its parameters), the shape of what comes out for one photo, and how many
+        floating-point operations that takes. A multiply-add counts as two; convolutions, matrix products
+        and attention are counted, the small rest is not.</p>
+        <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory
+        traffic and the hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others,
+        2018: ShuffleNet V2</a>). Each of these numbers alone can put two models into the opposite order (<a
+        href="https://arxiv.org/abs/2110.12894">Dehghani and others, 2022: The Efficiency Misnomer</a>).
+        Where much of the model lies is not where the answer is made.</p>"""
 
     def __init__(self, session: Session):
         self.tree = ModuleTree()

@@ -65,16 +65,17 @@ class PredictionsPanel(Panel):
     title = "Predictions"
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds likeliest. The
-        last layer gives every class a score, the <i>logit</i>; softmax turns all scores into shares that add up to 100 %.
-        Where several classes may be there at once, a sigmoid gives each class a share of its own, and where the
-        answer is yes or no, one sigmoid gives the share of the yes. Numbers that a model works out stand as they
-        are.</p>
-        <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks are surer of
-        themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and others, 2017: On Calibration of
-        Modern Neural Networks</a>). The shares are shared out among the classes that the model knows: a photo of anything
-        else gets one of them too, often with a high share (<a href="https://arxiv.org/abs/1610.02136">Hendrycks and Gimpel,
-        2017</a>). And a right answer may rest on the background: see what changes with another photo.</p>"""
+        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds
+        likeliest. The last layer gives every class a score, the <i>logit</i>; softmax turns all scores into
+        shares that add up to 100 %. Where several classes may be there at once, a sigmoid gives each class
+        a share of its own, and where the answer is yes or no, one sigmoid gives the share of the yes.
+        Numbers that a model works out stand as they are.</p>
+        <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks
+        are surer of themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and
+        others, 2017: On Calibration of Modern Neural Networks</a>). The shares are shared out among the
+        classes that the model knows: a photo of anything else gets one of them too, often with a high share
+        (<a href="https://arxiv.org/abs/1610.02136">Hendrycks and Gimpel, 2017</a>). And a right answer may
+        rest on the background: see what changes with another photo.</p>"""
 
     def __init__(self, session: Session):
         self.photo = W.Image(format="jpeg", layout=W.Layout(width="224px", height="auto", max_width="100%"))

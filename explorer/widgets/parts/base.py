@@ -112,7 +112,9 @@ class ExplorerPart(anywidget.AnyWidget):
                 self.send_state(key)        # put the page back to what is true here
 
     def _take(self, key: str, value) -> None:
-        """Set a trait to what is on the reader's screen already: it is not sent back. For checked values from the browser."""
+        """Set a trait to what is on the reader's screen already: it is not sent back.
+        For checked values from the browser.
+        """
         with self._lock:
             self._chosen = (key, value)
             try:

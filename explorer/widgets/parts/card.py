@@ -1,6 +1,7 @@
 """The card of one model as HTML, with its stages as a drawing; plain functions, no widget.
 
-Colours come from the page (`currentColor` and the dashboard's variables), so that one card serves light and dark.
+Colours come from the page (`currentColor` and the dashboard's variables), so that one card serves light and
+dark.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def pixels(size: Sequence[int]) -> str:
 
 
 def default_size(card: ModelCard) -> tuple[int, ...]:
-    """(C, H, W) that the multiply-adds are counted for: the default weights', whichever tag the card shows."""
+    """(C, H, W) that the multiply-adds are counted for:
+    the default weights', whichever tag the card shows.
+    """
     return card.tags[0].input_size if card.tags else card.config.input_size
 
 
@@ -87,7 +90,8 @@ def run_label(run: StageRun) -> str:
 def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) -> str:
     """Blocks as high as the stage's map (in proportion) and as wide as the logarithm of its channels.
 
-    Equal stages in a row, such as the blocks of a plain transformer, are thin blocks side by side with one label.
+    Equal stages in a row, such as the blocks of a plain transformer, are thin blocks side by side with one
+    label.
     """
     finest = min(run.reduction for run in runs)
     middle, bottom = HEIGHT / 2 + 2, HEIGHT + 4

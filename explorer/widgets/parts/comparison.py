@@ -17,7 +17,8 @@ _HERE = Path(__file__).parent
 
 class Comparison(ExplorerPart):
     """Names with their facts side by side. The reader may take one away or ask to see one: ``on_remove`` and
-    ``on_pick`` call back with its name. ``show`` may be called from any thread; with no rows nothing is on the page.
+    ``on_pick`` call back with its name. ``show`` may be called from any thread; with no rows nothing is on
+    the page.
     """
 
     _esm = _HERE / "comparison.js"

@@ -1,7 +1,8 @@
 """A confusion matrix to click into: rows are true classes, columns what they were taken for.
 
-The page gets the cells that are not zero, and picks out of them what fits on a screen: of a thousand classes the most
-confused ones first, in pages, with all the others summed up in one more row and column. So no photo is hidden.
+The page gets the cells that are not zero, and picks out of them what fits on a screen: of a thousand
+classes the most confused ones first, in pages, with all the others summed up in one more row and column. So
+no photo is hidden.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ Pick = Callable[[tuple[int, ...] | None, tuple[int, ...] | None], None]
 
 
 class ConfusionMatrix(ExplorerPart):
-    """Counts as text, shares as colour. ``on_pick`` calls back for a cell, a row's or a column's name, or a pair below.
+    """Counts as text, shares as colour.
+    ``on_pick`` calls back for a cell, a row's or a column's name, or a pair below.
 
-    ``share``: colours are shares of the photos of a class ("true"), or of the answers with its name ("predicted").
-    ``order``: "given", "photos" (most first) or "confused" (the most confused pairs first). ``picked`` is the marked
-    cell: [] or [true, predicted] with -1 for all classes and -2 for those not on the page. ``show`` may be called from
-    any thread.
+    ``share``: colours are shares of the photos of a class ("true"), or of the answers with its name
+               ("predicted").
+    ``order``: "given", "photos" (most first) or "confused" (the most confused pairs first). ``picked`` is
+               the marked
+    cell: [] or [true, predicted] with -1 for all classes and -2 for those not on the page. ``show`` may be
+          called from any thread.
     """
 
     _esm = _HERE / "confusion.js"
@@ -60,7 +64,8 @@ class ConfusionMatrix(ExplorerPart):
     def show(self, classes: Sequence[str], matrix: Any) -> None:
         """Show counts: matrix [K, K] of whole numbers, rows true, columns predicted.
 
-        Up to 24 classes come in their order, more with the most confused first. Raises ValueError for another shape.
+        Up to 24 classes come in their order, more with the most confused first. Raises ValueError for
+        another shape.
         """
         counts = np.asarray(matrix)
         if counts.shape != (len(classes), len(classes)) or counts.dtype.kind not in "iu":
@@ -91,7 +96,9 @@ class ConfusionMatrix(ExplorerPart):
                 self.picked = [true, predicted]
 
     def on_pick(self, callback: Pick) -> None:
-        """Call ``callback(true, predicted)`` for each pick, in whichever thread the kernel handles messages in."""
+        """Call ``callback(true, predicted)`` for each pick,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:

@@ -55,7 +55,9 @@ def _notes_html(notes: Sequence[str]) -> str:
 
 
 def numbers_html(splits: Splits) -> str:
-    """A table: of each number its range and mean, in both parts. Few photos, and a part beyond the other, are said."""
+    """A table: of each number its range and mean, in both parts.
+    Few photos, and a part beyond the other, are said.
+    """
     from explorer.display.words import number_text
 
     lines, said = [], []
@@ -102,7 +104,9 @@ def imbalance(counts: dict[str, int]) -> list[str]:
 
 
 def spread(photos: PhotoSet, count: int) -> list[int]:
-    """Indices of `count` photos, taking turns among the classes; of numbers from the lowest to the highest first one."""
+    """Indices of `count` photos, taking turns among the classes;
+    of numbers from the lowest to the highest first one.
+    """
     if photos.numbers:
         order = sorted(range(len(photos)), key=lambda index: photos.labels[index])
         count = min(count, len(order))

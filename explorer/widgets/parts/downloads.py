@@ -15,7 +15,8 @@ _HERE = Path(__file__).parent
 
 
 class Downloads(ExplorerPart):
-    """A button for each of ``offers``; ``on_ask`` calls back with the one that is pressed, ``answer`` sends its file.
+    """A button for each of ``offers``;
+    ``on_ask`` calls back with the one that is pressed, ``answer`` sends its file.
 
     ``label`` is what a screen reader calls the row. Nothing travels before a button is pressed.
     """

@@ -96,7 +96,9 @@ def notes_html(result: Evaluation | NumberEvaluation) -> str:
 
 
 def class_rows(result: Evaluation) -> tuple[list[tuple[str, str]], list[list[Any]], list[int]]:
-    """(columns, rows, the class of each row) of the table: all classes with photos, or that were given to some."""
+    """(columns, rows, the class of each row) of the table:
+    all classes with photos, or that were given to some.
+    """
     given = result.predicted.long()
     given = (given.sum(0) if result.multi_label else given.bincount(minlength=len(result.classes))).tolist()
     shown = [i for i, name in enumerate(result.classes) if result.per_class[name].support or given[i]]
@@ -191,7 +193,9 @@ def photo_html(result: Evaluation, row: JudgedPhoto) -> str:
 
 
 def themed_svg(figure: Any, label: str) -> str:
-    """A matplotlib figure as SVG whose lines and letters have the page's text colour, on the page's background."""
+    """A matplotlib figure as SVG whose lines and letters have the page's text colour,
+    on the page's background.
+    """
     from matplotlib.text import Text
 
     figure.patch.set_alpha(0)

@@ -17,8 +17,8 @@ _HERE = Path(__file__).parent
 class PhotoGallery(ExplorerPart):
     """Thumbnails; a click (or Enter) picks one. ``selected`` is the marked one, -1 for none.
 
-    A pick is marked at once, also while Python is busy; ``mark`` says what has become of it. The pictures travel
-    once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
+    A pick is marked at once, also while Python is busy; ``mark`` says what has become of it. The pictures
+    travel once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
     """
 
     _esm = _HERE / "gallery.js"

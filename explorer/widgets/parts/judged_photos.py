@@ -30,10 +30,12 @@ class Answer:
 
 
 class JudgedPhotos(ExplorerPart):
-    """Small photos in rows. ``selected`` is the picked one, -1 for none; ``on_pick`` calls back with its index.
+    """Small photos in rows.
+    ``selected`` is the picked one, -1 for none; ``on_pick`` calls back with its index.
 
-    ``label``: what a screen reader calls them. ``note``: a line above them. ``show`` and ``pictures`` may be called from
-    any thread; ``pictures`` exchanges the pictures of the same photos, such as for heat maps.
+    ``label``: what a screen reader calls them. ``note``: a line above them. ``show`` and ``pictures`` may
+               be called from any thread; ``pictures`` exchanges the pictures of the same photos, such as
+               for heat maps.
     """
 
     _esm = _HERE / "judged_photos.js"
@@ -58,7 +60,9 @@ class JudgedPhotos(ExplorerPart):
         super().__init__(**kwargs)
 
     def show(self, photos: Sequence[tuple[bytes, Answer]], *, note: str = "") -> None:
-        """Show photos: (the bytes of a small JPEG or PNG, what stands under it) of each. None is picked then."""
+        """Show photos: (the bytes of a small JPEG or PNG, what stands under it) of each.
+        None is picked then.
+        """
         with self._lock:
             if not self._closed:
                 self.note, self.selected = note, -1

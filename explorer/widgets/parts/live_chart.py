@@ -1,7 +1,8 @@
 """Curves that grow while they are watched: loss, accuracy, learning rates.
 
-Only new points travel, ten times a second at most, in one message for all curves; a page that comes late or is
-reloaded asks for the whole and gets it. Scale, smoothing, legend and reading values are the browser's work alone.
+Only new points travel, ten times a second at most, in one message for all curves; a page that comes late or
+is reloaded asks for the whole and gets it. Scale, smoothing, legend and reading values are the browser's
+work alone.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ MOST_CURVES = 32
 
 
 class LiveChart(ExplorerPart):
-    """Named curves of (x, y). ``push``, ``extend``, ``flush``, ``finish``, ``replace`` and ``clear``: from any thread.
+    """Named curves of (x, y).
+    ``push``, ``extend``, ``flush``, ``finish``, ``replace`` and ``clear``: from any thread.
 
         chart = LiveChart(title="Loss", x_label="epoch")
         chart.push(0.5, {"learning": 1.2, "judged": 1.3})
         chart.finish()
 
     ``unit``: "number" or "percent" (then y is a share, 0..1). ``x_end``: how far the x axis reaches at least.
-    ``marks``: (x, text) of vertical lines. ``log``, ``smooth`` and ``hidden`` (names) are the reader's, and can be
-    set too; ``switches`` says which of the first two the page offers.
+    ``marks``: (x, text) of vertical lines. ``log``, ``smooth`` and ``hidden`` (names) are the reader's, and
+               can be set too; ``switches`` says which of the first two the page offers.
     """
 
     _esm = _HERE / "live_chart.js"
@@ -79,7 +81,9 @@ class LiveChart(ExplorerPart):
     # --- points in ---
 
     def push(self, x: float, values: Mapping[str, float]) -> None:
-        """Add one point to each curve named in ``values``; a new name begins a curve. Cheap unless a send is due."""
+        """Add one point to each curve named in ``values``; a new name begins a curve.
+        Cheap unless a send is due.
+        """
         self._add((name, (x, y)) for name, y in values.items())
         if time.monotonic() - self._last >= GAP:
             self.flush()
@@ -152,7 +156,9 @@ class LiveChart(ExplorerPart):
             return tuple(self._curves)
 
     def points(self, name: str) -> list[tuple[float, float]]:
-        """What the chart holds of a curve, as float32; thinned where it was long. Raises KeyError for an unknown one."""
+        """What the chart holds of a curve, as float32; thinned where it was long.
+        Raises KeyError for an unknown one.
+        """
         with self._numbers:
             numbers = self._curves[name].tolist()
         return list(zip(numbers[::2], numbers[1::2]))
@@ -161,7 +167,8 @@ class LiveChart(ExplorerPart):
         with self._numbers:
             data = b"".join(curve.tobytes() for curve in self._curves.values())
             sizes = [len(curve) // 2 for curve in self._curves.values()]
-            # What is in here need not be sent again; a message that was on its way repeats it, which is harmless.
+            # What is in here need not be sent again;
+            # a message that was on its way repeats it, which is harmless.
             self._sent = {"": self._generation, **{f" {name}": size for name, size in zip(self._curves, sizes)}}
             return {"names": list(self._curves), "sizes": sizes, "generation": self._generation, "data": data or None}
 
@@ -182,7 +189,8 @@ class LiveChart(ExplorerPart):
 
 
 def thin(curve: array, points: int) -> array:
-    """About ``points`` of a curve's points: of each piece the lowest and the highest one, in their order, and both ends.
+    """About ``points`` of a curve's points:
+    of each piece the lowest and the highest one, in their order, and both ends.
 
     So a short spike of the loss does not vanish, as it would from a mean or from every n-th point.
     """

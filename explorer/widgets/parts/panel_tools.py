@@ -39,11 +39,15 @@ class PanelTools(ExplorerPart):
         super().__init__(**kwargs)
 
     def on_ask(self, callback: Callable[[str], None]) -> None:
-        """Call ``callback(what)`` for each wish of the reader, in whichever thread the kernel handles messages in."""
+        """Call ``callback(what)`` for each wish of the reader,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def answer(self, kind: str, content: dict, data: bytes | None = None) -> None:
-        """Send ``content`` (and one file) to the page; from any thread, and into the void once it is closed."""
+        """Send ``content`` (and one file) to the page;
+        from any thread, and into the void once it is closed.
+        """
         with self._lock:
             if not self._closed:
                 self.send({"kind": kind, **content}, buffers=None if data is None else [data])

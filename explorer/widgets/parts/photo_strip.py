@@ -1,4 +1,6 @@
-"""Small photos in rows, with a line of text under each: samples of a data set, variants of a photo, predictions."""
+"""Small photos in rows, with a line of text under each:
+samples of a data set, variants of a photo, predictions.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Caption:
-    """What stands under a photo. right: True or False gives it a sign, a word and a frame; title: on hovering."""
+    """What stands under a photo.
+    right: True or False gives it a sign, a word and a frame; title: on hovering.
+    """
 
     text: str = ""
     right: bool | None = None
@@ -23,10 +27,11 @@ class Caption:
 
 
 class PhotoStrip(ExplorerPart):
-    """Photos that are only looked at. The pictures travel once; ``caption`` exchanges the texts alone, which are small.
+    """Photos that are only looked at.
+    The pictures travel once; ``caption`` exchanges the texts alone, which are small.
 
-    ``label``: what a screen reader calls the row. ``side``: height of a photo in pixels. ``show`` and ``caption`` may be
-    called from any thread.
+    ``label``: what a screen reader calls the row. ``side``: height of a photo in pixels. ``show`` and
+               ``caption`` may be called from any thread.
     """
 
     _esm = _HERE / "photo_strip.js"

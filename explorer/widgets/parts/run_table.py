@@ -1,4 +1,6 @@
-"""The runs so far as a table: ticks choose whose curves are drawn, buttons ask to see a run or to use its model."""
+"""The runs so far as a table: ticks choose whose curves are drawn,
+buttons ask to see a run or to use its model.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Cell:
 
 
 class RunTable(ExplorerPart):
-    """Rows with a tick each. ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show" or "use", index).
+    """Rows with a tick each.
+    ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show" or "use", index).
 
     ``show`` may be called from any thread; ticks of rows that are gone are taken away.
     """
@@ -52,7 +55,8 @@ class RunTable(ExplorerPart):
         return sorted(set(proposal["value"]))
 
     def show(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, csv: str = "") -> None:
-        """Rows of cells under ``columns``, the first of each its name. csv: what the copy and download buttons give.
+        """Rows of cells under ``columns``, the first of each its name.
+        csv: what the copy and download buttons give.
 
         Raises ``ValueError`` for a row of another length.
         """

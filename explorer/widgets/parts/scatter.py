@@ -24,9 +24,10 @@ class Scatter(ExplorerPart):
         scatter = Scatter(title="Models", x_label="photos a second", log_x=True, y_label="top-1",
                           y_unit="percent", names=True)
         scatter.show(x, y, labels=names, groups=[0, 1, 0], group_names=["ResNet", "ViT"], line=front)
-        scatter.on_pick(lambda index: ...)       # a click, or Enter on the point that the arrow keys reached
-        scatter.on_hover(lambda index: ...)      # with pictures=True: the page wants a picture of this point ...
-        scatter.picture(index, jpeg_bytes)       # ... and gets it, now or later, from any thread
+        scatter.on_pick(lambda index: ...)       # a click, or Enter on the point that the arrow keys
+        reached scatter.on_hover(lambda index: ...)      # with pictures=True: the page wants a picture of
+        this point ... scatter.picture(index, jpeg_bytes)       # ... and gets it, now or later, from any
+        thread
 
     Points are given once; pictures travel one at a time, when somebody looks at a point, and the page keeps
     them.
@@ -136,7 +137,9 @@ class Scatter(ExplorerPart):
                 self.selected, self.marked = selected, [int(index) for index in marked]
 
     def on_pick(self, callback) -> None:
-        """Call ``callback(index)`` for each choice of the reader, in the thread that the kernel handles messages in."""
+        """Call ``callback(index)`` for each choice of the reader,
+        in the thread that the kernel handles messages in.
+        """
         self._callbacks["pick"].append(callback)
 
     def on_hover(self, callback) -> None:

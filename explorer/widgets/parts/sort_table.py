@@ -50,8 +50,9 @@ class SortTable(ExplorerPart):
              csv: str = "") -> None:
         """Show rows of plain values; NaN and None are a dash, and come last in any order.
 
-        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent) and "number"; the first
-        one is the row's name. Raises ValueError for another kind, or a row of another length.
+        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent) and
+                 "number"; the first one is the row's name. Raises ValueError for another kind, or a row of
+                 another length.
         """
         for title, kind in columns:
             if kind not in KINDS:
@@ -70,7 +71,9 @@ class SortTable(ExplorerPart):
                 self._table = message
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
-        """Call ``callback(index)`` for each row that is picked, in whichever thread the kernel handles messages in."""
+        """Call ``callback(index)`` for each row that is picked,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:

@@ -16,9 +16,9 @@ _HERE = Path(__file__).parent
 class FamilyTimeline(ExplorerPart):
     """Families by year; a click (or Enter) on a square selects its family, a second one lets go of it.
 
-    ``selected`` is the name of the selected family, "" for none; a name that is not shown raises ``TraitError``.
-    Hovering or moving with the arrow keys tells a family's title and idea below. ``show`` and ``light``
-    may be called from any thread.
+    ``selected`` is the name of the selected family, "" for none; a name that is not shown raises
+    ``TraitError``. Hovering or moving with the arrow keys tells a family's title and idea below. ``show``
+    and ``light`` may be called from any thread.
     """
 
     _esm = _HERE / "timeline.js"
@@ -48,7 +48,9 @@ class FamilyTimeline(ExplorerPart):
             self._families = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
     def light(self, names: Iterable[str]) -> None:
-        """Fill the squares of these families; the others become hollow. Names that are not shown are ignored."""
+        """Fill the squares of these families; the others become hollow.
+        Names that are not shown are ignored.
+        """
         with self._lock:
             if not self._closed:
                 self._lit = sorted({self._names[name] for name in names if name in self._names})

@@ -1,11 +1,12 @@
-"""Several models and the same photos, side by side: answers, heat maps, feature maps, agreement, size, speed and accuracy.
+"""Several models and the same photos, side by side: answers,
+heat maps, feature maps, agreement, size, speed and accuracy.
 
-The models run when a button is pressed, never because another photo was chosen; what is shown says which photo it belongs to.
+The models run when a button is pressed, never because another photo was chosen; what is shown says which
+photo it belongs to.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +21,11 @@ from explorer.models.card import model_card
 from explorer.models.create import list_models, split_door
 from explorer.models.weights import entries as weights
 from explorer.widgets.export import file_name
+from explorer.widgets.gallery import Gallery
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.photo_code import BUNDLED, bundled_photo, chosen_lines
 from explorer.widgets.panels.work import Work, busy_html
 from explorer.widgets.parts.downloads import Downloads
 from explorer.widgets.parts.scatter import Scatter
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 300   # photos in the drop-down
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
-BUNDLED = "bundled = {one.name: one for one in explorer.sample_photos()}"  # they know what they show
 VIEWS = (("Predictions", "predictions"), ("Heat maps", "cams"), ("Feature maps", "maps"), ("Agreement", "agreement"),
          ("Table", "table"), ("Accuracy and cost", "scatter"))
 X_AXES = (("time of a photo", "latency"), ("parameters", "parameters"), ("multiply-adds", "macs"), ("size of the weights", "size"),
@@ -74,7 +76,9 @@ there are.</li>
 
 @dataclass(frozen=True)
 class Asked:
-    """What a comparison was asked for: names, whether the model on the screen is among them, and photos by a key."""
+    """What a comparison was asked for: names,
+    whether the model on the screen is among them, and photos by a key.
+    """
 
     names: tuple[str, ...]
     own: str
@@ -154,11 +158,10 @@ class ComparePanel(Panel):
     name = "Comparison"
     guide = GUIDE
     nothing_yet = "Nothing is compared yet: press Compare first."
-    draw_on = ("compare", "look", "image_name", "model_name")
+    draw_on = ("compare", "gallery", "look", "image_name", "model_name")
 
-    def __init__(self, session: Session, photos: Sequence[tuple[str, Any]] | None = None):
-        """photos: (title, source) of each in the gallery; None for the session's."""
-        self.gallery = list(session.photos if photos is None else photos)
+    def __init__(self, session: Session):
+        self._gallery: Gallery | None = None  # that `several` offers
         self.compare: W.Button | None = None
         self.shown: Shown | None = None
         self._filling = False
@@ -183,8 +186,7 @@ class ComparePanel(Panel):
         self.about_models = W.HTML()
         sources = [("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER)]
         self.source = labelled("Photos", W.Dropdown, options=sources, layout=W.Layout(width="min(280px, 100%)"))
-        self.several = W.SelectMultiple(options=[(title, index) for index, (title, _) in enumerate(self.gallery)],
-                                        value=tuple(range(min(4, len(self.gallery)))), rows=7, layout=W.Layout(width="min(320px, 100%)"))
+        self.several = W.SelectMultiple(rows=7, layout=W.Layout(width="min(320px, 100%)"))
         self.several_hint = W.HTML('<span class="vx-soft">Hold Ctrl (⌘ on a Mac) or ⇧ to choose several.</span>')
         self.folder = labelled("Folder", W.Text, placeholder="a folder with photos, or flowers5", continuous_update=False,
                                layout=W.Layout(width="min(420px, 100%)"))
@@ -239,6 +241,8 @@ class ComparePanel(Panel):
 
     def draw(self) -> None:
         """Follow the ticks, the photo and the model on the screen; no model runs for that."""
+        if self.session.gallery is not self._gallery:
+            self._offer_photos(self.session.gallery)
         names = self.names
         if tuple(chip.description for chip in self.chips.children) != names:
             gone = self.chips.children
@@ -261,6 +265,12 @@ class ComparePanel(Panel):
             button.disabled = self.work.wanted or bool(why)
             button.tooltip = why or ("Times the models here, taking turns" if button is self.measure else "Shows the photos to all models")
         self._show_stale()
+
+    def _offer_photos(self, gallery: Gallery) -> None:
+        """Another gallery: its first photos are chosen."""
+        self._gallery = gallery
+        self.several.options = [(title, index) for index, (title, _) in enumerate(gallery)]
+        self.several.value = tuple(range(min(4, len(gallery))))
 
     def _chip(self, name: str) -> W.Button:
         chip = W.Button(description=name, icon="times", tooltip=f"Take {name} away", layout=W.Layout(width="auto"))
@@ -286,7 +296,9 @@ class ComparePanel(Panel):
             self.work.say(str(error), wrong=True)
 
     def _own_name(self) -> str:
-        """What the model on the screen is called beside the others; "" where it is among them already, or there is none."""
+        """What the model on the screen is called beside the others;
+        "" where it is among them already, or there is none.
+        """
         session = self.session
         if session.model is None or session.model_source and session.model_source in self.names:
             return ""
@@ -298,7 +310,7 @@ class ComparePanel(Panel):
         if self.source.value == SCREEN:
             return None if self.session.image is None else (SCREEN, id(self.session.image), self.session.image_name)
         if self.source.value == GALLERY:
-            return (GALLERY, *self.several.value) if self.several.value else None
+            return (GALLERY, id(self._gallery), *self.several.value) if self.several.value else None
         return (FOLDER, self.folder.value.strip()) if self.folder.value.strip() else None
 
     def _wanted(self) -> Asked | None:
@@ -321,33 +333,18 @@ class ComparePanel(Panel):
 
     def _photos(self) -> tuple[Any, list[str], str]:
         """(what `compare` takes, lines that define `photos`, in words)."""
-        from explorer.data.samples import sample_photos
-
-        bundled = {os.fspath(photo): photo for photo in sample_photos()}
-
-        def known(source: Any) -> Any:
-            return bundled.get(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else None
-
         session = self.session
         if self.source.value == SCREEN:
-            photo = known(session.image_source)
+            photo = bundled_photo(session.image_source)
             if photo is not None:
                 return photo, [BUNDLED, f"photos = bundled[{literal(photo.name)}]"], f"the photo {session.image_name}"
             lines = photo_lines(session)
             return {session.image_name: session.image}, [*lines[:-1], lines[-1].replace("photo = ", "photos = ", 1)], \
                 f"the photo {session.image_name}"
         if self.source.value == GALLERY:
-            chosen = [self.gallery[index] for index in self.several.value]
-            texts = []
-            for title, source in chosen:
-                photo = known(source)
-                texts.append(f"bundled[{literal(photo.name)}]" if photo is not None else literal(os.fspath(source))
-                             if isinstance(source, (str, os.PathLike)) else f"dict(dash.images.photos)[{literal(title)}]")
-            lines = [BUNDLED] if any(text.startswith("bundled[") for text in texts) else []
-            short = f"photos = [{', '.join(texts)}]"
-            lines += [short] if len(short) <= 100 else ["photos = [", *(f"    {text}," for text in texts), "]"]
-            photos = {title: known(source) or source for title, source in chosen}
-            return photos, lines, f"{counted(len(chosen), 'photo')} of the gallery"
+            chosen = [self.session.gallery[index] for index in self.several.value]
+            photos = {title: bundled_photo(source) or source for title, source in chosen}
+            return photos, chosen_lines(chosen), f"{counted(len(chosen), 'photo')} of the gallery"
         folder = self.folder.value.strip()
         return folder, [f"photos = {literal(folder)}"], f"the photos in {folder}"
 
@@ -369,7 +366,9 @@ class ComparePanel(Panel):
 
     def _compare(self, shown: Comparison | None, asked: Asked, models: dict[str, Any], photos: Any,
                  lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Comparison, bool] | None:
-        """(what was timed, whether that was stopped); before that the photos go to the models, where they did not."""
+        """(what was timed, whether that was stopped);
+        before that the photos go to the models, where they did not.
+        """
         from explorer.inspection.compare.comparing import compare
         from explorer.inspection.look.passes import Stopped
 

@@ -1,7 +1,9 @@
-"""Why this answer? A heat map over the photo, for any class and by any method, with what it cost and what it leaves open.
+"""Why this answer? A heat map over the photo,
+for any class and by any method, with what it cost and what it leaves open.
 
-What costs no more than a pass or two follows the photo by itself; Grad-CAM of the usual stage costs none, the look holds it
-all. What costs more says so first, begins on a click, shows how far it is, and can be stopped.
+What costs no more than a pass or two follows the photo by itself; Grad-CAM of the usual stage costs none,
+the look holds it all. What costs more says so first, begins on a click, shows how far it is, and can be
+stopped.
 """
 
 from __future__ import annotations
@@ -39,19 +41,20 @@ class ExplainPanel(Panel):
     rests = True
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or raised the
-        number, by the chosen method.
-        <i>Grad-CAM</i> weighs the channels of a late stage by how much the class's score follows them, so it is as coarse as
-        that stage's map. <i>Saliency</i> and its relatives ask each pixel how much the score would follow it.
-        <i>Occlusion</i> covers one square after another and measures. <i>Attention</i> shows what a transformer's blocks
-        mixed, for no class in particular. The dashed line marks what the network saw; outside of it nothing is known.</p>
-        <p><b>What it does not prove.</b> A heat map is a claim about the model, not about the world, and methods disagree:
-        look at several. Some hardly change when the weights are replaced by random ones, so a convincing picture is no
-        evidence (<a href="https://arxiv.org/abs/1810.03292">Adebayo and others, 2018</a>). Bright on the dog does not say
-        that the model would fail without the dog: cover it, under “Change the photo”, and see. The scale is each map's own:
-        the brightest place is 1 even where nothing matters much.</p>
-        <p><b>To read.</b> <a href="https://arxiv.org/abs/1610.02391">Selvaraju and others, 2017: Grad-CAM</a>; each method
-        names its own paper.</p>"""
+        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or
+        raised the number, by the chosen method. <i>Grad-CAM</i> weighs the channels of a late stage by how
+        much the class's score follows them, so it is as coarse as that stage's map. <i>Saliency</i> and its
+        relatives ask each pixel how much the score would follow it. <i>Occlusion</i> covers one square
+        after another and measures. <i>Attention</i> shows what a transformer's blocks mixed, for no class
+        in particular. The dashed line marks what the network saw; outside of it nothing is known.</p>
+        <p><b>What it does not prove.</b> A heat map is a claim about the model, not about the world, and
+        methods disagree: look at several. Some hardly change when the weights are replaced by random ones,
+        so a convincing picture is no evidence (<a href="https://arxiv.org/abs/1810.03292">Adebayo and
+        others, 2018</a>). Bright on the dog does not say that the model would fail without the dog: cover
+        it, under “Change the photo”, and see. The scale is each map's own: the brightest place is 1 even
+        where nothing matters much.</p>
+        <p><b>To read.</b> <a href="https://arxiv.org/abs/1610.02391">Selvaraju and others, 2017:
+        Grad-CAM</a>; each method names its own paper.</p>"""
 
     def __init__(self, session: Session):
         self.view: PhotoOverlay | None = None
@@ -244,7 +247,9 @@ class ExplainPanel(Panel):
                                   partial(self._say_cost, look, model, method, own))
 
     def _time_a_pass(self, look: Look, model: Any, _job: Job) -> float:
-        """What a pass takes: the look's own may have been its model's first, which takes many times as long."""
+        """What a pass takes: the look's own may have been its model's first,
+        which takes many times as long.
+        """
         from explorer.inspection.look.looking import look as look_again
 
         return min(look.timing["forward"], look_again(model, look.image).timing["forward"])

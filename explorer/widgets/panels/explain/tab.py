@@ -1,4 +1,6 @@
-"""The tab "Explain": heat maps, changing the photo, and looking inside the model; one of the three is in front."""
+"""The tab "Explain": heat maps, changing the photo, and looking inside the model;
+one of the three is in front.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from explorer.widgets.session import Session
 
 
 class ExplainTab(W.VBox):
-    """Three panels and a switch. Each is built when it is first looked at; `seen` tells whether the tab itself is in front."""
+    """Three panels and a switch.
+    Each is built when it is first looked at; `seen` tells whether the tab itself is in front.
+    """
 
     def __init__(self, session: Session):
         self.heat_map, self.what_if, self.inside = ExplainPanel(session), WhatIfPanel(session), InsidePanel(session)

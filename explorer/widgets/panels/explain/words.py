@@ -29,7 +29,9 @@ def control_for(name: str, default: Any) -> W.Widget:
 
 
 def value_of(name: str, control: W.Widget, default: Any) -> Any:
-    """What is typed, as a number of the default's kind; the default where nothing is. Raises ValueError for no number."""
+    """What is typed, as a number of the default's kind; the default where nothing is.
+    Raises ValueError for no number.
+    """
     if isinstance(default, str):
         return control.value
     text = control.value.strip()

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted
-from explorer.widgets.panels.inside.block import list_lines
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.panels.inside.block import Host
 from explorer.widgets.panels.inside.together import Together
-from explorer.widgets.panels.work import notes_html
-from explorer.widgets.snippets import setup_lines
+from explorer.widgets.panels.photo_code import list_lines
+from explorer.widgets.panels.work import notes_html, said_html
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.activity import Activations, StageActivations
@@ -23,10 +24,10 @@ HISTOGRAMS = 30  # stages in an exported figure
 
 @dataclass(frozen=True)
 class Spread:
-    """What was found, over the photo on the screen and others of the gallery, by their numbers."""
+    """What was found, over the photo on the screen and others of the gallery."""
 
     activations: Activations
-    others: tuple[int, ...] = ()
+    others: Gallery = Gallery()
     problems: tuple[str, ...] = ()
 
 
@@ -35,7 +36,7 @@ class Activity(Together):
     words, tooltip, most = "Over the gallery's photos", "Which channels are silent on all of them?", 1000
     about = "How the numbers of each stage are spread, and which channels stay silent."
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.view = W.HTML()
         self.children = [self.line, self.progress, self.problem, self.view]
@@ -49,15 +50,13 @@ class Activity(Together):
         key = (self.panel.turn, self.together)
         if look is None or self.wanted == key:
             return
-        together = self.together
 
-        def step(job):
+        def compute(looks: list[Look], others: Gallery, problems: tuple[str, ...]) -> Spread:
             from explorer.inspection.inside.activity import activations
 
-            others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
-            return Spread(activations([look, *others.values()]), tuple(others), tuple(problems))
+            return Spread(activations(looks), others, problems)
 
-        self.panel.ask(self, key, step, long=together)
+        self.work_at(key, look, model, compute)
 
     def empty(self) -> None:
         self.view.value = ""
@@ -66,11 +65,11 @@ class Activity(Together):
         self.view.value = activations_html(found.activations, found.problems)
 
     def code(self) -> str:
-        lines = setup_lines(self.session)
-        if not self.shown.others:
+        lines, others = self.ran.setup, self.shown.others
+        if not others:
             return "\n".join([*lines, "explorer.activations(explorer.look(model, photo))"])
-        photos = list_lines(["photo"], [self.panel.photos[i] for i in self.shown.others])
-        return "\n".join([*lines, *photos, "explorer.activations([explorer.look(model, one) for one in photos])"])
+        last = "explorer.activations([explorer.look(model, one) for one in photos])"
+        return "\n".join([*lines, *list_lines(["photo"], others), last])
 
     def figure(self) -> Any:
         from matplotlib.figure import Figure
@@ -96,7 +95,8 @@ class Activity(Together):
 
     def caption(self) -> str:
         found = self.shown.activations
-        return f"Histograms over {counted(found.photos, 'photo')}; bars are as high as the root of their counts."
+        over = counted(found.photos, "photo")
+        return f"Histograms over {over}; bars are as high as the root of their counts."
 
 
 def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
@@ -108,15 +108,18 @@ def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     parts = []
     if found.not_finite:
         where = ", ".join(stage.name for stage in stages if stage.nans + stage.infinities)
-        parts.append(f'<div class="vx-error" role="alert">{found.not_finite:,} numbers are NaN or infinite, first of all in '
-                     f"{escape(where)}. From there on nothing means anything: look for a learning rate that was too high, half "
-                     "precision, or broken weights.</div>")
+        parts.append(said_html(
+            f"{found.not_finite:,} numbers are NaN or infinite, first of all in {where}. From there on "
+            "nothing means anything: look for a learning rate that was too high, half precision, or broken "
+            "weights.",
+            wrong=True))
     parts.append(notes_html(problems))
     on = "this photo" if found.photos == 1 else f"any of {counted(found.photos, 'photo')}"
     parts.append('<div class="vx-inside-depth">'
                  + depth_bars("spread (standard deviation)", stages, [s.std for s in stages],
                               [f"{s.std:.3g}" for s in stages])
-                 + depth_bars("zeros", stages, [s.zeros for s in stages], [percent(s.zeros) for s in stages], top=1)
+                 + depth_bars("zeros", stages, [s.zeros for s in stages],
+                              [percent(s.zeros) for s in stages], top=1)
                  + depth_bars("channels never above 0", stages, [len(s.dead) / s.channels for s in stages],
                               [f"{len(s.dead)} of {s.channels}" for s in stages], top=1) + "</div>")
     rows = "".join(
@@ -127,9 +130,11 @@ def activations_html(found: Activations, problems: tuple[str, ...] = ()) -> str:
     titles = ["stage", "histogram", "lowest", "highest", "mean", "std", "zeros", "never above 0",
               *(["not finite"] if found.not_finite else [])]
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
-    parts.append(f'<div class="vx-inside-scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-                 f'<p class="vx-soft">Never above 0: on no place of {on}. Behind a ReLU such a channel is silent; behind GELU '
-                 "or SiLU it may still speak. Histogram bars are as high as the root of their counts; the line is zero.</p>")
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    parts.append(f'<div class="vx-inside-scroll">{table}</div>'
+                 f'<p class="vx-soft">Never above 0: on no place of {on}. Behind a ReLU such a channel is '
+                 "silent; behind GELU or SiLU it may still speak. Histogram bars are as high as the root of "
+                 "their counts; the line is zero.</p>")
     return "".join(parts)
 
 
@@ -155,7 +160,8 @@ def depth_bars(
     highest = "none" if not most else f"up to {100 * most:.3g} %" if share else f"up to {most:.3g}"
     said = "; ".join(f"{stage.name} {text}" for stage, text in zip(stages, texts))
     first, last = escape(stages[0].name), escape(stages[-1].name)
-    return (f'<figure role="img" style="max-width:{max(190, 46 * len(stages))}px" aria-label="{title}: {escape(said)}">'
+    wide = max(190, 46 * len(stages))
+    return (f'<figure role="img" style="max-width:{wide}px" aria-label="{title}: {escape(said)}">'
             f"<figcaption>{title}: {highest}</figcaption>"
             f'<div class="vx-inside-bars">{bars}</div>'
             f'<div class="vx-inside-ends vx-soft"><span>{first}</span><span>{last}</span></div></figure>')

@@ -1,4 +1,6 @@
-"""Attention of a transformer: every head of one block, for the class token or a patch; and how like its positions are."""
+"""Attention of a transformer: every head of one block, for the class token or a patch;
+and how like its positions are.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from explorer.display.words import counted
 from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.inside.block import (
     Block,
+    Host,
     button,
     column,
     picture,
@@ -21,7 +24,7 @@ from explorer.widgets.panels.inside.block import (
 )
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
-from explorer.widgets.snippets import call, literal, setup_lines
+from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,20 +40,24 @@ MEAN, ALL = "the mean of all heads", -1
 
 class Attention(Block):
     name, menu = "attention", "Attention"
-    about = "From which places each head of a transformer takes what it mixes. It is the same for every class."
+    about = ("From which places each head of a transformer takes what it mixes. "
+             "It is the same for every class.")
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.block = labelled("Block", W.IntSlider, min=0, max=0, continuous_update=False,
                               layout=W.Layout(width="min(300px, 100%)"))
-        self.place = labelled("Asked for", W.Text, continuous_update=False, layout=W.Layout(width="min(270px, 100%)"),
-                              placeholder="the class token; or row, column")
+        self.place = labelled("Asked for", W.Text, continuous_update=False,
+                              placeholder="the class token; or row, column",
+                              layout=W.Layout(width="min(270px, 100%)"))
         self.token = button("Class token", tooltip="Lets the picked patch go")
         self.head = labelled("Over the photo", W.Dropdown, options=[(MEAN, ALL)],
                              layout=W.Layout(width="min(290px, 100%)"))
         self.grid = PhotoOverlay(label="The photo in patches", alpha=0.6, side=336, lock=self.session.lock)
         self.facts, self.heads, self.positions = W.HTML(), W.HTML(), W.HTML()
         self.maps: dict[str, AttentionMap] = {}
+        self.model: Any = None              # that they are of
+        self.number = 0                     # of the block that is drawn
         self.found: Tensor | None = None    # what is drawn, [heads, rows, columns]
         self.query: tuple[int, int] | None = None
         self._filling = False
@@ -69,6 +76,7 @@ class Attention(Block):
     def follow(self, look: Look, model: Any) -> None:
         if self.wanted == self.panel.turn:
             return
+        self.model = model
 
         def step(job):
             from explorer.inspection.attribution.rollout import read_attention
@@ -123,7 +131,8 @@ class Attention(Block):
         look = self.session.look
         if self.shown is None or look is None:
             return
-        layer = list(self.maps.values())[self.block.value]
+        self.number = self.block.value
+        layer = list(self.maps.values())[self.number]
         every_place_asks = layer.weights.shape[-2] == layer.weights.shape[-1]
         spread = layer.windows == 1 and layer.grid is not None and every_place_asks
         self.found, self.query = None, None
@@ -132,8 +141,8 @@ class Attention(Block):
             import torch
 
             heads = layer.weights.shape[1]
-            self.found = torch.stack([attention_of(self.maps, head=head, block=self.block.value, query=self.query)
-                                      for head in range(heads)])
+            asked = {"block": self.number, "query": self.query}
+            self.found = torch.stack([attention_of(self.maps, head=head, **asked) for head in range(heads)])
         except (ValueError, IndexError) as error:
             self.complain(str(error))
             self.heads.value = self.facts.value = self.positions.value = ""
@@ -150,7 +159,7 @@ class Attention(Block):
             self._filling = False
         self._lay()
         self.facts.value = notes_html(look.notes) + facts_html(
-            layer, self.block.value, len(self.maps), self.found, self.query, asker(layer, self.session.model))
+            layer, self.number, len(self.maps), self.found, self.query, asker(layer, self.model))
         self.heads.value = pictures(
             picture(small_map(one), f"head {number}: up to {share(float(one.max()))}", side=HEAD, crisp=True)
             for number, one in enumerate(self.found))
@@ -160,7 +169,7 @@ class Attention(Block):
         """The photo with its patches, sent only where it is another one; the picked patch."""
         wanted = (self.panel.turn, grid)
         if self._drawn != wanted:
-            seen = in_patches(look.seen, grid, self.session.model)
+            seen = in_patches(look.seen, grid, self.model)
             self.grid.show(seen, grid=grid, label=f"{self.session.image_name} in patches")
             self._drawn = wanted
         self.grid.heat(None)
@@ -173,7 +182,7 @@ class Attention(Block):
     def _position_place(self) -> tuple[int, tuple[int, int]] | None:
         """(number of the asked place, grid) where the network learnt a vector for every place; else None."""
         layer = next(iter(self.maps.values()))
-        learnt = getattr(self.session.model, "pos_embed", None)
+        learnt = getattr(self.model, "pos_embed", None)
         if layer.windows > 1 or layer.grid is None or not hasattr(learnt, "detach") or learnt.ndim != 3:
             return None
         rows, columns = layer.grid
@@ -183,14 +192,16 @@ class Attention(Block):
         return (row * columns + column, (rows, columns)) if row < rows and column < columns else None
 
     def position_similarity(self) -> Tensor | None:
-        """Cosine similarity of the asked place's position embedding (or the middle one's) with all, [rows, columns]."""
+        """Cosine similarity of the asked place's position
+        embedding (or the middle one's) with all, [rows, columns].
+        """
         at = self._position_place()
         if at is None:
             return None
         import torch
 
         index, (rows, columns) = at
-        places = self.session.model.pos_embed.detach()[0, -rows * columns:].float().cpu()
+        places = self.model.pos_embed.detach()[0, -rows * columns:].float().cpu()
         return torch.nn.functional.cosine_similarity(places[index], places, dim=-1).view(rows, columns)
 
     def _positions_html(self) -> str:
@@ -200,19 +211,20 @@ class Attention(Block):
         row, column = divmod(self._position_place()[0], alike.shape[1])
         lowest = f"{float(alike.min()):.2f}".replace("-", "−")
         words = "place asked for" if self.query else "place in the middle"
+        drawn = picture(small_map(alike), alt="Similarity of position embeddings", side=HEAD, crisp=True)
         return ("<p><b>Learnt positions.</b> How like the position embedding of the "
-                f"{words} (row {row}, column {column}) is to every other: from {lowest} to 1, cosine similarity.</p>"
-                + pictures([picture(small_map(alike), alt="Similarity of position embeddings", side=HEAD, crisp=True)]))
+                f"{words} (row {row}, column {column}) is to every other: from {lowest} to 1, "
+                f"cosine similarity.</p>{pictures([drawn])}")
 
     # --- to keep ----------------------------------------------------------------------------------------
 
     def code(self) -> str:
         if self.found is None:
             return ""
-        options = {"block": self.block.value} | ({"query": self.query} if self.query else {})
+        options = {"block": self.number} | ({"query": self.query} if self.query else {})
         heads = call("attention_of", "maps", "head=head", options=options)
         imports = ["from explorer.inspection.attribution.rollout import attention_of, read_attention"]
-        lines = [*setup_lines(self.session),
+        lines = [*self.ran.setup,
                  "maps = read_attention(model, explorer.look(model, photo).input)  # one pass"]
         at = self._position_place()
         if at is not None:
@@ -232,19 +244,19 @@ class Attention(Block):
         return draw.mosaic(self.found, cell=max(CELL, HEAD // side) * side, gap=4)
 
     def heading(self) -> str:
-        return f"Attention of block {self.block.value}"
+        return f"Attention of block {self.number}"
 
     def caption(self) -> str:
         if self.found is None:
             return ""
-        layer = list(self.maps.values())[self.block.value]
-        asked = f"place {literal(self.query)}" if self.query else asker(layer, self.session.model)
-        return (f"All {len(self.found)} heads of {layer.path}, in rows, for {asked}; each from its own lowest to "
-                "its own highest value.")
+        layer = list(self.maps.values())[self.number]
+        asked = f"place {literal(self.query)}" if self.query else asker(layer, self.model)
+        heads = f"All {len(self.found)} heads of {layer.path}, in rows, for {asked}"
+        return f"{heads}; each from its own lowest to its own highest value."
 
     def release(self) -> None:
         super().release()
-        self.maps, self.found = {}, None
+        self.maps, self.model, self.found = {}, None, None
 
 
 # --- plain functions ------------------------------------------------------------------------------------
@@ -266,8 +278,8 @@ def place_of(text: str) -> tuple[int, int] | None:
         return None
     parts = text.replace(",", " ").split()
     if len(parts) != 2 or not all(part.isdecimal() for part in parts):
-        raise ValueError(f"The place is {text!r}: expected a row and a column from 0, such as 3, 5, or nothing for the "
-                         "class token.")
+        raise ValueError(f"The place is {text!r}: expected a row and a column from 0, such as 3, 5, "
+                         "or nothing for the class token.")
     return int(parts[0]), int(parts[1])
 
 
@@ -299,8 +311,8 @@ def facts_html(layer: AttentionMap, number: int, count: int, found: Tensor, quer
     text = (f"<b>{escape(layer.path)}</b>, block {number} of 0 to {count - 1}: {counted(heads, 'head')}, "
             f"{rows} × {columns} places. ")
     if layer.windows > 1:
-        return (f"<p>{text}Attention stays in {layer.windows} windows; shown is the mean that each place's own window "
-                "takes from it, so no single place can be asked.</p>")
+        text += f"Attention stays in {layer.windows} windows; shown is the mean that each place's own window "
+        return f"<p>{text}takes from it, so no single place can be asked.</p>"
     taken = float(found.sum((1, 2)).mean())
     who = f"the patch at row {query[0]}, column {query[1]}" if query else otherwise
     text += f"Shown is what {who} takes from each place"

@@ -1,30 +1,53 @@
-"""What the views of "Inside the model" share: how they ask, what they say meanwhile, and pieces of HTML and code."""
+"""What the views of "Inside the model" share: how they ask,
+what they say meanwhile, and pieces of HTML and code.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as W
 
-from explorer.widgets.snippets import literal
+from explorer.widgets.jobs import Job
+from explorer.widgets.panels.inside.others import OtherLooks
+from explorer.widgets.panels.ran import Ran
+from explorer.widgets.panels.work import meter_html
+from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.inside.panel import InsidePanel
 
 SIDE = 264  # pixels of a photo, and of the picture beside it
-BUNDLED = "bundled = {one.name: one for one in explorer.sample_photos()}"
+
+
+class Host(Protocol):
+    """The panel, as its views see it. turn, models: how many looks and models it has drawn."""
+
+    session: Session
+    turn: int
+    models: int
+    others: OtherLooks
+
+    def ask(self, block: Block, key: Hashable, step: Callable[[Job], Any], *, long: bool = False) -> None: ...
+
+    def drop(self, block: Block) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def changed(self) -> None: ...
 
 
 class Block(W.VBox):
-    """One view. `follow` draws what is on the screen now, or offers to. Methods are called under the session's lock.
+    """One view. `follow` draws what is on the screen now, or offers to. Methods are called under the
+    session's lock.
 
-    wanted: what was asked for last, so that an older answer is known for one;  shown: what is on the screen, or None
+    wanted: what was asked for last, so that an older answer is known for one
+    shown:  what is on the screen, or None
+    ran:    the model and the photo that it was asked for; code and caption speak of these
     """
 
     name = ""
@@ -32,10 +55,11 @@ class Block(W.VBox):
     about = ""  # one line beside it; HTML written by us
     of_photo = True  # whether what is shown hangs on the photo on the screen
 
-    def __init__(self, panel: InsidePanel):
+    def __init__(self, panel: Host):
         self.panel, self.session = panel, panel.session
         self.wanted: Hashable = None
         self.shown: Any = None
+        self.ran = Ran()
         self.running = False
         self.problem, self.progress = W.HTML(), W.HTML()
         super().__init__()
@@ -73,16 +97,18 @@ class Block(W.VBox):
 
     # --- for the panel ----------------------------------------------------------------------------------
 
-    def begun(self, key: Hashable) -> None:
-        self.wanted, self.shown, self.running = key, None, True  # what is drawn stays until the answer comes
+    def begun(self, key: Hashable, ran: Ran) -> None:
+        self.wanted, self.ran = key, ran
+        self.shown, self.running = None, True  # what is drawn stays until the answer comes
         self.busy(True)
 
     def advance(self, done: int, total: int) -> None:
-        self.progress.value = (f'<div class="vx-run-line"><progress max="{total}" value="{done}" aria-label="photos">'
-                               f'</progress> <span class="vx-soft" role="status">{done:,} of {total:,} photos</span></div>')
+        self.progress.value = meter_html(done, total, "photos")
 
     def done(self, found: Any, problem: str, *, expected: bool = True) -> None:
-        """The background has ended. expected: whether a problem is one of what was asked for, such as no attention."""
+        """The background has ended.
+        expected: whether a problem is one of what was asked for, such as no attention.
+        """
         self._ended()
         self.complain(problem, soft=expected)
         if problem:
@@ -138,14 +164,15 @@ def button(text: str, *, primary: bool = False, **options: Any) -> W.Button:
 
 
 def picture(
-    image: Image.Image, text: str = "", *, alt: str = "", side: int = SIDE, crisp: bool = False, format: str = "PNG"
+    image: Image.Image, text: str = "", *, alt: str = "", side: int = SIDE, crisp: bool = False,
+    format: str = "PNG",
 ) -> str:
     """A picture `side` pixels wide with a line of text, which comes from outside and is escaped."""
     from explorer.display.draw import data_uri
 
-    style = f"width:{side}px{';image-rendering:pixelated' if crisp else ''}"
+    kind = ' class="vx-crisp"' if crisp else ""
     words = f'<figcaption class="vx-soft">{escape(text)}</figcaption>' if text else ""
-    return (f'<figure style="width:{side}px"><img alt="{escape(alt or text)}" style="{style}" '
+    return (f'<figure style="width:{side}px"><img alt="{escape(alt or text)}"{kind} '
             f'src="{data_uri(image, format=format)}">{words}</figure>')
 
 
@@ -160,26 +187,6 @@ def with_imports(lines: Sequence[str], *imports: str) -> list[str]:
     """Lines that begin with `import explorer`, and others to import beside it."""
     order = sorted([lines[0], *imports], key=lambda line: (line != "import torch", line.startswith("from")))
     return [*order, *lines[1:]]
-
-
-def list_lines(first: Sequence[str], photos: Sequence[tuple[str, Any]], *, name: str = "photos") -> list[str]:
-    """Lines that define a list of photos: expressions as they are, then (title, source) of photos of the gallery."""
-    from explorer.data.samples import sample_photos
-
-    bundled = {os.fspath(photo): photo.name for photo in sample_photos()}
-    if not first and [source for _, source in photos] == [photo.path for photo in sample_photos()]:
-        return [f"{name} = explorer.sample_photos()"]
-    texts = list(first)
-    for title, source in photos:
-        if not isinstance(source, (str, os.PathLike)):
-            texts.append(f"dict(dash.images.photos)[{literal(title)}]")
-        elif os.fspath(source) in bundled:
-            texts.append(f"bundled[{literal(bundled[os.fspath(source)])}]")
-        else:
-            texts.append(literal(source))
-    lines = [BUNDLED] if any(text.startswith("bundled[") for text in texts) else []
-    short = f"{name} = [{', '.join(texts)}]"
-    return lines + ([short] if len(short) <= 100 else [f"{name} = [", *(f"    {text}," for text in texts), "]"])
 
 
 def side_by_side(images: Sequence[Image.Image], *, columns: int, gap: int = 8) -> Image.Image:

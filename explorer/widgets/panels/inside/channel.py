@@ -1,7 +1,10 @@
-"""What does a channel answer to? The photos of the gallery or a folder on which it is strongest, and where in them."""
+"""What does a channel answer to? The photos of the gallery
+or a folder on which it is strongest, and where in them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -9,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted, seconds_text
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside.block import Block, button, list_lines, row, side_by_side
+from explorer.widgets.panels.inside.block import Block, Host, button, row, side_by_side
+from explorer.widgets.panels.photo_code import list_lines
+from explorer.widgets.panels.ran import Ran
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.gallery import PhotoGallery
-from explorer.widgets.snippets import call, literal, model_lines
+from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from explorer.inspection.inside.activity import TopPhoto, TopPhotos
+    from explorer.inspection.inside.activity import TopPhotos
     from explorer.inspection.look.looking import Look
 
 COUNT = 9        # photos that are kept
@@ -29,15 +36,19 @@ GALLERY, FLOWERS, FOLDER = "gallery", "flowers5", "folder"
 
 @dataclass(frozen=True)
 class Answered:
-    """What was found, in which photos (a name, a folder, or None: those of the gallery), and their titles by name."""
+    """What was found, and in which photos.
+
+    where: a name or a folder; "" for `gallery`, the photos of the gallery
+    known: (title, source) of these by the names that the search has for them
+    """
 
     top: TopPhotos
-    where: str | None
-    titles: dict[str, str]
-    sources: dict[str, Any]
+    where: str
+    gallery: Gallery
+    known: dict[str, tuple[str, Any]]
 
-    def title(self, photo: TopPhoto) -> str:
-        return self.titles.get(photo.name, photo.name)
+    def title(self, name: str) -> str:
+        return self.known.get(name, (name, None))[0]
 
 
 class Channel(Block):
@@ -45,14 +56,15 @@ class Channel(Block):
     about = "The photos to which one channel answers most, and where in them."
     of_photo = False
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.stage = labelled("Stage", W.Dropdown, options=[], layout=W.Layout(width="auto"))
         self.channel = labelled("Channel", W.BoundedIntText, min=0, max=0, layout=W.Layout(width="150px"))
         self.strongest = button("Strongest here", tooltip="The channel with the highest value on this photo")
-        gallery = [("of the gallery", GALLERY)] if panel.photos else []
-        self.source = labelled("Photos", W.Dropdown, layout=W.Layout(width="auto"),
-                               options=[*gallery, ("flowers5, bundled", FLOWERS), ("of a folder", FOLDER)])
+        self.source = labelled("Photos", W.Dropdown, layout=W.Layout(width="auto"), options=[
+            ("of the gallery", GALLERY), ("flowers5, bundled", FLOWERS), ("of a folder", FOLDER)])
+        if not self.session.gallery:
+            self.source.value = FLOWERS
         self.folder = labelled("Folder", W.Text, placeholder="path of a folder with photos",
                                layout=W.Layout(width="min(320px, 100%)"))
         self.go, self.stop = button("Find", primary=True), button("Stop", disabled=True)
@@ -60,8 +72,9 @@ class Channel(Block):
         self.photos = PhotoGallery(lock=self.session.lock)
         self._filling = False
         self._model: Any = None
-        self.children = [row(self.stage, self.channel, self.strongest, self.source, self.folder),
-                         row(self.go, self.stop, self.cost), self.progress, self.problem, self.facts, self.photos]
+        choose = row(self.stage, self.channel, self.strongest, self.source, self.folder)
+        begin = row(self.go, self.stop, self.cost)
+        self.children = [choose, begin, self.progress, self.problem, self.facts, self.photos]
         self.stage.observe(self._other_stage, "value")
         self.source.observe(lambda _: self._say_cost(), "value")
         self.strongest.on_click(lambda _: self._choose_strongest())
@@ -106,37 +119,35 @@ class Channel(Block):
             self.folder.layout.display = "" if self.source.value == FOLDER else "none"
             if look is None:
                 return
-            seconds, number = look.timing["forward"], len(self.panel.photos)
+            seconds, number = look.timing["forward"], len(self.session.gallery)
             cost = f"{seconds_text(seconds)} at most for each photo"
             if self.source.value == GALLERY:
                 cost = f"{counted(number, 'photo')}, {seconds_text(number * seconds)} at most"
-            self.cost.value = (f'<span class="vx-soft">Each photo goes through the network as far as this stage: {cost}.'
-                               "</span>")
+            text = f"Each photo goes through the network as far as this stage: {cost}."
+            self.cost.value = f'<span class="vx-soft">{text}</span>'
 
     def _ask(self) -> None:
         with self.session.lock:
-            look, model, stage, channel = self.session.look, self.session.model, self.stage.value, self.channel.value
+            look, model, gallery = self.session.look, self.session.model, self.session.gallery
+            stage, channel = self.stage.value, self.channel.value
             if look is None or stage is None:
                 return
-            kind, folder, gallery = self.source.value, self.folder.value.strip(), list(self.panel.photos)
+            kind, folder = self.source.value, self.folder.value.strip()
             if kind == FOLDER and not folder:
                 self.complain("Type the path of a folder with photos.")
                 return
-            key = (stage, channel, kind, folder, self.panel.turn)
+            where = {GALLERY: "", FLOWERS: FLOWERS}.get(kind, folder)
 
-            def step(job):
+            def step(job: Job) -> Answered:
                 from explorer.inspection.features.store import collect
                 from explorer.inspection.inside.activity import top_photos
 
-                where = {GALLERY: None, FLOWERS: FLOWERS}.get(kind, folder)
-                photos = collect([source for _, source in gallery] if where is None else where)
-                found = top_photos(model, photos, stage, channel, count=COUNT, batch_size=BATCH, should_stop=job.ended,
-                                   on_progress=job.progress)
-                known = dict(zip(photos.names, gallery)) if where is None else {}
-                return Answered(found, where, {name: title for name, (title, _) in known.items()},
-                                {name: source for name, (_, source) in known.items()})
+                photos = collect(where or [source for _, source in gallery])
+                found = top_photos(model, photos, stage, channel, count=COUNT, batch_size=BATCH,
+                                   should_stop=job.ended, on_progress=job.progress)
+                return Answered(found, where, gallery, {} if where else dict(zip(photos.names, gallery)))
 
-            self.panel.ask(self, key, step, long=True)
+            self.panel.ask(self, (stage, channel, kind, folder, self.panel.turn), step, long=True)
 
     def busy(self, running: bool) -> None:
         self.go.disabled, self.stop.disabled = running or not self.stage.options, not running
@@ -146,8 +157,8 @@ class Channel(Block):
         self.photos.show([])
         self.photos.mark(-1)
 
-    def begun(self, key: Any) -> None:
-        super().begun(key)
+    def begun(self, key: Hashable, ran: Ran) -> None:
+        super().begun(key, ran)
         self.empty()
 
     def clear(self, why: str = "") -> None:
@@ -158,17 +169,20 @@ class Channel(Block):
         from explorer.display.draw import jpeg_bytes
 
         top = found.top
-        self.photos.show([(f"{one.value:.3g} · {found.title(one)}", jpeg_bytes(one.marked(PICTURE))) for one in top])
+        self.photos.show([(f"{one.value:.3g} · {found.title(one.name)}", jpeg_bytes(one.marked(PICTURE)))
+                          for one in top])
         self.photos.mark(-1)
         ends = " It was stopped before the last one." if top.stopped else ""
-        problems = [f"{found.titles.get(name, name)}: {why}" for name, why in top.problems[:5]]
+        problems = [f"{found.title(name)}: {why}" for name, why in top.problems[:5]]
         if len(top.problems) > 5:
             problems.append(f"{len(top.problems) - 5} more could not be looked at.")
         what = f"the {len(top)} strongest of {counted(top.seen, 'photo')}" if len(top) < top.seen else \
             f"all {counted(top.seen, 'photo')}, the strongest first"
-        hint = " The frame is the place's own share of the photo; the network saw more around it. A click opens a photo."
-        self.facts.value = (f"<p><b>{escape(top.stage)}, channel {top.channel}</b>: {what}, by its highest value.{ends}"
-                            f"{hint if top else ''}</p>" + notes_html([*top.notes, *problems]))
+        hint = (" The frame is the place's own share of the photo; the network saw more around it. "
+                "A click opens a photo.") if top else ""
+        of = f"<b>{escape(top.stage)}, channel {top.channel}</b>"
+        self.facts.value = (f"<p>{of}: {what}, by its highest value.{ends}{hint}</p>"
+                            + notes_html([*top.notes, *problems]))
 
     def _open(self, index: int) -> None:
         """Show a photo in all panels."""
@@ -177,18 +191,19 @@ class Channel(Block):
             if found is None or not 0 <= index < len(found.top):
                 return
             photo = found.top[index]
-            source = found.sources.get(photo.name, photo.file)
+            _, source = found.known.get(photo.name, ("", photo.file))
             if source is None:
                 self.complain(f"{photo.name} has no file that could be opened.")
             else:
-                self.session.open_image(source, found.title(photo))
+                self.session.open_image(source, found.title(photo.name))
 
     def code(self) -> str:
         found = self.shown
-        where = list_lines([], self.panel.photos) if found.where is None else [f"photos = {literal(found.where)}"]
-        text = call("explorer.top_photos", "model", "photos", literal(found.top.stage), literal(found.top.channel))
+        where = [f"photos = {literal(found.where)}"] if found.where else list_lines([], found.gallery)
+        asked = literal(found.top.stage), literal(found.top.channel)
+        text = call("explorer.top_photos", "model", "photos", *asked)
         stopped = ["# on the screen it was stopped before the last photo"] if found.top.stopped else []
-        return "\n".join(["import explorer", "", *model_lines(self.session), *where, *stopped, text])
+        return "\n".join(["import explorer", "", *self.ran.opening, *where, *stopped, text])
 
     def figure(self) -> Any:
         images = [one.marked(PICTURE) for one in self.shown.top]
@@ -200,8 +215,8 @@ class Channel(Block):
     def caption(self) -> str:
         top = self.shown.top
         values = f", from {top[0].value:.3g} down to {top[-1].value:.3g}" if top else ""
-        return (f"The {len(top)} strongest of {counted(top.seen, 'photo')}, in rows{values}; the frame is where the channel is "
-                "highest.")
+        rows = f"The {len(top)} strongest of {counted(top.seen, 'photo')}, in rows{values}"
+        return f"{rows}; the frame is where the channel is highest."
 
 
 def strongest_channel(maps: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Colours of a stage: the three directions in which the places of its map differ most, as red, green and blue."""
+"""Colours of a stage: the three directions in which the places of its map differ most, as three colours."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted
-from explorer.widgets.panels.inside.block import (
-    SIDE,
-    list_lines,
-    picture,
-    pictures,
-    side_by_side,
-    with_imports,
-)
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.panels.inside.block import SIDE, Host, picture, pictures, side_by_side, with_imports
 from explorer.widgets.panels.inside.together import StageButtons, Together
+from explorer.widgets.panels.photo_code import list_lines
 from explorer.widgets.panels.work import notes_html
-from explorer.widgets.snippets import literal, setup_lines
+from explorer.widgets.snippets import literal
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.components import PcaPicture
@@ -32,22 +27,43 @@ SINGLE = "This model makes no map of more than one place, so there is nothing to
 
 @dataclass(frozen=True)
 class Coloured:
-    """pictures: of the photo on the screen, then of others;  seen: what the network saw of each;  others: their numbers"""
+    """One stage of the photo on the screen, and of others of the gallery behind it.
+
+    pictures, seen: the colours of each photo, and what the network saw of it
+    notes: of the look at the photo on the screen;  problems: why photos of the gallery are missing
+    """
 
     pictures: tuple[PcaPicture, ...]
     seen: tuple[Any, ...]
-    titles: tuple[str, ...]
+    title: str
     stage: str
-    others: tuple[int, ...] = ()
+    notes: tuple[str, ...]
+    others: Gallery = Gallery()
     problems: tuple[str, ...] = ()
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return (self.title, *(title for title, _ in self.others))
+
+    @property
+    def shares(self) -> list[tuple[str, str]]:
+        """(colour, share of the variance that it stands for)."""
+        first = self.pictures[0]
+        return [(name, f"{100 * share:.1f} %") for name, share in zip(CHANNELS, first.explained)]
+
+    def together(self, joint: str) -> str:
+        """" over 4 photos together", with "over" as the joint; "" for the photo on the screen alone."""
+        count = len(self.pictures)
+        return f" {joint} {counted(count, 'photo')} together" if count > 1 else ""
 
 
 class Colours(Together):
     name, menu = "colours", "Colours of a stage"
-    words, tooltip, most = "With the gallery's photos", "Common colours: they mean the same in all photos", TOGETHER - 1
+    words, tooltip = "With the gallery's photos", "Common colours: they mean the same in all photos"
+    most = TOGETHER - 1
     about = "Places of like colour look alike to the model at this depth."
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.stage, self.facts, self.view = StageButtons(), W.HTML(), W.HTML()
         self.children = [self.stage, self.view, self.facts, self.line, self.progress, self.problem]
@@ -67,50 +83,38 @@ class Colours(Together):
                 self.ask(self.session.look, self.session.model)
 
     def ask(self, look: Look | None, model: Any) -> None:
-        stage, together = self.stage.value, self.together
-        key = (self.panel.turn, stage, together)
+        stage, title = self.stage.value, self.session.image_name
+        key = (self.panel.turn, stage, self.together)
         if look is None or stage is None or self.wanted == key:
             return
-        name, photos = self.session.image_name, self.panel.photos
 
-        def step(job):
+        def compute(looks: list[Look], others: Gallery, problems: tuple[str, ...]) -> Coloured:
             from explorer.inspection.inside.components import pca_rgb_many
 
-            others, problems = self.panel.look_at_others(job, look, model, self.most) if together else ({}, [])
-            looks = [look, *others.values()]
-            return Coloured(tuple(pca_rgb_many(looks, stage)), tuple(one.seen for one in looks),
-                            (name, *(photos[i][0] for i in others)), stage, tuple(others), tuple(problems))
+            seen = tuple(one.seen for one in looks)
+            notes = tuple(look.notes)
+            return Coloured(tuple(pca_rgb_many(looks, stage)), seen, title, stage, notes, others, problems)
 
-        self.panel.ask(self, key, step, long=together)
+        self.work_at(key, look, model, compute)
 
     def empty(self) -> None:
         self.view.value = self.facts.value = ""
 
     def show(self, found: Coloured) -> None:
-        first, parts = found.pictures[0], []
-        side = SIDE if len(found.pictures) == 1 else SIDE // 2
-        for one, seen, title in zip(found.pictures, found.seen, found.titles):
-            channels, (columns, rows) = first.components.shape[1], one.picture.size
-            words = f"{rows} × {columns} places, {channels} channels" if side == SIDE else ""
-            parts.append('<div class="vx-inside-pair">' + picture(seen, title, side=side, format="JPEG")
-                         + picture(one.picture, words, alt=f"{found.stage} of {title} in colours", side=side, crisp=True)
-                         + "</div>")
-        self.view.value = pictures(parts)
-        bars = "".join(f'<li><span>{name}</span><i class="vx-inside-{name}" style="width:{100 * share:.1f}%"></i>'
-                       f"<b>{100 * share:.1f} %</b></li>" for name, share in zip(CHANNELS, first.explained))
-        rest = 1 - sum(first.explained)
-        together = f" over {counted(len(found.pictures), 'photo')} together" if len(found.pictures) > 1 else ""
-        self.facts.value = (
-            f"{notes_html(self.session.look.notes)}<p>Share of the variance{together} that each colour stands for; the other "
-            f'{100 * rest:.1f} % cannot be seen here.</p><ul class="vx-inside-shares">{bars}</ul>{notes_html(found.problems)}')
+        self.view.value = pictures(pairs(found))
+        rest = 100 * (1 - sum(found.pictures[0].explained))
+        sentence = (f"Share of the variance{found.together('over')} that each colour stands for; the other "
+                    f"{rest:.1f} % cannot be seen here.")
+        self.facts.value = "".join([notes_html(found.notes), f"<p>{sentence}</p>", shares_html(found),
+                                    notes_html(found.problems)])
 
     def code(self) -> str:
-        found, lines = self.shown, setup_lines(self.session)
+        found, stage = self.shown, literal(self.shown.stage)
         if not found.others:
-            return "\n".join([*lines, f"explorer.pca_rgb(explorer.look(model, photo), {literal(found.stage)})"])
-        photos = list_lines(["photo"], [self.panel.photos[i] for i in found.others])
-        return "\n".join([*with_imports(lines, "from explorer.inspection.inside.components import pca_rgb_many"), *photos,
-                          f"pca_rgb_many([explorer.look(model, one) for one in photos], {literal(found.stage)})"])
+            return "\n".join([*self.ran.setup, f"explorer.pca_rgb(explorer.look(model, photo), {stage})"])
+        lines = with_imports(self.ran.setup, "from explorer.inspection.inside.components import pca_rgb_many")
+        looks = "[explorer.look(model, one) for one in photos]"
+        return "\n".join([*lines, *list_lines(["photo"], found.others), f"pca_rgb_many({looks}, {stage})"])
 
     def figure(self) -> Any:
         found = self.shown
@@ -124,6 +128,26 @@ class Colours(Together):
 
     def caption(self) -> str:
         found = self.shown
-        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(CHANNELS, found.pictures[0].explained))
-        together = f" of {counted(len(found.pictures), 'photo')} together" if len(found.pictures) > 1 else ""
-        return f"First three principal components of {found.stage}{together}; share of the variance: {shares}."
+        shares = ", ".join(map(" ".join, found.shares))
+        what = f"First three principal components of {found.stage}{found.together('of')}"
+        return f"{what}; share of the variance: {shares}."
+
+
+def pairs(found: Coloured) -> list[str]:
+    """Each photo as the network saw it, and its colours beside it."""
+    parts, alone = [], len(found.pictures) == 1
+    side = SIDE if alone else SIDE // 2
+    for one, seen, title in zip(found.pictures, found.seen, found.titles):
+        channels, (columns, rows) = one.components.shape[1], one.picture.size
+        words = f"{rows} × {columns} places, {channels} channels" if alone else ""
+        alt = f"{found.stage} of {title} in colours"
+        parts.append('<div class="vx-inside-pair">' + picture(seen, title, side=side, format="JPEG")
+                     + picture(one.picture, words, alt=alt, side=side, crisp=True) + "</div>")
+    return parts
+
+
+def shares_html(found: Coloured) -> str:
+    """A bar for each colour, as long as its share of the variance."""
+    bars = (f'<li><span>{name}</span><i class="vx-inside-{name}" style="width:{share.replace(" ", "")}"></i>'
+            f"<b>{share}</b></li>" for name, share in found.shares)
+    return f'<ul class="vx-inside-shares">{"".join(bars)}</ul>'

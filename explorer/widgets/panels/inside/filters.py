@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted
-from explorer.widgets.panels.inside.block import Block, picture
+from explorer.widgets.panels.inside.block import Block, Host, picture
 from explorer.widgets.panels.work import notes_html
-from explorer.widgets.snippets import call, model_lines
+from explorer.widgets.snippets import call
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.filters import Filters
@@ -25,7 +25,7 @@ class FirstFilters(Block):
     about = "What the layer that reads the photo's own pixels looks for. Grey is a weight of zero."
     of_photo = False
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.view = W.HTML()
         self.cell, self.columns = 24, None
@@ -53,10 +53,11 @@ class FirstFilters(Block):
     def show(self, found: Filters) -> None:
         height, width = found.size
         channels = found.weights.shape[1]
-        kind = "Each is a colour picture" if channels == 3 else f"Each is {counted(channels, 'grey picture')} in a row"
+        kind = "a colour picture" if channels == 3 else f"{counted(channels, 'grey picture')} in a row"
         sheet = picture(found.picture, alt=found.caption, side=found.picture.width, crisp=True)
-        self.view.value = (f"{notes_html(found.notes)}{sheet}<p><b>{found.count}</b> filters of {escape(found.path)}, {height} × "
-                           f"{width} pixels. {kind}, on its own scale, from its largest weight to minus that.</p>")
+        text = (f"<b>{found.count}</b> filters of {escape(found.path)}, {height} × {width} pixels. Each is "
+                f"{kind}, on its own scale, from its largest weight to minus that.")
+        self.view.value = f"{notes_html(found.notes)}{sheet}<p>{text}</p>"
 
     @property
     def options(self) -> dict[str, int]:
@@ -64,7 +65,7 @@ class FirstFilters(Block):
 
     def code(self) -> str:
         call_text = call("explorer.first_filters", "model", options=self.options)
-        return "\n".join(["import explorer", "", *model_lines(self.session), call_text])
+        return "\n".join(["import explorer", "", *self.ran.opening, call_text])
 
     def figure(self) -> Any:
         return self.shown.picture
@@ -74,6 +75,8 @@ class FirstFilters(Block):
 
 
 def even_columns(count: int) -> int | None:
-    """So many that no row stays short, and the sheet is at most twice as wide as high; None where that can't be."""
+    """So many that no row stays short, and the sheet is at most twice as wide as high;
+    None where that can't be.
+    """
     return next((columns for columns in range(math.isqrt(count - 1) + 1, count + 1) if count % columns == 0
                  and columns ** 2 <= 2 * count), None)

@@ -1,4 +1,6 @@
-"""How strongly the photo on the screen would ask each layer to change; curves of other models can stay beside it."""
+"""How strongly the photo on the screen would ask each layer to change;
+curves of other models can stay beside it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ import ipywidgets as W
 
 from explorer.display.words import seconds_text
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.inside.block import Block, button, row
-from explorer.widgets.panels.work import notes_html
+from explorer.widgets.panels.inside.block import Block, Host, button, row
+from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.snippets import call, literal, setup_lines
 
@@ -27,7 +29,9 @@ PASSES = 3          # a pass forward and one backward cost about that many passe
 
 @dataclass(frozen=True)
 class Flow:
-    """One curve: what it is called, the lines that set it up, and whether these give it when another model is there."""
+    """One curve: what it is called, the lines that set it up,
+    and whether these give it when another model is there.
+    """
 
     name: str
     found: GradientFlow
@@ -43,10 +47,11 @@ class Gradients(Block):
     name, menu = "gradients", "Gradient flow"
     about = "How strongly each layer would be asked to change by this photo, from one backward pass."
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
-        self.target = labelled("Class", W.Combobox, layout=W.Layout(width="min(340px, 100%)"), continuous_update=False,
-                               ensure_option=False, placeholder="the likeliest; or type a name")
+        self.target = labelled("Class", W.Combobox, continuous_update=False, ensure_option=False,
+                               placeholder="the likeliest; or type a name",
+                               layout=W.Layout(width="min(340px, 100%)"))
         self.go = button("Compute", primary=True)
         self.keep = button("Keep this curve", tooltip="It stays beside the next model's", disabled=True)
         self.forget = button("Forget the others")
@@ -56,8 +61,8 @@ class Gradients(Block):
         self.chart.log = True
         self.kept: list[Flow] = []
         self.turn = 0
-        self.children = [row(self.target, self.go, self.cost), self.problem, self.chart, row(self.keep, self.forget),
-                         self.facts, self.table]
+        self.children = [row(self.target, self.go, self.cost), self.problem, self.chart,
+                         row(self.keep, self.forget), self.facts, self.table]
         self.target.observe(self._retarget, "value")
         self.go.on_click(lambda _: self._ask())
         self.keep.on_click(lambda _: self._keep())
@@ -71,8 +76,9 @@ class Gradients(Block):
         self.target.description = look.outputs.noun.capitalize()
         usual = "the first" if look.outputs.numbers else "the likeliest"
         self.target.placeholder = f"{usual}; or type a name"
-        self.cost.value = (f'<span class="vx-soft">A pass forward and one backward, about as long as {PASSES} passes: '
-                           f'{seconds_text(PASSES * look.timing["forward"])}.</span>')
+        seconds = seconds_text(PASSES * look.timing["forward"])
+        cost = f"A pass forward and one backward, about as long as {PASSES} passes: {seconds}."
+        self.cost.value = f'<span class="vx-soft">{cost}</span>'
         if self.turn != self.panel.turn:
             self.clear()
 
@@ -168,9 +174,11 @@ class Gradients(Block):
         for one in [*kept, present]:
             if one is present or one.lasting:
                 lines += [line for line in one.lines if line not in ("import explorer", "")]
-                lines.append(f'flows.append({call("explorer.gradient_flow", "model", "photo", options=one.options)})')
+                again = call("explorer.gradient_flow", "model", "photo", options=one.options)
+                lines.append(f"flows.append({again})")
             else:
-                lines.append(f"# not {literal(one.name)}: what was on the screen then has no name to open it by")
+                why = "what was on the screen then has no name to open it by"
+                lines.append(f"# not {literal(one.name)}: {why}")
         return "\n".join([*lines, "flows"])
 
     def figure(self) -> Any:
@@ -193,8 +201,8 @@ class Gradients(Block):
 
     def caption(self) -> str:
         found = self.shown.found
-        return (f"Gradient of {found.what} = {found.loss:.3g} at the parameters of each layer, mean of absolute "
-                "values.")
+        what = f"Gradient of {found.what} = {found.loss:.3g}"
+        return f"{what} at the parameters of each layer, mean of absolute values."
 
     def release(self) -> None:
         super().release()
@@ -202,14 +210,18 @@ class Gradients(Block):
 
 
 def group_of(kind: str) -> str:
-    """Scales and shifts of a normalisation have gradients of another size than weights: they are another curve."""
+    """Scales and shifts of a normalisation have gradients of another size than weights:
+    they are another curve.
+    """
     if "norm" in kind.lower():
         return "normalisation"
     return "weights" if "conv" in kind.lower() or "linear" in kind.lower() else "other parameters"
 
 
 def curves_of(found: GradientFlow) -> dict[str, list[tuple[float, float]]]:
-    """(number of the layer, mean absolute gradient) by kind of layer; a log axis has no place for zero or NaN."""
+    """(number of the layer, mean absolute gradient) by kind of layer;
+    a log axis has no place for zero or NaN.
+    """
     curves: dict[str, list[tuple[float, float]]] = {}
     for number, layer in enumerate(found.layers):
         if 0 < layer.mean_abs < math.inf:
@@ -232,7 +244,7 @@ def flow_html(found: GradientFlow) -> str:
     broken = [layer.path for layer in found.layers if not math.isfinite(layer.mean_abs)]
     if silent:
         parts.append(f"Nothing reaches {escape(some(silent))}.")
-    problem = f'<div class="vx-error" role="alert">Not finite at {escape(some(broken))}.</div>' if broken else ""
+    problem = said_html(f"Not finite at {some(broken)}.", wrong=True) if broken else ""
     return f"{problem}<p>{' '.join(parts)}</p>{notes_html(found.notes)}"
 
 
@@ -252,6 +264,8 @@ def layers_html(found: GradientFlow) -> str:
         f'<tr><td>{number}</td><th scope="row">{escape(layer.path or "(the network itself)")}</th>'
         f"<td>{escape(layer.kind)}</td><td>{layer.parameters:,}</td><td>{layer.mean_abs:.2e}</td></tr>"
         for number, layer in enumerate(found.layers))
-    head = "".join(f'<th scope="col">{title}</th>' for title in ("", "layer", "kind", "parameters", "mean |gradient|"))
-    return (f'<details><summary>All {len(found)} layers</summary><div class="vx-inside-scroll vx-inside-tall"><table>'
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>")
+    titles = ("", "layer", "kind", "parameters", "mean |gradient|")
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return (f"<details><summary>All {len(found)} layers</summary>"
+            f'<div class="vx-inside-scroll vx-inside-tall">{table}</div></details>')

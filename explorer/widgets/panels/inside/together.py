@@ -1,13 +1,18 @@
-"""What views of the photo on the screen, alone or together with the gallery's, share: buttons for stages and for the others."""
+"""What views of the photo on the screen, alone or together with the gallery's,
+share: buttons for stages and for the others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
 from explorer.display.words import counted, seconds_text
-from explorer.widgets.panels.inside.block import Block, button, row
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.jobs import Job
+from explorer.widgets.panels.inside.block import Block, Host, button, row
 
 if TYPE_CHECKING:
     from explorer.inspection.look.looking import Look
@@ -37,14 +42,17 @@ class StageButtons(W.ToggleButtons):
 
 
 class Together(Block):
-    """A view of the photo on the screen alone or, on a click, together with photos of the gallery, each of which costs a pass."""
+    """A view of the photo on the screen alone or, on a click,
+    together with photos of the gallery, each of which costs a pass.
+    """
 
     words, tooltip, most = "", "", 1  # of the button; how many other photos at most
 
-    def __init__(self, panel):
+    def __init__(self, panel: Host):
         super().__init__(panel)
         self.cost, self.together = W.HTML(), False
-        self.more, self.alone, self.stop = button(self.words, tooltip=self.tooltip), button("This photo alone"), button("Stop")
+        self.more, self.alone = button(self.words, tooltip=self.tooltip), button("This photo alone")
+        self.stop = button("Stop")
         self.line = row(self.more, self.alone, self.stop, self.cost)
         self.more.on_click(lambda _: self._set_together(True))
         self.alone.on_click(lambda _: self._set_together(False))
@@ -54,13 +62,32 @@ class Together(Block):
         """Another photo is shown alone again: the passes for the others are not asked for by that."""
         if self.wanted is not None and self.wanted[0] != self.panel.turn:
             self.together = False
-        number = len(self.panel.others(look)[:self.most])
-        self.cost.value = (f'<span class="vx-soft">{counted(number, "other photo")}, a pass each where it was not looked at '
-                           f'yet: at most about {seconds_text(number * look.timing["forward"])}.</span>' if number else "")
+        number = len(self.panel.others.photos(look)[:self.most])
+        longest = seconds_text(number * look.timing["forward"])
+        cost = (f"{counted(number, 'other photo')}, a pass each where it was not looked at yet: "
+                f"at most about {longest}.")
+        self.cost.value = f'<span class="vx-soft">{cost}</span>' if number else ""
         self.ask(look, model)
 
     def ask(self, look: Look | None, model: Any) -> None:
         """Draw it, unless it is there already."""
+
+    def work_at(self, key: Hashable, look: Look, model: Any,
+                compute: Callable[[list[Look], Gallery, tuple[str, ...]], Any]) -> None:
+        """Ask for `compute(looks, others, problems)`.
+
+        looks: of the photo on the screen and, where they are wanted, of others
+        others, problems: which photos these are, and why some of the gallery are missing
+        """
+        together, others = self.together, self.panel.others
+        photos = Gallery(others.photos(look)[:self.most]) if together else Gallery()
+
+        def step(job: Job) -> Any:
+            found, looks, problems = others.look_at(job, model, photos)
+            return compute([look, *looks], found, tuple(problems))
+
+        self.panel.ask(self, key, step, long=together)
+
 
     def _set_together(self, together: bool) -> None:
         with self.session.lock:
@@ -71,7 +98,7 @@ class Together(Block):
         def there(part: W.Widget, is_there: bool) -> None:
             part.layout.display = "" if is_there else "none"
 
-        there(self.more, not self.together and bool(self.panel.photos))
+        there(self.more, not self.together and bool(self.session.gallery))
         there(self.cost, not self.together)
         there(self.alone, self.together)
         there(self.stop, self.together and running)

@@ -52,7 +52,9 @@ class Filters:
 
 @cache
 def all_cards() -> dict[str, ModelCard]:
-    """The card of every architecture's default weights, in natural order of the names; made once, 40 µs each."""
+    """The card of every architecture's default weights, in natural order of the names;
+    made once, 40 µs each.
+    """
     return {name: model_card(name) for name in list_models()}
 
 
@@ -70,7 +72,9 @@ def licence_group(licence: str | None) -> str:
 
 
 def fitting_tags(card: ModelCard, filters: Filters) -> tuple[TagRow, ...]:
-    """The sets of weights that fit `licence` and `here`, the default first. An old name means one set only."""
+    """The sets of weights that fit `licence` and `here`, the default first.
+    An old name means one set only.
+    """
     meant = [tag for tag in card.tags if card.name == card.architecture or tag.tag == card.tag]
     return tuple(tag for tag in meant
                  if (not filters.licence or licence_group(tag.license) == filters.licence)
@@ -89,7 +93,8 @@ def fits(card: ModelCard, filters: Filters) -> bool:
 
 
 def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[ModelCard]:
-    """The models that fit, sorted by "name", "year" (newest first), "parameters", "macs" (fewest first) or "top1"
+    """The models that fit, sorted by "name", "year" (newest first), "parameters", "macs" (fewest first) or
+    "top1"
     (highest first); what has no such number comes last."""
     cards, word = all_cards(), filters.search.strip().lower()
     word = split_name(word)[0] if word_on_old_name(word) else word  # whoever knows an old name finds the model of today

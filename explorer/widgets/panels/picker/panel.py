@@ -1,4 +1,6 @@
-"""The model picker: the families by year, filters, the list, the card of one model, and the models to compare."""
+"""The model picker: the families by year, filters,
+the list, the card of one model, and the models to compare.
+"""
 
 from __future__ import annotations
 
@@ -50,16 +52,19 @@ class PickerPanel(Panel):
     title = "Model"
     draw_on = ("model_name", "busy", "compare")
     guide = """
-        <p><b>What you see.</b> Every architecture that explorer can build, by family and year, with its size and, for the
-        weights that are published, how often its first answer is right on ImageNet's 50,000 validation photos (top-1). That
-        accuracy is what the authors of the weights state; it was not measured here.</p>
-        <p><b>What it does not prove.</b> Two accuracies compare two <i>trainings</i>, not two architectures: a ResNet-50 of
-        2015, trained as in 2021, gains four points
-        (<a href="https://arxiv.org/abs/2110.00476">Wightman and others, 2021: ResNet strikes back</a>). Weights that saw
-        other photos first, or larger ones, have an advantage that the table does not show. Few multiply-adds do not mean
-        fast (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018</a>), and the best model on ImageNet need not be
-        the best on your photos (<a href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019</a>).</p>
-        <p>Each family's paper is linked on its models' cards. Read a licence before you build on weights.</p>"""
+        <p><b>What you see.</b> Every architecture that explorer can build, by family and year, with its
+        size and, for the weights that are published, how often its first answer is right on ImageNet's
+        50,000 validation photos (top-1). That accuracy is what the authors of the weights state; it was not
+        measured here.</p>
+        <p><b>What it does not prove.</b> Two accuracies compare two <i>trainings</i>, not two
+        architectures: a ResNet-50 of 2015, trained as in 2021, gains four points (<a
+        href="https://arxiv.org/abs/2110.00476">Wightman and others, 2021: ResNet strikes back</a>). Weights
+        that saw other photos first, or larger ones, have an advantage that the table does not show. Few
+        multiply-adds do not mean fast (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018</a>),
+        and the best model on ImageNet need not be the best on your photos (<a
+        href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019</a>).</p>
+        <p>Each family's paper is linked on its models' cards. Read a licence before you build on
+        weights.</p>"""
 
     def __init__(self, session: Session):
         # One layout and one style for many controls: each would be a widget of its own, and cost as much.
@@ -187,14 +192,18 @@ class PickerPanel(Panel):
 
     @property
     def chosen(self) -> str:
-        """The name whose card is shown: the architecture's, or that of a set of weights which is not its default."""
+        """The name whose card is shown: the architecture's,
+        or that of a set of weights which is not its default.
+        """
         name = self.models.value or ""
         card = all_cards().get(name)
         default = card is None or not card.tags or self.tag.value in (None, card.config.name)
         return name if default else self.tag.value
 
     def _show_model(self, _change=None) -> None:
-        """Another model, or other filters: its sets of weights, of which one that fits is chosen; and the card."""
+        """Another model, or other filters: its sets of weights, of which one that fits is chosen;
+        and the card.
+        """
         with self.session.lock:
             if self._filling:
                 return
@@ -210,7 +219,9 @@ class PickerPanel(Panel):
 
     @contextlib.contextmanager
     def _quietly(self):
-        """Change several controls with one redrawing at the end, which the caller does; under the session's lock."""
+        """Change several controls with one redrawing at the end, which the caller does;
+        under the session's lock.
+        """
         before, self._filling = self._filling, True
         try:
             yield
@@ -278,7 +289,9 @@ class PickerPanel(Panel):
         self.comparison.show(COMPARED, rows)
 
     def draw(self) -> None:
-        """Follow the session: a model opened from a cell is selected here too, and a download changes its card."""
+        """Follow the session: a model opened from a cell is selected here too,
+        and a download changes its card.
+        """
         if self._compared != self.session.compare:
             self._compared = self.session.compare
             self._show_comparison()

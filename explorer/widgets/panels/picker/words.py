@@ -1,4 +1,6 @@
-"""What the picker writes of a model: a row of the list, a line of the drop-down of weights, a row of the comparison."""
+"""What the picker writes of a model: a row of the list,
+a line of the drop-down of weights, a row of the comparison.
+"""
 
 from __future__ import annotations
 

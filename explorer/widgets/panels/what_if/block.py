@@ -1,4 +1,6 @@
-"""What the three experiments of the panel that changes the photo share: a block of controls, words and pictures."""
+"""What the three experiments of the panel that changes the photo share:
+a block of controls, words and pictures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the panel that changes the photo says and draws: sentences, pairs of bars, a curve, a figure to keep."""
+"""What the panel that changes the photo says and draws:
+sentences, pairs of bars, a curve, a figure to keep.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ TOP = 3     # classes shown of a spoilt photo
 
 @dataclass(frozen=True)
 class Spoilt:
-    """The photo at one strength: picture, what became of the probabilities or numbers, the answer before
-    and now.
+    """The photo at one strength: picture,
+    what became of the probabilities or numbers, the answer before and now.
     """
 
     picture: Image.Image
@@ -127,7 +129,9 @@ def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:
 
 
 def changes_html(changes: Sequence[Change]) -> str:
-    """Probabilities before and now as pairs of bars; numbers and differences are text, names are untrusted."""
+    """Probabilities before and now as pairs of bars;
+    numbers and differences are text, names are untrusted.
+    """
     rows = []
     for one in changes:
         bars = "" if one.number else (
@@ -148,7 +152,9 @@ def width(share: float) -> str:
 
 
 def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -> str:
-    """The curve as a chart in the page's colours, with a mark at the slider's strength; "" without a curve."""
+    """The curve as a chart in the page's colours, with a mark at the slider's strength;
+    "" without a curve.
+    """
     if curve is None or not curve.points:
         return ""
     from matplotlib.figure import Figure
@@ -163,8 +169,8 @@ def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -
 
 
 def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: float) -> None:
-    """p(first answer) over the strength, or the number; rings are strengths with another answer, the dotted
-    line is `value`.
+    """p(first answer) over the strength, or the number;
+    rings are strengths with another answer, the dotted line is `value`.
     """
     followed = curve.numbers or curve.probabilities
     place.plot(curve.values, followed, color=export.ACCENT, marker="o", markersize=4, linewidth=1.6)

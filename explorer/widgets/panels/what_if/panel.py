@@ -1,7 +1,8 @@
 """Change the photo and look again: a region masked, every pixel pushed a little, the whole photo spoilt.
 
-A heat map claims what an answer rests on; here the reader finds out by taking it away. The network runs when the
-reader asks for a change and at no other time; the look on the screen is the "before" of every comparison.
+A heat map claims what an answer rests on; here the reader finds out by taking it away. The network runs
+when the reader asks for a change and at no other time; the look on the screen is the "before" of every
+comparison.
 """
 
 from __future__ import annotations
@@ -26,25 +27,27 @@ if TYPE_CHECKING:  # importing it loads torch
     from explorer.inspection.look.looking import Look
 
 GUIDE = """
-    <p><b>What you see.</b> Three experiments with the photo on the screen. Bars compare what the model said before and what
-    it says now; <i>points</i> are percentage points. Where several classes may hold at once, the answer is a yes or
-    no to the likeliest of them; where the model gives a number, there is no answer to flip, and the number is
-    followed.</p>
-    <p><b>Mask a region</b> hides a part of the photo and looks again
-    (<a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014</a>). If the answer falls, it rested on that part, or
-    the patch itself confuses: a patch of one colour is something that the network never saw in training. So compare two
-    fills, and a region of the same size elsewhere.</p>
-    <p><b>A change that nobody sees</b> moves every value by epsilon in the direction that hurts most: the fast gradient sign
-    method (<a href="https://arxiv.org/abs/1412.6572">Goodfellow and others, 2014</a>); towards a class of your choice it is
-    the one-step target class method (<a href="https://arxiv.org/abs/1611.01236">Kurakin and others, 2016</a>). It is done to
-    what the network sees, after resize and crop. One step of an 8-bit picture is 1/255. The noise is shown amplified.</p>
-    <p><b>How much can it bear?</b> spoils the photo as a camera or the web would, more and more
-    (the idea: <a href="https://arxiv.org/abs/1903.12261">Hendrycks and Dietterich, 2019</a>), and finds where the answer
-    changes.</p>
-    <p><b>What it does not prove.</b> All of it is about this one photo. That a tiny, computed change fools a model says that
-    its decision is brittle in directions which no camera takes; surviving one step does not say that a stronger attack
-    would fail. The flip is the first one found on that scan: answers change back and forth, and a smaller change may hide
-    between the values that were tried. Noise and dropped pixels are one draw (seed 0).</p>"""
+    <p><b>What you see.</b> Three experiments with the photo on the screen. Bars compare what the model said
+    before and what it says now; <i>points</i> are percentage points. Where several classes may hold at
+    once, the answer is a yes or no to the likeliest of them; where the model gives a number, there is no
+    answer to flip, and the number is followed.</p>
+    <p><b>Mask a region</b> hides a part of the photo and looks again (<a
+    href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014</a>). If the answer falls, it rested on
+    that part, or the patch itself confuses: a patch of one colour is something that the network never saw
+    in training. So compare two fills, and a region of the same size elsewhere.</p>
+    <p><b>A change that nobody sees</b> moves every value by epsilon in the direction that hurts most: the
+    fast gradient sign method (<a href="https://arxiv.org/abs/1412.6572">Goodfellow and others, 2014</a>);
+    towards a class of your choice it is the one-step target class method (<a
+    href="https://arxiv.org/abs/1611.01236">Kurakin and others, 2016</a>). It is done to what the network
+    sees, after resize and crop. One step of an 8-bit picture is 1/255. The noise is shown amplified.</p>
+    <p><b>How much can it bear?</b> spoils the photo as a camera or the web would, more and more (the idea:
+    <a href="https://arxiv.org/abs/1903.12261">Hendrycks and Dietterich, 2019</a>), and finds where the
+    answer changes.</p>
+    <p><b>What it does not prove.</b> All of it is about this one photo. That a tiny, computed change fools
+    a model says that its decision is brittle in directions which no camera takes; surviving one step does
+    not say that a stronger attack would fail. The flip is the first one found on that scan: answers change
+    back and forth, and a smaller change may hide between the values that were tried. Noise and dropped
+    pixels are one draw (seed 0).</p>"""
 
 
 class WhatIfPanel(Panel):

@@ -139,7 +139,9 @@ class RobustBlock(Block):
 
     def _try_all(self, kind: str, value: float, curve: RobustnessCurve | None, flip: bool, job: Job,
                  model: Any, look: Look) -> tuple[float, RobustnessCurve, Flip | None, Spoilt, str]:
-        """(the strength to show, the curve, the flip where it is looked for, the photo and the chart there)."""
+        """(the strength to show, the curve,
+        the flip where it is looked for, the photo and the chart there).
+        """
         from explorer.inspection.experiments.robustness_curves import find_flip, robustness
 
         found, told = None, partial(job.progress, what="strengths")
