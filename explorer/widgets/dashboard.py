@@ -12,6 +12,7 @@ import ipywidgets as W
 from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
+from explorer.widgets.checks import check_labels, check_model
 from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import gallery
 from explorer.widgets.lifetime import Replaced, close_whole
@@ -26,7 +27,7 @@ from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
-from explorer.widgets.session import Session, check_labels, check_model
+from explorer.widgets.session import Session
 
 HERE = Path(__file__).parent
 

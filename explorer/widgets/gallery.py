@@ -16,6 +16,9 @@ class Gallery(tuple[tuple[str, Any], ...]):
     """
 
 
+NO_PHOTOS = Gallery()
+
+
 def gallery(images: Any) -> Gallery:
     """What a reader gave as the photos to choose from; the bundled ones where that is None.
 

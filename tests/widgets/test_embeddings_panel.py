@@ -279,7 +279,7 @@ def test_the_gallery_without_files_is_embedded_too(sent):
     panel.build()
     panel.data.value = GALLERY
     press(panel, panel.go)
-    assert isinstance(panel.shown.source, Collection) and len(panel.scatter) == 5
+    assert isinstance(panel.shown.source.photos, Collection) and len(panel.scatter) == 5
     assert "dash.session.gallery" in panel.code()
     panel.close()
     session.close()

@@ -15,6 +15,7 @@ from explorer.display.words import natural_key
 from explorer.models.card import StageRow, StageRun, TagRow, model_card
 from explorer.models.catalog import FAMILIES, FAMILY_OF
 from explorer.models.create import list_models
+from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.picker import panel as picker_module
 from explorer.widgets.panels.picker.finding import (
     LICENCES,
@@ -33,7 +34,7 @@ from explorer.widgets.parts.card import card_html, stages_figure, stages_svg
 from explorer.widgets.parts.comparison import Comparison, markdown
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.timeline import FamilyTimeline
-from explorer.widgets.session import MAX_COMPARED, Session
+from explorer.widgets.session import Session
 
 
 def names(sort: str = "name", **asked) -> list[str]:

@@ -15,7 +15,8 @@ QUICK = 3  # passes that nobody is asked about
 Strip = tuple[list[bytes], list[Caption], str]  # pictures, what they are called, and why some are missing
 
 
-def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, Any], beside: str, job: Job) -> Strip:
+def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, Any], beside: str,
+              job: Job) -> Strip:
     """The same method for the likeliest classes, or the other quick methods for the same class.
 
     settings: those that gave `found`; beside: "classes", "methods" or "nothing". Ends where `job` is stale.

@@ -19,12 +19,14 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
+from explorer.widgets.panels.explain.guide import GUIDE
 from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
+from explorer.widgets.panels.ran import Ran, ran_on
 from explorer.widgets.panels.work import Work
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.parts.photo_strip import PhotoStrip
 from explorer.widgets.session import Session
-from explorer.widgets.snippets import call, literal, setup_lines
+from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.explaining import Attribution, Method
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 2000   # classes that are offered while a name is typed
 USUAL = "the usual one"
-GROUPS = {"cam": "map of a stage", "pixels": "gradient at the pixels", "cover": "covering parts", "attention": "attention"}
+GROUPS = {"cam": "map of a stage", "pixels": "gradient at the pixels", "cover": "covering parts",
+          "attention": "attention"}
 BESIDE = {"nothing": "nothing", "the likeliest classes": "classes", "the other quick methods": "methods"}
 
 
@@ -40,28 +43,16 @@ class ExplainPanel(Panel):
     name = "Heat map"
     rests = True
     draw_on = ("look",)
-    guide = """
-        <p><b>What you see.</b> A heat map over the photo: bright is what spoke for the chosen class, or
-        raised the number, by the chosen method. <i>Grad-CAM</i> weighs the channels of a late stage by how
-        much the class's score follows them, so it is as coarse as that stage's map. <i>Saliency</i> and its
-        relatives ask each pixel how much the score would follow it. <i>Occlusion</i> covers one square
-        after another and measures. <i>Attention</i> shows what a transformer's blocks mixed, for no class
-        in particular. The dashed line marks what the network saw; outside of it nothing is known.</p>
-        <p><b>What it does not prove.</b> A heat map is a claim about the model, not about the world, and
-        methods disagree: look at several. Some hardly change when the weights are replaced by random ones,
-        so a convincing picture is no evidence (<a href="https://arxiv.org/abs/1810.03292">Adebayo and
-        others, 2018</a>). Bright on the dog does not say that the model would fail without the dog: cover
-        it, under “Change the photo”, and see. The scale is each map's own: the brightest place is 1 even
-        where nothing matters much.</p>
-        <p><b>To read.</b> <a href="https://arxiv.org/abs/1610.02391">Selvaraju and others, 2017:
-        Grad-CAM</a>; each method names its own paper.</p>"""
+    guide = GUIDE
 
     def __init__(self, session: Session):
         self.view: PhotoOverlay | None = None
         self.shown: Attribution | None = None
+        self.ran, self.asked = Ran(), {}   # the model, photo and settings that gave `shown`
         self._look: Look | None = None     # that `shown` was drawn from
         self._filling = False              # controls are being exchanged: no wish of the reader's
-        self._seconds: tuple[Look | None, float] = (None, 0.0)  # what a pass of that look's model takes when it is warm
+        # what a pass of that look's model takes when it is warm
+        self._seconds: tuple[Look | None, float] = (None, 0.0)
         self._options: dict[str, W.Widget] = {}
         super().__init__(session)
         self.add_class("vx-explain")
@@ -79,8 +70,8 @@ class ExplainPanel(Panel):
         self.view = PhotoOverlay(lock=self.session.lock)
         self.method = labelled("Method", W.Dropdown, layout=wide(), options=[
             (f"{method.title} ({GROUPS[method.group]})", name) for name, method in METHODS.items()])
-        self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False, ensure_option=False,
-                               placeholder="the likeliest; or type a name")
+        self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False,
+                               ensure_option=False, placeholder="the likeliest; or type a name")
         self.stage = labelled("Stage", W.Dropdown, options=[USUAL], layout=wide())
         self.own = W.Box()
         self.own.add_class("vx-fields")
@@ -123,8 +114,7 @@ class ExplainPanel(Panel):
             self.strip.show([], [])
             self.facts.value = '<span class="vx-soft">Choose a photo: the heat map appears here.</span>'
             return
-        other_model = self._look is None or self._look.model_name != look.model_name or self._look.labels != look.labels
-        other_model = other_model or [*self._look.stages] != [*look.stages]
+        other_model = self._look is None or _offered(self._look) != _offered(look)
         self._look, self.shown = look, None
         self.view.show(look.image, label=f"Photo: {self.session.image_name}")
         self.strip.show([], [])
@@ -202,7 +192,8 @@ class ExplainPanel(Panel):
         text = self.target.value.strip()
         if method.needs_class and text and self.session.look is not None:
             look = self.session.look
-            found["target"] = find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
+            chosen = int(text) if text.isdecimal() else text
+            found["target"] = find_class(chosen, look.labels, look.outputs.noun)
         if method.needs_stage and self.stage.value != USUAL:
             found["stage"] = self.stage.value
         for name, control in self._options.items():
@@ -237,7 +228,7 @@ class ExplainPanel(Panel):
             self.cost.value = "" if quick else f'<span class="vx-soft">This takes {escape(cost)}.</span>'
             self.begin.layout.display = "none" if quick else ""
             if quick or asked:
-                step = partial(self._compute, look, model, settings, self.beside.value)
+                step = partial(self._compute, look, model, settings, self.beside.value, ran_on(self.session))
                 self.work.start(step, self._show_beside, long=not quick)
                 return
             self._nothing()
@@ -274,19 +265,20 @@ class ExplainPanel(Panel):
 
     # --- in the background ------------------------------------------------------------------------------
 
-    def _compute(self, look: Look, model: Any, settings: dict[str, Any], beside: str, job: Job) -> Strip:
+    def _compute(self, look: Look, model: Any, settings: dict[str, Any], beside: str, ran: Ran,
+                 job: Job) -> Strip:
         """Draw the heat map as soon as it is there; what stands beside it comes next."""
         from explorer.inspection.attribution.explaining import explain
 
         told = partial(job.progress, what="passes")
         found = explain(model, look=look, on_progress=told, should_stop=job.ended, **settings)
-        job.tell(self._show, found, look)
+        job.tell(self._show, found, look, settings, ran)
         return others_of(found, look, model, settings, beside, job)
 
-    def _show(self, found: Attribution, look: Look) -> None:
+    def _show(self, found: Attribution, look: Look, settings: dict[str, Any], ran: Ran) -> None:
         if look is not self.session.look:  # another one came while nobody saw this panel
             return
-        self.shown = found
+        self.shown, self.asked, self.ran = found, settings, ran
         what = f"{found.title} for {found.label}" if found.target is not None else found.title
         self.view.heat(found.heatmap.numpy(), label=f"{self.session.image_name}, {what}")
         left, top, right, bottom = found.seen_box
@@ -314,11 +306,10 @@ class ExplainPanel(Panel):
     def code(self) -> str:
         if self.shown is None:
             return ""
-        settings, comment = self.settings(), ""
-        if "target" in settings:
-            comment = f"  # {literal(self.shown.label)}"
-        lines = [*setup_lines(self.session), "found = " + call("explorer.explain", "model", "photo", options=settings) + comment]
-        return "\n".join([*lines, f"found.overlay({round(self.view.alpha, 2)})"])
+        comment = f"  # {literal(self.shown.label)}" if "target" in self.asked else ""
+        explained = call("explorer.explain", "model", "photo", options=self.asked)
+        overlaid = f"found.overlay({round(self.view.alpha, 2)})"
+        return "\n".join([*self.ran.setup, f"found = {explained}{comment}", overlaid])
 
     def figure(self) -> Any:
         return self.shown.overlay(self.view.alpha) if self.shown is not None else None
@@ -332,7 +323,15 @@ class ExplainPanel(Panel):
             what.append(f"{found.noun} {found.label}")
         if found.stage:
             what.append(f"from {found.stage}")
-        return f"{super().caption()} {', '.join(what)}; brightest is the map's own highest value."
+        return f"{self.ran.about} {', '.join(what)}; brightest is the map's own highest value."
+
+    def heading(self) -> str:
+        return super().heading() if self.shown is None else f"{self.called}: {self.ran.model_name}"
 
     def forget(self) -> None:
         self.shown, self._look, self._seconds = None, None, (None, 0.0)
+
+
+def _offered(look: Look) -> tuple[Any, ...]:
+    """What the controls offer for a look: that of another model may offer the same."""
+    return look.model_name, look.labels, [*look.stages]

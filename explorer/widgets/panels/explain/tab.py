@@ -20,8 +20,10 @@ class ExplainTab(W.VBox):
     """
 
     def __init__(self, session: Session):
-        self.heat_map, self.what_if, self.inside = ExplainPanel(session), WhatIfPanel(session), InsidePanel(session)
-        self.panels = {"Heat map": self.heat_map, "Change the photo": self.what_if, "Inside the model": self.inside}
+        self.heat_map, self.what_if = ExplainPanel(session), WhatIfPanel(session)
+        self.inside = InsidePanel(session)
+        self.panels = {"Heat map": self.heat_map, "Change the photo": self.what_if,
+                       "Inside the model": self.inside}
         self.switch = W.ToggleButtons(options=list(self.panels), tooltips=[
             "Where does the answer come from?", "Cover, spoil or attack the photo, and look again",
             "Colours, filters, activations, gradients, attention"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.panels.base import labelled
+from explorer.widgets.panels.work import notes_html
 
 if TYPE_CHECKING:
     from explorer.inspection.attribution.explaining import Attribution, Method
@@ -18,8 +19,8 @@ def control_for(name: str, default: Any) -> W.Widget:
     """A field for one option of a method."""
     words = {"block": "Block", "head": "Head", "channels": "Channels", "window": "Square", "stride": "Step"}
     title = words.get(name, name.replace("_", " ").capitalize())
-    hints = {"block": "-1: the last", "head": "all, their mean", "channels": "all", "window": "an eighth of the side",
-             "stride": "half a square"}
+    hints = {"block": "-1: the last", "head": "all, their mean", "channels": "all",
+             "window": "an eighth of the side", "stride": "half a square"}
     if isinstance(default, str):
         from explorer.inspection.attribution.gradients import FILLS
 
@@ -42,13 +43,15 @@ def value_of(name: str, control: W.Widget, default: Any) -> Any:
         return int(text) if whole else float(text)
     except ValueError:
         kind = "a whole number" if whole else "a number"
-        raise ValueError(f"{control.description} is {text!r}: expected {kind}, or nothing for the usual value.") from None
+        raise ValueError(f"{control.description} is {text!r}: expected {kind}, or nothing for the usual "
+                         "value.") from None
 
 
 def method_html(method: Method) -> str:
     """What a method does and does not prove, and where it comes from."""
+    link = f'<a href="{escape(method.link)}" target="_blank" rel="noopener">{escape(method.source)}</a>'
     return (f'<p>{escape(method.idea)}</p><p class="vx-soft">{escape(method.limits)}</p>'
-            f'<p class="vx-soft"><a href="{escape(method.link)}" target="_blank" rel="noopener">{escape(method.source)}</a></p>')
+            f'<p class="vx-soft">{link}</p>')
 
 
 def others(model: Any) -> str:
@@ -72,7 +75,8 @@ def facts_html(found: Attribution, look: Look) -> str:
     if found.stage:
         parts.append(f"from {escape(found.stage)}")
     passes = "no further pass" if not found.passes else f"{found.passes} pass{'es' * (found.passes != 1)}"
-    parts.append(f"{passes}, {1000 * found.seconds:.0f} ms" if found.seconds < 1 else f"{passes}, {found.seconds:.1f} s")
-    known = dict.fromkeys([*look.notes, *found.notes])  # random weights, a photo that was squeezed: true of the map, too
-    notes = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in known)
+    taken = f"{1000 * found.seconds:.0f} ms" if found.seconds < 1 else f"{found.seconds:.1f} s"
+    parts.append(f"{passes}, {taken}")
+    # random weights, a photo that was squeezed: true of the map, too
+    notes = notes_html(dict.fromkeys([*look.notes, *found.notes]))
     return f'<p>{" · ".join(parts)}</p>{notes}{method_html(METHODS[found.method])}'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted
-from explorer.widgets.gallery import Gallery
+from explorer.widgets.gallery import NO_PHOTOS, Gallery
 from explorer.widgets.panels.inside.block import Host
 from explorer.widgets.panels.inside.together import Together
 from explorer.widgets.panels.photo_code import list_lines
@@ -27,7 +27,7 @@ class Spread:
     """What was found, over the photo on the screen and others of the gallery."""
 
     activations: Activations
-    others: Gallery = Gallery()
+    others: Gallery = NO_PHOTOS
     problems: tuple[str, ...] = ()
 
 

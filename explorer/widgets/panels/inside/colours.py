@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted
-from explorer.widgets.gallery import Gallery
+from explorer.widgets.gallery import NO_PHOTOS, Gallery
 from explorer.widgets.panels.inside.block import SIDE, Host, picture, pictures, side_by_side, with_imports
 from explorer.widgets.panels.inside.together import StageButtons, Together
 from explorer.widgets.panels.photo_code import list_lines
@@ -38,7 +38,7 @@ class Coloured:
     title: str
     stage: str
     notes: tuple[str, ...]
-    others: Gallery = Gallery()
+    others: Gallery = NO_PHOTOS
     problems: tuple[str, ...] = ()
 
     @property

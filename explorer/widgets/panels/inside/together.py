@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.display.words import counted, seconds_text
-from explorer.widgets.gallery import Gallery
+from explorer.widgets.gallery import NO_PHOTOS, Gallery
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.inside.block import Block, Host, button, row
 
@@ -80,7 +80,7 @@ class Together(Block):
         others, problems: which photos these are, and why some of the gallery are missing
         """
         together, others = self.together, self.panel.others
-        photos = Gallery(others.photos(look)[:self.most]) if together else Gallery()
+        photos = Gallery(others.photos(look)[:self.most]) if together else NO_PHOTOS
 
         def step(job: Job) -> Any:
             found, looks, problems = others.look_at(job, model, photos)

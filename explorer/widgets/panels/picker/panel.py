@@ -17,6 +17,7 @@ from explorer.models.card import model_card
 from explorer.models.catalog import FAMILIES
 from explorer.models.weights import entries as weights
 from explorer.widgets import export
+from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.picker.finding import (
     LICENCES,
@@ -40,7 +41,7 @@ from explorer.widgets.parts.card import card_html
 from explorer.widgets.parts.comparison import Comparison
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.timeline import FamilyTimeline
-from explorer.widgets.session import MAX_COMPARED, Session
+from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal
 
 log = logging.getLogger(__name__)

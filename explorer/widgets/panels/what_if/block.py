@@ -6,18 +6,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as W
 
 from explorer.widgets.jobs import Job
+from explorer.widgets.panels.base import AnyLine
 from explorer.widgets.panels.work import Work, notes_html
+from explorer.widgets.session import Session
 
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 FILLS = {"blur": "blur", "grey": "grey", "mean colour": "mean"}  # what a region is hidden behind
+
+
+class Host(Protocol):
+    """The panel, as its experiments see it. look: what they are about, or None."""
+
+    session: Session
+    look: Look | None
+
+    def line(self, kind: type[AnyLine], **options: Any) -> AnyLine: ...
+
+    def showed(self, block: Block) -> None: ...
+
+    def emptied(self, block: Block) -> None: ...
 
 
 class Block:
@@ -25,9 +39,10 @@ class Block:
 
     imports: tuple[str, ...] = ()  # lines that `code_lines` need, beside `import explorer`
 
-    def __init__(self, panel: WhatIfPanel, title: str, intro: str):
+    def __init__(self, panel: Host, title: str, intro: str):
         self.panel, self.intro = panel, intro
-        self.work = panel.line(Work, busy=self._switch, tooltip="Behind the present pass; what is done is kept")
+        self.work = panel.line(Work, busy=self._switch,
+                               tooltip="Behind the present pass; what is done is kept")
         self.busy, self.says, self.stop = self.work.progress, self.work.message, self.work.button
         self.stoppable = False
         self.stop.layout.display = "none"
@@ -74,7 +89,8 @@ class Block:
     def say(self, *sentences: str, notes: Sequence[str] = ()) -> None:
         known = self.panel.look.notes if self.panel.look is not None else ()  # these stand above all blocks
         text = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
-        self.says.value = f'<div role="status">{text}</div>{notes_html([note for note in notes if note not in known])}'
+        more = notes_html([note for note in notes if note not in known])
+        self.says.value = f'<div role="status">{text}</div>{more}'
 
     def hint(self, text: str) -> None:
         self.says.value = f'<p class="vx-soft">{escape(text)}</p>'

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.display import draw
 from explorer.widgets import export
+from explorer.widgets.panels.bars import bar_html
 from explorer.widgets.parts.evaluation_card import themed_svg
 from explorer.widgets.snippets import literal
 
@@ -121,7 +122,8 @@ def shots_html(pictures: Sequence[tuple[Image.Image, str, str]]) -> str:
     """Pictures side by side with their captions: (picture, caption, format of the file)."""
     figures = []
     for picture, caption, format in pictures:
-        few = ' class="vx-whatif-few"' if max(picture.size) < 128 else ""  # pixels that can be counted stay squares
+        # pixels that can be counted stay squares
+        few = ' class="vx-crisp"' if max(picture.size) < 128 else ""
         source, side = draw.data_uri(picture, format=format), 192 if few else picture.width
         figures.append(f'<figure style="max-width:{side}px"><img alt="" src="{source}"{few}>'
                        f"<figcaption>{escape(caption)}</figcaption></figure>")
@@ -134,21 +136,15 @@ def changes_html(changes: Sequence[Change]) -> str:
     """
     rows = []
     for one in changes:
-        bars = "" if one.number else (
-            f'<span class="vx-track"><span class="vx-bar vx-whatif-was" style="width:{width(one.before)}"></span></span>'
-            f'<span class="vx-track"><span class="vx-bar" style="width:{width(one.after)}"></span></span>')
+        bars = "" if one.number else bar_html(one.before, "vx-whatif-was") + bar_html(one.after)
         rows.append(f'<li><span class="vx-name">{escape(one.label)}</span>'
                     f'<span class="vx-value">{" → ".join(one.texts)} <b>{points(one)}</b></span>{bars}</li>')
     if any(one.number for one in changes):
         return f'<ol class="vx-predictions" aria-label="Numbers, before and now">{"".join(rows)}</ol>'
+    label = "Probabilities, before and now"
     return ('<div class="vx-whatif-key" aria-hidden="true"><span class="vx-whatif-was"></span>before'
             '<span class="vx-whatif-now"></span>now</div>'
-            f'<ol class="vx-predictions vx-whatif-bars" aria-label="Probabilities, before and now">{"".join(rows)}</ol>')
-
-
-def width(share: float) -> str:
-    """A share as the width of a bar; not a number: none."""
-    return f"{share if share == share else 0:.2%}"
+            f'<ol class="vx-predictions vx-whatif-bars" aria-label="{label}">{"".join(rows)}</ol>')
 
 
 def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -> str:
@@ -165,7 +161,8 @@ def chart_html(curve: RobustnessCurve | None, flip: Flip | None, value: float) -
         said = "; ".join(f"{point.value:g}: {point.best.text}" for point in curve.points)
         return themed_svg(export.titled(figure, ""), f"{curve.reference.label} by strength. {said}")
     said = "; ".join(f"{point.value:g}: {point.probability:.0%}" for point in curve.points)
-    return themed_svg(export.titled(figure, ""), f"Probability of {curve.reference.label} by strength. {said}")
+    label = f"Probability of {curve.reference.label} by strength. {said}"
+    return themed_svg(export.titled(figure, ""), label)
 
 
 def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: float) -> None:
@@ -180,7 +177,8 @@ def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: flo
     place.plot([point.value for point in other], [point.probability for point in other], "o", markersize=9,
                markerfacecolor="none", markeredgecolor="#d9803a", label="another answer")
     place.axvline(value, linestyle=":", color="#888888")
-    if curve.values[0] > curve.values[-1]:  # JPEG and brightness: stronger is further to the right, as on the slider
+    # JPEG and brightness: stronger is further to the right, as on the slider
+    if curve.values[0] > curve.values[-1]:
         place.set_xscale("log")
         place.invert_xaxis()
         place.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
@@ -199,8 +197,8 @@ def draw_curve(place: Any, curve: RobustnessCurve, flip: Flip | None, value: flo
         place.legend(fontsize=8, frameon=False)
 
 
-def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change], *, curve: RobustnessCurve | None = None,
-          flip: Flip | None = None, value: float = 0) -> Any:
+def sheet(pictures: Sequence[tuple[Image.Image, str]], changes: Sequence[Change], *,
+          curve: RobustnessCurve | None = None, flip: Flip | None = None, value: float = 0) -> Any:
     """Pictures, bars before and now, and a curve, as a matplotlib Figure."""
     from matplotlib.figure import Figure
 

@@ -10,7 +10,7 @@ import ipywidgets as W
 from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.what_if.block import Block, parts
+from explorer.widgets.panels.what_if.block import Block, Host, parts
 from explorer.widgets.panels.what_if.drawing import (
     changes_html,
     class_literal,
@@ -24,7 +24,6 @@ from explorer.widgets.snippets import call
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.perturb import Perturbed, PerturbedSweep
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 AIMS = {"away from its answer": "away", "towards a class": "towards"}
 AIMS_OF_NUMBERS = {"to make it smaller": "away", "to make it larger": "towards"}
@@ -35,11 +34,12 @@ INTRO = "Move the slider: one gradient says for every value which way hurts most
 class FgsmBlock(Block):
     """Push every value by epsilon the way that hurts most."""
 
-    def __init__(self, panel: WhatIfPanel):
+    def __init__(self, panel: Host):
         from explorer.inspection.experiments.perturb import EPSILONS
 
         super().__init__(panel, "A change that nobody sees", INTRO)
         self.found: dict[float, Perturbed] = {}
+        self.shown: Perturbed | None = None  # the one of them that is on the page
         self.first_fooled: Perturbed | None = None
         self.stopped = False
         self._aim: int | None = None      # the class of `found` where it went towards one
@@ -49,8 +49,9 @@ class FgsmBlock(Block):
                                 options=[(f"{255 * one:g}", one) for one in EPSILONS],
                                 layout=W.Layout(width="min(400px, 100%)"))
         self.aim = labelled("Push", W.Dropdown, options=[*AIMS.items()], layout=W.Layout(width="auto"))
-        self.target = labelled("Class", W.Combobox, placeholder="a name, or a part of one", ensure_option=False,
-                               continuous_update=False, layout=W.Layout(width="min(300px, 100%)", display="none"))
+        self.target = labelled("Class", W.Combobox, placeholder="a name, or a part of one",
+                               ensure_option=False, continuous_update=False,
+                               layout=W.Layout(width="min(300px, 100%)", display="none"))
         self.shots, self.bars = W.HTML(), W.HTML()
         self.lay_out([self.epsilon, self.aim, self.target], self.says, parts(self.shots, wide=[self.bars]))
         self.epsilon.observe(lambda _: self._moved(), "value")
@@ -71,7 +72,8 @@ class FgsmBlock(Block):
         self._clear()
 
     def forget(self) -> None:
-        self.found, self.first_fooled, self._aim, self._asked, self.stopped = {}, None, None, None, False
+        self.found, self.first_fooled, self.shown = {}, None, None
+        self._aim, self._asked, self.stopped = None, None, False
 
     def _clear(self) -> None:
         self.forget()
@@ -148,7 +150,7 @@ class FgsmBlock(Block):
             self.hint("It was stopped before this strength: move the slider to try again.")
 
     def _show(self) -> None:
-        one = self.found[self.epsilon.value]
+        self.shown = one = self.found[self.epsilon.value]
         times = f"the noise, {round(one.amplified)} times amplified" if one.amplified else "no noise"
         self.shots.value = shots_html([
             (one.original, "What the network saw", "PNG"),
@@ -169,20 +171,20 @@ class FgsmBlock(Block):
         return f"The weakest of these strengths that changes the answer: {255 * first.epsilon:g}/255 ({now})."
 
     def code_lines(self) -> list[str]:
-        one = self.found[self.epsilon.value]
+        one = self.shown
         given = ["model", "photo", f"epsilon={255 * one.epsilon:g} / 255"]
         if self._aim is not None:
             given.append(f"towards={class_literal(self._aim, self.panel.look.labels)}")
         return [f"pushed = {call('explorer.fgsm', *given)}", "pushed"]
 
     def figure(self) -> Any:
-        one = self.found[self.epsilon.value]
+        one = self.shown
         times = f"noise, {round(one.amplified)} times" if one.amplified else "no noise"
-        return sheet([(one.original, "before"), (one.noise, times), (one.picture, f"epsilon {255 * one.epsilon:g}/255")],
-                     main(one.changes))
+        after = f"epsilon {255 * one.epsilon:g}/255"
+        return sheet([(one.original, "before"), (one.noise, times), (one.picture, after)], main(one.changes))
 
     def caption(self) -> str:
-        one = self.found[self.epsilon.value]
+        one = self.shown
         ways = ("smaller", "larger") if one.aim.value is not None else ("away from", "towards")
         way = f"{ways[one.towards]} {one.aim.label}"
         times = f" The noise is shown {round(one.amplified)} times amplified." if one.amplified else ""

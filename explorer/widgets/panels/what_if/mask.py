@@ -9,7 +9,7 @@ import ipywidgets as W
 from explorer.display import draw
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import labelled
-from explorer.widgets.panels.what_if.block import FILLS, Block, parts
+from explorer.widgets.panels.what_if.block import FILLS, Block, Host, parts
 from explorer.widgets.panels.what_if.drawing import (
     SIDE,
     changes_html,
@@ -27,15 +27,15 @@ if TYPE_CHECKING:  # importing these loads torch
 
     from explorer.inspection.experiments.perturb import MaskedLook
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
-INTRO = "Draw a box on the photo, with the mouse or with the arrow keys: it is hidden, and the model looks again."
+INTRO = ("Draw a box on the photo, with the mouse or with the arrow keys: it is hidden, and the model looks "
+         "again.")
 
 
 class MaskBlock(Block):
     """Hide a region and look again."""
 
-    def __init__(self, panel: WhatIfPanel):
+    def __init__(self, panel: Host):
         super().__init__(panel, "Mask a region", INTRO)
         self.found: MaskedLook | None = None
         self.view = PhotoOverlay(draws=True, slider=False, side=SIDE, lock=panel.session.lock)
@@ -106,17 +106,20 @@ class MaskBlock(Block):
 
     def code_lines(self) -> list[str]:
         options = {"fill": self.found.fill}
-        return [f"masked = {call('explorer.mask_region', 'model', 'photo', literal(self.found.box), options=options)}", "masked"]
+        masked = call("explorer.mask_region", "model", "photo", literal(self.found.box), options=options)
+        return [f"masked = {masked}", "masked"]
 
     def figure(self) -> Any:
         from explorer.inspection.experiments.perturb import outlined
 
         found = self.found
-        return sheet([(outlined(found.before.image, found.box, side=SIDE), "before"),
-                      (draw.thumbnail(found.picture, 2 * SIDE), f"masked: {found.fill}")], main(found.changes))
+        before = outlined(found.before.image, found.box, side=SIDE)
+        after = draw.thumbnail(found.picture, 2 * SIDE)
+        return sheet([(before, "before"), (after, f"masked: {found.fill}")], main(found.changes))
 
     def caption(self) -> str:
         found = self.found
         left, top, right, bottom = found.box
-        return " ".join([f"Masked (fill: {found.fill}): {right - left} × {bottom - top} pixels from ({left}, {top}).",
-                         verdict(found.changes[0], *found.answers), *found.notes])
+        size = f"{right - left} × {bottom - top} pixels from ({left}, {top})"
+        answer = verdict(found.changes[0], *found.answers)
+        return " ".join([f"Masked (fill: {found.fill}): {size}.", answer, *found.notes])

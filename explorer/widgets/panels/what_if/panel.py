@@ -95,7 +95,8 @@ class WhatIfPanel(Panel):
         same_photo = self.session.image is self._photo
         if not why_not:
             self._photo = self.session.image
-        self.empty.value = f'<span class="vx-soft">{escape(why_not)}</span>' if why_not else notes_html(look.notes)
+        soft = f'<span class="vx-soft">{escape(why_not)}</span>'
+        self.empty.value = soft if why_not else notes_html(look.notes)
         self.body.layout.display = "none" if why_not else ""
         if not why_not:
             for block in self.blocks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels.what_if.block import Block, parts, row
+from explorer.widgets.panels.what_if.block import Block, Host, parts, row
 from explorer.widgets.panels.what_if.drawing import (
     TOP,
     Spoilt,
@@ -25,7 +25,6 @@ from explorer.widgets.snippets import call, literal
 if TYPE_CHECKING:  # importing these loads torch
     from explorer.inspection.experiments.robustness_curves import Flip, RobustnessCurve
     from explorer.inspection.look.looking import Look
-    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
 INTRO = "Choose what happens to the photo, and how much of it."
 
@@ -35,11 +34,12 @@ class RobustBlock(Block):
 
     imports = ("from explorer.inspection.experiments.robustness_curves import perturb",)
 
-    def __init__(self, panel: WhatIfPanel):
+    def __init__(self, panel: Host):
         from explorer.inspection.experiments.robustness_curves import KINDS
 
         super().__init__(panel, "How much can it bear?", INTRO)
         self.seen: dict[tuple[str, float], Spoilt] = {}
+        self.shown: tuple[str, float] | None = None  # the kind and strength on the page
         self.curves: dict[str, RobustnessCurve] = {}
         self.flips: dict[str, Flip] = {}
         self._charts: dict[tuple[str, float], str] = {}
@@ -50,8 +50,9 @@ class RobustBlock(Block):
                                           layout=W.Layout(width="min(560px, 100%)"))
         self.draw_curve = W.Button(description="Draw the curve", layout=W.Layout(width="auto"),
                                    tooltip="One pass for each stop of the slider")
-        self.find = W.Button(description="Find the flip", button_style="primary", layout=W.Layout(width="auto"),
-                             tooltip="The curve, and then halving between the two values where the answer changes")
+        self.find = W.Button(
+            description="Find the flip", button_style="primary", layout=W.Layout(width="auto"),
+            tooltip="The curve, and then halving between the two values where the answer changes")
         for button in (self.draw_curve, self.find):
             button.add_class("vx-open")
         self.shot, self.bars, self.chart = W.HTML(), W.HTML(), W.HTML()
@@ -71,15 +72,17 @@ class RobustBlock(Block):
 
     def forget(self) -> None:
         self.seen, self.curves, self.flips, self._charts = {}, {}, {}, {}
+        self.shown = None
 
     def set_busy(self, busy: bool) -> None:
         for control in (self.kind, self.strength, self.draw_curve, self.find):
             control.disabled = busy
 
-    def _known(self) -> Any:
+    def _known(self, name: str = "") -> Any:
+        """A kind of spoiling; the chosen one without a name."""
         from explorer.inspection.experiments.robustness_curves import KINDS
 
-        return KINDS[self.kind.value]
+        return KINDS[name or self.kind.value]
 
     def _offer(self, look: Look, *, value: float | None = None) -> None:
         """The stops of the slider: the scan of the kind, and the flip where it was found."""
@@ -169,7 +172,7 @@ class RobustBlock(Block):
             self._show()
 
     def _show(self) -> None:
-        kind, value = self.kind.value, self.strength.value
+        self.shown = kind, value = self.kind.value, self.strength.value
         spoilt, curve, flip = self.seen[kind, value], self.curves.get(kind), self.flips.get(kind)
         known = self._known()
         self.shot.value = shots_html([(spoilt.picture, f"{known.title}: {value:.4g}", "JPEG")])
@@ -179,36 +182,41 @@ class RobustBlock(Block):
         if curve is not None and curve.stopped and flip is None:
             whole = known.scan(self.panel.look.image)
             sentence = f"The curve was stopped after {len(curve.points)} of {len(whole)} strengths."
-        self.flip_says.value = f'<div class="vx-whatif-flip" role="status">{escape(sentence)}</div>' if sentence else ""
-        self.say(verdict(spoilt.changes[0], spoilt.was, spoilt.now), notes=curve.notes if curve is not None else ())
+        said = f'<div class="vx-whatif-flip" role="status">{escape(sentence)}</div>'
+        self.flip_says.value = said if sentence else ""
+        notes = curve.notes if curve is not None else ()
+        self.say(verdict(spoilt.changes[0], spoilt.was, spoilt.now), notes=notes)
         self.panel.showed(self)
 
     def code_lines(self) -> list[str]:
-        kind, value = literal(self.kind.value), literal(self.strength.value)
+        kind, value = map(literal, self.shown)
         lines = [f"spoilt = perturb(explorer.load_image(photo), {kind}, {value})",
                  f"look = explorer.look(model, spoilt, topk={TOP})", "print(look.predictions)"]
-        curve, flip = self.curves.get(self.kind.value), self.flips.get(self.kind.value)
+        curve, flip = self.curves.get(self.shown[0]), self.flips.get(self.shown[0])
         if curve is not None and curve.stopped:
             lines.append("# it was stopped early: these lines try all strengths")
         if flip is not None:
-            lines += [f"flip = {call('explorer.find_flip', 'model', 'photo', kind)}", "print(flip.sentence)", "flip.curve"]
+            found = call("explorer.find_flip", "model", "photo", kind)
+            lines += [f"flip = {found}", "print(flip.sentence)", "flip.curve"]
         elif curve is not None:
             lines += [f"curve = {call('explorer.robustness', 'model', 'photo', kind)}", "curve"]
         return lines
 
     def figure(self) -> Any:
-        kind, value = self.kind.value, self.strength.value
-        spoilt, known = self.seen[kind, value], self._known()
+        kind, value = self.shown
+        spoilt, known = self.seen[kind, value], self._known(kind)
         return sheet([(spoilt.picture, f"{known.title}: {value:.4g}")], spoilt.changes,
                      curve=self.curves.get(kind), flip=self.flips.get(kind), value=value)
 
     def caption(self) -> str:
-        kind, value, known = self.kind.value, self.strength.value, self._known()
+        (kind, value), known = self.shown, self._known(self.shown[0])
         spoilt, curve, flip = self.seen[kind, value], self.curves.get(kind), self.flips.get(kind)
-        parts = [f"{known.title} by {value:.4g} ({known.unit}).", verdict(spoilt.changes[0], spoilt.was, spoilt.now)]
+        answer = verdict(spoilt.changes[0], spoilt.was, spoilt.now)
+        parts = [f"{known.title} by {value:.4g} ({known.unit}).", answer]
         if flip is not None:
             parts.append(flip.sentence)
         elif curve is not None and curve.stopped:
             parts.append("The curve was stopped early.")
-        notes = [note for note in curve.notes if note not in self.panel.look.notes] if curve is not None else []
+        known_notes = self.panel.look.notes
+        notes = [note for note in curve.notes if note not in known_notes] if curve is not None else []
         return " ".join([*parts, *notes])
