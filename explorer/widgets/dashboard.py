@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as W
 
-from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.checks import check_labels, check_model
@@ -27,7 +25,9 @@ from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
+from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import Session
+from explorer.widgets.status import status_html
 
 HERE = Path(__file__).parent
 
@@ -44,8 +44,9 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Evaluate", EvaluatePanel),
 )
 
-NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget must be "
-            "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
+NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget "
+            "must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
+            "and reload the page.")
 
 
 _MADE = Replaced()
@@ -151,7 +152,8 @@ class Dashboard(W.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        return f"Dashboard({self.session.model_name or 'no model yet'}, {self.session.image_name or 'no photo yet'})"
+        model = self.session.model_name or "no model yet"
+        return f"Dashboard({model}, {self.session.image_name or 'no photo yet'})"
 
     # --- status ------------------------------------------------------------------------------------------
 
@@ -163,28 +165,16 @@ class Dashboard(W.VBox):
 
     def _show_working(self, _change=None) -> None:
         busy = self.session.busy
-        self.working.value = f'<span class="vx-busy" role="status">{escape(busy)} …</span>' if busy else ""
+        self.working.value = busy_html(busy) if busy else ""
 
     def _show_status(self, _change=None) -> None:
-        session, parts = self.session, []
-        if session.model_name:
-            parts.append(f"<span><b>{escape(session.model_name)}</b></span>")
-            report = session.model.load_report
-            parts.append(f"<span>{escape(f'weights from {report.source}' if report else 'random weights')}</span>")
-        if session.look is not None:
-            timing = session.look.timing
-            count = timing.get("threads")
-            threads = f", {counted(count, 'thread')}" if count else ""
-            seconds = timing["forward"]
-            taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {taken}</span>")
-        self.status.value = f'<div class="vx-status" role="status" aria-live="polite">{"".join(parts)}</div>'
+        self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
         problems = [self.session.error] if self.session.error else []
         if self._seen and not self.images.gallery.ready:
             problems.append(NO_VIEWS)
-        self.message.value = "".join(f'<div class="vx-error" role="alert">{escape(text)}</div>' for text in problems)
+        self.message.value = "".join(said_html(text, wrong=True) for text in problems)
 
     def _clicked(self, *_message) -> None:
         """A click proves that a browser shows the dashboard:

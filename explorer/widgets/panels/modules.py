@@ -46,10 +46,9 @@ class ModulesPanel(Panel):
         self._shown = tree
         self.tree.show(tree.rows(), title=self.session.model_name)
         flops = "not measured" if tree.flops is None else f"{tree.flops / 1e9:.2f} G"
-        self.note.value = (
-            f'<span class="vx-soft">{tree.params:,} parameters, {tree.trainable:,} trainable; {flops} floating-point '
-            "operations for one photo. Click a module to copy its name.</span>"
-        )
+        text = (f"{tree.params:,} parameters, {tree.trainable:,} trainable; {flops} floating-point "
+                "operations for one photo. Click a module to copy its name.")
+        self.note.value = f'<span class="vx-soft">{text}</span>'
 
     # --- code and figure ---
 
@@ -87,6 +86,7 @@ class ModulesPanel(Panel):
             return super().caption()
         kept, total = len(self._levels()), sum(1 for _ in tree.walk())
         part = f"The upper {kept} of {total} modules." if kept < total else f"All {total} modules."
-        size = "" if tree.input_shape is None else f" Output and operations for an input of {' × '.join(map(str, tree.input_shape))}."
+        shape = " × ".join(map(str, tree.input_shape or ()))
+        size = f" Output and operations for an input of {shape}." if shape else ""
         parts = export.caption_of(self.session, photo=False)
         return f"{parts} {part}{size} A multiply-add counts as two operations."

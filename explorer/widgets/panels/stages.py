@@ -96,7 +96,8 @@ class StagesPanel(Panel):
         shown = view.shown_channels
         if shown < channels:
             options["limit"] = shown
-        side = -(-max(height, width) // view.step)  # of one channel, in values; then as many pixels each as there is room for
+        # of one channel, in values; then as many pixels each as there is room for
+        side = -(-max(height, width) // view.step)
         options["cell"] = side * max(1, round(SHEET / (shown ** 0.5 * side)))
         return options
 
@@ -120,8 +121,11 @@ class StagesPanel(Panel):
 
     def caption(self) -> str:
         view = self.mosaic
-        colours = "each channel from its own minimum to its own maximum" if view.scale == "own" else "one scale for all channels"
+        own = "each channel from its own minimum to its own maximum"
+        colours = own if view.scale == "own" else "one scale for all channels"
         if view.colormap == "coolwarm":
             colours += ", zero in the middle"
-        order = "by channel number" if view.sort == "channel" else "the strongest first (mean absolute activation)"
-        return f"{super().caption()} {view.note[:1].upper()}{view.note[1:]}. Order: {order}. Colours: {view.colormap}, {colours}."
+        strongest = "the strongest first (mean absolute activation)"
+        order = "by channel number" if view.sort == "channel" else strongest
+        note = f"{view.note[:1].upper()}{view.note[1:]}"
+        return f"{super().caption()} {note}. Order: {order}. Colours: {view.colormap}, {colours}."

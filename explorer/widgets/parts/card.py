@@ -40,10 +40,12 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
     if c.top1 is not None:
         top5 = f", {c.top5:.1f} % top-5" if c.top5 is not None else ""
         rows.append(("accuracy", f"{c.top1:.1f} % top-1{top5} on ImageNet, as published"))
-    rows.append(("photo size", f"{pixels(c.input_size)} pixels" + (", no other" if c.fixed_input_size else "")))
+    other = ", no other" if c.fixed_input_size else ""
+    rows.append(("photo size", f"{pixels(c.input_size)} pixels{other}"))
     if card.published:
         classes = f"{c.num_classes} classes" if c.num_classes else "no classifier"
-        rows.append(("weights", f"{c.name}: {classes}, {'on this computer' if card.here else 'to be downloaded'}"))
+        where = "on this computer" if card.here else "to be downloaded"
+        rows.append(("weights", f"{c.name}: {classes}, {where}"))
         rows.append(("licence", stated(c.license)))
     else:
         rows.append(("weights", "none published"))
@@ -109,8 +111,8 @@ def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) ->
         title = f"{run.label}: {run_label(run)}, maps of {side}"
         thin = pitch * 0.72 if run.count > 1 else drawn
         blocks = "".join(
-            f'<rect x="{start + pitch * i:.1f}" y="{top:.1f}" width="{thin:.1f}" height="{height:.1f}" rx="1.5"/>'
-            for i in range(run.count))
+            f'<rect x="{start + pitch * i:.1f}" y="{top:.1f}" width="{thin:.1f}" height="{height:.1f}" '
+            'rx="1.5"/>' for i in range(run.count))
         shapes.append('<g fill="currentColor" fill-opacity=".55" stroke="currentColor">'
                       f"<title>{escape(title)}</title>{blocks}</g>")
         if before is not None:
@@ -127,5 +129,6 @@ def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) ->
     return (
         f'<svg viewBox="0 0 {width:.0f} {full}" width="{width:.0f}" height="{full}" role="img" '
         f'aria-label="{escape(spoken)}"><path d="{"".join(links)}" fill="currentColor" fill-opacity=".15"/>'
-        f'{"".join(shapes)}<g class="vx-drawing-text" font-size="10.5" text-anchor="middle">{"".join(labels)}</g></svg>'
+        f'{"".join(shapes)}<g class="vx-drawing-text" font-size="10.5" text-anchor="middle">'
+        f'{"".join(labels)}</g></svg>'
     )

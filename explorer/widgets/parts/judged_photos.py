@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,7 +26,7 @@ class Answer:
     name: str = ""
 
 
-class JudgedPhotos(ExplorerPart):
+class JudgedPhotos(ExplorerPart, files="judged_photos"):
     """Small photos in rows.
     ``selected`` is the picked one, -1 for none; ``on_pick`` calls back with its index.
 
@@ -38,8 +35,6 @@ class JudgedPhotos(ExplorerPart):
                for heat maps.
     """
 
-    _esm = _HERE / "judged_photos.js"
-    _css = _HERE / "judged_photos.css"
     _reader_traits = ("selected",)
 
     label = t.Unicode("Photos", help="what the photos are").tag(sync=True)
@@ -73,7 +68,8 @@ class JudgedPhotos(ExplorerPart):
         """Other pictures of the same photos. Raises ValueError for another number of them."""
         with self._lock:
             if len(pictures) != len(self._answers):
-                raise ValueError(f"{len(pictures)} pictures do not fit {len(self._answers)} photos: give one for each.")
+                raise ValueError(f"{len(pictures)} pictures do not fit {len(self._answers)} photos: "
+                                 "give one for each.")
             if not self._closed:
                 self._pictures = packed(pictures)
 

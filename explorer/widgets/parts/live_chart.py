@@ -12,7 +12,6 @@ import threading
 import time
 from array import array
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import traitlets as t
@@ -22,14 +21,12 @@ from explorer.display.words import counted
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 GAP = 0.1           # seconds between two messages, at least
 MOST_POINTS = 8192  # of one curve; beyond it the curve is thinned to a half, keeping its peaks
 MOST_CURVES = 32
 
 
-class LiveChart(ExplorerPart):
+class LiveChart(ExplorerPart, files="live_chart"):
     """Named curves of (x, y).
     ``push``, ``extend``, ``flush``, ``finish``, ``replace`` and ``clear``: from any thread.
 
@@ -42,8 +39,6 @@ class LiveChart(ExplorerPart):
                can be set too; ``switches`` says which of the first two the page offers.
     """
 
-    _esm = _HERE / "live_chart.js"
-    _css = _HERE / "live_chart.css"
     _reader_traits = ("log", "smooth", "hidden")
 
     title = t.Unicode("", help="what is drawn; also what a screen reader calls it").tag(sync=True)
@@ -96,7 +91,8 @@ class LiveChart(ExplorerPart):
         with self._numbers:
             for name, numbers in pieces:
                 if name not in self._curves and len(self._curves) >= MOST_CURVES:
-                    raise ValueError(f"A chart of more than {MOST_CURVES} curves can't be read: {name!r} is one too many.")
+                    raise ValueError(f"A chart of more than {MOST_CURVES} curves can't be read: "
+                                     f"{name!r} is one too many.")
                 curve = self._curves.setdefault(str(name), array("f"))
                 curve.extend(numbers)
                 if len(curve) > 2 * MOST_POINTS:
@@ -115,15 +111,17 @@ class LiveChart(ExplorerPart):
                 else:
                     whole = False
                     new = {name: self._sent.get(f" {name}", 0) for name in self._curves}
-                    heads = [[name, start, len(self._curves[name]) // 2 - start] for name, start in new.items()
-                             if len(self._curves[name]) // 2 > start]
+                    lengths = {name: len(self._curves[name]) // 2 for name in new}
+                    heads = [[name, start, lengths[name] - start] for name, start in new.items()
+                             if lengths[name] > start]
                     chunk = b"".join(self._curves[name][2 * start:].tobytes() for name, start, _ in heads)
                     for name, start, count in heads:
                         self._sent[f" {name}"] = start + count
             if whole:
                 self.send_state("_points")
             elif heads:
-                self.send({"kind": "points", "generation": self._generation, "curves": heads}, buffers=[chunk])
+                message = {"kind": "points", "generation": self._generation, "curves": heads}
+                self.send(message, buffers=[chunk])
 
     def finish(self) -> None:
         """Send what is left, and then the whole as state, for notebooks that are saved without a browser."""
@@ -169,8 +167,10 @@ class LiveChart(ExplorerPart):
             sizes = [len(curve) // 2 for curve in self._curves.values()]
             # What is in here need not be sent again;
             # a message that was on its way repeats it, which is harmless.
-            self._sent = {"": self._generation, **{f" {name}": size for name, size in zip(self._curves, sizes)}}
-            return {"names": list(self._curves), "sizes": sizes, "generation": self._generation, "data": data or None}
+            sent = {f" {name}": size for name, size in zip(self._curves, sizes)}
+            self._sent = {"": self._generation, **sent}
+            return {"names": list(self._curves), "sizes": sizes, "generation": self._generation,
+                    "data": data or None}
 
     def _on_message(self, kind, content, buffers) -> None:
         if kind == "resync":  # the page has missed a message
@@ -202,7 +202,8 @@ def thin(curve: array, points: int) -> array:
     for piece in range(pieces):
         start, stop = 1 + piece * (count - 2) // pieces, 1 + (piece + 1) * (count - 2) // pieces
         heights = curve[2 * start + 1:2 * stop:2]
-        low, high = min(range(len(heights)), key=heights.__getitem__), max(range(len(heights)), key=heights.__getitem__)
+        places = range(len(heights))
+        low, high = min(places, key=heights.__getitem__), max(places, key=heights.__getitem__)
         for i in sorted({low, high}):
             kept.extend(curve[2 * (start + i):2 * (start + i) + 2])
     kept.extend(curve[-2:])

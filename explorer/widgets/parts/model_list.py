@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
 
-
-class ModelList(ExplorerPart):
+class ModelList(ExplorerPart, files="model_list"):
     """A list box with columns. ``value`` is the chosen name, None for none; a name that is not listed raises
     ``TraitError``. ``load`` gives it all rows once, ``show`` says which are listed; both may be called from
     any thread.
     """
 
-    _esm = _HERE / "model_list.js"
-    _css = _HERE / "model_list.css"
     _reader_traits = ("value",)
 
     value = t.Unicode(None, allow_none=True, help="name of the chosen model").tag(sync=True)

@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 OFFERS = ("code", "figure", "guide")
 FORMATS = ("png", "svg", "pdf")
 
 
-class PanelTools(ExplorerPart):
+class PanelTools(ExplorerPart, files="panel_tools"):
     """A title and up to three buttons, one for each of ``offers``; what they open folds out below.
 
     ``on_ask`` calls back with ("code", "figure", "guide", "shut" or the format of a file) for what the reader
     presses; ``answer`` sends what the page then shows or saves. ``open`` may be called from a cell as well.
     """
 
-    _esm = _HERE / "panel_tools.js"
-    _css = _HERE / "panel_tools.css"
 
     title = t.Unicode("", help="the heading; empty where a tab says it").tag(sync=True)
     label = t.Unicode("", help="what the panel is called, for a reader who does not see it").tag(sync=True)

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Caption:
     title: str = ""
 
 
-class PhotoStrip(ExplorerPart):
+class PhotoStrip(ExplorerPart, files="photo_strip"):
     """Photos that are only looked at.
     The pictures travel once; ``caption`` exchanges the texts alone, which are small.
 
@@ -34,8 +31,6 @@ class PhotoStrip(ExplorerPart):
                ``caption`` may be called from any thread.
     """
 
-    _esm = _HERE / "photo_strip.js"
-    _css = _HERE / "photo_strip.css"
 
     label = t.Unicode("Photos", help="what the photos are").tag(sync=True)
     side = t.Int(84, min=24, max=512, help="height of a photo in pixels").tag(sync=True)
@@ -49,7 +44,8 @@ class PhotoStrip(ExplorerPart):
         with self._lock:
             if not self._closed:
                 self._captions = [asdict(caption) for caption in captions]
-                self._pictures = {"sizes": [len(data) for data in pictures], "data": b"".join(pictures)} if pictures else {}
+                sizes = [len(data) for data in pictures]
+                self._pictures = {"sizes": sizes, "data": b"".join(pictures)} if pictures else {}
 
     def caption(self, captions: Sequence[Caption]) -> None:
         """Other texts under the photos that are there. Raises ValueError for another number of them."""

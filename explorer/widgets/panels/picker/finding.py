@@ -83,7 +83,7 @@ def fitting_tags(card: ModelCard, filters: Filters) -> tuple[TagRow, ...]:
 
 def fits(card: ModelCard, filters: Filters) -> bool:
     """Whether a model has what is asked for, but for the search, which is a matter of its name."""
-    if filters.family and card.family.name != filters.family or filters.task and card.family.task != filters.task:
+    if filters.family not in ("", card.family.name) or filters.task not in ("", card.family.task):
         return False
     if filters.size:
         low, high = SIZES[filters.size]
@@ -97,7 +97,8 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
     "top1"
     (highest first); what has no such number comes last."""
     cards, word = all_cards(), filters.search.strip().lower()
-    word = split_name(word)[0] if word_on_old_name(word) else word  # whoever knows an old name finds the model of today
+    # whoever knows an old name finds the model of today
+    word = split_name(word)[0] if word_on_old_name(word) else word
     pattern = word if any(c in word for c in "*?[") else f"*{word}*"
     if split_door(pattern)[0]:
         return []  # other libraries' models have no card
@@ -107,7 +108,8 @@ def find_cards(filters: Filters = Filters(), *, sort: str = "name") -> list[Mode
 
     def key(card: ModelCard):
         number = sort_value(card, sort)
-        return (number is None, -(number or 0) if sort in ("year", "top1") else number or 0, natural_key(card.name))
+        sign = -1 if sort in ("year", "top1") else 1
+        return number is None, sign * (number or 0), natural_key(card.name)
 
     return sorted(found, key=key)
 
@@ -131,5 +133,5 @@ def what_to_loosen(filters: Filters) -> str:
     if not ways:
         return "No model fits, and leaving out one filter does not help: clear them all."
     best = [text for _, text in sorted(ways, key=lambda way: -way[0])]
-    star = " A * stands for any letters." if "search" in filters.active() and len(filters.active()) == 1 else ""
+    star = " A * stands for any letters." if filters.active() == ["search"] else ""
     return f"No model fits all of this; {', '.join(best)}.{star}"

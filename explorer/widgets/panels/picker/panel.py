@@ -29,14 +29,19 @@ from explorer.widgets.panels.picker.finding import (
     fitting_tags,
     what_to_loosen,
 )
+from explorer.widgets.panels.picker.guide import GUIDE
 from explorer.widgets.panels.picker.words import (
     COLUMN_TITLES,
     COLUMNS,
     COMPARED,
+    MEASURED,
     comparison_row,
+    filters_text,
     list_rows,
+    listing_lines,
     tag_label,
 )
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.card import card_html
 from explorer.widgets.parts.comparison import Comparison
 from explorer.widgets.parts.model_list import ModelList
@@ -52,20 +57,7 @@ MOST_TABLED = 30  # rows of the exported table
 class PickerPanel(Panel):
     title = "Model"
     draw_on = ("model_name", "busy", "compare")
-    guide = """
-        <p><b>What you see.</b> Every architecture that explorer can build, by family and year, with its
-        size and, for the weights that are published, how often its first answer is right on ImageNet's
-        50,000 validation photos (top-1). That accuracy is what the authors of the weights state; it was not
-        measured here.</p>
-        <p><b>What it does not prove.</b> Two accuracies compare two <i>trainings</i>, not two
-        architectures: a ResNet-50 of 2015, trained as in 2021, gains four points (<a
-        href="https://arxiv.org/abs/2110.00476">Wightman and others, 2021: ResNet strikes back</a>). Weights
-        that saw other photos first, or larger ones, have an advantage that the table does not show. Few
-        multiply-adds do not mean fast (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018</a>),
-        and the best model on ImageNet need not be the best on your photos (<a
-        href="https://arxiv.org/abs/1805.08974">Kornblith and others, 2019</a>).</p>
-        <p>Each family's paper is linked on its models' cards. Read a licence before you build on
-        weights.</p>"""
+    guide = GUIDE
 
     def __init__(self, session: Session):
         # One layout and one style for many controls: each would be a widget of its own, and cost as much.
@@ -80,10 +72,13 @@ class PickerPanel(Panel):
                              continuous_update=True, style=aligned)
         self.timeline = FamilyTimeline(lock=session.lock, layout=wide)
         by_year = sorted(FAMILIES.values(), key=lambda f: (f.year, f.title))
-        self.family = menu("Family", [("all families", ""), *((f"{f.title} ({f.year})", f.name) for f in by_year)])
-        self.task = menu("Task", [("any task", ""), *((task, task) for task in sorted({f.task for f in by_year}))])
+        families = ((f"{f.title} ({f.year})", f.name) for f in by_year)
+        tasks = sorted({f.task for f in by_year})
+        licences = ((text, key) for key, text in LICENCES.items())
+        self.family = menu("Family", [("all families", ""), *families])
+        self.task = menu("Task", [("any task", ""), *zip(tasks, tasks)])
         self.size = menu("Size", [("any number of parameters", ""), *((size, size) for size in SIZES)])
-        self.licence = menu("Licence", [("any licence", ""), *((text, key) for key, text in LICENCES.items())])
+        self.licence = menu("Licence", [("any licence", ""), *licences])
         self.here = W.Checkbox(value=False, description="weights on this computer", indent=False, layout=auto)
         self.clear = W.Button(description="Clear filters", layout=auto)
         self.models = ModelList(lock=session.lock, layout=wide)
@@ -91,8 +86,9 @@ class PickerPanel(Panel):
         self.card = W.HTML(layout=wide, style=self.count.style)
         self.tag = menu("Weights", [])
         self.open_trained = W.Button(button_style="primary", layout=auto)
-        self.open_random, self.compare = (W.Button(style=self.open_trained.style, layout=auto) for _ in range(2))
-        self.fold = W.Button(description="Hide", tooltip="Hide the models, or show them", style=self.open_trained.style,
+        style = self.open_trained.style
+        self.open_random, self.compare = (W.Button(style=style, layout=auto) for _ in range(2))
+        self.fold = W.Button(description="Hide", tooltip="Hide the models, or show them", style=style,
                              layout=auto)
         self.comparison = Comparison(lock=session.lock, layout=wide)
 
@@ -136,8 +132,8 @@ class PickerPanel(Panel):
     @property
     def filters(self) -> Filters:
         """What the controls ask for."""
-        return Filters(search=self.search.value, family=self.family.value, task=self.task.value, size=self.size.value,
-                       licence=self.licence.value, here=self.here.value)
+        return Filters(search=self.search.value, family=self.family.value, task=self.task.value,
+                       size=self.size.value, licence=self.licence.value, here=self.here.value)
 
     def _filter(self, _change=None) -> None:
         with self.session.lock:
@@ -248,9 +244,9 @@ class PickerPanel(Panel):
                 except Exception as error:  # a card is a convenience: the model can be opened without it
                     log.warning("the card of %s could not be drawn", name, exc_info=error)
                     published = bool(full)
-                    why = escape(f"{type(error).__name__}: {error}")
-                    self.card.value = (f'<div class="vx-note">The card of {escape(name)} could not be drawn ({why}). '
-                                       "The model can be opened all the same.</div>")
+                    why = f"{type(error).__name__}: {error}"
+                    self.card.value = notes_html([f"The card of {name} could not be drawn ({why}). "
+                                                  "The model can be opened all the same."])
             self.open_trained.disabled = not published
             self.open_trained.description = (
                 "Open" if name is None else "No trained weights are published" if not published else
@@ -262,7 +258,8 @@ class PickerPanel(Panel):
 
     def _open(self, *, pretrained: bool) -> None:
         if name := self.models.value:
-            self.session.open_model((self.tag.value or name) if pretrained else self.chosen, pretrained=pretrained)
+            wanted = (self.tag.value or name) if pretrained else self.chosen
+            self.session.open_model(wanted, pretrained=pretrained)
 
     # --- comparing ---
 
@@ -277,8 +274,8 @@ class PickerPanel(Panel):
     def _show_toggle(self) -> None:
         ticked, full = self.chosen in self.session.compare, len(self.session.compare) >= MAX_COMPARED
         self.compare.icon = "check" if ticked else ""
-        self.compare.description = ("Remove from compare" if ticked else
-                                    f"{MAX_COMPARED} models are compared already" if full else "Add to compare")
+        add = f"{MAX_COMPARED} models are compared already" if full else "Add to compare"
+        self.compare.description = "Remove from compare" if ticked else add
         self.compare.disabled = not self.chosen or full and not ticked
 
     def _show_comparison(self) -> None:
@@ -309,17 +306,8 @@ class PickerPanel(Panel):
 
     def code(self) -> str:
         """The list as it is filtered and sorted, the card, and the models to compare."""
-        filters, sort = self.filters, self.sort.value
-        asked = {name: getattr(filters, name) for name in filters.active()}
-        lines = ["import explorer"]
-        if sort == "name" and asked.keys() <= {"search", "family", "task"}:
-            word = asked.pop("search", "").strip().lower()
-            pattern = [literal(word if any(c in word for c in "*?[") else f"*{word}*")] if word else []
-            listed = call("explorer.list_models", *pattern, options=asked)
-        else:  # the catalog's own filters do not know sizes, licences and what is on this computer
-            lines.append("from explorer.widgets.panels.picker import Filters, find_cards")
-            sorting = {} if sort == "name" else {"sort": sort}
-            listed = f"[card.name for card in {call('find_cards', call('Filters', options=asked), options=sorting)}]"
+        imports, listed = listing_lines(self.filters, self.sort.value)
+        lines = ["import explorer", *imports]
         if name := self.models.value:
             lines.append("from explorer.models.card import model_card")
             lines += ["", f"card = {call('model_card', literal(self.tag.value or name))}"]
@@ -344,13 +332,9 @@ class PickerPanel(Panel):
         return f"Models: the first {shown} of {found}" if shown < found else f"Models: {found}"
 
     def caption(self) -> str:
-        filters = self.filters
-        texts = {"licence": LICENCES.get(filters.licence, ""), "here": "weights on this computer"}
-        asked = [f"{Filters.WORDS[name].removeprefix('the ')} {texts.get(name) or getattr(filters, name)!r}" if name != "here"
-                 else texts["here"] for name in filters.active()]
-        parts = [] if self.session.compare else [
-            f"Filters: {', '.join(asked) or 'none'}", f"Sorted by {next(k for k, v in SORTS.items() if v == self.sort.value)}"]
-        parts.append("Top-1: on ImageNet's validation photos, as published with the weights, not measured here")
+        order = next(text for text, key in SORTS.items() if key == self.sort.value)
+        listed = [f"Filters: {filters_text(self.filters)}", f"Sorted by {order}"]
+        parts = [*([] if self.session.compare else listed), MEASURED]
         return ". ".join(parts) + "."
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.create import split_door
+from explorer.widgets.panels.picker.finding import LICENCES, Filters
 from explorer.widgets.parts.card import default_size, pixels, stated
+from explorer.widgets.snippets import call, literal
 
 COLUMNS = ("parameters", "macs", "top1")
 COLUMN_TITLES = ("params", "mult-adds", "top-1")
@@ -31,7 +33,9 @@ def tag_label(tag: TagRow) -> str:
     return ", ".join(filter(None, facts)) + (", here" if tag.here else "")
 
 
-COMPARED = ("model", "year", "parameters", "multiply-adds", "top-1", "photo", "last stage", "licence", "weights")
+COMPARED = ("model", "year", "parameters", "multiply-adds", "top-1", "photo", "last stage", "licence",
+            "weights")
+MEASURED = "Top-1: on ImageNet's validation photos, as published with the weights, not measured here"
 
 
 def comparison_row(name: str) -> list[str]:
@@ -49,3 +53,27 @@ def comparison_row(name: str) -> list[str]:
         stated(c.license) if card.published else "",
         "none published" if not card.published else "here" if card.here else "to be downloaded",
     ]
+
+
+def filters_text(filters: Filters) -> str:
+    """What is asked for, as a caption says it."""
+    said = []
+    for name in filters.active():
+        value = {"licence": LICENCES.get(filters.licence)}.get(name) or getattr(filters, name)
+        word = Filters.WORDS[name].removeprefix("the ")
+        said.append("weights on this computer" if name == "here" else f"{word} {value!r}")
+    return ", ".join(said) or "none"
+
+
+def listing_lines(filters: Filters, sort: str) -> tuple[list[str], str]:
+    """(imports, an expression): Python for the names that fit, in their order."""
+    asked = {name: getattr(filters, name) for name in filters.active()}
+    if sort == "name" and asked.keys() <= {"search", "family", "task"}:
+        word = asked.pop("search", "").strip().lower()
+        pattern = [literal(word if any(c in word for c in "*?[") else f"*{word}*")] if word else []
+        return [], call("explorer.list_models", *pattern, options=asked)
+    # the catalog's own filters do not know sizes, licences and what is on this computer
+    sorting = {} if sort == "name" else {"sort": sort}
+    found = call("find_cards", call("Filters", options=asked), options=sorting)
+    imports = ["from explorer.widgets.panels.picker import Filters, find_cards"]
+    return imports, f"[card.name for card in {found}]"
