@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import importlib
 import io
-import re
 import sys
 import threading
 
@@ -24,6 +23,7 @@ from explorer.widgets.panels.compare.guide import GUIDE
 from explorer.widgets.panels.compare.views import VIEWS
 from explorer.widgets.panels.compare.words import default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
+from tests.widgets.page import Page
 
 from .test_parts_base import from_browser, record_messages
 
@@ -59,7 +59,7 @@ def panel(dash):
 
 
 def text_of(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    return Page(html).text
 
 
 class Tiny(nn.Module):
@@ -88,7 +88,8 @@ def test_nothing_is_built_and_no_model_runs_before_the_tab_is_opened():
 
 def test_without_ticks_the_models_whose_weights_are_installed_are_offered(panel, dash):
     dash.session.compare = ()
-    assert panel.choice.names == default_names() == ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+    lite = tuple(f"tf_efficientnet_lite{number}" for number in range(3))
+    assert panel.choice.names == default_names() == lite
     assert "No model is ticked" in panel.choice.about_models.value and not panel.compare.disabled
     assert weights_sentence(default_names()) == ""
 
@@ -144,7 +145,8 @@ def test_a_model_that_was_built_here_is_compared_with_named_ones():
     assert "know different classes" in text_of(panel.about.value)
     scope = {"dash": dash}
     exec(panel.code(), scope)
-    np.testing.assert_allclose(scope["result"].probabilities("Tiny"), panel.shown.result.probabilities("Tiny"), rtol=1e-5)
+    again, shown = (one.probabilities("Tiny") for one in (scope["result"], panel.shown.result))
+    np.testing.assert_allclose(again, shown, rtol=1e-5)
     panel._open("Tiny")
     dash.wait()
     assert dash.session.model is panel.shown.result.models[1]
@@ -157,7 +159,8 @@ def test_a_folder_is_judged_and_its_heat_maps_are_refused_in_a_sentence(dash, pa
     before = panel.shown
     for name, photo in (("tabby", 1), ("beagle", 2)):
         (tmp_path / "photos" / name).mkdir(parents=True)
-        (tmp_path / "photos" / name / "one.jpg").write_bytes(explorer.sample_photos()[photo].path.read_bytes())
+        content = explorer.sample_photos()[photo].path.read_bytes()
+        (tmp_path / "photos" / name / "one.jpg").write_bytes(content)
     panel.choice.source.value, panel.choice.folder.value = "folder", str(tmp_path / "photos")
     panel.compare.click()
     assert panel.wait()
@@ -168,7 +171,8 @@ def test_a_folder_is_judged_and_its_heat_maps_are_refused_in_a_sentence(dash, pa
         panel.views.view.value = view
         assert "compare fewer photos" in text_of(panel.views.picture.value)
     scope = {}
-    exec(panel.code().replace("result.maps", "# result.maps").replace("result.figure", "# result.figure"), scope)
+    code = panel.code().replace("result.maps", "# result.maps").replace("result.figure", "# result.figure")
+    exec(code, scope)
     assert scope["result"].rows == result.rows
     panel.shown = before
     panel.views.offer(panel.shown.result)
@@ -186,13 +190,15 @@ def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
     dash.session.open_image(explorer.sample_photos()[2])
     dash.wait()
     said = text_of(panel.stale.value)
-    assert f"This is the photo {first}" in said and f"is {dash.session.image_name} now. Press Compare." in said
+    assert f"This is the photo {first}" in said
+    assert f"is {dash.session.image_name} now. Press Compare." in said
     assert panel.shown.result.photos == (first,)
 
 
 def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypatch):
     opened = panel.shown.result.models
-    monkeypatch.setattr(sys.modules["explorer.inspection.look.looking"], "create_model", lambda *_, **__: pytest.fail("opened again"))
+    looking = sys.modules["explorer.inspection.look.looking"]
+    monkeypatch.setattr(looking, "create_model", lambda *_, **__: pytest.fail("opened again"))
     panel.compare.click()
     assert panel.wait() and panel.shown.result.models == opened
 
@@ -200,12 +206,13 @@ def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypa
 def test_measuring_times_what_is_shown_without_showing_the_photos_again(panel, monkeypatch):
     result = panel.shown.result
     monkeypatch.setattr(core, "compare", lambda *_, **__: pytest.fail("compared again"))
-    monkeypatch.setattr(Comparison.measure, "__kwdefaults__", {**Comparison.measure.__kwdefaults__, "warm_up": 0, "repeats": 2,
-                                                                    "many": 2})
+    few = {"warm_up": 0, "repeats": 2, "many": 2}
+    monkeypatch.setattr(Comparison.measure, "__kwdefaults__", {**Comparison.measure.__kwdefaults__, **few})
     panel.measure.click()
     assert panel.wait() and panel.shown.result is result
     assert all(row.latency and row.throughput for row in result.rows)
-    assert panel.views.view.value == "scatter" and panel.views.x.value == "latency" and len(panel.views.scatter) == 2
+    assert panel.views.view.value == "scatter" and panel.views.x.value == "latency"
+    assert len(panel.views.scatter) == 2
     assert "2 models taking turns" in text_of(panel.about.value) and panel.progress.value == ""
     panel.views.view.value = "table"
     assert "quartiles" in panel.views.table._table and "result.measure()" in panel.code()
@@ -236,7 +243,7 @@ def test_what_fails_is_a_sentence_and_what_was_shown_stays(panel, monkeypatch):
     monkeypatch.setattr(core, "compare", lambda *_, **__: 1 / 0)
     panel.compare.click()
     assert panel.wait() and panel.shown is before and not panel.compare.disabled
-    assert "That did not work (ZeroDivisionError" in text_of(panel.message.value) and 'role="alert"' in panel.message.value
+    assert Page(panel.message.value).says("That did not work (ZeroDivisionError", role="alert")
     panel.message.value = ""
 
 
@@ -254,14 +261,17 @@ def test_predictions_follow_photo_and_number(panel):
     panel.views.photo.value, panel.views.topk.value = 1, 3
     expected = panel.shown.result.predictions(1, topk=3)
     said = text_of(panel.views.picture.value)
-    assert all(row.label in said for row in expected) and panel.views.picture.value.count("role='group'") == len(expected)
+    assert all(row.label in said for row in expected)
+    assert len(Page(panel.views.picture.value).all(role="group")) == len(expected)
     panel.views.topk.value = 5
 
 
 def test_heat_maps_come_for_the_class_asked_for(panel):
     panel.views.view.value = "cams"
     panel.views.target.value = "tiger cat"
-    assert panel.wait() and panel.views.picture.value.count("<img") == 2 and "lite1: tiger cat" in panel.views.picture.value
+    assert panel.wait()
+    drawn = Page(panel.views.picture.value)
+    assert len(drawn.all("img")) == 2 and "lite1: tiger cat" in panel.views.picture.value
     panel.views.target.value = "no such class"
     assert panel.wait() and panel.views.picture.value.count("has no class &#x27;no such class&#x27;") == 2
 
@@ -273,7 +283,8 @@ def test_feature_maps_are_at_one_stride(panel):
     panel.views.stride.value = 8
     [first, second] = panel.shown.result.maps(8, 0)
     said = text_of(panel.views.picture.value)
-    assert f"{first[0]}: the 16 strongest of {first[1].shape[0]} channels" in said and f"{TWO[1]}, {second[0]}" in said
+    assert f"{first[0]}: the 16 strongest of {first[1].shape[0]} channels" in said
+    assert f"{TWO[1]}, {second[0]}" in said
 
 
 def test_agreement_and_table_show_the_numbers(panel):
@@ -282,20 +293,24 @@ def test_agreement_and_table_show_the_numbers(panel):
     panel.views.view.value = "table"
     columns, rows = table_rows(panel.shown.result)
     titles = [title for title, _ in columns]
-    assert rows[0][titles.index("parameters, M")] == pytest.approx(4.652008) and "lite1" in panel.views.table._table
+    assert rows[0][titles.index("parameters, M")] == pytest.approx(4.652008)
+    assert "lite1" in panel.views.table._table
     assert rows[1][titles.index("top-1 published")] == pytest.approx(0.766, abs=1e-3)
 
 
 def test_a_point_and_a_row_open_their_model(panel, dash):
     panel.views.view.value = "scatter"
     names = panel.views.placed
-    from_browser(panel.views.scatter, {"kind": "pick", "index": names.index(TWO[1]), "generation": panel.views.scatter._generation})
+    scatter = panel.views.scatter
+    picked = {"kind": "pick", "index": names.index(TWO[1]), "generation": scatter._generation}
+    from_browser(scatter, picked)
     dash.wait()
     assert dash.session.model_source == TWO[1]
     panel.views.view.value = "table"
     from_browser(panel.views.table, {"kind": "pick", "index": 0})
     dash.wait()
-    assert dash.session.model_source == TWO[0] and f"All panels show {TWO[0]} now" in text_of(panel.message.value)
+    assert dash.session.model_source == TWO[0]
+    assert f"All panels show {TWO[0]} now" in text_of(panel.message.value)
 
 
 def test_names_of_photos_and_classes_are_escaped(panel, tmp_path):
@@ -308,7 +323,9 @@ def test_names_of_photos_and_classes_are_escaped(panel, tmp_path):
         panel.views.view.value = view
         panel._show_view()
         assert panel.wait()
-        assert evil not in panel.views.picture.value + panel.views.below.value + panel.about.value + panel.stale.value
+        views = panel.views
+        for part in (views.picture, views.below, panel.about, panel.stale):
+            assert evil not in part.value
     panel.shown = before
     panel.views.offer(panel.shown.result)
 
@@ -324,7 +341,8 @@ def test_the_code_gives_what_is_shown_again(panel, dash, view):
         panel.views.target.value = "tabby"
     assert panel.wait()
     lines = panel.code().splitlines()
-    assert lines[0] == "import explorer" and any(line.startswith("result = explorer.compare(") for line in lines)
+    assert lines[0] == "import explorer"
+    assert any(line.startswith("result = explorer.compare(") for line in lines)
     scope = {"dash": dash}
     exec("\n".join(line if "measure()" not in line else "" for line in lines), scope)
     again, shown = scope["result"], panel.shown.result
@@ -361,7 +379,8 @@ def test_the_answers_and_the_table_are_saved_from_the_browser(monkeypatch, panel
         assert panel.wait()
     (answers, [first]), (table, [second]) = sent
     rows = list(csv.DictReader(io.StringIO(first.decode())))
-    assert answers["name"] == "comparison-answers.csv" and [row[TWO[0]] for row in rows] == [panel.shown.result.answer(0, j) for j in (0, 1)]
+    expected = [panel.shown.result.answer(0, j) for j in (0, 1)]
+    assert answers["name"] == "comparison-answers.csv" and [row[TWO[0]] for row in rows] == expected
     assert table["mime"] == "text/markdown" and second.decode() == panel.shown.result.to_markdown()
 
 

@@ -16,6 +16,7 @@ import explorer
 from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import MOST
 from explorer.widgets.session import ExplorerError
+from tests.widgets.page import Page
 
 PHOTOS = explorer.sample_photos()
 
@@ -95,7 +96,8 @@ def test_what_goes_wrong_is_a_sentence_above_and_wait_raises_it(dash):
     dash.images.input._on_message("image", {"name": "<i>x</i>.png"}, [b"nothing"])
     with pytest.raises(ExplorerError):
         dash.wait()
-    assert 'role="alert"' in dash.message.value and "Traceback" not in dash.message.value
+    message = Page(dash.message.value)
+    assert message.all(role="alert") and not message.says("Traceback")
     assert dash.predictions.bars.value.count("<li>") == 5
 
 
@@ -183,7 +185,8 @@ def test_the_gallery_takes_a_folder_and_names_what_is_broken(tmp_path):
     dash = explorer.Dashboard(images=tmp_path)
     dash.wait()
     assert [title for title, _ in dash.session.gallery] == ["good"]
-    assert "bad &lt;b&gt;.jpg" in dash.images.note.value
+    note = Page(dash.images.note.value)
+    assert note.says("bad <b>.jpg") and not note.all("b")
     assert dash.session.look.predictions[0].index in PHOTOS[8].imagenet_indices
     dash.close()
 

@@ -6,9 +6,10 @@ GUIDE = """
     href="https://arxiv.org/abs/2104.14294">Caron and others, 2021: DINO</a>; <a
     href="https://arxiv.org/abs/2304.07193">Oquab and others, 2023: DINOv2</a>). <i>First filters</i>: the
     weights that meet the photo's own pixels; grey is zero (<a
-    href="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks">Krizhevsky
-    and others, 2012</a>). <i>Activations</i>: how the numbers of each stage are spread, and which channels
-    stay silent. <i>Gradient flow</i>: how strongly each layer would be asked to change by this photo (<a
+    href="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks"
+    >Krizhevsky and others, 2012</a>). <i>Activations</i>: how the numbers of each stage are spread, and
+    which channels stay silent. <i>Gradient flow</i>: how strongly each layer would be asked to change by
+    this photo (<a
     href="https://proceedings.mlr.press/v9/glorot10a.html">Glorot and Bengio, 2010</a>). <i>Attention</i>:
     from which places each head of a transformer takes what it mixes (<a
     href="https://arxiv.org/abs/1706.03762">Vaswani and others, 2017</a>; <a

@@ -5,7 +5,6 @@ sentences, pairs of bars, a curve, a figure to keep.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +23,6 @@ if TYPE_CHECKING:  # importing these loads torch
 
 SIDE = 260  # of a photo on the screen, in pixels: two fit beside each other on a narrow page
 SHOWN = 5   # classes whose bars are shown, at most
-TOP = 3     # classes shown of a spoilt photo
-
-
-@dataclass(frozen=True)
-class Spoilt:
-    """The photo at one strength: picture,
-    what became of the probabilities or numbers, the answer before and now.
-    """
-
-    picture: Image.Image
-    changes: tuple[Change, ...]
-    was: Prediction
-    now: Prediction
 
 
 def unsuitable(look: Look | None) -> str:
@@ -46,25 +32,6 @@ def unsuitable(look: Look | None) -> str:
     if not len(look.logits):
         return "This model has no classifier, so it has no answer that could change: choose one with classes."
     return ""
-
-
-def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
-    """The photo of a look at one strength, and what the model says to it: one pass."""
-    from explorer.inspection.experiments.perturb import changes_of, look_before
-    from explorer.inspection.experiments.robustness_curves import KINDS, perturb
-    from explorer.inspection.look.looking import answer_of, top_predictions
-    from explorer.inspection.look.looking import look as look_at
-
-    before = look_before(model, look.image, look)
-    outputs = before.outputs
-    was = answer_of(before.logits, outputs)
-    photo = perturb(before.image, kind, value)
-    known = KINDS[kind]
-    untouched = value == known.start and not known.whole
-    after = before if untouched else look_at(model, photo, topk=TOP)
-    best = top_predictions(after.logits, outputs, TOP)
-    changes = changes_of(before.logits, after.logits, outputs, [was.index, *(one.index for one in best)])
-    return Spoilt(draw.thumbnail(photo, SIDE), changes, was, answer_of(after.logits, outputs, was.index))
 
 
 def covers(box: Sequence[float], size: tuple[int, int]) -> bool:

@@ -10,16 +10,8 @@ import ipywidgets as W
 
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.what_if.block import Block, Host, parts, row
-from explorer.widgets.panels.what_if.drawing import (
-    TOP,
-    Spoilt,
-    changes_html,
-    chart_html,
-    sheet,
-    shots_html,
-    spoil,
-    verdict,
-)
+from explorer.widgets.panels.what_if.drawing import changes_html, chart_html, sheet, shots_html, verdict
+from explorer.widgets.panels.what_if.spoiling import TOP, Spoilt, spoil
 from explorer.widgets.snippets import call, literal
 
 if TYPE_CHECKING:  # importing these loads torch
