@@ -18,11 +18,6 @@ dash
 
 
 @pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture
 def train(lab, expect):
     """A notebook with a tiny network's dashboard, its Train tab open with the small flowers."""
     lab.open_cells(TINY)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from PIL import Image
-
-
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
 
 
 def panel(view, name: str):

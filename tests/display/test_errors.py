@@ -23,7 +23,7 @@ from explorer.inspection.features.cache import StoreError
 from explorer.models.weights.entries import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.run.run import Run
-from explorer.widgets import session
+from explorer.widgets import wishes
 from explorer.widgets.panels.evaluate import words as evaluate
 from explorer.widgets.panels.learn import run_words as run_view
 
@@ -46,7 +46,7 @@ PLACES: dict[str, Callable[[Exception], str]] = {
     "comparison": why,
     "training panel": run_view.problem_text,
     "evaluation panel": evaluate.problem_text,
-    "session": lambda error: session._sentence(error, session.Wish(model="resnet18")),
+    "session": lambda error: wishes.Wish(model="resnet18").sentence(error),
     "command line": cli._sentence,
     "run": shown_by_a_run,
     "view of a run": shown_by_its_view,

@@ -18,8 +18,8 @@ from explorer.training.run.finetuning import finetune
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learn.panel import FinetunePanel
-from explorer.widgets.panels.picker import SIZES
-from explorer.widgets.panels.runs.panel import RunsPanel
+from explorer.widgets.panels.picker.finding import SIZES
+from explorer.widgets.panels.runs import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
 from tests.html import parse
@@ -44,7 +44,7 @@ def ready(dash):
     """The dashboard with its own model and first photo, whatever a test before has asked for."""
     if dash.session.model_source != NAME:
         show(dash, model=NAME)
-    title, source = dash.images.photos[0]
+    title, source = dash.session.gallery[0]
     dash.session.open_image(source, title)
     dash.wait()
     return dash
@@ -107,8 +107,7 @@ def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     from explorer.widgets.panels.stages import StagesPanel
 
     session = Session()
-    panels = ImagesPanel(session, []), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)
-    for panel in panels:
+    for panel in (ImagesPanel(session), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
         assert panel.code() == "" and panel.figure() is None and isinstance(panel.caption(), str)
         with pytest.raises(ValueError, match="Nothing is shown here yet"):
             panel.exported()

@@ -21,7 +21,7 @@ from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.looking import outputs_of
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.watching import walk
-from explorer.training.loop.sources import lives_on_the_vector
+from explorer.training.loop.features import lives_on_the_vector
 from explorer.training.run.beside import network_beside
 from explorer.training.run.kept import put_into
 

@@ -7,8 +7,6 @@ Python again. 256 channels of 56 x 56 are 800 kB.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import traitlets as t
 
@@ -17,8 +15,6 @@ from explorer.display.words import counted
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
-
 MAX_BYTES = 1_000_000   # what one view sends at most: beyond it the weaker channels stay behind
 MAX_CHANNELS = 4096     # more small pictures than this help nobody
 MAX_SIDE = 112          # larger maps are averaged in blocks
@@ -26,7 +22,7 @@ LEVELS = 254            # codes 0..254 hold values
 NOT_FINITE = 255        # the last code says "NaN or infinite here"
 
 
-class FeatureMosaic(ExplorerPart):
+class FeatureMosaic(ExplorerPart, files="mosaic"):
     """Feature maps on one canvas; the reader sorts, recolours, reads values and enlarges a channel.
 
     ``show`` and ``clear`` may be called from any thread. ``selected`` (the enlarged channel, -1 for none),
@@ -34,8 +30,6 @@ class FeatureMosaic(ExplorerPart):
     ``show``: the same channel of the next photo is enlarged again, or none if it is not among those shown.
     """
 
-    _esm = _HERE / "mosaic.js"
-    _css = _HERE / "mosaic.css"
     _reader_traits = ("sort", "scale", "colormap", "selected")
 
     sort = t.Enum(["channel", "strength"], "channel", help="order of the pictures").tag(sync=True)

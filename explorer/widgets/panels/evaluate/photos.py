@@ -28,7 +28,7 @@ from explorer.widgets.parts.evaluation_card import (
 from explorer.widgets.parts.judged_photos import JudgedPhotos
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation.evaluation import JudgedPhoto
+    from explorer.training.evaluation.figures import JudgedPhoto
 
 log = logging.getLogger(__name__)
 
