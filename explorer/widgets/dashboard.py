@@ -24,7 +24,7 @@ from explorer.widgets.panels.learn.started import known_runs
 from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
-from explorer.widgets.panels.runs import RunsPanel
+from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import Session

@@ -18,7 +18,7 @@ from explorer.training.loop.errors import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.loading import history_from, load_run
 from explorer.training.run.past import past_runs
-from explorer.widgets.panels.runs import table_of
+from explorer.widgets.panels.runs.table import table_of
 from tests.html import parse
 from tests.training.test_loading import NAME, colours, learn  # noqa: F401
 

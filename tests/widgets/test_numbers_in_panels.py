@@ -9,8 +9,7 @@ from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import load_run
 from explorer.widgets.panels.learn.epoch_words import caption
 from explorer.widgets.panels.learn.run_words import how_far, run_caption
-from explorer.widgets.panels.runs import table_of
-from explorer.widgets.parts.evaluation_card import csv_text
+from explorer.widgets.panels.runs.table import csv_text, table_of
 from explorer.widgets.parts.data_card import card_html, label_caption
 from tests.html import parse
 from tests.number_photos import bright, splits, table, tiny

@@ -19,7 +19,7 @@ from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learn.panel import FinetunePanel
 from explorer.widgets.panels.picker.finding import SIZES
-from explorer.widgets.panels.runs import RunsPanel
+from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
 from tests.html import parse

@@ -15,8 +15,7 @@ from explorer.training.run.finetuning import finetune
 from explorer.training.run.past import past_runs
 from explorer.training.run.run import RUNS
 from explorer.widgets.panels.learn.started import STARTED
-from explorer.widgets.panels.runs import distinct_names, table_of
-from explorer.widgets.parts.evaluation_card import csv_text
+from explorer.widgets.panels.runs.table import csv_text, distinct_names, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable
 from tests.html import parse
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.training.loop.recipe import Recipe
-from explorer.training.run.checkpoint import HISTORY, RECIPE
-from explorer.training.run.checkpoint import past_epochs
+from explorer.training.run.checkpoint import HISTORY, RECIPE, past_epochs
 from explorer.training.run.loading import history_from, recipe_from
 from explorer.training.run.saving import read_json, read_run
 

@@ -138,8 +138,8 @@ class RobustBlock(Block):
         """(the strength to show, the curve,
         the flip where it is looked for, the photo and the chart there).
         """
-        from explorer.inspection.experiments.robustness_curves import robustness
         from explorer.inspection.experiments.flips import find_flip
+        from explorer.inspection.experiments.robustness_curves import robustness
 
         found, told = None, partial(job.progress, what="strengths")
         options = {"look": look, "should_stop": job.ended, "on_progress": told}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # importing these loads torch
     from PIL import Image
 
     from explorer.inspection.experiments.changes import Change
-    from explorer.inspection.look.looking import Look
     from explorer.inspection.look.answers import Prediction
+    from explorer.inspection.look.looking import Look
 
 TOP = 3  # classes shown of a spoilt photo
 
@@ -32,12 +32,12 @@ class Spoilt:
 
 def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     """The photo of a look at one strength, and what the model says to it: one pass."""
-    from explorer.inspection.experiments.changes import changes_of
     from explorer.inspection.experiments.before import look_before
+    from explorer.inspection.experiments.changes import changes_of
     from explorer.inspection.experiments.spoiling import KINDS, perturb
-    from explorer.inspection.look.looking import top_predictions
     from explorer.inspection.look.answers import answer_of
     from explorer.inspection.look.looking import look as look_at
+    from explorer.inspection.look.looking import top_predictions
 
     before = look_before(model, look.image, look)
     outputs = before.outputs
