@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.backbones.efficientnet import Row, spread
+from explorer.models.layers.mobile_rows import Row, spread
 from explorer.models.backbones.mobilenetv3 import MobileNetV3
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.relative_position import resize_bias_table
 from explorer.models.layers.transformer import Mlp, PatchEmbed
 from explorer.models.layers.windows import relative_position_index
+from explorer.models.tokens import TokenModel
 
 
 class BiasedAttention(nn.Module):

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.init import init_linear
 from explorer.models.layers.transformer import Mlp, PatchEmbed
+from explorer.models.tokens import TokenModel
 
 # --- blocks -----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ little more time.
 
 Yang et al., "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", 2019,
 https://arxiv.org/abs/1904.04971. Scaling and the other blocks are EfficientNet's; parameter names are timm's.
+The network is `EfficientNet`, of the same family, with one more block.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import EFFICIENTNET, Architecture, EfficientNet
+from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet
 from explorer.models.layers.conv_same import same_padding
 from explorer.models.layers.mobile_blocks import InvertedResidual
+from explorer.models.layers.mobile_rows import Architecture
 
 # --- blocks -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ DeiT III drops the teacher again: simpler augmentation and LayerScale are enough
 Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020,
 https://arxiv.org/abs/2012.12877, and "DeiT III: Revenge of the ViT", 2022, https://arxiv.org/abs/2204.07118.
 Parameter names are timm's.
+The network is `VisionTransformer`, of the same family, with one more token.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TwoTokens
 from explorer.models.backbones.vit import VisionTransformer
 from explorer.models.layers.init import init_linear
+from explorer.models.tokens import TwoTokens
 
 
 class DeiT(TwoTokens, VisionTransformer):

@@ -7,16 +7,16 @@ EfficientNet scales the searched network: depth, width and photo size grow toget
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
 https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, and
-"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog.py`.
+"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog/`.
 Parameter names are timm's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,55 +26,12 @@ from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.init import init_by_fan_out
-from explorer.models.layers.mobile_blocks import (
-    ConvBlock,
-    DepthwiseSeparableConv,
-    EdgeResidual,
-    InvertedResidual,
-    SqueezeExcite,
-)
+from explorer.models.layers.mobile_blocks import InvertedResidual, SqueezeExcite
+from explorer.models.layers.mobile_rows import Architecture, Row, scale, stack
 from explorer.models.layers.pool import create_classifier
+from explorer.models.weights.in_order import from_torchvision
 
-# --- blocks: see `explorer/models/layers/mobile_blocks.py` -----------------------------------------------
-
-
-def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
-    """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
-
-    Its small layer is a share of the block's narrow input, not of the wide middle: six times cheaper.
-    """
-    return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
-
-
-BLOCKS: dict[str, Callable[..., nn.Module]] = {
-    "separable": DepthwiseSeparableConv,
-    "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
-    "inverted": InvertedResidual,
-    "separable_plain": partial(DepthwiseSeparableConv, shortcut=False),
-    "edge": EdgeResidual,
-    "edge_plain": partial(EdgeResidual, shortcut=False),
-    "conv": ConvBlock,
-    "conv_shortcut": partial(ConvBlock, shortcut=True),
-}
-
-
-# --- architectures: one line a stage ----------------------------------------------------------------------
-
-
-class Row(NamedTuple):
-    """Some equal blocks in a row; the stride is the first block's, the others have 1."""
-
-    block: str | Callable[..., nn.Module]  # a name in BLOCKS, or a relative's own block
-    kernel: int
-    stride: int
-    expand: float
-    channels: int
-    repeats: int
-    se: float = 0.0
-    act: str = ""  # where not the network's own
-
-
-Architecture = Sequence[Sequence[Row]]  # stages of rows; nearly every stage is one row
+# --- architectures: one line a stage; the blocks are in `explorer/models/layers/mobile_blocks.py` ---------
 
 EFFICIENTNET: Architecture = (  # Table 1 of the paper
     [Row("separable", 3, 1, 1, 16, 1, se=0.25)],
@@ -223,75 +180,15 @@ SINGLE_PATH_NAS: Architecture = (
 )
 
 
-def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool = False,
-          rounding: Callable[[float], int] = math.ceil, divisor: int = 8,
-          round_limit: float = 0.9) -> list[list[Row]]:
-    """The architecture with `width` times the channels (in steps of `divisor`) and `depth` times the repeats.
-
-    keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this share
-    """
-    ends = (0, len(architecture) - 1) if keep_ends else ()
-    scaled = []
-    for i, rows in enumerate(architecture):
-        repeats = spread([row.repeats for row in rows], times=1.0 if i in ends else depth, rounding=rounding)
-        scaled.append([
-            row._replace(repeats=count,
-                         channels=make_divisible(row.channels * width, divisor, round_limit=round_limit))
-            for row, count in zip(rows, repeats)
-        ])
-    return scaled
-
-
-def spread(repeats: Sequence[int], *, times: float, rounding: Callable[[float], int]) -> list[int]:
-    """A stage's total of blocks, scaled, shared among its rows as before; at least one each.
-
-    The last row chooses first, so that the first one, which halves the map, is the last to grow.
-    """
-    left, scaled_left, shares = sum(repeats), rounding(sum(repeats) * times), []
-    for count in reversed(repeats):
-        share = max(1, round(count / left * scaled_left))
-        left, scaled_left = left - count, scaled_left - share
-        shares.append(share)
-    return shares[::-1]
-
-
-def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float, conv: Callable,
-          norm: Callable, attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, tuple[Stage, ...], int]:
-    """Build all blocks behind a stem of `chans` channels that has halved once; also the stages, and their channels.
-
-    attend: makes for each row what makes the channel attention of its blocks.
-    """
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
-    if unknown := {row.block for rows in plan for row in rows if isinstance(row.block, str)} - set(BLOCKS):
-        raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
-    # A map worth showing is the last of its size: the stage before each halving, and the last one.
-    stages = [Stage("stem", "bn1", chans, 2)] if plan[0][0].stride > 1 else []
-    blocks = []
-    stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
-    for i, rows in enumerate(plan):
-        stage = []
-        for row in rows:
-            row_norm = partial(norm, act_layer=row.act) if row.act else norm
-            for j in range(row.repeats):
-                stride, own_dilation = (row.stride if j == 0 else 1), dilation
-                if stride_so_far * stride > output_stride:
-                    # the block that would have halved still sees neighbours; those behind it look further
-                    dilation, stride = dilation * stride, 1
-                stride_so_far *= stride
-                stage.append((BLOCKS[row.block] if isinstance(row.block, str) else row.block)(
-                    chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
-                    expand=row.expand, conv=conv, norm=row_norm, attend=attend(row),
-                    drop_path=drop_path_rate * count / total,
-                ))
-                chans, count = row.channels, count + 1
-        blocks.append(nn.Sequential(*stage))
-        if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
-            stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
-    return nn.Sequential(*blocks), tuple(stages), chans
-
-
 # --- the model --------------------------------------------------------------------------------------------
+
+
+def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
+    """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
+
+    Its small layer is a share of the block's narrow input, not of the wide middle: six times cheaper.
+    """
+    return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
 
 
 class EfficientNet(VisionModel):
@@ -349,11 +246,12 @@ class EfficientNet(VisionModel):
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
 
-        self.blocks, self.stages, chans = stack(
+        self.blocks, shown, chans = stack(
             plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
             attend=lambda row: partial(create_attention, ratio=row.se, act_layer=row.act or act_layer),
         )
 
+        self.stages = tuple(Stage(*each) for each in shown)
         self.num_features = chans
         if head:
             self.num_features = head if "head" in keep else make_divisible(head * width, divisor)
@@ -512,31 +410,6 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
                 f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. Check that "
                 "the name and the weights belong together."
             ) from None
-    return mapped
-
-
-def from_torchvision(state: dict[str, Tensor], model: VisionModel, *, norm_eps: float) -> dict[str, Tensor]:
-    """torchvision's names -> those of `model`, which lists the same tensors in the same order.
-
-    norm_eps: BatchNorm's epsilon in torchvision. BatchNorm divides by sqrt(variance + epsilon), so another epsilon here
-    is made good by the variance: variance + theirs = (variance + theirs - ours) + ours. That is exact where the
-    statistics are used; further training counts them anew.
-    Raises ValueError where the tensors are not torchvision's, or another network's.
-    """
-    theirs = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    own = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
-    head = f"{next(path for path, part in model.named_modules() if part is model.get_classifier())}."
-    if "features.0.0.weight" not in theirs or len(theirs) != len(own):
-        raise ValueError("These are not torchvision's tensors for this network. Check that name and weights belong together.")
-    mapped = {}
-    for (key, place), (foreign, value) in zip(own.items(), theirs.items()):
-        if value.numel() == place.numel():  # a linear layer of theirs may be a 1 x 1 convolution here
-            value = value.reshape(place.shape)
-        elif not key.startswith(head):  # which may have other classes
-            raise ValueError(f"{foreign} {tuple(value.shape)} does not fit {key} {tuple(place.shape)}: another network's.")
-        if key.endswith("running_var"):
-            value = value + (norm_eps - model.get_submodule(key.rpartition(".")[0]).eps)
-        mapped[key] = value
     return mapped
 
 

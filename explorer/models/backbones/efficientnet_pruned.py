@@ -6,6 +6,7 @@ that go worked on large maps, where a filter costs most; the last stages stay ne
 
 Aflalo et al., "Knapsack Pruning with Inner Distillation", 2020, https://arxiv.org/abs/2002.08258. Parameter names are
 timm's.
+The network is `EfficientNet`, of the same family, with widths of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet, scale
+from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.mobile_blocks import InvertedResidual, SqueezeExcite
+from explorer.models.layers.mobile_rows import scale
 
 
 class Kept(NamedTuple):

@@ -9,6 +9,7 @@ Wu and He, "Group Normalization", 2018, https://arxiv.org/abs/1803.08494; Zhang,
 Shift-Invariant Again", 2019, https://arxiv.org/abs/1904.11486; Cao et al., "GCNet", 2019,
 https://arxiv.org/abs/1904.11492; Li et al., "Searching for Fast Model Families on Datacenter Accelerators", 2021,
 https://arxiv.org/abs/2102.05610. Blocks and scaling are EfficientNet's; parameter names are timm's.
+The network is `EfficientNet`, of the same family, with other blocks.
 """
 
 from __future__ import annotations
@@ -19,18 +20,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.efficientnet import (
-    EFFICIENTNET,
-    EFFICIENTNETV2_S,
-    Architecture,
-    EfficientNet,
-    Row,
-    scale,
-)
+from explorer.models.backbones.efficientnet import EFFICIENTNET, EFFICIENTNETV2_S, EfficientNet
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.global_context import GlobalContext
 from explorer.models.layers.mobile_blocks import DepthwiseSeparableConv, EdgeResidual, InvertedResidual
+from explorer.models.layers.mobile_rows import Architecture, Row, scale
 from explorer.models.layers.norm_act import GroupNormAct
 from explorer.models.layers.pool import BlurPool2d
 

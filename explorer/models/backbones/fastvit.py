@@ -118,10 +118,8 @@ class LargeKernelConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.reparam_conv is not None:
-            x = self.reparam_conv(x)
-        else:
-            x = self.large_conv(x) + self.small_conv(x)
-        return self.act(self.se(x))
+            return self.act(self.se(self.reparam_conv(x)))
+        return self.act(self.se(self.large_conv(x) + self.small_conv(x)))
 
     @torch.no_grad()
     def reparameterize(self) -> None:
@@ -336,7 +334,7 @@ class FastViT(VisionModel):
         )
         table, stages, chans = [], [], width
         rates = drop_path_rates(drop_path_rate, tuple(depths))
-        for i, depth in enumerate(depths):
+        for i in range(len(depths)):
             downsample: nn.Module = nn.Identity()  # the stem has halved twice already
             if i:
                 downsample = Downsampling(chans, 2 * chans, se=i in down_se, act="gelu" if down_act else None)

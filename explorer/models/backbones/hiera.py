@@ -302,12 +302,13 @@ class Hiera(VisionModel):
         """Positions for another size of photo; those of "abswin" are stretched at every use and fit as they are."""
         state = dict(state)
         positions = state.get("pos_embed")
-        if self.pos_embed_win is None and positions is not None and positions.shape != self.pos_embed.shape:
-            if positions.ndim == 3:
-                state["pos_embed"] = resample_abs_pos_embed(positions, self.grid, num_prefix_tokens=0)
-                report.adapted.append(
-                    f"pos_embed: from {positions.shape[1]} patches to a grid of {self.grid[0]} x {self.grid[1]}"
-                )
+        if positions is None or self.pos_embed_win is not None:
+            return state
+        if positions.ndim == 3 and positions.shape != self.pos_embed.shape:
+            state["pos_embed"] = resample_abs_pos_embed(positions, self.grid, num_prefix_tokens=0)
+            report.adapted.append(
+                f"pos_embed: from {positions.shape[1]} patches to a grid of {self.grid[0]} x {self.grid[1]}"
+            )
         return state
 
 

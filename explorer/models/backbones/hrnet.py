@@ -18,10 +18,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.resnet import BasicBlock, Bottleneck, Parts, conv, conv_shortcut
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.pool import create_classifier
+from explorer.models.layers.resnet_blocks import BasicBlock, Bottleneck, Parts, conv, conv_shortcut
 
 #: What HRNet's blocks are made of: plain ResNet blocks.
 PARTS = Parts(norm=nn.BatchNorm2d, act=partial(create_act, "relu", inplace=True), attn=lambda channels: None, aa="",

@@ -6,6 +6,8 @@ All blocks: a map [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], bes
     size         rows and columns of the map that comes out; attention knows offsets only up to it
     drop_path    how often a whole branch is dropped while training
 
+They stand in a file of their own because the family has many kinds of them; the models are in `maxvit.py`.
+
 Dai et al., "CoAtNet", 2021, https://arxiv.org/abs/2106.04803; Tu et al., "MaxViT", 2022,
 https://arxiv.org/abs/2204.01697. Parameter names are timm's.
 """
@@ -336,14 +338,19 @@ class TransformerBlock2d(nn.Module):
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
-class PartitionAttention(nn.Module):
-    """Attention in windows, or on a grid, then an MLP, each beside a shortcut: [B, H, W, C] -> the same."""
+class PlaceMixer(nn.Module):
+    """Attention among some of a map's places, then an MLP, each beside a shortcut: [B, H, W, C] -> the same.
 
-    def __init__(self, dim: int, *, window: Size, grid: bool, attention: AttentionOptions, drop_path: float):
+    attentions: what a kind of it calls `WindowAttention` for, by name; `mix` says who looks at whom
+    """
+
+    def __init__(self, dim: int, attentions: dict[str, nn.Module], *, window: Size, attention: AttentionOptions,
+                 drop_path: float):
         super().__init__()
-        self.window, self.partition = window, in_grid if grid else in_windows
+        self.window = window
         self.norm1 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.attn = WindowAttention(dim, dim, size=window, attention=attention)
+        for name, layer in attentions.items():
+            self.add_module(name, layer)
         self.ls1 = create_layer_scale(dim, attention.layer_scale, tokens=True)
         self.drop_path1 = create_drop_path(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=attention.norm_eps)
@@ -351,9 +358,39 @@ class PartitionAttention(nn.Module):
         self.ls2 = create_layer_scale(dim, attention.layer_scale, tokens=True)
         self.drop_path2 = create_drop_path(drop_path)
 
+    def mix(self, x: Tensor) -> Tensor:
+        """What the places of [B, H, W, C] take from each other: the same shape."""
+        raise NotImplementedError
+
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path1(self.ls1(self.partition(self.attn, self.norm1(x), self.window)))
+        x = x + self.drop_path1(self.ls1(self.mix(self.norm1(x))))
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
+
+
+class PartitionAttention(PlaceMixer):
+    """Attention in windows, or on a grid: [B, H, W, C] -> the same."""
+
+    def __init__(self, dim: int, *, window: Size, grid: bool, attention: AttentionOptions, drop_path: float):
+        attentions = {"attn": WindowAttention(dim, dim, size=window, attention=attention)}
+        super().__init__(dim, attentions, window=window, attention=attention, drop_path=drop_path)
+        self.partition = in_grid if grid else in_windows
+
+    def mix(self, x: Tensor) -> Tensor:
+        return self.partition(self.attn, x, self.window)
+
+
+class ParallelPartitionAttention(PlaceMixer):
+    """Windows and grid at the same time: each gives half of the channels. [B, H, W, C] -> the same."""
+
+    def __init__(self, dim: int, *, window: Size, attention: AttentionOptions, drop_path: float):
+        attentions = {name: WindowAttention(dim, dim // 2, size=window, attention=attention)
+                      for name in ("attn_block", "attn_grid")}
+        super().__init__(dim, attentions, window=window, attention=attention, drop_path=drop_path)
+
+    def mix(self, x: Tensor) -> Tensor:
+        near = in_windows(self.attn_block, x, self.window)
+        far = in_grid(self.attn_grid, x, self.window)
+        return torch.cat((near, far), dim=-1)
 
 
 class MaxVitBlock(nn.Module):
@@ -372,29 +409,6 @@ class MaxVitBlock(nn.Module):
         if self.attn_block is not None:
             x = self.attn_block(x)
         return self.attn_grid(x).permute(0, 3, 1, 2)
-
-
-class ParallelPartitionAttention(nn.Module):
-    """Windows and grid at the same time: each gives half of the channels. [B, H, W, C] -> the same."""
-
-    def __init__(self, dim: int, *, window: Size, attention: AttentionOptions, drop_path: float):
-        super().__init__()
-        self.window = window
-        self.norm1 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.attn_block = WindowAttention(dim, dim // 2, size=window, attention=attention)
-        self.attn_grid = WindowAttention(dim, dim // 2, size=window, attention=attention)
-        self.ls1 = create_layer_scale(dim, attention.layer_scale, tokens=True)
-        self.drop_path1 = create_drop_path(drop_path)
-        self.norm2 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.mlp = Mlp(dim, int(dim * attention.expand_ratio), act_layer=attention.act)
-        self.ls2 = create_layer_scale(dim, attention.layer_scale, tokens=True)
-        self.drop_path2 = create_drop_path(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm1(x)
-        near, far = in_windows(self.attn_block, y, self.window), in_grid(self.attn_grid, y, self.window)
-        x = x + self.drop_path1(self.ls1(torch.cat((near, far), dim=-1)))
-        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
 class ParallelMaxVitBlock(nn.Module):

@@ -6,6 +6,7 @@ so on up to 11 x 11, at hardly any cost. A search then chose the mixture of ever
 
 Tan and Le, "MixConv: Mixed Depthwise Convolutional Kernels", 2019, https://arxiv.org/abs/1907.09595.
 Blocks and scaling are EfficientNet's; parameter names are timm's.
+The network is `EfficientNet`, of the same family, with one more block.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.efficientnet import Architecture, EfficientNet, Row
+from explorer.models.backbones.efficientnet import EfficientNet
 from explorer.models.layers.mobile_blocks import InvertedResidual
+from explorer.models.layers.mobile_rows import Architecture, Row
 
 # --- blocks -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ Gupta and Akin, "Accelerator-aware Neural Network Design using AutoML", 2020, ht
 Akin et al., "Searching for Efficient Neural Architectures for On-Device ML on Edge TPUs", 2022,
 https://arxiv.org/abs/2204.14007.
 Blocks are EfficientNet's; parameter names are timm's.
+The network is `EfficientNet`, of the same family, with other blocks.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any
 
 from torch import nn
 
-from explorer.models.backbones.efficientnet import Architecture, EfficientNet, Row
+from explorer.models.backbones.efficientnet import EfficientNet
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import EdgeResidual, InvertedResidual
+from explorer.models.layers.mobile_rows import Architecture, Row
 
 
 def grouped_edge(in_chans: int, out_chans: int, *, group_size: int, conv: Callable, **parts: Any) -> nn.Module:

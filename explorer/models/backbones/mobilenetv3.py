@@ -21,15 +21,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import Architecture, Row, from_torchvision, scale, stack
-from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import SqueezeExcite
+from explorer.models.layers.mobile_rows import Architecture, Row, scale, stack
 from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.weights.in_order import from_torchvision
 
 
 def create_attention(channels: int, in_chans: int, *, ratio: float, share_of: str, rounding: Callable[[float], int],
@@ -171,11 +172,12 @@ class MobileNetV3(VisionModel):
         chans = stem if "stem" in keep else make_divisible(stem * width)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
-        self.blocks, self.stages, self.num_features = stack(
+        self.blocks, shown, self.num_features = stack(
             plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
             attend=lambda row: partial(create_attention, ratio=row.se, share_of=se_share, rounding=se_rounding,
                                        act_layer=se_act or row.act or act_layer),
         )
+        self.stages = tuple(Stage(*each) for each in shown)
         self._hidden = head
         self.global_pool = self._create_pool(num_classes, global_pool)
         self.conv_head = nn.Conv2d(self.num_features * self.global_pool.feat_mult(), head, 1, bias=head_bias)

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TwoTokens
-from explorer.models.backbones.vit import Block
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.transformer import Mlp, resample_abs_pos_embed, to_pair
+from explorer.models.layers.transformer_block import Block
+from explorer.models.tokens import TwoTokens
 
 # --- blocks -----------------------------------------------------------------------------------------------
 

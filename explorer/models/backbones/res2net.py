@@ -6,6 +6,7 @@ next through two, and one block holds small and large neighbourhoods beside each
 
 Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", 2019, https://arxiv.org/abs/1904.01169.
 Parameter names are timm's and the paper's own code's.
+The network is `ResNet`, of the same family, with another block.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import Parts, ResNet, conv
+from explorer.models.backbones.resnet import ResNet
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.resnet_blocks import Parts, conv
 
 
 class Bottle2neck(nn.Module):

@@ -6,6 +6,7 @@ weighs channels, and of SKNet, which chooses between paths. Where the map halves
 
 Zhang et al., "ResNeSt: Split-Attention Networks", 2020, https://arxiv.org/abs/2004.08955.
 Parameter names are timm's and the paper's own code's.
+The network is `ResNet`, of the same family, with another block.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import Parts, ResNet
+from explorer.models.backbones.resnet import ResNet
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.resnet_blocks import Parts
 from explorer.models.layers.split_attention import SplitAttention
 
 

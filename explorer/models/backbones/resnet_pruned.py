@@ -6,6 +6,7 @@ are no round numbers any more, each block with its own.
 
 Aflalo et al., "Knapsack Pruning with Inner Distillation", 2020, https://arxiv.org/abs/2002.08258. Parameter names are
 timm's.
+The network is `ResNet`, of the same family, with widths of its own.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import conv
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import create_classifier
+from explorer.models.layers.resnet_blocks import conv
 
 
 class SEModule(nn.Module):

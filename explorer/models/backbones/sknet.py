@@ -5,6 +5,7 @@ Each block filters the map by two convolutions beside each other, one that sees 
 large objects are seen by large neighbourhoods and small ones by small.
 
 Li et al., "Selective Kernel Networks", 2019, https://arxiv.org/abs/1903.06586. Parameter names are timm's.
+The network is `ResNet`, of the same family, with other blocks.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import Parts, ResNet
+from explorer.models.backbones.resnet import ResNet
 from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.resnet_blocks import Parts
 from explorer.models.layers.selective_kernel import SelectiveKernel
 
 

@@ -6,6 +6,7 @@ position bias from the distance, on a logarithmic scale, so that it also answers
 
 Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2021, https://arxiv.org/abs/2111.09883.
 Parameter names are timm's. Maps are channels-last inside, [B, H, W, C].
+The network is `SwinTransformer`, of the same family, with other blocks.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Touvron et al., "Three things everyone should know about Vision Transformers", 2
 Dehghani et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023, https://arxiv.org/abs/2302.05442;
 Liu et al., "Swin Transformer V2", 2021 (norms behind the branches); Ye et al., "Differential Transformer", 2024,
 https://arxiv.org/abs/2410.05258. Parameter names are timm's.
+The network is `VisionTransformer`, of the same family, with other blocks.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.vit import Block, VisionTransformer
+from explorer.models.backbones.vit import VisionTransformer
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.swiglu import SwiGLU
 from explorer.models.layers.transformer import Attention, LayerScale
+from explorer.models.layers.transformer_block import Block
 
 
 def _scale(dim: int, init_values: float | None) -> nn.Module:

@@ -112,8 +112,8 @@ class TokenModel(VisionModel):
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens = self.embed(x)
-        for tokens in self.walk_blocks(tokens, grid):
+        walk = self.walk_blocks(self.embed(x), grid)
+        for tokens in walk:
             yield self.to_map(tokens, grid)  # block0 ... [B, C, H/p, W/p]
         return self.finish(tokens)  # [B, prefix + N, C]
 
@@ -145,8 +145,8 @@ class TokenModel(VisionModel):
             raise ValueError(f"Unknown output_fmt {output_fmt!r}. Use 'NCHW' for maps or 'NLC' for tokens.")
         wanted = resolve_indices(indices, len(self.stages))
         grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens, kept = self.embed(x), {}
-        for index, tokens in enumerate(self.walk_blocks(tokens, grid)):
+        walk, kept = self.walk_blocks(self.embed(x), grid), {}
+        for index, tokens in enumerate(walk):
             if index in wanted:
                 found = self.norm(tokens) if norm else tokens
                 prefix, patches = found[:, :self.num_prefix_tokens], found[:, self.num_prefix_tokens:]
