@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from explorer import cli
+from explorer import __version__, cli
+from explorer.cli import finetune, tour
+from explorer.cli.printing import CommandError, printable
 from explorer.data.samples import assets_dir
 from tests.number_photos import bright, table
 
@@ -72,7 +74,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys):
 
 
 def test_an_unforeseen_error_is_a_sentence_too(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run_list", lambda args: {}["lost\nkey"])
+    monkeypatch.setattr("explorer.cli.list.run", lambda args: {}["lost\nkey"])
     assert cli.main(["list"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "KeyError" in err and "--debug" in err
@@ -87,14 +89,14 @@ def test_no_command_shows_the_help(capsys):
 def test_the_version_is_the_packages():
     import explorer
 
-    assert run("--version").stdout == f"vision-explorer {explorer.__version__}\n"
+    assert run("--version").stdout == f"vision-explorer {__version__}\n"
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_list", interrupted)
+    monkeypatch.setattr("explorer.cli.list.run", interrupted)
     assert cli.main(["list"]) == 130
     assert capsys.readouterr().err == ""
 
@@ -313,8 +315,8 @@ def test_a_console_that_knows_few_characters_gets_escapes(tmp_path):
 
 
 def test_printable_keeps_ordinary_letters_of_every_language():
-    assert cli.printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
-    assert cli.printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
+    assert printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
+    assert printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
 
 
 # --- finetune -----------------------------------------------------------------------------------------------
@@ -459,7 +461,7 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
     (["finetune", "a", "--run-dir=x", "b", "--resume", "--lr", "1"], "finetune a b --lr 1"),
 ])
 def test_the_command_to_go_on_keeps_all_other_words(words, kept):
-    assert cli._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
+    assert finetune._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
 
 
 def test_another_models_run_is_refused_and_stays_as_it_is(here, capsys):
@@ -501,12 +503,12 @@ def test_the_home_folder_is_meant_by_its_sign(here, capsys, monkeypatch):
 
 
 def test_a_folder_of_another_run_is_never_taken_by_default(here):
-    assert cli._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
+    assert finetune._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
     for number, folder in enumerate(("a-b", "a-b-2"), start=2):
         (here / "runs" / folder).mkdir(parents=True)
-        assert cli._free_run_dir("a", "b").name == folder  # a run that never began holds nothing
+        assert finetune._free_run_dir("a", "b").name == folder  # a run that never began holds nothing
         (here / "runs" / folder / "history.jsonl").write_text("")
-        assert cli._free_run_dir("a", "b") == Path(f"runs/a-b-{number}")
+        assert finetune._free_run_dir("a", "b") == Path(f"runs/a-b-{number}")
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------
@@ -648,33 +650,33 @@ def shipped(tmp_path):
 
 def files_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*")
-            if path.is_file() and path.name != cli.RECORD}
+            if path.is_file() and path.name != tour.RECORD}
 
 
 def test_the_notebooks_are_copied_without_checkpoints(shipped, tmp_path):
     (tmp_path / "mine").mkdir()
-    assert cli.copy_notebooks(shipped, tmp_path / "mine") == []
+    assert tour.copy_notebooks(shipped, tmp_path / "mine") == []
     assert files_of(tmp_path / "mine") == {"tour.ipynb": "tour 1", "extra/more.ipynb": "more 1"}
 
 
 def test_an_untouched_notebook_is_replaced_by_a_newer_version(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (shipped / "tour.ipynb").write_text("tour 2")
-    assert cli.copy_notebooks(shipped, mine) == []
+    assert tour.copy_notebooks(shipped, mine) == []
     assert files_of(mine)["tour.ipynb"] == "tour 2"
 
 
 def test_a_changed_notebook_is_kept_and_the_newer_version_put_beside_it_once(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (mine / "tour.ipynb").write_text("tour 1 and my notes")
     (shipped / "tour.ipynb").write_text("tour 2")
-    beside = f"tour-{cli.__version__}.ipynb"
+    beside = f"tour-{__version__}.ipynb"
     for _ in range(2):  # the second time finds it there
-        [sentence] = cli.copy_notebooks(shipped, mine)
+        [sentence] = tour.copy_notebooks(shipped, mine)
         assert "changed tour.ipynb" in sentence and beside in sentence
         assert files_of(mine) == \
             {"tour.ipynb": "tour 1 and my notes", beside: "tour 2", "extra/more.ipynb": "more 1"}
@@ -684,9 +686,9 @@ def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tour.ipynb").write_text("mine")
-    (mine / f"tour-{cli.__version__}.ipynb").write_text("mine too")
-    cli.copy_notebooks(shipped, mine)
-    files, beside = files_of(mine), f"tour-{cli.__version__}"
+    (mine / f"tour-{__version__}.ipynb").write_text("mine too")
+    tour.copy_notebooks(shipped, mine)
+    files, beside = files_of(mine), f"tour-{__version__}"
     kept = [files[f"{name}.ipynb"] for name in ("tour", beside, beside + "-2")]
     assert kept == ["mine", "mine too", "tour 1"]
 
@@ -694,9 +696,9 @@ def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path
 def test_without_a_newer_version_a_changed_notebook_gets_no_neighbour(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (mine / "tour.ipynb").write_text("tour 1 and my notes")
-    assert "start afresh" in cli.copy_notebooks(shipped, mine)[0]
+    assert "start afresh" in tour.copy_notebooks(shipped, mine)[0]
     assert set(files_of(mine)) == {"tour.ipynb", "extra/more.ipynb"}
 
 
@@ -705,30 +707,30 @@ def test_a_lost_record_never_costs_a_notebook(shipped, tmp_path, record):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tour.ipynb").write_text("mine")
-    (mine / cli.RECORD).write_text(record)
-    cli.copy_notebooks(shipped, mine)
+    (mine / tour.RECORD).write_text(record)
+    tour.copy_notebooks(shipped, mine)
     assert files_of(mine)["tour.ipynb"] == "mine"
 
 
 def test_the_folder_is_here_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.tour_folder(None) == tmp_path / cli.TOUR_FOLDER
+    assert tour.tour_folder(None) == tmp_path / tour.TOUR_FOLDER
 
 
 def test_the_folder_is_at_home_where_this_one_can_not_be_written(tmp_path, monkeypatch):
     here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()
     home.mkdir()
-    (here / cli.TOUR_FOLDER).write_text("a file in the way: permissions would not stop root")
+    (here / tour.TOUR_FOLDER).write_text("a file in the way: permissions would not stop root")
     monkeypatch.chdir(here)
     monkeypatch.setattr(Path, "home", lambda: home)
-    assert cli.tour_folder(None) == home / cli.TOUR_FOLDER
+    assert tour.tour_folder(None) == home / tour.TOUR_FOLDER
 
 
 def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(cli.CommandError, match="Can't write in .*--to FOLDER"):
-        cli.tour_folder(tmp_path / "file" / "tour")
+    with pytest.raises(CommandError, match="Can't write in .*--to FOLDER"):
+        tour.tour_folder(tmp_path / "file" / "tour")
 
 
 # --- tour: JupyterLab ---------------------------------------------------------------------------------------
