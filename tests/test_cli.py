@@ -87,8 +87,6 @@ def test_no_command_shows_the_help(capsys):
 
 
 def test_the_version_is_the_packages():
-    import explorer
-
     assert run("--version").stdout == f"vision-explorer {__version__}\n"
 
 
@@ -738,8 +736,8 @@ def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
 
 def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(cli, "copy_notebooks", lambda source, folder: [])
-    monkeypatch.setattr(cli, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    monkeypatch.setattr(tour, "copy_notebooks", lambda source, folder: [])
+    monkeypatch.setattr(tour, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
     words = ["--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]
     assert cli.main(["tour", *words]) == 0
     [command] = commands
