@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .errors import ImageError
+from explorer.data.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np

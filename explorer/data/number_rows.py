@@ -10,8 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .folders import DataError
-from .photo_tables import LARGEST, MOST_NUMBERS
+from explorer.data.folders import DataError
+from explorer.data.table_columns import LARGEST, MOST_NUMBERS
 
 LOOKED_AT = 16  # rows that are opened to see whether they have numbers
 

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from explorer.data import collection, describe
-from explorer.data.collection import role_of
+from explorer.data import describe, folder_reader, same_files
 from explorer.data.datasets import DataError, open_data
+from explorer.data.folder_words import role_of
 from explorer.data.folders import find_pictures
 
 NUMBER = itertools.count(1)
@@ -278,7 +278,8 @@ def test_no_more_files_are_compared_than_announced(make, tmp_path, monkeypatch):
         (tmp_path / "cat").mkdir(exist_ok=True)
         (tmp_path / "cat" / f"{i}.png").write_bytes(b"same size")
     make("dog")
-    monkeypatch.setattr(collection, "MOST_COMPARED", 3)
+    for module in (same_files, folder_reader):
+        monkeypatch.setattr(module, "MOST_COMPARED", 3)
     described = describe(tmp_path)
     assert any("looked at for 3 files" in note for note in described.notes)
     assert not any("byte for byte" in note for note in described.notes)

@@ -10,19 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.data.datasets import (
-    DataError,
-    PhotoSet,
-    Splits,
-    as_photos,
-    broken_photos,
-    cifar10,
-    duplicates,
-    joined,
-    open_data,
-    ordered_as,
-    without_broken,
-)
+from explorer.data.checks import broken_photos, duplicates, ordered_as, without_broken
+from explorer.data.datasets import DataError, PhotoSet, Splits, as_photos, cifar10, open_data
+from explorer.data.photo_sets import joined
 from explorer.training.run.finetuning import opened_once
 
 

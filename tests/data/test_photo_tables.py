@@ -208,13 +208,13 @@ def test_a_path_that_leads_outside_is_opened_as_a_picture_or_not_at_all(folder):
 
 
 def test_a_large_file_is_refused_before_it_is_read(folder, monkeypatch):
-    from explorer.data import photo_tables
+    from explorer.data import table_cells
 
-    monkeypatch.setattr(photo_tables, "MOST_BYTES", 10)
+    monkeypatch.setattr(table_cells, "MOST_BYTES", 10)
     with pytest.raises(DataError, match="is larger than"):
         read_table(write(folder, rows(1, 2)))
-    monkeypatch.setattr(photo_tables, "MOST_BYTES", 10_000)
-    monkeypatch.setattr(photo_tables, "MOST_ROWS", 3)
+    monkeypatch.setattr(table_cells, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(table_cells, "MOST_ROWS", 3)
     with pytest.raises(DataError, match="more than 3 rows"):
         read_table(write(folder, rows(1, 2, 3, 4)))
 

@@ -39,9 +39,10 @@ from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.collection import describe, is_many
-from explorer.data.datasets import BUNDLED, Joined, PhotoSet, Splits, joined, labelled, open_data
+from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
 from explorer.data.folders import printable
 from explorer.data.images import ImageError, load_image
+from explorer.data.photo_sets import Joined, joined
 from explorer.data.reading import in_order
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.html import RichRepr, notes_html

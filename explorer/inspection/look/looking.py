@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.labels import labels_for
-from explorer.data.transforms import Step, create_transform, preprocessing_steps, resolve_data_config
+from explorer.data.shown_steps import Step, preprocessing_steps
+from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
 from explorer.display.html import (
     RichRepr,

@@ -32,7 +32,6 @@ from explorer.data.datasets import (
     Splits,
     as_photos,
     is_table,
-    joined,
     labelled,
     of_what,
     open_data,
@@ -40,6 +39,7 @@ from explorer.data.datasets import (
 )
 from explorer.data.images import ImageError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
+from explorer.data.photo_sets import joined
 from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import counted

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from explorer._threads import thread_count
 from explorer.arguments import checked, word
-from explorer.data.datasets import PhotoSet, Splits, open_data, ordered_as, without_broken
+from explorer.data.checks import ordered_as, without_broken
+from explorer.data.datasets import PhotoSet, Splits, open_data
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.files import given_path

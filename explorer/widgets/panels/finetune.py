@@ -383,7 +383,7 @@ class FinetunePanel(Panel):
         return splits
 
     def _card(self, splits: Any, job: Job) -> None:
-        from explorer.data.datasets import without_broken
+        from explorer.data.checks import without_broken
         from explorer.data.images import ImageError
 
         if self._done.get("card") is splits:
@@ -427,7 +427,7 @@ class FinetunePanel(Panel):
                 pass  # the sentence is there already
 
     def _find_duplicates(self, splits: Any) -> None:
-        from explorer.data.datasets import duplicates
+        from explorer.data.checks import duplicates
 
         with self.session.lock:
             self.find_duplicates.description, self.find_duplicates.disabled = "Comparing …", True
