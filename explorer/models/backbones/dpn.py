@@ -170,12 +170,18 @@ MODEL = DPN
 
 _SMALL = dict(stem=(10, 3), added=64, middle=128, grown=(16, 32, 32, 64))
 
+
+def _row(stem: tuple[int, int], depths: tuple[int, ...], grown: tuple[int, ...], middle: int,
+         groups: int) -> dict[str, Any]:
+    return dict(stem=stem, depths=depths, grown=grown, middle=middle, groups=groups)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "dpn48b": dict(_SMALL, depths=(3, 4, 6, 3), split=True, act_layer="silu"),
     "dpn68": dict(_SMALL, depths=(3, 4, 12, 3)),
     "dpn68b": dict(_SMALL, depths=(3, 4, 12, 3), split=True),
-    "dpn92": dict(stem=(64, 7), depths=(3, 4, 20, 3), grown=(16, 32, 24, 128), middle=96, groups=32),
-    "dpn98": dict(stem=(96, 7), depths=(3, 6, 20, 3), grown=(16, 32, 32, 128), middle=160, groups=40),
-    "dpn131": dict(stem=(128, 7), depths=(4, 8, 28, 3), grown=(16, 32, 32, 128), middle=160, groups=40),
-    "dpn107": dict(stem=(128, 7), depths=(4, 8, 20, 3), grown=(20, 64, 64, 128), middle=200, groups=50),
+    "dpn92": _row((64, 7), (3, 4, 20, 3), (16, 32, 24, 128), 96, 32),
+    "dpn98": _row((96, 7), (3, 6, 20, 3), (16, 32, 32, 128), 160, 40),
+    "dpn131": _row((128, 7), (4, 8, 28, 3), (16, 32, 32, 128), 160, 40),
+    "dpn107": _row((128, 7), (4, 8, 20, 3), (20, 64, 64, 128), 200, 50),
 }

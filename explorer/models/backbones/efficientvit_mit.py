@@ -311,12 +311,17 @@ MODEL = EfficientViT
 
 _L = dict(large=True, head_dim=32, expand=((16, 4), (16, 4), (16, 4), (24, 6)), act_layer="gelu_tanh", norm_eps=1e-7)
 
+
+def _row(widths: tuple[int, ...], depths: tuple[int, ...], head: tuple[int, int], **options: Any) -> dict[str, Any]:
+    return dict(options, widths=widths, depths=depths, head=head)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "efficientvit_b0": dict(widths=(8, 16, 32, 64, 128), depths=(1, 1, 2, 2), head_dim=16, head=(1024, 1280)),
-    "efficientvit_b1": dict(widths=(16, 32, 64, 128, 256), depths=(1, 2, 3, 4), head_dim=16, head=(1536, 1600)),
-    "efficientvit_b2": dict(widths=(24, 48, 96, 192, 384), depths=(2, 3, 4, 6), head_dim=32, head=(2304, 2560)),
-    "efficientvit_b3": dict(widths=(32, 64, 128, 256, 512), depths=(3, 5, 6, 9), head_dim=32, head=(2304, 2560)),
-    "efficientvit_l1": dict(_L, widths=(32, 64, 128, 256, 512), depths=(1, 1, 6, 6), head=(3072, 3200)),
-    "efficientvit_l2": dict(_L, widths=(32, 64, 128, 256, 512), depths=(2, 2, 8, 8), head=(3072, 3200)),
-    "efficientvit_l3": dict(_L, widths=(64, 128, 256, 512, 1024), depths=(2, 2, 8, 8), head=(6144, 6400)),
+    "efficientvit_b0": _row((8, 16, 32, 64, 128), (1, 1, 2, 2), (1024, 1280), head_dim=16),
+    "efficientvit_b1": _row((16, 32, 64, 128, 256), (1, 2, 3, 4), (1536, 1600), head_dim=16),
+    "efficientvit_b2": _row((24, 48, 96, 192, 384), (2, 3, 4, 6), (2304, 2560), head_dim=32),
+    "efficientvit_b3": _row((32, 64, 128, 256, 512), (3, 5, 6, 9), (2304, 2560), head_dim=32),
+    "efficientvit_l1": _row((32, 64, 128, 256, 512), (1, 1, 6, 6), (3072, 3200), **_L),
+    "efficientvit_l2": _row((32, 64, 128, 256, 512), (2, 2, 8, 8), (3072, 3200), **_L),
+    "efficientvit_l3": _row((64, 128, 256, 512, 1024), (2, 2, 8, 8), (6144, 6400), **_L),
 }

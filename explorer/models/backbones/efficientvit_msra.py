@@ -310,12 +310,16 @@ class EfficientViTM(VisionModel):
 
 MODEL = EfficientViTM
 
+
+def _row(widths: tuple[int, ...], depths: tuple[int, ...], *kernels: tuple[int, ...]) -> dict[str, Any]:
+    return dict(widths=widths, depths=depths, kernels=kernels)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "efficientvit_m0": dict(widths=(64, 128, 192), depths=(1, 2, 3), kernels=((5, 5, 5, 5),) * 3),
-    "efficientvit_m1": dict(widths=(128, 144, 192), depths=(1, 2, 3), kernels=((7, 5), (7, 5, 3), (7, 5, 3))),
-    "efficientvit_m2": dict(widths=(128, 192, 224), depths=(1, 2, 3), kernels=((7, 5, 3, 3), (7, 5, 3), (7, 5))),
-    "efficientvit_m3": dict(widths=(128, 240, 320), depths=(1, 2, 3),
-                            kernels=((5, 5, 5, 5), (5, 5, 5), (5, 5, 5, 5))),
-    "efficientvit_m4": dict(widths=(128, 256, 384), depths=(1, 2, 3), kernels=((7, 5, 3, 3),) * 3),
-    "efficientvit_m5": dict(widths=(192, 288, 384), depths=(1, 3, 4), kernels=((7, 5, 3), (7, 5, 3), (7, 5, 3, 3))),
+    "efficientvit_m0": _row((64, 128, 192), (1, 2, 3), *[(5, 5, 5, 5)] * 3),
+    "efficientvit_m1": _row((128, 144, 192), (1, 2, 3), (7, 5), (7, 5, 3), (7, 5, 3)),
+    "efficientvit_m2": _row((128, 192, 224), (1, 2, 3), (7, 5, 3, 3), (7, 5, 3), (7, 5)),
+    "efficientvit_m3": _row((128, 240, 320), (1, 2, 3), (5, 5, 5, 5), (5, 5, 5), (5, 5, 5, 5)),
+    "efficientvit_m4": _row((128, 256, 384), (1, 2, 3), *[(7, 5, 3, 3)] * 3),
+    "efficientvit_m5": _row((192, 288, 384), (1, 3, 4), (7, 5, 3), (7, 5, 3), (7, 5, 3, 3)),
 }

@@ -277,13 +277,20 @@ MODEL = Eva
 _TINY = dict(embed_dim=192, num_heads=3)
 _SMALL = dict(embed_dim=384, num_heads=6)
 _MEDIUM = dict(embed_dim=512, num_heads=8)
+_MEDIUM_DEEP = dict(_MEDIUM, depth=20, qkv_bias=False)
 _BETWIXT = dict(embed_dim=640, num_heads=10)
 _BASE = dict(embed_dim=768, num_heads=12)
 _LARGE = dict(embed_dim=1024, depth=24, num_heads=16)
 _HUGE = dict(embed_dim=1280, depth=32, num_heads=20)
 _GIANT = dict(embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11, patch_size=14)
+_ENORMOUS = dict(embed_dim=1792, depth=64, num_heads=16, mlp_ratio=60 / 7, patch_size=14)
 _GIGANTIC = dict(embed_dim=1536, num_heads=16, mlp_ratio=35 / 6, patch_size=14,
                  class_token=False, rope=Rotary("axial", grid=(32, 32), rows_first=False))
+
+_1280 = dict(embed_dim=1280, depth=32, num_heads=16)
+_1536 = dict(embed_dim=1536, depth=40, num_heads=24)
+_2432 = dict(embed_dim=2432, depth=56, num_heads=32)
+_7B = dict(embed_dim=4096, depth=40, num_heads=32, mlp_ratio=2, mlp="swiglu", align_to=64)
 
 _EVA02 = dict(patch_size=14, rope=Rotary("axial", grid=(16, 16)), mlp_ratio=8 / 3)
 _EVA02_SMALL = dict(_EVA02, mlp="swiglu_packed")
@@ -308,6 +315,8 @@ _ROPE_GAP = dict(img_size=256, rope=Rotary("axial", grid=(16, 16)), class_token=
 
 _PE = dict(key_bias=True, pre_norm=True, norm_layer=_EPS5)
 _PE14, _PE24, _PE32 = (Rotary("axial", grid=(side, side), offset=1.0, rows_first=False) for side in (14, 24, 32))
+_336 = dict(patch_size=14, img_size=336, rope=_PE24)
+_448 = dict(img_size=448, init_values=0.1)
 _PE_CORE = dict(_PE, global_pool="map")
 _PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope=_PE32)  # language models and maps read the tokens
 
@@ -339,8 +348,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eva02_base_patch16_clip_224": dict(_BASE, **{**_EVA02_CLIP, "patch_size": 16}),
     "eva02_large_patch14_clip_224": dict(_LARGE, **_EVA02_CLIP),
     "eva02_large_patch14_clip_336": dict(_LARGE, **_EVA02_CLIP, img_size=336),
-    "eva02_enormous_patch14_clip_224": dict(embed_dim=1792, depth=64, num_heads=16, mlp_ratio=60 / 7, patch_size=14,
-                                            post_norm=True, global_pool="token"),
+    "eva02_enormous_patch14_clip_224": dict(_ENORMOUS, post_norm=True, global_pool="token"),
 
     "vit_small_patch16_rope_224": dict(_SMALL, **_ROPE),
     "vit_base_patch16_rope_224": dict(_BASE, **_ROPE),
@@ -355,7 +363,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_rope_mixed_ape_224": dict(_BASE, **_MIXED_APE),
     "vit_large_patch16_rope_mixed_ape_224": dict(_LARGE, **_MIXED_APE),
     "vit_medium_patch16_rope_reg1_gap_256": dict(_MEDIUM, **_ROPE_GAP, reg_tokens=1),
-    "vit_mediumd_patch16_rope_reg1_gap_256": dict(_MEDIUM, **_ROPE_GAP, reg_tokens=1, depth=20, qkv_bias=False),
+    "vit_mediumd_patch16_rope_reg1_gap_256": dict(_MEDIUM_DEEP, **_ROPE_GAP, reg_tokens=1),
     "vit_betwixt_patch16_rope_reg4_gap_256": dict(_BETWIXT, **_ROPE_GAP, reg_tokens=4),
     "vit_base_patch16_rope_reg1_gap_256": dict(_BASE, **_ROPE_GAP, reg_tokens=1),
 
@@ -364,8 +372,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_dinov3": dict(_BASE, **_DINO3_PLAIN),
     "vit_large_patch16_dinov3": dict(_LARGE, **_DINO3_PLAIN),
     "vit_huge_plus_patch16_dinov3": dict(_HUGE, **_DINO3_PLAIN, **_PLUS),
-    "vit_7b_patch16_dinov3": dict(_DINO3_PLAIN, embed_dim=4096, depth=40, num_heads=32, mlp_ratio=2, mlp="swiglu",
-                                  align_to=64),
+    "vit_7b_patch16_dinov3": dict(_7B, **_DINO3_PLAIN),
     "vit_tiny_patch16_dinov3_qkvb": dict(_TINY, **_DINO3_BIAS),
     "vit_small_patch16_dinov3_qkvb": dict(_SMALL, **_DINO3_BIAS),
     "vit_small_plus_patch16_dinov3_qkvb": dict(_SMALL, **_DINO3_BIAS, **_PLUS),
@@ -376,28 +383,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_small_patch16_lingbot": dict(_SMALL, **_LINGBOT),
     "vit_base_patch16_lingbot": dict(_BASE, **_LINGBOT),
     "vit_large_patch16_lingbot": dict(_LARGE, **_LINGBOT),
-    "vit_giant_patch16_lingbot": dict(_LINGBOT, embed_dim=1536, depth=40, num_heads=24, mlp_ratio=8 / 3, mlp="swiglu",
-                                      align_to=8, qkv_bias=False),
+    "vit_giant_patch16_lingbot": dict(_1536, **_LINGBOT, **_PLUS, mlp_ratio=8 / 3, qkv_bias=False),
 
     "vit_pe_core_tiny_patch16_384": dict(_TINY, **_PE_CORE, img_size=384, rope=_PE24),
     "vit_pe_core_small_patch16_384": dict(_SMALL, **_PE_CORE, img_size=384, rope=_PE24),
     "vit_pe_core_base_patch16_224": dict(_BASE, **_PE_CORE, rope=_PE14),
-    "vit_pe_core_large_patch14_336": dict(_LARGE, **_PE_CORE, patch_size=14, img_size=336, rope=_PE24),
+    "vit_pe_core_large_patch14_336": dict(_LARGE, **_PE_CORE, **_336),
     "vit_pe_core_gigantic_patch14_448": dict(_PE_CORE | _GIGANTIC, depth=50, img_size=448),
-    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, patch_size=14, img_size=448,
-                                          init_values=0.1),
-    "vit_pe_lang_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=47, img_size=448, init_values=0.1),
+    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, **_448, patch_size=14),
+    "vit_pe_lang_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=47, **_448),
     "vit_pe_spatial_tiny_patch16_512": dict(_TINY, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_small_patch16_512": dict(_SMALL, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_base_patch16_512": dict(_BASE, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_large_patch14_448": dict(_LARGE, **_PE_DENSE, patch_size=14, img_size=448),
-    "vit_pe_spatial_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=50, img_size=448, init_values=0.1),
+    "vit_pe_spatial_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=50, **_448),
 
     "vit_base_patch16_sapiens2": dict(_BASE, **_SAPIENS),
     "vit_large_patch16_sapiens2": dict(_LARGE, **_SAPIENS, **_fewer_keys(24, 16)),
-    "vit_huge_patch16_sapiens2": dict(_SAPIENS, embed_dim=1280, depth=32, num_heads=16, **_fewer_keys(32, 16)),
-    "vit_giant_patch16_sapiens2": dict(_SAPIENS, embed_dim=1536, depth=40, num_heads=24, **_fewer_keys(40, 24)),
-    "vit_5b_patch16_sapiens2": dict(_SAPIENS, embed_dim=2432, depth=56, num_heads=32, **_fewer_keys(56, 32)),
+    "vit_huge_patch16_sapiens2": dict(_1280, **_SAPIENS, **_fewer_keys(32, 16)),
+    "vit_giant_patch16_sapiens2": dict(_1536, **_SAPIENS, **_fewer_keys(40, 24)),
+    "vit_5b_patch16_sapiens2": dict(_2432, **_SAPIENS, **_fewer_keys(56, 32)),
 }
 
 

@@ -290,16 +290,22 @@ def rows(middles: Sequence[int], channels: Sequence[int], blocks: Sequence[int],
 _V2 = dict(squeeze=True, light=(2, 5))
 _SMALL = dict(_V2, affine=True)
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "hgnet_tiny": dict(stem=(48, 48, 96), rows=rows((96, 128, 160, 192), (224, 448, 512, 768), (1, 1, 2, 1), 5)),
-    "hgnet_small": dict(stem=(64, 64, 128), rows=rows((128, 160, 192, 224), (256, 512, 768, 1024), (1, 1, 2, 1), 6)),
-    "hgnet_base": dict(stem=(96, 96, 160), rows=rows((192, 224, 256, 288), (320, 640, 960, 1280), (1, 2, 3, 2), 7)),
 
-    "hgnetv2_b0": dict(_SMALL, stem=(16, 16), rows=rows((16, 32, 64, 128), (64, 256, 512, 1024), (1, 1, 2, 1), 3)),
-    "hgnetv2_b1": dict(_SMALL, stem=(24, 32), rows=rows((32, 48, 96, 192), (64, 256, 512, 1024), (1, 1, 2, 1), 3)),
-    "hgnetv2_b2": dict(_SMALL, stem=(24, 32), rows=rows((32, 64, 128, 256), (96, 384, 768, 1536), (1, 1, 3, 1), 4)),
-    "hgnetv2_b3": dict(_SMALL, stem=(24, 32), rows=rows((32, 64, 128, 256), (128, 512, 1024, 2048), (1, 1, 3, 1), 5)),
-    "hgnetv2_b4": dict(_V2, stem=(32, 48), rows=rows((48, 96, 192, 384), (128, 512, 1024, 2048), (1, 1, 3, 1), 6)),
-    "hgnetv2_b5": dict(_V2, stem=(32, 64), rows=rows((64, 128, 256, 512), (128, 512, 1024, 2048), (1, 2, 5, 2), 6)),
-    "hgnetv2_b6": dict(_V2, stem=(48, 96), rows=rows((96, 192, 384, 768), (192, 512, 1024, 2048), (2, 3, 6, 3), 6)),
+def _row(stem: tuple[int, ...], *plan: Any, **options: Any) -> dict[str, Any]:
+    """The stem's widths, then what `rows` takes: middles, channels and blocks of each stage, layers of a block."""
+    return dict(options, stem=stem, rows=rows(*plan))
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "hgnet_tiny": _row((48, 48, 96), (96, 128, 160, 192), (224, 448, 512, 768), (1, 1, 2, 1), 5),
+    "hgnet_small": _row((64, 64, 128), (128, 160, 192, 224), (256, 512, 768, 1024), (1, 1, 2, 1), 6),
+    "hgnet_base": _row((96, 96, 160), (192, 224, 256, 288), (320, 640, 960, 1280), (1, 2, 3, 2), 7),
+
+    "hgnetv2_b0": _row((16, 16), (16, 32, 64, 128), (64, 256, 512, 1024), (1, 1, 2, 1), 3, **_SMALL),
+    "hgnetv2_b1": _row((24, 32), (32, 48, 96, 192), (64, 256, 512, 1024), (1, 1, 2, 1), 3, **_SMALL),
+    "hgnetv2_b2": _row((24, 32), (32, 64, 128, 256), (96, 384, 768, 1536), (1, 1, 3, 1), 4, **_SMALL),
+    "hgnetv2_b3": _row((24, 32), (32, 64, 128, 256), (128, 512, 1024, 2048), (1, 1, 3, 1), 5, **_SMALL),
+    "hgnetv2_b4": _row((32, 48), (48, 96, 192, 384), (128, 512, 1024, 2048), (1, 1, 3, 1), 6, **_V2),
+    "hgnetv2_b5": _row((32, 64), (64, 128, 256, 512), (128, 512, 1024, 2048), (1, 2, 5, 2), 6, **_V2),
+    "hgnetv2_b6": _row((48, 96), (96, 192, 384, 768), (192, 512, 1024, 2048), (2, 3, 6, 3), 6, **_V2),
 }

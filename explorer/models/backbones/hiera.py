@@ -317,6 +317,8 @@ MODEL = Hiera
 
 # --- variants -----------------------------------------------------------------------------------------------
 
+_ABSWIN = dict(img_size=256, init_values=1e-5, balanced_init=True)
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "hiera_tiny_224": dict(depths=(1, 2, 7, 2)),
     "hiera_small_224": dict(depths=(1, 2, 11, 2)),
@@ -324,10 +326,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hiera_base_plus_224": dict(embed_dim=112, num_heads=2, depths=(2, 3, 16, 3)),
     "hiera_large_224": dict(embed_dim=144, num_heads=2, depths=(2, 6, 36, 4)),
     "hiera_huge_224": dict(embed_dim=256, num_heads=4, depths=(2, 6, 36, 4)),
-    "hiera_small_abswin_256": dict(depths=(1, 2, 11, 2), img_size=256, global_positions=(16, 16), init_values=1e-5,
-                                   expand_proj=False, balanced_init=True),
-    "hiera_base_abswin_256": dict(depths=(2, 3, 16, 3), img_size=256, global_positions=(14, 14), init_values=1e-5,
-                                  balanced_init=True),
+    "hiera_small_abswin_256": dict(_ABSWIN, depths=(1, 2, 11, 2), global_positions=(16, 16), expand_proj=False),
+    "hiera_base_abswin_256": dict(_ABSWIN, depths=(2, 3, 16, 3), global_positions=(14, 14)),
 }
 
 

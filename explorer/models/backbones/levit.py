@@ -334,19 +334,21 @@ MODEL = LeViT
 
 # --- variants -------------------------------------------------------------------------------------------------
 
-_384 = dict(embed_dim=(384, 512, 768), depth=(4, 4, 4), num_heads=(6, 9, 12), key_dim=32, distilled=True)
-_512 = dict(key_dim=64, act="silu")
+_TAUGHT = dict(depth=(4, 4, 4), key_dim=32, distilled=True)
+_384 = dict(_TAUGHT, embed_dim=(384, 512, 768), num_heads=(6, 9, 12))
+_512 = dict(key_dim=64, act="silu", depth=(4, 4, 4))
+_256D = dict(key_dim=32, act="silu", depth=(4, 8, 6))
 _ON_TOKENS: dict[str, dict[str, Any]] = {
     "levit_128s": dict(distilled=True),
     "levit_128": dict(depth=(4, 4, 4), num_heads=(4, 8, 12), distilled=True),
-    "levit_192": dict(embed_dim=(192, 288, 384), depth=(4, 4, 4), num_heads=(3, 5, 6), key_dim=32, distilled=True),
-    "levit_256": dict(embed_dim=(256, 384, 512), depth=(4, 4, 4), num_heads=(4, 6, 8), key_dim=32, distilled=True),
+    "levit_192": dict(_TAUGHT, embed_dim=(192, 288, 384), num_heads=(3, 5, 6)),
+    "levit_256": dict(_TAUGHT, embed_dim=(256, 384, 512), num_heads=(4, 6, 8)),
     "levit_384": dict(_384),
     "levit_384_s8": dict(_384, stem_stride=8, act="silu"),
-    "levit_512_s8": dict(_512, embed_dim=(512, 640, 896), depth=(4, 4, 4), num_heads=(8, 10, 14), stem_stride=8),
-    "levit_512": dict(_512, embed_dim=(512, 768, 1024), depth=(4, 4, 4), num_heads=(8, 12, 16)),
-    "levit_256d": dict(embed_dim=(256, 384, 512), depth=(4, 8, 6), num_heads=(4, 6, 8), key_dim=32, act="silu"),
-    "levit_512d": dict(_512, embed_dim=(512, 640, 768), depth=(4, 8, 6), num_heads=(8, 10, 12)),
+    "levit_512_s8": dict(_512, embed_dim=(512, 640, 896), num_heads=(8, 10, 14), stem_stride=8),
+    "levit_512": dict(_512, embed_dim=(512, 768, 1024), num_heads=(8, 12, 16)),
+    "levit_256d": dict(_256D, embed_dim=(256, 384, 512), num_heads=(4, 6, 8)),
+    "levit_512d": dict(_256D | dict(key_dim=64), embed_dim=(512, 640, 768), num_heads=(8, 10, 12)),
 }
 
 VARIANTS: dict[str, dict[str, Any]] = {

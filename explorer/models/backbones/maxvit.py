@@ -242,7 +242,7 @@ _NANO = dict(embed_dim=(64, 128, 256, 512), stem_width=(32, 64))
 _96 = dict(embed_dim=(96, 192, 384, 768), stem_width=(32, 64))
 _96_WIDE = dict(embed_dim=(96, 192, 384, 768), stem_width=(48, 96))
 _128 = dict(embed_dim=(128, 256, 512, 1024), stem_width=(64, 128))
-_160 = dict(embed_dim=(160, 320, 640, 1280), stem_width=(80, 160))
+_160 = dict(embed_dim=(160, 320, 640, 1280), stem_width=(80, 160), head_hidden_size=1280)
 _192 = dict(embed_dim=(192, 384, 768, 1536), stem_width=(96, 192))
 
 # The models of the "rw" names are Ross Wightman's: a narrower middle, and a norm with an activation in front.
@@ -253,20 +253,25 @@ _EARLY = replace(_PRE_RELU, se_early=True)
 _POOL = dict(shrink="pool")
 _ATTENTION_RW = AttentionOptions(expand_first=False)
 _BARE_RW = replace(_ATTENTION_RW, shortcut_bias=False)
+_BATCH_RW = replace(_BARE_RW, norm="batch")
 _MLP_RW = replace(_ATTENTION_RW, position="mlp")
 _SCALED_RW = replace(_ATTENTION_RW, layer_scale=1e-6)
 _SCALED_MLP_RW = replace(_MLP_RW, layer_scale=1e-6)
 _CONVNEXT_RW = ConvOptions(kind="convnext", expand_output=False, norm_eps=1e-6)
 
-_DEEP, _NANO_DEPTHS, _ZERO_DEPTHS = (2, 6, 14, 2), (3, 4, 6, 3), (2, 3, 7, 2)
+_DEEP, _ZERO = (2, 6, 14, 2), (2, 3, 7, 2)
+_NANO_DEEP = dict(_NANO, depths=(3, 4, 6, 3))
 _SHALLOW, _SHALLOWEST = (2, 2, 5, 2), (1, 2, 3, 1)
 
 # MaxViT: every block of every stage has all; the channel attention is narrow.
-_ALL, _ALL_PARALLEL = ("M",) * 4, ("PM",) * 4
+_ALL, _BESIDE = ("M",) * 4, ("PM",) * 4
 _MAX_RW = dict(block_type=_ALL, conv=replace(_CONV_RW, bias=False, se_ratio=1 / 16), attention=_ATTENTION_RW)
 _MAX_MLP_RW = dict(_MAX_RW, attention=_MLP_RW)
+_MAX_SCALED_RW = dict(_MAX_RW, attention=_SCALED_MLP_RW)
 _MAXX_RW = dict(block_type=_ALL, conv=_CONVNEXT_RW, attention=_SCALED_MLP_RW)
+_MAXX_NANO_RW = dict(_MAXX_RW | _NANO, weight_init="normal")
 _MAXX2_RW = dict(_MAXX_RW, attention=replace(_SCALED_MLP_RW, grid_only=True))
+_MAXX2_NANO_RW = dict(_MAXX_RW, attention=replace(_SCALED_RW, grid_only=True), weight_init="normal")
 
 # MaxViT as its authors trained it, in TensorFlow
 _TF = dict(
@@ -279,6 +284,7 @@ _BASE_TF = dict(_TF, depths=_DEEP, head_hidden_size=768)
 _LARGE_TF = dict(_TF, embed_dim=(128, 256, 512, 1024), stem_width=128, depths=_DEEP, head_hidden_size=1024)
 _XLARGE_TF = dict(_TF, embed_dim=(192, 384, 768, 1536), stem_width=192, depths=_DEEP, head_hidden_size=1536)
 
+_96_DEEP = dict(_96, depths=_DEEP, head_hidden_size=768)
 _PAPER_128 = dict(embed_dim=(128, 256, 512, 1024), stem_width=128, head_hidden_size=1024)
 _PAPER_192 = dict(embed_dim=(192, 384, 768, 1536), stem_width=192, head_hidden_size=1536)
 _RMLP_2 = dict(_128, depths=_DEEP, conv=_PRE, attention=_SCALED_MLP_RW)
@@ -294,15 +300,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
                           head_hidden_size=2048),
     # CoAtNet, as trained for timm
     "coatnet_pico_rw_224": dict(_NANO, conv=_CONV_RW, attention=_ATTENTION_RW),
-    "coatnet_nano_rw_224": dict(_NANO, depths=_NANO_DEPTHS, conv=replace(_CONV_RW, **_POOL), attention=_ATTENTION_RW),
-    "coatnet_0_rw_224": dict(_96, depths=_ZERO_DEPTHS, conv=replace(_EARLY, **_POOL), attention=_BARE_RW),
+    "coatnet_nano_rw_224": dict(_NANO_DEEP, conv=replace(_CONV_RW, **_POOL), attention=_ATTENTION_RW),
+    "coatnet_0_rw_224": dict(_96, depths=_ZERO, conv=replace(_EARLY, **_POOL), attention=_BARE_RW),
     "coatnet_1_rw_224": dict(_96, depths=_DEEP, conv=_EARLY, attention=_BARE_RW),
     "coatnet_2_rw_224": dict(_128, depths=_DEEP, conv=_PRE, attention=_ATTENTION_RW),
     "coatnet_3_rw_224": dict(_192, depths=_DEEP, conv=_PRE, attention=_SCALED_RW),
-    "coatnet_bn_0_rw_224": dict(_96, depths=_ZERO_DEPTHS, conv=_EARLY, attention=replace(_BARE_RW, norm="batch")),
-    "coatnet_rmlp_nano_rw_224": dict(_NANO, depths=_NANO_DEPTHS, conv=_CONV_RW,
+    "coatnet_bn_0_rw_224": dict(_96, depths=_ZERO, conv=_EARLY, attention=_BATCH_RW),
+    "coatnet_rmlp_nano_rw_224": dict(_NANO_DEEP, conv=_CONV_RW,
                                      attention=replace(_MLP_RW, position_hidden=384)),
-    "coatnet_rmlp_0_rw_224": dict(_96, depths=_ZERO_DEPTHS, conv=_PRE_RELU, attention=_MLP_RW),
+    "coatnet_rmlp_0_rw_224": dict(_96, depths=_ZERO, conv=_PRE_RELU, attention=_MLP_RW),
     "coatnet_rmlp_1_rw_224": dict(
         _96, depths=_DEEP, conv=replace(_EARLY, shortcut_pool="max", **_POOL),
         attention=replace(_BARE_RW, pool="max", position="mlp", position_hidden=384)),
@@ -311,9 +317,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "coatnet_rmlp_2_rw_384": dict(_RMLP_2, img_size=384),
     "coatnet_rmlp_3_rw_224": dict(_192, depths=_DEEP, conv=_PRE, attention=_SCALED_MLP_RW),
     # ... whose later stages begin with a convolution;  ... with ConvNeXt's blocks
-    "coatnet_nano_cc_224": dict(_NANO, depths=_NANO_DEPTHS, block_type=("C", "C", ("C", "T"), ("C", "T")),
+    "coatnet_nano_cc_224": dict(_NANO_DEEP, block_type=("C", "C", ("C", "T"), ("C", "T")),
                                 conv=replace(_PRE_RELU, **_POOL), attention=_ATTENTION_RW),
-    "coatnext_nano_rw_224": dict(_NANO, depths=_NANO_DEPTHS, conv=replace(_CONVNEXT_RW, layer_scale=1e-5),
+    "coatnext_nano_rw_224": dict(_NANO_DEEP, conv=replace(_CONVNEXT_RW, layer_scale=1e-5),
                                  attention=_ATTENTION_RW, weight_init="normal"),
 
     # MaxViT, as its authors trained it
@@ -340,19 +346,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "maxvit_rmlp_pico_rw_256": dict(_MAX_MLP_RW | _PICO, depths=_SHALLOW, img_size=256),
     "maxvit_rmlp_nano_rw_256": dict(_MAX_MLP_RW | _NANO, depths=_SHALLOWEST, img_size=256),
     "maxvit_rmlp_tiny_rw_256": dict(_MAX_MLP_RW | _NANO, depths=_SHALLOW, img_size=256),
-    "maxvit_rmlp_small_rw_224": dict(_MAX_MLP_RW | _96, depths=_SHALLOW, attention=_SCALED_MLP_RW),
-    "maxvit_rmlp_small_rw_256": dict(_MAX_MLP_RW | _96, depths=_SHALLOW, attention=_SCALED_MLP_RW, img_size=256),
-    "maxvit_rmlp_base_rw_224": dict(_MAX_MLP_RW | _96, depths=_DEEP, head_hidden_size=768),
-    "maxvit_rmlp_base_rw_384": dict(_MAX_MLP_RW | _96, depths=_DEEP, head_hidden_size=768, img_size=384),
+    "maxvit_rmlp_small_rw_224": dict(_MAX_SCALED_RW | _96, depths=_SHALLOW),
+    "maxvit_rmlp_small_rw_256": dict(_MAX_SCALED_RW | _96, depths=_SHALLOW, img_size=256),
+    "maxvit_rmlp_base_rw_224": dict(_MAX_MLP_RW | _96_DEEP),
+    "maxvit_rmlp_base_rw_384": dict(_MAX_MLP_RW | _96_DEEP, img_size=384),
 
     # The relatives: windows beside the grid, ConvNeXt's blocks, and no windows at all
-    "maxvit_tiny_pm_256": dict(_MAX_RW | _NANO, depths=_SHALLOW, block_type=_ALL_PARALLEL, img_size=256),
-    "maxxvit_rmlp_nano_rw_256": dict(_MAXX_RW | _NANO, depths=_SHALLOWEST, img_size=256, weight_init="normal"),
+    "maxvit_tiny_pm_256": dict(_MAX_RW | _NANO, depths=_SHALLOW, block_type=_BESIDE, img_size=256),
+    "maxxvit_rmlp_nano_rw_256": dict(_MAXX_NANO_RW, depths=_SHALLOWEST, img_size=256),
     "maxxvit_rmlp_tiny_rw_256": dict(_MAXX_RW | _NANO, depths=_SHALLOW, img_size=256),
     "maxxvit_rmlp_small_rw_256": dict(_MAXX_RW | _96_WIDE, depths=_SHALLOW, img_size=256),
-    "maxxvitv2_nano_rw_256": dict(_MAXX2_RW | _96_WIDE, depths=_SHALLOWEST, img_size=256, weight_init="normal",
-                                  attention=replace(_SCALED_RW, grid_only=True)),
+    "maxxvitv2_nano_rw_256": dict(_MAXX2_NANO_RW | _96_WIDE, depths=_SHALLOWEST, img_size=256),
     "maxxvitv2_rmlp_base_rw_224": dict(_MAXX2_RW | _128, depths=(2, 6, 12, 2)),
     "maxxvitv2_rmlp_base_rw_384": dict(_MAXX2_RW | _128, depths=(2, 6, 12, 2), img_size=384),
-    "maxxvitv2_rmlp_large_rw_224": dict(_MAXX2_RW | _160, depths=(2, 6, 16, 2), head_hidden_size=1280),
+    "maxxvitv2_rmlp_large_rw_224": dict(_MAXX2_RW | _160, depths=(2, 6, 16, 2)),
 }

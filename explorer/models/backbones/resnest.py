@@ -83,6 +83,8 @@ class ResNest(ResNet):
 
 MODEL = ResNest
 
+_FAST = dict(depths=(3, 4, 6, 3), avd_first=True)  # the fast settings of the ablation
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "resnest14d": dict(depths=(1, 1, 1, 1)),
     "resnest26d": dict(depths=(2, 2, 2, 2)),
@@ -90,7 +92,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "resnest101e": dict(depths=(3, 4, 23, 3), stem_width=64),
     "resnest200e": dict(depths=(3, 24, 36, 3), stem_width=64),
     "resnest269e": dict(depths=(3, 30, 48, 8), stem_width=64),
-    # the ablation's fast settings: radix, "s"; groups, "x"; channels of a group, "d"
-    "resnest50d_4s2x40d": dict(depths=(3, 4, 6, 3), radix=4, cardinality=2, base_width=40, avd_first=True),
-    "resnest50d_1s4x24d": dict(depths=(3, 4, 6, 3), radix=1, cardinality=4, base_width=24, avd_first=True),
+    # the ablation's: radix, "s"; groups, "x"; channels of a group, "d"
+    "resnest50d_4s2x40d": dict(_FAST, radix=4, cardinality=2, base_width=40),
+    "resnest50d_1s4x24d": dict(_FAST, radix=1, cardinality=4, base_width=24),
 }

@@ -165,6 +165,8 @@ _C = dict(stem="deep", stem_width=32)
 _S = dict(stem="deep", stem_width=64)
 _RS = dict(**_D, stem_conv_pool=True, attn="se", attn_options=dict(rd_ratio=0.25))
 
+_32X4, _32X8 = dict(cardinality=32, base_width=4), dict(cardinality=32, base_width=8)  # ResNeXt
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "resnet18": dict(block=BasicBlock, depths=(2, 2, 2, 2)),
     "resnet26": dict(depths=(2, 2, 2, 2)),
@@ -178,10 +180,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wide_resnet50_2": dict(depths=(3, 4, 6, 3), base_width=128),
     "wide_resnet101_2": dict(depths=(3, 4, 23, 3), base_width=128),
 
-    "resnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4),
-    "resnext50d_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, **_D),
-    "resnext101_32x4d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=4),
-    "resnext101_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8),
+    "resnext50_32x4d": dict(depths=(3, 4, 6, 3), **_32X4),
+    "resnext50d_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, **_D),
+    "resnext101_32x4d": dict(depths=(3, 4, 23, 3), **_32X4),
+    "resnext101_32x8d": dict(depths=(3, 4, 23, 3), **_32X8),
     "resnext101_32x16d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=16),
     "resnext101_32x32d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=32),
     "resnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4),
@@ -195,13 +197,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seresnet152d": dict(depths=(3, 8, 36, 3), attn="se", **_D),
     "seresnet200d": dict(depths=(3, 24, 36, 3), attn="se", **_D),
     "seresnet269d": dict(depths=(3, 30, 48, 8), attn="se", **_D),
-    "seresnext26d_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="se", **_D),
-    "seresnext26t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="se", **_T),
-    "seresnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, attn="se"),
-    "seresnext101_32x4d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=4, attn="se"),
-    "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se"),
+    "seresnext26d_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="se", **_D),
+    "seresnext26t_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="se", **_T),
+    "seresnext50_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, attn="se"),
+    "seresnext101_32x4d": dict(depths=(3, 4, 23, 3), **_32X4, attn="se"),
+    "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se"),
     "seresnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4, attn="se"),
-    "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se", **_D),
+    "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se", **_D),
     "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S, down_kernel=3,
                      reduce_first=2),
 
@@ -230,8 +232,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ecaresnet101d": dict(depths=(3, 4, 23, 3), attn="eca", **_D),
     "ecaresnet200d": dict(depths=(3, 24, 36, 3), attn="eca", **_D),
     "ecaresnet269d": dict(depths=(3, 30, 48, 8), attn="eca", **_D),
-    "ecaresnext26t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="eca", **_T),
-    "ecaresnext50t_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, attn="eca", **_T),
+    "ecaresnext26t_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="eca", **_T),
+    "ecaresnext50t_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, attn="eca", **_T),
 
     "resnetblur18": dict(block=BasicBlock, depths=(2, 2, 2, 2), aa="blur"),
     "resnetblur50": dict(depths=(3, 4, 6, 3), aa="blur"),
@@ -242,8 +244,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "resnetaa50d": dict(depths=(3, 4, 6, 3), aa="avg", **_D),
     "resnetaa101d": dict(depths=(3, 4, 23, 3), aa="avg", **_D),
     "seresnetaa50d": dict(depths=(3, 4, 6, 3), aa="avg", attn="se", **_D),
-    "seresnextaa101d_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, aa="avg", attn="se", **_D),
-    "seresnextaa201d_32x8d": dict(depths=(3, 24, 36, 4), cardinality=32, base_width=8, aa="avg", attn="se",
+    "seresnextaa101d_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, aa="avg", attn="se", **_D),
+    "seresnextaa201d_32x8d": dict(depths=(3, 24, 36, 4), **_32X8, aa="avg", attn="se",
                                   stem="deep", stem_width=64, avg_down=True),
 
     "resnetrs50": dict(depths=(3, 4, 6, 3), **_RS),

@@ -187,6 +187,9 @@ _TANH = dict(act_layer=partial(nn.GELU, approximate="tanh"))
 _GELU_TANH = dict(_GAP, **_TANH)
 _MAP = dict(class_token=False, global_pool="map")
 
+_SO150M2_REG = dict(_DINO, **_POOLED, qkv_bias=False, reg_tokens=1)
+_INTERN = dict(init_values=0.1, final_norm=False, dynamic_img_size=True)
+
 
 def _row(size: dict, patch_size: int, img_size: int, *more: dict, **options: Any) -> dict[str, Any]:
     """A variant's options; what stands further right wins."""
@@ -221,7 +224,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_plus_240": _row(_PLUS, 16, 240, init_values=1e-5),
     "vit_base_patch32_plus_256": _row(_PLUS, 32, 256, init_values=1e-5),
     "vit_small_patch16_36x1_224": _row(_SMALL, 16, 224, depth=36, init_values=1e-5),
-    "vit_intern300m_patch14_448": _row(_LARGE, 14, 448, init_values=0.1, final_norm=False, dynamic_img_size=True),
+    "vit_intern300m_patch14_448": _row(_LARGE, 14, 448, **_INTERN),
 
     "vit_base_patch16_gap_224": _row(_BASE, 16, 224, _GAP, num_heads=16),
     "vit_medium_patch16_gap_240": _row(_MEDIUM, 16, 240, _SCALED_GAP),
@@ -255,9 +258,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_so150m_patch16_reg4_map_256": _row(_SO150M, 16, 256, _MAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_256": _row(_SO150M, 16, 256, _GAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_384": _row(_SO150M, 16, 384, _GAP, reg_tokens=4),
-    "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
-    "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
-    "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+    "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, **_SO150M2_REG),
+    "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, **_SO150M2_REG),
+    "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, **_SO150M2_REG),
     "vit_base_patch14_reg1_tipsv2": _row(_BASE, 14, 448, _TIPS),
     "vit_large_patch14_reg1_tipsv2": _row(_LARGE, 14, 448, _TIPS),
     "vit_so400m_patch14_reg1_tipsv2": _row(_SO400M, 14, 448, _TIPS),

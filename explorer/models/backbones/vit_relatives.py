@@ -291,12 +291,14 @@ _AIM_HUGE = dict(_AIM, embed_dim=1536, num_heads=12, mlp_ratio=2.6667)
 _AIM_1B = dict(_AIM, embed_dim=2048, num_heads=16, mlp_ratio=2.75)
 _AIM_3B = dict(_AIM, embed_dim=3072, num_heads=24, mlp_ratio=2.6667)
 
+_RPN = dict(qkv_bias=False, init_values=1e-5, class_token=False, global_pool="avg")
+_LITTLE = dict(embed_dim=320, depth=14, num_heads=5, mlp_ratio=5.6)
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "vit_small_patch16_18x2_224": dict(_TWIN, embed_dim=384, num_heads=6),
     "vit_base_patch16_18x2_224": dict(_TWIN),
 
-    "vit_base_patch16_rpn_224": dict(block="post_norm", qkv_bias=False, init_values=1e-5, class_token=False,
-                                     global_pool="avg"),
+    "vit_base_patch16_rpn_224": dict(_RPN, block="post_norm"),
 
     "vit_base_patch16_xp_224": dict(_XP),
     "vit_large_patch14_xp_224": dict(_XP, embed_dim=1024, depth=24, num_heads=16, patch_size=14),
@@ -305,8 +307,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
     "vit_dwee_patch16_reg1_gap_256": dict(_WEE, block="differential", depth=14),
     "vit_dpwee_patch16_reg1_gap_256": dict(_WEE, block="parallel_differential", depth=16),
-    "vit_dlittle_patch16_reg1_gap_256": dict(_REG1, block="differential", embed_dim=320, depth=14, num_heads=5,
-                                             mlp_ratio=5.6),
+    "vit_dlittle_patch16_reg1_gap_256": dict(_REG1, block="differential", **_LITTLE),
 
     "beit3_base_patch16_224": dict(_BEIT3),
     "beit3_large_patch16_224": dict(_BEIT3, embed_dim=1024, depth=24, num_heads=16),
