@@ -8,8 +8,8 @@
     vision-explorer finetune resnet50 photos/ --save mine   # teach it your classes: a folder of photos each
     vision-explorer evaluate mine photos/                   # how good it is, and where it errs
 
-Whatever goes wrong is one sentence on standard error and exit code 2 (of finetune and evaluate 1, where the words
-were right); `--debug` shows the traceback too.
+Whatever goes wrong is one sentence on standard error and exit code 2 (of finetune and evaluate 1, where the
+words were right); `--debug` shows the traceback too.
 Nothing here imports torch before a photo is to be predicted.
 """
 

@@ -16,15 +16,20 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     both = commands.add_parser(
         "compare", parents=[every], help="show the same photos to several models",
         usage=f"{PROGRAM} compare PHOTO [PHOTO ...] [--models NAME NAME ...] [options]",
-        description="Show the same photos to 2 to 8 models: their sizes, answers, agreement and speed side by side. "
+        description="Show the same photos to 2 to 8 models: their sizes, answers, "
+                    "agreement and speed side by side. "
         "Exit code 1 if a model or a photo is left out.")
     add = both.add_argument
-    add("photos", nargs="+", metavar="PHOTO", help="photos, one folder, or flowers5; a folder with a folder for each "
+    add("photos", nargs="+", metavar="PHOTO",
+        help="photos, one folder, or flowers5; a folder with a folder for each "
         "class is judged too")
-    add("--models", nargs="+", metavar="NAME", help="see `list` (default: those whose weights install with explorer)")
-    add("--speed", action="store_true", help="measure latency, throughput and memory here, the models taking turns")
+    add("--models", nargs="+", metavar="NAME",
+        help="see `list` (default: those whose weights install with explorer)")
+    add("--speed", action="store_true",
+        help="measure latency, throughput and memory here, the models taking turns")
     add("--csv", type=typed_path, metavar="FILE", help="write the table with full numbers")
-    add("--answers", type=typed_path, metavar="FILE", help="write a line for each photo with every model's first answer")
+    add("--answers", type=typed_path, metavar="FILE",
+        help="write a line for each photo with every model's first answer")
     add("--figure", type=typed_path, metavar="FILE", help="draw it: .png, .svg or .pdf")
     add("--kind", default="scatter", choices=("scatter", "predictions", "agreement", "maps", "cams"),
         help="what --figure draws (default: scatter, accuracy against cost)")
@@ -61,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         return 1 if result.problems else 0
 
     columns, rows = result.table()
-    print_columns([columns, *([printable(text) for text in row] for row in rows)], right=set(range(1, len(columns))))
+    print_columns([columns, *([printable(text) for text in row] for row in rows)],
+                  right=set(range(1, len(columns))))
     answers = [("photo", *result.names)]
     for number, photo in enumerate(result.photos[:ANSWERS_SHOWN]):
         answers.append((printable(photo), *(printable(result.answer(i, number)) for i in range(len(result)))))

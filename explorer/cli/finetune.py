@@ -45,7 +45,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
         f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5")
     add = tune.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
-    add("data", metavar="DATA", help="a folder with a folder of photos for each class, with or without train/ "
+    add("data", metavar="DATA",
+        help="a folder with a folder of photos for each class, with or without train/ "
         "and val/ above them; or a table (CSV) of files and numbers or labels; or flowers5, which is "
         "bundled, or cifar10")
 
@@ -55,11 +56,14 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--target", metavar="COLUMN", action="append", help="of a table: the column to learn; more than once "
                                                             "for several numbers (default: a column called "
                                                             "label, else all columns of numbers)")
-    add("--epochs", type=typed_count, default=3, metavar="N", help="how often every photo is seen (default: 3)")
-    add("--train", default="head", metavar="PART", help="head (the classifier alone: seconds), last_stage, or "
+    add("--epochs", type=typed_count, default=3, metavar="N",
+        help="how often every photo is seen (default: 3)")
+    add("--train", default="head", metavar="PART",
+        help="head (the classifier alone: seconds), last_stage, or "
         "all (default: head)")
     add("--from-scratch", action="store_true", help="begin with random weights, not with trained ones")
-    add("--size", type=typed_count, metavar="PIXELS", help="the side of the photos, where not the model's own")
+    add("--size", type=typed_count, metavar="PIXELS",
+        help="the side of the photos, where not the model's own")
 
     add = tune.add_argument_group("how it learns").add_argument
     add("--batch-size", type=typed_count, default=32, metavar="N", help="photos a batch (default: 32)")
@@ -69,11 +73,13 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
         "(default: adamw)")
     add("--schedule", default="cosine", metavar="NAME", help="constant, step, cosine or one_cycle (default: "
         "cosine)")
-    add("--augment", default="light", metavar="NAME", help="how photos are varied: none, light, standard, strong "
+    add("--augment", default="light", metavar="NAME",
+        help="how photos are varied: none, light, standard, strong "
         "or cifar (default: light)")
     add("--balance", action="store_true", help="rare classes weigh more: all classes count alike")
     add("--patience", type=typed_count, metavar="N", help="stop after N epochs without a better one")
-    add("--seed", type=int, default=0, metavar="N", help="draws the held-out photos, their order and variants "
+    add("--seed", type=int, default=0, metavar="N",
+        help="draws the held-out photos, their order and variants "
         "(default: 0)")
 
     add = tune.add_argument_group("finer settings").add_argument
@@ -84,10 +90,12 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="such as cpu or cuda:1 (default: the GPU if there is one)")
 
     add = tune.add_argument_group("what is kept").add_argument
-    add("--run-dir", type=typed_path, metavar="FOLDER", help="checkpoints and history (default: runs/MODEL-DATA, with "
+    add("--run-dir", type=typed_path, metavar="FOLDER",
+        help="checkpoints and history (default: runs/MODEL-DATA, with "
         "a number where it is taken)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, with the settings it had")
-    add("--save", type=typed_path, metavar="FOLDER", help="the trained model for everyday use: safetensors, labels, "
+    add("--save", type=typed_path, metavar="FOLDER",
+        help="the trained model for everyday use: safetensors, labels, "
         "card")
     add("--tensorboard", type=typed_path, metavar="FOLDER", help="curves for TensorBoard")
     add("--json", action="store_true", help="history and best epoch as JSON")
@@ -128,9 +136,9 @@ def run(args: argparse.Namespace) -> int:
         saved = str(run.save(args.save))
     if args.json:
         print(json.dumps({
-            "name": run.name, "model": args.model, "data": args.data, "state": run.state, "labels": run.labels,
-            "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best, "notes": run.notes,
-            "run_dir": str(folder), "saved": saved}, indent=1))
+            "name": run.name, "model": args.model, "data": args.data, "state": run.state,
+            "labels": run.labels, "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best,
+            "notes": run.notes, "run_dir": str(folder), "saved": saved}, indent=1))
     elif run.best is not None:
         from explorer.training.loop.measures import best_text, measure_of
 

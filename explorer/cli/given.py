@@ -1,4 +1,6 @@
-"""What a person types behind a command: numbers, paths, models and photos, checked before anything long begins."""
+"""What a person types behind a command: numbers, paths, models and photos, checked before anything long
+begins.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def is_folder(text: str) -> bool:
     from explorer.models.create import is_model, split_door
 
     if not text.strip():
-        raise CommandError("The model's name is empty. Give a name, see `list`, or the folder of a trained model.")
+        raise CommandError("The model's name is empty. Give a name, see `list`, "
+                           "or the folder of a trained model.")
     folder = given_path(text, "the model")
     if ("/" in text or os.sep in text) and not split_door(text)[0] and not folder.is_dir():
         raise CommandError(f"There is no folder '{text}'. Give the folder of a trained model, or a name: see "
@@ -65,8 +68,8 @@ def check_no_addresses(photos: Sequence[str]) -> None:
         if not given.strip():
             raise CommandError("A photo's name is empty: give a picture file, or a folder of them.")
         if re.match(r"\w+://", given):
-            raise CommandError(f"'{printable(given)}' is an address on the web: download the photo first, then "
-                               "give its file.")
+            raise CommandError(f"'{printable(given)}' is an address on the web: download the photo first, "
+                               "then give its file.")
 
 
 def data_of(args: argparse.Namespace, outputs: str | None) -> Any:

@@ -39,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
     names = list_models(own, **options) if own or not behind else []
     for pattern in behind:
         if split_door(pattern)[0] not in LIBRARIES:
-            raise CommandError(f"'{printable(pattern)}' is opened by its whole name: only timm/ and torchvision/ "
-                               "can be listed.")
+            raise CommandError(f"'{printable(pattern)}' is opened by its whole name: "
+                               "only timm/ and torchvision/ can be listed.")
         if args.licence or args.here:
-            raise CommandError(f"--licence and --here sort explorer's own names: leave them away with '{pattern}'.")
+            raise CommandError("--licence and --here sort explorer's own names: "
+                               f"leave them away with '{pattern}'.")
         names += list_models(pattern, **options)
     if args.licence:
         names = _under_licence(names, args.licence)
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=1))
     elif sys.stdout.isatty():
-        cells = [(row["name"], _millions(row["parameters"]), str(row["year"] or "?"), row["family"]) for row in rows]
+        cells = [(row["name"], _millions(row["parameters"]), str(row["year"] or "?"), row["family"])
+                 for row in rows]
         print_columns([("name", "parameters", "year", "family"), *cells] if cells else [], right={1})
     else:
         print(*names, sep="\n", end="\n" if names else "")
@@ -70,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _under_licence(names: Sequence[str], licence: str) -> list[str]:
-    """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any case."""
+    """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any
+    case.
+    """
     from explorer.models.create import list_pretrained, split_name
     from explorer.models.weights import entries as weights
 

@@ -24,7 +24,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
                                   description="Say what is on photos. Exit code 1 if one can't be read.")
     predict.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file, or a folder of them")
     predict.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME",
-                         help=f"see `list`; or the folder of a model that you trained (default: {DEFAULT_MODEL})")
+                         help="see `list`; or the folder of a model that you trained "
+                              f"(default: {DEFAULT_MODEL})")
     predict.add_argument("--checkpoint", type=typed_path, metavar="FILE",
                          help="your own weights instead of the published ones")
     predict.add_argument("--topk", type=typed_count, default=5, metavar="K",

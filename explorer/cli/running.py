@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno in FULL and error.filename is None:  # `vision-explorer list > file` on a full disk
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            error = CommandError("What is printed can't be kept: the disk is full. Free some room, or write to another disk.")
+            error = CommandError("What is printed can't be kept: the disk is full. Free some room, "
+                                 "or write to another disk.")
         return _failed(args, error)
     except Exception as error:
         return _failed(args, error)

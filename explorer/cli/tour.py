@@ -1,4 +1,5 @@
-"""`vision-explorer tour`: copy the notebooks to a folder of the person's own and open the tour in JupyterLab."""
+"""`vision-explorer tour`: copy the notebooks to a folder of the person's own and open the tour in JupyterLab.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     tour.add_argument("--to", type=typed_path, metavar="FOLDER",
                       help=f"where to (default: {TOUR_FOLDER} here, or at home where this is read-only)")
     tour.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
-    tour.add_argument("--port", type=typed_port, help="port of the server (default: the first free one from 8888)")
+    tour.add_argument("--port", type=typed_port,
+                      help="port of the server (default: the first free one from 8888)")
     tour.set_defaults(run=run, jupyter=[])
 
 
@@ -113,7 +115,8 @@ def copy_notebooks(source: Path, folder: Path) -> list[str]:
             sentences.append(f"You have changed {name}: it is kept. Rename or delete it to start afresh.")
         else:
             beside = _write_beside(path, target, shipped)
-            sentences.append(f"You have changed {name}: it is kept. The new version is {beside.name} beside it.")
+            sentences.append(f"You have changed {name}: it is kept. "
+                             f"The new version is {beside.name} beside it.")
     write_text(record_file, json.dumps(record, indent=1))
     return sentences
 

@@ -31,7 +31,8 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
 
 
 def ordered_as(classes: Sequence[str], splits: Splits) -> Splits:
-    """The splits with their classes in this order and spelling, where they are the same by name; else as they are.
+    """The splits with their classes in this order and spelling, where they are the same by name; else as they
+    are.
 
     A model that was trained elsewhere has an order of its own, and its classifier goes by that.
     """
@@ -42,7 +43,9 @@ def ordered_as(classes: Sequence[str], splits: Splits) -> Splits:
 
 
 def without_broken(splits: Splits) -> Splits:
-    """The splits without photos that can't be opened, each of them named in the notes (the first few of many)."""
+    """The splits without photos that can't be opened, each of them named in the notes (the first few of
+    many).
+    """
     parts, notes = [], list(splits.notes)
     for photos in (splits.train, splits.val):
         broken = broken_photos(photos)
@@ -54,7 +57,8 @@ def without_broken(splits: Splits) -> Splits:
 
 
 def duplicates(splits: Splits) -> list[tuple[str, str]]:
-    """(name in train, name in val) of photos that are in both, pixel for pixel: such a photo judges nothing."""
+    """(name in train, name in val) of photos that are in both, pixel for pixel: such a photo judges nothing.
+    """
     import hashlib
 
     def key(photo: Image.Image) -> bytes:

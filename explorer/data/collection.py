@@ -83,7 +83,8 @@ def existing_folder(folder: str | os.PathLike, name: str = "folder", instead: st
     """
     path = given_path(folder, name)
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
-        raise DataError(f"{printable(str(folder))!r} is a web address: download what is there first, then give its folder.")
+        raise DataError(f"{printable(str(folder))!r} is a web address: download what is there first, "
+                        "then give its folder.")
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError:  # a name too long

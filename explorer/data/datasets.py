@@ -1,12 +1,13 @@
-"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, behind one small interface.
+"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, behind one small
+interface.
 
     splits = open_data("flowers5")                # bundled; also "cifar10", a folder, a pair of datasets
     splits.train.classes                          # ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     photo, label = splits.train[0]                # (PIL image, class index)
     splits.notes                                  # what was left out, and why
 
-A folder holds one folder a class, with or without `train/` and `val/` above them. Without them a share of each class
-is held out, drawn by `seed`: the same seed gives the same split on every computer.
+A folder holds one folder a class, with or without `train/` and `val/` above them. Without them a share of
+each class is held out, drawn by `seed`: the same seed gives the same split on every computer.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str 
 
     data: "flowers5", "flowers5_nano" (bundled), "cifar10"; a folder, read as `describe` says: class folders,
           with or without train/ and val/; a PyTorch dataset of (picture, class), which is split; a pair of
-          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits; a table of
-          files and numbers or class names (a CSV file, a pandas DataFrame, `read_table(...)`), or a pair of
-          them; a dataset of (picture, number or row of numbers)
+          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits; a table
+          of files and numbers or class names (a CSV file, a pandas DataFrame, `read_table(...)`), or a pair
+          of them; a dataset of (picture, number or row of numbers)
     outputs: what is to be learnt, where that can't be seen: "numbers" reads whole numbers as numbers, not as
              class indices
     val_share, seed: how much of each class is held out where nobody has split, and by which draw
@@ -82,7 +83,8 @@ def is_table(data: Any) -> bool:
         return True
     if not isinstance(data, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(data)):
         return False
-    return Path(data).suffix.lower() not in ARCHIVES and not is_picture(os.fspath(data))  # whoever wants a folder says what these are
+    # whoever wants a folder says what these are
+    return Path(data).suffix.lower() not in ARCHIVES and not is_picture(os.fspath(data))
 
 
 def photos_of(table: PhotoTable, *roles: str) -> PhotoSet:
@@ -106,10 +108,11 @@ def _from_table(table: PhotoTable, val_share: float, seed: int) -> Splits:
     return checked_splits(Splits(table.name, photos_of(table, "train"), photos_of(table, judged), notes))
 
 
-# --- folders --------------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------------------
 
 
-def photos_in(folder: str | os.PathLike, classes: Sequence[str] | None = None) -> tuple[PhotoSet, tuple[str, ...]]:
+def photos_in(folder: str | os.PathLike,
+              classes: Sequence[str] | None = None) -> tuple[PhotoSet, tuple[str, ...]]:
     """(the photos of a folder that holds one folder a class, notes). Classes are in the order of their names.
 
     classes: what they must be called, where that is known. Raises DataError for a folder without class
@@ -159,7 +162,8 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
         note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g}, "
                 f"from the whole range of {photos.classes[0]}, seed {seed}.")
         learnt = [i for i in range(len(photos)) if i not in kept]
-        return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
+        return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)),
+                                     (*notes, note)))
     members: dict[Label, list[int]] = {}
     for index, label in enumerate(photos.labels):
         members.setdefault(label, []).append(index)
@@ -168,7 +172,8 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
         group = members[label]
         draw.shuffle(group)
         kept.update(group[:max(round(val_share * len(group)), int(len(group) > 1))])
-    note = f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g} of each class, seed {seed}."
+    note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: "
+            f"a share of {val_share:g} of each class, seed {seed}.")
     learnt = [i for i in range(len(photos)) if i not in kept]
     return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
 
@@ -176,19 +181,22 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
 def checked_splits(splits: Splits) -> Splits:
     for photos, purpose in ((splits.train, "learn from"), (splits.val, "judge by")):
         if not len(photos):
-            raise DataError(f"'{splits.name}' has no photos to {purpose}. Add some, or give two folders (train, val).")
+            raise DataError(f"'{splits.name}' has no photos to {purpose}. Add some, "
+                            "or give two folders (train, val).")
     if splits.train.kind != splits.val.kind:
         raise DataError(f"The two parts of '{splits.name}' are of different kinds: {of_what(splits.train)}, "
                         f"and {of_what(splits.val)}.")
     if len(splits.classes) < 2 and splits.train.kind == "one":
-        raise DataError(f"'{splits.name}' has one class, {splits.classes[0]!r}: there is nothing to tell apart. Add another folder.")
+        raise DataError(f"'{splits.name}' has one class, {splits.classes[0]!r}: there is nothing to tell "
+                        "apart. Add another folder.")
     if splits.train.classes != splits.val.classes:
-        raise DataError(f"The two parts of '{splits.name}' have different classes: {', '.join(splits.train.classes[:NAMED])} and "
+        raise DataError(f"The two parts of '{splits.name}' have different classes: "
+                        f"{', '.join(splits.train.classes[:NAMED])} and "
                         f"{', '.join(splits.val.classes[:NAMED])}. Name the folders alike.")
     return splits
 
 
-# --- other people's datasets ----------------------------------------------------------------------------------
+# --- other people's datasets --------------------------------------------------------------------------------
 
 
 def _pair(train: Any, val: Any, outputs: str | None = None) -> Splits:
@@ -248,10 +256,12 @@ def as_photos(dataset: Any, outputs: str | None = None) -> PhotoSet:
 
 
 def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> Splits:
-    """CIFAR-10 in its original layout (`cifar-10-batches-py`): a copy in `root`, `./data` or explorer's cache, or a download.
+    """CIFAR-10 in its original layout (`cifar-10-batches-py`): a copy in `root`, `./data` or explorer's
+    cache, or a download.
 
-    Its files are pickles. They are read only where their MD5 is the published one, which torchvision checks. Raises
-    DataError with what to do where there is no copy and no network. 60,000 photos of 32 x 32 pixels, 10 classes.
+    Its files are pickles. They are read only where their MD5 is the published one, which torchvision checks.
+    Raises DataError with what to do where there is no copy and no network. 60,000 photos of 32 x 32 pixels,
+    10 classes.
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
     from torchvision.datasets import CIFAR10
@@ -271,7 +281,8 @@ def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> 
         train, val = (as_photos(CIFAR10(where, train=train, download=True)) for train in (True, False))
     except (RuntimeError, OSError) as error:
         raise DataError(
-            f"CIFAR-10 is not on this computer and could not be downloaded ({str(error)[:100]}). Connect to the internet once, or "
-            f"unpack cifar-10-python.tar.gz into '{where}'. Without a network: 'flowers5' is bundled."
+            f"CIFAR-10 is not on this computer and could not be downloaded ({str(error)[:100]}). "
+            f"Connect to the internet once, or unpack cifar-10-python.tar.gz into '{where}'. "
+            "Without a network: 'flowers5' is bundled."
         ) from error
     return Splits("cifar10", train, val)

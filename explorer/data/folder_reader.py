@@ -1,4 +1,6 @@
-"""From the tree of a folder to what it means: which folders are splits, which are classes, which are left out."""
+"""From the tree of a folder to what it means: which folders are splits, which are classes, which are left
+out.
+"""
 
 from __future__ import annotations
 

@@ -44,10 +44,11 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
         a PIL image,
         a numpy array: [H, W] or [H, W, 1 | 3 | 4] of uint8, uint16, bool, or float in 0..1,
         a torch tensor: [H, W], [C, H, W] or [1, C, H, W] of the same types, C = 1, 3 or 4.
-        An array or tensor of other channels is a picture of bands, [C, H, W] or [H, W, C]: see `explorer.data.bands`.
+        An array or tensor of other channels is a picture of bands, [C, H, W] or [H, W, C]: see
+        `explorer.data.bands`.
     max_pixels: a picture with more pixels is refused, from its header, before it is decoded.
-    channels: how many channels the picture must have for a model that reads other than photos; needed of four, which
-        could be RGB with transparency.
+    channels: how many channels the picture must have for a model that reads other than photos; needed of
+        four, which could be RGB with transparency.
     bands: of a picture of bands the three that are shown, as red, green and blue; None: the first three.
 
     What becomes of what Pillow calls modes:
@@ -70,7 +71,8 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
             raise ImageError(f"The picture is empty ({image.width} x {image.height}): choose another one.")
         check_size(image.size, max_pixels, "The picture")
         photo = clean(to_rgb(image))
-        if (four := _four_bands(source)) is not None:  # for a network that reads four: it knows them to be no transparency
+        # for a network that reads four: it knows them to be no transparency
+        if (four := _four_bands(source)) is not None:
             photo.four_bands = four
         return photo
     except ImageError:
@@ -85,7 +87,8 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
         ) from error
 
 
-def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[int] | None) -> Image.Image | None:
+def _bands(source: Any, max_pixels: int, channels: int | None,
+           bands: Sequence[int] | None) -> Image.Image | None:
     """A picture of other channels than a photo's; None for what is to be opened as a photo."""
     wanted = channels if channels not in (None, 1, 3) else None
     if wanted == 4 and isinstance(source, Image.Image) and hasattr(source, "four_bands"):
@@ -104,14 +107,16 @@ def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[i
     if len(shape) == 4 and shape[0] == 1:
         source, shape = source[0], shape[1:]
     sides = (shape[0], shape[-1])
-    if len(shape) != 3 or 0 in shape or wanted is None and bool({1, 3, 4} & ({shape[0]} if tensor else set(sides))):
+    like_a_photo = bool({1, 3, 4} & ({shape[0]} if tensor else set(sides)))
+    if len(shape) != 3 or 0 in shape or wanted is None and like_a_photo:
         return None
     if wanted is None and tensor and shape[2] in (1, 3, 4):
         return None  # the channels stand at the end: `tensor_to_array` has the right words for it
     from explorer.data.bands import MOST_BANDS, band_image, read_bands
 
     if min(sides) > MOST_BANDS:
-        raise ImageError(f"A picture of shape {list(shape)} has {min(sides)} bands: at most {MOST_BANDS} can be read.")
+        raise ImageError(f"A picture of shape {list(shape)} has {min(sides)} bands: "
+                         f"at most {MOST_BANDS} can be read.")
     array = numbers_of_tensor(source) if tensor else source
     try:
         # A row of bands is shorter than the picture's sides, or it is no row of bands.
@@ -119,8 +124,9 @@ def _bands(source: Any, max_pixels: int, channels: int | None, bands: Sequence[i
             return None
         check_size((shape[1], max(sides)), max_pixels, "The picture")
         if array.size > 4 * max_pixels:  # as much memory as the largest photo takes, in floats
-            raise ImageError(f"A picture of {min(sides)} bands and shape {list(shape)} is too large: cut it into tiles first, of at "
-                             f"most {4 * max_pixels / 1e6:.3g} million numbers.")
+            raise ImageError(f"A picture of {min(sides)} bands and shape {list(shape)} is too large: "
+                             f"cut it into tiles first, of at most {4 * max_pixels / 1e6:.3g} million "
+                             "numbers.")
         values = read_bands(array, wanted, True if tensor else None)
         return band_image(values, _three(bands, len(values)))
     except ImageError:
@@ -147,7 +153,8 @@ def _three(bands: Sequence[int] | None, count: int) -> tuple[int, ...] | None:
         return None
     chosen = tuple(bands) if isinstance(bands, Sequence) and not isinstance(bands, str) else ()
     if len(chosen) != 3 or not all(type(one) is int and 0 <= one < count for one in chosen):
-        raise ImageError(f"bands is {bands!r}: give the three to show as red, green and blue, each from 0 to {count - 1}.")
+        raise ImageError(f"bands is {bands!r}: give the three to show as red, green and blue, "
+                         f"each from 0 to {count - 1}.")
     return chosen
 
 

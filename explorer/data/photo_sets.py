@@ -54,22 +54,27 @@ class PhotoSet(Sequence):
         chosen = tuple(indices)
         files = tuple(self.files[i] for i in chosen) if self.files else ()
         opens_files = isinstance(self.open_one, FromFiles) and self.open_one.files == self.files
-        return PhotoSet(self.classes, tuple(self.labels[i] for i in chosen), tuple(self.names[i] for i in chosen),
-                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files, self.numbers)
+        return PhotoSet(self.classes, tuple(self.labels[i] for i in chosen),
+                        tuple(self.names[i] for i in chosen),
+                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files,
+                        self.numbers)
 
     def with_classes(self, classes: Sequence[str], called: str = "The data") -> PhotoSet:
         """The same photos with the labels that they have among `classes`, told by name in whatever order.
 
-        Raises DataError, in which they are `called` so, where a photo is of none of these classes, or has other numbers.
+        Raises DataError, in which they are `called` so, where a photo is of none of these classes, or has
+        other numbers.
         """
         if tuple(classes) == self.classes:
             return self
         places = match_names(classes, self.classes)
         if self.numbers:
             if None in places or len(places) != len(classes):
-                raise DataError(f"{called} has the numbers {listed(self.classes)}: expected {listed(classes)}.")
+                raise DataError(f"{called} has the numbers {listed(self.classes)}: "
+                                f"expected {listed(classes)}.")
             order = [places.index(i) for i in range(len(classes))]
-            return replace(self, classes=tuple(classes), labels=tuple(tuple(row[i] for i in order) for row in self.labels))
+            return replace(self, classes=tuple(classes),
+                           labels=tuple(tuple(row[i] for i in order) for row in self.labels))
         counts = self.counts()
         if strange := [name for name, place in zip(self.classes, places) if place is None and counts[name]]:
             raise DataError(f"{called} has classes that are unknown elsewhere ({listed(strange)}): expected "

@@ -27,7 +27,8 @@ SAVE_AS = "save it as PNG or JPEG"
 
 def open_path(path: str, max_pixels: int) -> Image.Image:
     if _URL.match(path):
-        raise ImageError(f"{shown_name(path)} is a web address: download the picture first, then give the file.")
+        raise ImageError(f"{shown_name(path)} is a web address: download the picture first, "
+                         "then give the file.")
     if "\0" in path or not path:
         raise ImageError(f"{shown_name(path)} is not a file name: give the path of a picture file.")
     file = Path(path)
@@ -45,7 +46,8 @@ def open_path(path: str, max_pixels: int) -> Image.Image:
         with open(file, "rb") as stream:
             return decode(stream, shown_name(path), max_pixels)
     except PermissionError as error:
-        raise ImageError(f"You may not read {shown_name(path)}: change its permissions or copy it.") from error
+        shown = shown_name(path)
+        raise ImageError(f"You may not read {shown}: change its permissions or copy it.") from error
     except (OSError, RuntimeError) as error:  # a name too long, a disk that went away, `~nobody`
         raise ImageError(f"{shown_name(path)} could not be opened ({type(error).__name__}): "
                          "check the name, or copy the file to another folder.") from error

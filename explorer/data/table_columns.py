@@ -1,4 +1,5 @@
-"""From a table of words to photos with numbers or classes: which column is what, and which rows can be used."""
+"""From a table of words to photos with numbers or classes: which column is what, and which rows can be used.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from typing import Any
 from explorer.data.folders import DataError, is_picture
 from explorer.display.words import natural_key
 
-FILE_NAMES = ("file", "filename", "file name", "filepath", "file path", "path", "image", "image path", "image file",
-              "image name", "img", "img path", "photo", "picture", "foto", "bild", "datei")
+FILE_NAMES = ("file", "filename", "file name", "filepath", "file path", "path", "image", "image path",
+              "image file", "image name", "img", "img path", "photo", "picture", "foto", "bild", "datei")
 LABEL_NAMES = ("label", "labels", "class", "class name", "category", "klasse", "species")
 OUTPUTS = ("one", "yes/no", "several", "numbers")
 SPLIT_NAMES = ("split", "set", "subset", "partition")
@@ -57,7 +58,8 @@ class PhotoTable:
 
 
 class TableReader:
-    """One table on its way to a `PhotoTable`. cells: {column: a word a row};  lines: what each row is called"""
+    """One table on its way to a `PhotoTable`. cells: {column: a word a row};  lines: what each row is called
+    """
 
     def __init__(self, called: str, cells: dict[str, list[str]], lines: list[str], root: Path,
                  notes: list[str]):
@@ -94,7 +96,8 @@ class TableReader:
                 raise DataError(f"'{self.called}' has another word in each row of {targets[0]!r}, such as "
                                 f"{words[0]!r}: no class has a second photo. Choose another column, or give "
                                 "outputs='numbers' if these are numbers.")
-            classes = tuple(sorted(set(words), key=natural_key if all(map(NUMBER.fullmatch, words)) else None))
+            classes = tuple(sorted(set(words),
+                                   key=natural_key if all(map(NUMBER.fullmatch, words)) else None))
             index = {name: i for i, name in enumerate(classes)}
             labels = tuple(index[word] for word in words)
         kept, labels, roles = self.without_doubles(file, kept, labels, roles)

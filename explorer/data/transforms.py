@@ -85,7 +85,9 @@ def resolve_data_config(
 
 
 def resolve_model_data_config(model: Any, use_test_size: bool = False) -> dict[str, Any]:
-    """The preprocessing a model expects: `resolve_data_config({}, model=model)`, under timm's other name for it."""
+    """The preprocessing a model expects: `resolve_data_config({}, model=model)`, under timm's other name for
+    it.
+    """
     return resolve_data_config({}, model=model, use_test_size=use_test_size)
 
 
@@ -147,7 +149,8 @@ def create_transform(
 ) -> Any:
     """Build the transform from a PIL image to a tensor [C, H, W]: a torchvision `Compose`.
 
-    Of other than 1 or 3 channels it takes a `BandImage` of as many (see `explorer.data.bands`), for evaluation.
+    Of other than 1 or 3 channels it takes a `BandImage` of as many (see `explorer.data.bands`), for
+    evaluation.
 
     input_size: 224, (height, width) or (channels, height, width). With one channel an RGB photo becomes grey.
     interpolation: nearest, bilinear, bicubic, lanczos, box, hamming; in training also "random" (one of
@@ -179,8 +182,8 @@ def create_transform(
 
     if channels not in (1, 3):
         if is_training and not no_aug or not normalize:
-            raise ValueError(f"Training transforms are for photos of 1 or 3 channels, not {channels}: finetune(augment=\"light\") "
-                             "knows more.")
+            raise ValueError(f"Training transforms are for photos of 1 or 3 channels, not {channels}: "
+                             "finetune(augment=\"light\") knows more.")
         plain = [Resize(size, fit="exact", interpolation=known_interpolation(interpolation))] if no_aug else \
             evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
         return T.Compose([*(EachBand(step, channels) for step in plain), BandsToTensor(channels),

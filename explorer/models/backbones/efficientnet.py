@@ -1,14 +1,15 @@
 """EfficientNet and the mobile networks it grew from: one block, stacked by a small table.
 
-The block is a ResNet block turned inside out: narrow at its ends and wide in the middle, because the middle
-filters every channel by itself (a depthwise convolution), which costs next to nothing. MobileNetV2 found the
-block, MnasNet let a search choose its kernels and repeats by the milliseconds of a real phone, and
-EfficientNet scales the searched network: depth, width and photo size grow together by one fixed rule.
+The block is a ResNet block turned inside out: narrow at its ends and wide in the middle, because
+the middle filters every channel by itself (a depthwise convolution), which costs next to nothing.
+MobileNetV2 found the block, MnasNet let a search choose its kernels and repeats by the milliseconds
+of a real phone, and EfficientNet scales the searched network: depth, width and photo size grow
+together by one fixed rule.
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
-https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, and
-"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog/`.
-Parameter names are timm's.
+https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019,
+https://arxiv.org/abs/1905.11946, and "EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for
+the relatives see `explorer/models/catalog/`. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from explorer.models.layers.mobile_rows import Architecture, Row, scale, stack
 from explorer.models.layers.pool import create_classifier
 from explorer.models.weights.in_order import from_torchvision
 
-# --- architectures: one line a stage; the blocks are in `explorer/models/layers/mobile_blocks.py` ---------
+# --- architectures: one line a stage; the blocks are in `layers/mobile_blocks.py` ---------
 
 EFFICIENTNET: Architecture = (  # Table 1 of the paper
     [Row("separable", 3, 1, 1, 16, 1, se=0.25)],
@@ -42,7 +43,8 @@ EFFICIENTNET: Architecture = (  # Table 1 of the paper
     [Row("inverted", 5, 2, 6, 192, 4, se=0.25)],
     [Row("inverted", 3, 1, 6, 320, 1, se=0.25)],
 )
-EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage] for stage in EFFICIENTNET]
+EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage]
+                                   for stage in EFFICIENTNET]
 
 EFFICIENTNET_EDGE: Architecture = (
     [Row("edge_plain", 3, 1, 4, 24, 1)],
@@ -53,7 +55,8 @@ EFFICIENTNET_EDGE: Architecture = (
     [Row("inverted", 5, 2, 8, 192, 2)],
 )
 
-# The second version: full convolutions where the map is large, because a GPU likes them, and less widening.
+# The second version: full convolutions where the map is large, because a GPU likes them, and less
+# widening.
 EFFICIENTNETV2: Architecture = (  # the small ones, b0 to b3
     [Row("conv_shortcut", 3, 1, 1, 16, 1)],
     [Row("edge", 3, 2, 4, 32, 2)],
@@ -103,10 +106,12 @@ EFFICIENTNETV2_XL: Architecture = (
 )
 
 EFFICIENTNETV2_RW_S: Architecture = [  # a rebuild from the paper's first version
-    [Row("edge", 3, 1, 1, 24, 2)], *EFFICIENTNETV2_S[1:5], [Row("inverted", 3, 2, 6, 272, 15, se=0.25)],
+    [Row("edge", 3, 1, 1, 24, 2)], *EFFICIENTNETV2_S[1:5],
+    [Row("inverted", 3, 2, 6, 272, 15, se=0.25)],
 ]
 EFFICIENTNETV2_RW_M: Architecture = [  # ... made deeper, more so at its end
-    [row._replace(repeats=repeats)] for (row,), repeats in zip(EFFICIENTNETV2_RW_S, (3, 5, 5, 8, 15, 24))
+    [row._replace(repeats=repeats)] for (row,), repeats in zip(EFFICIENTNETV2_RW_S,
+                                                               (3, 5, 5, 8, 15, 24))
 ]
 
 MOBILENETV1: Architecture = (
@@ -161,9 +166,10 @@ MNASNET_SMALL: Architecture = (
 FBNET_C: Architecture = (
     [Row("inverted", 3, 1, 1, 16, 1)],
     [Row("inverted", 3, 2, 6, 24, 1), Row("inverted", 3, 1, 1, 24, 2)],
-    [Row("inverted", 5, 2, 6, 32, 1), Row("inverted", 5, 1, 3, 32, 1), Row("inverted", 5, 1, 6, 32, 1),
-     Row("inverted", 3, 1, 6, 32, 1)],
-    [Row("inverted", 5, 2, 6, 64, 1), Row("inverted", 5, 1, 3, 64, 1), Row("inverted", 5, 1, 6, 64, 2)],
+    [Row("inverted", 5, 2, 6, 32, 1), Row("inverted", 5, 1, 3, 32, 1),
+     Row("inverted", 5, 1, 6, 32, 1), Row("inverted", 3, 1, 6, 32, 1)],
+    [Row("inverted", 5, 2, 6, 64, 1), Row("inverted", 5, 1, 3, 64, 1),
+     Row("inverted", 5, 1, 6, 64, 2)],
     [Row("inverted", 5, 1, 6, 112, 3), Row("inverted", 5, 1, 3, 112, 1)],
     [Row("inverted", 5, 2, 6, 184, 4)],
     [Row("inverted", 3, 1, 6, 352, 1)],
@@ -180,26 +186,31 @@ SINGLE_PATH_NAS: Architecture = (
 )
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
     """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
 
-    Its small layer is a share of the block's narrow input, not of the wide middle: six times cheaper.
+    Its small layer is a share of the block's narrow input, not of the wide middle: six times
+    cheaper.
     """
-    return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
+    return (SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio
+            else nn.Identity())
 
 
 class EfficientNet(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     architecture:   stages of rows, before scaling
-    stem, head:     channels of the first and last convolution, before scaling; head 0: no last convolution
-    width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats gets whole
-    divisor:        channels are rounded to multiples of it;  round_limit: but never below this share of what the
-                    multiplier gives
-    keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and last stage)
+    stem, head:     channels of the first and last convolution, before scaling; head 0: no last
+                    convolution
+    width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats
+                    gets whole
+    divisor:        channels are rounded to multiples of it;  round_limit: but never below this
+                    share of what the multiplier gives
+    keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and
+                    last stage)
     padding:        "" symmetric, "same" TensorFlow's, as its weights need it
     norm_layer:     a norm that brings its activation;  norm_eps: its epsilon
     act_layer:      activation of the blocks and of squeeze-and-excitation
@@ -235,20 +246,22 @@ class EfficientNet(VisionModel):
     ):
         super().__init__()
         if unknown := set(keep) - {"stem", "head", "ends"}:
-            raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", "head" and "ends".')
+            raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", '
+                             '"head" and "ends".')
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(create_conv2d, padding=padding)
         norm = partial(norm_layer, eps=norm_eps, act_layer=act_layer)
-        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding,
-                     divisor=divisor, round_limit=round_limit)
+        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep,
+                     rounding=rounding, divisor=divisor, round_limit=round_limit)
 
         chans = stem if "stem" in keep else make_divisible(stem * width, divisor)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
 
         self.blocks, shown, chans = stack(
-            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
-            attend=lambda row: partial(create_attention, ratio=row.se, act_layer=row.act or act_layer),
+            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv,
+            norm=norm, attend=lambda row: partial(create_attention, ratio=row.se,
+                                                  act_layer=row.act or act_layer),
         )
 
         self.stages = tuple(Stage(*each) for each in shown)
@@ -257,14 +270,16 @@ class EfficientNet(VisionModel):
             self.num_features = head if "head" in keep else make_divisible(head * width, divisor)
         self.conv_head = conv(chans, self.num_features, 1) if head else nn.Identity()
         self.bn2 = norm(self.num_features) if head else nn.Identity()
-        self.global_pool, self.classifier = create_classifier(self.num_features, num_classes, global_pool)
+        self.global_pool, self.classifier = create_classifier(self.num_features, num_classes,
+                                                              global_pool)
         self.init_weights()
 
     def init_weights(self) -> None:
         init_by_fan_out(self)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
-        x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        x = self.bn1(self.conv_stem(x))
         shown = {stage.module for stage in self.stages}
         if "bn1" in shown:  # where the first stage halves the map
             yield x  # stem [B, stem, H/2, W/2]
@@ -297,7 +312,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mobilenetv2_050": dict(_V2, width=0.5),
     "mobilenetv2_075": dict(_V2, width=0.75),
     "mobilenetv2_100": dict(_V2),
-    "mobilenetv2_140": dict(_V2, width=1.4, keep=()),  # the head grows with the width, but never shrinks
+    # the head grows with the width, but never shrinks
+    "mobilenetv2_140": dict(_V2, width=1.4, keep=()),
     "mobilenetv2_110d": dict(_V2_DEEP, width=1.1, depth=1.2),
     "mobilenetv2_120d": dict(_V2_DEEP, width=1.2, depth=1.4),
 
@@ -349,7 +365,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "efficientnet_es": dict(_EDGE, width=1.0, depth=1.0),
     "efficientnet_em": dict(_EDGE, width=1.0, depth=1.1),
     "efficientnet_el": dict(_EDGE, width=1.2, depth=1.4),
-    "efficientnet_es_pruned": dict(_EDGE, width=1.0, depth=1.0),  # some weights are zero, and no shape tells
+    # some weights are zero, and no shape tells
+    "efficientnet_es_pruned": dict(_EDGE, width=1.0, depth=1.0),
     "efficientnet_el_pruned": dict(_EDGE, width=1.2, depth=1.4),
     "tf_efficientnet_es": dict(_EDGE, width=1.0, depth=1.0, **_TF),
     "tf_efficientnet_em": dict(_EDGE, width=1.0, depth=1.1, **_TF),
@@ -386,9 +403,10 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
     """
     ends = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
             "_fc": "classifier"}
-    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
-                "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw",
+                 "_bn2": "bn2"}
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
+                "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
     with torch.device("meta"):
         model = EfficientNet(**VARIANTS[name])
     places = [  # by flat index: where the block is, and how its layers are called
@@ -407,8 +425,8 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
                 mapped[f"{ends[layer]}.{kind}"] = value
         except (KeyError, IndexError, ValueError):
             raise ValueError(
-                f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. Check that "
-                "the name and the weights belong together."
+                f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. "
+                "Check that the name and the weights belong together."
             ) from None
     return mapped
 
@@ -417,8 +435,10 @@ def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """torchvision's EfficientNet, EfficientNetV2 and MobileNetV2."""
     with torch.device("meta"):
         model = EfficientNet(**VARIANTS[name])
-    large = name.startswith(("efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "efficientnetv2"))
+    large = name.startswith(("efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
+                             "efficientnetv2"))
     return from_torchvision(state, model, norm_eps=1e-3 if large else 1e-5)
 
 
-KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch, "torchvision": _from_torchvision}
+KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch,
+            "torchvision": _from_torchvision}

@@ -35,11 +35,12 @@ from explorer.models.tokens import TokenModel
 class Block(nn.Module):
     """Attention, then an MLP, each a correction added to its input: [B, N, C] -> [B, N, C].
 
-    make_attention, make_mlp: give the layers;  init_values: starts of the learnt factors on both branches
+    make_attention, make_mlp: give the layers;  init_values: starts of the learnt factors on both
+                              branches
     """
 
-    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any, drop_path: float,
-                 init_values: float | None, attn_only_layer_scale: bool):
+    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any,
+                 drop_path: float, init_values: float | None, attn_only_layer_scale: bool):
         super().__init__()
         self.gamma_1 = nn.Parameter(torch.full((dim,), float(init_values))) if init_values else None
         second = init_values and not attn_only_layer_scale
@@ -59,9 +60,12 @@ class Block(nn.Module):
 
 
 class PostNormBlock(nn.Module):
-    """The block with its norms behind the branches, as the largest EVA-02 has it: [B, N, C] -> [B, N, C]."""
+    """The block with its norms behind the branches, as the largest EVA-02 has it: [B, N, C]
+    -> [B, N, C].
+    """
 
-    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any, drop_path: float):
+    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any,
+                 drop_path: float):
         super().__init__()
         self.attn = make_attention()
         self.norm1 = norm_layer(dim)
@@ -80,8 +84,10 @@ class Rotary:
     """Which rotary positions a network has; see `layers/rotary.py`.
 
     kind:       "axial", "centred" or "mixed"
-    grid:       rows and columns of patches in training; those of any photo are spread over it ("axial")
-    offset:     the number of the first row and column;  rows_first: rows turn the first pairs ("axial")
+    grid:       rows and columns of patches in training; those of any photo are spread over it
+                ("axial")
+    offset:     the number of the first row and column;  rows_first: rows turn the first pairs
+                ("axial")
     rescale:    while training, positions are stretched by up to this factor ("centred")
     """
 
@@ -100,7 +106,8 @@ class Rotary:
         if self.kind == "centred":
             return CentredRotary(head_dim, temperature=self.temperature, rescale=self.rescale)
         if self.kind == "mixed":
-            return MixedRotary(head_dim, depth=depth, num_heads=num_heads, temperature=self.temperature)
+            return MixedRotary(head_dim, depth=depth, num_heads=num_heads,
+                               temperature=self.temperature)
         raise ValueError(
             f"Unknown rotary positions {self.kind!r}. Use None, 'axial', 'centred' or 'mixed'."
         )
@@ -109,11 +116,12 @@ class Rotary:
 class Eva(TokenModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, init_values, class_token, reg_tokens,
-    no_embed_class, dynamic_img_size, drop rates: as in `VisionTransformer`
+    img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, init_values, class_token,
+    reg_tokens, no_embed_class, dynamic_img_size, drop rates: as in `VisionTransformer`
     num_kv_heads:  heads of keys and values, one number or one a block; None: as many as of queries
     qkv_fused, key_bias, qk_norm, scale_attn: see `RotaryAttention`
-    mlp:           "mlp"; "swiglu"; "swiglu_norm" with a norm inside; "swiglu_packed", both halves in one matrix
+    mlp:           "mlp"; "swiglu"; "swiglu_norm" with a norm inside; "swiglu_packed", both halves
+                   in one matrix
     align_to:      the gate's width is rounded up to a multiple of it
     post_norm:     norms behind the branches instead of in front of them
     abs_positions: a learnt position is added to each patch
@@ -121,8 +129,10 @@ class Eva(TokenModel):
     halves:        which numbers of a query form a pair, see `rotate_pairs`
     attn_only_layer_scale: learnt factors on attention only
     pre_norm, final_norm: a norm in front of the blocks; one at the end
-    fc_norm:       whether the norm at the end sits behind the pooling; by default where patches are averaged
-    global_pool:   "avg", "max" or "avgmax" of the patches, "token", "map" (attention with `pool_heads` heads), ""
+    fc_norm:       whether the norm at the end sits behind the pooling; by default where patches are
+                   averaged
+    global_pool:   "avg", "max" or "avgmax" of the patches, "token", "map" (attention with
+                   `pool_heads` heads), ""
     head_init_scale: a fresh classifier is made so many times smaller: it starts by knowing nothing
     """
 
@@ -172,7 +182,8 @@ class Eva(TokenModel):
         norm_layer: Any = partial(nn.LayerNorm, eps=1e-6),
     ):
         super().__init__()
-        self.num_classes, self.in_chans, self.head_init_scale = num_classes, in_chans, head_init_scale
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.head_init_scale = head_init_scale
         self.num_features = self.embed_dim = embed_dim
         self.has_class_token, self.num_reg_tokens = class_token, reg_tokens
         self.num_prefix_tokens = int(class_token) + reg_tokens
@@ -181,28 +192,32 @@ class Eva(TokenModel):
         self.fixed_image_size = not dynamic_img_size
         self.global_pool = self._check_pool(global_pool)
 
-        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim, bias=not pre_norm,
-                                      dynamic_img_size=dynamic_img_size)
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim,
+                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size)
         positions = self.num_prefix_positions + self.patch_embed.num_patches
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
-        self.pos_embed = nn.Parameter(torch.zeros(1, positions, embed_dim)) if abs_positions else None
+        self.pos_embed = (nn.Parameter(torch.zeros(1, positions, embed_dim)) if abs_positions
+                          else None)
         self.pos_drop = nn.Dropout(pos_drop_rate)
         if isinstance(rope, str):
             rope = Rotary(rope)
         self.rope = rope and rope.layer(embed_dim // num_heads, depth=depth, num_heads=num_heads)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
 
-        make_mlp = partial(create_mlp, mlp, embed_dim, int(embed_dim * mlp_ratio), norm_layer=norm_layer,
-                           align_to=align_to, drop=proj_drop_rate)
+        make_attention = partial(
+            RotaryAttention, embed_dim, num_heads, qkv_bias=qkv_bias, fused=qkv_fused,
+            key_bias=key_bias, qk_norm=qk_norm, scale_norm=scale_attn, halves=halves,
+            norm_layer=norm_layer, num_prefix_tokens=self.num_prefix_tokens,
+            attn_drop=attn_drop_rate, proj_drop=proj_drop_rate)
+        make_mlp = partial(create_mlp, mlp, embed_dim, int(embed_dim * mlp_ratio),
+                           norm_layer=norm_layer, align_to=align_to, drop=proj_drop_rate)
         block = PostNormBlock if post_norm else partial(
             Block, init_values=init_values, attn_only_layer_scale=attn_only_layer_scale)
         rates = drop_path_rates(drop_path_rate, (depth,))[0]
         self.blocks = nn.ModuleList(
-            block(embed_dim, make_mlp=make_mlp, norm_layer=norm_layer, drop_path=rate, make_attention=partial(
-                RotaryAttention, embed_dim, num_heads, num_kv_heads=kv_heads, qkv_bias=qkv_bias, fused=qkv_fused,
-                key_bias=key_bias, qk_norm=qk_norm, scale_norm=scale_attn, halves=halves, norm_layer=norm_layer,
-                num_prefix_tokens=self.num_prefix_tokens, attn_drop=attn_drop_rate, proj_drop=proj_drop_rate))
+            block(embed_dim, make_mlp=make_mlp, norm_layer=norm_layer, drop_path=rate,
+                  make_attention=partial(make_attention, num_kv_heads=kv_heads))
             for rate, kv_heads in zip(rates, heads_of_blocks(num_kv_heads, depth))
         )
         if fc_norm is None:
@@ -234,7 +249,9 @@ class Eva(TokenModel):
                 self.head.weight.mul_(self.head_init_scale)
 
     def walk_blocks(self, tokens: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
-        """The tokens [B, prefix + N, C] behind each block; the angles of the grid's patches are made once."""
+        """The tokens [B, prefix + N, C] behind each block; the angles of the grid's patches are
+        made once.
+        """
         if self.rope is None:
             turns = [None] * len(self.blocks)
         elif isinstance(self.rope, MixedRotary):
@@ -246,7 +263,8 @@ class Eva(TokenModel):
             yield tokens
 
 
-def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: int, drop: float) -> nn.Module:
+def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: int,
+               drop: float) -> nn.Module:
     """The small network behind attention, by name; raises ValueError with the known names."""
     if kind == "mlp":
         return Mlp(dim, hidden, drop=drop)
@@ -255,7 +273,8 @@ def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: i
     if kind in ("swiglu", "swiglu_norm"):
         inside = norm_layer if kind == "swiglu_norm" else None
         return SwiGLU(dim, hidden, norm_layer=inside, align_to=align_to, drop=drop)
-    raise ValueError(f"Unknown MLP {kind!r}. Use 'mlp', 'swiglu', 'swiglu_norm' or 'swiglu_packed'.")
+    raise ValueError(f"Unknown MLP {kind!r}. Use 'mlp', 'swiglu', "
+                     "'swiglu_norm' or 'swiglu_packed'.")
 
 
 def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Sequence[int | None]:
@@ -264,7 +283,8 @@ def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Seq
         return [num_kv_heads] * depth
     if len(num_kv_heads) != depth:
         raise ValueError(
-            f"num_kv_heads has {len(num_kv_heads)} entries for {depth} blocks: give one number, or one a block."
+            f"num_kv_heads has {len(num_kv_heads)} entries for {depth} blocks: give one number, "
+            "or one a block."
         )
     return num_kv_heads
 
@@ -272,7 +292,7 @@ def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Seq
 MODEL = Eva
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=192, num_heads=3)
 _SMALL = dict(embed_dim=384, num_heads=6)
@@ -298,15 +318,16 @@ _EVA02_LARGE = dict(_EVA02, mlp="swiglu_norm", qkv_fused=False)
 _EVA02_CLIP = dict(_EVA02_LARGE, scale_attn=True, global_pool="token")
 
 _EPS5 = partial(nn.LayerNorm, eps=1e-5)
-_DINO3 = dict(rope=Rotary("centred", temperature=100.0), halves=True, abs_positions=False, init_values=1e-5,
-              reg_tokens=4, fc_norm=False, dynamic_img_size=True, norm_layer=_EPS5)
+_DINO3 = dict(rope=Rotary("centred", temperature=100.0), halves=True, abs_positions=False,
+              init_values=1e-5, reg_tokens=4, fc_norm=False, dynamic_img_size=True,
+              norm_layer=_EPS5)
 _DINO3_PLAIN = dict(_DINO3, img_size=256, qkv_bias=False)
 _DINO3_BIAS = dict(_DINO3, img_size=256)
 _PLUS = dict(mlp="swiglu", align_to=8)
 _LINGBOT = dict(_DINO3, global_pool="token", img_size=512)
 
-_ROPE = dict(rope=Rotary("axial", temperature=100.0, rows_first=False), key_bias=True, init_values=1e-5,
-             global_pool="token", abs_positions=False)
+_ROPE = dict(rope=Rotary("axial", temperature=100.0, rows_first=False), key_bias=True,
+             init_values=1e-5, global_pool="token", abs_positions=False)
 _ROPE_APE = dict(_ROPE, abs_positions=True, no_embed_class=True)
 _MIXED = dict(_ROPE, rope=Rotary("mixed", temperature=10.0))
 _MIXED_APE = dict(_MIXED, abs_positions=True, no_embed_class=True)
@@ -314,15 +335,18 @@ _ROPE_GAP = dict(img_size=256, rope=Rotary("axial", grid=(16, 16)), class_token=
                  abs_positions=False, init_values=1e-5)
 
 _PE = dict(key_bias=True, pre_norm=True, norm_layer=_EPS5)
-_PE14, _PE24, _PE32 = (Rotary("axial", grid=(side, side), offset=1.0, rows_first=False) for side in (14, 24, 32))
+_PE14, _PE24, _PE32 = (Rotary("axial", grid=(side, side), offset=1.0, rows_first=False)
+                       for side in (14, 24, 32))
 _336 = dict(patch_size=14, img_size=336, rope=_PE24)
 _448 = dict(img_size=448, init_values=0.1)
 _PE_CORE = dict(_PE, global_pool="map")
-_PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope=_PE32)  # language models and maps read the tokens
+# language models and maps read the tokens
+_PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope=_PE32)
 
-_SAPIENS = dict(img_size=(1024, 768), rope=Rotary("centred", temperature=100.0, rescale=2.0), halves=True,
-                abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True, mlp="swiglu_packed",
-                init_values=1.0, attn_only_layer_scale=True, reg_tokens=8, global_pool="token", dynamic_img_size=True,
+_SAPIENS = dict(img_size=(1024, 768), rope=Rotary("centred", temperature=100.0, rescale=2.0),
+                halves=True, abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True,
+                mlp="swiglu_packed", init_values=1.0, attn_only_layer_scale=True, reg_tokens=8,
+                global_pool="token", dynamic_img_size=True,
                 norm_layer=partial(nn.RMSNorm, eps=1e-6))
 
 
@@ -390,7 +414,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_pe_core_base_patch16_224": dict(_BASE, **_PE_CORE, rope=_PE14),
     "vit_pe_core_large_patch14_336": dict(_LARGE, **_PE_CORE, **_336),
     "vit_pe_core_gigantic_patch14_448": dict(_PE_CORE | _GIGANTIC, depth=50, img_size=448),
-    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, **_448, patch_size=14),
+    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, **_448,
+                                          patch_size=14),
     "vit_pe_lang_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=47, **_448),
     "vit_pe_spatial_tiny_patch16_512": dict(_TINY, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_small_patch16_512": dict(_SMALL, **_PE_DENSE, img_size=512),
@@ -406,10 +431,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
-def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]], drop: Sequence[str]) -> dict[str, Tensor]:
+def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]],
+            drop: Sequence[str]) -> dict[str, Tensor]:
     """Parts of names replaced, in order; tensors whose name holds a word in `drop` are left out."""
     mapped = {}
     for key, value in state.items():
@@ -422,7 +448,9 @@ def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]], drop: Se
 
 
 def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The names in EVA-02's own files, with three matrices and two biases; tables of angles are made anew here."""
+    """The names in EVA-02's own files, with three matrices and two biases; tables of angles are
+    made anew here.
+    """
     state = {key.removeprefix("visual."): value for key, value in state.items()}
     pairs = [(".inner_attn_ln.", ".norm."), (".ffn_ln.", ".norm."), (".mlp.w1.", ".mlp.fc1_g."),
              (".mlp.w2.", ".mlp.fc1_x."), (".mlp.w3.", ".mlp.fc2.")]
@@ -434,7 +462,8 @@ def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     if row.get("qkv_fused", True):
         joins.append((".attn.qkv.weight", [f".attn.{part}_proj.weight" for part in "qkv"]))
     if row.get("mlp") == "swiglu_packed":
-        joins += [(f".mlp.fc1.{kind}", [f".mlp.fc1_{part}.{kind}" for part in "gx"]) for kind in ("weight", "bias")]
+        joins += [(f".mlp.fc1.{kind}", [f".mlp.fc1_{part}.{kind}" for part in "gx"])
+                  for kind in ("weight", "bias")]
     for whole, parts in joins:
         for key in [key for key in mapped if key.endswith(parts[0])]:
             block = key.removesuffix(parts[0])
@@ -444,8 +473,9 @@ def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _from_dinov3(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in DINOv3's own files, where the keys' bias is there and masked."""
-    pairs = [("storage_tokens", "reg_token"), (".ls1.gamma", ".gamma_1"), (".ls2.gamma", ".gamma_2"),
-             (".mlp.w1.", ".mlp.fc1_g."), (".mlp.w2.", ".mlp.fc1_x."), (".mlp.w3.", ".mlp.fc2.")]
+    pairs = [("storage_tokens", "reg_token"), (".ls1.gamma", ".gamma_1"),
+             (".ls2.gamma", ".gamma_2"), (".mlp.w1.", ".mlp.fc1_g."), (".mlp.w2.", ".mlp.fc1_x."),
+             (".mlp.w3.", ".mlp.fc2.")]
     mapped = _rename(state, pairs, ("bias_mask", "rope_embed", "mask_token"))
     for key in [key for key in mapped if key.endswith(".attn.qkv.bias")]:
         query, _, value = mapped.pop(key).chunk(3)

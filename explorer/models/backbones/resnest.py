@@ -1,8 +1,9 @@
 """ResNeSt: a ResNet whose middle convolution makes several maps and chooses between them.
 
-The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole photo
-says for each channel how much of each map goes on ("split attention"). It joins the ideas of SE-ResNet, which
-weighs channels, and of SKNet, which chooses between paths. Where the map halves, an average does it, not a stride.
+The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole
+photo says for each channel how much of each map goes on ("split attention"). It joins the ideas of
+SE-ResNet, which weighs channels, and of SKNet, which chooses between paths. Where the map halves,
+an average does it, not a stride.
 
 Zhang et al., "ResNeSt: Split-Attention Networks", 2020, https://arxiv.org/abs/2004.08955.
 Parameter names are timm's and the paper's own code's.
@@ -22,7 +23,8 @@ from explorer.models.layers.split_attention import SplitAttention
 
 
 class ResNestBottleneck(nn.Module):
-    """Narrow, split attention, widen beside a shortcut: [B, in, H, W] -> [B, 4 * width, H/stride, W/stride].
+    """Narrow, split attention, widen beside a shortcut: [B, in, H, W]
+    -> [B, 4 * width, H/stride, W/stride].
 
     radix:     maps that the attention chooses between
     avd_first: average before the split attention instead of behind it, which is faster
@@ -30,19 +32,22 @@ class ResNestBottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float, radix: int = 2, avd_first: bool = False):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int,
+                 first_dilation: int, shortcut: nn.Module | None, drop_path: float, radix: int = 2,
+                 avd_first: bool = False):
         super().__init__()
         if parts.aa or parts.reduce_first != 1:
-            raise ValueError("A split-attention block averages by itself: leave aa and reduce_first away.")
+            raise ValueError("A split-attention block averages by itself: "
+                             "leave aa and reduce_first away.")
         out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         average = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
         self.conv1 = nn.Conv2d(in_chans, middle, 1, bias=False)
         self.bn1 = parts.norm(middle)
         self.act1 = parts.act()
         self.avd_first = average if avd_first else None
-        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation, groups=parts.cardinality,
-                                    radix=radix, norm=parts.norm, act=parts.act)
+        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation,
+                                    groups=parts.cardinality, radix=radix, norm=parts.norm,
+                                    act=parts.act)
         self.avd_last = None if avd_first else average
         self.conv3 = nn.Conv2d(middle, out, 1, bias=False)
         self.bn3 = parts.norm(out)
@@ -72,12 +77,14 @@ class ResNestBottleneck(nn.Module):
 class ResNest(ResNet):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    radix, avd_first: see `ResNestBottleneck`;  options: ResNet's, such as depths, stem_width and cardinality
+    radix, avd_first: see `ResNestBottleneck`;  options: ResNet's, such as depths, stem_width and
+                      cardinality
     """
 
-    def __init__(self, *, radix: int = 2, avd_first: bool = False, stem: str = "deep", stem_width: int = 32,
-                 avg_down: bool = True, **options: Any):
-        super().__init__(block=ResNestBottleneck, block_options=dict(radix=radix, avd_first=avd_first),
+    def __init__(self, *, radix: int = 2, avd_first: bool = False, stem: str = "deep",
+                 stem_width: int = 32, avg_down: bool = True, **options: Any):
+        super().__init__(block=ResNestBottleneck,
+                         block_options=dict(radix=radix, avd_first=avd_first),
                          stem=stem, stem_width=stem_width, avg_down=avg_down, **options)
 
 

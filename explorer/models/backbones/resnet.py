@@ -1,9 +1,10 @@
 """ResNet: a network that learns corrections.
 
-Each block computes a small change and adds it to its input, so the shortest path through the network skips
-every block, and gradients reach the first layer undamped. Twenty layers or two hundred then train alike.
-The relatives change one thing each: the stem (C, D, S, T), the width (Wide), groups (ResNeXt), a weight for each
-channel (SE, ECA), blur before halving (AA, Blur), and the training recipe (RS).
+Each block computes a small change and adds it to its input, so the shortest path through the
+network skips every block, and gradients reach the first layer undamped. Twenty layers or two
+hundred then train alike. The relatives change one thing each: the stem (C, D, S, T), the width
+(Wide), groups (ResNeXt), a weight for each channel (SE, ECA), blur before halving (AA, Blur), and
+the training recipe (RS).
 
 He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385;
 for the relatives see `explorer/models/catalog/`. Parameter names are torchvision's and timm's.
@@ -37,7 +38,8 @@ class ResNet(VisionModel):
 
     block:       BasicBlock, Bottleneck or a relative's, with its own `block_options`
     depths:      blocks in each of the four stages;  widths: their channels
-    stem:        "" (one 7 x 7), "deep" (three 3 x 3), "deep_tiered" (three, growing);  stem_width: their channels
+    stem:        "" (one 7 x 7), "deep" (three 3 x 3), "deep_tiered" (three, growing);  stem_width:
+                 their channels
     stem_conv_pool: a strided convolution in place of the max pool behind the stem (ResNet-RS)
     cardinality, base_width: groups of the middle convolution and their width (ResNeXt, Wide)
     avg_down:    shortcuts average before they halve (ResNet-D)
@@ -81,7 +83,8 @@ class ResNet(VisionModel):
             raise ValueError(f"output_stride is {output_stride}: ResNets offer 8, 16 and 32.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         act = partial(create_act, act_layer, inplace=True)
-        parts = Parts(norm=norm_layer, act=act, attn=partial(create_attn, attn, **(attn_options or {})), aa=aa,
+        parts = Parts(norm=norm_layer, act=act,
+                      attn=partial(create_attn, attn, **(attn_options or {})), aa=aa,
                       cardinality=cardinality, base_width=base_width, reduce_first=reduce_first)
 
         if stem:
@@ -115,10 +118,12 @@ class ResNet(VisionModel):
                 if j == 0:
                     first_dilation = before
                     if stride != 1 or chans != out:
-                        shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride, dilation=dilation,
-                                                 first_dilation=before, norm=norm_layer)
-                blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1, dilation=dilation,
-                                    first_dilation=first_dilation, shortcut=shortcut, drop_path=rates[i][j],
+                        shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride,
+                                                 dilation=dilation, first_dilation=before,
+                                                 norm=norm_layer)
+                blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1,
+                                    dilation=dilation, first_dilation=first_dilation,
+                                    shortcut=shortcut, drop_path=rates[i][j],
                                     **(block_options or {})))
                 chans = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
@@ -140,7 +145,9 @@ class ResNet(VisionModel):
         return nn.MaxPool2d(3, stride=2, padding=1)
 
     def init_weights(self) -> None:
-        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al. 2017)."""
+        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al.
+        2017).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -204,8 +211,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se"),
     "seresnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4, attn="se"),
     "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se", **_D),
-    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S, down_kernel=3,
-                     reduce_first=2),
+    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S,
+                     down_kernel=3, reduce_first=2),
 
     "resnet10t": dict(block=BasicBlock, depths=(1, 1, 1, 1), **_T),
     "resnet14t": dict(depths=(1, 1, 1, 1), **_T),

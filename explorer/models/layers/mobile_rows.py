@@ -1,7 +1,7 @@
 """Mobile networks as tables: rows of equal blocks, made wider and deeper by a rule, and built.
 
-MobileNet, MnasNet, EfficientNet and their relatives are one machine with different tables: each stage is one row or
-several of `Row`, `scale` multiplies channels and repeats, and `stack` builds the blocks of
+MobileNet, MnasNet, EfficientNet and their relatives are one machine with different tables: each stage is one
+row or several of `Row`, `scale` multiplies channels and repeats, and `stack` builds the blocks of
 `explorer/models/layers/mobile_blocks.py`.
 
 Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, for the scaling.
@@ -58,7 +58,8 @@ def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: 
           round_limit: float = 0.9) -> list[list[Row]]:
     """The architecture with `width` times the channels (in steps of `divisor`) and `depth` times the repeats.
 
-    keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this share
+    keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this
+               share
     """
     ends = (0, len(architecture) - 1) if keep_ends else ()
     scaled = []
@@ -85,15 +86,17 @@ def spread(repeats: Sequence[int], *, times: float, rounding: Callable[[float], 
     return shares[::-1]
 
 
-def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float, conv: Callable,
-          norm: Callable, attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, list[Shown], int]:
-    """Build all blocks behind a stem of `chans` channels that has halved once; also the maps worth showing, and the last
-    one's channels.
+def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float,
+          conv: Callable, norm: Callable,
+          attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, list[Shown], int]:
+    """Build all blocks behind a stem of `chans` channels that has halved once; also the maps worth showing,
+    and the last one's channels.
 
     attend: makes for each row what makes the channel attention of its blocks.
     """
     if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
+        raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, "
+                         "16 and 32.")
     if unknown := {row.block for rows in plan for row in rows if isinstance(row.block, str)} - set(BLOCKS):
         raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
     # A map worth showing is the last of its size: the stage before each halving, and the last one.

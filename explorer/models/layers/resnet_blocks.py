@@ -2,12 +2,15 @@
 
 Each is [B, in_chans, H, W] -> [B, width * expansion, H/stride, W/stride].
     parts            what all blocks of one network share, see `Parts`
-    dilation         how far apart the filters look; first_dilation: the first filter's, in a stage that would have halved
-    shortcut         what fits the input to the sum where shapes change, see `conv_shortcut`; None: the input itself
+    dilation         how far apart the filters look; first_dilation: the first filter's, in a stage that would
+                     have halved
+    shortcut         what fits the input to the sum where shapes change, see `conv_shortcut`; None: the input
+                     itself
 
-He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385; He et al., "Bag of
-Tricks for Image Classification with Convolutional Neural Networks", 2018, https://arxiv.org/abs/1812.01187, for the
-shortcut that averages. Parameter names are torchvision's and timm's.
+He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385; He et al.,
+"Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018,
+https://arxiv.org/abs/1812.01187, for the shortcut that averages. Parameter names are torchvision's and
+timm's.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from explorer.models.layers.pool import AvgPool2dSame, BlurPool2d
 
 @dataclass(frozen=True)
 class Parts:
-    """What all blocks of one network share: how to make a norm, an activation and channel attention, and widths."""
+    """What all blocks of one network share: how to make a norm, an activation and channel attention, and
+    widths.
+    """
 
     norm: Callable[[int], nn.Module]
     act: Callable[[], nn.Module]
@@ -54,13 +59,14 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int,
+                 first_dilation: int, shortcut: nn.Module | None, drop_path: float):
         super().__init__()
         if parts.cardinality != 1 or parts.base_width != 64:
             raise ValueError("BasicBlock has no groups: use Bottleneck for cardinality and base_width.")
         norm, act = parts.norm, parts.act
-        first, blur = width // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
+        first, blur = width // parts.reduce_first, bool(parts.aa) and (stride == 2
+                                                                       or first_dilation != dilation)
         self.conv1 = conv(in_chans, first, 3, stride=1 if blur else stride, dilation=first_dilation)
         self.bn1 = norm(first)
         self.act1 = act()
@@ -90,12 +96,13 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int,
+                 first_dilation: int, shortcut: nn.Module | None, drop_path: float):
         super().__init__()
         norm, act = parts.norm, parts.act
         out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
-        first, blur = middle // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
+        first, blur = middle // parts.reduce_first, bool(parts.aa) and (stride == 2
+                                                                        or first_dilation != dilation)
         self.conv1 = conv(in_chans, first, 1)
         self.bn1 = norm(first)
         self.act1 = act()
@@ -132,7 +139,8 @@ def conv_shortcut(
     if stride == 1 and dilation == 1:
         kernel = 1
     return nn.Sequential(
-        conv(in_chans, out_chans, kernel, stride=stride, dilation=first_dilation if kernel > 1 else 1), norm(out_chans)
+        conv(in_chans, out_chans, kernel, stride=stride, dilation=first_dilation if kernel > 1 else 1),
+        norm(out_chans)
     )
 
 

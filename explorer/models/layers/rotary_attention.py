@@ -1,7 +1,9 @@
-"""Self-attention that knows where a patch is by turning its queries and keys; see `layers/rotary.py` for the angles.
+"""Self-attention that knows where a patch is by turning its queries and keys; see `layers/rotary.py` for the
+angles.
 
-Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021, https://arxiv.org/abs/2104.09864;
-Fang et al., "EVA-02", 2023, https://arxiv.org/abs/2303.11331. Parameter names are timm's.
+Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021,
+https://arxiv.org/abs/2104.09864; Fang et al., "EVA-02", 2023, https://arxiv.org/abs/2303.11331. Parameter
+names are timm's.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ class RotaryAttention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, *, num_kv_heads: int | None = None, qkv_bias: bool = True,
                  fused: bool = True, key_bias: bool = False, qk_norm: bool = False, scale_norm: bool = False,
-                 num_prefix_tokens: int = 1, halves: bool = False, attn_drop: float = 0.0, proj_drop: float = 0.0,
-                 norm_layer: Any = nn.LayerNorm):
+                 num_prefix_tokens: int = 1, halves: bool = False, attn_drop: float = 0.0,
+                 proj_drop: float = 0.0, norm_layer: Any = nn.LayerNorm):
         super().__init__()
         num_kv_heads = num_kv_heads or num_heads
         if dim % num_heads or num_heads % num_kv_heads:
             raise ValueError(
-                f"{dim} channels, {num_heads} heads and {num_kv_heads} heads of keys don't fit: use divisors, such "
-                f"as {num_heads} heads of {dim // num_heads * num_heads} channels."
+                f"{dim} channels, {num_heads} heads and {num_kv_heads} heads of keys don't fit: "
+                f"use divisors, such as {num_heads} heads of {dim // num_heads * num_heads} channels."
             )
         self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, dim // num_heads
         self.scale = self.head_dim**-0.5
@@ -58,7 +60,8 @@ class RotaryAttention(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
 
     def queries_keys_values(self, x: Tensor, turn: Turn | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, heads, N, C / heads] of tokens [B, N, C]; queries and keys of patches are turned."""
+        """Three tensors [B, heads, N, C / heads] of tokens [B, N, C]; queries and keys of patches are turned.
+        """
         if self.qkv is None:
             parts = self.q_proj(x), self.k_proj(x), self.v_proj(x)
         else:
@@ -66,7 +69,8 @@ class RotaryAttention(nn.Module):
             if self.q_bias is not None:
                 bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
             width = self.num_kv_heads * self.head_dim
-            parts = F.linear(x, self.qkv.weight, bias).split((self.num_heads * self.head_dim, width, width), dim=2)
+            widths = (self.num_heads * self.head_dim, width, width)
+            parts = F.linear(x, self.qkv.weight, bias).split(widths, dim=2)
         query, key, value = (part.unflatten(2, (-1, self.head_dim)).transpose(1, 2) for part in parts)
         query, key = self.q_norm(query), self.k_norm(key)
         if turn is not None:

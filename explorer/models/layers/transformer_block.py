@@ -22,7 +22,8 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool,
                  proj_bias: bool, init_values: float | None, proj_drop: float, attn_drop: float,
-                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any, scale_norms: bool = False):
+                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any,
+                 scale_norms: bool = False):
         super().__init__()
 
         def scale() -> nn.Module:
@@ -36,7 +37,8 @@ class Block(nn.Module):
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = norm_layer(dim)
         inside = {"norm_layer": norm_layer} if scale_norms else {}
-        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop, **inside)
+        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop,
+                             **inside)
         self.ls2 = scale()
         self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
 
