@@ -80,7 +80,8 @@ def _end_all() -> None:
         work.ask_to_end()
     for work in tuple(_WORKING):
         while not work.ended.is_set():
-            with suppress(KeyboardInterrupt):  # it ends already, and nothing is left that could be interrupted
+            # it ends already, and nothing is left that could be interrupted
+            with suppress(KeyboardInterrupt):
                 wait_for(work.ended)
 
 

@@ -6,7 +6,8 @@ parameters from learning by heart. Nearly all of them sit in the dense layers; t
 its first filters learnt are in every textbook.
 
 Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks",
-2012, https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks
+2012,
+https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks
 Widths and parameter names are torchvision's, which are those of the one-card version:
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014,
 https://arxiv.org/abs/1404.5997.
