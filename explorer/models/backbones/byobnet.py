@@ -1,5 +1,4 @@
-"""GERNet, RegNetZ and ResNets put together by hand: one frame, and a table that says what goes into
-it.
+"""GERNet, RegNetZ and hand-made ResNets: one frame, and a table that says what goes into it.
 
 Once the block is given, a network is a short list: which block, how many, how wide, with which
 stride. These networks were found that way. GERNet's authors searched for what a graphics card

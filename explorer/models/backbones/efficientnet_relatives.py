@@ -1,5 +1,4 @@
-"""EfficientNet with one part exchanged: the norm, the downsampling, the attention or the first
-blocks.
+"""EfficientNet with one part exchanged: its norm, halving, attention or first blocks.
 
 A good network is also a good test bench: exchange one part, train again, and the difference in
 accuracy or in speed belongs to that part. Some relatives learn with batches of a few photos,

@@ -1,5 +1,4 @@
-"""HGNet: one look back at everything a block has computed, and as few kinds of layers as a graphics
-card likes.
+"""HGNet: one look back at all that a block has computed, with few kinds of layers.
 
 Nearly all layers are 3 x 3 convolutions, the kind that graphics cards compute best. Each block
 hands on the results of all its layers side by side, not the last one's alone, and a 1 x 1

@@ -1,5 +1,4 @@
-"""The blocks of CoAtNet, MaxViT and their relatives: convolutions, attention over the whole map,
-attention in windows.
+"""The blocks of CoAtNet, MaxViT and their relatives: convolutions, and attention near and far.
 
 All blocks: a map [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], beside a shortcut.
     conv         how convolution blocks are built (`ConvOptions`)

@@ -1,5 +1,4 @@
-"""Vision transformers with another block: what happens when the order of norm, attention and MLP is
-changed.
+"""Vision transformers with another block: norm, attention and MLP in another order.
 
 The plain block does one thing after the other, each behind a norm. Here they run side by side (as
 wide and half as deep, or out of one large matrix, which a GPU likes), the norm moves behind the
