@@ -2,8 +2,9 @@
 
 A table of good calls, one a function; each argument of each call is exchanged, one at a time, for values that
 people give by mistake: None, an empty string, another type, NaN, a negative, huge or fractional number,
-another shape. What comes back must be a result, or an exception that explorer's own code raised: a ValueError or TypeError (or a class of
-its own below RuntimeError) whose text names the argument, or the value, and says what is expected.
+another shape. What comes back must be a result, or an exception that explorer's own code raised: a ValueError
+or TypeError (or a class of its own below RuntimeError) whose text names the argument, or the value, and says
+what is expected.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 A plain transformer cuts the photo into patches, puts a few extra tokens in front of them, and sends all of
 them through one block after another. Families differ in how they say where a patch was, and in their blocks.
-The rest
-is here: the maps on the way, pooling, the classifier, and weights that were trained for photos of another
-         size.
+The rest is here: the maps on the way, pooling, the classifier, and weights that were trained for photos of
+another size.
 """
 
 from __future__ import annotations

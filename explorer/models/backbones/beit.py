@@ -4,7 +4,7 @@ Four of ten patches are covered, and the network says which "visual word" each c
 of a dictionary of 8192 words that another network has learnt; no labels are needed. BEiT v2 makes
 the words themselves more meaningful, by distilling them from CLIP. A patch has no position of its
 own here: every block adds a learnt number to how well two patches fit, one for each offset between
-          them ("relative position bias").
+them ("relative position bias").
 
 Bao et al., "BEiT: BERT Pre-Training of Image Transformers", 2021, https://arxiv.org/abs/2106.08254;
 Peng et al., "BEiT v2: Masked Image Modeling with Vector-Quantized Visual Tokenizers", 2022,

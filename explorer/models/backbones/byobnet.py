@@ -7,9 +7,8 @@ ResNets and RegNets with better stems, other widths and a channel attention, eac
 graphics card by Ross Wightman.
 
 GERNet: Lin et al., "Neural Architecture Design for GPU-Efficient Networks", 2020,
-        https://arxiv.org/abs/2006.14090.
-RegNetZ: Dollár et al., "Fast and Accurate Model Scaling", 2021, https://arxiv.org/abs/2103.06877.
-Parameter names are timm's.
+https://arxiv.org/abs/2006.14090. RegNetZ: Dollár et al., "Fast and Accurate Model Scaling", 2021,
+https://arxiv.org/abs/2103.06877. Parameter names are timm's.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Two changes let 48 blocks learn where 24 did not before. Each branch is multipli
 that start near zero (LayerScale), so a deep network begins almost as no network at all. And the
 class token, which has to sum up, comes in only behind the blocks in which patches talk to each
 other: two last blocks, in which it alone asks and changes. The heads of attention may also mix,
-       before and after their softmax.
+before and after their softmax.
 
 Touvron et al., "Going deeper with Image Transformers", 2021, https://arxiv.org/abs/2103.17239;
 Shazeer et al., "Talking-Heads Attention", 2020, https://arxiv.org/abs/2003.02436. Parameter names

@@ -2,9 +2,9 @@
 
 The first vision transformer needed 300 million photos. DeiT keeps the network and changes how it is
 taught: strong augmentation, and a convolutional network as its teacher. A second extra token, the
-        distillation token, learns to say
-what the teacher says, while the class token learns the label; a photo's prediction is the mean of
-both answers. DeiT III drops the teacher again: simpler augmentation and LayerScale are enough.
+distillation token, learns to say what the teacher says, while the class token learns the label; a
+photo's prediction is the mean of both answers. DeiT III drops the teacher again: simpler
+augmentation and LayerScale are enough.
 
 Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020,
 https://arxiv.org/abs/2012.12877, and "DeiT III: Revenge of the ViT", 2022,

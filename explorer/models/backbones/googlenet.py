@@ -2,11 +2,9 @@
 
 An Inception module looks at the same map in four ways at once, through 1 x 1, 3 x 3 and larger
 windows and a max pool, and puts the answers beside each other. Thin 1 x 1 convolutions in front of
-the costly windows keep
-it cheap: 22 layers with a twelfth of AlexNet's parameters. Two side classifiers half-way gave the
-          early
-layers a gradient, before batch normalisation and shortcuts did so better; they are used only in
-training.
+the costly windows keep it cheap: 22 layers with a twelfth of AlexNet's parameters. Two side
+classifiers half-way gave the early layers a gradient, before batch normalisation and shortcuts did
+so better; they are used only in training.
 
 Szegedy et al., "Going Deeper with Convolutions", 2014, https://arxiv.org/abs/1409.4842, here with
 batch normalisation. Parameter names are torchvision's, and so is its slip that the trained weights

@@ -1,11 +1,9 @@
 """RepViT: a MobileNet rebuilt with what transformers taught.
 
 A transformer's block first mixes places, then channels, each with its own shortcut. RepViT orders
-MobileNetV3's parts
-like that: a depthwise filter and squeeze-and-excitation mix the places, two 1 x 1 convolutions the
-           channels. The
-depthwise filter is trained as a sum of three, which `reparameterize` turns into one, with equal
-outputs.
+MobileNetV3's parts like that: a depthwise filter and squeeze-and-excitation mix the places, two
+1 x 1 convolutions the channels. The depthwise filter is trained as a sum of three, which
+`reparameterize` turns into one, with equal outputs.
 
 Wang et al., "RepViT: Revisiting Mobile CNN From ViT Perspective", 2023,
 https://arxiv.org/abs/2307.09283. Parameter names are timm's.

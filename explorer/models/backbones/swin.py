@@ -4,7 +4,7 @@ Attention between all patches costs the square of their number. Swin lets each p
 the others in its small window, and moves the windows by half their side in every second block, so
 that neighbours exchange what they know. Between the stages four patches become one, as in a
 convolutional network: large maps first, small ones later, which is what detectors and segmenters
-                       want.
+want.
 
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021,
 https://arxiv.org/abs/2103.14030; the S3 variants: Chen et al., "Searching the Search Space of

@@ -5,8 +5,7 @@ rows up, so many columns to the left) tells it the picture again, and the same o
 everywhere in the window, as a convolution has the same weight.
 
 All: forward() -> [1, heads, N, N], for the N = h * w places of a window, row by row: what is added for a
-     place that
-asks (row) and a place that answers (column).
+place that asks (row) and a place that answers (column).
     window_size    (h, w), rows and columns of the window
     num_heads      each head of attention has biases of its own
 
