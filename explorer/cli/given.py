@@ -1,6 +1,4 @@
-"""What a person types behind a command: numbers, paths, models and photos, checked before anything long
-begins.
-"""
+"""What a person types behind a command, checked before anything long begins."""
 
 from __future__ import annotations
 

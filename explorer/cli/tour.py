@@ -1,5 +1,4 @@
-"""`vision-explorer tour`: copy the notebooks to a folder of the person's own and open the tour in JupyterLab.
-"""
+"""`vision-explorer tour`: copy the notebooks to a folder and open the tour in JupyterLab."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, behind one small
-interface.
+"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, read alike.
 
     splits = open_data("flowers5")                # bundled; also "cifar10", a folder, a pair of datasets
     splits.train.classes                          # ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')

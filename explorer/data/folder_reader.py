@@ -1,6 +1,4 @@
-"""From the tree of a folder to what it means: which folders are splits, which are classes, which are left
-out.
-"""
+"""From the tree of a folder to what it means: which folders are splits, classes, or left out."""
 
 from __future__ import annotations
 

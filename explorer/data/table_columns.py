@@ -1,5 +1,4 @@
-"""From a table of words to photos with numbers or classes: which column is what, and which rows can be used.
-"""
+"""From a table of words to photos with numbers or classes: which column is what, which rows count."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def anti_alias(kind: str, channels: int) -> nn.Module:
 class UniversalInvertedResidual(nn.Module):
     """Filter, widen, filter, narrow: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
 
-    start, mid: the sizes of the two depthwise filters; 0 leaves one out, and gives four blocks in
-        one: both          the paper's "extra depthwise" block
+    start, mid: the sizes of the two depthwise filters; 0 leaves one out. Four blocks in one:
+        both          the paper's "extra depthwise" block
         mid only      MobileNetV2's inverted residual
         start only    ConvNeXt's block
         neither       a transformer's MLP

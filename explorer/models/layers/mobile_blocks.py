@@ -1,5 +1,4 @@
-"""The blocks of mobile networks: narrow at their ends, wide in the middle, where every channel is filtered by
-itself.
+"""The blocks of mobile networks: narrow ends, and a wide middle that filters each channel by itself.
 
 All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays
 (unless shortcut=False).

@@ -1,5 +1,4 @@
-"""Self-attention that knows where a patch is by turning its queries and keys; see `layers/rotary.py` for the
-angles.
+"""Self-attention that knows where a patch is by turning its queries and keys (see `layers/rotary.py`).
 
 Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021,
 https://arxiv.org/abs/2104.09864; Fang et al., "EVA-02", 2023, https://arxiv.org/abs/2303.11331. Parameter
