@@ -1,5 +1,4 @@
-"""After the transformer came: convolutions that learnt from it, and mixers without attention.
-"""
+"""After the transformer came: convolutions that learnt from it, and mixers without attention."""
 
 from explorer.models.catalog.family import family
 

@@ -1,5 +1,4 @@
-"""The head of ConvNeXt and its followers: a norm behind the pooling, where it costs next to nothing.
-"""
+"""The head of ConvNeXt and its followers: a norm behind the pooling, where it costs next to nothing."""
 
 from __future__ import annotations
 
