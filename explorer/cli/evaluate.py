@@ -18,10 +18,11 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
                     "can't be read.")
     add = judge.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
-    add("data", metavar="DATA", help="a folder with a folder of photos for each class, or a table (CSV) of "
-                                     "files and numbers or labels, or flowers5, or cifar10")
-    add("--target", metavar="COLUMN", action="append", help="of a table: the column to judge by; more than "
-                                                            "once for several")
+    add("data", metavar="DATA",
+        help="a folder with a folder of photos for each class, or a table (CSV) of files and numbers or "
+             "labels, or flowers5, or cifar10")
+    add("--target", metavar="COLUMN", action="append",
+        help="of a table: the column to judge by; more than once for several")
     add("--split", default="val", metavar="PART",
         help="val (the held-out photos), train or all (default: val)")
     add("--tta", action="store_true", help="look at the mirror image of each photo too: twice the time")
@@ -29,11 +30,11 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--batch-size", type=typed_count, default=32, metavar="N",
         help="photos that go together (default: 32)")
     add("--seed", type=int, metavar="N",
-        help="draws the held-out photos where nobody has split (default: as the "
-        "model's training did, otherwise 0)")
+        help="draws the held-out photos where nobody has split (default: as the model's training did, "
+             "otherwise 0)")
     add("--json", action="store_true", help="all figures as JSON")
-    add("--csv", type=typed_path, metavar="FILE", help="write a line for each photo: what is true, and what "
-        "the model says")
+    add("--csv", type=typed_path, metavar="FILE",
+        help="write a line for each photo: what is true, and what the model says")
     judge.set_defaults(run=run, failed=1)
 
 

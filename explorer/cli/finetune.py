@@ -46,21 +46,19 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add = tune.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
     add("data", metavar="DATA",
-        help="a folder with a folder of photos for each class, with or without train/ "
-        "and val/ above them; or a table (CSV) of files and numbers or labels; or flowers5, which is "
-        "bundled, or cifar10")
+        help="a folder with a folder of photos for each class, with or without train/ and val/ above them; "
+             "or a table (CSV) of files and numbers or labels; or flowers5, which is bundled, or cifar10")
 
     add = tune.add_argument_group("what learns").add_argument
-    add("--outputs", metavar="KIND", help="one (class), yes/no, several (classes at once) or numbers "
-                                          "(default: what the data has)")
-    add("--target", metavar="COLUMN", action="append", help="of a table: the column to learn; more than once "
-                                                            "for several numbers (default: a column called "
-                                                            "label, else all columns of numbers)")
+    add("--outputs", metavar="KIND",
+        help="one (class), yes/no, several (classes at once) or numbers (default: what the data has)")
+    add("--target", metavar="COLUMN", action="append",
+        help="of a table: the column to learn; more than once for several numbers (default: a column called "
+             "label, else all columns of numbers)")
     add("--epochs", type=typed_count, default=3, metavar="N",
         help="how often every photo is seen (default: 3)")
     add("--train", default="head", metavar="PART",
-        help="head (the classifier alone: seconds), last_stage, or "
-        "all (default: head)")
+        help="head (the classifier alone: seconds), last_stage, or all (default: head)")
     add("--from-scratch", action="store_true", help="begin with random weights, not with trained ones")
     add("--size", type=typed_count, metavar="PIXELS",
         help="the side of the photos, where not the model's own")
@@ -69,18 +67,16 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--batch-size", type=typed_count, default=32, metavar="N", help="photos a batch (default: 32)")
     add("--lr", type=float, metavar="RATE", help="learning rate of the classifier (default: one that suits)")
     add("--body-lr", type=float, metavar="RATE", help="that of the body, where it learns (default: a tenth)")
-    add("--optimizer", default="adamw", metavar="NAME", help="adamw, adam, sgd, or another of torch.optim "
-        "(default: adamw)")
-    add("--schedule", default="cosine", metavar="NAME", help="constant, step, cosine or one_cycle (default: "
-        "cosine)")
+    add("--optimizer", default="adamw", metavar="NAME",
+        help="adamw, adam, sgd, or another of torch.optim (default: adamw)")
+    add("--schedule", default="cosine", metavar="NAME",
+        help="constant, step, cosine or one_cycle (default: cosine)")
     add("--augment", default="light", metavar="NAME",
-        help="how photos are varied: none, light, standard, strong "
-        "or cifar (default: light)")
+        help="how photos are varied: none, light, standard, strong or cifar (default: light)")
     add("--balance", action="store_true", help="rare classes weigh more: all classes count alike")
     add("--patience", type=typed_count, metavar="N", help="stop after N epochs without a better one")
     add("--seed", type=int, default=0, metavar="N",
-        help="draws the held-out photos, their order and variants "
-        "(default: 0)")
+        help="draws the held-out photos, their order and variants (default: 0)")
 
     add = tune.add_argument_group("finer settings").add_argument
     for name, kind, sentence in FINER:
@@ -91,12 +87,10 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
     add = tune.add_argument_group("what is kept").add_argument
     add("--run-dir", type=typed_path, metavar="FOLDER",
-        help="checkpoints and history (default: runs/MODEL-DATA, with "
-        "a number where it is taken)")
+        help="checkpoints and history (default: runs/MODEL-DATA, with a number where it is taken)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, with the settings it had")
     add("--save", type=typed_path, metavar="FOLDER",
-        help="the trained model for everyday use: safetensors, labels, "
-        "card")
+        help="the trained model for everyday use: safetensors, labels, card")
     add("--tensorboard", type=typed_path, metavar="FOLDER", help="curves for TensorBoard")
     add("--json", action="store_true", help="history and best epoch as JSON")
     tune.set_defaults(run=run, failed=1)

@@ -13,8 +13,7 @@ from explorer.cli.printing import complain, sentence_for
 def add(commands: Any, every: argparse.ArgumentParser) -> None:
     show = commands.add_parser("show", parents=[every], help="show what is known of a model",
                                description="Show the card of a model: its idea and paper, size, accuracy, "
-                                           "stages, "
-                               "what is done to a photo, published weights.")
+                                           "stages, what is done to a photo, published weights.")
     show.add_argument("model", metavar="NAME", help="such as resnet50, or resnet50.a1_in1k; see `list`")
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=run)
