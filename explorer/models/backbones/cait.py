@@ -104,8 +104,8 @@ class ClassAttention(nn.Module):
         return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = (self.heads(self.q(x[:, :1])), self.heads(self.k(x)),
-                             self.heads(self.v(x)))
+        query = self.heads(self.q(x[:, :1]))
+        key, value = self.heads(self.k(x)), self.heads(self.v(x))
         answer = F.scaled_dot_product_attention(query, key, value)  # [B, heads, 1, C / heads]
         return self.proj(answer.transpose(1, 2).flatten(2))
 

@@ -69,8 +69,8 @@ class UniversalInvertedResidual(nn.Module):
             raise ValueError(f"A block of stride {stride} needs a filter in its middle: give mid, "
                              "such as 3.")
         middle = make_divisible(in_chans * expand)
-        linear, active = (partial(ConvNormAct, apply_act=False),
-                          partial(ConvNormAct, act_layer=act_layer))
+        linear = partial(ConvNormAct, apply_act=False)
+        active = partial(ConvNormAct, act_layer=act_layer)
         blur = bool(aa) and stride > 1
         self.dw_start = linear(
             in_chans, in_chans, start, dilation=dilation, groups=in_chans
@@ -316,8 +316,8 @@ class MobileNetV4(VisionModel):
         self.bn1 = BatchNormAct2d(stem, act_layer=act_layer)
 
         chans, stages, groups = stem, [Stage("stem", "bn1", stem, 2)], []
-        stride_so_far, dilation, count, total = 2, 1, 0, sum(len(group.rows)
-                                                             for group in architecture)
+        stride_so_far, dilation, count = 2, 1, 0
+        total = sum(len(group.rows) for group in architecture)
         for i, group in enumerate(architecture):
             blocks = []
             for j, row in enumerate(group.rows):

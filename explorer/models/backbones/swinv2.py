@@ -66,8 +66,8 @@ class CosineWindowAttention(nn.Module):
         if dim % num_heads:
             raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
                              f"use a divisor of {dim}.")
-        self.num_heads, self.window_size, self.pretrained_window = (num_heads, window_size,
-                                                                    pretrained_window)
+        self.num_heads, self.window_size = num_heads, window_size
+        self.pretrained_window = pretrained_window
         self.logit_scale = nn.Parameter(torch.log(torch.full((num_heads, 1, 1), 10.0)))
         # The keys have no bias: it would move all scores of a query alike.
         self.q_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
