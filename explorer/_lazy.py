@@ -13,7 +13,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` for a package.
 
-    package: its `__name__`; modules: submodule -> the names it gives. The package's own files answer to their names too:
+    package: its `__name__`; modules: submodule -> the names it gives. The package's own files answer to their
+             names too:
     `explorer.models.layers` needs no import of its own.
     Asking for any other name raises AttributeError, with the nearest name where one is near.
     """

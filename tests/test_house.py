@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
-    ("explorer.models.contract",),
+    ("explorer.models.contract", "explorer.models.tokens"),
     ("explorer.models.layers",),
     ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),

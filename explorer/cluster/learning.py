@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from explorer.cluster.connection import ClusterError, connect
-from explorer.data.datasets import Splits, open_data, ordered_as
+from explorer.data.checks import ordered_as
+from explorer.data.datasets import Splits, open_data
 from explorer.display.words import sentence_of
 from explorer.files import given_path
 from explorer.models.contract import VisionModel

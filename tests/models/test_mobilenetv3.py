@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.backbones.efficientnet import Row, spread
 from explorer.models.backbones.mobilenetv3 import MobileNetV3
+from explorer.models.layers.mobile_rows import Row, spread
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights
 

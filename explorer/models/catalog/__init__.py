@@ -22,7 +22,10 @@ FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for
 
 
 def family_module(architecture: str) -> ModuleType:
-    """The file that builds a known architecture, e.g. `explorer.models.backbones.resnet`; imported now, with torch."""
+    """The file that builds a known architecture, such as `explorer.models.backbones.resnet`.
+
+    It is imported now, with torch.
+    """
     return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
 
 

@@ -23,11 +23,11 @@ from explorer.data.datasets import (
     Splits,
     as_photos,
     is_table,
-    joined,
     labelled,
     open_data,
     photos_of,
 )
+from explorer.data.photo_sets import joined
 from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel

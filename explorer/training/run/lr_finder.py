@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, photo_size, whole
-from explorer.data.datasets import Splits, open_data, ordered_as
+from explorer.data.checks import ordered_as
+from explorer.data.datasets import Splits, open_data
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.surgery import look_through
 from explorer.training.loop.order import drawn_by

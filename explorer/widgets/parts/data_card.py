@@ -138,7 +138,7 @@ def label_caption(photos: PhotoSet, index: int) -> Caption:
 
 
 def duplicates_text(pairs: Sequence[tuple[str, str]]) -> str:
-    """What `explorer.data.datasets.duplicates` found, as a sentence."""
+    """What `explorer.data.checks.duplicates` found, as a sentence."""
     if not pairs:
         return "No photo is in both parts, pixel for pixel."
     shown = "; ".join(f"{learnt} = {judged}" for learnt, judged in pairs[:5])

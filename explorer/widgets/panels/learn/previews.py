@@ -160,7 +160,7 @@ class Previews:
         return splits
 
     def _measure(self, splits: Any, job: Job) -> None:
-        from explorer.data.datasets import without_broken
+        from explorer.data.checks import without_broken
         from explorer.data.images import ImageError
 
         if self._done.get("card") is splits:
@@ -196,7 +196,7 @@ class Previews:
         self.draw_rates()
 
     def _find_duplicates(self, splits: Any) -> None:
-        from explorer.data.datasets import duplicates
+        from explorer.data.checks import duplicates
 
         self.panel.tell(self._comparing, True)
         try:

@@ -1,8 +1,9 @@
 """What all plain transformers share: tokens in, the same width from first block to last, a vector out.
 
-A plain transformer cuts the photo into patches, puts a few extra tokens in front of them, and sends all of them
-through one block after another. Families differ in how they say where a patch was, and in their blocks. The rest
-is here: the maps on the way, pooling, the classifier, and weights that were trained for photos of another size.
+A plain transformer cuts the photo into patches, puts a few extra tokens in front of them, and sends all of
+them through one block after another. Families differ in how they say where a patch was, and in their blocks.
+The rest is here: the maps on the way, pooling, the classifier, and weights that were trained for photos of
+another size.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class TokenModel(VisionModel):
         pos_embed                positions [1, n, C], or None where another layer knows where a patch was
         pos_drop, norm_pre       dropout and norm in front of the blocks
         blocks                   each [B, N, C] -> [B, N, C]; `walk_blocks` says what else they are given
-        norm, attn_pool, fc_norm, head_drop, head   what comes behind; attn_pool: attention that pools, or None
+        norm, attn_pool, fc_norm, head_drop, head   what comes behind; attn_pool: attention that pools, or
+        None
     and the facts: embed_dim, has_class_token, num_prefix_tokens, num_prefix_positions, no_embed_class,
     pool_include_prefix, global_pool, stages (see `block_stages`).
 
@@ -39,7 +41,8 @@ class TokenModel(VisionModel):
     classifier_path = "head"
     pyramid = False
     fixed_image_size = True
-    #: The parameters that hold tokens without a patch, in the order in which they stand in front of the patches.
+    #: The parameters that hold tokens without a patch, in the order in which they stand in front of the
+    #: patches.
     extra_tokens: tuple[str, ...] = ("cls_token", "reg_token")
     #: The poolings that it knows; "map" is attention that pools.
     pools: tuple[str, ...] = ("token", "avg", "max", "avgmax", "")
@@ -50,15 +53,17 @@ class TokenModel(VisionModel):
 
     def _check_pool(self, global_pool: str) -> str:
         if global_pool not in self.pools:
-            raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, self.pools))}.")
+            raise ValueError(f"Unknown pooling {global_pool!r}. "
+                             f"Use one of {', '.join(map(repr, self.pools))}.")
         if global_pool == "token" and not self.has_class_token:
             raise ValueError(
-                'This model has no class token, so global_pool="token" finds none: use "avg", "max" or "avgmax".'
+                'This model has no class token, so global_pool="token" finds none: use "avg", '
+                '"max" or "avgmax".'
             )
         if global_pool == "map" and getattr(self, "blocks", None) and self.attn_pool is None:
             raise ValueError(
-                'This model was built without attention that pools, so global_pool="map" finds none: create it with '
-                'global_pool="map", or use "avg", "max", "avgmax".'
+                'This model was built without attention that pools, so global_pool="map" finds none: '
+                'create it with global_pool="map", or use "avg", "max", "avgmax".'
             )
         return global_pool
 
@@ -72,12 +77,14 @@ class TokenModel(VisionModel):
     def block_stages(self) -> tuple[Stage, ...]:
         """The stage table: every block is one."""
         reduction = max(self.patch_embed.patch_size)
-        return tuple(Stage(f"block{i}", f"blocks.{i}", self.embed_dim, reduction) for i in range(len(self.blocks)))
+        return tuple(Stage(f"block{i}", f"blocks.{i}", self.embed_dim, reduction)
+                     for i in range(len(self.blocks)))
 
     # --- forward ------------------------------------------------------------------------------------------
 
     def embed(self, x: Tensor) -> Tensor:
-        """Photo [B, in_chans, H, W] -> tokens with positions [B, prefix + N, C]: what the first block reads."""
+        """Photo [B, in_chans, H, W] -> tokens with positions [B, prefix + N, C]: what the first block reads.
+        """
         grid = self.patch_embed.grid(*x.shape[-2:])
         x = self.patch_embed(x)  # [B, N, C]
         extra = [getattr(self, name) for name in self.extra_tokens]
@@ -112,8 +119,8 @@ class TokenModel(VisionModel):
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens = self.embed(x)
-        for tokens in self.walk_blocks(tokens, grid):
+        walk = self.walk_blocks(self.embed(x), grid)
+        for tokens in walk:
             yield self.to_map(tokens, grid)  # block0 ... [B, C, H/p, W/p]
         return self.finish(tokens)  # [B, prefix + N, C]
 
@@ -145,8 +152,8 @@ class TokenModel(VisionModel):
             raise ValueError(f"Unknown output_fmt {output_fmt!r}. Use 'NCHW' for maps or 'NLC' for tokens.")
         wanted = resolve_indices(indices, len(self.stages))
         grid = self.patch_embed.grid(*x.shape[-2:])
-        tokens, kept = self.embed(x), {}
-        for index, tokens in enumerate(self.walk_blocks(tokens, grid)):
+        walk, kept = self.walk_blocks(self.embed(x), grid), {}
+        for index, tokens in enumerate(walk):
             if index in wanted:
                 found = self.norm(tokens) if norm else tokens
                 prefix, patches = found[:, :self.num_prefix_tokens], found[:, self.num_prefix_tokens:]
@@ -196,10 +203,11 @@ class TokenModel(VisionModel):
     def remove_head(self) -> None:
         self.reset_classifier(0, "" if self.global_pool == "map" else None)
 
-    # --- weights that were trained with other options ---------------------------------------------------------
+    # --- weights that were trained with other options -------------------------------------------------------
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained tensors with our names -> those that fit this model's image size, patch size and extra tokens.
+        """Trained tensors with our names -> those that fit this model's image size, patch size and extra
+        tokens.
 
         What was changed is added to `report.adapted`, what was left out to `report.skipped`.
         Raises ValueError where nobody can know how to.
@@ -224,7 +232,8 @@ class TokenModel(VisionModel):
         return state
 
     def _adapt_positions(self, state: dict[str, Tensor], report: Any) -> None:
-        """Positions for our grid of patches, and for those extra tokens that have one here; changes `state`."""
+        """Positions for our grid of patches, and for those extra tokens that have one here; changes `state`.
+        """
         positions, grid = state["pos_embed"], self.patch_embed.grid_size
         trained = {name: state[name].shape[1] for name in self.extra_tokens if name in state}
         own = {name: getattr(self, name) is not None for name in self.extra_tokens}
@@ -271,11 +280,12 @@ class TokenModel(VisionModel):
 
 
 class TwoTokens(VisionModel):
-    """A network that can be `distilled`: then it ends in a class token and a distillation token, each with a classifier.
+    """A network that can be `distilled`: then it ends in a class token and a distillation token, each with a
+    classifier.
 
-    The one, `head`, learnt from labels, the other, `head_dist`, from a teacher, and the answer is the mean of both.
-    Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020. Where it is
-    not distilled, the head is the family's own.
+    The one, `head`, learnt from labels, the other, `head_dist`, from a teacher, and the answer is the mean of
+    both. Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020.
+    Where it is not distilled, the head is the family's own.
     """
 
     distilled: bool
@@ -301,8 +311,9 @@ class TwoTokens(VisionModel):
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
         if self.distilled:
             raise ValueError(
-                "A distilled model has two classifiers for two tokens, whose mean is not enough to tell the logits: "
-                "use forward_head, or forward_vector_and_logits for both."
+                "A distilled model has two classifiers for two tokens, "
+                "whose mean is not enough to tell the logits: use forward_head, "
+                "or forward_vector_and_logits for both."
             )
         return super().forward_classifier(pre_logits)
 
