@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.datasets import Splits, open_data
 from explorer.data.checks import ordered_as
+from explorer.data.datasets import Splits, open_data
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.surgery import look_through
