@@ -39,7 +39,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.features.probes": ("knn_accuracy", "linear_probe"),
     "inspection.features.similarity": ("cka", "compare_stages"),
     # models
-    "models.create": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "models.create": ("create_model",),
+    "models.names": ("is_model", "list_families", "list_models", "list_pretrained"),
     "models.doors.adapters": ("wrap",),
     "models.contract": ("VisionModel",),
     "models.surgery.surgery": ("freeze", "parameter_groups", "unfreeze"),

@@ -479,7 +479,7 @@ def _end(server: subprocess.Popen) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     from explorer.models.catalog import FAMILY_OF
-    from explorer.models.create import LIBRARIES, list_models, split_door, split_name
+    from explorer.models.names import LIBRARIES, list_models, split_door, split_name
     from explorer.models.weights import entries as weights
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
@@ -521,7 +521,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any case."""
-    from explorer.models.create import list_pretrained, split_name
+    from explorer.models.names import list_pretrained, split_name
     from explorer.models.weights import entries as weights
 
     licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
@@ -534,7 +534,7 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
-    from explorer.models.create import list_models, word_on_old_name
+    from explorer.models.names import list_models, word_on_old_name
 
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
     if wanted and (word := word_on_old_name(wanted[0])):
@@ -766,7 +766,7 @@ def _wait(run: Any) -> bool:
 
 def _is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
-    from explorer.models.create import is_model, split_door
+    from explorer.models.names import is_model, split_door
 
     if not text.strip():
         raise CommandError("The model's name is empty. Give a name, see `list`, or the folder of a trained model.")
@@ -782,7 +782,7 @@ def _check_model_name(text: str) -> None:
 
     What is behind a door is known when it is opened. An old name gets a word on today's.
     """
-    from explorer.models.create import check_name, split_door, word_on_old_name
+    from explorer.models.names import check_name, split_door, word_on_old_name
 
     if not split_door(text)[0]:
         check_name(text)

@@ -3,7 +3,8 @@
 from explorer._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
-    "create": ("create_model", "is_model", "list_families", "list_models", "list_pretrained"),
+    "create": ("create_model",),
+    "names": ("is_model", "list_families", "list_models", "list_pretrained"),
     "contract": ("FeatureInfo", "Stage", "VisionModel"),
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),

@@ -18,7 +18,7 @@ from typing import Any
 
 from explorer.models.catalog import FAMILY_OF, Family
 from explorer.models.config import ModelConfig
-from explorer.models.create import check_name, split_door, word_on_old_name
+from explorer.models.names import check_name, split_door, word_on_old_name
 from explorer.models.weights import entries as weights
 
 BAR = 24  # characters of the longest bar in the drawing of the stages

@@ -330,7 +330,7 @@ class Session(t.HasTraits):
 def check_model(model: Any, input_size: Any = None) -> Any:
     """A known name as it is; any module behind explorer's contract. Raises ValueError or TypeError with the fix."""
     if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
+        from explorer.models.names import check_name, split_door
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
@@ -367,7 +367,7 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     if isinstance(labels, str):  # a row of names that is one word is a slip, even where it has as many letters
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
+        from explorer.models.names import check_name, split_door
         from explorer.models.weights.entries import config_for
 
         if split_door(model)[0]:  # what is behind a door is known when it is opened

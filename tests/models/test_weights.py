@@ -704,6 +704,16 @@ def test_pretrained_and_a_file_together_are_refused(saved, source):
         ours.create_model(NAME, pretrained=True, checkpoint_path=saved(source))
 
 
+def test_a_folders_own_weights_and_a_file_together_are_refused_too(saved, source, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architecture": NAME, "num_classes": 1000}))
+    saved(source).rename(folder / "model.safetensors")
+    with pytest.raises(ValueError, match="pretrained=True or checkpoint_path=, not both"):
+        ours.create_model(f"local-dir:{folder}", pretrained=True, checkpoint_path=folder / "model.safetensors")
+    assert ours.create_model(f"local-dir:{folder}", pretrained=True).load_report.loaded
+
+
 def test_an_empty_path_is_no_file_as_in_timm():
     assert ours.create_model(NAME, checkpoint_path="").load_report is None
 

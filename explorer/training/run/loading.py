@@ -20,10 +20,12 @@ from torch import nn
 from explorer.arguments import checked, network
 from explorer.files import given_path
 from explorer.inspection.look.looking import labels_of
+from explorer.models.building import check_room
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.create import LIBRARIES, check_name, check_room, create_model, is_model, split_door
+from explorer.models.create import create_model
 from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
+from explorer.models.names import LIBRARIES, check_name, is_model, split_door
 from explorer.models.surgery.surgery import look_through
 from explorer.models.weights.entries import MOST_SIDE, check_config, config_for, open_door
 from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in

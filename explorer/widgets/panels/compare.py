@@ -17,7 +17,7 @@ import traitlets as t
 
 from explorer.display.words import counted, sentence_of
 from explorer.models.card import model_card
-from explorer.models.create import list_models, split_door
+from explorer.models.names import list_models, split_door
 from explorer.models.weights import entries as weights
 from explorer.widgets.export import file_name
 from explorer.widgets.jobs import Job

@@ -505,7 +505,7 @@ class FinetunePanel(Panel):
 
     def _wish(self, *, scratch: bool | None = None, name: str = "") -> dict[str, Any]:
         """The arguments of `finetune` for what the controls say. Raises ValueError for what can't be started."""
-        from explorer.models.create import is_model
+        from explorer.models.names import is_model
         from explorer.training.run.checkpoint import LAST
         from explorer.training.run.claim import teacher_of
 
@@ -558,7 +558,7 @@ class FinetunePanel(Panel):
 
     def code(self) -> str:
         """What Start does: every setting that is not the usual one. The model on the screen stays as it is."""
-        from explorer.models.create import is_model
+        from explorer.models.names import is_model
         from explorer.training.loop.recipe import Recipe
         from explorer.training.run.checkpoint import LAST
 

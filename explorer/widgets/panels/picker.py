@@ -16,7 +16,7 @@ import traitlets as t
 from explorer.display.words import natural_key
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.catalog import FAMILIES
-from explorer.models.create import list_models, split_door, split_name, word_on_old_name
+from explorer.models.names import list_models, split_door, split_name, word_on_old_name
 from explorer.models.weights import entries as weights
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
