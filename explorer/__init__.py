@@ -46,7 +46,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.surgery.surgery": ("freeze", "parameter_groups", "unfreeze"),
     "models.surgery.optimized": ("optimize",),
     "models.attention": ("AttentionMap", "attention_maps"),
-    "models.weights.entries": ("WeightsError",),
+    "models.weights.report": ("WeightsError",),
     # learning
     "training.run.finetuning": ("finetune",),
     "training.run.run": ("Run",),

@@ -19,7 +19,7 @@ from explorer.data.datasets import cifar10, open_data
 from explorer.data.images import ImageError
 from explorer.files import DiskError, given_path, remove_stale, write_text, write_whole
 from explorer.inspection.features.store import cache_size, clear_cache, run_folder
-from explorer.models.weights.entries import read_state_dict
+from explorer.models.weights.choosing import read_state_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -35,13 +35,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
      "explorer.models.plan", "explorer.models.request", "explorer.models.names", "explorer.models.doors",
      "explorer.models.ensembles", "explorer.models.surgery.optimized", "explorer.models.attention",
      "explorer.models.card"),
-    ("explorer.models.weights.entries",),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
     ("explorer.models.contract",),
     ("explorer.models.layers",),
-    ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
+    ("explorer.models.weights",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
     ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments", "explorer.display"),
@@ -255,7 +254,7 @@ def house() -> dict[str, Module]:
 def test_the_checker_sees_the_house(house):
     """A checker that reads nothing would be content with everything."""
     pairs = {(module.name, target) for module, target, _ in arrows(house)}
-    assert ("explorer.models.weights.fitting", "explorer.models.catalog") in pairs
+    assert ("explorer.models.weights.key_maps", "explorer.models.catalog") in pairs
     assert house["explorer"].offers["create_model"] == "explorer.models.create"
 
 

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "contract": ("FeatureInfo", "Stage", "VisionModel"),
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),
-    "weights.entries": ("LoadReport", "WeightsError"),
+    "weights.report": ("LoadReport", "WeightsError"),
     "backbones.resnet": ("ResNet",),
     "backbones.resnetv2": ("ResNetV2",),
     "backbones.senet": ("SENet",),

@@ -13,7 +13,8 @@ from explorer.models.catalog import family_module
 from explorer.models.contract import VisionModel, evaluation
 from explorer.models.doors import adapters
 from explorer.models.names import LIBRARIES, check_name, split_door
-from explorer.models.weights import entries as weights
+from explorer.models.weights.report import WeightsError
+from explorer.models.weights.shapes import room_for
 
 
 def build(architecture: str, /, **wanted: Any) -> VisionModel:
@@ -66,11 +67,11 @@ def check_room(name: str, inside: str, **wanted: Any) -> None:
     try:
         with blank():
             usual = build(architecture)
-        with blank(weights.room_for(usual.state_dict())):
+        with blank(room_for(usual.state_dict())):
             build(architecture, **wanted)
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is "
-                                   "out of all proportion: they are damaged, or not to be trusted.") from None
+        raise WeightsError(f"The settings in '{inside}' ask for a {architecture} of {error}, which is "
+                           "out of all proportion: they are damaged, or not to be trusted.") from None
 
 
 def see_at(model: VisionModel, size: int | tuple[int, int]) -> None:
@@ -89,7 +90,8 @@ def see_at(model: VisionModel, size: int | tuple[int, int]) -> None:
         except RuntimeError:
             side = model.config.input_size[1]
             raise ValueError(
-                f"{model.config.architecture} can't run on photos of {height} x {width} pixels: give a larger "
+                f"{model.config.architecture} can't run on photos of {height} x {width} pixels: give a "
+                "larger "
                 f"img_size, such as {side}."
             ) from None
     size = (model.config.input_size[0], height, width)

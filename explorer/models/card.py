@@ -19,7 +19,8 @@ from typing import Any
 from explorer.models.catalog import FAMILY_OF, Family
 from explorer.models.config import ModelConfig
 from explorer.models.names import check_name, split_door, word_on_old_name
-from explorer.models.weights import entries as weights
+from explorer.models.weights.places import is_here
+from explorer.models.weights.table import config_for, mac_count, parameter_count, stage_rows, tags
 
 BAR = 24  # characters of the longest bar in the drawing of the stages
 
@@ -67,7 +68,7 @@ class TagRow:
     def here(self) -> bool:
         """Whether these weights are on this computer, now."""
         architecture, _, tag = self.name.partition(".")
-        return weights.is_here(architecture, tag)
+        return is_here(architecture, tag)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class ModelCard:
     @property
     def here(self) -> bool:
         """Whether the card's trained weights are on this computer, now."""
-        return self.published and weights.is_here(self.architecture, self.tag)
+        return self.published and is_here(self.architecture, self.tag)
 
     @property
     def preprocessing(self) -> tuple[str, ...]:
@@ -178,14 +179,14 @@ def model_card(name: str) -> ModelCard:
         raise ValueError(f"{name!r} is not one of explorer's own models, so it has no card: create_model({name!r}) "
                          "makes it, and module_tree shows what is inside.")
     architecture, tag = check_name(name)
-    config = weights.config_for(architecture, tag)
-    published = weights.tags(architecture)
+    config = config_for(architecture, tag)
+    published = tags(architecture)
     return ModelCard(
         name=name.strip(), architecture=architecture, tag=config.tag if published else "",
-        family=FAMILY_OF[architecture], parameters=weights.parameter_count(architecture),
-        macs=weights.mac_count(architecture),
-        stages=tuple(StageRow(*row) for row in weights.stage_rows(architecture)),
-        config=config, tags=tuple(_tag_row(weights.config_for(architecture, each)) for each in published),
+        family=FAMILY_OF[architecture], parameters=parameter_count(architecture),
+        macs=mac_count(architecture),
+        stages=tuple(StageRow(*row) for row in stage_rows(architecture)),
+        config=config, tags=tuple(_tag_row(config_for(architecture, each)) for each in published),
     )
 
 

@@ -3,7 +3,8 @@
 Five steps, each a function in a file of its own:
 
     parse      what is asked for, checked                                       `explorer.models.request`
-    enter      through which door: another library's model is built there       `explorer.models.plan`, `.doors`
+    enter      through which door: another library's model is built there       `explorer.models.plan`,
+                                   `.doors`
     build      the network, on the `meta` device where trained numbers follow   `explorer.models.building`
     fit        the trained tensors                                              `explorer.models.trained`
     finish     what is the same for all: maps instead of logits, device, dtype
@@ -20,20 +21,22 @@ from explorer.models.building import build, check_room, see_at
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.doors.adapters import create_from_library, open_saved, options_to_keep
+from explorer.models.doors.settings import open_door
 from explorer.models.features import FeatureNet
 from explorer.models.names import LIBRARIES, split_door
 from explorer.models.plan import Plan, plan_behind_a_door, plan_by_name
 from explorer.models.request import Request, parse
 from explorer.models.trained import build_on_meta, fit_weights
-from explorer.models.weights import entries as weights
+from explorer.models.weights.places import fetch
+from explorer.models.weights.reading import read_checkpoint
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-@checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(), checkpoint_path=path_or_empty,
-         device=None)
+@checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(),
+         checkpoint_path=path_or_empty, device=None)
 def create_model(
     name: str,
     pretrained: bool = False,
@@ -56,9 +59,10 @@ def create_model(
     """A model by name, with random or with trained weights.
 
     name:            "resnet50", or with a tag "resnet50.a1_in1k"; see `list_models`. Also "torchvision/NAME",
-                     "timm/NAME" (needs timm), "hf-hub:org/name" and "local-dir:folder" (timm's config.json and
-                     weights)
-    pretrained:      load the published weights; never silently random: raises WeightsError where they can't be had
+                     "timm/NAME" (needs timm), "hf-hub:org/name" and "local-dir:folder" (timm's config.json
+                     and weights)
+    pretrained:      load the published weights; never silently random: raises WeightsError where they can't
+                     be had
     num_classes:     size of the logits; None: as the weights have it; 0: pooled features instead of logits.
                      Another number than the weights' own puts a fresh classifier on top
     in_chans:        channels of the photo; None: as the weights have it, else what the architecture was made
@@ -66,8 +70,8 @@ def create_model(
     features_only:   return the maps of `out_indices` (see `explorer.models.features.FeatureNet`)
     output_stride:   32 (default), 16 or 8: trade stride for dilation, for dense prediction
     global_pool:     "avg", "max", "avgmax", "catavgmax", "" (none); transformers: "token", "avg"
-    img_size:        side of the photo in pixels, or (height, width), where not the default: transformers are built
-                     for it, and photos are prepared at that size for all
+    img_size:        side of the photo in pixels, or (height, width), where not the default: transformers are
+                     built for it, and photos are prepared at that size for all
     checkpoint_path: your own .safetensors or PyTorch file, adapted exactly as published weights are. In a
                      training checkpoint the table of weights is found; "last.ckpt#teacher" says which
     options:         the family's own, e.g. `patch_size`; an unknown one raises TypeError
@@ -78,8 +82,8 @@ def create_model(
     request = parse(Request(
         name, pretrained, num_classes=num_classes, in_chans=in_chans, features_only=features_only,
         out_indices=out_indices, output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate,
-        drop_path_rate=drop_path_rate, img_size=img_size, checkpoint_path=checkpoint_path, cache_dir=cache_dir,
-        device=device, dtype=dtype, own=options,
+        drop_path_rate=drop_path_rate, img_size=img_size, checkpoint_path=checkpoint_path,
+        cache_dir=cache_dir, device=device, dtype=dtype, own=options,
     ))
     plan = enter(request)
     if isinstance(plan, VisionModel):  # another library has built it
@@ -91,7 +95,9 @@ def create_model(
 
 
 def enter(request: Request) -> Plan | VisionModel:
-    """Through the door that the name says: what is to be built here, or another library's model, ready made."""
+    """Through the door that the name says:
+    what is to be built here, or another library's model, ready made.
+    """
     door, inside = split_door(request.name)
     if not door:
         return plan_by_name(request, stacklevel=4)  # this function, create_model, its check of arguments
@@ -101,7 +107,7 @@ def enter(request: Request) -> Plan | VisionModel:
             in_chans=3 if request.in_chans is None else request.in_chans, cache_dir=request.cache_dir,
             checkpoint_path=request.checkpoint_path, **request.network_options,
         )
-    config, found = weights.open_door(door, inside, request.cache_dir)
+    config, found = open_door(door, inside, request.cache_dir)
     library, _ = split_door(config.architecture)
     if library in LIBRARIES:
         return _saved_from_library(library, request, config, found, inside)
@@ -115,9 +121,9 @@ def _saved_from_library(
     request.check_one_source()
     state, origin = None, f"'{inside}'"
     if request.pretrained and found is not None:
-        state, origin = weights.read_checkpoint(found), f"the file {found.name}"
+        state, origin = read_checkpoint(found), f"the file {found.name}"
     elif request.pretrained:
-        state, origin = weights.fetch(config, request.cache_dir)
+        state, origin = fetch(config, request.cache_dir)
     return open_saved(
         library, config, state, origin, num_classes=request.num_classes, in_chans=request.in_chans,
         cache_dir=request.cache_dir, checkpoint_path=request.checkpoint_path, **request.network_options,

@@ -4,7 +4,8 @@ All of it is read from two tables, the catalog and that of the published weights
 
     resnet50                the architecture, with its default weights
     resnet50.a1_in1k        a tag behind the dot: one set of published weights
-    timm/resnet50           a door before the slash or colon: somebody else's model, see `explorer.models.doors`
+    timm/resnet50           a door before the slash or colon: somebody else's model, see
+                            `explorer.models.doors`
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from explorer.arguments import checked
 from explorer.display.words import meant, natural_key, nearest
 from explorer.models.catalog import FAMILIES, FAMILY_OF, Family
-from explorer.models.weights import entries as weights
+from explorer.models.weights.table import known_to_timm, old_names, tags
 
 #: Other people's models behind the same contract, and other places for weights.
 LIBRARIES = ("torchvision", "timm")
@@ -51,7 +52,7 @@ def list_models(
         return _list_library(library, filter, pretrained, exclude_filters)
     names = [name for chosen in _choose_families(family, task) for name in chosen.names]
     if pretrained:
-        names = [f"{name}.{tag}" if tag else name for name in names for tag in weights.tags(name)]
+        names = [f"{name}.{tag}" if tag else name for name in names for tag in tags(name)]
     included, excluded = _patterns(filter), _patterns(exclude_filters)
     kept = [name for name in names if not included or _matches(name, included)]
     return sorted((name for name in kept if not _matches(name, excluded)), key=natural_key)
@@ -77,7 +78,8 @@ def list_families(task: str = "") -> list[str]:
 
 def _choose_families(family: str, task: str) -> list[Family]:
     if family and family not in FAMILIES:
-        raise ValueError(f"Unknown family {family!r}.{_nearest(family, FAMILIES)} Known: {', '.join(FAMILIES)}.")
+        raise ValueError(f"Unknown family {family!r}.{_nearest(family, FAMILIES)} Known: "
+                         f"{', '.join(FAMILIES)}.")
     tasks = {known.task for known in FAMILIES.values()}
     if task and task not in tasks:
         raise ValueError(f"Unknown task {task!r}. Known: {', '.join(sorted(tasks))}.")
@@ -113,20 +115,20 @@ def split_door(name: Any) -> tuple[str, str]:
 def split_name(name: str) -> tuple[str, str]:
     """("resnet50", "a1_in1k") of "resnet50.a1_in1k"; of an old name, those of the present one."""
     architecture, _, tag = name.partition(".")
-    today, _, tag_meant = weights.old_names().get(architecture, architecture).partition(".")
+    today, _, tag_meant = old_names().get(architecture, architecture).partition(".")
     return today, tag or tag_meant
 
 
 def is_model(name: str) -> bool:
     """Whether `create_model` knows the name; a tag, where there is one, must exist too."""
     architecture, tag = split_name(name) if isinstance(name, str) else ("", "")
-    return architecture in FAMILY_OF and (not tag or tag in weights.tags(architecture))
+    return architecture in FAMILY_OF and (not tag or tag in tags(architecture))
 
 
 def word_on_old_name(name: Any) -> str:
     """A sentence with the name of today, where explorer knows this one by an old name only; else ""."""
     name = name.strip() if isinstance(name, str) else ""
-    if name.partition(".")[0] not in weights.old_names() or not is_model(name):
+    if name.partition(".")[0] not in old_names() or not is_model(name):
         return ""
     return f"{name!r} is an old name: the model is now called {'.'.join(filter(None, split_name(name)))}."
 
@@ -140,17 +142,18 @@ def check_name(name: str) -> tuple[str, str]:
         raise TypeError(f"A model's name is a string such as 'resnet50', not {type(name).__name__}.")
     architecture, tag = split_name(name.strip())
     if architecture not in FAMILY_OF:
-        if architecture in weights.known_to_timm():
+        if architecture in known_to_timm():
             raise ValueError(
                 f"{architecture!r} is known to timm, and not yet to explorer itself: "
                 f"pip install 'vision-explorer[timm]', then create_model('timm/{name.strip()}')."
             )
-        hint = _nearest(architecture.lower(), FAMILY_OF, weights.old_names())
+        hint = _nearest(architecture.lower(), FAMILY_OF, old_names())
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
-    if tag and tag not in weights.tags(architecture):
-        known = weights.tags(architecture)
+    if tag and tag not in tags(architecture):
+        known = tags(architecture)
         hint = _nearest(tag, known)
-        raise ValueError(f"Unknown tag {tag!r} of {architecture!r}.{hint} Known: {', '.join(known) or 'none'}.")
+        raise ValueError(f"Unknown tag {tag!r} of {architecture!r}.{hint} Known: "
+                         f"{', '.join(known) or 'none'}.")
     return architecture, tag
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from explorer.models.config import ModelConfig
 from explorer.models.names import check_name, word_on_old_name
 from explorer.models.request import Request
-from explorer.models.weights import entries as weights
+from explorer.models.weights.report import WeightsError
+from explorer.models.weights.table import config_for
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class Plan:
     config:      preprocessing, labels, and where its weights are from
     num_classes: size of the logits; None: as the weights have it
     options:     what the network is built with; None leaves one as the family has it
-    pretrained:  whether it gets the weights that `config` names;  checkpoint: the file whose weights it gets instead
-    maps:        the `out_indices` of a `features_only` net, which does without tensors that none of them needs;
-                 False for a whole model
+    pretrained:  whether it gets the weights that `config` names;  checkpoint: the file whose weights it gets
+                 instead
+    maps:        the `out_indices` of a `features_only` net, which does without tensors that none of them
+                 needs; False for a whole model
     inside:      what stands behind the door, "org/name" or a folder; "" without a door
     whose:       what weights that are not published are called by: the file, the folder, the repository
     """
@@ -55,11 +57,11 @@ class Plan:
         try:
             yield
         except Exception as error:
-            if not self.saved_options or not self.inside or isinstance(error, weights.WeightsError):
+            if not self.saved_options or not self.inside or isinstance(error, WeightsError):
                 raise
             asked = ", ".join(f"{key}={value!r}" for key, value in self.saved_options.items())[:200]
-            raise weights.WeightsError(f"'{self.inside}' was saved from {self.architecture} built with {asked}, "
-                                       f"and it can't be built so here: {error}") from error
+            raise WeightsError(f"'{self.inside}' was saved from {self.architecture} built with {asked}, "
+                               f"and it can't be built so here: {error}") from error
 
 
 def plan_by_name(request: Request, *, stacklevel: int) -> Plan:
@@ -71,7 +73,7 @@ def plan_by_name(request: Request, *, stacklevel: int) -> Plan:
     if word := word_on_old_name(request.name):
         warnings.warn(word, DeprecationWarning, stacklevel=stacklevel + 1)
     request.check_one_source()
-    config = weights.config_for(architecture, tag)
+    config = config_for(architecture, tag)
     if request.checkpoint_path is not None:
         config = config.of_a_file()
     elif not request.pretrained:
@@ -80,7 +82,9 @@ def plan_by_name(request: Request, *, stacklevel: int) -> Plan:
     return _plan(request, architecture, config, whose=whose)
 
 
-def plan_behind_a_door(request: Request, door: str, inside: str, config: ModelConfig, found: Path | None) -> Plan:
+def plan_behind_a_door(
+    request: Request, door: str, inside: str, config: ModelConfig, found: Path | None
+) -> Plan:
     """Of somebody's own configuration and weights, of an architecture that we know.
 
     config: as its config.json says;  found: the file of weights beside it, None where it is fetched later
@@ -93,24 +97,25 @@ def plan_behind_a_door(request: Request, door: str, inside: str, config: ModelCo
         in_chans = config.input_size[0]  # as its weights have it
     is_local = door == "local-dir"
     checkpoint = found if is_local and request.pretrained else request.checkpoint_path
-    return _plan(
-        request, architecture, config.with_(architecture=architecture), in_chans=in_chans, checkpoint=checkpoint,
-        inside=inside, whose=inside.rstrip("/\\").replace("\\", "/").rpartition("/")[2] if is_local else inside,
-    )
+    whose = inside.rstrip("/\\").replace("\\", "/").rpartition("/")[2] if is_local else inside
+    return _plan(request, architecture, config.with_(architecture=architecture), in_chans=in_chans,
+                 checkpoint=checkpoint, inside=inside, whose=whose)
 
 
 def _plan(request: Request, architecture: str, config: ModelConfig, *, in_chans: int | None = None,
           checkpoint: str | Path | None = None, inside: str = "", whose: str = "") -> Plan:
     options = {"in_chans": request.in_chans if in_chans is None else in_chans, **request.network_options}
-    saved = dict(config.build_options)  # what a saved network was built with, unless something else is wanted now
+    # what a saved network was built with, unless something else is wanted now
+    saved = dict(config.build_options)
     options |= {key: value for key, value in saved.items() if options.get(key) is None}
     if strange := [key for key in saved if options[key] is None]:
-        raise weights.WeightsError(f"The network in '{inside}' was built with a {strange[0][:60]!r} of its own, "
-                                   f"which no file holds. {_fill_it(inside)}")
+        raise WeightsError(f"The network in '{inside}' was built with a {strange[0][:60]!r} of its own, "
+                           f"which no file holds. {_fill_it(inside)}")
     checkpoint = request.checkpoint_path if checkpoint is None else checkpoint
+    num_classes = 0 if request.features_only else request.num_classes  # maps need no head
     return Plan(
-        architecture, config, num_classes=0 if request.features_only else request.num_classes,  # maps need no head
-        options=options, pretrained=request.pretrained and checkpoint is None, checkpoint=checkpoint,
+        architecture, config, num_classes, options,
+        pretrained=request.pretrained and checkpoint is None, checkpoint=checkpoint,
         maps=request.out_indices if request.features_only else False, cache_dir=request.cache_dir,
         inside=inside, whose=whose,
     )
@@ -126,7 +131,7 @@ def _saved_name(name: str, door: str, inside: str) -> str:
     except ValueError as error:
         if door == "hf-hub":
             raise
-        raise weights.WeightsError(f"{error} If it was built by hand: {_fill_it(inside)}") from error
+        raise WeightsError(f"{error} If it was built by hand: {_fill_it(inside)}") from error
 
 
 def _fill_it(folder: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.files import given_path
-from explorer.models.weights.entries import MOST_CLASSES, MOST_SIDE
+from explorer.models.doors.settings import MOST_CLASSES, MOST_SIDE
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `create_model`, whose docstring says what each means; `own` are the family's options."""
+    """The arguments of `create_model`, whose docstring says what each means.
+
+    `own` are the family's options.
+    """
 
     name: str
     pretrained: bool = False
@@ -38,7 +41,10 @@ class Request:
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """What the body of a network is built with, None where nothing is asked for; `in_chans` stands apart."""
+        """What the body of a network is built with, None where nothing is asked for.
+
+        `in_chans` stands apart.
+        """
         return dict(output_stride=self.output_stride, global_pool=self.global_pool, drop_rate=self.drop_rate,
                     drop_path_rate=self.drop_path_rate, img_size=self.img_size, **self.own)
 
@@ -59,7 +65,8 @@ def parse(request: Request) -> Request:
         if rate is not None and not 0 <= rate <= 1:  # None is timm's "as usual"
             raise ValueError(f"{option} is {rate}: it is a probability, so give 0 to 1.")
     if request.out_indices is not None and not request.features_only:
-        raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices away.")
+        raise ValueError("out_indices chooses the maps of features_only=True; add it, or leave out_indices "
+                         "away.")
     if request.device is not None:
         from explorer.models.contract import check_device
 
@@ -90,7 +97,8 @@ def _check_img_size(size: Any) -> int | tuple[int, int] | None:
         return None
     sides = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     if any(isinstance(side, bool) or not isinstance(side, Integral) for side in sides):
-        raise TypeError(f"img_size is {size!r}: give the side of the photo in whole pixels, or (height, width).")
+        raise TypeError(f"img_size is {size!r}: give the side of the photo in whole pixels, or (height, "
+                        "width).")
     if len(sides) != (2 if isinstance(size, (tuple, list)) else 1):
         raise ValueError(f"img_size is {size!r}: give one side in pixels, or (height, width).")
     if not all(1 <= side <= MOST_SIDE for side in sides):

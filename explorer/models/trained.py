@@ -1,4 +1,6 @@
-"""A network of the catalog with trained weights: built on the `meta` device, where it costs nothing, then fitted."""
+"""A network of the catalog with trained weights:
+built on the `meta` device, where it costs nothing, then fitted.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from explorer.models.building import build
 from explorer.models.contract import VisionModel
 from explorer.models.features import tensors_read
 from explorer.models.plan import Plan
-from explorer.models.weights import entries as weights
+from explorer.models.weights.choosing import choose
+from explorer.models.weights.loading import load_into
+from explorer.models.weights.places import fetch
+from explorer.models.weights.reading import Checkpoint, read_checkpoint
+from explorer.models.weights.report import LoadReport, WeightsError
+from explorer.models.weights.shapes import Head, channels_of, head_of, room_for
 
 #: Classes of a network that is built only to see which tensors depend on them: no layer is as wide.
 UNUSUAL = 1009
@@ -28,19 +35,22 @@ class Blank(NamedTuple):
     """
 
     model: VisionModel
-    head: weights.Head
-    found: weights.Checkpoint | Mapping[str, Tensor]
+    head: Head
+    found: Checkpoint | Mapping[str, Tensor]
     origin: str
     room: Room | None
 
 
 def build_on_meta(plan: Plan) -> Blank:
-    """The network of the plan without numbers. Raises WeightsError where the weights can't be had or trusted."""
+    """The network of the plan without numbers.
+
+    Raises WeightsError where the weights can't be had or trusted.
+    """
     if plan.checkpoint is not None:
-        found, origin = weights.read_checkpoint(plan.checkpoint), f"the file {Path(plan.checkpoint).name}"
+        found, origin = read_checkpoint(plan.checkpoint), f"the file {Path(plan.checkpoint).name}"
     else:
-        found, origin = weights.fetch(plan.config, plan.cache_dir)
-    room = weights.room_for(found) if plan.config.build_options else None
+        found, origin = fetch(plan.config, plan.cache_dir)
+    room = room_for(found) if plan.config.build_options else None
     # another one: what `reset_classifier` puts on need not be what was trained; a head wants a pooling
     pool = plan.options["global_pool"] or None
     try:
@@ -48,25 +58,25 @@ def build_on_meta(plan: Plan) -> Blank:
             model = build(plan.architecture, num_classes=0, **plan.options)
             whole = build(plan.architecture, num_classes=UNUSUAL, **(plan.options | {"global_pool": pool}))
     except TooLarge as error:
-        raise weights.WeightsError(f"The settings beside {origin} ask for a {plan.architecture} of {error}, and the "
-                                   "file holds fewer: they don't belong together.") from None
-    head = weights.head_of(model.state_dict(), whole.state_dict(), UNUSUAL)
+        raise WeightsError(f"The settings beside {origin} ask for a {plan.architecture} of {error}, and the "
+                           "file holds fewer: they don't belong together.") from None
+    head = head_of(model.state_dict(), whole.state_dict(), UNUSUAL)
     return Blank(model, head, found, origin, room)
 
 
 def fit_weights(plan: Plan, built: Blank) -> VisionModel:
     """The network with the trained tensors.
 
-    Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise the
-    body is loaded without it, and a fresh one goes on top.
+    Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise
+    the body is loaded without it, and a fresh one goes on top.
     """
     model, head, body = built.model, built.head, built.model.state_dict().keys()
-    choice = weights.choose(built.found, model.state_dict(), plan.architecture)
+    choice = choose(built.found, model.state_dict(), plan.architecture)
     state = choice.state
     name = f"{plan.architecture} ({plan.whose})" if plan.whose else plan.config.name
-    report = weights.LoadReport(source=built.origin, name=name)
-    report.found(choice)
-    channels = weights.channels_of(model, state)
+    report = LoadReport(source=built.origin, name=name)
+    report.found(choice.place, choice.others)
+    channels = channels_of(model, state)
     if plan.options["in_chans"] is None and channels != model.in_chans:  # as its weights have it
         with blank(built.room):
             model = build(plan.architecture, num_classes=0, **(plan.options | {"in_chans": channels}))
@@ -90,7 +100,7 @@ def fit_weights(plan: Plan, built: Blank) -> VisionModel:
 
     model.config = plan.config.with_(num_classes=trained)
     lacking = () if plan.maps is False else _unneeded(model, state, plan.maps)
-    weights.load_into(model, state, report, lacking)
+    load_into(model, state, report, lacking=lacking)
     if classes != trained:
         model.reset_classifier(classes)
     model.load_report = report

@@ -368,7 +368,7 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
         from explorer.models.names import check_name, split_door
-        from explorer.models.weights.entries import config_for
+        from explorer.models.weights.table import config_for
 
         if split_door(model)[0]:  # what is behind a door is known when it is opened
             return outputs.check_labels(labels, None)

@@ -21,7 +21,7 @@ from explorer.inspection.compare.comparing import compare
 from explorer.inspection.compare.facts import ModelRow, pareto_front
 from explorer.inspection.compare.speed import Speed
 from explorer.inspection.look.passes import Stopped
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from tests.inspection.small_models import RedNet, red_and_blue, told
 from tests.inspection.test_speed import a_speed
 

@@ -16,7 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 import explorer
 from explorer.models.contract import VisionModel
 from explorer.models.doors.adapters import WrappedModel, watch, wrap
-from explorer.models.weights.entries import WeightsError, known_to_timm
+from explorer.models.weights.report import WeightsError
+from explorer.models.weights.table import known_to_timm
 from tests.models.oracle import randomise, relative_error
 from tests.models.samples import CifarNet, cifar_nets, net_without_maps, small
 

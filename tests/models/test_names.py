@@ -7,9 +7,9 @@ import torch
 
 import explorer
 from explorer.display.words import natural_key
+from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF
 from explorer.models.names import check_name, split_name
-from explorer.models.weights import entries as weights
 
 NAME = "resnet10t"
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import explorer
+from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.names import check_name, split_name
-from explorer.models.weights import entries as weights
 from tests.tools.build_weights_table import old_names
 
 timm = pytest.importorskip("timm")

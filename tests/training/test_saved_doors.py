@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from explorer.training.loop.loop import TrainingError
 from explorer.training.run.loading import load_run
 from tests.training.test_loading import COLOURS, SIZE, colours, learn, same_answers  # noqa: F401

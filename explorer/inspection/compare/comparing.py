@@ -46,7 +46,7 @@ from explorer.inspection.look.modules import module_tree
 from explorer.inspection.look.passes import Stopped
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 
 log = logging.getLogger(__name__)
 

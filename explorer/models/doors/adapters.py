@@ -32,21 +32,14 @@ from explorer.models.endings import Squash, Squashes
 from explorer.models.outputs import check_kind, check_labels
 from explorer.models.surgery.surgery import look_through, photo_size
 from explorer.models.watching import Turn, watching
-from explorer.models.weights.entries import (
-    Checkpoint,
-    LoadReport,
-    WeightsError,
-    adapt_input,
-    download,
-    download_url,
-    fill,
-    in_cache,
-    old_names,
-    read_checkpoint,
-    room_for,
-    rows_in,
-)
-from explorer.models.weights.fitting import choose, usual_table
+from explorer.models.weights.choosing import choose, own_tensors, usual_table
+from explorer.models.weights.downloading import download, download_url
+from explorer.models.weights.loading import adapt_input, load_into
+from explorer.models.weights.places import in_cache
+from explorer.models.weights.reading import Checkpoint, read_checkpoint
+from explorer.models.weights.report import LoadReport, WeightsError
+from explorer.models.weights.shapes import room_for, rows_in
+from explorer.models.weights.table import old_names
 
 TIMM_MISSING = (
     "timm is not installed. Install it with: pip install 'vision-explorer[timm]', then try again."
@@ -781,7 +774,8 @@ def _from_file(create: Any, name: str, found: Checkpoint, file: str, num_classes
             model = create(name, False, num_classes=trained.shape[0], in_chans=in_chans, **options)
     model.config = model.config.with_(num_classes=model.num_classes, labels=None)
     model.load_report = LoadReport(f"the file {file}", name=model.config.name)
-    fill(model, found, model.load_report, in_chans=3)
+    state = own_tensors(model, found, model.load_report)
+    load_into(model, state, model.load_report, trained_chans=3)
     return _with_classes(model, num_classes)
 
 
@@ -827,7 +821,8 @@ def open_saved(
     if state is None:
         return model
     model.load_report = LoadReport(origin, name=config.name)
-    fill(model, state, model.load_report, in_chans=trained)
+    tensors = own_tensors(model, state, model.load_report)
+    load_into(model, tensors, model.load_report, trained_chans=trained)
     return _with_classes(model, num_classes)
 
 

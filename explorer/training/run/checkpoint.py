@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from explorer.files import write_whole
-from explorer.models.weights.reading import check_sizes, read_content
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.reading import check_sizes
 from explorer.training.loop.loop import State, TrainingError
 
 RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"

@@ -38,7 +38,7 @@ from explorer.models.create import create_model
 from explorer.models.outputs import KINDS, read_outputs
 from explorer.models.surgery.optimized import mostly_convolutions, optimize
 from explorer.models.surgery.surgery import freeze, look_through, unfreeze
-from explorer.models.weights.entries import LoadReport
+from explorer.models.weights.report import LoadReport
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.events import (
     Batch,

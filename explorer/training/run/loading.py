@@ -25,11 +25,16 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
+from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
 from explorer.models.names import LIBRARIES, check_name, is_model, split_door
 from explorer.models.surgery.surgery import look_through
-from explorer.models.weights.entries import MOST_SIDE, check_config, config_for, open_door
-from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
-from explorer.models.weights.reading import check_sizes, read_content
+from explorer.models.weights.choosing import own_tensors
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.loading import examine, load_into
+from explorer.models.weights.reading import check_sizes, read_checkpoint
+from explorer.models.weights.report import LoadReport
+from explorer.models.weights.shapes import rows_in
+from explorer.models.weights.table import config_for
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.loop import TrainingError
 from explorer.training.loop.measures import best_text, epochs_html, measure_in, measure_of
@@ -131,7 +136,7 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    fill(model, read_checkpoint(found), report)
+    load_into(model, own_tensors(model, read_checkpoint(found), report), report)
     model.config, model.load_report = config, report
     model.claim_head()
     return model

@@ -18,7 +18,7 @@ import traitlets as t
 from explorer.display.words import counted, sentence_of
 from explorer.models.card import model_card
 from explorer.models.names import list_models, split_door
-from explorer.models.weights import entries as weights
+from explorer.models.weights.packaged import names_here
 from explorer.widgets.export import file_name
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
@@ -96,7 +96,7 @@ class Shown:
 
 def default_names() -> tuple[str, ...]:
     """The models whose weights came with installed packages: these work in any classroom."""
-    return tuple(name.partition(".")[0] for name in weights.names_here())
+    return tuple(name.partition(".")[0] for name in names_here())
 
 
 def not_here(names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from explorer.display.words import natural_key
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
 from explorer.models.catalog import FAMILIES
 from explorer.models.names import list_models, split_door, split_name, word_on_old_name
-from explorer.models.weights import entries as weights
+from explorer.models.weights.packaged import names_here
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.parts.card import card_html, default_size, pixels, stated
@@ -247,7 +247,7 @@ class PickerPanel(Panel):
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
         # one that opens without a network, until the session has a model: to know it, no library is imported
-        self.models.value = next((name.partition(".")[0] for name in weights.names_here()), None)
+        self.models.value = next((name.partition(".")[0] for name in names_here()), None)
 
         menus = _box(W.Box, "vx-filters", [self.family, self.task, self.size, self.licence])
         find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,

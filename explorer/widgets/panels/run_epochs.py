@@ -76,7 +76,7 @@ def copy_of_model(run: Any) -> Any:
 
     A copy, because the run may go on: what the other panels show must not change under them.
     """
-    from explorer.models.weights.entries import LoadReport
+    from explorer.models.weights.report import LoadReport
 
     model = between_batches(run, lambda: copy.deepcopy(run.model)).eval()
     for parameter in model.parameters():
