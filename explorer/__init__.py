@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     # models
     "models.create": ("create_model",),
     "models.names": ("is_model", "list_families", "list_models", "list_pretrained"),
-    "models.doors.adapters": ("wrap",),
+    "models.doors.wrapping": ("wrap",),
     "models.contract": ("VisionModel",),
     "models.surgery.surgery": ("freeze", "parameter_groups", "unfreeze"),
     "models.surgery.optimized": ("optimize",),

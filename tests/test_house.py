@@ -53,7 +53,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "anywidget": ("explorer.widgets",),
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
-    "timm": ("explorer.models.doors.adapters",),
+    "timm": ("explorer.models.doors.timm",),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),
     # with a name that is made up at run time: this test can't see where it leads

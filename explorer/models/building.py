@@ -11,7 +11,7 @@ import torch
 from explorer.models.blank import TooLarge, blank
 from explorer.models.catalog import family_module
 from explorer.models.contract import VisionModel, evaluation
-from explorer.models.doors import adapters
+from explorer.models.doors import libraries
 from explorer.models.names import LIBRARIES, check_name, split_door
 from explorer.models.weights.report import WeightsError
 from explorer.models.weights.shapes import room_for
@@ -62,7 +62,7 @@ def check_room(name: str, inside: str, **wanted: Any) -> None:
     wanted: the options of the network
     """
     if split_door(name)[0] in LIBRARIES:
-        return adapters.check_room(name, f"'{inside}'", None, **wanted)
+        return libraries.check_room(name, f"'{inside}'", None, **wanted)
     architecture, _ = check_name(name)
     try:
         with blank():

@@ -103,6 +103,22 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The options of `create_model` that a saved model needs to be built again, as `ModelConfig.build_options`.
+
+    Rates of dropout are no part of a trained network; None stands for a value that JSON does not know.
+    """
+    def plain(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            found = tuple(map(plain, value))
+            return None if None in found else found
+        return value if isinstance(value, (bool, int, float, str)) else None
+
+    left_out = {"drop_rate", "drop_path_rate", "in_chans", "cache_dir", "checkpoint_path"}
+    return tuple((key, plain(value)) for key, value in options.items()
+                 if value is not None and key not in left_out and (key, value) != ("output_stride", 32))
+
+
 def check_input_size(size: Any) -> tuple[int, int, int] | None:
     """(channels, height, width) as whole numbers. Raises ValueError for anything else."""
     if size is None:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.arguments import checked, number, path_or_empty, whole
 from explorer.models.building import build, check_room, see_at
-from explorer.models.config import ModelConfig
+from explorer.models.config import ModelConfig, options_to_keep
 from explorer.models.contract import VisionModel
-from explorer.models.doors.adapters import create_from_library, open_saved, options_to_keep
+from explorer.models.doors.libraries import create_from_library
+from explorer.models.doors.saved import open_saved
 from explorer.models.doors.settings import open_door
 from explorer.models.features import FeatureNet
 from explorer.models.names import LIBRARIES, split_door

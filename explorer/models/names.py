@@ -59,7 +59,7 @@ def list_models(
 
 
 def _list_library(library: str, filter: str, pretrained: bool, exclude: str | Sequence[str]) -> list[str]:
-    from explorer.models.doors.adapters import list_library
+    from explorer.models.doors.libraries import list_library
 
     found = [name for name in list_library(library, pretrained) if fnmatchcase(name, filter)]
     return sorted((name for name in found if not _matches(name, _patterns(exclude))), key=natural_key)

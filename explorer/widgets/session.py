@@ -337,7 +337,7 @@ def check_model(model: Any, input_size: Any = None) -> Any:
         return model.strip()
     from torch import nn
 
-    from explorer.models.doors.adapters import wrap
+    from explorer.models.doors.wrapping import wrap
 
     if not isinstance(model, nn.Module):
         raise TypeError(

@@ -19,7 +19,7 @@ from explorer.data.datasets import open_data
 from explorer.inspection.features import store
 from explorer.inspection.features.store import Chunks, StoreError, cache_size, clear_cache, run_folder
 from explorer.inspection.look import faster
-from explorer.models.doors.adapters import wrap
+from explorer.models.doors.wrapping import wrap
 from tests.models.oracle import randomise
 
 

@@ -24,8 +24,9 @@ from explorer.models.building import check_room
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
-from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
+from explorer.models.doors.saved import SAVED_OPTIONS
 from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
+from explorer.models.doors.wrapping import wrap
 from explorer.models.names import LIBRARIES, check_name, is_model, split_door
 from explorer.models.surgery.surgery import look_through
 from explorer.models.weights.choosing import own_tensors
