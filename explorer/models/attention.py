@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from explorer.arguments import batch, checked, network
 from explorer.models.contract import evaluation, resolve_indices
-from explorer.models.surgery.surgery import backbone
+from explorer.models.surgery.inside import backbone
 from explorer.models.watching import Turn, watching
 
 

@@ -2,14 +2,15 @@
 
 A backbone is a `VisionModel`: a stem, a few named stages and a head.
 
-    photo [B, 3, H, W] -> stage map -> stage map -> ... -> features -> pooled vector -> logits [B, num_classes]
+    photo [B, 3, H, W] -> stage map -> stage map -> ... -> features -> pooled vector
+                       -> logits [B, num_classes]
 
 A family writes one generator, `forward_stages`, that yields each stage's map on the way and returns the final
-features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net decoders,
-feature pyramids) reads that generator and the table of stages, and so works for every family.
+features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net
+decoders, feature pyramids) reads that generator and the table of stages, and so works for every family.
 
-The head of nearly all of them is pool -> dropout -> linear, so it is written once, here. A family says where its
-last layer is, and has its head by that:
+The head of nearly all of them is pool -> dropout -> linear, so it is written once, here. A family says where
+its last layer is, and has its head by that:
 
     classifier_path = "fc"         self.global_pool, then dropout by self.drop_rate, then self.fc
     classifier_path = "head.fc"    one module, self.head, that does all three, such as `ClassifierHead`
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 from explorer.arguments import checked, whole, word
 from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
-from explorer.models.surgery import surgery
+from explorer.models.surgery import checkpointing, freezing, rates
 from explorer.models.watching import walk
 
 
@@ -108,8 +109,9 @@ class VisionModel(nn.Module):
         num_classes     size of the logits; 0 means "no classifier": forward gives pooled features
         num_features    channels of `forward_features`' result
         in_chans        channels of the photo, 3 for RGB
-    and writes `forward_stages`. Its head follows from `classifier_path`; one that is no plain pool -> dropout -> linear
-    overrides `forward_head`, and `get_classifier` and `reset_classifier` where these don't hold either.
+    and writes `forward_stages`. Its head follows from `classifier_path`; one that is no plain pool -> dropout
+    -> linear overrides `forward_head`, and `get_classifier` and `reset_classifier` where these don't hold
+    either.
     """
 
     stages: tuple[Stage, ...]
@@ -127,8 +129,8 @@ class VisionModel(nn.Module):
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
     #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
-    #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or "body."
-    #: behind that word.
+    #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or
+    #: "body." behind that word.
     feature_names: str = ""
 
     #: What was loaded, adapted and skipped; None for random weights.
@@ -138,7 +140,8 @@ class VisionModel(nn.Module):
         """Each family's own `reset_classifier` says in a sentence what it can't do with its arguments."""
         super().__init_subclass__(**options)
         if "reset_classifier" in cls.__dict__:
-            cls.reset_classifier = checked(num_classes=whole(0, 10**6), global_pool=word)(cls.reset_classifier)
+            at_its_door = checked(num_classes=whole(0, 10**6), global_pool=word)
+            cls.reset_classifier = at_its_door(cls.reset_classifier)
 
     # --- what a family writes -------------------------------------------------------------------------
 
@@ -183,10 +186,10 @@ class VisionModel(nn.Module):
         self.num_classes = num_classes
 
     def _last_layer(self, asked: str) -> tuple[nn.Module, str]:
-        """(the module that holds the classifier, the classifier's name in it); asked: the method that wants to know."""
+        """(the module that holds the classifier, its name in it); asked: the method that wants to know."""
         if not self.classifier_path:
-            raise NotImplementedError(f"{type(self).__name__} must define {asked}, or say where its last layer is, "
-                                      'as in classifier_path = "fc"')
+            raise NotImplementedError(f"{type(self).__name__} must define {asked}, or say where its last "
+                                      'layer is, as in classifier_path = "fc"')
         owner, _, name = self.classifier_path.rpartition(".")
         return self.get_submodule(owner), name
 
@@ -206,7 +209,8 @@ class VisionModel(nn.Module):
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
         """The rest of `forward_head`: what it gives with `pre_logits` -> logits [B, num_classes].
 
-        So one pass yields both. A family whose classifier is more than the layer on that vector overrides this.
+        So one pass yields both. A family whose classifier is more than the layer on that vector overrides
+        this.
         """
         return self.get_classifier()(pre_logits)
 
@@ -231,13 +235,15 @@ class VisionModel(nn.Module):
         """One pass that keeps the maps of the stages on the way.
 
         indices:    which stages, in the order wanted; an int n means the last n; None means all
-        norm:       timm's word for each map through the last norm of the network; convolutional networks have none
+        norm:       timm's word for each map through the last norm of the network; convolutional networks have
+                    none
         output_fmt: "NCHW"; families that work on tokens offer others, and elsewhere they raise ValueError
         Returns (features, [maps]), or just [maps] with `intermediates_only`. With `stop_early` and
         `intermediates_only` the network stops behind the deepest stage that was asked for.
         """
         if output_fmt != "NCHW":
-            raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got {output_fmt!r}.")
+            raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got "
+                             f"{output_fmt!r}.")
         wanted = resolve_indices(indices, len(self.stage_table))
         maps: dict[int, Tensor] = {}
         index = itertools.count()
@@ -251,36 +257,39 @@ class VisionModel(nn.Module):
         kept = [maps[i] for i in wanted]
         return kept if intermediates_only else (features, kept)
 
-    # --- surgery: see `explorer/models/surgery/surgery.py` ------------------------------------------------------
+    # --- surgery: see `explorer/models/surgery/` -----------------------------------------------------------
 
     def freeze(self, up_to: str | None = None, *, modules: str | Sequence[str] = ()) -> None:
-        """Let all but the classifier stay as it is while training; or all up to a stage, or what `modules` match."""
-        surgery.freeze(self, up_to, modules=modules)
+        """Let all but the classifier stay as it is while training.
+
+        Or all up to a stage, or what `modules` match.
+        """
+        freezing.freeze(self, up_to, modules=modules)
 
     def unfreeze(self, *, modules: str | Sequence[str] = ()) -> None:
         """Let everything learn again, or what matches the patterns in `modules`."""
-        surgery.unfreeze(self, modules=modules)
+        freezing.unfreeze(self, modules=modules)
 
     def train(self, mode: bool = True) -> VisionModel:
         """Training mode, or evaluation with False; BatchNorm layers that are frozen stay in evaluation."""
         super().train(mode)
-        surgery.keep_frozen_statistics(self)
+        freezing.keep_frozen_statistics(self)
         return self
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """The order of layers in timm's format, for rates by layer; see `explorer.parameter_groups`."""
-        return surgery.group_matcher(self, coarse)
+        return rates.group_matcher(self, coarse)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay would hurt: positions, tokens, relative positions."""
-        return surgery.no_weight_decay(self)
+        return rates.no_weight_decay(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Train with less memory and the same numbers, for about a third more time.
 
         Raises ValueError for a network without blocks.
         """
-        surgery.set_grad_checkpointing(self, enable)
+        checkpointing.set_grad_checkpointing(self, enable)
 
     # --- its description ------------------------------------------------------------------------------
 
@@ -312,10 +321,11 @@ class VisionModel(nn.Module):
             return None
 
     def notice_head(self) -> bool:
-        """Notice a classifier that was exchanged since the config was set, as in `model.fc = nn.Linear(512, 5)`.
+        """Notice a classifier that was exchanged since the config was set: `model.fc = nn.Linear(512, 5)`.
 
-        `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer hold: they
-        leave the config. Whoever takes a model from a person asks this first. True where there was something to notice.
+        `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer
+        hold: they leave the config. Whoever takes a model from a person asks this first. True where there was
+              something to notice.
         """
         head = self._head()
         if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:
@@ -340,7 +350,8 @@ class VisionModel(nn.Module):
     def stage_table(self) -> tuple[Stage, ...]:
         """The stages, in network order; whoever reads them of any family reads them here.
 
-        Many checkpoints have modules called `stages`. Such a family sets this one, and keeps that name for the modules.
+        Many checkpoints have modules called `stages`. Such a family sets this one, and keeps that name for
+        the modules.
         """
         own = self.__dict__.get("_stage_table")
         return self.stages if own is None else own
@@ -381,13 +392,17 @@ def _of_head(config: ModelConfig) -> tuple[Any, ...]:
 
 
 def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
-    """A head's modules, to be compared one by one: two classifiers (after distillation) come in a new list each time."""
+    """A head's modules, to be compared one by one:
+    two classifiers (after distillation) come in a new list each time.
+    """
     if isinstance(head, nn.ModuleList):
         return tuple(head)
     return () if head is None or isinstance(head, nn.Identity) else (head,)
 
 
-def resolve_indices(indices: int | Sequence[int] | None, count: int, name: str = "out_indices") -> tuple[int, ...]:
+def resolve_indices(
+    indices: int | Sequence[int] | None, count: int, name: str = "out_indices"
+) -> tuple[int, ...]:
     """Stage indices as non-negative numbers, in the order asked for.
 
     None means all `count` stages, an int n the last n, negative numbers count from the end.
@@ -397,10 +412,13 @@ def resolve_indices(indices: int | Sequence[int] | None, count: int, name: str =
         return tuple(range(count))
     if isinstance(indices, Integral) and not isinstance(indices, bool):
         if not 1 <= indices <= count:
-            raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to {count}.")
+            raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to "
+                             f"{count}.")
         return tuple(range(count - int(indices), count))
-    if not isinstance(indices, Iterable) or isinstance(indices, bytes) or not all(isinstance(index, Integral) for index in indices):
-        raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
+    is_row = isinstance(indices, Iterable) and not isinstance(indices, bytes)
+    if not is_row or not all(isinstance(index, Integral) for index in indices):
+        raise TypeError("Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got "
+                        f"{indices!r}.")
     chosen = []
     if not count:
         raise IndexError("This model has no stages: none of its layers gives a map that could be chosen.")
@@ -437,12 +455,15 @@ def parameter_place(module: nn.Module) -> dict[str, Any]:
 
 
 def check_device(device: Any) -> None:
-    """Raises ValueError for a device that this computer does not have, or that is none; None is no choice, and fine."""
+    """Raises ValueError for a device that this computer does not have, or that is none.
+
+    None is no choice, and fine.
+    """
     if device is None:
         return
     try:
         unknown = not torch.empty(1, device=device).numel()
-    except (RuntimeError, TypeError, ValueError, OverflowError, AssertionError, NotImplementedError, ImportError):
+    except (RuntimeError, TypeError, ValueError, OverflowError, AssertionError, ImportError):
         unknown = True  # torch's own words are about how it was compiled
     if unknown:
         count = torch.cuda.device_count()
@@ -451,4 +472,5 @@ def check_device(device: Any) -> None:
                          f"{'' if count else ' (PyTorch sees no GPU)'}, or leave it out.")
 
 
-__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "check_device", "evaluation", "parameter_place", "resolve_indices"]
+__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "check_device", "evaluation",
+           "parameter_place", "resolve_indices"]

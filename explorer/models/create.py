@@ -2,11 +2,10 @@
 
 Five steps, each a function in a file of its own:
 
-    parse      what is asked for, checked                                       `explorer.models.request`
-    enter      through which door: another library's model is built there       `explorer.models.plan`,
-                                   `.doors`
-    build      the network, on the `meta` device where trained numbers follow   `explorer.models.building`
-    fit        the trained tensors                                              `explorer.models.trained`
+    parse      what is asked for, checked                                        `models/request.py`
+    enter      through which door: another library's model is built there        `models/plan.py`, `doors/`
+    build      the network, on the `meta` device where trained numbers follow    `models/building.py`
+    fit        the trained tensors                                               `models/trained.py`
     finish     what is the same for all: maps instead of logits, device, dtype
 """
 

@@ -4,8 +4,7 @@ All of it is read from two tables, the catalog and that of the published weights
 
     resnet50                the architecture, with its default weights
     resnet50.a1_in1k        a tag behind the dot: one set of published weights
-    timm/resnet50           a door before the slash or colon: somebody else's model, see
-                            `explorer.models.doors`
+    timm/resnet50           a door before the slash or colon: somebody else's model, see `models/doors/`
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from explorer.inspection.look.passes import OCCLUSION, Passes, Stopped, no_way_b
 from explorer.inspection.look.tail import Tail, default_stage, ordinary, walk
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 #: Of a heat map of single pixels, so large a share is drawn in full; the few largest would hide all others.
 SHOWN_SHARE = 0.995

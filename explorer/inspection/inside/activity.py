@@ -40,7 +40,7 @@ from explorer.inspection.look.frame import covered, covered_box
 from explorer.inspection.look.looking import Look, as_model, evaluating, model_name, notes_on, prepare
 from explorer.inspection.look.passes import no_way_back, way_back
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 from explorer.models.watching import Turn, watching
 
 BINS = 64

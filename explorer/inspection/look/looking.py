@@ -49,7 +49,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
 from explorer.models.outputs import Outputs, read_outputs
-from explorer.models.surgery.surgery import backbone, stages_in_words
+from explorer.models.surgery.inside import backbone, stages_in_words
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 

@@ -28,7 +28,7 @@ from explorer.display.words import did_you_mean
 from explorer.inspection.look.looking import evaluating, model_name
 from explorer.models.contract import parameter_place
 from explorer.models.create import create_model
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 from explorer.models.watching import Turn, watching
 
 # A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.surgery.surgery import photo_size, stage_modules
+from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
 from explorer.models.watching import walk as walk_stages
 

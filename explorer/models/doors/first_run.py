@@ -11,7 +11,7 @@ from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.doors.given import in_channels
 from explorer.models.doors.maps import map_layout, sides_of
 from explorer.models.endings import Squash, Squashes
-from explorer.models.surgery.surgery import photo_size
+from explorer.models.surgery.inside import photo_size
 from explorer.models.watching import Turn, watching
 
 SIDES = (224, 96, 64, 32, 28)  # tried one after another where nobody says

@@ -22,7 +22,7 @@ from explorer.models.doors.given import channel_numbers, running_at, short, size
 from explorer.models.doors.wrapped import WrappedModel
 from explorer.models.endings import Squash
 from explorer.models.outputs import check_kind, check_labels
-from explorer.models.surgery.surgery import look_through, photo_size
+from explorer.models.surgery.inside import look_through, photo_size
 from explorer.models.watching import Turn, watching
 
 

@@ -1,7 +1,6 @@
 """The places that published weights come from, asked in this order:
 
-    a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer: no network
-                       needed
+    a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer
     the hub's cache    what was downloaded before
     the hub            huggingface.co, safetensors first; the older pickle format only with
                        `weights_only=True`. Weights that only torchvision has come from its own server

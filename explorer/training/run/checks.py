@@ -21,7 +21,7 @@ from explorer.display.words import counted
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
 from explorer.models.doors.wrapped import WrappedModel
-from explorer.models.surgery.surgery import parameter_groups
+from explorer.models.surgery.rates import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.recipe import Recipe, optimizer_class
 from explorer.training.loop.sources import batches_of, drawn_by

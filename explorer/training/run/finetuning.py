@@ -36,8 +36,9 @@ from explorer.files import given_path
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.outputs import KINDS, read_outputs
+from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.models.surgery.inside import look_through
 from explorer.models.surgery.optimized import mostly_convolutions, optimize
-from explorer.models.surgery.surgery import freeze, look_through, unfreeze
 from explorer.models.weights.report import LoadReport
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.events import (

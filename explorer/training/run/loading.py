@@ -28,7 +28,7 @@ from explorer.models.doors.saved import SAVED_OPTIONS
 from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
 from explorer.models.doors.wrapping import wrap
 from explorer.models.names import LIBRARIES, check_name, is_model, split_door
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 from explorer.models.weights.choosing import own_tensors
 from explorer.models.weights.kinds import read_content
 from explorer.models.weights.loading import examine, load_into

@@ -20,7 +20,7 @@ from torch import nn
 from explorer.arguments import checked, number, photo_size, whole
 from explorer.data.datasets import Splits, open_data, ordered_as
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 from explorer.training.loop.loop import learn
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.sources import drawn_by
