@@ -28,7 +28,7 @@ from explorer.models.doors.saved import SAVED_OPTIONS
 from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
 from explorer.models.doors.wrapping import wrap
 from explorer.models.names import LIBRARIES, check_name, is_model, split_door
-from explorer.models.surgery.inside import look_through
+from explorer.models.surgery.inside import look_through, photo_size
 from explorer.models.weights.choosing import own_tensors
 from explorer.models.weights.kinds import read_content
 from explorer.models.weights.loading import examine, load_into
@@ -137,7 +137,10 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    load_into(model, own_tensors(model, read_checkpoint(found), report), report)
+    tensors = own_tensors(model, read_checkpoint(found), report)
+    load_into(model, tensors, report, trained_chans=config.input_size[0])
+    if model.fixed_image_size:  # it may be built for photos of another size than the saved one
+        config = config.with_(input_size=(config.input_size[0], *photo_size(model)[1:]), test_input_size=None)
     model.config, model.load_report = config, report
     model.claim_head()
     return model
