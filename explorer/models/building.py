@@ -91,8 +91,7 @@ def see_at(model: VisionModel, size: int | tuple[int, int]) -> None:
             side = model.config.input_size[1]
             raise ValueError(
                 f"{model.config.architecture} can't run on photos of {height} x {width} pixels: give a "
-                "larger "
-                f"img_size, such as {side}."
+                f"larger img_size, such as {side}."
             ) from None
     size = (model.config.input_size[0], height, width)
     model.config = model.config.with_(input_size=size, test_input_size=None)

@@ -325,7 +325,7 @@ class VisionModel(nn.Module):
 
         `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer
         hold: they leave the config. Whoever takes a model from a person asks this first. True where there was
-              something to notice.
+        something to notice.
         """
         head = self._head()
         if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:

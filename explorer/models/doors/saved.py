@@ -47,15 +47,14 @@ def open_saved(
     saved = dict(config.build_options)
     if strange := sorted(saved.keys() - {*SAVED_OPTIONS}):
         raise WeightsError(f"{origin} was saved from {name} built with {strange[0][:60]!r}, which only a "
-                           "program can give: build it so "
-                           "again, then explorer.load_run(folder, model=model) fills it.")
+                           "program can give: build it so again, then explorer.load_run(folder, model=model) "
+                           "fills it.")
     given = saved | {key: value for key, value in options.items() if value is not None and key != "cache_dir"}
     trained = config.input_size[0]
     classes = config.num_classes if state is not None or num_classes is None else num_classes
     if state is not None and classes and classes not in rows_in(state):
         raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside "
-                           "it "
-                           "says: they don't belong together.")
+                           "it says: they don't belong together.")
     try:
         check_room(name, origin, None if state is None else room_for(state), num_classes=config.num_classes,
                    in_chans=trained, **saved)

@@ -68,8 +68,7 @@ def wrap(
     module = look_through(module)
     if isinstance(module, torch.jit.ScriptModule):
         raise TypeError("wrap was given a TorchScript program (torch.jit), whose layers can't be watched: "
-                        "give the "
-                        "torch.nn.Module that it was made from, with its weights.")
+                        "give the torch.nn.Module that it was made from, with its weights.")
     if isinstance(module, VisionModel):
         module.notice_head()
         prepare_anew(module, input_size, mean, std, name)
@@ -103,8 +102,7 @@ def _kind_of(watched: Watched, outputs: str | None) -> str:
 def _check_ending(kind: str, squash: Squash | None) -> str:
     if kind == "several" and squash is not None and squash.name == "softmax":
         raise ValueError("outputs='several' can't be: this module ends with a softmax, which shares 100 % "
-                         "out among "
-                         "its classes. Take 'one', or a module without the softmax.")
+                         "out among its classes. Take 'one', or a module without the softmax.")
     return kind
 
 

@@ -60,9 +60,8 @@ def set_grad_checkpointing(model: nn.Module, enable: bool = True) -> None:
     if enable and not blocks:
         raise ValueError(
             f"{model.config.name or type(model).__name__} is a plain chain of layers, without blocks that "
-            "could be "
-            "computed again in the backward pass: it can't trade time for memory. Use a smaller batch or "
-            "photo."
+            "could be computed again in the backward pass: it can't trade time for memory. Use a smaller "
+            "batch or photo."
         )
     for module in model.modules():
         if isinstance(vars(module).get("forward"), Checkpointed):

@@ -68,14 +68,12 @@ def download(
         except errors.RepositoryNotFoundError as error:
             raise WeightsError(
                 f"The hub has no public repository {repo!r} for {config.name!r}. Choose another tag, or give "
-                "the "
-                "file with checkpoint_path=."
+                "the file with checkpoint_path=."
             ) from error
         except OSError as error:  # another answer of the hub, a download that broke off, a full disk
             raise WeightsError(
                 f"The weights of {config.name!r} could not be downloaded: {_first_line(error)}. Try again; "
-                "if that "
-                f"does not help: {ways_out(start='use')}"
+                f"if that does not help: {ways_out(start='use')}"
             ) from error
         except Exception as error:
             # whichever HTTP client the hub's own uses (requests, httpx, ...); its errors need not be OSErrors
@@ -84,8 +82,7 @@ def download(
             raise
     raise WeightsError(
         f"The hub repository {repo!r} holds none of {', '.join(filenames)}. Choose "
-        "another tag, or give "
-        "the file with checkpoint_path=."
+        "another tag, or give the file with checkpoint_path=."
     )
 
 
@@ -112,8 +109,7 @@ def check_sha256(path: Path, expected: str) -> None:
     if not actual.startswith(expected):
         raise WeightsError(
             f"{path.name} is damaged or not the file it should be: its SHA-256 begins with {actual[:8]}, "
-            "expected "
-            f"{expected[:8]}. Delete it and install or download it again."
+            f"expected {expected[:8]}. Delete it and install or download it again."
         )
 
 

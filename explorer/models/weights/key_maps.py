@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 def convert(name: str, state_dict: Mapping[str, Tensor], source: str = "timm") -> dict[str, Tensor]:
     """A foreign state dict with our parameter names.
 
-    name: the architecture; source: "timm", "torchvision" or another that the family's file lists in
-    `KEY_MAPS`.
+    name: the architecture;  source: "timm", "torchvision" or another in the `KEY_MAPS` of the family's file
     Raises ValueError for a source that the family does not know.
     """
     if source == "timm":  # our keys are timm's

@@ -49,6 +49,5 @@ def ways_out(start: str = "Use") -> str:
     here = ", ".join(name.partition(".")[0] for name in names_here())
     return (
         f"{start} a model whose weights are installed ({here or 'none is'}), give a file with "
-        "checkpoint_path=, or take "
-        "random weights with pretrained=False."
+        "checkpoint_path=, or take random weights with pretrained=False."
     )

@@ -23,8 +23,8 @@ def unreadable(path: Path, what: str, advice: str = "") -> WeightsError:
 class LoadReport:
     """What happened to a set of weights on their way into a model.
 
-    loaded:  number of tensors;  adapted: what was changed so that it fits;  skipped: what was left out, or is
-    missing
+    loaded:  number of tensors;  adapted: what was changed so that it fits
+    skipped: what was left out, or is missing
     noted:   what a reader of the answers must know of the numbers themselves
     """
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Head(NamedTuple):
     """What only a classifier has, in a model's own names.
 
-    names: its tensors, norms that go with it included;  sized: those whose first dimension is the number of
-    classes
+    names: its tensors, norms that go with it included
+    sized: those whose first dimension is the number of classes
     parts: the modules that hold them, with a dot behind: "head.", "fc."
     """
 
