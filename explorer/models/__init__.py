@@ -9,7 +9,8 @@ from explorer.models.catalog import family_classes
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "create": ("create_model",),
     "names": ("is_model", "list_families", "list_models", "list_pretrained"),
-    "contract": ("FeatureInfo", "Stage", "VisionModel"),
+    "contract": ("VisionModel",),
+    "stages": ("FeatureInfo", "Stage"),
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),
     "weights.report": ("LoadReport", "WeightsError"),
