@@ -20,7 +20,7 @@ from explorer.data.images import ImageError
 from explorer.files import DiskError, given_path, remove_stale, write_text, write_whole
 from explorer.inspection.features.cache import cache_size, clear_cache
 from explorer.inspection.features.folders import run_folder
-from explorer.models.weights.entries import read_state_dict
+from explorer.models.weights.choosing import read_state_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -31,15 +31,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.cluster",),
     ("explorer.training",),
     ("explorer.inspection",),
-    ("explorer.data", "explorer.models.create", "explorer.models.doors.adapters", "explorer.models.ensembles",
-     "explorer.models.surgery.optimized", "explorer.models.attention", "explorer.models.card"),
-    ("explorer.models.weights.entries",),
+    ("explorer.data", "explorer.models.create", "explorer.models.trained", "explorer.models.building",
+     "explorer.models.plan", "explorer.models.request", "explorer.models.names", "explorer.models.doors",
+     "explorer.models.ensembles", "explorer.models.surgery.optimized", "explorer.models.attention",
+     "explorer.models.card"),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
     ("explorer.models.contract", "explorer.models.tokens"),
     ("explorer.models.layers",),
-    ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
+    ("explorer.models.weights",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
     ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer.arguments", "explorer.display"),
@@ -52,7 +53,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "anywidget": ("explorer.widgets",),
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
-    "timm": ("explorer.models.doors.adapters",),
+    "timm": ("explorer.models.doors.timm",),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),
     # with a name that is made up at run time: this test can't see where it leads
@@ -201,10 +202,18 @@ def upward(modules: Mapping[str, Module], floors, strangers=()) -> list[str]:
 
 
 def through_the_porch(modules: Mapping[str, Module]) -> list[str]:
-    """`import explorer` inside explorer: `explorer.look(...)` would then be an arrow that nobody sees."""
-    return [f"{module.name}:{line} imports the whole house: name the module instead."
+    """Arrows that nobody sees: `import explorer` inside explorer, for `explorer.look(...)`, or a name that a package
+    offers without its table saying so, such as a family's class."""
+    def unseen(target: str) -> bool:
+        package, _, name = target.rpartition(".")
+        if target in modules:
+            return bool(modules[target].offers)
+        offers = modules[package].offers if package in modules else {}
+        return bool(offers) and name not in offers and not name.startswith("__")
+
+    return [f"{module.name}:{line} imports {target} from a lazy package: name the module instead."
             for module in modules.values() for target, line in module.imports
-            if target in modules and modules[target].offers and not module.name == target]
+            if unseen(target) and module.name not in (target, target.rpartition(".")[0])]
 
 
 def shadowed(modules: Mapping[str, Module]) -> list[str]:
@@ -253,7 +262,7 @@ def house() -> dict[str, Module]:
 def test_the_checker_sees_the_house(house):
     """A checker that reads nothing would be content with everything."""
     pairs = {(module.name, target) for module, target, _ in arrows(house)}
-    assert ("explorer.models.weights.fitting", "explorer.models.catalog") in pairs
+    assert ("explorer.models.weights.key_maps", "explorer.models.catalog") in pairs
     assert house["explorer"].offers["create_model"] == "explorer.models.create"
 
 
@@ -384,6 +393,13 @@ def test_importing_the_whole_house_is_found(build, tmp_path):
     build(roof="tile = 1", cellar="import house\nhouse.tile", _lazy="")
     (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'roof': ('tile',)})")
     assert len(through_the_porch(read_house(tmp_path / "house"))) == 1
+
+
+def test_importing_a_lazy_name_that_no_table_shows_is_found(build, tmp_path):
+    build(roof="tile = 1", cellar="from house import tile, worked_out, __version__", _lazy="")
+    (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'roof': ('tile',)}, others())")
+    [problem] = through_the_porch(read_house(tmp_path / "house"))
+    assert "house.worked_out" in problem
 
 
 def test_strangers_on_one_floor_may_not_meet(build):

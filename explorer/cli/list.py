@@ -29,7 +29,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from explorer.models.catalog import FAMILY_OF
-    from explorer.models.create import LIBRARIES, list_models, split_door, split_name
+    from explorer.models.create import LIBRARIES, split_door
+    from explorer.models.names import list_models, split_name
     from explorer.models.weights import entries as weights
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
@@ -75,7 +76,7 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any
     case.
     """
-    from explorer.models.create import list_pretrained, split_name
+    from explorer.models.names import list_pretrained, split_name
     from explorer.models.weights import entries as weights
 
     licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
@@ -88,7 +89,7 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
 
 
 def _nearest_names(args: argparse.Namespace) -> str:
-    from explorer.models.create import list_models, word_on_old_name
+    from explorer.models.names import list_models, word_on_old_name
 
     wanted = [pattern for pattern in args.patterns if not set("*?[") & set(pattern)]
     if wanted and (word := word_on_old_name(wanted[0])):

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from explorer.data.collection import describe, is_many
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, joined, labelled, open_data
+from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
+from explorer.data.photo_sets import joined
 from explorer.data.folders import printable
 from explorer.data.images import load_image
 from explorer.data.photo_sets import Joined

@@ -12,14 +12,15 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     Raises ValueError or TypeError with the fix.
     """
     if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
+        from explorer.models.create import split_door
+        from explorer.models.names import check_name
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
         return model.strip()
     from torch import nn
 
-    from explorer.models.doors.adapters import wrap
+    from explorer.models.doors.wrapping import wrap
 
     if not isinstance(model, nn.Module):
         raise TypeError("A model is a name such as 'resnet50' or a torch.nn.Module that you built, not "
@@ -51,8 +52,9 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     if isinstance(labels, str):
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
-        from explorer.models.weights.entries import config_for
+        from explorer.models.create import split_door
+        from explorer.models.names import check_name
+        from explorer.models.weights.table import config_for
 
         if split_door(model)[0]:  # what is behind a door is known when it is opened
             return outputs.check_labels(labels, None)

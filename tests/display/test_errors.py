@@ -20,7 +20,7 @@ from explorer.display.words import is_out_of_memory, sentence_of
 from explorer.files import DiskError
 from explorer.inspection.compare.answers import why
 from explorer.inspection.features.cache import StoreError
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.run.run import Run
 from explorer.widgets import wishes

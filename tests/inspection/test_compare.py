@@ -24,7 +24,7 @@ from explorer.inspection.compare.facts import ModelRow, pareto_front
 from explorer.inspection.compare.page import maps_html
 from explorer.inspection.compare.speed import Speed
 from explorer.inspection.look.passes import Stopped
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from tests.html import parse
 from tests.inspection.small_models import RedNet, red_and_blue, told
 from tests.inspection.test_speed import a_speed

@@ -20,7 +20,7 @@ from explorer.inspection.features import cache as on_disk
 from explorer.inspection.features.cache import Chunks, StoreError, cache_size, clear_cache
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look import faster
-from explorer.models.doors.adapters import wrap
+from explorer.models.doors.wrapping import wrap
 from tests.html import parse
 from tests.models.oracle import randomise
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.layers.norm import GlobalResponseNorm, LayerNorm2d, create_norm2d
-from explorer.models.weights import entries as weights
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
 
 timm = pytest.importorskip("timm")

@@ -7,8 +7,8 @@ import torch
 
 import explorer
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.deit import VARIANTS
-from explorer.models.weights import entries as weights
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
 from tests.models.test_vit import _settings, photo
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.data import assets_dir, create_transform, load_image, resolve_data_config, sample_photos
+from explorer.models import weights
 from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet, Row, SqueezeExcite
 from explorer.models.create import create_model
-from explorer.models.weights import entries as weights
 from tests.models.oracle import check_gradients_equal, relative_error
 
 LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")

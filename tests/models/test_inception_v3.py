@@ -9,8 +9,8 @@ import torch
 
 import explorer
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.inception_v3 import VARIANTS
-from explorer.models.weights import entries as weights
 from tests.models import family_checks as check
 from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.maxvit import VARIANTS, MaxVit
 from explorer.models.backbones.maxvit_blocks import (
     ConvOptions,
@@ -22,7 +23,6 @@ from explorer.models.layers.relative_position import (
     create_rel_pos,
     log_offsets,
 )
-from explorer.models.weights import entries as weights
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,

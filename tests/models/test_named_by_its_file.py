@@ -10,7 +10,7 @@ import torch
 import explorer
 from explorer.inspection.compare.comparing import compare
 from explorer.inspection.look.model import model_name
-from explorer.models.weights import entries as weights
+from explorer.models import weights
 
 NAME = "tinynet_e"
 

@@ -8,8 +8,8 @@ import torch
 
 import explorer.models as ours
 from explorer.data import resolve_data_config
+from explorer.models import weights
 from explorer.models.catalog import FAMILIES, FAMILY_OF, family_module
-from explorer.models.weights import entries as weights
 from tests.models.oracle import (
     TOLERANCE,
     check_numbers,

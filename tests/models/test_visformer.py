@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.visformer import MapAttention, Visformer
-from explorer.models.weights import entries as weights
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,

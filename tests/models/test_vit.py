@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.vit import VARIANTS, VisionTransformer
 from explorer.models.layers.transformer import (
     Attention,
@@ -15,7 +16,6 @@ from explorer.models.layers.transformer import (
     resample_abs_pos_embed,
     resample_patch_embed,
 )
-from explorer.models.weights import entries as weights
 from tests.models.oracle import randomise, relative_error, same_weights
 
 timm = pytest.importorskip("timm")

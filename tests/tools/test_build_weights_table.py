@@ -7,8 +7,8 @@ import json
 import pytest
 import timm
 
+from explorer.models import weights
 from explorer.models.contract import Stage
-from explorer.models.weights import entries as weights
 from tests.tools import build_weights_table as tool
 
 NAMES = ("resnet18", "resnet50", "lenet5")
@@ -116,7 +116,7 @@ def test_what_timm_has_alone_is_written_anew_each_time(table):
 def test_stages_survive_the_tables_short_form(stages, monkeypatch):
     short = tool.stage_runs([Stage(name, name, channels, reduction) for name, channels, reduction in stages])
     assert len(short) <= len(stages)
-    monkeypatch.setattr(weights, "_table", lambda: {"models": {"net": {"stages": json.loads(json.dumps(short))}}})
+    monkeypatch.setattr("explorer.models.weights.table._table", lambda: {"models": {"net": {"stages": json.loads(json.dumps(short))}}})
     assert weights.stage_rows("net") == tuple(stages)
 
 

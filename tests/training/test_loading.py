@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
@@ -100,6 +103,40 @@ def test_a_frozen_body_of_ones_own_must_be_given(colours, tmp_path):
                        match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
         load_run(tmp_path / "run")
     assert same_answers(load_run(tmp_path / "run", model=body).model, run.model)
+
+
+def saved_by_hand(model: nn.Module, folder: Path) -> Path:
+    """A folder as `Run.save` writes it, without a run."""
+    folder.mkdir()
+    facts = {"architecture": model.config.architecture, "num_classes": model.num_classes}
+    facts["pretrained_cfg"] = model.config.as_timm()
+    (folder / "config.json").write_text(json.dumps(facts))
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def test_a_model_of_other_channels_gets_saved_weights_adapted(tmp_path):
+    """As `create_model` adapts published ones: a grey photo is answered as its three equal channels were."""
+    colour = explorer.create_model(NAME, num_classes=3).eval()
+    folder = saved_by_hand(colour, tmp_path / "mine")
+    grey = load_run(folder, model=explorer.create_model(NAME, num_classes=3, in_chans=1)).model
+    photos = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(grey(photos), colour(photos.expand(-1, 3, -1, -1)), atol=1e-5)
+    assert grey.load_report.adapted == ["conv_stem.weight: from 3 to 1 input channels"]
+
+
+def test_a_transformer_for_another_size_gets_saved_positions_adapted(tmp_path):
+    name, photos = "vit_tiny_patch16_224", torch.rand(1, 3, 48, 48)
+    small = explorer.create_model(name, num_classes=3, img_size=32)
+    folder = saved_by_hand(small, tmp_path / "mine")
+    large = load_run(folder, model=explorer.create_model(name, num_classes=3, img_size=48)).model
+    again = explorer.create_model(name, checkpoint_path=folder / "model.safetensors", img_size=48).eval()
+    with torch.inference_mode():
+        assert torch.equal(large(photos), again(photos))
+    assert large.load_report.adapted == again.load_report.adapted != []
+    assert large.config.input_size == (3, 48, 48)
+    assert explorer.look(large, explorer.sample_photos()[0]).input.shape == (3, 48, 48)
 
 
 def test_another_model_is_refused(colours, tmp_path):

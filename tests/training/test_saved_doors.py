@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.run.loading import load_run
 from tests.training.test_loading import COLOURS, SIZE, colours, learn, same_answers  # noqa: F401

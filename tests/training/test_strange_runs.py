@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import explorer
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 from explorer.training.loop.errors import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.loading import history_from, load_run

@@ -14,7 +14,7 @@ from ipywidgets.widgets.widget import _instances
 from explorer.display.words import natural_key
 from explorer.models.card import StageRow, StageRun, TagRow, model_card
 from explorer.models.catalog import FAMILIES, FAMILY_OF
-from explorer.models.create import list_models
+from explorer.models.names import list_models
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.picker import panel as picker_module
 from explorer.widgets.panels.picker.finding import (

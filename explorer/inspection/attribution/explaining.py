@@ -32,7 +32,7 @@ from explorer.inspection.look.passes import Passes
 from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 
 @checked

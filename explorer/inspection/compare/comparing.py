@@ -40,7 +40,7 @@ from explorer.inspection.look.passes import Stopped
 from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 
 log = logging.getLogger(__name__)
 

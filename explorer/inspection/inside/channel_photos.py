@@ -29,7 +29,7 @@ from explorer.inspection.look.frame import covered, covered_box
 from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 THUMBNAIL = 320  # the longer side, in pixels, of the photos that `top_photos` keeps
 

@@ -29,7 +29,7 @@ from explorer.display import draw
 from explorer.display.html import LINE, picture_html
 from explorer.display.words import percent
 from explorer.inspection.look.result import Look
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 PERCENTILES = (1, 99)  # of each component: the values that become no colour and full colour
 SIDE = 224             # about how many pixels the longer side of a picture has in a notebook

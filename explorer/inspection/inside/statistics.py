@@ -17,7 +17,7 @@ from torch import Tensor
 from explorer.display.html import LINE, cell_html, cells_html, name_html, table_html
 from explorer.display.words import counted, percent
 from explorer.inspection.look.result import Look
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 BINS = 64
 

@@ -15,7 +15,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
 from explorer.models.outputs import Outputs, read_outputs
-from explorer.models.surgery.surgery import backbone
+from explorer.models.surgery.inside import backbone
 
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _locks_guard = threading.Lock()

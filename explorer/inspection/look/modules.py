@@ -22,7 +22,7 @@ from explorer.display.words import did_you_mean
 from explorer.inspection.look.measuring import Measured, Shape, measure, shape_text
 from explorer.inspection.look.model import model_name
 from explorer.models.create import create_model
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 
 FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.shown_steps import preprocessing_steps
-from explorer.data.transforms import Step
+from explorer.data.shown_steps import Step
 from explorer.display import draw
 from explorer.display.html import RichRepr, notes_html, picture_html, side_by_side_html, title_html
 from explorer.inspection.look.answers import Prediction, predictions_html
 from explorer.inspection.look.tail import Tail, fingerprint
 from explorer.models.outputs import Outputs
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.models.surgery.inside import stages_in_words
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 

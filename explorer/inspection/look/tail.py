@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from explorer.inspection.look.model import model_name, not_pooled
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.surgery.surgery import photo_size, stage_modules
+from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
 from explorer.models.watching import walk as walk_stages
 

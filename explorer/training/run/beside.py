@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from explorer.models.contract import VisionModel
-from explorer.models.weights.entries import LoadReport
+from explorer.models.weights.report import LoadReport
 
 
 def between_batches(run: Any, work: Callable[[], Any]) -> Any:

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from explorer.files import write_whole
-from explorer.models.weights.reading import check_sizes, read_content
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.reading import check_sizes
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.state import State
 

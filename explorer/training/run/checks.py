@@ -21,8 +21,8 @@ from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
-from explorer.models.doors.adapters import WrappedModel
-from explorer.models.surgery.surgery import parameter_groups
+from explorer.models.doors.wrapped import WrappedModel
+from explorer.models.surgery.rates import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.order import batches_of, drawn_by
 from explorer.training.loop.recipe import Recipe, optimizer_class

@@ -14,7 +14,7 @@ from explorer.display.words import counted
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.outputs import read_outputs
-from explorer.models.surgery.surgery import freeze, unfreeze
+from explorer.models.surgery.freezing import freeze, unfreeze
 from explorer.training.loop.objective import answers_of, kind_of, width_of
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from explorer.files import make_folder, write_whole
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs, read_outputs
-from explorer.models.weights.entries import LoadReport
+from explorer.models.weights.report import LoadReport
 
 MEMORY_BYTES = 256 * 1024**2  # of one run without a folder
 DISK_BYTES = 1024**3          # of one run_dir

@@ -20,14 +20,22 @@ from torch import nn
 from explorer.arguments import checked, network
 from explorer.files import given_path
 from explorer.inspection.look.model import labels_of
+from explorer.models.building import check_room
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.create import LIBRARIES, check_name, check_room, create_model, is_model, split_door
-from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
-from explorer.models.surgery.surgery import look_through
-from explorer.models.weights.entries import MOST_SIDE, check_config, config_for, open_door
-from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
-from explorer.models.weights.reading import check_sizes, read_content
+from explorer.models.create import create_model
+from explorer.models.doors.saved import SAVED_OPTIONS
+from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
+from explorer.models.doors.wrapping import wrap
+from explorer.models.names import LIBRARIES, check_name, is_model, split_door
+from explorer.models.surgery.inside import look_through, photo_size
+from explorer.models.weights.choosing import own_tensors
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.loading import examine, load_into
+from explorer.models.weights.reading import check_sizes, read_checkpoint
+from explorer.models.weights.report import LoadReport
+from explorer.models.weights.shapes import rows_in
+from explorer.models.weights.table import config_for
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.features import Classifier
@@ -131,7 +139,10 @@ def _filled(module: nn.Module, folder: Path) -> VisionModel:
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    fill(model, read_checkpoint(found), report)
+    tensors = own_tensors(model, read_checkpoint(found), report)
+    load_into(model, tensors, report, trained_chans=config.input_size[0])
+    if model.fixed_image_size:  # it may be built for photos of another size than the saved one
+        config = config.with_(input_size=(config.input_size[0], *photo_size(model)[1:]), test_input_size=None)
     model.config, model.load_report = config, report
     model.claim_head()
     return model

@@ -22,7 +22,7 @@ from explorer.arguments import checked, number, photo_size, whole
 from explorer.data.checks import ordered_as
 from explorer.data.datasets import Splits, open_data
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.team import Alone

@@ -14,7 +14,7 @@ from explorer.data.checks import ordered_as
 from explorer.data.datasets import Splits, open_data
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
-from explorer.models.surgery.surgery import look_through
+from explorer.models.surgery.inside import look_through
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import Recipe

@@ -27,7 +27,7 @@ from explorer.display.words import counted
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.optimized import mostly_convolutions, optimize
-from explorer.models.weights.entries import LoadReport
+from explorer.models.weights.report import LoadReport
 from explorer.training.loop.errors import NoNumber
 from explorer.training.loop.events import (
     Batch,

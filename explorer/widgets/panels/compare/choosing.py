@@ -11,7 +11,7 @@ import ipywidgets as W
 import traitlets as t
 
 from explorer.display.words import counted
-from explorer.models.create import list_models
+from explorer.models.names import list_models
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.gallery import Gallery
 from explorer.widgets.lifetime import close_whole

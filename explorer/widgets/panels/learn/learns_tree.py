@@ -15,7 +15,7 @@ from explorer.widgets.parts.tree import ModuleTree
 
 def empty_with_flags(model: Any) -> Any:
     """A copy without numbers, so that nobody's weights are touched, whose same parameters may learn."""
-    from explorer.models.surgery.surgery import empty_copy
+    from explorer.models.surgery.inside import empty_copy
 
     empty = empty_copy(model)
     for mine, theirs in zip(empty.parameters(), model.parameters()):

@@ -58,7 +58,7 @@ class Plan:
                 "pretrained": not scratch, "input_size": self.input_size, **self.settings}
 
     def architecture(self) -> str:
-        from explorer.models.create import is_model
+        from explorer.models.names import is_model
 
         name = self.model.config.architecture
         if not is_model(name):

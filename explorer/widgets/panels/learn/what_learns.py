@@ -32,7 +32,8 @@ def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
 
     Raises ValueError for a model that can't be cut there.
     """
-    from explorer.models.surgery.surgery import empty_copy, freeze, unfreeze
+    from explorer.models.surgery.inside import empty_copy
+    from explorer.models.surgery.freezing import freeze, unfreeze
 
     empty = empty_copy(model)
     empty.reset_classifier(classes)

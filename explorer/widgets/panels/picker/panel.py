@@ -15,7 +15,7 @@ import traitlets as t
 
 from explorer.models.card import model_card
 from explorer.models.catalog import FAMILIES
-from explorer.models.weights import entries as weights
+from explorer.models.weights.packaged import names_here
 from explorer.widgets import export
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.base import Panel
@@ -97,7 +97,7 @@ class PickerPanel(Panel):
         self.timeline.show((f.name, f.title, f.year, f.tagline, len(f.names)) for f in by_year)
         self.models.load(COLUMN_TITLES, list_rows(cards))
         # one that opens without a network, until the session has a model: to know it, no library is imported
-        self.models.value = next((name.partition(".")[0] for name in weights.names_here()), None)
+        self.models.value = next((name.partition(".")[0] for name in names_here()), None)
 
         menus = _box(W.Box, "vx-filters", [self.family, self.task, self.size, self.licence])
         find = _box(W.VBox, "vx-find", [self.search, self.timeline, menus,
