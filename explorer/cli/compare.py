@@ -36,7 +36,7 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from explorer.models.weights import entries as weights
+    from explorer.models import weights
 
     names = args.models or [name.partition(".")[0] for name in weights.names_here()]
     for name in names:

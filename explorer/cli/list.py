@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from explorer.models.catalog import FAMILY_OF
     from explorer.models.create import LIBRARIES, split_door
     from explorer.models.names import list_models, split_name
-    from explorer.models.weights import entries as weights
+    from explorer.models import weights
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
     own = [pattern for pattern in args.patterns if pattern not in behind]
@@ -77,7 +77,7 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     case.
     """
     from explorer.models.names import list_pretrained, split_name
-    from explorer.models.weights import entries as weights
+    from explorer.models import weights
 
     licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
     if licence.lower() not in licences.values():

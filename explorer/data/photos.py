@@ -18,10 +18,9 @@ from PIL import Image
 
 from explorer.data.collection import describe, is_many
 from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
-from explorer.data.photo_sets import joined
 from explorer.data.folders import printable
 from explorer.data.images import load_image
-from explorer.data.photo_sets import Joined
+from explorer.data.photo_sets import Joined, joined
 from explorer.files import given_path
 
 

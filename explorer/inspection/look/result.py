@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from explorer.arguments import checked
 from explorer.data.images import load_image
-from explorer.data.shown_steps import preprocessing_steps
-from explorer.data.shown_steps import Step
+from explorer.data.shown_steps import Step, preprocessing_steps
 from explorer.display import draw
 from explorer.display.html import RichRepr, notes_html, picture_html, side_by_side_html, title_html
 from explorer.inspection.look.answers import Prediction, predictions_html

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.models.card import model_card
 from explorer.models.create import split_door
-from explorer.models.weights import entries as weights
+from explorer.models import weights
 
 if TYPE_CHECKING:
     from explorer.inspection.compare.comparison import Comparison

@@ -32,8 +32,8 @@ def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
 
     Raises ValueError for a model that can't be cut there.
     """
-    from explorer.models.surgery.inside import empty_copy
     from explorer.models.surgery.freezing import freeze, unfreeze
+    from explorer.models.surgery.inside import empty_copy
 
     empty = empty_copy(model)
     empty.reset_classifier(classes)
