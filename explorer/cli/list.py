@@ -28,10 +28,10 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from explorer.models import weights
     from explorer.models.catalog import FAMILY_OF
     from explorer.models.create import LIBRARIES, split_door
     from explorer.models.names import list_models, split_name
-    from explorer.models import weights
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
     own = [pattern for pattern in args.patterns if pattern not in behind]
@@ -76,8 +76,8 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any
     case.
     """
-    from explorer.models.names import list_pretrained, split_name
     from explorer.models import weights
+    from explorer.models.names import list_pretrained, split_name
 
     licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
     if licence.lower() not in licences.values():

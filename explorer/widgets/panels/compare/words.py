@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from explorer.models import weights
 from explorer.models.card import model_card
 from explorer.models.create import split_door
-from explorer.models import weights
 
 if TYPE_CHECKING:
     from explorer.inspection.compare.comparison import Comparison
