@@ -2,19 +2,19 @@
 
 The rooms, top floor first, are listed in `FLOORS`. A module may import from its own floor and those below.
 What counts as an import is everything that can run: at the top of a file, inside a function, inside `try`.
-Imports under `if TYPE_CHECKING:` never run: they may point up, but must name what exists, and close no circle.
+Imports under `if TYPE_CHECKING:` never run: they may point up, but must name what exists and close no circle.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,8 @@ KNOWN_TANGLES = (
     "explorer.training.evaluation: evaluation number_report numbers report",
     "explorer.training.loop: loop sources team",
     "explorer.training.run: claim run saving",
-    "explorer.widgets.panels: inside inside_attention inside_block inside_channel inside_gradients inside_stages",
+    "explorer.widgets.panels: "
+    "inside inside_attention inside_block inside_channel inside_gradients inside_stages",
     "explorer.widgets.panels: what_if what_if_blocks what_if_fgsm what_if_mask what_if_robust",
 )
 # Who may import a library that would burden everybody else. A trailing dot means "and all below".
@@ -265,8 +266,9 @@ def tangles(modules: Mapping[str, Module]) -> list[str]:
     groups = {tuple(sorted(other for other in reached[name] if name in reached[other])) for name in graph}
     sentences = []
     for group in sorted(group for group in groups if len(group) > 1):
-        room = os.path.commonprefix([name.split(".") for name in group])
-        names = (".".join(name.split(".")[len(room):]) for name in group)
+        paths = [name.split(".") for name in group]
+        room = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths))]
+        names = (".".join(path[len(room):]) for path in paths)
         sentences.append(f"{'.'.join(room)}: {' '.join(names)}")
     return sentences
 
@@ -482,7 +484,7 @@ def test_an_import_whose_target_cannot_be_read_is_reserved(build):
 
 
 def parts_of_libraries(package: Path) -> dict[str, set[str]]:
-    """{"torch.nn.init": {files}}: what each file asks of a module that it imported by its bare name (`import torch`).
+    """{"torch.nn.init": {files}}: what each file asks of a module that it imported by its name alone.
 
     What the file imports itself, such as `import torch.utils.checkpoint`, is left out.
     """
@@ -525,7 +527,7 @@ def unreachable(names: Iterable[str]) -> set[str]:
 
 
 def test_a_librarys_part_is_imported_where_it_is_used():
-    """case C1: `import huggingface_hub` alone gives no `huggingface_hub.constants`, unless somebody imported that."""
+    """case C1: `import huggingface_hub` alone gives no `huggingface_hub.constants`."""
     asked = {name: files for name, files in parts_of_libraries(ROOT / "explorer").items()
              if not name.startswith("explorer.")}
     assert len(asked) > 300
@@ -535,7 +537,8 @@ def test_a_librarys_part_is_imported_where_it_is_used():
 def test_a_part_that_nobody_imported_is_found(tmp_path):
     one = "import huggingface_hub as hub\nhub.constants.ENDPOINT\nimport os\nos.path.join"
     (tmp_path / "one.py").write_text(one, encoding="utf-8")
-    (tmp_path / "two.py").write_text("import huggingface_hub.constants\nhuggingface_hub.constants", encoding="utf-8")
+    two = "import huggingface_hub.constants\nhuggingface_hub.constants"
+    (tmp_path / "two.py").write_text(two, encoding="utf-8")
     asked = parts_of_libraries(tmp_path)
     assert unreachable(asked) == {"huggingface_hub.constants", "huggingface_hub.constants.ENDPOINT"}
     assert asked["huggingface_hub.constants"] == {"one.py"}

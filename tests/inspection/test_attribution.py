@@ -86,8 +86,8 @@ def test_the_heat_lies_on_planted_evidence(method, corner, mode):
     assert top - cell <= row < top + 40 + cell and left - cell <= column < left + 40 + cell
     assert share_inside(heat, box, margin=24) > 0.9
     outside = torch.ones_like(heat, dtype=torch.bool)
-    l, t, r, b = (round(edge) for edge in found.seen_box)
-    outside[t:b, l:r] = False
+    x0, y0, x1, y1 = (round(edge) for edge in found.seen_box)
+    outside[y0:y1, x0:x1] = False
     assert not heat[outside].any()
 
 

@@ -556,4 +556,4 @@ def test_numbers_are_shown_as_they_are_without_a_percentage():
     assert weight.text in page and " %" not in page.partition("<table")[2].partition("</table>")[0]
     assert repr(seen).startswith("Look('red_net', weight 1") and "probability" not in repr(weight)
     with pytest.raises(ValueError, match="no probability"):
-        seen.probabilities
+        _ = seen.probabilities

@@ -49,7 +49,7 @@ def photo(size=(2, 3, 64, 64)) -> torch.Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(0))
 
 
-# --- a student's own module ------------------------------------------------------------------------------------
+# --- a student's own module ---------------------------------------------------------------------------------
 
 
 def test_a_sequential_gets_stages_a_head_and_its_size():
@@ -450,7 +450,7 @@ def test_a_network_of_linear_layers_only_works_too_and_says_that_it_has_no_maps(
     dash.close()
 
 
-# --- torchvision ------------------------------------------------------------------------------------------------
+# --- torchvision --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small"])
@@ -540,7 +540,7 @@ def test_torchvision_weights_come_from_its_file_with_a_checksum(tmp_path, monkey
         explorer.create_model("torchvision/resnet18", pretrained=True)
 
 
-# --- timm ---------------------------------------------------------------------------------------------------------
+# --- timm ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["ghostnet_100", "levit_128s", "test_vit"])
@@ -603,7 +603,7 @@ def test_options_are_checked_before_a_door_opens():
         explorer.create_model("timm/test_vit", out_indices=(0,))
 
 
-# --- folders and hub repositories -------------------------------------------------------------------------------
+# --- folders and hub repositories ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -678,7 +678,7 @@ def test_an_encoder_of_timm_that_has_no_head_gives_the_mean_of_its_places_as_vec
     assert isinstance(model.get_classifier(), nn.Identity)
 
 
-# --- what the outputs mean ---------------------------------------------------------------------------------------
+# --- what the outputs mean ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options, error, words", [

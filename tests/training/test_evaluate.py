@@ -385,7 +385,7 @@ def test_names_that_could_be_two_classes_are_not_guessed():
 
 def painted_folder(root, *parts):
     for part in parts:
-        for number, name in enumerate(COLOURS):
+        for name in COLOURS:
             (root / part / name).mkdir(parents=True)
             for i in range(3):
                 shade = tuple(c and c - i - len(part) for c in SHADES[name])

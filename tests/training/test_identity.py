@@ -74,7 +74,7 @@ def flip(photo):
 first_flip = flip
 
 
-def flip(photo):  # noqa: F811  another one of the same name
+def flip(photo):  # another one of the same name
     return ImageOps.mirror(photo)
 
 

@@ -224,7 +224,8 @@ def test_the_csv_has_a_line_a_photo_and_no_formula(tmp_path):
     result = NumberEvaluation(("=age",), torch.tensor([[3.0], [5.0]]), torch.tensor([[1.0], [5.5]]),
                               ("=cmd", "b.png"))
     result.to_csv(tmp_path / "out.csv")
-    rows = list(csv.DictReader(open(tmp_path / "out.csv", encoding="utf-8", newline="")))
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["'=cmd", "b.png"]
     assert [float(rows[0][f"{what} =age"]) for what in ("true", "predicted", "difference")] == [1.0, 3.0, 2.0]
     assert float(rows[1]["difference =age"]) == -0.5

@@ -712,7 +712,7 @@ def test_closing_the_dashboard_does_not_stop_a_run_and_a_new_one_shows_it(folder
     run = start(panel)
     dash.close()
     assert set(registry._instances) == before
-    assert run.running and not any(getattr(l, "func", None) is not None for l in run._listeners)
+    assert run.running and not any(getattr(listener, "func", None) for listener in run._listeners)
     late = explorer.Dashboard(tiny())
     late.wait()
     assert late.session.run is run
