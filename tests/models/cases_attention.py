@@ -12,6 +12,7 @@ EVA = dict(depth=2, embed_dim=48, img_size=42, num_heads=3, patch_size=14)
 FASTVIT = dict(depths=(1, 1, 1, 1), width=32)
 HIERA = dict(depths=(1, 2, 2, 1), embed_dim=16, img_size=(64, 64), num_heads=2)
 LEVIT = dict(img_size=64)
+NARROW_LEVIT = dict(embed_dim=(16, 32, 48), depth=(1, 1, 2), num_heads=(1, 2, 3), key_dim=8)
 MAXVIT = dict(depths=(1, 1, 2, 2), embed_dim=(32, 32, 64, 64), img_size=64, stem_width=(16, 32))
 METAFORMER = dict(depths=(1, 1, 2, 1), dims=(32, 32, 64, 64))
 MLP_MIXER = dict(img_size=64)
@@ -145,12 +146,11 @@ CASES = table(
     ],
     levit=[
         case("levit_128s levit_conv_128s", 64, "numbers inputs start", **LEVIT),
-        case("levit_128s", 64, "gradients fresh compiles saved maps head", embed_dim=(16, 32, 48),
-             depth=(1, 1, 2), num_heads=(1, 2, 3), key_dim=8, **LEVIT),
-        case("levit_conv_128s", 64, "gradients fresh saved maps", embed_dim=(16, 32, 48), depth=(1, 1, 2),
-             num_heads=(1, 2, 3), key_dim=8, **LEVIT),
-        case("levit_256d", 64, "saved head", embed_dim=(16, 32, 48), depth=(1, 1, 2), num_heads=(1, 2, 3),
-             key_dim=8, **LEVIT),
+        case("levit_128s", 64, "fresh compiles saved maps head", **NARROW_LEVIT, **LEVIT),
+        case("levit_conv_128s", 64, "fresh saved maps", **NARROW_LEVIT, **LEVIT),
+        case("levit_128s levit_conv_128s", 128, "gradients", why="a last map of more than one place",
+             img_size=128, **NARROW_LEVIT),
+        case("levit_256d", 64, "saved head", **NARROW_LEVIT, **LEVIT),
         case("levit_128s levit_conv_128s", (80, 112), img_size=(80, 112)),
         case("levit_192", 64, **LEVIT),
         case("levit_384_s8", 32, img_size=32),

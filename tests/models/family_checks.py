@@ -35,8 +35,8 @@ def check_other_channels(mine: nn.Module, theirs: nn.Module, size: int) -> None:
         assert relative_error(mine(x), theirs(x)) < TOLERANCE
 
 
-def check_gradients(model: nn.Module, size: int, *, may_be_silent: int = 0) -> None:
-    """One training step: a gradient reaches every parameter, and is zero for `may_be_silent` of them at most."""
+def check_gradients(model: nn.Module, size: int) -> None:
+    """One training step: a gradient that is a number and not zero reaches every parameter."""
     randomise(model)
     model.train()
     x, answers = photos(size), torch.tensor([0, 1])
@@ -46,7 +46,7 @@ def check_gradients(model: nn.Module, size: int, *, may_be_silent: int = 0) -> N
         assert parameter.grad is not None, f"no gradient reaches {name}"
         assert torch.isfinite(parameter.grad).all(), name
     silent = [name for name, parameter in model.named_parameters() if not parameter.grad.any()]
-    assert len(silent) <= may_be_silent, silent
+    assert silent == []
 
 
 def check_fresh(model: nn.Module, size: int) -> None:
@@ -98,7 +98,8 @@ def check_new_classifier_keeps_its_place(model: nn.Module) -> None:
     model.reset_classifier(3)
     assert model.num_classes == 3 and pooling(model) == pool
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
-    assert not any(module.training for module in model.modules())
+    acting = (nn.Dropout, nn.modules.batchnorm._BatchNorm)  # while training, others do what they always do
+    assert not any(module.training for module in model.modules() if isinstance(module, acting))
     model.to("meta").reset_classifier(4)
     assert model.num_classes == 4 and all(parameter.is_meta for parameter in model.parameters())
 
