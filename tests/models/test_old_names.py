@@ -32,7 +32,7 @@ def answered_by(create, name: str, **options) -> tuple[str, str]:
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = create(name, **options)
-    facts = getattr(model, "pretrained_cfg")
+    facts = model.pretrained_cfg
     return facts["architecture"], facts.get("tag", "")
 
 

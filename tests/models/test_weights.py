@@ -775,7 +775,7 @@ def test_a_foreign_source_that_a_family_does_not_know_is_refused():
         weights.convert("resnet18", {}, "smp")
 
 
-# --- the table: size and accuracy ----------------------------------------------------------------------------
+# --- the table: size and accuracy ---------------------------------------------------------------------------
 
 
 def test_every_name_of_the_catalog_has_a_whole_row_in_the_table():
@@ -837,7 +837,7 @@ def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
         assert relative_error(grey(x), source(x.expand(-1, 3, -1, -1))) < TOLERANCE
 
 
-# --- what a stranger's folder says of its outputs --------------------------------------------------------------------
+# --- what a stranger's folder says of its outputs -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("facts", [

@@ -46,7 +46,7 @@ def photo(size=(2, 3, 64, 64)) -> torch.Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(0))
 
 
-# --- a student's own module ------------------------------------------------------------------------------------
+# --- a student's own module ---------------------------------------------------------------------------------
 
 
 def test_a_sequential_gets_stages_a_head_and_its_size():

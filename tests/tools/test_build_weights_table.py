@@ -108,7 +108,7 @@ def test_what_timm_has_alone_is_written_anew_each_time(table):
 
 
 @pytest.mark.parametrize("stages", [
-    [("blocks.%d" % i, 768, 16) for i in range(40)],
+    [(f"blocks.{i}", 768, 16) for i in range(40)],
     [("stem", 64, 2), ("layer1", 64, 4), ("layer2", 128, 8)],
     [("stage.0", 8, 4), ("stage.1", 8, 4)],
     [("stem", 8, 2), ("block8", 8, 4), ("block9", 8, 4), ("block10", 8, 4), ("block11", 16, 4), ("end", 16, 4)],

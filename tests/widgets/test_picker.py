@@ -244,7 +244,7 @@ def test_every_model_with_known_stages_can_be_drawn_inside_its_frame():
         width = float(ElementTree.fromstring(svg).get("width"))
         for rect in rects(svg):
             right = float(rect.get("x")) + float(rect.get("width"))
-            assert 0 <= float(rect.get("x")) and right <= width and math.isfinite(right), card.name
+            assert float(rect.get("x")) >= 0 and right <= width and math.isfinite(right), card.name
 
 
 def test_stages_that_the_table_does_not_know_are_a_sentence():
