@@ -70,6 +70,7 @@ def test_settings_that_differ_are_marked_and_others_are_not(two):
     assert {"lr", "mixup"} <= marked
     assert not marked & {"seed", "optimizer", "model", "data", "state", "cutmix"}
     assert "cutmix" not in columns and "seed" in columns
+    assert len(columns) == len(set(columns)) and "epochs" in marked
     best = [cell.best for cell in (row[columns.index("best right")] for row in rows)]
     assert best == [False, True]
 
