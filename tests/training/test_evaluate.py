@@ -618,7 +618,8 @@ def test_html_has_no_script_and_escapes_names():
 def test_html_shows_the_matrix_as_a_table_and_many_classes_as_a_picture(few):
     page = parse(report.confusion_html(few))
     table = page.find("table").rows()
-    assert table == [["", *COLOURS], ["red", "1", "2", "·"], ["green", "·", "1", "1"], ["blue", "·", "·", "1"]]
+    assert table == [["", *COLOURS], ["red", "1", "2", "·"], ["green", "·", "1", "1"],
+                     ["blue", "·", "·", "1"]]
     assert not page.find_all("img")
     many = parse(report.confusion_html(drawn(classes=40)))
     picture = many.find("img").attributes

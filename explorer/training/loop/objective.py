@@ -11,19 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.data.datasets import DataError, Label, PhotoSet, Splits, of_what
+from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 from explorer.training.loop.measures import MAE, TOP1, Measure
-
-if TYPE_CHECKING:
-    from explorer.models.contract import VisionModel
-    from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.recipe import Recipe
 
 # Of numbers. Huber's is squared up to a distance of 1 (one standard deviation) and grows evenly beyond:
 # outliers pull less.
