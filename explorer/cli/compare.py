@@ -16,8 +16,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     both = commands.add_parser(
         "compare", parents=[every], help="show the same photos to several models",
         usage=f"{PROGRAM} compare PHOTO [PHOTO ...] [--models NAME NAME ...] [options]",
-        description="Show the same photos to 2 to 8 models: their sizes, answers, agreement and speed side by "
-                    "side. Exit code 1 if a model or a photo is left out.")
+        description="Show the same photos to 2 to 8 models: their sizes, answers, agreement and speed side "
+                    "by side. Exit code 1 if a model or a photo is left out.")
     add = both.add_argument
     add("photos", nargs="+", metavar="PHOTO",
         help="photos, one folder, or flowers5; a folder with a folder for each class is judged too")
