@@ -67,8 +67,8 @@ def attention_maps(
     without attention, IndexError for a layer that there is not.
     """
     network = backbone(model)
-    tell = {path: getattr(module, "attention_weights", None) for path, module in network.named_modules()}
-    layers = [(path, m) for path, m in network.named_modules() if callable(tell[path])]
+    modules = network.named_modules()
+    layers = [(path, m) for path, m in modules if callable(getattr(m, "attention_weights", None))]
     name = network.config.name or type(network).__name__
     inner = getattr(network, "module", None)
     kinds = {type(part).__name__ for part in inner.modules()} if isinstance(inner, nn.Module) else ()
