@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from explorer.models.catalog import family_classes
 from tests.test_house import Module, read_house
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,11 @@ def stub(module: Module) -> str:
     def rank(name: str) -> tuple[int, str]:  # as ruff sorts imports: CONSTANTS, Classes, functions
         return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
 
-    rows = sorted((origin, rank(name), name) for name, origin in module.offers.items())
+    offers = dict(module.offers)
+    if module.name == "explorer.models":  # its families' classes follow from their files
+        for file, names in family_classes().items():
+            offers.update((name, f"{module.name}.{file}") for name in names)
+    rows = sorted((origin, rank(name), name) for name, origin in offers.items())
     lines = ["# Written by: python -m tests.style"]
     lines += [f"from {origin} import {name} as {name}" for origin, _, name in rows]
     if "." not in module.name:

@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections import Counter
 from pathlib import Path
 
 from tests import style
@@ -17,28 +16,6 @@ from tests.test_house import read_house
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-
-#: What ruff finds and nobody has mended yet: it only gets shorter. (file, rule) -> how often.
-OPEN_FINDINGS: dict[tuple[str, str], int] = {
-    ("explorer/_threads.py", "SIM105"): 1,
-    ("explorer/cli.py", "B023"): 1,
-    ("explorer/cli.py", "SIM105"): 1,
-    ("explorer/cli.py", "SIM115"): 1,
-    ("explorer/cluster/learning.py", "C901"): 1,
-    ("explorer/data/photo_tables.py", "B007"): 1,
-    ("explorer/inspection/compare/comparison.py", "B023"): 1,
-    ("explorer/inspection/features/probes.py", "F402"): 1,
-    ("explorer/inspection/features/store.py", "C901"): 1,
-    ("explorer/models/backbones/fastvit.py", "B007"): 1,
-    ("explorer/models/backbones/fastvit.py", "SIM108"): 1,
-    ("explorer/models/backbones/hiera.py", "SIM102"): 1,
-    ("explorer/models/backbones/tokens.py", "B020"): 2,
-    ("explorer/models/create.py", "C901"): 1,
-    ("explorer/training/loop/loop.py", "C901"): 1,
-    ("explorer/training/run/lr_finder.py", "F402"): 1,
-    ("explorer/widgets/panels/finetune.py", "SIM105"): 1,
-}
-
 
 #: What pyright finds at most in the modules that explorer offers names from: it only gets shorter.
 OPEN_TYPES: dict[str, int] = {
@@ -84,16 +61,9 @@ def place(finding: dict, key: str) -> str:
     return Path(finding[key]).resolve().relative_to(ROOT).as_posix()
 
 
-def test_ruff_finds_nothing_new():
+def test_ruff_finds_nothing():
     found = json.loads(output_of("ruff", "check", "--no-cache", "--output-format=json"))
-    kinds = [(place(finding, "filename"), finding["code"]) for finding in found]
-    counted = Counter(kinds)
-    new = [f"{file}:{finding['location']['row']}: {rule} {finding['message']}"
-           for (file, rule), finding in zip(kinds, found)
-           if counted[file, rule] > OPEN_FINDINGS.get((file, rule), 0)]
-    assert new == []
-    mended = {where: count for where, count in OPEN_FINDINGS.items() if counted[where] < count}
-    assert mended == {}, "mended: take these out of OPEN_FINDINGS"
+    assert [f"{place(one, 'filename')}:{one['location']['row']}: {one['code']} {one['message']}" for one in found] == []
 
 
 def test_no_file_has_more_wide_lines_than_the_table_lets_it():
