@@ -36,9 +36,9 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from explorer.models import weights
+    from explorer.models.weights.packaged import names_here
 
-    names = args.models or [name.partition(".")[0] for name in weights.names_here()]
+    names = args.models or [name.partition(".")[0] for name in names_here()]
     for name in names:
         check_model_name(name)
     check_no_addresses(args.photos)

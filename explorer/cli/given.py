@@ -36,8 +36,7 @@ def typed_port(text: str) -> int:
 
 def is_folder(text: str) -> bool:
     """Whether a model is given as its folder. A known name is a name, even where a folder is called alike."""
-    from explorer.models.create import split_door
-    from explorer.models.names import is_model
+    from explorer.models.names import is_model, split_door
 
     if not text.strip():
         raise CommandError("The model's name is empty. Give a name, see `list`, "
@@ -54,8 +53,7 @@ def check_model_name(text: str) -> None:
 
     What is behind a door is known when it is opened. An old name gets a word on today's.
     """
-    from explorer.models.create import split_door
-    from explorer.models.names import check_name, word_on_old_name
+    from explorer.models.names import check_name, split_door, word_on_old_name
 
     if not split_door(text)[0]:
         check_name(text)

@@ -28,10 +28,10 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from explorer.models import weights
     from explorer.models.catalog import FAMILY_OF
-    from explorer.models.create import LIBRARIES, split_door
-    from explorer.models.names import list_models, split_name
+    from explorer.models.names import LIBRARIES, list_models, split_door, split_name
+    from explorer.models.weights.places import is_here
+    from explorer.models.weights.table import parameter_count
 
     behind = [pattern for pattern in args.patterns if split_door(pattern)[0]]
     own = [pattern for pattern in args.patterns if pattern not in behind]
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.licence:
         names = _under_licence(names, args.licence)
     if args.here:
-        names = [name for name in names if weights.is_here(*split_name(name))]
+        names = [name for name in names if is_here(*split_name(name))]
     rows = []
     for name in names:
         if library := split_door(name)[0]:  # another library's: only its name is known
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         architecture, _ = split_name(name)
         family = FAMILY_OF[architecture]
-        rows.append({"name": name, "parameters": weights.parameter_count(architecture), "year": family.year,
+        rows.append({"name": name, "parameters": parameter_count(architecture), "year": family.year,
                      "family": family.name})
     if args.json:
         print(json.dumps(rows, indent=1))
@@ -76,10 +76,10 @@ def _under_licence(names: Sequence[str], licence: str) -> list[str]:
     """Those of the names that have published weights under the licence: "mit" is the table's "mit", in any
     case.
     """
-    from explorer.models import weights
     from explorer.models.names import list_pretrained, split_name
+    from explorer.models.weights.table import config_for
 
-    licences = {name: weights.config_for(*split_name(name)).license.lower() for name in list_pretrained()}
+    licences = {name: config_for(*split_name(name)).license.lower() for name in list_pretrained()}
     if licence.lower() not in licences.values():
         known = ", ".join(sorted(set(filter(None, licences.values()))))
         raise ValueError(f"No weights are under the licence {licence!r}. There are: {known}.")

@@ -21,7 +21,8 @@ from typing import Any
 
 from explorer.cluster.connection import ClusterError, connect
 from explorer.data.checks import ordered_as
-from explorer.data.datasets import Splits, open_data
+from explorer.data.datasets import open_data
+from explorer.data.photo_sets import Splits
 from explorer.display.words import sentence_of
 from explorer.files import given_path
 from explorer.models.contract import VisionModel

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from explorer.data.collection import describe, is_many
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
+from explorer.data.datasets import BUNDLED, labelled, open_data
 from explorer.data.folders import printable
 from explorer.data.images import load_image
-from explorer.data.photo_sets import Joined, joined
+from explorer.data.photo_sets import Joined, PhotoSet, Splits, joined
 from explorer.files import given_path
 
 

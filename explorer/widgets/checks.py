@@ -12,8 +12,7 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     Raises ValueError or TypeError with the fix.
     """
     if isinstance(model, str):
-        from explorer.models.create import split_door
-        from explorer.models.names import check_name
+        from explorer.models.names import check_name, split_door
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
@@ -52,8 +51,7 @@ def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
     if isinstance(labels, str):
         raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
     if isinstance(model, str):
-        from explorer.models.create import split_door
-        from explorer.models.names import check_name
+        from explorer.models.names import check_name, split_door
         from explorer.models.weights.table import config_for
 
         if split_door(model)[0]:  # what is behind a door is known when it is opened

@@ -85,7 +85,7 @@ def _fitting(labels: tuple[str, ...] | None, model: VisionModel) -> tuple[str, .
 
 def name_of_model(model: Any) -> str:
     """What to call a model on the screen; nothing where there is none."""
-    from explorer.inspection.look.looking import model_name
+    from explorer.inspection.look.model import model_name
 
     return "" if model is None else model_name(model)
 

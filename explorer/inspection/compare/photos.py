@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from explorer.data.collection import describe, folder_of, is_many
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
+from explorer.data.datasets import BUNDLED, labelled, open_data
 from explorer.data.images import load_image
 from explorer.data.labels import class_key, imagenet_labels
+from explorer.data.photo_sets import PhotoSet, Splits
 from explorer.data.photos import Collection, collect
 from explorer.inspection.compare.joining import distinct
 

@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from explorer._threads import thread_count
-from explorer.data.datasets import DataError, PhotoSet
+from explorer.data.folders import DataError
 from explorer.data.images import ImageError
+from explorer.data.photo_sets import PhotoSet
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation.figures import Throughput

@@ -16,19 +16,11 @@ from torch.nn.functional import one_hot
 
 from explorer.arguments import checked
 from explorer.data.collection import describe, existing_folder
-from explorer.data.datasets import (
-    BUNDLED,
-    DataError,
-    PhotoSet,
-    Splits,
-    as_photos,
-    is_table,
-    labelled,
-    open_data,
-    photos_of,
-)
-from explorer.data.photo_sets import joined
-from explorer.data.photo_tables import PhotoTable, read_table, read_table_for
+from explorer.data.datasets import BUNDLED, as_photos, is_table, labelled, open_data, photos_of
+from explorer.data.folders import DataError
+from explorer.data.photo_sets import PhotoSet, Splits, joined
+from explorer.data.photo_tables import read_table, read_table_for
+from explorer.data.table_columns import PhotoTable
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from explorer.data.datasets import DataError, PhotoSet, of_what
+from explorer.data.folders import DataError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
+from explorer.data.photo_sets import PhotoSet, of_what
 from explorer.display.words import counted
-from explorer.inspection.look.looking import outputs_of
+from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 

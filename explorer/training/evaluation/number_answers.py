@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.data.datasets import PhotoSet
+from explorer.data.photo_sets import PhotoSet
 from explorer.training.evaluation.figures import WORST, Throughput
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explorer.data.datasets import PhotoSet
+from explorer.data.photo_sets import PhotoSet
 from explorer.data.transforms import create_transform
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.loop.augmentation import create_augmentation

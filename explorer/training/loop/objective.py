@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.data.datasets import DataError, Label, PhotoSet, Splits, of_what
+from explorer.data.folders import DataError
+from explorer.data.photo_sets import PhotoSet, Splits, of_what
+from explorer.data.rows import Label
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 from explorer.training.loop.measures import MAE, TOP1, Measure

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.data.datasets import PhotoSet
+from explorer.data.photo_sets import PhotoSet
 from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform
 from explorer.training.loop.augmentation import create_augmentation

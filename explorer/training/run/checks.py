@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from explorer.data.datasets import Splits
 from explorer.data.images import ImageError
+from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.config import check_input_size

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.data.datasets import PhotoSet
+from explorer.data.photo_sets import PhotoSet
 
 SAMPLED = 8    # photos of a set that are opened
 DEEPEST = 12   # a function that holds a function that holds ...

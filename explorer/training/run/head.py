@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.display.words import counted
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel
 from explorer.training.loop.errors import TrainingError

@@ -20,7 +20,8 @@ from torch import nn
 
 from explorer.arguments import checked, number, photo_size, whole
 from explorer.data.checks import ordered_as
-from explorer.data.datasets import Splits, open_data
+from explorer.data.datasets import open_data
+from explorer.data.photo_sets import Splits
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import look_through
 from explorer.training.loop.order import drawn_by

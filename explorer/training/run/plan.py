@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from explorer.data.checks import ordered_as
-from explorer.data.datasets import Splits, open_data
+from explorer.data.datasets import open_data
+from explorer.data.photo_sets import Splits
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from explorer._threads import ends_with_python, wait_for
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.display.words import sentence_of
 from explorer.files import given_path, writing
 from explorer.models.contract import VisionModel

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from explorer import __version__
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.files import (
     DiskError,
     beside_folder,

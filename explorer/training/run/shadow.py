@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.inspection.look.looking import outputs_of
+from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.watching import walk
 from explorer.training.loop.features import lives_on_the_vector

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from explorer._threads import thread_count
 from explorer.data.checks import without_broken
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.contract import VisionModel, parameter_place

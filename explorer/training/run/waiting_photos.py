@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from explorer.data.datasets import PhotoSet, Splits
+from explorer.data.photo_sets import PhotoSet, Splits
 
 ONCE_BYTES = 256 * 1024**2  # that they take, at most
 

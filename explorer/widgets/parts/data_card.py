@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from explorer.widgets.parts.photo_strip import Caption
 
 if TYPE_CHECKING:
-    from explorer.data.datasets import PhotoSet, Splits
+    from explorer.data.photo_sets import PhotoSet, Splits
 
 MOST_CLASSES = 24   # bars; the rest is counted
 SAMPLES = 12        # photos in the grid
@@ -41,7 +41,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
 
 
 def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
-    from explorer.data.datasets import of_what
+    from explorer.data.photo_sets import of_what
 
     usual = tuple(splits.folders) == ("train", "val")  # what anybody expects needs no word
     learnt_in, judged_in = (f" (in {folder})" if folder and not usual else "" for folder in splits.folders)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from explorer.models import weights
 from explorer.models.card import model_card
-from explorer.models.create import split_door
+from explorer.models.names import split_door
+from explorer.models.weights.packaged import names_here
 
 if TYPE_CHECKING:
     from explorer.inspection.compare.comparison import Comparison
@@ -23,7 +23,7 @@ COLUMNS = (("model", "text"), ("parameters, M", "number"), ("multiply-adds, G", 
 
 def default_names() -> tuple[str, ...]:
     """The models whose weights came with installed packages: these work in any classroom."""
-    return tuple(name.partition(".")[0] for name in weights.names_here())
+    return tuple(name.partition(".")[0] for name in names_here())
 
 
 def not_here(names: Sequence[str]) -> list[str]:

@@ -254,7 +254,7 @@ class EmbeddingsPanel(Panel):
                job: Job) -> tuple[Any, Any, tuple[str, ...]]:
         """(the similarity, the model on the screen, lines that give it)."""
         from explorer.inspection.features.similarity import compare_stages
-        from explorer.inspection.look.looking import as_model
+        from explorer.inspection.look.model import as_model
         from explorer.widgets.checks import check_model
 
         told, options = partial(job.progress, what="photos"), {"limit": MOST_ALIKE}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate.blocks import block, controls, show_if, wide_button
 from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.evaluate.words import problem_text
-from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.work import busy_html, notes_html
 from explorer.widgets.parts.evaluation_card import (
     WORST,

@@ -57,7 +57,7 @@ def how_far_html(job: Job, done: int, total: int, what: str) -> str:
 
 def problem_text(error: Any) -> str:
     """What went wrong, for a person; the traceback is in the log."""
-    from explorer.data.datasets import DataError
+    from explorer.data.folders import DataError
 
     text = str(error)
     if isinstance(error, DataError) and "(finetune)" in text:  # classes that the model does not know

@@ -17,7 +17,7 @@ from explorer.widgets.panels.work import notes_html, said_html
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.statistics import Activations, StageActivations
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 HISTOGRAMS = 30  # stages in an exported figure
 

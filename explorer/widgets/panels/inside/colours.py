@@ -17,7 +17,7 @@ from explorer.widgets.snippets import literal
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.components import PcaPicture
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 TOGETHER = 8          # photos with common colours, the one on the screen among them
 FINE = 12             # places a side: enough to recognise things by

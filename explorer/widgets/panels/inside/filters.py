@@ -15,7 +15,7 @@ from explorer.widgets.snippets import call
 
 if TYPE_CHECKING:
     from explorer.inspection.inside.filters import Filters
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 SHEET = 460  # pixels, about, of the picture of all filters
 

@@ -10,7 +10,7 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 MOST_LOOKS = 24       # photos of the gallery that are looked at together
 MOST_BYTES = 256e6    # of their feature maps, which are held as long as the model and this view stay

@@ -31,7 +31,7 @@ from explorer.widgets.panels.ran import ran_on
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 BLOCKS: tuple[type[Block], ...] = (Colours, FirstFilters, Activity, Gradients, Attention, Channel)
 

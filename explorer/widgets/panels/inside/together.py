@@ -15,7 +15,7 @@ from explorer.widgets.jobs import Job
 from explorer.widgets.panels.inside.block import Block, Host, button, row
 
 if TYPE_CHECKING:
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 
 class StageButtons(W.ToggleButtons):

@@ -17,9 +17,9 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learn.epoch_words import (
     NOW,
     answer_html,

@@ -15,9 +15,9 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.images import thumbnail_jpeg
 from explorer.widgets.panels.learn.fields import Fields
 from explorer.widgets.panels.learn.what_learns import learns_html, planned_rates, rates_text, what_learns
 from explorer.widgets.panels.work import busy_html

@@ -7,8 +7,7 @@ from functools import cache
 
 from explorer.display.words import natural_key
 from explorer.models.card import ModelCard, TagRow, model_card
-from explorer.models.create import split_door
-from explorer.models.names import list_models, split_name, word_on_old_name
+from explorer.models.names import list_models, split_door, split_name, word_on_old_name
 
 SIZES: dict[str, tuple[float, float]] = {  # parameters, from and below
     "under 5 M": (0, 5e6), "5 to 25 M": (5e6, 25e6), "25 to 100 M": (25e6, 100e6),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from explorer.models.card import ModelCard, TagRow, count_text, model_card
-from explorer.models.create import split_door
+from explorer.models.names import split_door
 from explorer.widgets.panels.picker.finding import LICENCES, Filters
 from explorer.widgets.parts.card import default_size, pixels, stated
 from explorer.widgets.snippets import call, literal

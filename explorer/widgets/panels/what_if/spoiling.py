@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # importing these loads torch
 
     from explorer.inspection.experiments.changes import Change
     from explorer.inspection.look.answers import Prediction
-    from explorer.inspection.look.looking import Look
+    from explorer.inspection.look.result import Look
 
 TOP = 3  # classes shown of a spoilt photo
 
@@ -35,9 +35,8 @@ def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     from explorer.inspection.experiments.before import look_before
     from explorer.inspection.experiments.changes import changes_of
     from explorer.inspection.experiments.spoiling import KINDS, perturb
-    from explorer.inspection.look.answers import answer_of
+    from explorer.inspection.look.answers import answer_of, top_predictions
     from explorer.inspection.look.looking import look as look_at
-    from explorer.inspection.look.looking import top_predictions
 
     before = look_before(model, look.image, look)
     outputs = before.outputs
