@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def lazy_names(
-    package: str, modules: Mapping[str, Sequence[str]]
+    package: str, modules: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]] = {}
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` for a package.
 
-    package: its `__name__`; modules: submodule -> the names it gives. The package's own files answer to their names too:
-    `explorer.models.layers` needs no import of its own.
+    package: its `__name__`;  modules: submodule -> the names it gives;  found: more of them, which are worked out
+    The package's own files answer to their names too: `explorer.models.layers` needs no import of its own.
     Asking for any other name raises AttributeError, with the nearest name where one is near.
     """
-    origin = {name: module for module, names in modules.items() for name in names}
+    origin = {name: module for module, names in [*modules.items(), *found.items()] for name in names}
 
     def __getattr__(name: str) -> object:
         if name in origin:

@@ -1,7 +1,8 @@
 """What a person gives to a public function, checked at its door.
 
-The same name means the same thing everywhere in explorer: `batch_size` is a whole number from 1, `on_progress` a function,
-`cache_dir` a folder. So the rules stand here once, by name, and a public function says `@checked`:
+The same name means the same thing everywhere in explorer: `batch_size` is a whole number from 1,
+`on_progress` a function, `cache_dir` a folder. So the rules stand here once, by name, and a public function
+says `@checked`:
 
     @checked
     def predict(model, images, *, topk=5, batch_size=32): ...
@@ -9,8 +10,9 @@ The same name means the same thing everywhere in explorer: `batch_size` is a who
     @checked(photos=whole())
     def find_lr(model, data, *, photos=512): ...          # elsewhere `photos` are pictures
 
-A wrong value is answered at the call, before anything runs, by one sentence that names the argument, the value and what is
-expected. What only the function itself can judge (a model, a picture, a stage's name) it judges itself.
+A wrong value is answered at the call, before anything runs, by one sentence that names the argument, the
+value and what is expected. What only the function itself can judge (a model, a picture, a stage's name) it
+judges itself.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def shown(value: Any) -> str:
     """A value as it is written in a sentence: whole where it is short, else its beginning or its type."""
     if getattr(value, "shape", None) is not None and hasattr(value, "dtype"):
         return f"a {type(value).__name__} of shape {list(value.shape)}"
-    text = repr(value) if isinstance(value, (str, bytes, int, float, bool, list, tuple, dict, type(None))) else \
+    plain = (str, bytes, int, float, bool, list, tuple, dict, type(None))
+    text = repr(value) if isinstance(value, plain) else \
         f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -53,7 +56,10 @@ def whole(least: int = 1, most: int = MOST) -> Rule:
 def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Rule:
     """A finite number, `low` to `high`; above: `low` itself is too little."""
     def rule(name: str, value: Any) -> None:
-        wanted = f"a number above {low:g}".replace(" above 0", " above zero") if above else f"a number from {low:g}" if low > -math.inf else "a number"
+        if above:
+            wanted = f"a number above {low:g}".replace(" above 0", " above zero")
+        else:
+            wanted = f"a number from {low:g}" if low > -math.inf else "a number"
         wanted += f" to {high:g}" if high < math.inf else ""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise _kind(value)(f"{name} is {shown(value)}: expected {wanted}.")
@@ -77,7 +83,8 @@ def counts(name: str, value: Any) -> None:
         raise _kind(value)(f"{name} is {shown(value)}: expected a list of whole numbers, such as (1, 2, 5).")
     for one in value:
         if isinstance(one, bool) or not isinstance(one, Integral) or not 1 <= one <= MOST:
-            raise ValueError(f"{name} holds {shown(one)}: expected numbers of photos, from 1, such as (1, 2, 5).")
+            raise ValueError(f"{name} holds {shown(one)}: expected numbers of photos, from 1, "
+                             "such as (1, 2, 5).")
 
 
 def batch(name: str, value: Any) -> None:
@@ -87,14 +94,20 @@ def batch(name: str, value: Any) -> None:
 
 
 def size(name: str, value: Any, *, sides: tuple[int, ...] = (1, 2, 3, 4)) -> None:
-    """A photo's size: the side in pixels, (height, width) or (channels, height, width); some take a batch before it."""
-    wanted = "(channels, height, width)" if sides == (3,) else "the side in pixels, (height, width) or (channels, height, width)"
+    """A photo's size: the side in pixels, (height, width) or (channels, height, width); some take a batch
+    before it.
+    """
+    wanted = "(channels, height, width)"
+    if sides != (3,):
+        wanted = f"the side in pixels, (height, width) or {wanted}"
     row = (value,) if isinstance(value, Integral) else value
     if not isinstance(row, Iterable) or isinstance(row, (str, bytes, dict)) or hasattr(row, "dtype"):
         raise _kind(value)(f"{name} is {shown(value)}: expected {wanted}.")
     row = tuple(row)
-    if len(row) not in sides or not all(isinstance(n, Integral) and not isinstance(n, bool) and 1 <= n <= MOST_SIDE for n in row):
-        raise ValueError(f"{name} is {shown(value)}: expected {wanted}, whole numbers from 1 to {MOST_SIDE:,}.")
+    if len(row) not in sides or not all(isinstance(n, Integral) and not isinstance(n, bool)
+                                        and 1 <= n <= MOST_SIDE for n in row):
+        raise ValueError(f"{name} is {shown(value)}: expected {wanted}, "
+                         f"whole numbers from 1 to {MOST_SIDE:,}.")
 
 
 def photo_size(name: str, value: Any) -> None:
@@ -104,7 +117,8 @@ def photo_size(name: str, value: Any) -> None:
 
 def flag(name: str, value: Any) -> None:
     """Yes or no: True, False, or 1 and 0."""
-    if not (isinstance(value, (bool, Integral)) or type(value).__name__ in ("bool", "bool_")) or value not in (0, 1):
+    if (not (isinstance(value, (bool, Integral)) or type(value).__name__ in ("bool", "bool_"))
+        or value not in (0, 1)):
         raise _kind(value)(f"{name} is {shown(value)}: expected True or False.")
 
 
@@ -128,8 +142,8 @@ def path_or_empty(name: str, value: Any) -> None:
 def word(name: str, value: Any) -> None:
     """Text."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {shown(value)}: expected text, such as 'resnet50'." if name in ("name", "family") else
-                        f"{name} is {shown(value)}: expected text.")
+        raise TypeError(f"{name} is {shown(value)}: expected text, such as 'resnet50'."
+                        if name in ("name", "family") else f"{name} is {shown(value)}: expected text.")
 
 
 def words(name: str, value: Any) -> None:
@@ -152,7 +166,8 @@ def device(name: str, value: Any) -> None:
     try:
         found = torch.device(value)
     except RuntimeError:
-        raise ValueError(f"{name} is {shown(value)}: expected 'cpu', 'cuda', 'cuda:0' or another of torch's devices.") from None
+        raise ValueError(f"{name} is {shown(value)}: expected 'cpu', 'cuda', 'cuda:0' or another of torch's "
+                         "devices.") from None
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{name} is {value!r}, and no GPU can be used here: take 'cpu'.")
 
@@ -162,8 +177,8 @@ def dtype(name: str, value: Any) -> None:
     import torch
 
     if not isinstance(value, torch.dtype) or not value.is_floating_point:
-        raise _kind(value)(f"{name} is {shown(value)}: expected torch.float32, torch.bfloat16 or another type of floating-point "
-                           "numbers.")
+        raise _kind(value)(f"{name} is {shown(value)}: expected torch.float32, "
+                           "torch.bfloat16 or another type of floating-point numbers.")
 
 
 def network(name: str, value: Any) -> None:
@@ -188,19 +203,22 @@ def _finite(value: Any) -> bool:
 
 #: What each name stands for, wherever a public function has an argument of that name.
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("batch_size", "repeats", "steps", "draws", "cell", "columns", "limit", "max_pixels", "count"), whole()),
+    **dict.fromkeys(("batch_size", "repeats", "steps", "draws", "cell", "columns", "limit", "max_pixels",
+                     "count"), whole()),
     "warm_up": whole(0), "channels": whole(1, 8192), "seed": whole(0, 2**63 - 1), "epoch": whole(0),
     **dict.fromkeys(("on_progress", "should_stop", "on_event", "on_rate", "listener"), function),
     **dict.fromkeys(("pretrained", "features_only", "resume", "measure", "tta", "channels_last"), flag),
     **dict.fromkeys(("cache_dir", "run_dir", "checkpoint_path", "path"), path),
     **dict.fromkeys(("filter", "exclude_filters", "modules"), words),
     **dict.fromkeys(("family", "task", "up_to"), word),
-    "input_size": size, "device": device, "dtype": dtype, "step": number(0, above=True), "timeout": number(0), "values": numbers,
+    "input_size": size, "device": device, "dtype": dtype, "step": number(0, above=True), "timeout": number(0),
+    "values": numbers,
 }
 
 
 def checked(public: Callable[..., Any] | None = None, /, **own: Rule | None) -> Callable[..., Any]:
-    """A public function whose arguments are checked by `RULES` first; own: rules of this function alone, None for none.
+    """A public function whose arguments are checked by `RULES` first; own: rules of this function alone, None
+    for none.
 
     None passes where it is the argument's default. Methods too: `self` has no rule.
     """
@@ -229,5 +247,6 @@ def _is_none_too(value: Any, default: Any) -> bool:
     return value is None and (default is None or default is False or isinstance(default, float))
 
 
-__all__ = ["MOST", "RULES", "batch", "checked", "counts", "device", "dtype", "flag", "function", "network", "number", "numbers", "path", "path_or_empty",
-           "photo_size", "shown", "size", "whole", "word", "words"]
+__all__ = ["MOST", "RULES", "batch", "checked", "counts", "device", "dtype", "flag", "function", "network",
+           "number", "numbers", "path", "path_or_empty", "photo_size", "shown", "size", "whole", "word",
+           "words"]

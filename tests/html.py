@@ -58,7 +58,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All its text, with each run of spaces as one; a new block (`p`, `td`, `br` ...) starts a new word."""
+        """All its text, with each run of spaces as one; a block (`p`, `td`, `br` ...) starts a new word."""
         return " ".join(self._spelt().split())
 
     def _spelt(self) -> str:

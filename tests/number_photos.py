@@ -13,7 +13,7 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
-from explorer.training.run.finetuning import make_plan
+from explorer.training.run.plan import make_plan
 
 
 def bright(count: int, seed: int = 0, side: int = 32) -> list[tuple[Image.Image, float]]:

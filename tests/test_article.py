@@ -17,9 +17,9 @@ from torch import nn
 import explorer as timm
 from explorer.data.datasets import cifar10
 from explorer.data.samples import notebooks_dir
-from explorer.models.weights import entries as weights
+from explorer.models import trained, weights
 from explorer.training.loop.augmentation import create_augmentation
-from explorer.training.loop.sources import batches_of, order_of
+from explorer.training.loop.order import batches_of, order_of
 from tests import tiny_cifar10
 
 
@@ -36,7 +36,7 @@ def published(monkeypatch):
         state |= {key: value.abs() + 0.5 for key, value in state.items() if key.endswith("running_var")}
         return weights.Checkpoint("a test", {"": state}), "a test"
 
-    monkeypatch.setattr(weights, "fetch", fetch)
+    monkeypatch.setattr(trained, "fetch", fetch)
 
 
 def test_pretrained_models_by_name(published):

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from explorer import cli
+from explorer import __version__, cli
+from explorer.cli import finetune, tour
+from explorer.cli.printing import CommandError, printable
 from explorer.data.samples import assets_dir
 from tests.number_photos import bright, table
 
@@ -46,7 +48,8 @@ def run(*words: str, **options) -> subprocess.CompletedProcess:
     (["list", "--licence", "mitt"], "No weights are under the licence 'mitt'. There are: apache-2.0, "),
     (["show"], "the following arguments are required: NAME"),
     (["compare"], "the following arguments are required: PHOTO"),
-    (["compare", "a.jpg", "--models", "resnet50", "resnet5O"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
+    (["compare", "a.jpg", "--models", "resnet50", "resnet5O"],
+     "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
     (["compare", "a.jpg", "--models", "resnet50"], "Compare takes 2 to 8 models, not 1"),
     (["compare", "a.jpg", "--csv", "no/where.csv"], "There is no folder 'no'"),
     (["compare", "a.jpg", "--figure", "it.bmp"], "A figure is a .png, .svg or .pdf file"),
@@ -72,7 +75,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys):
 
 
 def test_an_unforeseen_error_is_a_sentence_too(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run_list", lambda args: {}["lost\nkey"])
+    monkeypatch.setattr("explorer.cli.list.run", lambda args: {}["lost\nkey"])
     assert cli.main(["list"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "KeyError" in err and "--debug" in err
@@ -85,16 +88,14 @@ def test_no_command_shows_the_help(capsys):
 
 
 def test_the_version_is_the_packages():
-    import explorer
-
-    assert run("--version").stdout == f"vision-explorer {explorer.__version__}\n"
+    assert run("--version").stdout == f"vision-explorer {__version__}\n"
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_list", interrupted)
+    monkeypatch.setattr("explorer.cli.list.run", interrupted)
     assert cli.main(["list"]) == 130
     assert capsys.readouterr().err == ""
 
@@ -148,7 +149,8 @@ def test_a_licence_lists_the_names_that_have_weights_under_it(capsys):
 
 def test_a_licence_and_pretrained_list_the_sets_of_weights_under_it(capsys):
     assert cli.main(["list", "resnet18", "--pretrained", "--license", "cc-by-nc-4.0"]) == 0
-    assert capsys.readouterr().out.split() == ["resnet18.fb_ssl_yfcc100m_ft_in1k", "resnet18.fb_swsl_ig1b_ft_in1k"]
+    assert capsys.readouterr().out.split() == ["resnet18.fb_ssl_yfcc100m_ft_in1k",
+                                               "resnet18.fb_swsl_ig1b_ft_in1k"]
 
 
 def test_a_task_lists_the_names_that_do_it(capsys):
@@ -313,13 +315,14 @@ def test_a_console_that_knows_few_characters_gets_escapes(tmp_path):
 
 
 def test_printable_keeps_ordinary_letters_of_every_language():
-    assert cli.printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
-    assert cli.printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
+    assert printable("Müller 猫 ñ'\"") == "Müller 猫 ñ'\""
+    assert printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
 
 
 # --- finetune -----------------------------------------------------------------------------------------------
 
-SMALL = ["mobilenetv3_small_050", "flowers5_nano", "--from-scratch", "--size", "32", "--threads", "1", "--device", "cpu"]
+SMALL = ["mobilenetv3_small_050", "flowers5_nano", "--from-scratch", "--size", "32", "--threads", "1",
+         "--device", "cpu"]
 
 
 @pytest.fixture
@@ -333,10 +336,12 @@ def test_finetune_teaches_saves_and_says_how_to_judge(here, capsys):
     assert cli.main(["finetune", *SMALL, "--epochs", "2", "--save", "mine"]) == 0
     out, err = capsys.readouterr()
     assert re.fullmatch(r"Best epoch [12] of 2: [\d.]+ % of 40 photos right, loss [\d.]+\.\n"
-                        r"The model is in mine\. Judge it: vision-explorer evaluate mine flowers5_nano\n", out)
+                        r"The model is in mine\. Judge it: vision-explorer evaluate mine flowers5_nano\n",
+                        out)
     assert err.count("judged: loss") == 2 and "Traceback" not in err
-    assert {path.name for path in (here / "mine").iterdir()} == \
-        {"README.md", "config.json", "epochs", "model.safetensors", "run.json"}  # epochs: a small run brings its checkpoints
+    saved = {path.name for path in (here / "mine").iterdir()}
+    # epochs: a small run brings its checkpoints
+    assert saved == {"README.md", "config.json", "epochs", "model.safetensors", "run.json"}
     assert (here / "runs" / "mobilenetv3_small_050-flowers5_nano" / "last.pt").is_file()
 
 
@@ -373,12 +378,13 @@ def test_settings_reach_the_recipe_and_json_has_history_and_best(here, capsys):
              "--label-smoothing", "0.1", "--clip", "1", "--balance", "--run-dir", "run", "--json"]
     assert cli.main(["finetune", *SMALL, *words]) == 0
     facts = json.loads(capsys.readouterr().out)
-    expected = {"epochs": 2, "train": "all", "lr": 0.004, "body_lr": 0.002, "batch_size": 40, "optimizer": "sgd",
-                "schedule": "one_cycle", "augment": "none", "seed": 3, "label_smoothing": 0.1, "clip": 1.0,
-                "class_weights": "balanced", "threads": 1}
+    expected = {"epochs": 2, "train": "all", "lr": 0.004, "body_lr": 0.002, "batch_size": 40,
+                "optimizer": "sgd", "schedule": "one_cycle", "augment": "none", "seed": 3,
+                "label_smoothing": 0.1, "clip": 1.0, "class_weights": "balanced", "threads": 1}
     assert facts["recipe"].items() >= expected.items()
     assert [row["epoch"] for row in facts["history"]] == [0, 1] and facts["best"] in facts["history"]
-    assert (facts["state"], facts["run_dir"], facts["saved"], len(facts["labels"])) == ("finished", "run", None, 5)
+    assert (facts["state"], facts["run_dir"], facts["saved"]) == ("finished", "run", None)
+    assert len(facts["labels"]) == 5
 
 
 def test_the_help_names_every_choice():
@@ -393,12 +399,15 @@ def test_the_help_names_every_choice():
 @pytest.mark.parametrize(("words", "sentence"), [
     (["resnet5O", "flowers5"], "Unknown model 'resnet5O'. Did you mean 'resnet50'"),
     (["resnet18", "no folder"], "There is no folder 'no folder'. Give a folder of class folders"),
-    (["resnet18", "flowers5_nano", "--from-scratch", "--train", "tail"], "train is 'tail': expected one of head"),
-    (["resnet18", "flowers5_nano", "--from-scratch", "--schedule", "round"], "schedule is 'round': expected one of"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--train", "tail"],
+     "train is 'tail': expected one of head"),
+    (["resnet18", "flowers5_nano", "--from-scratch", "--schedule", "round"],
+     "schedule is 'round': expected one of"),
     (["resnet18", "flowers5_nano", "--from-scratch", "--lr", "-1"], "lr is -1.0: give a number above 0"),
     (["resnet18", "flowers5_nano", "--resume"], "Which run should go on? Name its folder with --run-dir."),
     (["resnet18", "flowers5_nano", "--save", "full"], "'full' is there already and holds something else"),
-    (["resnet18", "flowers5_nano"], "tf_efficientnet_lite0"),  # whose weights are here, while these can't be had
+    # whose weights are here, while these can't be had
+    (["resnet18", "flowers5_nano"], "tf_efficientnet_lite0"),
 ])
 def test_what_cannot_be_learnt_is_one_sentence_and_exit_code_1(words, sentence, here, capsys, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here / "cache"))
@@ -410,7 +419,8 @@ def test_what_cannot_be_learnt_is_one_sentence_and_exit_code_1(words, sentence, 
 
 
 def test_a_training_that_breaks_is_one_sentence_and_exit_code_1(here, capsys):
-    assert cli.main(["finetune", *SMALL, "--train", "all", "--optimizer", "sgd", "--lr", "1e30", "--epochs", "3"]) == 1
+    assert cli.main(["finetune", *SMALL, "--train", "all", "--optimizer", "sgd", "--lr", "1e30", "--epochs",
+                     "3"]) == 1
     out, err = capsys.readouterr()
     assert "The loss became" in err.splitlines()[-1] and "Traceback" not in err and out == ""
 
@@ -431,7 +441,8 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
             batches.extend([event] * isinstance(event, Batch))
             if isinstance(event, Epoch):
                 os.kill(os.getpid(), getattr(signal, name))
-                while "stopping behind this batch" not in sys.stderr.getvalue():  # until the main thread has heard it
+                # until the main thread has heard it
+                while "stopping behind this batch" not in sys.stderr.getvalue():
                     time.sleep(0.01)
         return listen
 
@@ -459,7 +470,7 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
     (["finetune", "a", "--run-dir=x", "b", "--resume", "--lr", "1"], "finetune a b --lr 1"),
 ])
 def test_the_command_to_go_on_keeps_all_other_words(words, kept):
-    assert cli._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
+    assert finetune._resume_command(words, Path("x y")) == f"vision-explorer {kept} --run-dir 'x y' --resume"
 
 
 def test_another_models_run_is_refused_and_stays_as_it_is(here, capsys):
@@ -469,16 +480,19 @@ def test_another_models_run_is_refused_and_stays_as_it_is(here, capsys):
     capsys.readouterr()
     assert cli.main(["finetune", "resnet10t", *SMALL[1:], "--epochs", "2", "--run-dir", "r", "--resume"]) == 1
     err = capsys.readouterr().err
-    assert "started with the model mobilenetv3_small_050, not resnet10t" in err and "Give another run_dir" in err
+    assert ("started with the model mobilenetv3_small_050, not resnet10t" in err
+            and "Give another run_dir" in err)
     assert {path: path.read_bytes() for path in (here / "r").rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("words", [
-    ["finetune", *SMALL, "--save", ""], ["finetune", *SMALL, "--run-dir", " "], ["finetune", *SMALL, "--tensorboard", ""],
-    ["finetune", SMALL[0], ""], ["finetune", "", "flowers5_nano"], ["evaluate", "", "flowers5_nano"],
-    ["evaluate", "tf_efficientnet_lite0", "flowers5_nano", "--csv", ""], ["evaluate", "tf_efficientnet_lite0", ""],
-    ["predict", ""], ["predict", "x.jpg", "--checkpoint", ""], ["predict", "x.jpg", "--model", ""], ["compare", ""],
-    ["compare", "x.jpg", "--csv", ""], ["compare", "x.jpg", "--figure", ""], ["compare", "x.jpg", "--answers", ""], ["tour", "--to", ""],
+    ["finetune", *SMALL, "--save", ""], ["finetune", *SMALL, "--run-dir", " "],
+    ["finetune", *SMALL, "--tensorboard", ""], ["finetune", SMALL[0], ""], ["finetune", "", "flowers5_nano"],
+    ["evaluate", "", "flowers5_nano"], ["evaluate", "tf_efficientnet_lite0", "flowers5_nano", "--csv", ""],
+    ["evaluate", "tf_efficientnet_lite0", ""], ["predict", ""], ["predict", "x.jpg", "--checkpoint", ""],
+    ["predict", "x.jpg", "--model", ""], ["compare", ""],
+    ["compare", "x.jpg", "--csv", ""], ["compare", "x.jpg", "--figure", ""],
+    ["compare", "x.jpg", "--answers", ""], ["tour", "--to", ""],
 ])
 def test_an_empty_path_is_a_sentence_and_not_the_present_folder(words, here, capsys):
     """case B4"""
@@ -487,7 +501,8 @@ def test_an_empty_path_is_a_sentence_and_not_the_present_folder(words, here, cap
     except SystemExit as ended:  # argparse
         code = ended.code
     err = capsys.readouterr().err
-    assert code in (1, 2) and err.count("\n") == 1 and ("''" in err or "' '" in err or "There is no" in err or "is empty" in err), err
+    assert code in (1, 2) and err.count("\n") == 1 and ("''" in err or "' '" in err or "There is no" in err
+                                                        or "is empty" in err), err
     assert not list(here.iterdir())
 
 
@@ -501,12 +516,12 @@ def test_the_home_folder_is_meant_by_its_sign(here, capsys, monkeypatch):
 
 
 def test_a_folder_of_another_run_is_never_taken_by_default(here):
-    assert cli._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
+    assert finetune._free_run_dir("timm/a.b", "photos of mine/") == Path("runs/a.b-photos-of-mine")
     for number, folder in enumerate(("a-b", "a-b-2"), start=2):
         (here / "runs" / folder).mkdir(parents=True)
-        assert cli._free_run_dir("a", "b").name == folder  # a run that never began holds nothing
+        assert finetune._free_run_dir("a", "b").name == folder  # a run that never began holds nothing
         (here / "runs" / folder / "history.jsonl").write_text("")
-        assert cli._free_run_dir("a", "b") == Path(f"runs/a-b-{number}")
+        assert finetune._free_run_dir("a", "b") == Path(f"runs/a-b-{number}")
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------
@@ -541,7 +556,8 @@ def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
 
 @pytest.mark.parametrize("kind", ["mine", "run"])
 def test_a_trained_model_learns_on(trained, kind, here, capsys):
-    words = [str(trained / kind), "flowers5_nano", "--size", "32", "--epochs", "1", "--threads", "1", "--device", "cpu"]
+    words = [str(trained / kind), "flowers5_nano", "--size", "32", "--epochs", "1", "--threads", "1",
+             "--device", "cpu"]
     assert cli.main(["finetune", *words]) == 0
     assert (here / "runs" / f"{kind}-flowers5_nano" / "last.pt").is_file()
 
@@ -560,7 +576,8 @@ def test_evaluate_opens_a_saved_model_and_a_run_dir_and_has_the_librarys_figures
     assert cli.main(["evaluate", str(trained / kind), "flowers5_nano", "--json"]) == 0
     out, err = capsys.readouterr()
     facts, expected = json.loads(out), explorer.evaluate(explorer.load_run(trained / kind), "flowers5_nano")
-    assert (facts["top1"], facts["photos"], facts["confusion"]) == (expected.top1, 40, expected.confusion.tolist())
+    assert (facts["top1"], facts["photos"], facts["confusion"]) == (expected.top1, 40,
+                                                                    expected.confusion.tolist())
     assert facts["loss"] == pytest.approx(expected.loss, rel=1e-5) and err == ""
 
 
@@ -612,7 +629,8 @@ def test_compare_prints_sizes_and_answers_and_writes_its_files(tmp_path, capsys)
 
     photos = [str(PHOTOS / "daisy.jpg"), str(PHOTOS / "cat_tabby.jpg")]
     files = [tmp_path / name for name in ("table.csv", "answers.csv", "it.svg")]
-    words = ["compare", *photos, "--models", *LITES, "--csv", str(files[0]), "--answers", str(files[1]), "--figure", str(files[2])]
+    words = ["compare", *photos, "--models", *LITES, "--csv", str(files[0]), "--answers",
+             str(files[1]), "--figure", str(files[2])]
     assert cli.main(words) == 0
     out, err = capsys.readouterr()
     assert re.search(r"^tf_efficientnet_lite1 +5.42 M", out, re.MULTILINE)
@@ -648,33 +666,33 @@ def shipped(tmp_path):
 
 def files_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*")
-            if path.is_file() and path.name != cli.RECORD}
+            if path.is_file() and path.name != tour.RECORD}
 
 
 def test_the_notebooks_are_copied_without_checkpoints(shipped, tmp_path):
     (tmp_path / "mine").mkdir()
-    assert cli.copy_notebooks(shipped, tmp_path / "mine") == []
+    assert tour.copy_notebooks(shipped, tmp_path / "mine") == []
     assert files_of(tmp_path / "mine") == {"tour.ipynb": "tour 1", "extra/more.ipynb": "more 1"}
 
 
 def test_an_untouched_notebook_is_replaced_by_a_newer_version(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (shipped / "tour.ipynb").write_text("tour 2")
-    assert cli.copy_notebooks(shipped, mine) == []
+    assert tour.copy_notebooks(shipped, mine) == []
     assert files_of(mine)["tour.ipynb"] == "tour 2"
 
 
 def test_a_changed_notebook_is_kept_and_the_newer_version_put_beside_it_once(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (mine / "tour.ipynb").write_text("tour 1 and my notes")
     (shipped / "tour.ipynb").write_text("tour 2")
-    beside = f"tour-{cli.__version__}.ipynb"
+    beside = f"tour-{__version__}.ipynb"
     for _ in range(2):  # the second time finds it there
-        [sentence] = cli.copy_notebooks(shipped, mine)
+        [sentence] = tour.copy_notebooks(shipped, mine)
         assert "changed tour.ipynb" in sentence and beside in sentence
         assert files_of(mine) == \
             {"tour.ipynb": "tour 1 and my notes", beside: "tour 2", "extra/more.ipynb": "more 1"}
@@ -684,9 +702,9 @@ def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tour.ipynb").write_text("mine")
-    (mine / f"tour-{cli.__version__}.ipynb").write_text("mine too")
-    cli.copy_notebooks(shipped, mine)
-    files, beside = files_of(mine), f"tour-{cli.__version__}"
+    (mine / f"tour-{__version__}.ipynb").write_text("mine too")
+    tour.copy_notebooks(shipped, mine)
+    files, beside = files_of(mine), f"tour-{__version__}"
     kept = [files[f"{name}.ipynb"] for name in ("tour", beside, beside + "-2")]
     assert kept == ["mine", "mine too", "tour 1"]
 
@@ -694,9 +712,9 @@ def test_a_changed_notebook_beside_the_changed_one_is_kept_too(shipped, tmp_path
 def test_without_a_newer_version_a_changed_notebook_gets_no_neighbour(shipped, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    cli.copy_notebooks(shipped, mine)
+    tour.copy_notebooks(shipped, mine)
     (mine / "tour.ipynb").write_text("tour 1 and my notes")
-    assert "start afresh" in cli.copy_notebooks(shipped, mine)[0]
+    assert "start afresh" in tour.copy_notebooks(shipped, mine)[0]
     assert set(files_of(mine)) == {"tour.ipynb", "extra/more.ipynb"}
 
 
@@ -705,30 +723,30 @@ def test_a_lost_record_never_costs_a_notebook(shipped, tmp_path, record):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tour.ipynb").write_text("mine")
-    (mine / cli.RECORD).write_text(record)
-    cli.copy_notebooks(shipped, mine)
+    (mine / tour.RECORD).write_text(record)
+    tour.copy_notebooks(shipped, mine)
     assert files_of(mine)["tour.ipynb"] == "mine"
 
 
 def test_the_folder_is_here_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.tour_folder(None) == tmp_path / cli.TOUR_FOLDER
+    assert tour.tour_folder(None) == tmp_path / tour.TOUR_FOLDER
 
 
 def test_the_folder_is_at_home_where_this_one_can_not_be_written(tmp_path, monkeypatch):
     here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()
     home.mkdir()
-    (here / cli.TOUR_FOLDER).write_text("a file in the way: permissions would not stop root")
+    (here / tour.TOUR_FOLDER).write_text("a file in the way: permissions would not stop root")
     monkeypatch.chdir(here)
     monkeypatch.setattr(Path, "home", lambda: home)
-    assert cli.tour_folder(None) == home / cli.TOUR_FOLDER
+    assert tour.tour_folder(None) == home / tour.TOUR_FOLDER
 
 
 def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(cli.CommandError, match="Can't write in .*--to FOLDER"):
-        cli.tour_folder(tmp_path / "file" / "tour")
+    with pytest.raises(CommandError, match="Can't write in .*--to FOLDER"):
+        tour.tour_folder(tmp_path / "file" / "tour")
 
 
 # --- tour: JupyterLab ---------------------------------------------------------------------------------------
@@ -736,8 +754,8 @@ def test_a_folder_that_was_asked_for_is_never_replaced_by_another(tmp_path):
 
 def test_what_stands_behind_two_dashes_goes_to_jupyterlab_as_it_is(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(cli, "copy_notebooks", lambda source, folder: [])
-    monkeypatch.setattr(cli, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
+    monkeypatch.setattr(tour, "copy_notebooks", lambda source, folder: [])
+    monkeypatch.setattr(tour, "_run_until_ctrl_c", lambda command, folder: commands.append(command) or 0)
     words = ["--to", str(tmp_path), "--no-browser", "--port", "8899", "--", "--ip=0.0.0.0", "--collaborative"]
     assert cli.main(["tour", *words]) == 0
     [command] = commands
@@ -829,10 +847,13 @@ def test_a_closed_output_is_survived():
 
 def run_cli(*words: str, prelude: str = "", suffix: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     command = f"{prelude}{shlex.quote(sys.executable)} -m explorer {shlex.join(words)} {suffix}"
-    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | env, timeout=120)
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | env,
+                          timeout=120)
 
 
-@pytest.mark.parametrize(("pattern", "listed"), [("torchvision/resnet18", "torchvision/resnet18"), ("timm/mnasnet_s*", "timm/mnasnet_small")])
+@pytest.mark.parametrize(("pattern", "listed"),
+                         [("torchvision/resnet18", "torchvision/resnet18"),
+                          ("timm/mnasnet_s*", "timm/mnasnet_small")])
 def test_other_libraries_names_are_listed(pattern, listed, capsys):
     """case C8"""
     assert cli.main(["list", pattern]) == 0
@@ -841,12 +862,16 @@ def test_other_libraries_names_are_listed(pattern, listed, capsys):
 
 
 @pytest.mark.parametrize(("words", "code", "said"), [
-    (["list", "hf-hub:x"], 2, "only timm/ and torchvision/ can be listed"), (["list", "timm/*", "--here"], 2, "leave them away"),
+    (["list", "hf-hub:x"], 2, "only timm/ and torchvision/ can be listed"),
+    (["list", "timm/*", "--here"], 2, "leave them away"),
     (["list", "xception"], 1, "now called legacy_xception"),
-    (["predict", "http://a.invalid/b.jpg"], 2, "download the photo first"), (["compare", "https://a.invalid/b.jpg"], 2, "download"),
-    (["predict", ""], 2, "photo's name is empty"), (["predict", "a.jpg", "--model", ""], 2, "model's name is empty"),
+    (["predict", "http://a.invalid/b.jpg"], 2, "download the photo first"),
+    (["compare", "https://a.invalid/b.jpg"], 2, "download"),
+    (["predict", ""], 2, "photo's name is empty"),
+    (["predict", "a.jpg", "--model", ""], 2, "model's name is empty"),
     (["evaluate", "", "flowers5"], 1, "model's name is empty"), (["predict", "a\0b.jpg"], 2, "NUL character"),
-    (["show", ""], 1, "Unknown model"), (["predict", "a.jpg", "--model", "torchvision/nope"], 2, "torchvision has no classifier"),
+    (["show", ""], 1, "Unknown model"),
+    (["predict", "a.jpg", "--model", "torchvision/nope"], 2, "torchvision has no classifier"),
     (["evaluate", "torchvision/nope", "flowers5"], 1, "torchvision has no classifier"),
     (["finetune", "torchvision/nope", "flowers5", "--run-dir", "never"], 1, "torchvision has no classifier"),
 ])
@@ -873,6 +898,7 @@ def test_a_terminal_that_knows_ascii_only_gets_all_words(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full is Linux's")
 def test_output_to_a_full_disk_is_a_sentence():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "explorer", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, "-m", "explorer", "list"], stdout=full, stderr=subprocess.PIPE,
+                              text=True)
     assert done.returncode == 2 and "disk is full" in done.stderr and "Errno" not in done.stderr
     assert done.stderr.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import explorer
-from explorer.models.catalog import FAMILIES, FAMILY_OF
+import explorer.models
+from explorer.models.catalog import FAMILIES, FAMILY_OF, class_in
 from explorer.models.catalog.family import family
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +53,23 @@ def test_a_family_is_a_file_and_a_row(plainnet):
     assert model(x).shape == (2, 7) and model.get_classifier().out_features == 7
     model.reset_classifier(0)
     assert model(x).shape == (2, model.num_features)
+
+
+def test_its_class_is_found_in_its_file_without_importing_it(recipe, tmp_path):
+    (tmp_path / "plainnet.py").write_text(recipe[0], encoding="utf-8")
+    assert class_in(tmp_path / "plainnet.py") == ("PlainNet",)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def test_every_familys_class_is_a_name_of_explorers_models(family):
+    module = import_module(f"explorer.models.backbones.{family.module}")
+    name = module.MODEL.__name__
+    assert getattr(explorer.models, name) is module.MODEL and name in dir(explorer.models)
+
+
+def test_an_unknown_class_is_answered_with_the_nearest():
+    with pytest.raises(AttributeError, match="no attribute 'ResNett'. Did you mean 'ResNet'?"):
+        _ = explorer.models.ResNett
 
 
 def test_it_is_looked_into_like_any_other(plainnet):

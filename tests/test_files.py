@@ -18,8 +18,9 @@ import explorer
 from explorer.data.datasets import cifar10, open_data
 from explorer.data.images import ImageError
 from explorer.files import DiskError, given_path, remove_stale, write_text, write_whole
-from explorer.inspection.features.store import cache_size, clear_cache, run_folder
-from explorer.models.weights.entries import read_state_dict
+from explorer.inspection.features.cache import cache_size, clear_cache
+from explorer.inspection.features.folders import run_folder
+from explorer.models.weights.choosing import read_state_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,10 +92,13 @@ import torch, numpy
 from pathlib import Path
 from safetensors.torch import save_file
 from explorer.files import DiskError, write_whole, write_text
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))  # a file that may not grow: as a full disk
+# a file that may not grow: as a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 folder, big = Path(sys.argv[1]), torch.zeros(1_000_000)
-ways = {"safetensors": lambda path: save_file({"a": big}, path), "torch": lambda path: torch.save({"a": big}, path),
-        "text": lambda path: path.write_text("x" * 1_000_000), "numpy": lambda path: numpy.savez(path.open("wb"), big.numpy())}
+ways = {"safetensors": lambda path: save_file({"a": big}, path),
+        "torch": lambda path: torch.save({"a": big}, path),
+        "text": lambda path: path.write_text("x" * 1_000_000),
+        "numpy": lambda path: numpy.savez(path.open("wb"), big.numpy())}
 for name, way in ways.items():
     (folder / name).write_text("old")
     try:
@@ -106,19 +110,22 @@ for name, way in ways.items():
 
 def test_a_full_disk_is_one_kind_of_error_whoever_writes(tmp_path):
     """case B2: safetensors and torch have errors of their own, that quote Rust and C++."""
-    ended = subprocess.run([sys.executable, "-c", SMALL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True,
-                           env={**os.environ, "PYTHONPATH": str(ROOT)})
+    ended = subprocess.run([sys.executable, "-c", SMALL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True,
+                           text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     told = dict(line.split(" ", 1) for line in ended.stdout.splitlines())
     assert told.keys() == {"safetensors", "torch", "text", "numpy"}, ended.stderr
     for name, text in told.items():
-        assert text == f"{errno.EFBIG} The disk is full: make room for '{name}' in '{tmp_path}' (File too large)."
+        assert (text == f"{errno.EFBIG} The disk is full: "
+                        f"make room for '{name}' in '{tmp_path}' (File too large).")
         assert (tmp_path / name).read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 4 and resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    assert (len(list(tmp_path.iterdir())) == 4
+            and resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY)
 
 
 @pytest.mark.parametrize(("number", "sentence"), [
     (errno.ENOSPC, "The disk is full: make room"), (errno.EDQUOT, "The disk is full: make room"),
-    (errno.EROFS, "give a folder in which you may write"), (errno.EACCES, "give a folder in which you may write"),
+    (errno.EROFS, "give a folder in which you may write"),
+    (errno.EACCES, "give a folder in which you may write"),
     (errno.EIO, "give another place")])
 def test_each_of_the_disks_answers_is_a_sentence(tmp_path, number, sentence):
     """case B2"""
@@ -128,7 +135,8 @@ def test_each_of_the_disks_answers_is_a_sentence(tmp_path, number, sentence):
 
     with pytest.raises(DiskError, match=sentence) as told:
         write_whole(tmp_path / "x", refused)
-    assert told.value.errno == number and os.strerror(number) in str(told.value) and not list(tmp_path.iterdir())
+    assert (told.value.errno == number and os.strerror(number) in str(told.value)
+            and not list(tmp_path.iterdir()))
 
 
 def dead_pid() -> int:
@@ -141,7 +149,8 @@ def test_only_what_dead_processes_began_is_removed(tmp_path):
     """case B5"""
     dead, alive = dead_pid(), os.getppid()
     stale = [f".last.pt.{dead}", f".last.pt.{dead}-3", f".recipe.json.{os.getpid()}", f".last.pt.{alive}-1"]
-    others = [f".last.pt.{alive}", f".notes.txt.{dead}", f"last.pt.{dead}", ".last.pt.swp", "last.pt", f".last.pt.{dead}.bak"]
+    others = [f".last.pt.{alive}", f".notes.txt.{dead}", f"last.pt.{dead}", ".last.pt.swp", "last.pt",
+              f".last.pt.{dead}.bak"]
     for name in (*stale, *others):
         (tmp_path / name).write_text("")
     os.utime(tmp_path / stale[3], (0, 0))  # of long ago: the number is another process's by now
@@ -157,7 +166,7 @@ def test_only_what_dead_processes_began_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "recipe.json"])
 
 
-# --- every public function that takes a path -------------------------------------------------------------------------
+# --- every public function that takes a path ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -178,12 +187,16 @@ def taking_paths(model):
         "load_run": explorer.load_run,
         "run_dir": lambda path: explorer.finetune(model, "flowers5_nano", run_dir=path),
         "data": lambda path: explorer.finetune(model, path),
-        "open_data": open_data, "pair": lambda path: open_data((path, path)), "cifar10": lambda path: cifar10(path, download=False),
+        "open_data": open_data, "pair": lambda path: open_data((path, path)),
+        "cifar10": lambda path: cifar10(path, download=False),
         "evaluate": lambda path: explorer.evaluate(model, path),
         "evaluate all": lambda path: explorer.evaluate(model, path, split="all"),
-        "photos": lambda path: run_folder(model, path), "store": lambda path: run_folder(model, [photo], cache_dir=path),
-        "cache_size": cache_size, "clear_cache": clear_cache, "embed": lambda path: explorer.embed(model, path),
-        "predict": lambda path: explorer.predict(model, path), "look": lambda path: explorer.look(model, path),
+        "photos": lambda path: run_folder(model, path),
+        "store": lambda path: run_folder(model, [photo], cache_dir=path),
+        "cache_size": cache_size, "clear_cache": clear_cache,
+        "embed": lambda path: explorer.embed(model, path),
+        "predict": lambda path: explorer.predict(model, path),
+        "look": lambda path: explorer.look(model, path),
         "compare": lambda path: explorer.compare([model, model], path),
         "predictions": table.to_csv, "comparison": comparison.to_csv,
     }
@@ -195,7 +208,8 @@ def test_no_function_takes_an_empty_path_for_the_present_folder(model, tmp_path,
     for name, call in taking_paths(model).items():
         with pytest.raises((ValueError, ImageError), match="''") as told:
             call("")
-        assert type(told.value).__module__ == "builtins" or type(told.value).__module__.startswith("explorer."), name
+        home = type(told.value).__module__
+        assert home == "builtins" or home.startswith("explorer."), name
     assert not list(tmp_path.iterdir())
 
 
@@ -208,6 +222,7 @@ def test_results_are_written_into_the_home_folder(model, tmp_path, monkeypatch):
     for name in ("predictions", "comparison"):
         calls[name](f"~/{name}.csv")
     calls["store"]("~/store")
-    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["comparison.csv", "predictions.csv", "store"]
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["comparison.csv",
+                                                                           "predictions.csv", "store"]
     assert cache_size("~/store") > 0 and clear_cache("~/store") > 0 and cache_size("~/store") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["home"]

@@ -2,7 +2,7 @@
 
 The rooms, top floor first, are listed in `FLOORS`. A module may import from its own floor and those below.
 What counts as an import is everything that can run: at the top of a file, inside a function, inside `try`.
-Only imports under `if TYPE_CHECKING:` never run; they must name something that exists, nothing else.
+Imports under `if TYPE_CHECKING:` never run: they may point up, but must name what exists and close no circle.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -32,19 +33,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.cluster",),
     ("explorer.training",),
     ("explorer.inspection",),
-    ("explorer.data", "explorer.models.create", "explorer.models.doors.adapters", "explorer.models.ensembles",
-     "explorer.models.surgery.optimized", "explorer.models.surgery.packing", "explorer.models.attention", "explorer.models.card"),
-    ("explorer.models.weights.entries",),
+    ("explorer.data", "explorer.models.create", "explorer.models.trained", "explorer.models.building",
+     "explorer.models.plan", "explorer.models.request", "explorer.models.names", "explorer.models.doors",
+     "explorer.models.ensembles", "explorer.models.surgery.optimized", "explorer.models.surgery.packing",
+     "explorer.models.attention", "explorer.models.card"),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
     ("explorer.models.features",),
-    ("explorer.models.contract",),
+    ("explorer.models.contract", "explorer.models.tokens"),
     ("explorer.models.layers",),
-    ("explorer.models.weights.fitting", "explorer.models.weights.reading"),
+    ("explorer.models.weights",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
-    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer._memory",
-     "explorer._teams", "explorer.arguments", "explorer.display"),
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer._memory", "explorer._teams",
+     "explorer.arguments", "explorer.display"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)
@@ -54,7 +56,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "anywidget": ("explorer.widgets",),
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
-    "timm": ("explorer.models.doors.adapters",),
+    "timm": ("explorer.models.doors.timm",),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),
     # with a name that is made up at run time: this test can't see where it leads
@@ -148,11 +150,14 @@ def resolve(target: str, modules: Mapping[str, Module]) -> str | None:
     return resolve(offered, modules) or offered
 
 
-def arrows(modules: Mapping[str, Module]) -> Iterator[tuple[Module, str, int]]:
-    """Every import of the house's own modules: (who, whom, line)."""
+def arrows(modules: Mapping[str, Module], *, types_too: bool = False) -> Iterator[tuple[Module, str, int]]:
+    """Every import of the house's own modules: (who, whom, line). types_too: those for type hints as well.
+
+    A lazy name is a signpost: who follows it ends in the module behind it.
+    """
     root = next(iter(modules)).split(".")[0]
     for module in modules.values():
-        for target, line in module.imports:
+        for target, line in [*module.imports, *(module.for_types_only if types_too else ())]:
             if target.split(".")[0] == root:
                 yield module, resolve(target, modules) or target, line
 
@@ -203,16 +208,24 @@ def upward(modules: Mapping[str, Module], floors, strangers=()) -> list[str]:
 
 
 def through_the_porch(modules: Mapping[str, Module]) -> list[str]:
-    """`import explorer` inside explorer: `explorer.look(...)` would then be an arrow that nobody sees."""
-    return [f"{module.name}:{line} imports the whole house: name the module instead."
+    """Arrows that nobody sees: `import explorer` inside explorer, for `explorer.look(...)`, or a name that a package
+    offers without its table saying so, such as a family's class."""
+    def unseen(target: str) -> bool:
+        package, _, name = target.rpartition(".")
+        if target in modules:
+            return bool(modules[target].offers)
+        offers = modules[package].offers if package in modules else {}
+        return bool(offers) and name not in offers and not name.startswith("__")
+
+    return [f"{module.name}:{line} imports {target} from a lazy package: name the module instead."
             for module in modules.values() for target, line in module.imports
-            if target in modules and modules[target].offers and not module.name == target]
+            if unseen(target) and module.name not in (target, target.rpartition(".")[0])]
 
 
 def shadowed(modules: Mapping[str, Module]) -> list[str]:
     """Names that a package offers and that one of its own files has too."""
-    return [f"{name} offers {offered!r} and has a file of that name."
-            for name, module in modules.items() for offered in module.offers if f"{name}.{offered}" in modules]
+    return [f"{name} offers {offered!r} and has a file of that name." for name, module in modules.items()
+            for offered in module.offers if f"{name}.{offered}" in modules]
 
 
 def circles(modules: Mapping[str, Module]) -> list[str]:
@@ -236,6 +249,30 @@ def circles(modules: Mapping[str, Module]) -> list[str]:
     return found
 
 
+def tangles(modules: Mapping[str, Module]) -> list[str]:
+    """Groups of modules of which each leads to all others, type hints counted: "house.room: door window"."""
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for module, target, _ in arrows(modules, types_too=True):
+        if target in graph:
+            graph[module.name].add(target)
+    reached = {}
+    for name in graph:
+        found, waiting = set(), [name]
+        while waiting:
+            new = graph[waiting.pop()] - found
+            found |= new
+            waiting += new
+        reached[name] = found
+    groups = {tuple(sorted(other for other in reached[name] if name in reached[other])) for name in graph}
+    sentences = []
+    for group in sorted(group for group in groups if len(group) > 1):
+        paths = [name.split(".") for name in group]
+        room = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths))]
+        names = (".".join(path[len(room):]) for path in paths)
+        sentences.append(f"{'.'.join(room)}: {' '.join(names)}")
+    return sentences
+
+
 def trespassing(modules: Mapping[str, Module], reserved: Mapping[str, Sequence[str]]) -> list[str]:
     """Imports of a reserved library outside the rooms that may have it; type hints count too."""
     return [f"{module.name}:{line} imports {target}: only {', '.join(rooms) or 'nobody'} may."
@@ -255,7 +292,7 @@ def house() -> dict[str, Module]:
 def test_the_checker_sees_the_house(house):
     """A checker that reads nothing would be content with everything."""
     pairs = {(module.name, target) for module, target, _ in arrows(house)}
-    assert ("explorer.models.weights.fitting", "explorer.models.catalog") in pairs
+    assert ("explorer.models.weights.key_maps", "explorer.models.catalog") in pairs
     assert house["explorer"].offers["create_model"] == "explorer.models.create"
 
 
@@ -282,6 +319,10 @@ def test_no_file_is_named_like_what_its_package_offers(house):
 
 def test_no_modules_import_each_other_in_a_circle(house):
     assert circles(house) == []
+
+
+def test_no_modules_know_each_other_in_a_circle_for_type_hints_either(house):
+    assert tangles(house) == []
 
 
 def test_burdening_libraries_stay_in_their_rooms(house):
@@ -366,7 +407,7 @@ def test_a_lazy_name_leads_to_the_module_behind_it(build, tmp_path):
         "from house._lazy import lazy_names\na, b, c = lazy_names(__name__, {'roof': ('tile',)})"
     )
     small = read_house(tmp_path / "house")
-    assert ["house.cellar:1 imports house.roof, which lives above it."] == upward(small, SMALL_FLOORS)
+    assert upward(small, SMALL_FLOORS) == ["house.cellar:1 imports house.roof, which lives above it."]
 
 
 def test_a_file_named_like_an_offered_function_is_found():
@@ -388,6 +429,13 @@ def test_importing_the_whole_house_is_found(build, tmp_path):
     assert len(through_the_porch(read_house(tmp_path / "house"))) == 1
 
 
+def test_importing_a_lazy_name_that_no_table_shows_is_found(build, tmp_path):
+    build(roof="tile = 1", cellar="from house import tile, worked_out, __version__", _lazy="")
+    (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'roof': ('tile',)}, others())")
+    [problem] = through_the_porch(read_house(tmp_path / "house"))
+    assert "house.worked_out" in problem
+
+
 def test_strangers_on_one_floor_may_not_meet(build):
     small = build(room="import house.bath", bath="")
     assert upward(small, SMALL_FLOORS) == []
@@ -401,6 +449,17 @@ def test_strangers_on_one_floor_may_not_meet(build):
 ])
 def test_a_circle_is_found_also_through_functions_and_third_modules(build, files):
     assert len(circles(build(**files))) == 1
+
+
+@pytest.mark.parametrize("files", [
+    {"room": "import house.bath", "bath": "if TYPE_CHECKING:\n    from house.room import door"},
+    {"room": "if TYPE_CHECKING:\n    import house.bath", "bath": "def late():\n    import house.room"},
+    {"room": "from . import bath", "bath": "from .cellar import x",
+     "cellar": "if TYPE_CHECKING:\n    from .room import y"},
+])
+def test_a_circle_through_type_hints_is_found_too(build, files):
+    small = build(roof="import house.room", **files)
+    assert circles(small) == [] and tangles(small) == [f"house: {' '.join(sorted(files))}"]
 
 
 def test_a_module_without_a_floor_is_found(build):
@@ -427,11 +486,11 @@ def test_an_import_whose_target_cannot_be_read_is_reserved(build):
     assert len(trespassing(small, {"importlib.import_module": ()})) == 1
 
 
-# --- parts of libraries ---------------------------------------------------------------------------------------
+# --- parts of libraries -------------------------------------------------------------------------------------
 
 
 def parts_of_libraries(package: Path) -> dict[str, set[str]]:
-    """{"torch.nn.init": {files}}: what each file asks of a module that it imported by its bare name, such as `import torch`.
+    """{"torch.nn.init": {files}}: what each file asks of a module that it imported by its name alone.
 
     What the file imports itself, such as `import torch.utils.checkpoint`, is left out.
     """
@@ -468,20 +527,24 @@ def unreachable(names: Iterable[str]) -> set[str]:
             "            thing = getattr(thing, part)\n"
             "    except AttributeError:\n"
             "        print(name)\n")
-    done = subprocess.run([sys.executable, "-c", code], input=json.dumps(sorted(names)), capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], input=json.dumps(sorted(names)), capture_output=True,
+                          text=True, check=True)
     return set(done.stdout.split())
 
 
 def test_a_librarys_part_is_imported_where_it_is_used():
-    """case C1: `import huggingface_hub` alone gives no `huggingface_hub.constants`, unless somebody imported it before."""
-    asked = {name: files for name, files in parts_of_libraries(ROOT / "explorer").items() if not name.startswith("explorer.")}
+    """case C1: `import huggingface_hub` alone gives no `huggingface_hub.constants`."""
+    asked = {name: files for name, files in parts_of_libraries(ROOT / "explorer").items()
+             if not name.startswith("explorer.")}
     assert len(asked) > 300
     assert {name: asked[name] for name in unreachable(asked)} == {}
 
 
 def test_a_part_that_nobody_imported_is_found(tmp_path):
-    (tmp_path / "one.py").write_text("import huggingface_hub as hub\nhub.constants.ENDPOINT\nimport os\nos.path.join", encoding="utf-8")
-    (tmp_path / "two.py").write_text("import huggingface_hub.constants\nhuggingface_hub.constants", encoding="utf-8")
+    one = "import huggingface_hub as hub\nhub.constants.ENDPOINT\nimport os\nos.path.join"
+    (tmp_path / "one.py").write_text(one, encoding="utf-8")
+    two = "import huggingface_hub.constants\nhuggingface_hub.constants"
+    (tmp_path / "two.py").write_text(two, encoding="utf-8")
     asked = parts_of_libraries(tmp_path)
     assert unreachable(asked) == {"huggingface_hub.constants", "huggingface_hub.constants.ENDPOINT"}
     assert asked["huggingface_hub.constants"] == {"one.py"}

@@ -1,9 +1,10 @@
 """Whatever a person gives to a public function, the answer is a result or one of explorer's own sentences.
 
-A table of good calls, one a function; each argument of each call is exchanged, one at a time, for values that people give
-by mistake: None, an empty string, another type, NaN, a negative, huge or fractional number, another shape. What comes back
-must be a result, or an exception that explorer's own code raised: a ValueError or TypeError (or a class of its own below
-RuntimeError) whose text names the argument, or the value, and says what is expected.
+A table of good calls, one a function; each argument of each call is exchanged, one at a time, for values that
+people give by mistake: None, an empty string, another type, NaN, a negative, huge or fractional number,
+another shape. What comes back must be a result, or an exception that explorer's own code raised: a ValueError
+or TypeError (or a class of its own below RuntimeError) whose text names the argument, or the value, and says
+what is expected.
 """
 
 from __future__ import annotations
@@ -35,22 +36,26 @@ class Strange:
 
 
 WRONG: dict[str, Any] = {
-    "None": None, "empty": "", "word": "no such thing", "NUL": "a\0b", "strange": Strange(), "list": [], "dict": {},
-    "bytes": b"\xff\xd8", "NaN": float("nan"), "infinite": float("inf"), "negative": -1, "zero": 0, "fraction": 0.5,
-    "huge": 10**30, "bool": True, "tensor": torch.zeros(2, 2), "shape": torch.zeros(1, 2, 3, 4, 5), "class": Strange,
+    "None": None, "empty": "", "word": "no such thing", "NUL": "a\0b", "strange": Strange(), "list": [],
+    "dict": {}, "bytes": b"\xff\xd8", "NaN": float("nan"), "infinite": float("inf"), "negative": -1,
+    "zero": 0, "fraction": 0.5, "huge": 10**30, "bool": True, "tensor": torch.zeros(2, 2),
+    "shape": torch.zeros(1, 2, 3, 4, 5), "class": Strange,
 }
 #: What else an argument may be called in a sentence.
-CALLED = {"image": ("picture", "photo", "file", "data"), "images": ("picture", "photo", "data"), "photos": ("picture", "photo", "folder"),
-          "source": ("picture", "file", "data"), "data": ("label", "photo", "folder", "picture"), "x": ("representation",),
-          "y": ("representation",), "input_size": ("size",), "model_a": ("model",), "model_b": ("model",), "look_or_maps": ("look", "map"),
-          "image_tensor": ("photo", "tensor"), "features": ("features",), "listener": ("listener",)}
+CALLED = {"image": ("picture", "photo", "file", "data"), "images": ("picture", "photo", "data"),
+          "photos": ("picture", "photo", "folder"), "source": ("picture", "file", "data"),
+          "data": ("label", "photo", "folder", "picture"), "x": ("representation",),
+          "y": ("representation",), "input_size": ("size",), "model_a": ("model",), "model_b": ("model",),
+          "look_or_maps": ("look", "map"), "image_tensor": ("photo", "tensor"), "features": ("features",),
+          "listener": ("listener",)}
 
 
 def net(channels: int = 3, classes: int = 3) -> nn.Module:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv2d(channels, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3, 2), nn.ReLU(),
-                           nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
-    return explorer.wrap(module, input_size=(channels, 24, 24), labels=[f"kind {i}" for i in range(classes)]).eval()
+    module = nn.Sequential(nn.Conv2d(channels, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3, 2),
+                           nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+    return explorer.wrap(module, input_size=(channels, 24, 24),
+                         labels=[f"kind {i}" for i in range(classes)]).eval()
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +70,8 @@ def things(tmp_path_factory) -> dict[str, Any]:
     features = explorer.run_folder(model, folder, cache_dir=tmp_path_factory.mktemp("cache"))
     run = explorer.finetune(net(), folder, epochs=1).wait()
     saved = run.save(tmp_path_factory.mktemp("saved") / "run")
-    return {"folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO), "saved": saved,
-            "run": run, "out": tmp_path_factory.mktemp("out")}
+    return {"folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO),
+            "saved": saved, "run": run, "out": tmp_path_factory.mktemp("out")}
 
 
 def quiet(*_: Any) -> None:
@@ -79,80 +84,106 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
     heard = {"on_progress": None, "should_stop": None}
     return {
         "activations": (explorer.activations, {"looks": seen}),
-        "attention_maps": (explorer.attention_maps, {"model": explorer.create_model("vit_tiny_patch16_224", img_size=32, depth=2),
-                                                     "image_tensor": torch.zeros(1, 3, 32, 32), "blocks": (0,)}),
+        "attention_maps": (explorer.attention_maps,
+                           {"model": explorer.create_model("vit_tiny_patch16_224", img_size=32, depth=2),
+                            "image_tensor": torch.zeros(1, 3, 32, 32), "blocks": (0,)}),
         "cka": (explorer.cka, {"x": torch.rand(6, 3), "y": torch.rand(6, 4)}),
-        "compare": (explorer.compare, {"models": {"a": model, "b": net()}, "images": [PHOTO], "measure": False, "warm_up": 1, "repeats": 1,
-                                       "batch_size": 2, "cache_dir": it["out"], **heard}),
-        "compare_stages": (explorer.compare_stages, {"model_a": model, "model_b": net(), "photos": [PHOTO] * 6, "batch_size": 6,
-                                                     "limit": 6, **heard}),
+        "compare": (explorer.compare, {"models": {"a": model, "b": net()}, "images": [PHOTO],
+                                       "measure": False, "warm_up": 1, "repeats": 1, "batch_size": 2,
+                                       "cache_dir": it["out"], **heard}),
+        "compare_stages": (explorer.compare_stages,
+                           {"model_a": model, "model_b": net(), "photos": [PHOTO] * 6, "batch_size": 6,
+                            "limit": 6, **heard}),
         "create_model": (explorer.create_model, {
-            "name": "resnet18", "pretrained": False, "num_classes": 3, "in_chans": 3, "features_only": False, "out_indices": None,
-            "output_stride": 32, "global_pool": "avg", "drop_rate": 0.0, "drop_path_rate": 0.0, "img_size": None,
-            "checkpoint_path": None, "cache_dir": None, "device": None, "dtype": None}),
-        "embed": (explorer.embed, {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"], **heard}),
-        "evaluate": (explorer.evaluate, {"model": model, "data": folder, "batch_size": 4, "tta": False, "topk": 2, "split": "val",
-                                         "seed": 0, **heard}),
-        "explain": (explorer.explain, {"model": model, "image": PHOTO, "method": "gradcam", "target": 0, "stage": model.stages[0].name,
-                                       "look": None, **heard}),
-        "fgsm": (explorer.fgsm, {"model": model, "image": PHOTO, "epsilon": 0.1, "target": 0, "towards": None, "look": None}),
-        "find_flip": (explorer.find_flip, {"model": model, "image": PHOTO, "kind": "noise", "values": (0.0, 0.1), "step": 0.1, "seed": 0,
-                                           "look": None, "curve": None, **heard}),
-        "find_lr": (explorer.find_lr, {"model": model, "data": folder, "start": 1e-5, "stop": 0.1, "steps": 5, "photos": 8,
-                                       "pretrained": False, "input_size": (3, 24, 24), "on_rate": None, "batch_size": 4}),
+            "name": "resnet18", "pretrained": False, "num_classes": 3, "in_chans": 3, "features_only": False,
+            "out_indices": None, "output_stride": 32, "global_pool": "avg", "drop_rate": 0.0,
+            "drop_path_rate": 0.0, "img_size": None, "checkpoint_path": None, "cache_dir": None,
+            "device": None, "dtype": None}),
+        "embed": (explorer.embed, {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"],
+                                   **heard}),
+        "evaluate": (explorer.evaluate,
+                     {"model": model, "data": folder, "batch_size": 4, "tta": False, "topk": 2,
+                      "split": "val", "seed": 0, **heard}),
+        "explain": (explorer.explain, {"model": model, "image": PHOTO, "method": "gradcam", "target": 0,
+                                       "stage": model.stages[0].name, "look": None, **heard}),
+        "fgsm": (explorer.fgsm, {"model": model, "image": PHOTO, "epsilon": 0.1, "target": 0, "towards": None,
+                                 "look": None}),
+        "find_flip": (explorer.find_flip,
+                      {"model": model, "image": PHOTO, "kind": "noise", "values": (0.0, 0.1), "step": 0.1,
+                       "seed": 0, "look": None, "curve": None, **heard}),
+        "find_lr": (explorer.find_lr, {"model": model, "data": folder, "start": 1e-5, "stop": 0.1, "steps": 5,
+                                       "photos": 8, "pretrained": False, "input_size": (3, 24, 24),
+                                       "on_rate": None, "batch_size": 4}),
         "finetune": (lambda **given: explorer.finetune(**given).wait(), {
-            "model": model, "data": folder, "epochs": 1, "train": "head", "lr": 0.01, "body_lr": None, "batch_size": 4,
-            "optimizer": "adamw", "schedule": "cosine", "augment": "light", "seed": 0, "run_dir": None, "resume": False,
-            "on_event": quiet, "pretrained": False, "input_size": (3, 24, 24), "device": "cpu", "name": "a run", "accumulate": 1,
-            "layer_decay": None, "weight_decay": 0.01, "warmup": 0.0, "label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0,
-            "clip": None, "ema": None, "class_weights": None, "precision": "float32", "patience": 1, "save_every": 2, "views": 1,
-            "cache": True, "threads": 1}),
+            "model": model, "data": folder, "epochs": 1, "train": "head", "lr": 0.01, "body_lr": None,
+            "batch_size": 4, "optimizer": "adamw", "schedule": "cosine", "augment": "light", "seed": 0,
+            "run_dir": None, "resume": False, "on_event": quiet, "pretrained": False,
+            "input_size": (3, 24, 24), "device": "cpu", "name": "a run", "accumulate": 1,
+            "layer_decay": None, "weight_decay": 0.01, "warmup": 0.0, "label_smoothing": 0.0, "mixup": 0.0,
+            "cutmix": 0.0, "clip": None, "ema": None, "class_weights": None, "precision": "float32",
+            "patience": 1, "save_every": 2, "views": 1, "cache": True, "threads": 1}),
         "first_filters": (explorer.first_filters, {"model": model, "limit": 2, "cell": 8, "columns": 2}),
         "freeze": (explorer.freeze, {"model": net(), "up_to": None, "modules": "*"}),
-        "gradient_flow": (explorer.gradient_flow, {"model": model, "image": PHOTO, "target": 0, "look": None}),
+        "gradient_flow": (explorer.gradient_flow,
+                          {"model": model, "image": PHOTO, "target": 0, "look": None}),
         "is_model": (explorer.is_model, {"name": "resnet18"}),
-        "knn_accuracy": (explorer.knn_accuracy, {"features": features, "k": 2, "temperature": 0.07, "val": 0.4, "seed": 0}),
-        "linear_probe": (explorer.linear_probe, {"features": features, "val": 0.4, "seed": 0, "C": 0.1, "labels_per_class": (2,),
-                                                 "draws": 1, **heard}),
+        "knn_accuracy": (explorer.knn_accuracy,
+                         {"features": features, "k": 2, "temperature": 0.07, "val": 0.4, "seed": 0}),
+        "linear_probe": (explorer.linear_probe,
+                         {"features": features, "val": 0.4, "seed": 0, "C": 0.1, "labels_per_class": (2,),
+                          "draws": 1, **heard}),
         "list_families": (explorer.list_families, {"task": ""}),
-        "list_models": (explorer.list_models, {"filter": "resnet*", "pretrained": False, "exclude_filters": "*50*", "family": "resnet",
-                                               "task": ""}),
+        "list_models": (explorer.list_models,
+                        {"filter": "resnet*", "pretrained": False, "exclude_filters": "*50*",
+                         "family": "resnet", "task": ""}),
         "list_pretrained": (explorer.list_pretrained, {"filter": "resnet*"}),
-        "load_image": (explorer.load_image, {"source": PHOTO, "max_pixels": 10**6, "channels": 3, "bands": None}),
+        "load_image": (explorer.load_image,
+                       {"source": PHOTO, "max_pixels": 10**6, "channels": 3, "bands": None}),
         "load_run": (explorer.load_run, {"path": it["saved"], "model": net()}),
         "look": (explorer.look, {"model": model, "image": PHOTO, "topk": 2, "bands": None}),
-        "mask_region": (explorer.mask_region, {"model": model, "image": PHOTO, "box": (2, 2, 20, 20), "fill": "blur", "look": None}),
-        "measure_speed": (explorer.measure_speed, {"model": model, "batch_size": 1, "input_size": (3, 24, 24), "warm_up": 0, "repeats": 1,
-                                                   **heard}),
+        "mask_region": (explorer.mask_region,
+                        {"model": model, "image": PHOTO, "box": (2, 2, 20, 20), "fill": "blur",
+                         "look": None}),
+        "measure_speed": (explorer.measure_speed,
+                          {"model": model, "batch_size": 1, "input_size": (3, 24, 24), "warm_up": 0,
+                           "repeats": 1, **heard}),
         "module_tree": (explorer.module_tree, {"model": model, "input_size": (3, 24, 24)}),
-        "optimize": (explorer.optimize, {"model": model, "example": torch.zeros(1, 3, 24, 24), "channels_last": False}),
-        "parameter_groups": (explorer.parameter_groups, {"model": model, "lr": 0.1, "weight_decay": 0.1, "layer_decay": 0.5,
-                                                         "head_lr": 0.1, "no_weight_decay": ()}),
+        "optimize": (explorer.optimize,
+                     {"model": model, "example": torch.zeros(1, 3, 24, 24), "channels_last": False}),
+        "parameter_groups": (explorer.parameter_groups,
+                             {"model": model, "lr": 0.1, "weight_decay": 0.1, "layer_decay": 0.5,
+                              "head_lr": 0.1, "no_weight_decay": ()}),
         "pca_rgb": (explorer.pca_rgb, {"look_or_maps": seen, "stage": model.stages[0].name}),
         "predict": (explorer.predict, {"model": model, "images": [PHOTO], "topk": 1, "batch_size": 1}),
-        "robustness": (explorer.robustness, {"model": model, "image": PHOTO, "kind": "noise", "values": (0.0, 0.1), "seed": 0,
-                                             "look": None, **heard}),
-        "run_folder": (explorer.run_folder, {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"], **heard}),
+        "robustness": (explorer.robustness,
+                       {"model": model, "image": PHOTO, "kind": "noise", "values": (0.0, 0.1), "seed": 0,
+                        "look": None, **heard}),
+        "run_folder": (explorer.run_folder,
+                       {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"], **heard}),
         "sample_photos": (explorer.sample_photos, {}),
-        "top_photos": (explorer.top_photos, {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0, "count": 1,
-                                             "batch_size": 1, **heard}),
+        "top_photos": (explorer.top_photos,
+                       {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0,
+                        "count": 1, "batch_size": 1, **heard}),
         "unfreeze": (explorer.unfreeze, {"model": net(), "modules": "*"}),
-        "wrap": (explorer.wrap, {"module": net().module, "labels": ["a", "b", "c"], "outputs": "one", "input_size": (3, 24, 24),
-                                 "mean": (0.5,) * 3, "std": (0.5,) * 3, "name": "mine"}),
+        "wrap": (explorer.wrap, {"module": net().module, "labels": ["a", "b", "c"], "outputs": "one",
+                                 "input_size": (3, 24, 24), "mean": (0.5,) * 3, "std": (0.5,) * 3,
+                                 "name": "mine"}),
         "Run.save": (it["run"].save, {"path": it["out"] / "saved run"}),
         "Run.wait": (it["run"].wait, {"timeout": 1.0}),
         "Run.model_at": (it["run"].model_at, {"epoch": 1}),
         "Run.listen": (it["run"].listen, {"listener": quiet}),
-        "Look.mosaic": (seen.mosaic, {"stage": model.stages[0].name, "sort": "channel", "scale": "own", "colormap": "viridis", "limit": 2,
-                                      "cell": 8}),
-        "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv, {"path": it["out"] / "table.csv"}),
+        "Look.mosaic": (seen.mosaic, {"stage": model.stages[0].name, "sort": "channel", "scale": "own",
+                                      "colormap": "viridis", "limit": 2, "cell": 8}),
+        "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv,
+                                   {"path": it["out"] / "table.csv"}),
         "reset_classifier": (lambda **given: net().reset_classifier(**given), {"num_classes": 2}),
     }
 
 
 FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
-METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv", "reset_classifier")
+METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
+           "reset_classifier")
 
 
 def test_the_table_has_every_public_function_with_every_argument(things):
@@ -170,14 +201,16 @@ def fault(name: str, argument: str, value: Any, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     text = str(error)
     own = type(error).__module__.startswith("explorer")
-    if not own and type(error) not in (ValueError, TypeError, FileNotFoundError, FileExistsError, IndexError, TimeoutError):
+    if not own and type(error) not in (ValueError, TypeError, FileNotFoundError, FileExistsError, IndexError,
+                                       TimeoutError):
         return f"is a {type(error).__name__}"
     if not frames[-1].filename.startswith(PACKAGE):
         return f"was raised by {Path(frames[-1].filename).name}, not by explorer"
     if len(text) < 20 or not text.rstrip().endswith((".", "?", ")", "'")):
         return "is no sentence"
     words = {argument, argument.replace("_", " "), argument.rstrip("s"), *CALLED.get(argument, ())}
-    shown = [repr(value)[:20], type(value).__name__] if not isinstance(value, (int, float)) else [str(value)[:8], repr(value)]
+    shown = ([repr(value)[:20], type(value).__name__] if not isinstance(value, (int, float))
+             else [str(value)[:8], repr(value)])
     if not any(re.search(re.escape(word), text, re.IGNORECASE) for word in {*words, *shown} if word):
         return "names neither the argument nor the value"
     return ""
@@ -191,12 +224,15 @@ def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things,
     faults = []
     for argument in good:
         for kind, value in WRONG.items():
-            function, good = calls(things)[name] if name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr") else (function, good)
+            function, good = (calls(things)[name]
+                              if name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr")
+                              else (function, good))
             try:
                 function(**{**good, argument: value})
             except BaseException as error:  # whatever it is, it is an answer to a person
                 if isinstance(error, KeyboardInterrupt):
                     raise
                 if what := fault(name, argument, value, error):
-                    faults.append(f"{name}({argument}={kind}) {what}: {type(error).__name__}: {str(error)[:150]}")
+                    faults.append(f"{name}({argument}={kind}) {what}: {type(error).__name__}: "
+                                  f"{str(error)[:150]}")
     assert not faults, "\n".join([f"{len(faults)} answers:", *faults])

@@ -2,11 +2,13 @@
 
     from explorer import cluster
 
-    run = cluster.finetune("resnet50", "photos/", workers=8, train="all", run_dir="shared/run1")   # a Run, as everywhere
-    found = cluster.predict("resnet50", "s3://bucket/photos", output="s3://bucket/found")          # Parquet, a part at a time
+    # a Run, as everywhere
+    run = cluster.finetune("resnet50", "photos/", workers=8, train="all", run_dir="shared/run1")
+    # to Parquet, a part at a time
+    found = cluster.predict("resnet50", "s3://bucket/photos", output="s3://bucket/found")
 
-Both take the cluster that this process is connected to (`ray.init("ray://...")`), or the one in RAY_ADDRESS, or one that
-runs on this computer, and else start one here. Nothing else in explorer needs Ray.
+Both take the cluster that this process is connected to (`ray.init("ray://...")`), or the one in RAY_ADDRESS,
+or one that runs on this computer, and else start one here. Nothing else in explorer needs Ray.
 """
 
 from explorer._lazy import lazy_names

@@ -20,15 +20,17 @@ def find_ray() -> ModuleType:
         import ray.train.torch
     except ImportError as error:
         raise ModuleNotFoundError(
-            f"explorer.cluster needs Ray, which is not complete here ({error}): pip install 'vision-explorer[cluster]'. Without "
-            "it, explorer.finetune and explorer.predict do the same on this computer.") from error
+            f"explorer.cluster needs Ray, which is not complete here ({error}): pip install "
+            "'vision-explorer[cluster]'. Without it, explorer.finetune and explorer.predict do the same on "
+            "this computer.") from error
     return ray
 
 
 def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> ModuleType:
     """`ray`, connected to a cluster that has room for `workers` with so many CPUs and GPUs each.
 
-    Raises ModuleNotFoundError without Ray, ClusterError where the cluster is too small, ValueError for impossible numbers.
+    Raises ModuleNotFoundError without Ray, ClusterError where the cluster is too small, ValueError for
+    impossible numbers.
     """
     for name, value, least in (("workers", workers, 1), ("cpus_per_worker", cpus, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
@@ -41,11 +43,13 @@ def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> Modu
         except ConnectionError:
             if "RAY_ADDRESS" in os.environ:
                 raise
-            ray.init(num_cpus=max(os.cpu_count() or 1, (workers or 1) * cpus), include_dashboard=False, **quiet)
+            room = max(os.cpu_count() or 1, (workers or 1) * cpus)
+            ray.init(num_cpus=room, include_dashboard=False, **quiet)
     there = ray.cluster_resources()
     for kind, each in (("CPU", cpus), ("GPU", gpus)):
         if each and there.get(kind, 0) < (workers or 1) * each:
             raise ClusterError(
-                f"The cluster has {there.get(kind, 0):g} {kind}s, and {workers or 1} workers with {each} each need "
-                f"{(workers or 1) * each}: give workers={int(there.get(kind, 0) // each) or 1}, or add nodes.")
+                f"The cluster has {there.get(kind, 0):g} {kind}s, and {workers or 1} workers with {each} "
+                f"each need {(workers or 1) * each}: give workers={int(there.get(kind, 0) // each) or 1}, or "
+                "add nodes.")
     return ray

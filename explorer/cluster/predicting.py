@@ -1,9 +1,10 @@
 """`cluster.predict`: any number of photos, from a folder or an object store, to a table in Parquet files.
 
-Ray Data hands out lists of names, some thousand photos a list. A worker opens the photos of its list, a batch ahead of the
-network, and writes one file of answers for it: memory holds two batches of photos a worker, however many there are. A file
-appears when it is whole and is named after its photos. So a worker that is lost is done again by another one, into the same
-file; and a second call with the same output does what is missing, and nothing else.
+Ray Data hands out lists of names, some thousand photos a list. A worker opens the photos of its list, a batch
+ahead of the network, and writes one file of answers for it: memory holds two batches of photos a worker,
+however many there are. A file appears when it is whole and is named after its photos. So a worker that is
+lost is done again by another one, into the same file; and a second call with the same output does what is
+missing, and nothing else.
 """
 
 from __future__ import annotations
@@ -33,16 +34,9 @@ from explorer.data.reading import group_by_group
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
-from explorer.inspection.look.looking import (
-    Prediction,
-    as_model,
-    check_topk,
-    model_name,
-    notes_on,
-    outputs_of,
-    prepare,
-    top_predictions,
-)
+from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
+from explorer.inspection.look.looking import prepare
+from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionRow, PredictionTable
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 
@@ -54,7 +48,8 @@ TRIES = 3  # to read a photo: a disk far away may be busy
 class Predicted:
     """Where the answers are, and how many. Iterates over them, row by row as `explorer.predict` gives them.
 
-    photos: all in `output`;  errors: those that could not be opened;  new: those of this call;  seconds: it took
+    photos: all in `output`;  errors: those that could not be opened;  new: those of this call
+    seconds: what it took
     """
 
     output: str
@@ -82,7 +77,8 @@ class Predicted:
 
     def _repr_html_(self) -> str:
         rows = list(itertools.islice(self, ROWS_SHOWN))
-        more = (f"The first {len(rows)} of {self.photos} photos; all are in {self.output}.",) if self.photos > len(rows) else ()
+        more = (f"The first {len(rows)} of {self.photos} photos; all are in "
+                f"{self.output}.",) if self.photos > len(rows) else ()
         return PredictionTable(self.model_name, rows, notes=self.notes + more)._repr_html_()
 
 
@@ -102,20 +98,23 @@ def predict(
     """Classify all photos of a folder or an object store on a Ray cluster; the answers go to Parquet files.
 
     model:   as in `explorer.predict`
-    images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...", "zip://::photos.zip"), searched with
-             all below it for picture files. All computers of the cluster must reach it
+    images:  a folder, or an address that fsspec knows ("s3://bucket/photos", "gs://...",
+             "zip://::photos.zip"), searched with all below it for picture files. All computers of the cluster
+             must reach it
     output:  a folder or an address for the answers, one row a photo: name, labels, indices, probabilities,
              logits, values (lists,
              best first; values of a model that gives numbers, which have no probabilities), error (a
              sentence where the photo can't be opened, else null). Photos that are there are not done again
-    batch_size: photos that go through the network together;  workers: by default as many as the cluster has room for
-    cpus_per_worker: threads that open photos, and that the network uses on a CPU;  device: "cpu", "cuda" (one GPU a worker),
-             or by default "cuda" where the cluster has GPUs
+    batch_size: photos that go through the network together
+    workers: by default as many as the cluster has room for
+    cpus_per_worker: threads that open photos, and that the network uses on a CPU
+    device:  "cpu", "cuda" (one GPU a worker), or by default "cuda" where the cluster has GPUs
     photos_per_file: of the answers; at most so many per worker are done again after a crash
     progress: called with (photos done, all photos) as files are finished
 
-    Raises FileNotFoundError where there are no photos, ValueError for impossible numbers, a model without classifier, or an
-    output of another model; ClusterError where the workers fail; ModuleNotFoundError without Ray.
+    Raises FileNotFoundError where there are no photos, ValueError for impossible numbers, a model without
+    classifier, or an output of another model; ClusterError where the workers fail; ModuleNotFoundError
+    without Ray.
     """
     started = time.monotonic()
     find_ray()
@@ -163,18 +162,21 @@ def predict(
                     progress(finished, len(names))
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
-            reason = "there is not enough memory. Give a smaller batch_size." if is_out_of_memory(error) else said[-1][:300]
-            raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again to do the rest."
+            reason = said[-1][:300]
+            if is_out_of_memory(error):
+                reason = "there is not enough memory. Give a smaller batch_size."
+            raise ClusterError(f"The workers failed: {reason} What is finished is in '{output}': call again "
+                               "to do the rest."
                                ) from error
-    return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing), time.monotonic() - started,
-                     notes_on(model))
+    return Predicted(str(output), model_name(model), len(done) + len(missing), errors, len(missing),
+                     time.monotonic() - started, notes_on(model))
 
 
 class _Worker:
-    """One worker: a list of names in, a file of answers out. Ray keeps it, with its network, for many lists."""
+    """One worker: a list of names in, a file of answers out. Ray keeps it, and its network, for many."""
 
-    def __init__(self, model: Any, source: Any, root: str, target: Any, folder: str, topk: int, batch_size: int, threads: int,
-                 device: str):
+    def __init__(self, model: Any, source: Any, root: str, target: Any, folder: str, topk: int,
+                 batch_size: int, threads: int, device: str):
         import ray
 
         threads = thread_count(threads, 1)
@@ -182,7 +184,8 @@ class _Worker:
         self.model = ray.get(model).to(device)
         self.source, self.root, self.target, self.folder = source, root, target, folder
         self.topk, self.batch_size = topk, batch_size
-        self.transform, self.outputs = create_transform(**resolve_data_config({}, model=self.model)), outputs_of(self.model)
+        self.transform = create_transform(**resolve_data_config({}, model=self.model))
+        self.outputs = outputs_of(self.model)
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos")
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +216,8 @@ class _Worker:
         logits: Iterator[Tensor] = iter(())
         if tensors:
             with evaluation(self.model), torch.inference_mode():
-                logits = iter(self.model(torch.stack(tensors).to(**parameter_place(self.model))).float().cpu())
+                inputs = torch.stack(tensors).to(**parameter_place(self.model))
+                logits = iter(self.model(inputs).float().cpu())
         for name, photo in zip(names, opened):
             best = [] if isinstance(photo, str) else top_predictions(next(logits), self.outputs, self.topk)
             yield {"name": name, "labels": [p.label for p in best], "indices": [p.index for p in best],
@@ -222,14 +226,14 @@ class _Worker:
                    "error": photo if isinstance(photo, str) else None}
 
     def _write(self, names: Sequence[str], rows: list[dict[str, Any]]) -> None:
-        """Into a file whose name follows from the photos': who does them again overwrites it with the same."""
+        """Into a file whose name follows from the photos': doing them again overwrites it with the same."""
         import pyarrow
         from pyarrow import parquet
 
         schema = pyarrow.schema([
-            ("name", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string())), ("indices", pyarrow.list_(pyarrow.int32())),
-            ("probabilities", pyarrow.list_(pyarrow.float64())), ("logits", pyarrow.list_(pyarrow.float64())),
-            ("values", pyarrow.list_(pyarrow.float64())),
+            ("name", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string())),
+            ("indices", pyarrow.list_(pyarrow.int32())), ("probabilities", pyarrow.list_(pyarrow.float64())),
+            ("logits", pyarrow.list_(pyarrow.float64())), ("values", pyarrow.list_(pyarrow.float64())),
             ("error", pyarrow.string())])
         key = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:20]
         whole = f"{self.folder}/part-{key}.parquet"
@@ -242,7 +246,7 @@ class _Worker:
             os.replace(path, whole)
 
 
-# --- places ---------------------------------------------------------------------------------------------------
+# --- places -------------------------------------------------------------------------------------------------
 
 
 def _place(address: str | os.PathLike) -> tuple[Any, str]:
@@ -254,7 +258,7 @@ def _place(address: str | os.PathLike) -> tuple[Any, str]:
         text = os.path.abspath(given_path(text, "a folder"))
     try:
         system, path = url_to_fs(text)
-    except (ImportError, ValueError) as error:  # fsspec names the package that is missing, or the unknown protocol
+    except (ImportError, ValueError) as error:  # it names the package that is missing, or the protocol
         raise ValueError(f"'{address}' can't be opened: {error}") from error
     return system, path.rstrip("/")
 
@@ -270,8 +274,8 @@ def _pictures(system: Any, root: str) -> list[str]:
     found = [name for name in names
              if is_picture(name) and not any(map(why_passed_over, PurePosixPath(name).parts))]
     if not found:
-        raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other kinds). Give a folder of photos, "
-                                "or an address such as s3://bucket/photos.")
+        raise FileNotFoundError(f"There are no picture files in '{root}' ({len(names)} files of other "
+                                "kinds). Give a folder of photos, or an address such as s3://bucket/photos.")
     return sorted(found, key=natural_key)
 
 
@@ -301,8 +305,8 @@ def _claim(system: Any, folder: str, facts: dict[str, Any], output: Any) -> None
         before = json.loads(system.cat_file(path))
         if before != facts:
             key = next(key for key in facts if before.get(key) != facts[key])
-            raise ValueError(f"'{output}' holds the answers of another model or setting ({key} was {before.get(key)!r}, and is "
-                             f"{facts[key]!r}): give another output.")
+            raise ValueError(f"'{output}' holds the answers of another model or setting ({key} was "
+                             f"{before.get(key)!r}, and is {facts[key]!r}): give another output.")
         return
     system.makedirs(folder, exist_ok=True)
     system.pipe_file(path, json.dumps(facts).encode())
@@ -316,5 +320,8 @@ def _fingerprint(model: VisionModel) -> str:
         digest.update(repr((config.outputs, config.number_mean, config.number_std)).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else repr(value.item()).encode())
+        if value.ndim:
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+        else:
+            digest.update(repr(value.item()).encode())
     return digest.hexdigest()[:20]

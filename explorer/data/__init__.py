@@ -5,14 +5,18 @@ Every name is imported on first use, so `import explorer.data` costs nothing and
 
 from __future__ import annotations
 
-from .._lazy import lazy_names
+from explorer._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
-    "collection": ["FolderDescription", "describe"],
-    "images": ["ImageError", "load_image"],
-    "transforms": ["Step", "create_transform", "crop_box", "network_view", "preprocessing_steps",
+    "collection": ["describe"],
+    "folder_description": ["FolderDescription"],
+    "errors": ["ImageError"],
+    "images": ["load_image"],
+    "transforms": ["create_transform", "crop_box",
                    "resolve_data_config", "resolve_model_data_config"],
-    "photo_tables": ["PhotoTable", "read_table"],
+    "shown_steps": ["Step", "network_view", "preprocessing_steps"],
+    "photo_tables": ["read_table"],
+    "table_columns": ["PhotoTable"],
     "labels": ["imagenet_labels", "labels_for"],
     "samples": ["SamplePhoto", "assets_dir", "notebooks_dir", "sample_photos"],
 })

@@ -1,11 +1,11 @@
 """Pictures with other bands than red, green and blue: satellites, microscopes, depth beside colour.
 
     picture = explorer.load_image(values)                       # a tensor [5, H, W] or an array [H, W, 5]
-    picture = explorer.load_image(values, channels=4)           # four bands could be RGB with transparency: say so
+    picture = explorer.load_image(values, channels=4)           # four bands could be RGB and transparency
     explorer.look(model, values)                                # a model knows how many it reads
 
-A `BandImage` is shown as a photo (three of its bands, each stretched to its own range), and a network that reads as many
-channels sees all of them: resized and cropped one by one as a photo's are, in float32.
+A `BandImage` is shown as a photo (three of its bands, each stretched to its own range), and a network that
+reads as many channels sees all of them: resized and cropped one by one as a photo's are, in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .errors import ImageError
+from explorer.data.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,8 @@ class BandImage(Image.Image):
         """The picture with every band changed in the same way, as a grey picture of floats."""
         import numpy as np
 
-        return band_image(np.stack([np.asarray(change(Image.fromarray(band))) for band in self.values]), self.shown)
+        return band_image(np.stack([np.asarray(change(Image.fromarray(band))) for band in self.values]),
+                          self.shown)
 
 
 def band_image(values: np.ndarray, shown: Sequence[int] | None = None) -> BandImage:
@@ -63,27 +64,32 @@ def band_image(values: np.ndarray, shown: Sequence[int] | None = None) -> BandIm
 def read_bands(array: np.ndarray, channels: int | None, channels_first: bool | None) -> np.ndarray:
     """An array or tensor of C bands as float32 [C, H, W].
 
-    uint8 and uint16 become 0..1; floats are taken as they are, in whatever range the network was trained with.
-    channels: how many bands there must be, where that is known;  channels_first: None: found by `channels`, or the shorter
+    uint8 and uint16 become 0..1; floats are taken as they are, in whatever range the network was trained
+    with.
+    channels: how many bands there must be, where that is known;  channels_first: None: found by `channels`,
+              or the shorter
     Raises ValueError with a sentence for anything else.
     """
     import numpy as np
 
     if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(f"An array of shape {list(array.shape)} is no picture of bands: expected [C, H, W] or [H, W, C].")
+        raise ValueError(f"An array of shape {list(array.shape)} is no picture of bands: "
+                         "expected [C, H, W] or [H, W, C].")
     first, last = array.shape[0], array.shape[2]
     if channels_first is None:
-        channels_first = first == channels if channels is not None and channels in (first, last) else first <= last
+        channels_first = (first == channels if channels is not None and channels in (first, last)
+                          else first <= last)
     values = array if channels_first else array.transpose(2, 0, 1)
     if channels is not None and len(values) != channels:
-        raise ValueError(f"A picture of shape {list(array.shape)} has {len(values)} bands, expected {channels}.")
+        raise ValueError(f"A picture of shape {list(array.shape)} has {len(values)} bands, "
+                         f"expected {channels}.")
     if values.dtype == np.bool_:
         return values.astype(np.float32)
     if values.dtype in (np.uint8, np.uint16):
         return values.astype(np.float32) / np.iinfo(values.dtype).max
     if values.dtype.kind != "f":
-        raise ValueError(f"Bands of {values.dtype} have no known range: give uint8, uint16, or floats as the model was "
-                         "trained with them.")
+        raise ValueError(f"Bands of {values.dtype} have no known range: give uint8, uint16, "
+                         "or floats as the model was trained with them.")
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError("The bands hold NaN or infinite values: replace them first (numpy.nan_to_num).")
@@ -124,14 +130,16 @@ def check_bands(picture: Image.Image, channels: int) -> BandImage:
         return band_image(read_bands(four, 4, True))
     has = len(picture.values) if isinstance(picture, BandImage) else len(picture.getbands())
     if not isinstance(picture, BandImage) or has != channels:
-        raise ImageError(f"This model reads {channels} channels, and the picture has {has}: give a tensor [{channels}, H, W] or "
-                         f"an array [H, W, {channels}]; explorer.load_image(values, channels={channels}) makes a picture of it.")
+        raise ImageError(f"This model reads {channels} channels, and the picture has {has}: "
+                         f"give a tensor [{channels}, H, W] or an array [H, W, {channels}]; "
+                         f"explorer.load_image(values, channels={channels}) makes a picture of it.")
     return picture
 
 
 def check_photo(picture: Image.Image) -> Image.Image:
     """The picture, where it is a photo of one or three channels. Raises ImageError for one of other bands."""
     if isinstance(picture, BandImage):
-        raise ImageError(f"This model reads photos, and the picture has {len(picture.values)} bands: give a model that reads as "
-                         f"many, create_model(..., in_chans={len(picture.values)}).")
+        raise ImageError(f"This model reads photos, and the picture has {len(picture.values)} bands: "
+                         "give a model that reads as many, "
+                         f"create_model(..., in_chans={len(picture.values)}).")
     return picture

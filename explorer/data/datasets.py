@@ -1,178 +1,36 @@
-"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, behind one small interface.
+"""Photos with labels: a folder, a bundled set, CIFAR-10 or somebody's own dataset, read alike.
 
     splits = open_data("flowers5")                # bundled; also "cifar10", a folder, a pair of datasets
     splits.train.classes                          # ('daisy', 'dandelion', 'roses', 'sunflowers', 'tulips')
     photo, label = splits.train[0]                # (PIL image, class index)
     splits.notes                                  # what was left out, and why
 
-A folder holds one folder a class, with or without `train/` and `val/` above them. Without them a share of each class
-is held out, drawn by `seed`: the same seed gives the same split on every computer.
+A folder holds one folder a class, with or without `train/` and `val/` above them. Without them a share of
+each class is held out, drawn by `seed`: the same seed gives the same split on every computer.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from explorer._threads import thread_count
+from explorer.data.collection import ARCHIVES, describe, existing_folder
+from explorer.data.folder_description import FolderDescription
+from explorer.data.folder_words import role_of
+from explorer.data.folders import NAMED, DataError, is_picture, listed
+from explorer.data.number_rows import numbers_of_rows, spread_over, tells_numbers
+from explorer.data.photo_sets import FromFiles, PhotoSet, Splits, of_what
+from explorer.data.photo_tables import read_table
+from explorer.data.rows import FromDataset, Label, labels_of_rows
+from explorer.data.samples import assets_dir
+from explorer.data.table_cells import is_frame
+from explorer.data.table_columns import PhotoTable
 from explorer.files import given_path
 
-from .collection import ARCHIVES, FolderDescription, describe, existing_folder, role_of
-from .folders import NAMED, DataError, is_picture, listed
-from .images import ImageError, load_image
-from .labels import match_names
-from .number_rows import numbers_of_rows, spread_over, tells_numbers
-from .photo_tables import PhotoTable, is_frame, read_table
-from .rows import FromDataset, Label, labels_of_rows
-from .samples import assets_dir
-
 BUNDLED = ("flowers5", "flowers5_nano")
-
-
-@dataclass(frozen=True)
-class PhotoSet(Sequence):
-    """Photos with their labels. `photos[i]` opens one: (upright RGB image, label). Also a PyTorch dataset.
-
-    classes: names in index order; labels: one class index a photo, or a tuple of them (`multi_label`)
-    numbers: True where a photo has numbers in place of classes: then `classes` are their names, and a label
-             is a row of them
-    names:   what to call each photo, for its file a path below the folder
-    open_one: index -> PIL image; raises ImageError for a broken one. What is made here can be pickled
-    files:   the path of each photo, empty where they have none
-    """
-
-    classes: tuple[str, ...]
-    labels: tuple[Label, ...]
-    names: tuple[str, ...]
-    open_one: Callable[[int], Image.Image] = field(repr=False)
-    files: tuple[Path, ...] = field(default=(), repr=False)
-    numbers: bool = False
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, Label]:
-        return self.open_one(range(len(self))[index]), self.labels[index]
-
-    @property
-    def multi_label(self) -> bool:
-        return not self.numbers and any(isinstance(label, tuple) for label in self.labels)
-
-    @property
-    def kind(self) -> str:
-        """What its labels are: "one" class, "several", or "numbers"."""
-        return "numbers" if self.numbers else "several" if self.multi_label else "one"
-
-    def subset(self, indices: Sequence[int]) -> PhotoSet:
-        """The photos at `indices`, in that order."""
-        chosen = tuple(indices)
-        files = tuple(self.files[i] for i in chosen) if self.files else ()
-        opens_files = isinstance(self.open_one, FromFiles) and self.open_one.files == self.files
-        return PhotoSet(self.classes, tuple(self.labels[i] for i in chosen), tuple(self.names[i] for i in chosen),
-                        FromFiles(files) if opens_files else Chosen(self.open_one, chosen), files, self.numbers)
-
-    def with_classes(self, classes: Sequence[str], called: str = "The data") -> PhotoSet:
-        """The same photos with the labels that they have among `classes`, told by name in whatever order.
-
-        Raises DataError, in which they are `called` so, where a photo is of none of these classes, or has other numbers.
-        """
-        if tuple(classes) == self.classes:
-            return self
-        places = match_names(classes, self.classes)
-        if self.numbers:
-            if None in places or len(places) != len(classes):
-                raise DataError(f"{called} has the numbers {listed(self.classes)}: expected {listed(classes)}.")
-            order = [places.index(i) for i in range(len(classes))]
-            return replace(self, classes=tuple(classes), labels=tuple(tuple(row[i] for i in order) for row in self.labels))
-        counts = self.counts()
-        if strange := [name for name, place in zip(self.classes, places) if place is None and counts[name]]:
-            raise DataError(f"{called} has classes that are unknown elsewhere ({listed(strange)}): expected "
-                            f"{listed(classes)}.")
-        moved = tuple(tuple(places[i] for i in label) if isinstance(label, tuple) else places[label]
-                      for label in self.labels)
-        return replace(self, classes=tuple(classes), labels=moved)
-
-    def counts(self) -> dict[str, int]:
-        """Photos of each class; of numbers, photos that have each."""
-        if self.numbers:
-            return dict.fromkeys(self.classes, len(self))
-        found = Counter(i for label in self.labels for i in (label if isinstance(label, tuple) else (label,)))
-        return {name: found[i] for i, name in enumerate(self.classes)}
-
-    def __repr__(self) -> str:
-        return f"PhotoSet({len(self)} photos, {of_what(self)})"
-
-
-@dataclass(frozen=True)
-class FromFiles:
-    """Opens the photo of an index from its file."""
-
-    files: tuple[Path, ...] = field(repr=False)
-
-    def __call__(self, index: int) -> Image.Image:
-        return load_image(self.files[index])
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Opens some of another's photos, under new indices."""
-
-    open_one: Callable[[int], Image.Image]
-    indices: tuple[int, ...] = field(repr=False)
-
-    def __call__(self, index: int) -> Image.Image:
-        return self.open_one(self.indices[index])
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Opens the photos of one set, and behind its last one those of another."""
-
-    first: PhotoSet
-    second: PhotoSet
-
-    def __call__(self, index: int) -> Image.Image:
-        cut = len(self.first)
-        return self.first.open_one(index) if index < cut else self.second.open_one(index - cut)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What to learn from and what to judge by.
-
-    notes:   sentences on what was left out, and how it was split
-    folders: the names of the two folders, where somebody has split the photos into folders; else ""
-    """
-
-    name: str
-    train: PhotoSet
-    val: PhotoSet
-    notes: tuple[str, ...] = ()
-    folders: tuple[str, str] = ("", "")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.train.classes
-
-    def __repr__(self) -> str:
-        return f"Splits({self.name!r}, {len(self.train)} to learn from, {len(self.val)} to judge by, " \
-               f"{of_what(self.train)})"
-
-
-def of_what(photos: PhotoSet) -> str:
-    """"5 classes", or which numbers."""
-    if not photos.numbers:
-        return f"{len(photos.classes)} classes"
-    names, more = ", ".join(photos.classes[:NAMED]), ", ..." * (len(photos.classes) > NAMED)
-    return f"number{'s' * (len(photos.classes) != 1)} {names}{more}"
 
 
 def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str | None = None) -> Splits:
@@ -180,9 +38,9 @@ def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str 
 
     data: "flowers5", "flowers5_nano" (bundled), "cifar10"; a folder, read as `describe` says: class folders,
           with or without train/ and val/; a PyTorch dataset of (picture, class), which is split; a pair of
-          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits; a table of
-          files and numbers or class names (a CSV file, a pandas DataFrame, `read_table(...)`), or a pair of
-          them; a dataset of (picture, number or row of numbers)
+          folders, datasets or PhotoSets (train, val), or a dict of them, by the names of the splits; a table
+          of files and numbers or class names (a CSV file, a pandas DataFrame, `read_table(...)`), or a pair
+          of them; a dataset of (picture, number or row of numbers)
     outputs: what is to be learnt, where that can't be seen: "numbers" reads whole numbers as numbers, not as
              class indices
     val_share, seed: how much of each class is held out where nobody has split, and by which draw
@@ -224,7 +82,8 @@ def is_table(data: Any) -> bool:
         return True
     if not isinstance(data, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(data)):
         return False
-    return Path(data).suffix.lower() not in ARCHIVES and not is_picture(os.fspath(data))  # whoever wants a folder says what these are
+    # whoever wants a folder says what these are
+    return Path(data).suffix.lower() not in ARCHIVES and not is_picture(os.fspath(data))
 
 
 def photos_of(table: PhotoTable, *roles: str) -> PhotoSet:
@@ -245,13 +104,14 @@ def _from_table(table: PhotoTable, val_share: float, seed: int) -> Splits:
     if {"val", "test"} <= there:
         notes += (f"{table.roles.count('test')} photos are for a test: not learnt from, nor judged by "
                   "meanwhile.",)
-    return _checked(Splits(table.name, photos_of(table, "train"), photos_of(table, judged), notes))
+    return checked_splits(Splits(table.name, photos_of(table, "train"), photos_of(table, judged), notes))
 
 
-# --- folders --------------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------------------
 
 
-def photos_in(folder: str | os.PathLike, classes: Sequence[str] | None = None) -> tuple[PhotoSet, tuple[str, ...]]:
+def photos_in(folder: str | os.PathLike,
+              classes: Sequence[str] | None = None) -> tuple[PhotoSet, tuple[str, ...]]:
     """(the photos of a folder that holds one folder a class, notes). Classes are in the order of their names.
 
     classes: what they must be called, where that is known. Raises DataError for a folder without class
@@ -286,7 +146,7 @@ def _from_folder(described: FolderDescription, name: str, val_share: float, seed
     val = described.part("val") or described.part("test")
     if val is None:
         return _held_out(name, labelled(described, train.role), val_share, seed, described.sentences)
-    return _checked(Splits(name, labelled(described, train.role), labelled(described, val.role),
+    return checked_splits(Splits(name, labelled(described, train.role), labelled(described, val.role),
                            described.sentences,
                            (described.place(train), described.place(val))))
 
@@ -301,7 +161,8 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
         note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g}, "
                 f"from the whole range of {photos.classes[0]}, seed {seed}.")
         learnt = [i for i in range(len(photos)) if i not in kept]
-        return _checked(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
+        return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)),
+                                     (*notes, note)))
     members: dict[Label, list[int]] = {}
     for index, label in enumerate(photos.labels):
         members.setdefault(label, []).append(index)
@@ -310,27 +171,31 @@ def _held_out(name: str, photos: PhotoSet, val_share: float, seed: int, notes: t
         group = members[label]
         draw.shuffle(group)
         kept.update(group[:max(round(val_share * len(group)), int(len(group) > 1))])
-    note = f"{len(kept)} of {len(photos)} photos are held out to judge by: a share of {val_share:g} of each class, seed {seed}."
+    note = (f"{len(kept)} of {len(photos)} photos are held out to judge by: "
+            f"a share of {val_share:g} of each class, seed {seed}.")
     learnt = [i for i in range(len(photos)) if i not in kept]
-    return _checked(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
+    return checked_splits(Splits(name, photos.subset(learnt), photos.subset(sorted(kept)), (*notes, note)))
 
 
-def _checked(splits: Splits) -> Splits:
+def checked_splits(splits: Splits) -> Splits:
     for photos, purpose in ((splits.train, "learn from"), (splits.val, "judge by")):
         if not len(photos):
-            raise DataError(f"'{splits.name}' has no photos to {purpose}. Add some, or give two folders (train, val).")
+            raise DataError(f"'{splits.name}' has no photos to {purpose}. Add some, "
+                            "or give two folders (train, val).")
     if splits.train.kind != splits.val.kind:
         raise DataError(f"The two parts of '{splits.name}' are of different kinds: {of_what(splits.train)}, "
                         f"and {of_what(splits.val)}.")
     if len(splits.classes) < 2 and splits.train.kind == "one":
-        raise DataError(f"'{splits.name}' has one class, {splits.classes[0]!r}: there is nothing to tell apart. Add another folder.")
+        raise DataError(f"'{splits.name}' has one class, {splits.classes[0]!r}: there is nothing to tell "
+                        "apart. Add another folder.")
     if splits.train.classes != splits.val.classes:
-        raise DataError(f"The two parts of '{splits.name}' have different classes: {', '.join(splits.train.classes[:NAMED])} and "
+        raise DataError(f"The two parts of '{splits.name}' have different classes: "
+                        f"{', '.join(splits.train.classes[:NAMED])} and "
                         f"{', '.join(splits.val.classes[:NAMED])}. Name the folders alike.")
     return splits
 
 
-# --- other people's datasets ----------------------------------------------------------------------------------
+# --- other people's datasets --------------------------------------------------------------------------------
 
 
 def _pair(train: Any, val: Any, outputs: str | None = None) -> Splits:
@@ -350,7 +215,7 @@ def _pair(train: Any, val: Any, outputs: str | None = None) -> Splits:
             photos = photos.with_classes(classes)
         parts.append(photos)
     name = Path(train).name if isinstance(train, (str, os.PathLike)) else type(train).__name__
-    return _checked(Splits(name, *parts, tuple(dict.fromkeys((*notes, *_gaps(parts[0]))))))
+    return checked_splits(Splits(name, *parts, tuple(dict.fromkeys((*notes, *_gaps(parts[0]))))))
 
 
 def _by_name(data: Mapping[str, Any], val_share: float, seed: int, outputs: str | None = None) -> Splits:
@@ -390,10 +255,12 @@ def as_photos(dataset: Any, outputs: str | None = None) -> PhotoSet:
 
 
 def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> Splits:
-    """CIFAR-10 in its original layout (`cifar-10-batches-py`): a copy in `root`, `./data` or explorer's cache, or a download.
+    """CIFAR-10 in its original layout (`cifar-10-batches-py`): a copy in `root`, `./data` or explorer's
+    cache, or a download.
 
-    Its files are pickles. They are read only where their MD5 is the published one, which torchvision checks. Raises
-    DataError with what to do where there is no copy and no network. 60,000 photos of 32 x 32 pixels, 10 classes.
+    Its files are pickles. They are read only where their MD5 is the published one, which torchvision checks.
+    Raises DataError with what to do where there is no copy and no network. 60,000 photos of 32 x 32 pixels,
+    10 classes.
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
     from torchvision.datasets import CIFAR10
@@ -413,69 +280,8 @@ def cifar10(root: str | os.PathLike | None = None, *, download: bool = True) -> 
         train, val = (as_photos(CIFAR10(where, train=train, download=True)) for train in (True, False))
     except (RuntimeError, OSError) as error:
         raise DataError(
-            f"CIFAR-10 is not on this computer and could not be downloaded ({str(error)[:100]}). Connect to the internet once, or "
-            f"unpack cifar-10-python.tar.gz into '{where}'. Without a network: 'flowers5' is bundled."
+            f"CIFAR-10 is not on this computer and could not be downloaded ({str(error)[:100]}). "
+            f"Connect to the internet once, or unpack cifar-10-python.tar.gz into '{where}'. "
+            "Without a network: 'flowers5' is bundled."
         ) from error
     return Splits("cifar10", train, val)
-
-
-# --- looking before learning ------------------------------------------------------------------------------------
-
-
-def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, str]:
-    """{index: the sentence} of the photos that can't be opened. Opens each one, in several threads."""
-
-    def check(index: int) -> str:
-        try:
-            photos.open_one(index)
-        except ImageError as error:
-            return str(error)
-        return ""
-
-    with ThreadPoolExecutor(thread_count(threads, 8)) as pool:
-        return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
-
-
-def ordered_as(classes: Sequence[str], splits: Splits) -> Splits:
-    """The splits with their classes in this order and spelling, where they are the same by name; else as they are.
-
-    A model that was trained elsewhere has an order of its own, and its classifier goes by that.
-    """
-    places = match_names(classes, splits.classes)
-    if len(classes) != len(splits.classes) or None in places:
-        return splits
-    return replace(splits, train=splits.train.with_classes(classes), val=splits.val.with_classes(classes))
-
-
-def without_broken(splits: Splits) -> Splits:
-    """The splits without photos that can't be opened, each of them named in the notes (the first few of many)."""
-    parts, notes = [], list(splits.notes)
-    for photos in (splits.train, splits.val):
-        broken = broken_photos(photos)
-        notes += [f"Left out, {photos.names[i]}: {sentence}" for i, sentence in list(broken.items())[:NAMED]]
-        if len(broken) > NAMED:
-            notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened.")
-        parts.append(photos.subset([i for i in range(len(photos)) if i not in broken]) if broken else photos)
-    return _checked(replace(splits, train=parts[0], val=parts[1], notes=tuple(notes)))
-
-
-def joined(first: PhotoSet, second: PhotoSet) -> PhotoSet:
-    """Two sets of the same classes, one behind the other."""
-    return PhotoSet(first.classes, first.labels + second.labels, first.names + second.names,
-                    Joined(first, second),
-                    first.files + second.files if first.files and second.files else (), first.numbers)
-
-
-def duplicates(splits: Splits) -> list[tuple[str, str]]:
-    """(name in train, name in val) of photos that are in both, pixel for pixel: such a photo judges nothing."""
-    import hashlib
-
-    def key(photo: Image.Image) -> bytes:
-        return hashlib.sha256(repr(photo.size).encode() + photo.tobytes()).digest()
-
-    def keys(photos: PhotoSet) -> list[bytes]:
-        with ThreadPoolExecutor(thread_count(None, 8)) as pool:
-            return list(pool.map(lambda i: key(photos.open_one(i)), range(len(photos))))
-
-    learnt = {k: name for k, name in zip(keys(splits.train), splits.train.names)}
-    return [(learnt[k], name) for k, name in zip(keys(splits.val), splits.val.names) if k in learnt]

@@ -10,8 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .folders import DataError
-from .photo_tables import LARGEST, MOST_NUMBERS
+from explorer.data.folders import DataError
+from explorer.data.table_columns import LARGEST, MOST_NUMBERS
 
 LOOKED_AT = 16  # rows that are opened to see whether they have numbers
 
@@ -64,7 +64,8 @@ def numbers_of_rows(dataset: Any) -> tuple[tuple[tuple[float, ...], ...], tuple[
 
 
 def spread_over(numbers: Sequence[float], share: float, draw: random.Random) -> set[int]:
-    """Places of a share of the numbers, one drawn from each of as many neighbourhoods; at least one of two."""
+    """Places of a share of the numbers, one drawn from each of as many neighbourhoods; at least one of two.
+    """
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
     count = max(round(share * len(order)), int(len(order) > 1))
     cuts = [len(order) * i // count for i in range(count + 1)] if count else [0]

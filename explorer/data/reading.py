@@ -12,7 +12,9 @@ from explorer._threads import thread_count
 
 def in_order(work: Callable[[Any], Any], items: Iterable[Any], *, ahead: int,
              threads: int | None = None) -> Iterator[Any]:
-    """work(item) of each item in their order, done in threads, at most `ahead` of them before they are wanted."""
+    """work(item) of each item in their order, done in threads, at most `ahead` of them before they are
+    wanted.
+    """
     waiting: deque[Future] = deque()
     with ThreadPoolExecutor(thread_count(threads, 8), thread_name_prefix="explorer-photos") as pool:
         try:

@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
-from .folders import DataError, listed
-from .images import ImageError, load_image
+from explorer.data.folders import DataError, listed
+from explorer.data.images import ImageError, load_image
 
 # One class, or all that a photo shows (multi-label), or its numbers.
 Label = int | tuple[int, ...] | tuple[float, ...]

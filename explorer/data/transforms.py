@@ -14,33 +14,15 @@ photo of a given size.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from PIL import Image
-
-from .bands import BandsToTensor, EachBand, check_photo
-from .images import ImageError
+from explorer.data.bands import BandsToTensor, EachBand
+from explorer.data.resizing import DEFAULT_CROP_PCT, Resize, evaluation_steps, known_interpolation
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-DEFAULT_CROP_PCT = 0.875
-
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-}
-CROP_MODES = ("center", "squash", "border")
-
-# A photo 100000 pixels wide and 2 high would grow to gigabytes on its way to a crop of 224 x 224.
-_MAX_RESIZED_PIXELS = 100_000_000
-
 _logger = logging.getLogger(__name__)
 
 
@@ -83,7 +65,7 @@ def resolve_data_config(
         if len(input_size) != 3:
             raise ValueError(f"input_size is {input_size}: expected (channels, height, width).")
     elif "img_size" in args:
-        input_size = (channels or 3, *_height_width(args["img_size"]))
+        input_size = (channels or 3, *height_width(args["img_size"]))
     else:
         input_size = tuple(facts.get("input_size") or (3, 224, 224))
         if channels:
@@ -103,7 +85,9 @@ def resolve_data_config(
 
 
 def resolve_model_data_config(model: Any, use_test_size: bool = False) -> dict[str, Any]:
-    """The preprocessing a model expects: `resolve_data_config({}, model=model)`, under timm's other name for it."""
+    """The preprocessing a model expects: `resolve_data_config({}, model=model)`, under timm's other name for
+    it.
+    """
     return resolve_data_config({}, model=model, use_test_size=use_test_size)
 
 
@@ -131,118 +115,12 @@ def _per_channel(
     return (sum(published) / len(published),) * channels  # a grey or many-channel twin of an RGB model
 
 
-def _height_width(size: int | Sequence[int]) -> tuple[int, int]:
+def height_width(size: int | Sequence[int]) -> tuple[int, int]:
     """224, (224, 320) or (3, 224, 320) -> (height, width)."""
     height_width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     if len(height_width) != 2 or min(height_width) < 1:
         raise ValueError(f"The size is {size}: expected 224, (height, width) or (channels, height, width).")
     return height_width
-
-
-# --- The two steps of evaluation ------------------------------------------------------------------
-
-
-class Resize:
-    """Scale a photo so that it fits `size` (height, width) in one of four ways.
-
-    fit: "short"    the short side becomes size[0]; the long side follows, rounded down (torchvision's rule)
-         "cover"    the photo covers `size`, aspect ratio kept
-         "contain"  the photo fits inside `size`, aspect ratio kept
-         "exact"    becomes exactly `size`, aspect ratio not kept
-    """
-
-    def __init__(self, size: tuple[int, int], *, fit: str, interpolation: str):
-        self.size, self.fit, self.interpolation = size, fit, interpolation
-
-    def output_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) -> (width, height)."""
-        width, height = image_size
-        target_height, target_width = self.size
-        if self.fit == "exact":
-            return target_width, target_height
-        if self.fit == "short":
-            side = target_height
-            if width <= height:
-                return side, int(side * height / width)
-            return int(side * width / height), side
-        # How many photo pixels go into one. Divided in this order, halves round as they do in timm.
-        shrink_x, shrink_y = width / target_width, height / target_height
-        shrink = min(shrink_x, shrink_y) if self.fit == "cover" else max(shrink_x, shrink_y)
-        return max(1, round(width / shrink)), max(1, round(height / shrink))
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        size = self.output_size(check_photo(image).size)
-        if size[0] * size[1] > _MAX_RESIZED_PIXELS:
-            raise ImageError(
-                f"A photo of {image.width} x {image.height} pixels is too long and thin to be resized "
-                f"(to {size[0]} x {size[1]}): cut out the part you mean first."
-            )
-        return image.resize(size, INTERPOLATIONS[self.interpolation])
-
-    def __repr__(self) -> str:
-        size = self.size[0] if self.fit == "short" else self.size
-        return f"Resize({size}, fit={self.fit!r}, interpolation={self.interpolation!r})"
-
-
-class CenterCrop:
-    """Cut `size` (height, width) from the middle; `fill` (R, G, B) surrounds a photo that is smaller."""
-
-    def __init__(self, size: tuple[int, int], *, fill: tuple[int, ...] = (0, 0, 0)):
-        self.size, self.fill = size, fill
-
-    def box(self, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """(left, top, right, bottom) in pixels; reaches outside a photo that is smaller than the crop."""
-        (width, height), (crop_height, crop_width) = image_size, self.size
-        left, top = _middle(width, crop_width), _middle(height, crop_height)
-        return left, top, left + crop_width, top + crop_height
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        left, top, right, bottom = self.box(image.size)
-        if left >= 0 and top >= 0 and right <= image.width and bottom <= image.height:
-            return image.crop((left, top, right, bottom))
-        fill = self.fill if image.mode == "RGB" else self.fill[0]
-        canvas = Image.new(image.mode, (right - left, bottom - top), fill)
-        canvas.paste(image, (-left, -top))
-        return canvas
-
-    def __repr__(self) -> str:
-        return f"CenterCrop({self.size}" + (f", fill={self.fill})" if any(self.fill) else ")")
-
-
-def _middle(length: int, crop: int) -> int:
-    """Where a centred crop begins. An odd rest: a crop rounds half to even, a border is wider at the end."""
-    return round((length - crop) / 2) if length >= crop else -((crop - length) // 2)
-
-
-def _evaluation_steps(
-    size: tuple[int, int],
-    interpolation: str,
-    crop_pct: float | None,
-    crop_mode: str | None,
-    mean: Sequence[float],
-) -> tuple[Resize, CenterCrop]:
-    """The resize and the crop for `size` (height, width), by timm's rules."""
-    crop_pct, crop_mode = crop_pct or DEFAULT_CROP_PCT, crop_mode or "center"
-    if crop_pct < 0:
-        raise ValueError(f"crop_pct is {crop_pct}: expected a share above 0, such as {DEFAULT_CROP_PCT}.")
-    if crop_mode not in CROP_MODES:
-        raise ValueError(f"Unknown crop_mode {crop_mode!r}: expected one of {', '.join(CROP_MODES)}.")
-    _known_interpolation(interpolation)
-
-    scaled = (math.floor(size[0] / crop_pct), math.floor(size[1] / crop_pct))
-    if crop_mode == "squash":
-        return Resize(scaled, fit="exact", interpolation=interpolation), CenterCrop(size)
-    if crop_mode == "border":
-        grey = tuple(round(255 * value) for value in mean)  # becomes 0 after normalisation
-        return Resize(scaled, fit="contain", interpolation=interpolation), CenterCrop(size, fill=grey)
-    fit = "short" if size[0] == size[1] else "cover"
-    return Resize(scaled, fit=fit, interpolation=interpolation), CenterCrop(size)
-
-
-def _known_interpolation(name: str) -> str:
-    if name not in INTERPOLATIONS:
-        raise ValueError(f"Unknown interpolation {name!r}: expected one of {', '.join(INTERPOLATIONS)}.")
-    return name
 
 
 # --- The whole transform --------------------------------------------------------------------------
@@ -271,7 +149,8 @@ def create_transform(
 ) -> Any:
     """Build the transform from a PIL image to a tensor [C, H, W]: a torchvision `Compose`.
 
-    Of other than 1 or 3 channels it takes a `BandImage` of as many (see `explorer.data.bands`), for evaluation.
+    Of other than 1 or 3 channels it takes a `BandImage` of as many (see `explorer.data.bands`), for
+    evaluation.
 
     input_size: 224, (height, width) or (channels, height, width). With one channel an RGB photo becomes grey.
     interpolation: nearest, bilinear, bicubic, lanczos, box, hamming; in training also "random" (one of
@@ -294,7 +173,7 @@ def create_transform(
     """
     from torchvision import transforms as T
 
-    size = _height_width(input_size)
+    size = height_width(input_size)
     with_channels = not isinstance(input_size, int) and len(input_size) == 3
     channels = input_size[0] if with_channels else len(mean)
     for name, values in (("mean", mean), ("std", std)):
@@ -303,17 +182,17 @@ def create_transform(
 
     if channels not in (1, 3):
         if is_training and not no_aug or not normalize:
-            raise ValueError(f"Training transforms are for photos of 1 or 3 channels, not {channels}: finetune(augment=\"light\") "
-                             "knows more.")
-        plain = [Resize(size, fit="exact", interpolation=_known_interpolation(interpolation))] if no_aug else \
-            _evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
+            raise ValueError(f"Training transforms are for photos of 1 or 3 channels, not {channels}: "
+                             "finetune(augment=\"light\") knows more.")
+        plain = [Resize(size, fit="exact", interpolation=known_interpolation(interpolation))] if no_aug else \
+            evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
         return T.Compose([*(EachBand(step, channels) for step in plain), BandsToTensor(channels),
                           T.Normalize(tuple(mean), tuple(std))])
     steps: list[Any] = [T.Grayscale(1)] if channels == 1 else []
     if not is_training:
-        steps += _evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
+        steps += evaluation_steps(size, interpolation, crop_pct, crop_mode, mean)
     elif no_aug:
-        steps += [Resize(size, fit="exact", interpolation=_known_interpolation(interpolation))]
+        steps += [Resize(size, fit="exact", interpolation=known_interpolation(interpolation))]
     else:
         steps += _random_crop(size, interpolation, scale or (0.08, 1.0), ratio or (3 / 4, 4 / 3))
         steps += [T.RandomHorizontalFlip(hflip)] if hflip else []
@@ -340,56 +219,10 @@ def _random_crop(
 ) -> list[Any]:
     from torchvision import transforms as T
 
-    names = ("bilinear", "bicubic") if interpolation == "random" else (_known_interpolation(interpolation),)
+    names = ("bilinear", "bicubic") if interpolation == "random" else (known_interpolation(interpolation),)
     modes = [T.InterpolationMode(name) for name in names]
     crops = [T.RandomResizedCrop(size, tuple(scale), tuple(ratio), mode) for mode in modes]
     return crops if len(crops) == 1 else [T.RandomChoice(crops)]
-
-
-# --- Showing it -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of preprocessing, ready to be shown.
-
-    name: a word or two; sentence: what happens, for a person
-    shape: (height, width, channels) of a picture, (channels, height, width) of a tensor
-    value_range: the smallest and the largest value after the step
-    image: the picture after this step, None once it is a tensor
-    """
-
-    name: str
-    sentence: str
-    shape: tuple[int, int, int]
-    value_range: tuple[float, float]
-    image: Image.Image | None = None
-
-    def __repr__(self) -> str:
-        shape, (low, high) = " x ".join(map(str, self.shape)), self.value_range
-        return f"Step({self.name!r}: {self.sentence}; {shape}, {low:.3g} to {high:.3g})"
-
-
-def preprocessing_steps(image: Image.Image, config: Mapping[str, Any]) -> list[Step]:
-    """Run the evaluation transform of `config` on a photo, and say what each step did.
-
-    After the photo itself come the steps of `create_transform(**config)`, in its order.
-    """
-    steps = [_picture_step("photo", "the photo as it came", image)]
-    value: Any = image
-    for transform in create_transform(**config).transforms:
-        name, sentence = _in_words(transform, value)
-        value = transform(value)
-        if isinstance(value, Image.Image):
-            steps.append(_picture_step(name, sentence, value))
-        else:
-            steps.append(Step(name, sentence, tuple(value.shape), (float(value.min()), float(value.max()))))
-    return steps
-
-
-def network_view(image: Image.Image, config: Mapping[str, Any]) -> Image.Image:
-    """The picture that the network really sees: after resize and crop, before normalisation."""
-    return [step.image for step in preprocessing_steps(image, config) if step.image is not None][-1]
 
 
 def crop_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> tuple[float, float, float, float]:
@@ -400,8 +233,8 @@ def crop_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> tuple[fl
     network sees a border around the photo, the box reaches outside: left or top below 0, right or bottom
     beyond the size.
     """
-    resize, crop = _evaluation_steps(
-        _height_width(config["input_size"]),
+    resize, crop = evaluation_steps(
+        height_width(config["input_size"]),
         config.get("interpolation", "bilinear"),
         config.get("crop_pct"),
         config.get("crop_mode"),
@@ -411,40 +244,3 @@ def crop_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> tuple[fl
     left, top, right, bottom = crop.box(resized)
     zoom_x, zoom_y = image_size[0] / resized[0], image_size[1] / resized[1]
     return left * zoom_x, top * zoom_y, right * zoom_x, bottom * zoom_y
-
-
-def _picture_step(name: str, sentence: str, image: Image.Image) -> Step:
-    extrema = image.getextrema()
-    bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    value_range = (float(min(low for low, _ in bands)), float(max(high for _, high in bands)))
-    return Step(name, sentence, (image.height, image.width, len(image.getbands())), value_range, image)
-
-
-def _in_words(transform: Any, before: Any) -> tuple[str, str]:
-    """Name and sentence for one step of the evaluation transform. `before`: what it is given."""
-    transform = transform.step if isinstance(transform, EachBand) else transform
-    if isinstance(transform, BandsToTensor):
-        return "tensor", f"all {transform.channels} bands, channels first"
-    if isinstance(transform, Resize):
-        width, height = transform.output_size(before.size)
-        how = {
-            "short": f"resize the short side to {transform.size[0]}",
-            "cover": f"resize to {width} x {height}, large enough for the crop",
-            "contain": f"resize to {width} x {height}, the whole photo",
-            "exact": f"squash to {width} x {height}",
-        }[transform.fit]
-        return "resize", f"{how}, {transform.interpolation}"
-    if isinstance(transform, CenterCrop):
-        height, width = transform.size
-        if before.width < width or before.height < height:
-            return "crop", f"put the middle on a canvas of {width} x {height}, with a border"
-        return "crop", f"cut {width} x {height} from the middle"
-    kind = type(transform).__name__
-    if kind == "Grayscale":
-        return "grey", "make one grey channel of the three colours"
-    if kind == "ToTensor":
-        return "tensor", "divide by 255: from 0..255 to 0..1, channels first"
-    if kind == "Normalize":
-        mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (transform.mean, transform.std))
-        return "normalise", f"subtract the mean ({mean}), divide by the standard deviation ({std})"
-    return kind, "take the pixels as they are, channels first"  # PILToTensor, for normalize=False

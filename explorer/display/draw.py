@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def colormap(name: str) -> np.ndarray:
 
 def strength(maps: Any) -> np.ndarray:
     """Mean absolute activation of each channel over its finite values: maps [C, H, W] -> float64 [C]."""
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     strengths = np.abs(maps).mean(axis=(1, 2), dtype=np.float64)
     if not np.isfinite(strengths).all():
         finite = np.isfinite(maps)
@@ -67,7 +68,7 @@ def strength(maps: Any) -> np.ndarray:
 
 def strongest(maps: Any, count: int | None) -> np.ndarray:
     """The numbers of the `count` strongest channels, in channel order; None: all."""
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     if count is not None and count < 1:
         raise ValueError(f"Asked to show {count} channels: give 1 or more, or None for all {len(maps)}.")
     if count is None or count >= len(maps):
@@ -84,7 +85,7 @@ def normalise(maps: Any, scale: str = "own", *, centred: bool = False) -> np.nda
     A channel that is the same everywhere gets the lowest code (the middle one if centred and zero).
     """
     _known("scale", scale, SCALES)
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     lo, hi = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))  # [C]
     finite = None
     if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
@@ -160,7 +161,7 @@ def palette_mosaic(
     """`mosaic` with one byte a pixel and a colour table (Pillow's mode "P"): a smaller PNG, made faster."""
     _known("sort", sort, SORTS)
     table = _palette(colormap)
-    maps = _as_maps(maps)
+    maps = as_maps(maps)
     if gap < 0 or (columns is not None and columns < 1):
         raise ValueError(f"gap={gap}, columns={columns}: expected a gap from 0 and at least one column.")
     chosen = strongest(maps, limit)
@@ -222,8 +223,11 @@ def _with_palette(codes: np.ndarray, table: bytes) -> Image.Image:
     return picture
 
 
-def _as_maps(maps: Any) -> np.ndarray:
-    """Array or tensor [C, H, W] -> float32 array."""
+def as_maps(maps: Any) -> np.ndarray:
+    """Array or tensor [C, H, W] -> float32 array; what is too large for float32 is infinite there.
+
+    Raises ValueError for another shape, nothing in it, or other than real numbers.
+    """
     if hasattr(maps, "detach"):  # a tensor, recognised without importing torch
         maps = maps.detach().cpu()
         maps = (maps.float() if maps.is_floating_point() else maps).numpy()
@@ -233,7 +237,7 @@ def _as_maps(maps: Any) -> np.ndarray:
                          "Take one picture out of a batch with maps[0].")
     if maps.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers, got an array of {maps.dtype}.")
-    with np.errstate(over="ignore"):  # too large for float32: infinite there
+    with np.errstate(over="ignore"):
         return maps.astype(np.float32, copy=False)
 
 
@@ -249,6 +253,28 @@ def thumbnail(image: Image.Image, side: int) -> Image.Image:
     small = image.copy()
     small.thumbnail((side, side))
     return small
+
+
+def outlined(photo: Image.Image, box: Sequence[float], *, side: int = 224) -> Image.Image:
+    """A small copy of a photo with a frame around `box` (the photo's pixels), seen on dark and on light."""
+    from PIL import ImageDraw
+
+    small = thumbnail(photo, side)
+    x, y = small.width / photo.width, small.height / photo.height
+    left, top = min(box[0] * x, small.width - 1), min(box[1] * y, small.height - 1)
+    right, bottom = min(box[2] * x, small.width) - 1, min(box[3] * y, small.height) - 1
+    corners = (left, top, max(left, right), max(top, bottom))
+    pen = ImageDraw.Draw(small)
+    pen.rectangle([corner + shift for corner, shift in zip(corners, (-1, -1, 1, 1))], outline="black")
+    pen.rectangle(corners, outline="white")
+    return small
+
+
+def mean_colour(photo: Image.Image) -> tuple[int, ...]:
+    """The mean of all pixels, (red, green, blue) in 0..255."""
+    from PIL import ImageStat
+
+    return tuple(round(value) for value in ImageStat.Stat(photo).mean)
 
 
 def png_bytes(image: Image.Image) -> bytes:

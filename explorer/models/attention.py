@@ -1,7 +1,8 @@
 """Where a transformer looks: the attention of every block, on request.
 
-The fast way to compute attention never holds its weights in memory, so there is nothing to read off afterwards. Every
-attention layer here has a method that computes them again, `attention_weights`; it gets exactly what the layer got.
+The fast way to compute attention never holds its weights in memory, so there is nothing to read off
+afterwards. Every attention layer here has a method that computes them again, `attention_weights`; it gets
+exactly what the layer got.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from explorer.arguments import batch, checked, network
 from explorer.models.contract import evaluation, resolve_indices
-from explorer.models.surgery.surgery import backbone
+from explorer.models.surgery.inside import backbone
 from explorer.models.watching import Turn, watching
 
 
@@ -28,18 +29,19 @@ def parents(path: str) -> list[str]:
 class AttentionMap:
     """How much each token (row) takes from each token (column), in one layer; every row sums to 1.
 
-    (But for differential attention, which takes one map away from another, and linear attention, with a little less.)
+    (But for differential attention, which takes one map away from another, and linear attention, with a
+    little less.)
 
     path:    of the layer, e.g. "blocks.3.attn"; with the number of the call where it runs again, "attn:2"
-    weights: [B, heads, N, N]; where attention stays in windows [B * windows, heads, N, N], photo by photo, in each the
-             windows row by row. Columns may be fewer than rows, where keys are read from a smaller map, or
-             more, where a class token or the places of a smaller map ask
+    weights: [B, heads, N, N]; where attention stays in windows [B * windows, heads, N, N], photo by photo, in
+             each the windows row by row. Columns may be fewer than rows, where keys are read from a smaller
+             map, or more, where a class token or the places of a smaller map ask
     windows: how many windows a photo has, 1 where every token sees all
     prefix:  how many tokens stand for no patch (class token, registers); the first ones
     grid:    rows and columns of the places that the other N - prefix columns of `weights` stand for, in the
              photo or in a window; None where they form no rectangle that is known
-    window:  what of windows is known, in rows and columns of the map: "size" of one, "shift" of all, "map_size", and
-             "padded_size", the map filled up to whole windows
+    window:  what of windows is known, in rows and columns of the map: "size" of one, "shift" of all,
+             "map_size", and "padded_size", the map filled up to whole windows
     strided: whether a window's places are spread over the whole map (MaxViT's grids), not neighbours
     """
 
@@ -56,23 +58,25 @@ class AttentionMap:
 def attention_maps(
     model: nn.Module, image_tensor: Tensor, *, blocks: int | Sequence[int] | None = None
 ) -> dict[str, AttentionMap]:
-    """The attention weights of a transformer for photos [B, C, H, W], from one pass: path of the layer -> `AttentionMap`.
+    """The attention weights of a transformer for photos [B, C, H, W]: path of the layer -> `AttentionMap`.
 
-    blocks: which attention layers, by number from the first, negative from the last; an int n means the last n;
+    blocks: which attention layers, by number from the first, negative from the last; an int n: the last n;
             None: all
 
-    In evaluation mode and without gradients; the model is left as it was. Raises ValueError for a network without
-    attention, IndexError for a layer that there is not.
+    In evaluation mode and without gradients; the model is left as it was. Raises ValueError for a network
+    without attention, IndexError for a layer that there is not.
     """
     network = backbone(model)
-    layers = [(path, m) for path, m in network.named_modules() if callable(getattr(m, "attention_weights", None))]
+    modules = network.named_modules()
+    layers = [(path, m) for path, m in modules if callable(getattr(m, "attention_weights", None))]
     name = network.config.name or type(network).__name__
     inner = getattr(network, "module", None)
     kinds = {type(part).__name__ for part in inner.modules()} if isinstance(inner, nn.Module) else ()
     if not layers and any("attention" in kind.lower() for kind in kinds):
         raise ValueError(
-            f"{name} is another library's model, whose attention layers keep their weights to themselves. Take one of "
-            "explorer's own transformers; often it has the same name without the library's in front."
+            f"{name} is another library's model, whose attention layers keep their weights to themselves. "
+            "Take one of explorer's own transformers; often it has the same name without the library's in "
+            "front."
         )
     if not layers:
         raise ValueError(

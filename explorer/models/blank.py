@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# What initialisation is made of. On "meta" none of it has an effect, and each takes torch a good tenth of a millisecond.
+# What initialisation is made of. On "meta" none of it has an effect, and each takes torch a good tenth of a
+# millisecond.
 _DRAWING = frozenset({
     *(getattr(nn.init, name) for name in nn.init.__all__ if name.endswith("_")),
-    Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_, Tensor.mul_, Tensor.add_, Tensor.div_, Tensor.sub_,
-    Tensor.clamp_, Tensor.erfinv_,
+    Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_, Tensor.mul_, Tensor.add_, Tensor.div_,
+    Tensor.sub_, Tensor.clamp_, Tensor.erfinv_,
 })
 
 
@@ -41,7 +42,9 @@ class _NothingDrawn(TorchFunctionMode):
         super().__init__()
         self.room, self.tensors, self.numbers = room, 0, 0
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func in _DRAWING:
             tensor = args[0] if args else kwargs.get("tensor")

@@ -18,8 +18,9 @@ from typing import Any
 
 from explorer.models.catalog import FAMILY_OF, Family
 from explorer.models.config import ModelConfig
-from explorer.models.create import check_name, split_door, word_on_old_name
-from explorer.models.weights import entries as weights
+from explorer.models.names import check_name, split_door, word_on_old_name
+from explorer.models.weights.places import is_here
+from explorer.models.weights.table import config_for, mac_count, parameter_count, stage_rows, tags
 
 BAR = 24  # characters of the longest bar in the drawing of the stages
 
@@ -67,14 +68,15 @@ class TagRow:
     def here(self) -> bool:
         """Whether these weights are on this computer, now."""
         architecture, _, tag = self.name.partition(".")
-        return weights.is_here(architecture, tag)
+        return is_here(architecture, tag)
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """What the tables say of one name.
 
-    name:         as it was asked for; `architecture` and `tag` are what it means ("" without published weights)
+    name:         as it was asked for; `architecture` and `tag` are what it means ("" without published
+                  weights)
     family:       the idea: title, year, paper, url, idea (its first sentence: `tagline`), task
     parameters:   with the published classifier; None where not counted
     macs:         multiply-adds of one photo of the default weights' input size; None where not counted
@@ -101,7 +103,7 @@ class ModelCard:
     @property
     def here(self) -> bool:
         """Whether the card's trained weights are on this computer, now."""
-        return self.published and weights.is_here(self.architecture, self.tag)
+        return self.published and is_here(self.architecture, self.tag)
 
     @property
     def preprocessing(self) -> tuple[str, ...]:
@@ -119,9 +121,11 @@ class ModelCard:
         return {
             "name": self.name, "architecture": self.architecture, "tag": self.tag,
             "family": self.family.name, "title": self.family.title, "year": self.family.year,
-            "task": self.family.task, "paper": self.family.paper, "url": self.family.url, "idea": self.family.idea,
+            "task": self.family.task, "paper": self.family.paper, "url": self.family.url,
+            "idea": self.family.idea,
             "parameters": self.parameters, "macs": self.macs,
-            "stages": [{"name": s.name, "channels": s.channels, "reduction": s.reduction} for s in self.stages],
+            "stages": [{"name": stage.name, "channels": stage.channels, "reduction": stage.reduction}
+                       for stage in self.stages],
             "input_size": list(c.input_size), "interpolation": c.interpolation, "crop_pct": c.crop_pct,
             "crop_mode": c.crop_mode, "mean": list(c.mean), "std": list(c.std), "num_classes": c.num_classes,
             "license": c.license, "top1": c.top1, "top5": c.top5, "preprocessing": list(self.preprocessing),
@@ -148,7 +152,8 @@ class ModelCard:
         facts.append(("weights", self._weights_text()))
         facts.append(("paper", f"{f.paper}. {f.url}"))
         word = word_on_old_name(self.name)
-        lines = [self.name, "", *textwrap.wrap(word, width), *([""] if word else []), *textwrap.wrap(f.idea, width), ""]
+        lines = [self.name, "", *textwrap.wrap(word, width), *([""] if word else [])]
+        lines += [*textwrap.wrap(f.idea, width), ""]
         for label, text in facts:
             lines += _labelled(label, text, width)
         lines += ["", "What is done to the photo:"]
@@ -169,23 +174,23 @@ class ModelCard:
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of an architecture ("resnet50": its default weights) or of one set of weights ("resnet50.a1_in1k").
+    """The card of an architecture ("resnet50": its default weights) or of one set ("resnet50.a1_in1k").
 
     Raises ValueError for an unknown name, with the nearest ones, as `create_model` does.
     """
     library, _ = split_door(name)
     if library:
-        raise ValueError(f"{name!r} is not one of explorer's own models, so it has no card: create_model({name!r}) "
-                         "makes it, and module_tree shows what is inside.")
+        raise ValueError(f"{name!r} is not one of explorer's own models, so it has no card: "
+                         f"create_model({name!r}) makes it, and module_tree shows what is inside.")
     architecture, tag = check_name(name)
-    config = weights.config_for(architecture, tag)
-    published = weights.tags(architecture)
+    config = config_for(architecture, tag)
+    published = tags(architecture)
     return ModelCard(
         name=name.strip(), architecture=architecture, tag=config.tag if published else "",
-        family=FAMILY_OF[architecture], parameters=weights.parameter_count(architecture),
-        macs=weights.mac_count(architecture),
-        stages=tuple(StageRow(*row) for row in weights.stage_rows(architecture)),
-        config=config, tags=tuple(_tag_row(weights.config_for(architecture, each)) for each in published),
+        family=FAMILY_OF[architecture], parameters=parameter_count(architecture),
+        macs=mac_count(architecture),
+        stages=tuple(StageRow(*row) for row in stage_rows(architecture)),
+        config=config, tags=tuple(_tag_row(config_for(architecture, each)) for each in published),
     )
 
 
@@ -222,7 +227,7 @@ def preprocessing_sentences(config: ModelConfig) -> tuple[str, ...]:
 
 
 def fold_stages(stages: Iterable[StageRow]) -> tuple[StageRun, ...]:
-    """Runs of stages whose names count on (blocks.0, blocks.1, ...) and whose maps have one shape; from three on."""
+    """Runs of three stages or more whose names count on (blocks.0, blocks.1, ...), with maps of one shape."""
     runs: list[list[StageRow]] = []
     for stage in stages:
         if runs and _continues(runs[-1][-1], stage):
@@ -232,7 +237,8 @@ def fold_stages(stages: Iterable[StageRow]) -> tuple[StageRun, ...]:
     folded = []
     for run in runs:
         for part in ([run] if len(run) > 2 else [[stage] for stage in run]):
-            folded.append(StageRun(part[0].name, part[-1].name, len(part), part[0].channels, part[0].reduction))
+            first, last = part[0], part[-1]
+            folded.append(StageRun(first.name, last.name, len(part), first.channels, first.reduction))
     return tuple(folded)
 
 
@@ -250,7 +256,8 @@ def draw_stages(stages: Iterable[StageRow], *, width: int = 80) -> list[str]:
         return []
     names = max(len(run.label) for run in runs)
     channels = max(len(str(run.channels)) for run in runs)
-    for words in ("{:>{}} channels, stride {}", "{:>{}}, stride {}"):  # the second where the terminal is narrow
+    # the second where the terminal is narrow
+    for words in ("{:>{}} channels, stride {}", "{:>{}}, stride {}"):
         facts = [words.format(run.channels, channels, run.reduction) for run in runs]
         room = min(BAR, width - names - max(map(len, facts)) - 6)
         if room >= 8:
@@ -281,7 +288,8 @@ def _tag_lines(tags: Iterable[TagRow], width: int) -> list[str]:
     rows = []
     for t in tags:
         accuracy = "" if t.top1 is None else f"{t.top1:.1f} % top-1"
-        rows.append((t.tag, accuracy, f"{t.num_classes} classes" if t.num_classes else "no classifier", t.license))
+        classes = f"{t.num_classes} classes" if t.num_classes else "no classifier"
+        rows.append((t.tag, accuracy, classes, t.license))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     if sum(widths) + 8 > width:  # too narrow for columns
         return [line for row in rows for line in _wrapped("  " + ", ".join(filter(None, row)), width)]
@@ -290,4 +298,5 @@ def _tag_lines(tags: Iterable[TagRow], width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False,
+                         break_on_hyphens=False)

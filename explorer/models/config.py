@@ -27,10 +27,12 @@ class ModelConfig:
     num_classes:   size of the trained classifier; 0 where there is none
     labels:        class names in index order, None for the standard names of that many classes, () for none
     outputs:       what the scores mean, one of `explorer.models.outputs.KINDS`; "" is one of the classes
-    number_mean, number_std: of outputs "numbers": what a score of 0 stands for in the number's own unit, and a step of 1
+    number_mean, number_std: of outputs "numbers": what a score of 0 stands for in the number's own unit, and
+                   a step of 1
     built_as:      the name that another library built the network by, with its tag: "timm/resnet50.a1_in1k"
-    build_options: ((option, value), ...) that `create_model` was given beyond the name, such as ("img_size", 96), or that
-                   published weights need; None stands for a value that no file can hold
+    build_options: ((option, value), ...) that `create_model` was given beyond the name, such as
+                   ("img_size", 96), or that published weights need; None stands for a value that no file can
+                   hold
     """
 
     architecture: str = ""
@@ -71,9 +73,9 @@ class ModelConfig:
         return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
 
     def of_a_file(self) -> ModelConfig:
-        """For weights that somebody else trained: how photos are prepared stays, and what the published ones are not."""
-        return self.with_(tag="", hf_hub_id="", hf_hub_filename="", url="", origin_url="", license="", paper_ids="", notes="",
-                          top1=None, top5=None)
+        """For weights that somebody else trained: how photos are prepared stays, what was published goes."""
+        return self.with_(tag="", hf_hub_id="", hf_hub_filename="", url="", origin_url="", license="",
+                          paper_ids="", notes="", top1=None, top5=None)
 
     def with_(self, **changes: Any) -> ModelConfig:
         """A copy with some fields changed; unknown fields raise TypeError."""
@@ -103,6 +105,22 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The options of `create_model` that a saved model needs to be built again: `ModelConfig.build_options`.
+
+    Rates of dropout are no part of a trained network; None stands for a value that JSON does not know.
+    """
+    def plain(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            found = tuple(map(plain, value))
+            return None if None in found else found
+        return value if isinstance(value, (bool, int, float, str)) else None
+
+    left_out = {"drop_rate", "drop_path_rate", "in_chans", "cache_dir", "checkpoint_path"}
+    return tuple((key, plain(value)) for key, value in options.items()
+                 if value is not None and key not in left_out and (key, value) != ("output_stride", 32))
+
+
 def check_input_size(size: Any) -> tuple[int, int, int] | None:
     """(channels, height, width) as whole numbers. Raises ValueError for anything else."""
     if size is None:
@@ -112,5 +130,6 @@ def check_input_size(size: Any) -> tuple[int, int, int] | None:
     except (TypeError, ValueError):
         channels = height = width = 0
     if min(channels, height, width) < 1:
-        raise ValueError(f"input_size is (channels, height, width) in pixels, such as (3, 224, 224), not {size!r}.")
+        expected = "(channels, height, width) in pixels, such as (3, 224, 224)"
+        raise ValueError(f"input_size is {expected}, not {size!r}.")
     return channels, height, width

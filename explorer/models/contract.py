@@ -2,14 +2,15 @@
 
 A backbone is a `VisionModel`: a stem, a few named stages and a head.
 
-    photo [B, 3, H, W] -> stage map -> stage map -> ... -> features -> pooled vector -> logits [B, num_classes]
+    photo [B, 3, H, W] -> stage map -> stage map -> ... -> features -> pooled vector
+                       -> logits [B, num_classes]
 
 A family writes one generator, `forward_stages`, that yields each stage's map on the way and returns the final
-features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net decoders,
-feature pyramids) reads that generator and the table of stages, and so works for every family.
+features. Everything else that looks inside a model (`features_only`, the stage viewer, heat maps, U-Net
+decoders, feature pyramids) reads that generator and the table of stages, and so works for every family.
 
-The head of nearly all of them is pool -> dropout -> linear, so it is written once, here. A family says where its
-last layer is, and has its head by that:
+The head of nearly all of them is pool -> dropout -> linear, so it is written once, here. A family says where
+its last layer is, and has its head by that:
 
     classifier_path = "fc"         self.global_pool, then dropout by self.drop_rate, then self.fc
     classifier_path = "head.fc"    one module, self.head, that does all three, such as `ClassifierHead`
@@ -20,8 +21,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -31,73 +30,9 @@ from torch.nn import functional as F
 from explorer.arguments import checked, whole, word
 from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
-from explorer.models.surgery import surgery
+from explorer.models.stages import FeatureInfo, Stage, resolve_indices
+from explorer.models.surgery import checkpointing, freezing, rates
 from explorer.models.watching import walk
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stop on the way through a backbone.
-
-    name:      what people call it, e.g. "layer1" or "stem"
-    module:    dotted path of the module whose output it is, e.g. "act1"
-    channels:  C of its map [B, C, H/reduction, W/reduction]
-    reduction: how many input pixels one step on the map covers (the total stride)
-    call:      which call of that module in a pass, from 1: a net may use one pooling several times
-    """
-
-    name: str
-    module: str
-    channels: int
-    reduction: int
-    call: int = 1
-
-
-class FeatureInfo(Sequence):
-    """The stages of a model as timm describes them: a list of dicts with three columns to ask for.
-
-    >>> model.feature_info.channels()
-    [64, 256, 512, 1024, 2048]
-    """
-
-    def __init__(self, stages: Sequence[Stage], out_indices: Sequence[int] | None = None):
-        self.stages = tuple(stages)
-        self.out_indices = tuple(range(len(self.stages)) if out_indices is None else out_indices)
-
-    def __len__(self) -> int:
-        return len(self.stages)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        stage = self.stages[index]
-        return {"num_chs": stage.channels, "reduction": stage.reduction, "module": stage.module}
-
-    def _column(self, field: str, index: int | Sequence[int] | None):
-        if isinstance(index, int):
-            return getattr(self.stages[index], field)
-        chosen = self.out_indices if index is None else index
-        return [getattr(self.stages[i], field) for i in chosen]
-
-    def channels(self, index: int | Sequence[int] | None = None):
-        """Channels of the selected stages (all `out_indices` without an index)."""
-        return self._column("channels", index)
-
-    def reduction(self, index: int | Sequence[int] | None = None):
-        """Total stride of the selected stages, in input pixels."""
-        return self._column("reduction", index)
-
-    def module_name(self, index: int | Sequence[int] | None = None):
-        """Dotted module path of the selected stages."""
-        return self._column("module", index)
-
-    def get_dicts(self, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """The selected stages as dicts, restricted to `keys` where given."""
-        return [{k: v for k, v in self[i].items() if keys is None or k in keys} for i in self.out_indices]
-
-    def __repr__(self) -> str:
-        rows = ", ".join(f"{s.name} {s.channels}ch /{s.reduction}" for s in self.stages)
-        return f"FeatureInfo({rows})"
 
 
 class VisionModel(nn.Module):
@@ -108,8 +43,9 @@ class VisionModel(nn.Module):
         num_classes     size of the logits; 0 means "no classifier": forward gives pooled features
         num_features    channels of `forward_features`' result
         in_chans        channels of the photo, 3 for RGB
-    and writes `forward_stages`. Its head follows from `classifier_path`; one that is no plain pool -> dropout -> linear
-    overrides `forward_head`, and `get_classifier` and `reset_classifier` where these don't hold either.
+    and writes `forward_stages`. Its head follows from `classifier_path`; one that is no plain pool -> dropout
+    -> linear overrides `forward_head`, and `get_classifier` and `reset_classifier` where these don't hold
+    either.
     """
 
     stages: tuple[Stage, ...]
@@ -127,8 +63,8 @@ class VisionModel(nn.Module):
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
     #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
-    #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or "body."
-    #: behind that word.
+    #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or
+    #: "body." behind that word.
     feature_names: str = ""
 
     #: What was loaded, adapted and skipped; None for random weights.
@@ -138,7 +74,8 @@ class VisionModel(nn.Module):
         """Each family's own `reset_classifier` says in a sentence what it can't do with its arguments."""
         super().__init_subclass__(**options)
         if "reset_classifier" in cls.__dict__:
-            cls.reset_classifier = checked(num_classes=whole(0, 10**6), global_pool=word)(cls.reset_classifier)
+            at_its_door = checked(num_classes=whole(0, 10**6), global_pool=word)
+            cls.reset_classifier = at_its_door(cls.reset_classifier)
 
     # --- what a family writes -------------------------------------------------------------------------
 
@@ -183,10 +120,10 @@ class VisionModel(nn.Module):
         self.num_classes = num_classes
 
     def _last_layer(self, asked: str) -> tuple[nn.Module, str]:
-        """(the module that holds the classifier, the classifier's name in it); asked: the method that wants to know."""
+        """(the module that holds the classifier, its name in it); asked: the method that wants to know."""
         if not self.classifier_path:
-            raise NotImplementedError(f"{type(self).__name__} must define {asked}, or say where its last layer is, "
-                                      'as in classifier_path = "fc"')
+            raise NotImplementedError(f"{type(self).__name__} must define {asked}, or say where its last "
+                                      'layer is, as in classifier_path = "fc"')
         owner, _, name = self.classifier_path.rpartition(".")
         return self.get_submodule(owner), name
 
@@ -206,7 +143,8 @@ class VisionModel(nn.Module):
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
         """The rest of `forward_head`: what it gives with `pre_logits` -> logits [B, num_classes].
 
-        So one pass yields both. A family whose classifier is more than the layer on that vector overrides this.
+        So one pass yields both. A family whose classifier is more than the layer on that vector overrides
+        this.
         """
         return self.get_classifier()(pre_logits)
 
@@ -231,13 +169,15 @@ class VisionModel(nn.Module):
         """One pass that keeps the maps of the stages on the way.
 
         indices:    which stages, in the order wanted; an int n means the last n; None means all
-        norm:       timm's word for each map through the last norm of the network; convolutional networks have none
+        norm:       timm's word for each map through the last norm of the network; convolutional networks have
+                    none
         output_fmt: "NCHW"; families that work on tokens offer others, and elsewhere they raise ValueError
         Returns (features, [maps]), or just [maps] with `intermediates_only`. With `stop_early` and
         `intermediates_only` the network stops behind the deepest stage that was asked for.
         """
         if output_fmt != "NCHW":
-            raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got {output_fmt!r}.")
+            raise ValueError(f"{type(self).__name__} gives maps, so output_fmt is 'NCHW'; got "
+                             f"{output_fmt!r}.")
         wanted = resolve_indices(indices, len(self.stage_table))
         maps: dict[int, Tensor] = {}
         index = itertools.count()
@@ -251,36 +191,39 @@ class VisionModel(nn.Module):
         kept = [maps[i] for i in wanted]
         return kept if intermediates_only else (features, kept)
 
-    # --- surgery: see `explorer/models/surgery/surgery.py` ------------------------------------------------------
+    # --- surgery: see `explorer/models/surgery/` -----------------------------------------------------------
 
     def freeze(self, up_to: str | None = None, *, modules: str | Sequence[str] = ()) -> None:
-        """Let all but the classifier stay as it is while training; or all up to a stage, or what `modules` match."""
-        surgery.freeze(self, up_to, modules=modules)
+        """Let all but the classifier stay as it is while training.
+
+        Or all up to a stage, or what `modules` match.
+        """
+        freezing.freeze(self, up_to, modules=modules)
 
     def unfreeze(self, *, modules: str | Sequence[str] = ()) -> None:
         """Let everything learn again, or what matches the patterns in `modules`."""
-        surgery.unfreeze(self, modules=modules)
+        freezing.unfreeze(self, modules=modules)
 
     def train(self, mode: bool = True) -> VisionModel:
         """Training mode, or evaluation with False; BatchNorm layers that are frozen stay in evaluation."""
         super().train(mode)
-        surgery.keep_frozen_statistics(self)
+        freezing.keep_frozen_statistics(self)
         return self
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """The order of layers in timm's format, for rates by layer; see `explorer.parameter_groups`."""
-        return surgery.group_matcher(self, coarse)
+        return rates.group_matcher(self, coarse)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay would hurt: positions, tokens, relative positions."""
-        return surgery.no_weight_decay(self)
+        return rates.no_weight_decay(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Train with less memory and the same numbers, for about a third more time.
 
         Raises ValueError for a network without blocks.
         """
-        surgery.set_grad_checkpointing(self, enable)
+        checkpointing.set_grad_checkpointing(self, enable)
 
     # --- its description ------------------------------------------------------------------------------
 
@@ -312,10 +255,11 @@ class VisionModel(nn.Module):
             return None
 
     def notice_head(self) -> bool:
-        """Notice a classifier that was exchanged since the config was set, as in `model.fc = nn.Linear(512, 5)`.
+        """Notice a classifier that was exchanged since the config was set: `model.fc = nn.Linear(512, 5)`.
 
-        `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer hold: they
-        leave the config. Whoever takes a model from a person asks this first. True where there was something to notice.
+        `num_classes` becomes what it gives, and names, kind of outputs and scores of the former one no longer
+        hold: they leave the config. Whoever takes a model from a person asks this first. True where there was
+        something to notice.
         """
         head = self._head()
         if "_named_head" not in self.__dict__ or _parts(head) == self.__dict__["_named_head"]:
@@ -340,7 +284,8 @@ class VisionModel(nn.Module):
     def stage_table(self) -> tuple[Stage, ...]:
         """The stages, in network order; whoever reads them of any family reads them here.
 
-        Many checkpoints have modules called `stages`. Such a family sets this one, and keeps that name for the modules.
+        Many checkpoints have modules called `stages`. Such a family sets this one, and keeps that name for
+        the modules.
         """
         own = self.__dict__.get("_stage_table")
         return self.stages if own is None else own
@@ -381,38 +326,12 @@ def _of_head(config: ModelConfig) -> tuple[Any, ...]:
 
 
 def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
-    """A head's modules, to be compared one by one: two classifiers (after distillation) come in a new list each time."""
+    """A head's modules, to be compared one by one:
+    two classifiers (after distillation) come in a new list each time.
+    """
     if isinstance(head, nn.ModuleList):
         return tuple(head)
     return () if head is None or isinstance(head, nn.Identity) else (head,)
-
-
-def resolve_indices(indices: int | Sequence[int] | None, count: int, name: str = "out_indices") -> tuple[int, ...]:
-    """Stage indices as non-negative numbers, in the order asked for.
-
-    None means all `count` stages, an int n the last n, negative numbers count from the end.
-    Raises IndexError with the valid range, TypeError for what are no whole numbers.
-    """
-    if indices is None:
-        return tuple(range(count))
-    if isinstance(indices, Integral) and not isinstance(indices, bool):
-        if not 1 <= indices <= count:
-            raise IndexError(f"Asked for the last {indices} stages; this model has {count}, so give 1 to {count}.")
-        return tuple(range(count - int(indices), count))
-    if not isinstance(indices, Iterable) or isinstance(indices, bytes) or not all(isinstance(index, Integral) for index in indices):
-        raise TypeError(f"Stages are chosen by numbers, such as (1, 3) or the int 2 for the last two; got {indices!r}.")
-    chosen = []
-    if not count:
-        raise IndexError("This model has no stages: none of its layers gives a map that could be chosen.")
-    for index in indices:
-        if not -count <= index < count:
-            raise IndexError(
-                f"Stage index {index} is outside this model's {count} stages: use {-count} to {count - 1}."
-            )
-        chosen.append(int(index) % count)
-    if not chosen:
-        raise IndexError(f"No stage was asked for: {name} is empty. Use numbers from 0 to {count - 1}.")
-    return tuple(chosen)
 
 
 @contextmanager
@@ -437,12 +356,15 @@ def parameter_place(module: nn.Module) -> dict[str, Any]:
 
 
 def check_device(device: Any) -> None:
-    """Raises ValueError for a device that this computer does not have, or that is none; None is no choice, and fine."""
+    """Raises ValueError for a device that this computer does not have, or that is none.
+
+    None is no choice, and fine.
+    """
     if device is None:
         return
     try:
         unknown = not torch.empty(1, device=device).numel()
-    except (RuntimeError, TypeError, ValueError, OverflowError, AssertionError, NotImplementedError, ImportError):
+    except (RuntimeError, TypeError, ValueError, OverflowError, AssertionError, ImportError):
         unknown = True  # torch's own words are about how it was compiled
     if unknown:
         count = torch.cuda.device_count()
@@ -451,4 +373,5 @@ def check_device(device: Any) -> None:
                          f"{'' if count else ' (PyTorch sees no GPU)'}, or leave it out.")
 
 
-__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "check_device", "evaluation", "parameter_place", "resolve_indices"]
+__all__ = ["FeatureInfo", "ModelConfig", "Stage", "VisionModel", "check_device", "evaluation",
+           "parameter_place", "resolve_indices"]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from explorer.models.contract import FeatureInfo, VisionModel, evaluation, resolve_indices
-from explorer.models.weights.fitting import choose
-from explorer.models.weights.reading import WeightsError
+from explorer.models.weights.choosing import choose
+from explorer.models.weights.report import WeightsError
 
 
 class FeatureNet(nn.Module):

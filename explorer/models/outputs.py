@@ -1,8 +1,8 @@
-"""What the numbers at the end of a network mean: one of several classes, a yes or no, several at once, or numbers.
+"""What the numbers at the end of a network mean: one class of several, yes or no, several, or numbers.
 
-The same row of raw scores [B, W] can be read in four ways. Which one is right is a fact of the head, like the names of
-its classes, and is kept beside them in the model's `config`; whoever shows, compares, explains or judges an answer asks
-the `Outputs` of the model, and nobody else knows a softmax from a sigmoid.
+The same row of raw scores [B, W] can be read in four ways. Which one is right is a fact of the head, like the
+names of its classes, and is kept beside them in the model's `config`; whoever shows, compares, explains or
+judges an answer asks the `Outputs` of the model, and nobody else knows a softmax from a sigmoid.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ class Outputs:
     """How to read the raw scores [..., W] of one head.
 
     kind:   one of `KINDS`
-    labels: the K classes' names in index order, or the names of the numbers. K is W, but for "yes/no": there one score
-            tells of two classes, (no, yes)
+    labels: the K classes' names in index order, or the names of the numbers. K is W, but for "yes/no": there
+            one score tells of two classes, (no, yes)
     named:  whether the names are the head's own; False where they only count ("class 0", "class 1", ...)
-    mean, std: "numbers" alone: what a raw score of 0 stands for in the number's own unit, and a step of 1. One each
+    mean, std: "numbers" alone: what a raw score of 0 stands for in the number's own unit, and a step of 1.
+            One each
     """
 
     kind: str
@@ -69,8 +70,8 @@ class Outputs:
         classes.
         """
         if self.several:
-            return ("Each class has a share of its own (sigmoid): several may be there at once, so the shares don't add "
-                    "up to 100 %.")
+            return ("Each class has a share of its own (sigmoid): several may be there at once, so the "
+                    "shares don't add up to 100 %.")
         if self.kind == "yes/no":
             no, yes = self.labels
             return f"One score, made the share of “{yes}” by a sigmoid; the rest is that of “{no}”."
@@ -84,7 +85,7 @@ class Outputs:
         return self.kind == "several"
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Raw scores [..., W] -> probabilities [..., K]. They add up to 1, but for "several": there each stands alone.
+        """Raw scores [..., W] -> probabilities [..., K]; they add up to 1, but for "several".
 
         Raises ValueError for numbers, which have none.
         """
@@ -102,7 +103,10 @@ class Outputs:
         return F.logsigmoid(torch.cat((-raw, raw), -1)) if self.kind == "yes/no" else raw.log_softmax(-1)
 
     def log_contraries(self, raw: Tensor) -> Tensor:
-        """log(1 - p) of each class, [..., K]: exact for a sigmoid; of one of several classes the others together."""
+        """log(1 - p) of each class, [..., K]: exact for a sigmoid.
+
+        Of one of several classes the others together.
+        """
         from torch.nn import functional as F
 
         if self.several:
@@ -160,16 +164,20 @@ class Outputs:
 
 
 def check_kind(kind: Any, width: int | None = None) -> str | None:
-    """A kind of output as it is, None too. Raises ValueError for another word, or one that `width` scores can't be."""
+    """A kind of output as it is, None too.
+
+    Raises ValueError for another word, or one that `width` scores can't be.
+    """
     if kind is None:
         return None
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"outputs is {kind!r}: expected one of {', '.join(map(repr, KINDS))}.")
     if kind == "yes/no" and width not in (None, 1):
-        raise ValueError(f"outputs='yes/no' is one score, and this model gives {width}: for a yes or no each take 'several'.")
+        raise ValueError(f"outputs='yes/no' is one score, and this model gives {width}: for a yes or no each "
+                         "take 'several'.")
     if kind == "one" and width == 1:
-        raise ValueError("outputs='one' tells several classes apart, and this model gives a single score: take 'yes/no', or "
-                         "'numbers' where it is a number.")
+        raise ValueError("outputs='one' tells several classes apart, and this model gives a single score: "
+                         "take 'yes/no', or 'numbers' where it is a number.")
     return kind
 
 
@@ -185,7 +193,8 @@ def check_labels(labels: Any, width: int | None, kind: str = "one") -> tuple[str
     """Names for `width` scores as a tuple of strings; None stays None. Numbers become words.
 
     A yes or no takes two names, (no, yes), or the yes alone: ["cat"] stands for "not cat" and "cat".
-    Raises TypeError for what is no row of names, ValueError for another count than the scores' or an empty name.
+    Raises TypeError for what is no row of names, ValueError for another count than the scores' or an empty
+    name.
     """
     if labels is None:
         return None
@@ -196,21 +205,25 @@ def check_labels(labels: Any, width: int | None, kind: str = "one") -> tuple[str
     given = tuple(labels)
     names = tuple(str(label) for label in given)
     if empty := [index for index, name in enumerate(names) if given[index] is None or not name.strip()]:
-        raise ValueError(f"labels has no name for index {empty[0]} ({given[empty[0]]!r}): give each class a name.")
+        raise ValueError(f"labels has no name for index {empty[0]} ({given[empty[0]]!r}): give each class a "
+                         "name.")
     if kind == "yes/no":
         if len(names) == 1:
             names = (f"not {names[0]}", names[0])
         if len(names) != 2:
-            raise ValueError(f"labels names {len(names)} classes for a yes or no: give two, (no, yes), or the yes alone.")
+            raise ValueError(f"labels names {len(names)} classes for a yes or no: give two, (no, yes), or "
+                             "the yes alone.")
     elif width is not None and len(names) != width:
-        raise ValueError(f"labels names {len(names)} classes, but this model has {width}: give one name for each.")
+        raise ValueError(f"labels names {len(names)} classes, but this model has {width}: give one name for "
+                         "each.")
     return names
 
 
 def read_outputs(config: Any, width: int, standard: Sequence[str] | None = None) -> Outputs:
     """The `Outputs` of a head of `width` scores, by the facts in its config.
 
-    standard: well-known names of that many classes, for a head that claims no names of its own (config.labels None)
+    standard: well-known names of that many classes, for a head that claims no names of its own
+              (config.labels None)
     """
     kind = config.outputs or "one"
     if kind == "one" and width == 1:
@@ -225,7 +238,8 @@ def read_outputs(config: Any, width: int, standard: Sequence[str] | None = None)
     else:
         labels, named = default_names(kind, width), False
     scale = len(config.number_mean) == len(config.number_std) == width and kind == "numbers"
-    return Outputs(kind, tuple(labels), named, config.number_mean if scale else (), config.number_std if scale else ())
+    mean, std = (config.number_mean, config.number_std) if scale else ((), ())
+    return Outputs(kind, tuple(labels), named, mean, std)
 
 
 def default_names(kind: str, width: int) -> tuple[str, ...]:

@@ -87,7 +87,8 @@ def walk(
     before: called with each stage ahead of its layers
     after:  called with each stage and its map, ahead of the next layer, which may work in place on that map
     first:  only so many stages; then nothing behind them runs, and None comes back
-    Raises RuntimeError where somebody looks on and `forward_stages` yields more or fewer maps than there are stages.
+    Raises RuntimeError where somebody looks on and `forward_stages` yields more or fewer maps than there are
+    stages.
     """
     way, watched = model.forward_stages(x), bool(before or after)
     for stage in model.stage_table[:first] if watched else ():
@@ -95,7 +96,8 @@ def walk(
             before(stage)
         found = next(way, None)
         if found is None:
-            raise RuntimeError(f"forward_stages yielded fewer maps than the model has stages: none for {stage.name!r}")
+            raise RuntimeError("forward_stages yielded fewer maps than the model has stages: none for "
+                               f"{stage.name!r}")
         if after is not None:
             after(stage, found)
         del found  # else it stays in memory while the next layers run

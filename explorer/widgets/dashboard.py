@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as W
 
-from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
+from explorer.widgets.checks import check_labels, check_model
 from explorer.widgets.export import page_html, snapshot_html
+from explorer.widgets.gallery import gallery
 from explorer.widgets.lifetime import Replaced, close_whole
-from explorer.widgets.panels.compare import ComparePanel
-from explorer.widgets.panels.embeddings import EmbeddingsPanel
-from explorer.widgets.panels.evaluate import EvaluatePanel
-from explorer.widgets.panels.explain_tab import ExplainTab
-from explorer.widgets.panels.finetune import FinetunePanel, known_runs
-from explorer.widgets.panels.images import ImagesPanel, gallery
+from explorer.widgets.panels.compare.panel import ComparePanel
+from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
+from explorer.widgets.panels.evaluate.panel import EvaluatePanel
+from explorer.widgets.panels.explain.tab import ExplainTab
+from explorer.widgets.panels.images import ImagesPanel
+from explorer.widgets.panels.learn.panel import FinetunePanel
+from explorer.widgets.panels.learn.started import known_runs
 from explorer.widgets.panels.modules import ModulesPanel
-from explorer.widgets.panels.picker import PickerPanel
+from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
-from explorer.widgets.panels.runs import RunsPanel
+from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.panels.stages import StagesPanel
-from explorer.widgets.session import Session, check_labels, check_model
+from explorer.widgets.panels.work import busy_html, said_html
+from explorer.widgets.session import Session
+from explorer.widgets.status import status_html
 
 HERE = Path(__file__).parent
 
-#: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a StagesPanel.
+#: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a
+#: StagesPanel.
 TABS: tuple[tuple[str, type], ...] = (
     ("Feature maps", StagesPanel),
     ("Modules", ModulesPanel),
@@ -41,8 +45,9 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Evaluate", EvaluatePanel),
 )
 
-NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget must be "
-            "installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab and reload the page.")
+NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget "
+            "must be installed where JupyterLab itself runs: pip install anywidget there, restart JupyterLab "
+            "and reload the page.")
 
 
 _MADE = Replaced()
@@ -63,7 +68,8 @@ class Dashboard(W.VBox):
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
-    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
+    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
+    an
     input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
 
@@ -74,9 +80,9 @@ class Dashboard(W.VBox):
         model = check_model(model, input_size)
         labels = check_labels(labels, model)
         _MADE.close_former()
-        self.session = Session(labels=labels, input_size=input_size)
+        self.session = Session(labels=labels, input_size=input_size, photos=photos)
         self.picker = PickerPanel(self.session)
-        self.images = ImagesPanel(self.session, photos)
+        self.images = ImagesPanel(self.session)
         self.predictions = PredictionsPanel(self.session)
         self.working = W.HTML()  # beside the title, where coming and going moves nothing
         self.status = W.HTML()
@@ -105,22 +111,28 @@ class Dashboard(W.VBox):
         for run in known_runs():  # started from a dashboard that is closed, or from a cell
             self.session.run = run
         self.session.open_model(model)
-        if self.images.photos:
-            title, source = self.images.photos[0]
+        if self.session.gallery:
+            title, source = self.session.gallery[0]
             self.session.open_image(source, title)
 
     # --- what a cell can do -----------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = 120) -> None:
-        """Block until what was asked for is on the screen. Raises ExplorerError with the reason if it can't be done."""
+        """Block until what was asked for is on the screen.
+        Raises ExplorerError with the reason if it can't be done.
+        """
         self.session.wait(timeout)
 
     def load(self, source: Any) -> None:
-        """Show another photo: anything that explorer.load_image takes. Raises TraitError if it is no picture."""
+        """Show another photo: anything that explorer.load_image takes.
+        Raises TraitError if it is no picture.
+        """
         self.session.image = source
 
     def snapshot(self):
-        """The present state as plain HTML and PNG, for a notebook that is read where no kernel runs (GitHub)."""
+        """The present state as plain HTML and PNG,
+        for a notebook that is read where no kernel runs (GitHub).
+        """
         from IPython.display import HTML
 
         return HTML(snapshot_html(self.session))
@@ -141,7 +153,8 @@ class Dashboard(W.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        return f"Dashboard({self.session.model_name or 'no model yet'}, {self.session.image_name or 'no photo yet'})"
+        model = self.session.model_name or "no model yet"
+        return f"Dashboard({model}, {self.session.image_name or 'no photo yet'})"
 
     # --- status ------------------------------------------------------------------------------------------
 
@@ -153,31 +166,21 @@ class Dashboard(W.VBox):
 
     def _show_working(self, _change=None) -> None:
         busy = self.session.busy
-        self.working.value = f'<span class="vx-busy" role="status">{escape(busy)} …</span>' if busy else ""
+        self.working.value = busy_html(busy) if busy else ""
 
     def _show_status(self, _change=None) -> None:
-        session, parts = self.session, []
-        if session.model_name:
-            parts.append(f"<span><b>{escape(session.model_name)}</b></span>")
-            report = session.model.load_report
-            parts.append(f"<span>{escape(f'weights from {report.source}' if report else 'random weights')}</span>")
-        if session.look is not None:
-            timing = session.look.timing
-            count = timing.get("threads")
-            threads = f", {counted(count, 'thread')}" if count else ""
-            seconds = timing["forward"]
-            taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-            parts.append(f"<span>{escape(timing['device'])}{threads}: one pass {taken}</span>")
-        self.status.value = f'<div class="vx-status" role="status" aria-live="polite">{"".join(parts)}</div>'
+        self.status.value = status_html(self.session)
 
     def _show_error(self, _change=None) -> None:
         problems = [self.session.error] if self.session.error else []
         if self._seen and not self.images.gallery.ready:
             problems.append(NO_VIEWS)
-        self.message.value = "".join(f'<div class="vx-error" role="alert">{escape(text)}</div>' for text in problems)
+        self.message.value = "".join(said_html(text, wrong=True) for text in problems)
 
     def _clicked(self, *_message) -> None:
-        """A click proves that a browser shows the dashboard: if the views have not loaded there, they can't."""
+        """A click proves that a browser shows the dashboard:
+        if the views have not loaded there, they can't.
+        """
         self._seen = True
         self._show_error()
 
@@ -189,5 +192,5 @@ def called(panel: W.Widget) -> str:
 
 def styles() -> str:
     """What all panels share, then what each brings along."""
-    sheets = [HERE / "style.css", *sorted((HERE / "panels").glob("*.css"))]
+    sheets = [HERE / "style.css", *sorted((HERE / "panels").rglob("*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)

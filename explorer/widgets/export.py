@@ -1,4 +1,4 @@
-"""What leaves the dashboard: its present state as plain HTML (no script, nothing to fetch), and figures to keep."""
+"""What leaves the dashboard: its present state as plain HTML (no script, nothing to fetch), and figures."""
 
 from __future__ import annotations
 
@@ -35,15 +35,18 @@ def page_html(session: Session) -> str:
     title = escape(f"{session.model_name or 'explorer'}: {session.image_name or 'no photo'}")
     style = "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="color-scheme" content="light dark">'
         f"<title>{title}</title><style>{style}</style></head>\n<body>{snapshot_html(session)}</body></html>\n"
     )
 
 
-# --- figures to keep ----------------------------------------------------------------------------------------------
+# --- figures to keep ----------------------------------------------------------------------------------------
 
 FORMATS = ("png", "svg", "pdf")
 ACCENT = "#1976d2"
+
+Points = Sequence[tuple[float, float]]
 
 
 def caption_of(session: Session, *, photo: bool = True) -> str:
@@ -51,7 +54,8 @@ def caption_of(session: Session, *, photo: bool = True) -> str:
     parts = []
     if session.model_name:
         report = session.model.load_report
-        parts.append(f"Model: {session.model_name} ({f'weights from {report.source}' if report else 'random weights'})")
+        weights = f"weights from {report.source}" if report else "random weights"
+        parts.append(f"Model: {session.model_name} ({weights})")
     if photo and session.look is not None:
         height, width = session.look.input.shape[-2:]
         parts.append(f"Photo: {session.image_name}, seen at {width} × {height} pixels")
@@ -64,7 +68,7 @@ def formats_of(figure: Any) -> tuple[str, ...]:
 
 
 def titled(figure: Any, title: str) -> Any:
-    """A matplotlib Figure with a title, in which a dollar is a dollar: names of photos and classes are no formulas."""
+    """A matplotlib Figure with a title, in which a dollar is a dollar: names are no formulas."""
     figure.suptitle(title, fontsize=12, parse_math=False)
     for place in figure.axes:
         for text in (*place.get_xticklabels(), *place.get_yticklabels(), *place.texts):
@@ -80,20 +84,21 @@ def shortened(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[:most - 1]}…"
 
 
-def curves_figure(charts: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], *, title: str) -> Any:
-    """Charts side by side as a matplotlib Figure: {what is measured: {name of a curve: points (epoch, value)}}.
+def curves_figure(charts: Mapping[str, Mapping[str, Points]], *, title: str) -> Any:
+    """Charts side by side as a matplotlib Figure: {what is measured: {name of a curve: (epoch, value)}}.
 
-    A curve with the same name has the same colour in all charts; one whose name ends in "each batch" is drawn thin.
+    A curve with the same name has the same colour in all charts; one whose name ends in "each batch" is thin.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5 * len(charts), 3.6), layout="constrained")
     names = list(dict.fromkeys(name for curves in charts.values() for name in curves))
-    for place, (what, curves) in zip(figure.subplots(1, len(charts), squeeze=False)[0], charts.items(), strict=True):
+    places = figure.subplots(1, len(charts), squeeze=False)[0]
+    for place, (what, curves) in zip(places, charts.items(), strict=True):
         for name, points in curves.items():
-            thin = name.endswith("each batch")
-            place.plot(*zip(*points), color=f"C{names.index(name) % 10}", label=shortened(name, 30), alpha=0.4 if thin else 1,
-                       linewidth=0.8 if thin else 1.8, marker="" if thin else ".")
+            thin = {"alpha": 0.4, "linewidth": 0.8, "marker": ""}
+            look = thin if name.endswith("each batch") else {"alpha": 1, "linewidth": 1.8, "marker": "."}
+            place.plot(*zip(*points), color=f"C{names.index(name) % 10}", label=shortened(name, 30), **look)
         place.set(xlabel="epoch", ylabel=what)
         place.xaxis.get_major_locator().set_params(integer=True)
         place.grid(alpha=0.3)
@@ -103,7 +108,8 @@ def curves_figure(charts: Mapping[str, Mapping[str, Sequence[tuple[float, float]
     return titled(figure, title)
 
 
-def table_figure(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, right: Sequence[int] = ()) -> Any:
+def table_figure(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str,
+                 right: Sequence[int] = ()) -> Any:
     """A table as a matplotlib Figure. right: numbers of the columns that are set flush right."""
     from matplotlib.figure import Figure
 
@@ -125,13 +131,15 @@ def table_figure(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title
 
 
 def file_bytes(figure: Any, format: str = "png", *, title: str, caption: str) -> bytes:
-    """A PIL image or matplotlib Figure as the bytes of a file, with the caption below it and in the file's metadata.
+    """A PIL image or matplotlib Figure as the bytes of a file, its caption below it and in the metadata.
 
     Raises ValueError for a format that the figure can't be saved in.
     """
     if format not in formats_of(figure):
         raise ValueError(f"This figure can be saved as {', '.join(formats_of(figure))}, not as {format!r}.")
-    return _chart_bytes(figure, format, title, caption) if hasattr(figure, "savefig") else _picture_bytes(figure, title, caption)
+    if hasattr(figure, "savefig"):
+        return _chart_bytes(figure, format, title, caption)
+    return _picture_bytes(figure, title, caption)
 
 
 def file_name(*parts: str) -> str:
@@ -144,15 +152,17 @@ def _chart_bytes(figure: Any, format: str, title: str, caption: str) -> bytes:
     import matplotlib
 
     width, high = figure.get_size_inches()
-    text = figure.text(0.5, -0.1 / high, "\n".join(textwrap.wrap(caption, max(30, round(width * 15)))), ha="center", va="top",
-                       fontsize=8, color="#555555", parse_math=False)
+    below = "\n".join(textwrap.wrap(caption, max(30, round(width * 15))))
+    text = figure.text(0.5, -0.1 / high, below, ha="center", va="top", fontsize=8, color="#555555",
+                       parse_math=False)
     about = {"png": {"Title": title, "Description": caption, "Software": software()},
              "svg": {"Title": title, "Description": caption, "Creator": software()},
              "pdf": {"Title": title, "Subject": caption, "Creator": software()}}[format]
     buffer = io.BytesIO()
     try:
-        with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text: it can be searched and edited
-            figure.savefig(buffer, format=format, dpi=144, bbox_inches="tight", pad_inches=0.15, facecolor="white", metadata=about)
+        with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text, to search and to edit
+            figure.savefig(buffer, format=format, dpi=144, bbox_inches="tight", pad_inches=0.15,
+                           facecolor="white", metadata=about)
     finally:
         text.remove()
     return buffer.getvalue()
@@ -172,7 +182,8 @@ def _picture_bytes(picture: Any, title: str, caption: str) -> bytes:
     sheet = Image.new("RGB", (side + 2 * gap, end + heights[1] * len(below) + gap), "white")
     sheet.paste(picture, (gap, top))
     pen = ImageDraw.Draw(sheet)
-    for lines, y, font, height, colour in ((above, gap, fonts[0], heights[0], "black"), (below, end, fonts[1], heights[1], "#555555")):
+    title_place, caption_place = (gap, fonts[0], heights[0], "black"), (end, fonts[1], heights[1], "#555555")
+    for lines, (y, font, height, colour) in ((above, title_place), (below, caption_place)):
         for number, line in enumerate(lines):
             pen.text((gap, y + number * height), line, font=font, fill=colour)
     about = PngImagePlugin.PngInfo()

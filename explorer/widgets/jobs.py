@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from explorer._threads import ends_with_python, wait_for
@@ -36,6 +37,28 @@ Compute = Callable[["Job"], Any]
 Show = Callable[[Any], None]
 
 
+class Pace:
+    """Drawing what is told often, from whatever thread: not more often than a reader sees.
+
+    Somebody who redraws for the moment is not waited for, but for what comes last, when nothing follows.
+    """
+
+    def __init__(self, lock: threading.RLock):
+        self.lock, self._drawn = lock, 0.0
+
+    def show(self, draw: Callable[[], None], *, gap: float, last: bool = False) -> None:
+        """Call `draw()` under the lock; or not, if it was called less than `gap` seconds ago."""
+        now = time.monotonic()
+        if not last and now - self._drawn < gap:
+            return
+        if self.lock.acquire(blocking=last):
+            try:
+                self._drawn = now
+                draw()
+            finally:
+                self.lock.release()
+
+
 class Job:
     """One wish that waits, or is worked at.
 
@@ -46,7 +69,7 @@ class Job:
     def __init__(self, line: Line, compute: Compute, show: Show | None, *, key: Hashable, long: bool):
         self.line, self.compute, self.show, self.key, self.long = line, compute, show, key, long
         self.stale = self.stopped = False
-        self._drawn = 0.0
+        self._pace = Pace(line.lock)
 
     def ended(self) -> bool:
         """Whether to come to an end; what the core's functions take as `should_stop`."""
@@ -60,20 +83,12 @@ class Job:
             return not self.stale
 
     def progress(self, done: int, total: int, what: str = "") -> None:
-        """Say how far it is; what the core's functions take as `on_progress`. Drawn a few times a second.
+        """Say how far it is; what the core's functions take as `on_progress`. Drawn a few times a second."""
+        self._pace.show(partial(self._told, done, total, what), gap=GAP if done else 0, last=done == total)
 
-        Somebody who redraws for the moment is not waited for, but at the end, when nothing follows.
-        """
-        now, last = time.monotonic(), done == total
-        if done and not last and now - self._drawn < GAP:
-            return
-        if self.line.lock.acquire(blocking=last):
-            try:
-                self._drawn = now
-                if not self.stale and self.line.told is not None:
-                    self.line.told(self, done, total, what)
-            finally:
-                self.line.lock.release()
+    def _told(self, done: int, total: int, what: str) -> None:
+        if not self.stale and self.line.told is not None:
+            self.line.told(self, done, total, what)
 
 
 class Line:

@@ -1,4 +1,6 @@
-"""How widgets end. ipywidgets keeps every one in its registry, with its layout and its style, until somebody closes it."""
+"""How widgets end.
+ipywidgets keeps every one in its registry, with its layout and its style, until somebody closes it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,17 @@ import ipywidgets as W
 
 
 def close_whole(*roots: W.Widget) -> None:
-    """Close widgets with all that belongs to them: what they hold, shown or not, layouts and styles; the inner ones first."""
+    """Close widgets with all that belongs to them: what they hold, shown or not, layouts and styles;
+    the inner ones first.
+    """
     for widget in reversed(tuple(_belonging(roots))):
         widget.close()
 
 
 def _belonging(roots: tuple[W.Widget, ...]) -> Iterator[W.Widget]:
-    """The widgets and all that are reached from them by traits, attributes and plain containers; each once."""
+    """The widgets and all that are reached from them by traits, attributes and plain containers;
+    each once.
+    """
     seen: set[int] = set()
     waiting: list[Any] = list(reversed(roots))
     while waiting:
@@ -32,7 +38,8 @@ def _belonging(roots: tuple[W.Widget, ...]) -> Iterator[W.Widget]:
 
 
 class Replaced:
-    """Things that a notebook cell makes and shows, of which a cell that runs again means to have the new one alone.
+    """Things that a notebook cell makes and shows,
+    of which a cell that runs again means to have the new one alone.
 
     Those that one run of a cell makes all live on, and so do those of other cells, and whatever no cell made.
     """
@@ -55,7 +62,9 @@ class Replaced:
 
 
 def this_cell() -> tuple[str, str] | None:
-    """(the notebook cell that is running, this run of it); None outside a notebook, and where a page does not say."""
+    """(the notebook cell that is running, this run of it);
+    None outside a notebook, and where a page does not say.
+    """
     try:
         from IPython import get_ipython
 

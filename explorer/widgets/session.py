@@ -1,9 +1,10 @@
 """Session: the one state that all panels of a dashboard watch.
 
-    a wish (another model, another photo) -> job: load, look -> published: model, image, look, tree -> panels redraw
+    a wish (another model, another photo) -> a job: open, look
+    -> published: model, image, look, tree -> panels redraw
 
-Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one wins. Only
-that job publishes results, always as a whole, so that no panel ever shows one model's predictions
+Wishes are cheap and may come from any thread, from buttons and from notebook cells alike; the newest one
+wins. Only that job publishes results, always as a whole, so that no panel ever shows one model's predictions
 beside another's feature maps. What went wrong becomes a sentence in `error`, and what was there stays.
 """
 
@@ -11,24 +12,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
-from explorer.display.words import sentence_of
+from explorer.widgets.checks import MAX_COMPARED, check_compared, check_model
+from explorer.widgets.gallery import NO_PHOTOS, Gallery, gallery
 from explorer.widgets.jobs import Job, Line, Runner
+from explorer.widgets.wishes import Wish, file_of, in_a_word, name_of_model, name_of_photo, tell_model
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from explorer.models.contract import VisionModel
 
 log = logging.getLogger(__name__)
-
-MAX_COMPARED = 8  # more do not fit beside each other on a screen
 
 
 class ExplorerError(RuntimeError):
@@ -45,28 +43,18 @@ class _Result(t.TraitType):
         return value
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the user wants to see: a model (by name or built) and a photo (as it came, or opened)."""
-
-    model: Any = None
-    pretrained: bool = True
-    image: Any = None
-    image_name: str = ""
-    model_source: str = ""     # the name that gives this very model again; none for random weights
-    random_weights: bool = False
-    image_source: str | PathLike | None = None  # the file that the photo was opened from
-
-
 class Session(t.HasTraits):
-    """The state of one dashboard. Reading gives what is on the screen; setting `model` or `image` asks for another.
+    """The state of one dashboard.
+
+    Reading gives what is on the screen; setting `model` or `image` asks for another.
 
         dash.session.model = "resnet18"          # a name, or a model that you built
         dash.session.image = "my photo.jpg"      # anything that explorer.load_image takes
-        dash.wait()                              # until it is there; raises ExplorerError if it could not be done
+        dash.wait()                              # until it is there; ExplorerError if it could not be done
         dash.session.look.predictions
-        dash.session.compare = ["resnet50", "convnext_tiny"]     # what the picker's ticks choose, at most 8
-        dash.session.run = explorer.finetune(...)                # the run that the panel shows; it goes on without it, too
+        dash.session.gallery = "my photos"       # a folder or a list: the photos to choose from
+        dash.session.compare = ["resnet50", "convnext_tiny"]  # what the picker's ticks choose, at most 8
+        dash.session.run = explorer.finetune(...)  # the run that the panel shows; it goes on without it, too
 
     A wrong name or an unreadable photo raises traitlets.TraitError at once, and nothing changes.
     """
@@ -77,18 +65,19 @@ class Session(t.HasTraits):
     tree = _Result(help="the model's ModuleNode; set by explorer only")
     model_name = t.Unicode("", help="the name of the model on the screen; set by explorer only")
     image_name = t.Unicode("", help="what the photo on the screen is called; set by explorer only")
-    compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple of names")
-    run = _Result(help="the fine-tuning run on the screen, or None; set one that finetune or load_run gave to show it")
+    gallery = _Result(default_value=NO_PHOTOS,
+                      help="(title, source) of each photo to choose from; set a folder or photos")
+    compare = t.Tuple(help=f"names of the models to compare, at most {MAX_COMPARED}; a list or a tuple")
+    run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
-    def __init__(self, *, labels: tuple[str, ...] | None = None, input_size: tuple[int, int, int] | None = None):
-        super().__init__()
+    def __init__(self, *, labels: tuple[str, ...] | None = None,
+                 input_size: tuple[int, int, int] | None = None, photos: Gallery = NO_PHOTOS):
+        super().__init__(gallery=photos)
         self.labels, self.input_size = labels, input_size
-        #: The gallery: (title, source) of each photo that can be chosen.
-        self.photos: list[tuple[str, Any]] = []
-        #: Where the model and the photo on the screen came from, for whoever writes down how to get them again.
+        #: Where the model and the photo on the screen came from, to write down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
         #: Held while results are published and while a panel redraws, so that the two never mix.
         self.lock = threading.RLock()
@@ -112,8 +101,10 @@ class Session(t.HasTraits):
                   random_weights=named and not pretrained)
 
     def open_image(self, source: Any, name: str = "") -> None:
-        """Ask for a photo, as it came: it is opened in the background, and a broken one becomes a sentence in `error`."""
-        self._ask(image=source, image_name=name or _name_of(source), image_source=_file_of(source))
+        """Ask for a photo, as it came: it is opened in the background,
+        and a broken one becomes a sentence in `error`.
+        """
+        self._ask(image=source, image_name=name or name_of_photo(source), image_source=file_of(source))
 
     def wait(self, timeout: float | None = 120) -> None:
         """Block until the newest wish is fulfilled.
@@ -134,7 +125,8 @@ class Session(t.HasTraits):
             self._publish(error="")  # what went wrong before is no longer asked for
             if self.busy:  # a large model may take a minute: the reader sees that the click has arrived
                 doing = self.busy.partition(", then ")[0]
-                self._publish(busy=f"{doing}, then {changes.get('image_name') or _what(changes.get('model'))}")
+                wanted = changes.get("image_name") or in_a_word(changes.get("model"))
+                self._publish(busy=f"{doing}, then {wanted}")
         self._wishes.start(self._fulfil)
 
     # `session.model = ...` and `session.image = ...` in a cell are wishes too.
@@ -160,8 +152,15 @@ class Session(t.HasTraits):
         except ImageError as error:
             raise t.TraitError(str(error)) from error
         source = proposal["value"]  # opened here, to refuse it at once; a file stays known by its name
-        self._ask(image=picture, image_name=_name_of(source), image_source=_file_of(source))
+        self._ask(image=picture, image_name=name_of_photo(source), image_source=file_of(source))
         return self.image
+
+    @t.validate("gallery")
+    def _photos_to_choose(self, proposal):
+        try:
+            return gallery(proposal["value"])
+        except (ValueError, TypeError) as error:
+            raise t.TraitError(str(error)) from error
 
     def toggle_compare(self, name: str) -> None:
         """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""
@@ -179,8 +178,10 @@ class Session(t.HasTraits):
     @t.validate("run")
     def _shows_a_run(self, proposal):
         run = proposal["value"]
-        if run is not None and not all(hasattr(run, name) for name in ("history", "recipe", "labels", "model")):
-            raise t.TraitError(f"session.run is what explorer.finetune or load_run gives, not {type(run).__name__}.")
+        known = ("history", "recipe", "labels", "model")
+        if run is not None and not all(hasattr(run, name) for name in known):
+            raise t.TraitError("session.run is what explorer.finetune or load_run gives, not "
+                               f"{type(run).__name__}.")
         return run
 
     @t.observe("run")
@@ -193,7 +194,8 @@ class Session(t.HasTraits):
     def _only_explorer(self, proposal):
         if not self._may_publish:
             name = proposal["trait"].name
-            raise t.TraitError(f"session.{name} is a result. Set session.model or session.image to change it.")
+            raise t.TraitError(f"session.{name} is a result. Set session.model or session.image to change "
+                               "it.")
         return proposal["value"]
 
     # --- results: in the background -------------------------------------------------------------------
@@ -225,8 +227,9 @@ class Session(t.HasTraits):
                 return
             known = len(problems)
             image = self._attempt(lambda: self._open_image(wish, model), self.image, problems)
-            name, source = (self.image_name, self.image_source) if image is self.image else (wish.image_name, wish.image_source)
-            origin = {"image_source": source}
+            same = image is self.image
+            name = self.image_name if same else wish.image_name
+            origin = {"image_source": self.image_source if same else wish.image_source}
             if model is not self.model:
                 origin |= {"model_source": wish.model_source, "random_weights": wish.random_weights}
             if not self._remember(wish, image=image, image_name=name):
@@ -243,12 +246,12 @@ class Session(t.HasTraits):
         finally:
             if problems:  # the next wish of the reader clears them, not the next job
                 self._cause = self._cause or problems[0]
-                sentences = [self.error, *(_sentence(problem, wish) for problem in problems)]
+                sentences = [self.error, *(wish.sentence(problem) for problem in problems)]
                 self._publish(error=" ".join(filter(None, sentences)))
             if not job.stale:  # or the next job begins at once
                 self._publish(busy="")
 
-    def _attempt(self, step, otherwise: Any, problems: list[Exception]) -> Any:
+    def _attempt(self, step: Callable[[], Any], otherwise: Any, problems: list[Exception]) -> Any:
         try:
             return step()
         except Exception as error:
@@ -268,145 +271,43 @@ class Session(t.HasTraits):
                 self._wish = replace(now, **opened)
             return unchanged
 
-    def _open_model(self, wish: Wish) -> Any:
-        if not isinstance(wish.model, str):
-            model = wish.model
-        else:
-            from explorer.models.create import create_model
+    def _tell(self, busy: str) -> None:
+        self._publish(busy=busy)
 
-            what = "the weights of " if wish.pretrained else ""
-            self._publish(busy=f"opening {what}{wish.model}")
-            model = create_model(wish.model, pretrained=wish.pretrained).eval()
+    def _open_model(self, wish: Wish) -> Any:
+        model = wish.opened_model(self._tell)
         if model is not None and model is not self.model:
-            # labels are for models without their own: what was trained here knows what its classes are called
-            model.notice_head()
-            labels = None if model.config.labels else self._labels_for(model)
-            changes = {"labels": labels, "input_size": self.input_size}
-            changes = {key: value for key, value in changes.items() if value is not None}
-            if changes:
-                model.config = model.config.with_(**changes)
+            tell_model(model, self.labels, self.input_size)
         return model
 
-    def _labels_for(self, model: Any) -> tuple[str, ...] | None:
-        """The names that the dashboard was given, where this model has as many classes: they may be another's."""
-        try:
-            return check_labels(self.labels, model)
-        except ValueError:
-            return None
-
-    def _open_image(self, wish: Wish, model: Any) -> Image.Image | None:
+    def _open_image(self, wish: Wish, model: Any) -> Any:
         if wish.image is None or wish.image is self.image:
             return wish.image
-        from explorer.data.images import load_image
-
-        self._publish(busy=f"opening {wish.image_name or 'the photo'}")
-        return load_image(wish.image, channels=getattr(model, "in_chans", None))
+        return wish.opened_image(model, self._tell)
 
     def _look(self, model: Any, image: Any) -> dict[str, Any]:
         """The results for a model and a photo, `look` last: whoever watches it finds the others in place."""
         if model is self.model and image is self.image:
             return {}
-        results = {"model": model, "model_name": _label_of(model), "image": image}
+        results = {"model": model, "model_name": name_of_model(model), "image": image}
         if model is not None and model is not self.model:
             from explorer.inspection.look.modules import module_tree
 
-            self._publish(busy=f"measuring the modules of {_label_of(model)}")
+            self._tell(f"measuring the modules of {name_of_model(model)}")
             results["tree"] = module_tree(model)
         if model is not None and image is not None:
             from explorer.inspection.look.looking import look
 
-            self._publish(busy=f"looking with {_label_of(model)}")
+            self._tell(f"looking with {name_of_model(model)}")
             results["look"] = look(model, image)
         return results
 
     def close(self) -> None:
-        """End what is being done and let go of the model, the photo and every observer. May be called twice."""
+        """End what is being done and let go of the model, the photo and every observer.
+        May be called twice.
+        """
         self.jobs.close()
         self.unobserve_all()
         self._wish, self._cause = Wish(), None
-        self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="", run=None, runs=(), busy="")
-
-
-def check_model(model: Any, input_size: Any = None) -> Any:
-    """A known name as it is; any module behind explorer's contract. Raises ValueError or TypeError with the fix."""
-    if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
-
-        if not split_door(model)[0]:  # what is behind a door is known when it is opened
-            check_name(model)
-        return model.strip()
-    from torch import nn
-
-    from explorer.models.doors.adapters import wrap
-
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"A model is a name such as 'resnet50' or a torch.nn.Module that you built, not {type(model).__name__}."
-        )
-    return wrap(model, input_size=input_size)
-
-
-def check_compared(names: Any) -> tuple[str, ...]:
-    """Names of models to compare, checked. Raises ValueError or TypeError with the fix."""
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"Models to compare are given by name, such as 'resnet50', not as {type(name).__name__}.")
-    names = tuple(check_model(name) for name in names)
-    if len(names) > MAX_COMPARED:
-        raise ValueError(f"At most {MAX_COMPARED} models are compared at a time, not {len(names)}: take some away.")
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there twice: name each model once.")
-    return names
-
-
-def check_labels(labels: Any, model: Any) -> tuple[str, ...] | None:
-    """Class names as a tuple of strings. Raises ValueError or TypeError where they can't be the model's."""
-    from explorer.models import outputs
-
-    if isinstance(labels, str):  # a row of names that is one word is a slip, even where it has as many letters
-        raise TypeError(f"labels is a list of class names in index order, not one string ({labels!r}).")
-    if isinstance(model, str):
-        from explorer.models.create import check_name, split_door
-        from explorer.models.weights.entries import config_for
-
-        if split_door(model)[0]:  # what is behind a door is known when it is opened
-            return outputs.check_labels(labels, None)
-        return outputs.check_labels(labels, config_for(*check_name(model)).num_classes or None)
-    if model is None:
-        return outputs.check_labels(labels, None)
-    model.notice_head()
-    width = model.num_classes
-    return outputs.check_labels(labels, width, model.config.outputs or ("yes/no" if width == 1 else "one"))
-
-
-def _label_of(model: Any) -> str:
-    """What to call a model on the screen; nothing where there is none."""
-    from explorer.inspection.look.looking import model_name
-
-    return "" if model is None else model_name(model)
-
-
-def _what(model: Any) -> str:
-    """A model that is asked for, in a word."""
-    return model if isinstance(model, str) else "your model"
-
-
-def _name_of(source: Any) -> str:
-    if isinstance(source, (str, Path)):
-        return Path(source).name
-    if isinstance(title := getattr(source, "title", None), str):  # a bundled photo, under the gallery's name for it
-        return title
-    return Path(getattr(source, "filename", "") or getattr(source, "name", "") or "photo").name
-
-
-def _file_of(source: Any) -> str | PathLike | None:
-    """What a photo was opened from, where it is a file. Bytes are let go of."""
-    return source if isinstance(source, (str, PathLike)) else None
-
-
-def _sentence(error: Exception, wish: Wish) -> str:
-    """What went wrong, for a person; the traceback is in the log."""
-    return sentence_of(
-        error, scarce=f"There is not enough memory for {wish.model}. Close other notebooks, or choose a smaller model.",
-        unexpected="That did not work ({problem}). Choose another model or photo; dash.wait() in a cell shows the details.")
+        self._publish(model=None, image=None, look=None, tree=None, model_name="", image_name="",
+                      gallery=NO_PHOTOS, run=None, runs=(), busy="")

@@ -2,9 +2,10 @@
 
     lines = [*setup_lines(session), "explorer.look(model, photo)"]
 
-What has a name (a model with published weights, a bundled photo, a file) is opened by its name. What has none (random
-weights, a model that was built or trained here, a photo from the clipboard) is read from the dashboard itself, by the
-name `dash`. Whatever comes from outside, such as the names of files and classes, goes in through `literal` only.
+What has a name (a model with published weights, a bundled photo, a file) is opened by its name. What has none
+(random weights, a model that was built or trained here, a photo from the clipboard) is read from the
+dashboard itself, by the name `dash`. Whatever comes from outside, such as the names of files and classes,
+goes in through `literal` only.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ ON_SCREEN = "dash.session.image"
 
 def setup_lines(session: Session) -> list[str]:
     """`import explorer`, the model and the photo; none while one of them is missing."""
-    return [] if session.look is None else ["import explorer", "", *model_lines(session), *photo_lines(session)]
+    if session.look is None:
+        return []
+    return ["import explorer", "", *model_lines(session), *photo_lines(session)]
 
 
 def model_lines(session: Session) -> list[str]:
@@ -36,7 +39,8 @@ def model_lines(session: Session) -> list[str]:
         return []
     if not session.model_source:
         return [RANDOM if session.random_weights else BUILT, "model = dash.session.model"]
-    lines = [f"model = {call('explorer.create_model', literal(session.model_source), options={'pretrained': True})}"]
+    published = call("explorer.create_model", literal(session.model_source), options={"pretrained": True})
+    lines = [f"model = {published}"]
     # what the Dashboard was told about every model; labels only where this one had none of its own
     changes = []
     if session.labels is not None and model.config.labels == session.labels:

@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from turns import interleaved
@@ -55,16 +56,18 @@ def main() -> None:
                             for library in (explorer, timm))
             if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
                 raise SystemExit(f"{name}: the two sides hold different numbers")
+            local = f"local-dir:{folder}"
             rows = {
-                f"{name} with weights": lambda library: library.create_model(f"local-dir:{folder}", pretrained=True),
-                f"{name} with weights, 5 classes": lambda library: library.create_model(
-                    f"local-dir:{folder}", pretrained=True, num_classes=5),
-                f"{name} with random weights": lambda library: library.create_model(name),
+                "with weights": (local, {"pretrained": True}),
+                "with weights, 5 classes": (local, {"pretrained": True, "num_classes": 5}),
+                "with random weights": (name, {}),
             }
-            for row, create in rows.items():
-                median = interleaved({"explorer": lambda: create(explorer), "timm": lambda: create(timm)}, options.repeats)
-                print(f"{row:52} {median['explorer']:8.3f}s {median['timm']:8.3f}s {median['timm'] / median['explorer']:6.1f}x",
-                      flush=True)
+            for row, (model, wanted) in rows.items():
+                sides = {side: partial(library.create_model, model, **wanted)
+                         for side, library in (("explorer", explorer), ("timm", timm))}
+                median = interleaved(sides, options.repeats)
+                mine, other = median["explorer"], median["timm"]
+                print(f"{f'{name} {row}':52} {mine:8.3f}s {other:8.3f}s {other / mine:6.1f}x", flush=True)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def watched(epochs: int, threads: int, *, view: bool) -> dict[str, float]:
                        on_event=lambda event: times.setdefault(event.kind, time.perf_counter()))
         looked = 0.0
         if view:
-            from explorer.widgets.panels.run_view import RunView
+            from explorer.widgets.panels.learn.run_view import RunView
             from explorer.widgets.session import Session
 
             session = Session()

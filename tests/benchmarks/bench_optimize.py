@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from turns import interleaved  # noqa: E402
+import torch
+from torch import Tensor, nn
+from turns import interleaved
 
-import explorer  # noqa: E402
+import explorer
 
 MODELS = ("resnet50", "efficientnet_lite0", "mobileone_s0", "repvgg_a0")
 

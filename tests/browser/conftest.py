@@ -33,6 +33,12 @@ LAB_SETTINGS = {
 }
 
 
+@pytest.fixture
+def expect():
+    """playwright's assertions, which try again."""
+    return pytest.importorskip("playwright.sync_api").expect
+
+
 def find_chromium() -> str | None:
     """EXPLORER_CHROMIUM, or the first Chromium or Chrome on the PATH."""
     chosen = os.environ.get("EXPLORER_CHROMIUM")

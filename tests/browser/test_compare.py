@@ -11,11 +11,6 @@ import pytest
 VIEWS = ("Predictions", "Heat maps", "Feature maps", "Agreement", "Table", "Accuracy and cost")
 
 
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
 def open_compare(lab, expect):
     """A dashboard of its own with the Compare tab open; what is on it."""
     lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")

@@ -14,11 +14,6 @@ PHOTOS = {photo.name: photo for photo in explorer.sample_photos()}
 
 
 @pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture
 def dashboard(lab, expect):
     """A notebook with a dashboard of its own, ready with the first photo."""
     lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")

@@ -30,11 +30,6 @@ plane
 """
 
 
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
 def fact(scatter, name: str) -> str:
     return scatter.get_attribute(f"data-{name}")
 

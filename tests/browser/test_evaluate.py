@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 JUDGED = """
 import explorer, torch
 from torch import nn
@@ -30,11 +28,6 @@ matrix.on_pick(lambda true, predicted: picks.append((true, predicted)))
 matrix.show(names, counts)
 matrix
 """
-
-
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
 
 
 def test_a_run_is_judged_and_a_click_on_a_cell_shows_its_photos(lab, expect):

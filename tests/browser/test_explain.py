@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 ASKED = """
 import explorer, torch
 from torch import nn
@@ -14,11 +12,6 @@ dash.wait()
 dash
 """
 SHOWN = "dash.explain.wait(); print(dash.explain.heat_map.shown.label)"
-
-
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
 
 
 def test_a_heat_map_another_class_a_hidden_part_and_a_look_inside(lab, expect):

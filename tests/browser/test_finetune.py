@@ -18,11 +18,6 @@ dash
 
 
 @pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture
 def train(lab, expect):
     """A notebook with a tiny network's dashboard, its Train tab open with the small flowers."""
     lab.open_cells(TINY)
@@ -57,7 +52,7 @@ def wait_for_points(page, chart, more_than: int) -> None:
 def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, expect):
     train.get_by_label("What learns", exact=True).select_option("everything")
     fill(train, "Epochs", "100000")
-    lab.run_code("dash.finetune.advanced['warmup'].value = '0'")  # of so many epochs it would last for ever
+    lab.run_code("dash.finetune.fields.advanced['warmup'].value = '0'")  # of so many epochs it would last for ever
     fill(train, "Learning rate", "0.1")
     expect(train.locator(".vx-photos-one img").nth(15)).to_be_visible()
     train.get_by_role("button", name="Start", exact=True).click()

@@ -26,8 +26,7 @@ def picture(page, name: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (480, True)], ids=["wide", "narrow and dark"])
-def test_a_number_is_learnt_from_a_table_shown_and_judged(lab, tmp_path, width, dark):
-    expect = pytest.importorskip("playwright.sync_api").expect
+def test_a_number_is_learnt_from_a_table_shown_and_judged(lab, expect, tmp_path, width, dark):
     lab.page.set_viewport_size({"width": width, "height": 1000})
     with lab.dark() if dark else contextlib.nullcontext():
         lab.open_cells(CELL.format(folder=str(tmp_path / "levels")))

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from PIL import Image
-
-
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
 
 
 def panel(view, name: str):
@@ -43,7 +37,7 @@ def test_code_is_copied_a_figure_is_saved_and_the_guide_opens_with_the_keyboard(
     # the figure is shown with its caption, and saved in two formats
     tools.get_by_role("button", name="Export figure").click()
     picture = tools.get_by_role("img")
-    expect(picture).to_have_attribute("alt", lab.run_code("print(dash.predictions._caption_now(), end='')"))
+    expect(picture).to_have_attribute("alt", lab.run_code("print(dash.predictions._to_export()[2], end='')"))
     assert lines.count() == 0 and picture.evaluate("one => one.decode().then(() => one.naturalWidth)") > 600
     with lab.page.expect_download() as download:
         tools.get_by_role("button", name="Save PNG").click()

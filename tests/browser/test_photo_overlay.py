@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 DRAWN = """
 import numpy as np
 from PIL import Image
@@ -21,11 +19,6 @@ view.mask(codes, names=["background", "<i>grass</i>", "water"], values=np.full((
 view
 """
 PIXEL = """(canvas, [x, y]) => [...canvas.getContext("2d").getImageData(x, y, 1, 1).data]"""
-
-
-@pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
 
 
 def test_boxes_are_pointed_at_chosen_and_read_with_mouse_and_keys(lab, expect):

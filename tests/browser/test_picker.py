@@ -10,11 +10,6 @@ from explorer.models.catalog import FAMILIES
 
 
 @pytest.fixture
-def expect():
-    return pytest.importorskip("playwright.sync_api").expect
-
-
-@pytest.fixture
 def view(lab, expect):
     """A notebook with a dashboard of its own, ready with the first photo."""
     lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")

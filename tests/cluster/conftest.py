@@ -26,10 +26,13 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.folder = tempfile.mkdtemp(prefix="ray-")
-        os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)  # where Ray notes the newest cluster's address
+        # Where Ray notes the newest cluster's address.
+        os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)
         common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": self.folder, **common})
-        self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20) for _ in range(count)]
+        self.cluster = Cluster(initialize_head=True,
+                               head_node_args={"num_cpus": 1, "temp_dir": self.folder, **common})
+        self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20)
+                       for _ in range(count)]
         self.cluster.wait_for_nodes()
 
     def lose_one_at_work(self) -> None:
@@ -39,7 +42,8 @@ class Nodes:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             free = available_resources_per_node()
-            busy = [node for node in self.others if node.node_id in free and free[node.node_id].get("CPU", 0) < 1]
+            busy = [node for node in self.others if node.node_id in free
+                    and free[node.node_id].get("CPU", 0) < 1]
             if busy:
                 self.others.remove(busy[0])
                 self.cluster.remove_node(busy[0], allow_graceful=False)
@@ -64,6 +68,7 @@ def nodes() -> Iterator[Nodes]:
 def small_net(seed: int = 0, in_chans: int = 3) -> VisionModel:
     """Few numbers, but with BatchNorm, which sees photos together."""
     torch.manual_seed(seed)
-    net = nn.Sequential(nn.Conv2d(in_chans, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
-                        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    net = nn.Sequential(nn.Conv2d(in_chans, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2),
+                        nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                        nn.Linear(16, 3))
     return explorer.wrap(net, input_size=(in_chans, *SIZE[1:]))

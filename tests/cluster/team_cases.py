@@ -1,4 +1,6 @@
-"""What tests/cluster/test_team.py starts twice side by side: `torchrun ... team_cases.py FOLDER` writes each case's result."""
+"""What tests/cluster/test_team.py starts twice side by side: `torchrun ... team_cases.py FOLDER` writes each
+case's result.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,20 @@ import torch
 import torch.distributed as dist
 
 from explorer.models.contract import VisionModel
-from explorer.training.run.finetuning import Job, make_plan
+from explorer.training.loop.team import Alone, Team
+from explorer.training.loop.workers import Workers
+from explorer.training.run.plan import make_plan
 from explorer.training.run.run import Run
+from explorer.training.run.training import Training
 from tests.cluster.conftest import SIZE, small_net
 from tests.training.test_finetune import Splits, painted
 
-# Settings of each case; `size` photos make a step, however many workers there are. `sync`: BatchNorm sees the whole batch.
+# Settings of each case; `size` photos make a step, however many workers there are. `sync`: BatchNorm sees the
+# whole batch.
 CASES: dict[str, dict[str, Any]] = {
     "everything": {"train": "all", "sync": True},
-    "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5, "label_smoothing": 0.1},
+    "many settings": {"train": "all", "sync": True, "accumulate": 2, "clip": 0.5, "ema": 0.5,
+                      "label_smoothing": 0.1},
     "class weights": {"train": "all", "sync": True, "class_weights": [1.0, 5.0, 0.2]},
     "frozen statistics": {"train": "head", "cache": False},
     "cached": {"train": "head", "views": 2, "augment": "light"},
@@ -34,8 +41,8 @@ COUNT = 65  # photos: three groups for the frozen body, and a last batch of 1
 def data(several: bool = False) -> Splits:
     splits = Splits("colours", painted(COUNT), painted(11, seed=1))
     if several:
-        parts = [type(p)(p.classes, tuple((label, 2) if label != 2 else (2,) for label in p.labels), p.names, p.open_one)
-                 for p in (splits.train, splits.val)]
+        parts = [type(p)(p.classes, tuple((label, 2) if label != 2 else (2,) for label in p.labels), p.names,
+                         p.open_one) for p in (splits.train, splits.val)]
         splits = Splits("several", *parts)
     return splits
 
@@ -49,26 +56,24 @@ def numbers() -> Splits:
     return Splits("numbers", *parts)
 
 
-def learnt(case: str, team: Any = None) -> tuple[VisionModel, Run]:
+def learnt(case: str, team: Team | None = None) -> tuple[VisionModel, Run]:
     """The case's run, by this process alone or in a team."""
-    settings = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "augment": "none", "threads": 1, "input_size": SIZE,
-                "device": "cpu", **CASES[case]}
+    team = team or Alone()
+    settings = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "augment": "none", "threads": 1,
+                "input_size": SIZE, "device": "cpu", **CASES[case]}
     sync, several = settings.pop("sync", False), settings.pop("several", False)
     photos = numbers() if settings.pop("numbers", False) else data(several)
-    workers = team.world if team else 1
-    if team is not None:
+    if isinstance(team, Workers):
         team.sync_batchnorm = sync
-    plan = make_plan(small_net(), photos, batch_size=8 // workers, workers=workers, **settings)
-    run = Run(plan.net, plan.splits, plan.recipe, Job(plan.net, plan.splits, plan.recipe, team=team).events)
+    plan = make_plan(small_net(), photos, batch_size=8 // team.world, workers=team.world, **settings)
+    run = Run(Training.of(plan, team=team))
     return plan.net, run.start().wait()
 
 
 if __name__ == "__main__":
-    from explorer.training.loop.team import Team
-
     dist.init_process_group("gloo")
     for name in CASES:
-        team = Team()
+        team = Workers()
         net, run = learnt(name, team)
         everyone = [None] * team.world
         dist.all_gather_object(everyone, net.state_dict())

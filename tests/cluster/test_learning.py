@@ -17,13 +17,14 @@ from tests.cluster.conftest import SIZE, Nodes, small_net
 from tests.training.test_finetune import Splits, painted
 from tests.training.test_identity import contents
 
-SETTINGS = {"input_size": SIZE, "train": "all", "epochs": 30, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02, "save_every": 2,
-            "class_weights": "balanced"}
+SETTINGS = {"input_size": SIZE, "train": "all", "epochs": 30, "optimizer": "sgd", "lr": 0.02, "body_lr": 0.02,
+            "save_every": 2, "class_weights": "balanced"}
 
 
 @pytest.fixture(scope="module")
 def colours() -> Splits:
-    return Splits("colours", painted(25), painted(11, seed=1))  # the last batch of 8 has one photo: one of two workers has none
+    # The last batch of 8 has one photo: one of two workers has none.
+    return Splits("colours", painted(25), painted(11, seed=1))
 
 
 @dataclass
@@ -37,7 +38,9 @@ class Story:
 
 
 def held_while(hold: Path):
-    """An augmentation that changes nothing, takes its time while there is a story, and waits while the file is there."""
+    """An augmentation that changes nothing, takes its time while there is a story, and waits while the file
+    is there.
+    """
     def unchanged(photo: Image.Image) -> Image.Image:
         if hold.with_name("slow").exists():
             time.sleep(0.01)
@@ -67,8 +70,8 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
         if starts == 2 and isinstance(event, Batch):
             run.stop(wait=False)
 
-    run = cluster.finetune(small_net(), colours, workers=2, batch_size=4, augment=held_while(hold), run_dir=base / "run",
-                           sync_batchnorm=True, on_event=listen, **SETTINGS)
+    run = cluster.finetune(small_net(), colours, workers=2, batch_size=4, augment=held_while(hold),
+                           run_dir=base / "run", sync_batchnorm=True, on_event=listen, **SETTINGS)
     try:
         run.wait(timeout=180)
     finally:
@@ -98,8 +101,10 @@ def test_a_run_on_a_cluster_stops_when_asked(story):
     assert sum(isinstance(e, Batch) for e in after) < 40 < 30 * 4
 
 
-def test_one_process_with_the_whole_batch_takes_over_and_ends_in_the_weights_of_an_unbroken_run(story, colours):
-    alone = {"augment": held_while(story.folder.parent / "hold"), "batch_size": 8, "device": "cpu", "threads": 1, **SETTINGS}
+def test_one_process_with_the_whole_batch_takes_over_and_ends_in_the_weights_of_an_unbroken_run(
+        story, colours):
+    alone = {"augment": held_while(story.folder.parent / "hold"), "batch_size": 8, "device": "cpu",
+             "threads": 1, **SETTINGS}
     assert story.run.recipe.batch_size == 8
     resumed = explorer.finetune(small_net(1), colours, run_dir=story.folder, resume=True, **alone).wait()
     unbroken = explorer.finetune(small_net(), colours, **alone).wait()
@@ -107,7 +112,8 @@ def test_one_process_with_the_whole_batch_takes_over_and_ends_in_the_weights_of_
     mine, theirs = resumed.model.state_dict(), unbroken.model.state_dict()
     for key in theirs:
         assert torch.allclose(mine[key], theirs[key], atol=1e-5), key
-    assert [row["val_loss"] for row in resumed.history] == pytest.approx([row["val_loss"] for row in unbroken.history], abs=1e-5)
+    losses, expected = ([row["val_loss"] for row in one.history] for one in (resumed, unbroken))
+    assert losses == pytest.approx(expected, abs=1e-5)
 
 
 def test_another_run_is_refused_before_a_worker_starts(story):
@@ -115,10 +121,14 @@ def test_another_run_is_refused_before_a_worker_starts(story):
     from explorer import cluster
 
     before = contents(story.folder)
-    settings = {"workers": 2, "batch_size": 4, "sync_batchnorm": True, "run_dir": story.folder, "resume": True, **SETTINGS}
-    for sentence, model, seed in (("the photos of 'colours'", small_net(), 7), ("input channels 3, not 1", small_net(in_chans=1), 0)):
+    settings = {"workers": 2, "batch_size": 4, "sync_batchnorm": True, "run_dir": story.folder,
+                "resume": True, **SETTINGS}
+    for sentence, model, seed in (("the photos of "
+                                   "'colours'", small_net(), 7), ("input channels 3, not "
+                                                                  "1", small_net(in_chans=1), 0)):
         data = Splits("colours", painted(25, seed=seed), painted(11, seed=1))
-        with pytest.raises(explorer.training.TrainingError, match=f"{sentence}.*Give another run_dir, or empty this one"):
+        with pytest.raises(explorer.training.TrainingError, match=f"{sentence}.*Give another run_dir, or "
+                                                                  "empty this one"):
             cluster.finetune(model, data, augment=held_while(story.folder.parent / "hold"), **settings)
     assert contents(story.folder) == before
 
@@ -127,11 +137,13 @@ def test_a_sentence_of_the_training_reaches_the_notebook_and_nothing_is_tried_ag
     from explorer import cluster
 
     events = []
-    run = cluster.finetune(small_net(), colours, workers=1, batch_size=8, on_event=events.append, train="all", lr=1e30, epochs=1,
-                           input_size=SIZE, optimizer="sgd", schedule="constant", warmup=0.0)
+    run = cluster.finetune(small_net(), colours, workers=1, batch_size=8, on_event=events.append, train="all",
+                           lr=1e30, epochs=1, input_size=SIZE, optimizer="sgd", schedule="constant",
+                           warmup=0.0)
     with pytest.raises(explorer.training.TrainingError, match="tenth of the learning rate"):
         run.wait(timeout=120)
-    assert sum(isinstance(e, Started) for e in events) == 1 and not any(isinstance(e, Finished) for e in events)
+    assert sum(isinstance(e, Started) for e in events) == 1
+    assert not any(isinstance(e, Finished) for e in events)
     assert run.state == "failed" and any(isinstance(e, Note) for e in events)
 
 

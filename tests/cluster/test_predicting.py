@@ -1,4 +1,6 @@
-"""`cluster.predict`: the answers of `explorer.predict`, in files, also where a node is lost or a call is cut off."""
+"""`cluster.predict`: the answers of `explorer.predict`, in files, also where a node is lost or a call is cut
+off.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +61,9 @@ def found(nodes: Nodes, folder: Path, tmp_path_factory):
             lost.append(done)
 
     output = tmp_path_factory.mktemp("found") / "answers"
-    result = cluster.predict(explorer.wrap(Slow(small_net()), input_size=SIZE).eval(), f"zip://::{archive}", output=f"file://{output}",
-                             batch_size=2, workers=2, topk=2, photos_per_file=2, progress=progress)
+    result = cluster.predict(explorer.wrap(Slow(small_net()), input_size=SIZE).eval(), f"zip://::{archive}",
+                             output=f"file://{output}", batch_size=2, workers=2, topk=2, photos_per_file=2,
+                             progress=progress)
     assert lost
     return result
 
@@ -74,8 +77,9 @@ def test_a_lost_node_loses_no_photo_and_repeats_none(found, folder):
 def test_answers_read_through_an_address_are_those_of_one_process_reading_the_folder(found, folder):
     here = {row.name: row for row in explorer.predict(small_net().eval(), folder, topk=2)}
     for row in found:
-        assert [(p.label, p.index) for p in row.predictions] == [(p.label, p.index) for p in here[row.name].predictions]
-        assert [p.probability for p in row.predictions] == pytest.approx([p.probability for p in here[row.name].predictions], abs=1e-5)
+        theirs, mine = row.predictions, here[row.name].predictions
+        assert [(p.label, p.index) for p in theirs] == [(p.label, p.index) for p in mine]
+        assert [p.probability for p in theirs] == pytest.approx([p.probability for p in mine], abs=1e-5)
 
 
 def test_a_broken_photo_is_a_row_with_a_sentence(found):

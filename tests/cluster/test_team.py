@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 
 import explorer
+from explorer.training.__main__ import main
 from explorer.training.loop.measures import measure_of
-from explorer.training.loop.team import Team
-from explorer.training.run.finetuning import main
+from explorer.training.loop.workers import Workers
 from tests.cluster.team_cases import CASES, learnt
 from tests.training.test_finetune import ROOT, painted
 
@@ -22,9 +22,9 @@ SAME_AS_ONE_PROCESS = [case for case in CASES if case not in ("own statistics", 
 
 
 def torchrun(workers: int, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(workers), *arguments],
-                          cwd=ROOT, text=True, capture_output=True, timeout=300, check=False,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    return subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+                           str(workers), *arguments], cwd=ROOT, text=True, capture_output=True, timeout=300,
+                          check=False, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,10 @@ def results(tmp_path_factory):
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], atol: float) -> bool:
-    return one.keys() == other.keys() and all(torch.allclose(one[key].double(), other[key].double(), rtol=0, atol=atol) for key in one)
+    def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+        return torch.allclose(a.double(), b.double(), rtol=0, atol=atol)
+
+    return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize("case", SAME_AS_ONE_PROCESS)
@@ -59,7 +62,7 @@ def test_all_workers_end_in_the_same_weights(results, case):
 def test_the_number_of_workers_does_not_change_how_photos_are_varied(results):
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
-        alone, _ = learnt("varied", Team())
+        alone, _ = learnt("varied", Workers())
     finally:
         dist.destroy_process_group()
     assert same(results("varied")["workers"][0], alone.state_dict(), 1e-5)
@@ -70,7 +73,8 @@ def test_batchnorm_of_each_worker_sees_its_own_photos_unless_asked_otherwise(res
     net, _ = learnt("own statistics")
     mine = results("own statistics")["workers"][0]
     assert not same(mine, net.state_dict(), 1e-4)
-    assert same({k: v for k, v in mine.items() if "running_mean" in k}, {k: v for k, v in net.state_dict().items() if "running_mean" in k}, 0.2)
+    assert same({k: v for k, v in mine.items() if "running_mean" in k},
+                {k: v for k, v in net.state_dict().items() if "running_mean" in k}, 0.2)
 
 
 def test_torchrun_trains_saves_and_resumes_from_the_terminal(tmp_path, capsys):
@@ -81,12 +85,13 @@ def test_torchrun_trains_saves_and_resumes_from_the_terminal(tmp_path, capsys):
             photo, label = photos[i]
             (data / part / photos.classes[label]).mkdir(parents=True, exist_ok=True)
             photo.save(data / part / photos.classes[label] / f"{i}.png")
-    common = ["resnet18", str(data), "--from-scratch", "--input-size", "3", "32", "32", "--augment", "none", "--device", "cpu",
-              "--run-dir", str(tmp_path / "run")]
-    ended = torchrun(2, "-m", "explorer.training.run.finetuning", *common, "--batch-size", "4", "--epochs", "2")
+    common = ["resnet18", str(data), "--from-scratch", "--input-size", "3", "32", "32", "--augment", "none",
+              "--device", "cpu", "--run-dir", str(tmp_path / "run")]
+    ended = torchrun(2, "-m", "explorer.training", *common, "--batch-size", "4", "--epochs", "2")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("epoch 1:") == 1 and ended.stdout.count("epoch 2:") == 1
-    assert main([*common, "--batch-size", "8", "--epochs", "4", "--resume", "--save", str(tmp_path / "model")]) == 0
+    more = ["--batch-size", "8", "--epochs", "4", "--resume", "--save", str(tmp_path / "model")]
+    assert main([*common, *more]) == 0
     said = capsys.readouterr().out
     assert "epoch 2:" not in said and "epoch 3:" in said and "epoch 4:" in said
     assert explorer.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).num_classes == 3

@@ -19,10 +19,12 @@ def values(channels: int = 5, height: int = 24, width: int = 30) -> np.ndarray:
 
 
 @pytest.mark.parametrize("given", [values(), values().transpose(1, 2, 0), torch.from_numpy(values()),
-                                   torch.from_numpy(values())[None]], ids=["CHW", "HWC", "tensor", "batch of one"])
+                                   torch.from_numpy(values())[None]],
+                         ids=["CHW", "HWC", "tensor", "batch of one"])
 def test_an_array_of_five_bands_is_a_picture_of_them(given):
     picture = load_image(given)
-    assert isinstance(picture, BandImage) and (picture.mode, picture.size, picture.shown) == ("RGB", (30, 24), (0, 1, 2))
+    assert (isinstance(picture, BandImage)
+            and (picture.mode, picture.size, picture.shown) == ("RGB", (30, 24), (0, 1, 2)))
     np.testing.assert_array_equal(picture.values, values())
     assert load_image(picture) is picture
 
@@ -41,8 +43,8 @@ def test_four_bands_are_a_transparent_photo_unless_somebody_says_so():
 
 def test_a_network_of_four_channels_takes_them_wherever_photos_are_taken(tmp_path):
     """case C10: compare, embed and finetune open their photos without knowing who will look at them."""
-    net = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-                              torch.nn.Linear(8, 2))
+    net = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+                              torch.nn.Flatten(), torch.nn.Linear(8, 2))
     model = explorer.wrap(net, input_size=(4, 24, 24)).eval()
     four = [torch.from_numpy(values(4)), values(4).transpose(1, 2, 0)]
     expected = explorer.look(model, four[0]).logits
@@ -95,7 +97,8 @@ class Fields(torch.utils.data.Dataset):
 def test_a_model_learns_from_five_bands(train):
     net = torch.nn.Sequential(torch.nn.Conv2d(5, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
                               torch.nn.Flatten(), torch.nn.Linear(8, 2))
-    run = explorer.finetune(explorer.wrap(net, input_size=(5, 24, 24)), Fields(), epochs=12, train=train, lr=0.1).wait()
+    run = explorer.finetune(explorer.wrap(net, input_size=(5, 24, 24)), Fields(), epochs=12, train=train,
+                            lr=0.1).wait()
     assert run.best["val_top1"] == 1
     with pytest.raises(ValueError, match="changes colours"):
         explorer.finetune(run.model, Fields(), train="all", augment="strong").wait()

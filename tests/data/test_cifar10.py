@@ -20,7 +20,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """The folder of a web server with the archive in it. Explorer's cache and the working folder are empty."""
+    """The folder of a web server with the archive in it.
+
+    Explorer's cache and the working folder are empty.
+    """
     from torchvision.datasets import CIFAR10
 
     shelf = tmp_path / "shelf"

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from explorer.data import collection, describe
-from explorer.data.collection import role_of
+from explorer.data import describe, folder_reader, same_files
 from explorer.data.datasets import DataError, open_data
+from explorer.data.folder_words import role_of
 from explorer.data.folders import find_pictures
 
 NUMBER = itertools.count(1)
@@ -263,7 +263,8 @@ def test_a_photo_in_both_parts_or_of_two_classes_is_said(make, tmp_path):
     shutil.copy(tmp_path / "train" / "cat" / "0.png", tmp_path / "val" / "cat" / "copy.png")
     shutil.copy(tmp_path / "train" / "cat" / "1.png", tmp_path / "train" / "dog" / "copy.png")
     told = " ".join(open_data(tmp_path).notes)
-    assert "in more than one part, byte for byte; such a photo judges nothing: train/cat/0.png = val/c" in told
+    assert ("in more than one part, byte for byte; such a photo judges nothing: "
+            "train/cat/0.png = val/c") in told
     assert "of more than one class, byte for byte; one of them is wrong: train/cat/1.png = train/dog/" in told
 
 
@@ -278,7 +279,8 @@ def test_no_more_files_are_compared_than_announced(make, tmp_path, monkeypatch):
         (tmp_path / "cat").mkdir(exist_ok=True)
         (tmp_path / "cat" / f"{i}.png").write_bytes(b"same size")
     make("dog")
-    monkeypatch.setattr(collection, "MOST_COMPARED", 3)
+    for module in (same_files, folder_reader):
+        monkeypatch.setattr(module, "MOST_COMPARED", 3)
     described = describe(tmp_path)
     assert any("looked at for 3 files" in note for note in described.notes)
     assert not any("byte for byte" in note for note in described.notes)
@@ -289,7 +291,8 @@ def test_no_more_files_are_compared_than_announced(make, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "sentence"), [
     ("pets.zip", "is an archive: unpack it"), ("cat.png", "is a file: give a folder"),
-    ("nowhere", "There is no folder"), ("http://x.org/photos", "is a web address: download"), ("", "is '': give a path"), ("a\0b", "give a path"),
+    ("nowhere", "There is no folder"), ("http://x.org/photos", "is a web address: download"),
+    ("", "is '': give a path"), ("a\0b", "give a path"),
     ("~nobody-of-that-name/x", "no such user"), ("x" * 5000, "is too long|There is no folder"),
 ])
 def test_what_is_no_folder_is_a_sentence(tmp_path, monkeypatch, name, sentence):

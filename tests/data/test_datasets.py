@@ -10,20 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.data.datasets import (
-    DataError,
-    PhotoSet,
-    Splits,
-    as_photos,
-    broken_photos,
-    cifar10,
-    duplicates,
-    joined,
-    open_data,
-    ordered_as,
-    without_broken,
-)
-from explorer.training.run.finetuning import opened_once
+from explorer.data.checks import broken_photos, duplicates, ordered_as, without_broken
+from explorer.data.datasets import DataError, PhotoSet, Splits, as_photos, cifar10, open_data
+from explorer.data.photo_sets import joined
+from explorer.training.run.waiting_photos import opened_once
 
 
 def paint(path, colour=(200, 30, 30), size=(20, 16)):
@@ -152,7 +142,8 @@ def test_a_local_copy_of_cifar10_is_read_only_where_it_is_the_published_one(tmp_
     rows = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]}
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         (batches / name).write_bytes(pickle.dumps(rows))
-    with pytest.raises(DataError, match="could not be downloaded"):  # a pickle that is not the published one stays closed
+    # a pickle that is not the published one stays closed
+    with pytest.raises(DataError, match="could not be downloaded"):
         cifar10(tmp_path, download=False)
 
 

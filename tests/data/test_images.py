@@ -541,7 +541,8 @@ def test_no_setting_of_pillow_is_changed():
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     load_image(encoded(noise(), "PNG"), max_pixels=10**9)
     sentence(encoded(noise(), "PNG")[:100])
-    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before
+    after = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    assert after == before
 
 
 def test_a_plain_photo_needs_neither_torch_nor_numpy(tmp_path):

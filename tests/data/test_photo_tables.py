@@ -131,7 +131,7 @@ def test_a_row_whose_number_is_not_known_is_left_out_by_its_line(folder, cell):
                                                                  "empty: line 3.",)
 
 
-def test_a_missing_photo_is_left_out_by_its_line_and_if_all_are_missing_it_is_said_where_they_were_sought(folder):
+def test_a_missing_photo_is_left_out_by_its_line_and_if_all_are_it_is_said_where_they_were_sought(folder):
     table = read_table(write(folder, rows(*range(12))))  # 10.png and 11.png are not there
     assert len(table) == 10 and "no such file: line 12, line 13" in table.notes[0]
     other = folder / "elsewhere"
@@ -208,13 +208,13 @@ def test_a_path_that_leads_outside_is_opened_as_a_picture_or_not_at_all(folder):
 
 
 def test_a_large_file_is_refused_before_it_is_read(folder, monkeypatch):
-    from explorer.data import photo_tables
+    from explorer.data import table_cells
 
-    monkeypatch.setattr(photo_tables, "MOST_BYTES", 10)
+    monkeypatch.setattr(table_cells, "MOST_BYTES", 10)
     with pytest.raises(DataError, match="is larger than"):
         read_table(write(folder, rows(1, 2)))
-    monkeypatch.setattr(photo_tables, "MOST_BYTES", 10_000)
-    monkeypatch.setattr(photo_tables, "MOST_ROWS", 3)
+    monkeypatch.setattr(table_cells, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(table_cells, "MOST_ROWS", 3)
     with pytest.raises(DataError, match="more than 3 rows"):
         read_table(write(folder, rows(1, 2, 3, 4)))
 
@@ -268,7 +268,8 @@ def test_what_is_held_out_is_spread_over_the_whole_range_and_drawn_by_the_seed(f
     assert "whole range of price" in first.notes[0]
     import random
 
-    assert [len(spread_over(list(range(n)), 0.2, random.Random(0))) for n in (0, 1, 2, 10, 99)] == [0, 0, 1, 2, 20]
+    drawn = [len(spread_over(list(range(n)), 0.2, random.Random(0))) for n in (0, 1, 2, 10, 99)]
+    assert drawn == [0, 0, 1, 2, 20]
 
 
 def test_one_row_is_too_few_to_hold_any_out(folder):

@@ -15,8 +15,8 @@ import explorer
 from explorer import cli
 from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import PICTURE_SUFFIXES, find_pictures
-from explorer.inspection.features.store import collect
-from explorer.widgets.panels.images import gallery
+from explorer.data.photos import collect
+from explorer.widgets.gallery import gallery
 
 NAMES = ["a.avif", "b.jfif", "p2.tga", "p10.qoi"]  # such as a browser, an old program and a camera give
 ELSEWHERE = [".hidden.png", "notes.txt", "Thumbs.db", "__MACOSX/a.png"]

@@ -156,7 +156,7 @@ def test_another_shape_or_type_is_refused_with_a_sentence(wrong):
 @pytest.mark.parametrize("option", [dict(sort="size"), dict(scale="log"), dict(gap=-1), dict(columns=0),
                                     dict(limit=0), dict(cell=0)])
 def test_unknown_options_are_refused(option):
-    with pytest.raises(ValueError, match=str(list(option.values())[0])):
+    with pytest.raises(ValueError, match=str(next(iter(option.values())))):
         draw.mosaic(maps(2, 3, 3), **option)
 
 

@@ -18,13 +18,14 @@ from explorer.cluster.connection import ClusterError
 from explorer.data.images import ImageError
 from explorer.display.words import is_out_of_memory, sentence_of
 from explorer.files import DiskError
-from explorer.inspection.compare.comparison import why
-from explorer.inspection.features.store import StoreError
-from explorer.models.weights.entries import WeightsError
-from explorer.training.loop.loop import TrainingError
+from explorer.inspection.compare.answers import why
+from explorer.inspection.features.cache import StoreError
+from explorer.models.weights.report import WeightsError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.run.run import Run
-from explorer.widgets import session
-from explorer.widgets.panels import evaluate, run_view
+from explorer.widgets import wishes
+from explorer.widgets.panels.evaluate import words as evaluate
+from explorer.widgets.panels.learn import run_words as run_view
 
 
 def shown_by_a_run(error: Exception) -> str:
@@ -44,8 +45,8 @@ PLACES: dict[str, Callable[[Exception], str]] = {
     "panel": sentence_of,
     "comparison": why,
     "training panel": run_view.problem_text,
-    "evaluation panel": evaluate._sentence,
-    "session": lambda error: session._sentence(error, session.Wish(model="resnet18")),
+    "evaluation panel": evaluate.problem_text,
+    "session": lambda error: wishes.Wish(model="resnet18").sentence(error),
     "command line": cli._sentence,
     "run": shown_by_a_run,
     "view of a run": shown_by_its_view,

@@ -12,7 +12,7 @@ from tests.models.samples import small
 
 
 def tiny(module: str, **options) -> VisionModel:
-    """A network of that family file with random weights, ready for small photos: the look's photo has its size."""
+    """A network of that family file with random weights, for small photos: the look's photo has its size."""
     model, photos = small(module, **options)
     grey = {"mean": (0.5,), "std": (0.5,)} if model.in_chans == 1 else {}
     model.config = model.config.with_(input_size=tuple(photos.shape[1:]), **grey)
@@ -26,7 +26,8 @@ def noise_photo(width: int = 96, height: int = 80, seed: int = 0) -> Image.Image
 class RedNet(VisionModel):
     """Class 1 is "how much red": its evidence is known. Works in place wherever it can.
 
-    Its map has two channels, how much redder or bluer than grey by more than 0.9, each the mean over 8 x 8 pixels.
+    Its map has two channels, how much redder or bluer than grey by more than 0.9, each the mean over 8 x 8
+    pixels.
     """
 
     def __init__(self, crop_mode: str = "center", crop_pct: float = 1.0):
@@ -40,8 +41,15 @@ class RedNet(VisionModel):
             self.conv.bias.fill_(-0.9)
             self.fc.weight.copy_(torch.tensor([[0.0, 3], [3, 0]]))
             self.fc.bias.zero_()
-        self.config = ModelConfig(architecture="red_net", input_size=(3, 64, 64), mean=(0, 0, 0), std=(1, 1, 1),
-                                  crop_pct=crop_pct, crop_mode=crop_mode, labels=("blue", "red"))
+        self.config = ModelConfig(
+            architecture="red_net",
+            input_size=(3, 64, 64),
+            mean=(0, 0, 0),
+            std=(1, 1, 1),
+            crop_pct=crop_pct,
+            crop_mode=crop_mode,
+            labels=("blue", "red"),
+        )
 
     def forward_stages(self, x):
         x = self.act(self.conv(x))
@@ -61,7 +69,8 @@ class RedNet(VisionModel):
 def told(outputs: str, labels: tuple[str, ...], **scale) -> VisionModel:
     """`RedNet` with the first len(labels) of the scores (red, blue, red - blue), and with what they mean.
 
-    Of a yes or no the score is how much red there is, and half of what a photo of one colour has is neither yes nor no.
+    Of a yes or no the score is how much red there is, and half of what a photo of one colour has is neither
+    yes nor no.
     """
     model = RedNet()
     width = 1 if outputs == "yes/no" else len(labels)

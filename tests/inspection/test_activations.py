@@ -1,4 +1,4 @@
-"""Statistics of maps, the flow of gradients and a channel's strongest photos, each against the same by hand."""
+"""Statistics of maps, the flow of gradients, a channel's strongest photos, each against the same by hand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from torch.nn import functional as F
 import explorer
 from explorer.data.datasets import PhotoSet
 from explorer.data.images import load_image
-from explorer.inspection.inside.activity import activations, gradient_flow, top_photos
+from explorer.inspection.inside.channel_photos import top_photos
+from explorer.inspection.inside.flow import gradient_flow
+from explorer.inspection.inside.statistics import activations
 from explorer.inspection.look.looking import look
+from tests.html import parse
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import LABELS, tiny
 from tests.models.oracle import randomise
@@ -37,7 +40,7 @@ def with_maps(seen, **stages):
     return dataclasses.replace(seen, stages=stages)
 
 
-# --- histograms and dead channels -----------------------------------------------------------------------------
+# --- histograms and dead channels ---------------------------------------------------------------------------
 
 
 def test_statistics_equal_numpys_for_every_stage(seen):
@@ -100,7 +103,7 @@ def test_looks_of_different_models_are_refused(seen, photo):
         activations(seen)["layer9"]
 
 
-# --- gradient flow ----------------------------------------------------------------------------------------------
+# --- gradient flow ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", [None, "cock"])
@@ -156,7 +159,10 @@ def test_the_models_gradients_and_flags_stay_as_they_were(photo):
     assert flow[0].frozen and flow[0].mean_abs > 0 and not flow[1].frozen
     assert all(part.training for part in model.modules())
     assert {name: id(p) for name, p in model.named_parameters()} == parameters
-    assert {n for n, p in model.named_parameters() if not p.requires_grad} == {"module.0.weight", "module.0.bias"}
+    assert {n for n, p in model.named_parameters() if not p.requires_grad} == {
+        "module.0.weight",
+        "module.0.bias",
+    }
     assert [n for n, p in model.named_parameters() if p.grad is not None] == ["module.3.weight"]
     assert (model.module[3].weight.grad == 1).all()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -172,7 +178,10 @@ def test_a_layer_that_takes_no_part_has_no_gradient(photo):
         def forward(self, x):
             return self.used(x).mean((2, 3))
 
-    rows = {r.path: r.mean_abs for r in gradient_flow(explorer.wrap(Unused(), input_size=(3, 16, 16)).eval(), photo)}
+    rows = {
+        r.path: r.mean_abs
+        for r in gradient_flow(explorer.wrap(Unused(), input_size=(3, 16, 16)).eval(), photo)
+    }
     assert rows["module.idle"] == 0 and rows["module.used"] > 0
 
 
@@ -190,7 +199,7 @@ def test_gradient_flow_without_classifier_is_refused(photo):
         gradient_flow(explorer.create_model("resnet18", num_classes=0), photo)
 
 
-# --- the strongest photos of a channel ---------------------------------------------------------------------------
+# --- the strongest photos of a channel ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +264,9 @@ def test_all_that_holds_photos_is_taken(red, folder):
     files = sorted(folder.glob("photo*.png"))
     pictures = [Image.open(file) for file in files]
     labelled = PhotoSet(("a",), (0,) * 7, tuple("abcdefg"), lambda i: load_image(files[i]))
-    from_files, from_pictures, from_set = (top_photos(red, photos, stage, 1) for photos in (files, pictures, labelled))
+    from_files, from_pictures, from_set = (
+        top_photos(red, photos, stage, 1) for photos in (files, pictures, labelled)
+    )
     assert [p.value for p in from_files] == [p.value for p in from_pictures] == [p.value for p in from_set]
     number = files.index(from_files[0].file)
     assert (from_pictures[0].name, from_pictures[0].file) == (f"image {number + 1}", None)
@@ -269,8 +280,15 @@ def test_of_equal_photos_the_first_is_kept(red, photo):
 
 def test_progress_is_told_and_a_stop_keeps_what_was_found(red, folder):
     told = []
-    top = top_photos(red, folder, red.stage_table[0].name, 1, batch_size=3, on_progress=lambda *n: told.append(n),
-                     should_stop=lambda: len(told) == 2)
+    top = top_photos(
+        red,
+        folder,
+        red.stage_table[0].name,
+        1,
+        batch_size=3,
+        on_progress=lambda *n: told.append(n),
+        should_stop=lambda: len(told) == 2,
+    )
     assert told == [(3, 8), (6, 8)] and top.stopped and len(top) == 5  # the broken one is the first
     assert "stopped" in top.caption
 
@@ -281,12 +299,15 @@ def test_a_photo_on_which_the_channel_is_not_a_number_is_named(folder):
         net.module[0].bias[2] = torch.nan
     stage = net.stage_table[0].name
     top = top_photos(net, sorted(folder.glob("photo*.png"))[:2], stage, 2)
-    assert len(top) == 0 and [why for _, why in top.problems] == ["The channel is not a number anywhere on this photo."] * 2
+    assert len(top) == 0
+    assert [why for _, why in top.problems] == ["The channel is not a number anywhere on this photo."] * 2
 
 
 @pytest.mark.parametrize("stage, channel, options, words", [
-    ("layer9", 0, {}, "no stage 'layer9'. Its stages"), (None, 2, {}, "give 0 to 1"), (None, -1, {}, "give 0 to 1"),
-    (None, "red", {}, "no channel 'red'"), (None, 0, {"count": 0}, "count is 0"), (None, 0, {"batch_size": 2.0}, "batch_size"),
+    ("layer9", 0, {}, "no stage 'layer9'. Its stages"), (None, 2, {}, "give 0 to 1"),
+    (None, -1, {}, "give 0 to 1"),
+    (None, "red", {}, "no channel 'red'"), (None, 0, {"count": 0}, "count is 0"),
+    (None, 0, {"batch_size": 2.0}, "batch_size"),
 ])
 def test_a_stage_channel_or_number_that_is_not_there_is_refused(red, folder, stage, channel, options, words):
     with pytest.raises(ValueError, match=words):
@@ -304,17 +325,29 @@ def test_results_show_themselves_with_escaped_names(photo, tmp_path):
     photo.save(hostile)
     top = top_photos(net, [hostile], net.stage_table[0].name, 0)
     flow = gradient_flow(net, photo, target=0)
-    for text, bad in ((top._repr_html_(), "<img src=x>"), (flow._repr_html_(), "<b>x")):
-        assert bad not in text and bad.replace("<", "&lt;").replace(">", "&gt;") in text
+    [picture] = parse(top._repr_html_()).find_all("img")
+    assert picture.attributes["alt"].endswith(": <img src=x>.png")
+    page = parse(flow._repr_html_())
+    assert "<b>x" in page.find_all("p")[0].text
+    assert [bold.text for bold in page.find_all("b")] == [flow.model_name]
     shown = activations(look(net, photo))
-    assert shown._repr_html_().count("<svg") == len(shown.stages)
-    assert [repr(one).split("(")[0] for one in (top, flow, shown)] == ["TopPhotos", "GradientFlow", "Activations"]
+    assert len(parse(shown._repr_html_()).find_all("svg")) == len(shown.stages)
+    assert [repr(one).split("(")[0] for one in (top, flow, shown)] == [
+        "TopPhotos",
+        "GradientFlow",
+        "Activations",
+    ]
 
 
 def test_the_gradient_of_a_yes_or_no_and_of_a_number_is_their_own():
     yes = told("yes/no", ("not red", "red"))
     seen = explorer.look(yes, red_and_blue())
     for index in (0, 1):
-        assert gradient_flow(yes, red_and_blue(), target=index).loss == pytest.approx(-math.log(float(seen.probabilities[index])), rel=1e-4)
-    number = gradient_flow(told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,)), red_and_blue())
-    assert number.number and number.what == "redness" and number.loss > 50 and "log p" not in number._repr_html_()
+        assert gradient_flow(yes, red_and_blue(), target=index).loss == pytest.approx(
+            -math.log(float(seen.probabilities[index])), rel=1e-4
+        )
+    number = gradient_flow(
+        told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,)), red_and_blue()
+    )
+    assert number.number and number.what == "redness" and number.loss > 50
+    assert "log p" not in parse(number._repr_html_()).text

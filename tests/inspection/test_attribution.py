@@ -1,4 +1,4 @@
-"""A heat map answers for the right class, lies in the photo's frame, and costs no pass that a look has already made."""
+"""A heat map is for the right class, lies in the photo's frame, and costs no pass that a look has made."""
 
 from __future__ import annotations
 
@@ -16,16 +16,13 @@ from torch import nn
 
 import explorer
 from explorer.data import sample_photos
-from explorer.inspection.attribution.explaining import (
-    METHODS,
-    default_stage,
-    explain,
-    find_class,
-    find_method,
-)
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.methods import METHODS, find_method
 from explorer.inspection.look.looking import look
+from explorer.inspection.look.tail import default_stage
+from explorer.inspection.look.targets import find_class
+from tests.html import parse
 from tests.inspection.small_models import RedNet, noise_photo, red_and_blue, tiny, told
-from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
 from tests.models.samples import ONE_A_FILE
 
@@ -58,7 +55,7 @@ class Count:
         self.photos += photos
 
 
-# --- where the heat is -----------------------------------------------------------------------------------------
+# --- where the heat is --------------------------------------------------------------------------------------
 
 
 def share_inside(heat: torch.Tensor, box: tuple[int, int, int, int], margin: int = 0) -> float:
@@ -80,14 +77,15 @@ def test_the_heat_lies_on_planted_evidence(method, corner, mode):
     photo.paste((250, 10, 10), box)
     found = explain(model, photo, method=method, target="red", **QUICK.get(method, {}))
     heat = found.heatmap
-    assert heat.shape == (140, 200) and heat.dtype == torch.float32 and float(heat.max()) == pytest.approx(1, abs=0.05)
+    assert heat.shape == (140, 200) and heat.dtype == torch.float32
+    assert float(heat.max()) == pytest.approx(1, abs=0.05)
     row, column = divmod(int(heat.argmax()), 200)
     cell = 25 // 2 + 1  # half a place of the map, in the photo's pixels: it may be red in part
     assert top - cell <= row < top + 40 + cell and left - cell <= column < left + 40 + cell
     assert share_inside(heat, box, margin=24) > 0.9
     outside = torch.ones_like(heat, dtype=torch.bool)
-    l, t, r, b = (round(edge) for edge in found.seen_box)
-    outside[t:b, l:r] = False
+    x0, y0, x1, y1 = (round(edge) for edge in found.seen_box)
+    outside[y0:y1, x0:x1] = False
     assert not heat[outside].any()
 
 
@@ -123,7 +121,7 @@ def lite0():
     return explorer.create_model("tf_efficientnet_lite0", pretrained=True).eval()
 
 
-# --- every family ------------------------------------------------------------------------------------------------
+# --- every family -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("module", ONE_A_FILE)
@@ -173,17 +171,25 @@ def test_a_class_token_that_nobody_tells_of_is_found_out():
 
 
 def test_a_wrapped_model_has_the_map_of_its_own_module():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 6, 3, 2, 1), nn.ReLU(inplace=True),
-                           nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 6, 3, 2, 1),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
     model = explorer.wrap(module, input_size=32, labels=("a", "b", "c")).eval()
     found = explain(model, PHOTO, look=look(model, PHOTO), target="b")
     with torch.no_grad():
         maps = module[:4](look(model, PHOTO).input[None])[0]
     weights = module[6].weight[1] / maps[0].numel()  # behind a mean and a linear layer the gradient is known
-    assert found.passes == 0 and torch.allclose(found.raw, torch.einsum("c,chw->hw", weights, maps), atol=1e-5)
+    assert found.passes == 0
+    assert torch.allclose(found.raw, torch.einsum("c,chw->hw", weights, maps), atol=1e-5)
 
 
-# --- one pass ------------------------------------------------------------------------------------------------------
+# --- one pass -----------------------------------------------------------------------------------------------
 
 
 class HalfNet(RedNet):
@@ -207,7 +213,8 @@ class HalfNet(RedNet):
 def test_a_network_that_autograd_can_t_follow_is_looked_at_all_the_same(at):
     model, photo = HalfNet(at).eval(), Image.new("RGB", (64, 64), (250, 10, 10))
     seen, wanted = look(model, photo), look(RedNet(), photo)
-    assert torch.allclose(seen.logits, 2 * wanted.logits) and torch.equal(seen.stages["squares"], wanted.stages["squares"])
+    assert torch.allclose(seen.logits, 2 * wanted.logits)
+    assert torch.equal(seen.stages["squares"], wanted.stages["squares"])
     assert explain(model, photo, look=seen, target="red", stage="colour").raw.any()
 
 
@@ -217,7 +224,9 @@ def test_any_class_of_a_look_costs_no_pass(resnet):
         for method in ("gradcam", "gradcam++", "layercam"):
             held = explain(resnet, look=seen, method=method, target=target)
             assert held.passes == 0 and held.image is seen.image
-            assert torch.allclose(held.raw, explain(resnet, PHOTO, method=method, target=target).raw, atol=1e-6)
+            assert torch.allclose(
+                held.raw, explain(resnet, PHOTO, method=method, target=target).raw, atol=1e-6
+            )
 
 
 def test_the_numbers_of_a_look_are_those_of_a_pass_without_gradients(resnet, vit):
@@ -227,8 +236,12 @@ def test_the_numbers_of_a_look_are_those_of_a_pass_without_gradients(resnet, vit
             features, maps = model.forward_intermediates(seen.input[None])
             logits = model.forward_head(features)[0]
         assert torch.equal(seen.logits, logits)
-        assert all(torch.equal(mine, wanted[0]) for mine, wanted in zip(seen.stages.values(), maps, strict=True))
-        assert not any(t.requires_grad or t.is_inference() for t in (seen.logits, seen.embedding, *seen.stages.values()))
+        assert all(
+            torch.equal(mine, wanted[0]) for mine, wanted in zip(seen.stages.values(), maps, strict=True)
+        )
+        assert not any(
+            t.requires_grad or t.is_inference() for t in (seen.logits, seen.embedding, *seen.stages.values())
+        )
 
 
 def test_a_model_that_was_trained_since_is_run_again(photo_step=0.5):
@@ -244,7 +257,9 @@ def test_a_model_that_was_trained_since_is_run_again(photo_step=0.5):
     assert torch.equal(after.raw, explain(model, PHOTO, target=1).raw)
 
 
-@pytest.mark.parametrize("change", ["load_state_dict", "reset_classifier", "statistics", "double", "data", "layer"])
+@pytest.mark.parametrize(
+    "change", ["load_state_dict", "reset_classifier", "statistics", "double", "data", "layer"]
+)
 def test_a_model_that_was_changed_since_is_run_again(change):
     model = tiny("resnet")
     seen = look(model, PHOTO)
@@ -315,7 +330,7 @@ def test_a_notebook_that_switched_gradients_off_gets_its_heat_map(resnet, mode):
         assert explain(resnet, PHOTO, method="saliency", target=1).raw.any()
 
 
-# --- the model is left alone -----------------------------------------------------------------------------------------
+# --- the model is left alone --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -326,12 +341,15 @@ def test_training_flags_gradients_and_what_learns_stay_as_they_were(method):
         parameter.grad = torch.full_like(parameter, number) if number % 3 == 0 else None
     for number, part in enumerate(model.modules()):
         part.training = number % 2 == 0
-    before = [(p.requires_grad, None if p.grad is None else p.grad.clone(), p.clone()) for p in model.parameters()]
+    before = [
+        (p.requires_grad, None if p.grad is None else p.grad.clone(), p.clone()) for p in model.parameters()
+    ]
     statistics = [buffer.clone() for buffer in model.buffers()]
     explain(model, PHOTO, method=method, **QUICK.get(method, {}))
     for parameter, (learns, gradient, value) in zip(model.parameters(), before):
         assert parameter.requires_grad == learns and torch.equal(parameter, value)
-        assert (parameter.grad is None) == (gradient is None) and (gradient is None or torch.equal(parameter.grad, gradient))
+        assert (parameter.grad is None) == (gradient is None)
+        assert (gradient is None or torch.equal(parameter.grad, gradient))
     assert [part.training for part in model.modules()] == [n % 2 == 0 for n, _ in enumerate(model.modules())]
     assert all(torch.equal(a, b) for a, b in zip(model.buffers(), statistics))
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
@@ -341,7 +359,9 @@ def test_training_flags_gradients_and_what_learns_stay_as_they_were(method):
 def test_a_frozen_model_is_explained_all_the_same(method, resnet):
     frozen = copy.deepcopy(resnet).requires_grad_(False)
     options = {"target": 2, "method": method, **QUICK.get(method, {})}
-    assert torch.allclose(explain(frozen, PHOTO, **options).raw, explain(resnet, PHOTO, **options).raw, atol=1e-6)
+    assert torch.allclose(
+        explain(frozen, PHOTO, **options).raw, explain(resnet, PHOTO, **options).raw, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.float16])
@@ -351,8 +371,12 @@ def test_a_model_of_another_precision_gives_nearly_the_same_map(resnet, dtype):
     found = explain(other, PHOTO, target=1, stage="layer3")
     assert found.raw.dtype == found.heatmap.dtype == torch.float32
     assert np.corrcoef(found.raw.flatten(), wanted.raw.flatten())[0, 1] > 0.98
-    for method in ("saliency",) if dtype == torch.float16 else ("saliency", "integrated_gradients", "occlusion"):
-        assert explain(other, PHOTO, target=1, method=method, **QUICK.get(method, {})).raw.dtype == torch.float32
+    for method in (
+        ("saliency",) if dtype == torch.float16 else ("saliency", "integrated_gradients", "occlusion")
+    ):
+        assert (
+            explain(other, PHOTO, target=1, method=method, **QUICK.get(method, {})).raw.dtype == torch.float32
+        )
 
 
 def test_an_optimized_model_gives_the_same_map(resnet):
@@ -394,24 +418,27 @@ def test_several_threads_may_explain_one_look(resnet):
     assert wrong == []
 
 
-# --- what a user types, and is told ------------------------------------------------------------------------------------
+# --- what a user types, and is told -------------------------------------------------------------------------
 
 
 LABELS = ("tabby, tabby cat", "tiger cat", "Egyptian cat", "crane", "catamaran", "crane", "Tiger")
 
 
 @pytest.mark.parametrize(("given", "index"), [
-    (4, 4), ("tiger", 6), ("Tiger Cat", 1), ("tabby cat", 0), ("egypt", 2), ("catamaran", 4), (" tabby ", 0), (np.int64(3), 3),
+    (4, 4), ("tiger", 6), ("Tiger Cat", 1), ("tabby cat", 0), ("egypt", 2), ("catamaran", 4),
+    (" tabby ", 0), (np.int64(3), 3),
 ], ids=str)
 def test_a_class_is_found_by_index_name_or_an_unmistakable_part(given, index):
     assert find_class(given, LABELS) == index
 
 
 @pytest.mark.parametrize(("given", "words"), [
-    ("cat", r"3 classes match 'cat': 'tabby, tabby cat' \(0\), 'tiger cat' \(1\), 'Egyptian cat' \(2\). Give more"),
+    ("cat", r"3 classes match 'cat': 'tabby, tabby cat' \(0\), 'tiger cat' \(1\), 'Egyptian cat' \(2\). "
+            r"Give more"),
     ("crane", r"2 classes match 'crane': 'crane' \(3\), 'crane' \(5\).*or the index"),
     ("katamaran", "None of the 7 classes is called 'katamaran'. Did you mean 'catamaran'"),
-    (7, "target is 7, but this model's classes are 0 to 6"), (-1, "0 to 6"), ("", "expected a class's index or name"),
+    (7, "target is 7, but this model's classes are 0 to 6"), (-1, "0 to 6"),
+    ("", "expected a class's index or name"),
     (True, "expected a class's index"), (1.5, "expected a class's index"),
 ], ids=str)
 def test_a_class_that_is_none_or_several_is_named(given, words):
@@ -420,8 +447,10 @@ def test_a_class_that_is_none_or_several_is_named(given, words):
 
 
 @pytest.mark.parametrize(("given", "name"), [
-    ("gradcam", "gradcam"), ("Grad-CAM", "gradcam"), ("Grad-CAM++", "gradcam++"), ("grad_cam_pp", "gradcam++"),
-    ("Integrated gradients", "integrated_gradients"), ("score cam", "scorecam"), ("Attention rollout", "rollout"),
+    ("gradcam", "gradcam"), ("Grad-CAM", "gradcam"), ("Grad-CAM++", "gradcam++"),
+    ("grad_cam_pp", "gradcam++"),
+    ("Integrated gradients", "integrated_gradients"), ("score cam", "scorecam"),
+    ("Attention rollout", "rollout"),
 ])
 def test_a_method_is_found_however_it_is_written(given, name):
     assert find_method(given).name == name
@@ -433,7 +462,8 @@ def test_a_method_is_found_however_it_is_written(given, name):
     ({"stage": "layer5"}, "has no stage 'layer5'. Did you mean 'layer4'.*Its stages: stem, layer1"),
     ({"stage": "layer4", "method": "saliency"}, "Saliency is not drawn from a stage's map"),
     ({"smoothness": 3}, "Grad-CAM has no option 'smoothness'. It has none of its own"),
-    ({"method": "occlusion", "size": 3}, "Occlusion has no option 'size'. It has: window=None, stride=None, fill='grey'"),
+    ({"method": "occlusion", "size": 3}, "Occlusion has no option 'size'. It has: window=None, stride=None, "
+                                         "fill='grey'"),
     ({"target": "klass 3"}, "None of the 5 classes is called 'klass 3'. Did you mean 'class 3'"),
 ], ids=str)
 def test_what_does_not_exist_is_told_with_what_does(resnet, given, words):
@@ -500,14 +530,15 @@ def test_scores_that_are_not_numbers_are_said_to_be():
     assert "not numbers" in found.notes[0] and not found.heatmap.any()
 
 
-# --- what it shows -------------------------------------------------------------------------------------------------------
+# --- what it shows ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_tells_idea_limits_source_and_cost(method, resnet, vit):
     row = METHODS[method]
     model = vit if row.group == "attention" else resnet
-    assert row.idea.endswith(".") and row.limits.endswith(".") and row.link.startswith("https://") and row.source
+    assert row.idea.endswith(".") and row.limits.endswith(".") and row.link.startswith("https://")
+    assert row.source
     assert row.refuses(model) == "" and row.group in ("cam", "pixels", "cover", "attention")
     found = explain(model, PHOTO, method=method, **QUICK.get(method, {}))
     assert found.passes <= row.passes(model, **QUICK.get(method, {})) <= found.passes + 2
@@ -527,9 +558,11 @@ def test_the_overlay_has_the_photos_size_and_alpha_its_meaning(resnet):
 
 def test_it_shows_itself_with_what_it_does_not_prove(resnet):
     found = explain(resnet, PHOTO, target=3)
-    page = Page(found._repr_html_())
-    assert not page.open and page.tags <= {"div", "p", "b", "figure", "img", "figcaption"}
-    assert METHODS["gradcam"].limits in page.text and "Grad-CAM" in page.text and "class 3 (3)" in page.text
+    page = parse(found._repr_html_())
+    assert page.tags <= {"div", "p", "b", "figure", "img", "figcaption"}
+    title, *_, limits = page.find_all("p")
+    assert limits.text == METHODS["gradcam"].limits and title.find("b").text == "Grad-CAM"
+    assert "class 3 (3)" in title.text and len(page.find_all("img")) == 2
     assert set(found._repr_mimebundle_()) == {"text/plain", "text/html"}
     assert repr(found) == "Attribution('gradcam', 'resnet10t', 'class 3', stage 'layer4', 1 pass)"
 
@@ -537,7 +570,7 @@ def test_it_shows_itself_with_what_it_does_not_prove(resnet):
 def test_hostile_names_do_not_become_html(resnet):
     model, evil = copy.deepcopy(resnet), "<script>alert('x')</script>"
     model.config = model.config.with_(architecture=evil, labels=(evil,) * 5)
-    page = Page(explain(model, PHOTO, target=0)._repr_html_())
+    page = parse(explain(model, PHOTO, target=0)._repr_html_())
     assert "script" not in page.tags and evil in page.text
 
 
@@ -550,11 +583,12 @@ def test_importing_explorer_and_attribution_imports_no_captum():
     import subprocess
     import sys
 
-    check = "import sys, explorer.inspection.attribution.explaining; assert 'captum' not in sys.modules and 'matplotlib' not in sys.modules"
+    check = ("import sys, explorer.inspection.attribution.explaining; "
+             "assert not {'captum', 'matplotlib'} & {*sys.modules}")
     subprocess.run([sys.executable, "-c", check], check=True, timeout=120)
 
 
-# --- what the scores mean ------------------------------------------------------------------------------------------
+# --- what the scores mean -----------------------------------------------------------------------------------
 
 FAST = ("gradcam", "layercam", "scorecam", "saliency", "input_x_gradient", "occlusion")
 
@@ -584,18 +618,20 @@ def test_of_a_yes_or_no_the_answer_is_explained_unless_somebody_asks():
 def test_several_classes_at_once_are_explained_one_by_one():
     model, photo = told("several", ("red", "blue")), red_and_blue()
     red, blue = explain(model, photo, target="red"), explain(model, photo, target="blue")
-    assert red.heatmap[16, 16] > 0.5 > red.heatmap[48, 48] and blue.heatmap[48, 48] > 0.5 > blue.heatmap[16, 16]
+    assert red.heatmap[16, 16] > 0.5 > red.heatmap[48, 48]
+    assert blue.heatmap[48, 48] > 0.5 > blue.heatmap[16, 16]
 
 
 @pytest.mark.parametrize("method", FAST)
 def test_a_number_has_a_heat_map_in_its_own_unit(method):
-    """case A6: numbers are explained by name, by index, or the first; their step does not change the picture."""
+    """case A6: numbers are explained by name, by index, or the first; their step changes no picture."""
     photo = red_and_blue()
     plain, scaled = (told("numbers", ("redness", "blueness"), **scale) for scale in (
         {}, {"number_mean": (50.0, 0.0), "number_std": (10.0, 1.0)}))
     found = explain(plain, photo, method=method)
     assert (found.target, found.label, found.noun) == (0, "redness", "number")
-    assert "number redness (0)" in found._repr_html_() and "class" not in found._repr_html_().partition("</p>")[0]
+    title = parse(found._repr_html_()).find_all("p")[0].text
+    assert "number redness (0)" in title and "class" not in title
     other = explain(scaled, photo, method=method)
     torch.testing.assert_close(other.heatmap, found.heatmap, rtol=1e-3, atol=1e-4)
     if method in ("gradcam", "saliency", "occlusion"):
@@ -618,7 +654,8 @@ def test_a_class_that_a_hand_made_head_has_not_is_a_sentence(target):
     model = explorer.create_model("resnet10t", num_classes=1000).eval()
     model.fc = torch.nn.Linear(512, 5)
     model.config = model.config.with_(input_size=(3, 64, 64))
-    with pytest.raises(ValueError, match="target is|None of the 5 classes is called 'tabby'. They are: 'class 0'"):
+    with pytest.raises(ValueError, match="target is|None of the 5 classes is called 'tabby'. They are: "
+                                         "'class 0'"):
         explain(model, red_and_blue(), target=target)
     assert explain(model, red_and_blue(), target="class 3").target == 3
 

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.attribution.explaining import METHODS
+from explorer.inspection.attribution.methods import METHODS
 from explorer.models.features import FeatureNet
+from tests.html import parse
 from tests.models.oracle import randomise
 from tests.models.samples import cifar_nets, net_without_maps
 
@@ -39,8 +40,9 @@ def test_a_look_holds_every_calls_map(nets):
     assert [*shared.stages] == [*PAIRS]
     for name, twin in PAIRS.items():
         assert torch.equal(shared.stages[name], apart.stages[twin])
-    page = shared._repr_html_()
-    assert all(f"{name}: {len(maps)} channels" in page for name, maps in shared.stages.items())
+    captions = [one.text for one in parse(shared._repr_html_()).find_all("figcaption")]
+    assert all(any(text.startswith(f"{name}: {len(maps)} channels") for text in captions)
+               for name, maps in shared.stages.items())
 
 
 @pytest.mark.parametrize("method", [name for name, each in METHODS.items() if each.needs_stage])
@@ -148,7 +150,8 @@ def test_two_nets_side_by_side_have_maps_by_call(nets):
 
 def test_a_look_without_stages_shows_itself(flat):
     seen = explorer.look(flat, picture(0))
-    assert seen.stages == {} and len(seen.predictions) == 5 and "class" in seen._repr_html_()
+    page = parse(seen._repr_html_())
+    assert seen.stages == {} and len(seen.predictions) == 5 and len(page.find("table").rows()) == 1 + 5
     with pytest.raises(ValueError, match="has no stage 'x'. It has none"):
         seen.mosaic("x")
 

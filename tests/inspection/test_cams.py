@@ -21,7 +21,12 @@ grad_cam = pytest.importorskip("pytorch_grad_cam")
 PHOTO = noise_photo()
 TARGET = 3
 #: family file -> stages, early and deep
-NETWORKS = {"resnet": ("layer2", "layer4"), "efficientnet": ("blocks.6",), "vit": ("block1",), "swin": ("layers2",)}
+NETWORKS = {
+    "resnet": ("layer2", "layer4"),
+    "efficientnet": ("blocks.6",),
+    "vit": ("block1",),
+    "swin": ("layers2",),
+}
 CASES = [(module, stage) for module, stages in NETWORKS.items() for stage in stages]
 
 
@@ -50,10 +55,14 @@ def test_the_map_is_that_of_pytorch_grad_cam(networks, module, stage, method, th
     channels = next(row.channels for row in model.stage_table if row.name == stage)
     found = explain(model, PHOTO, method=method, stage=stage, target=TARGET)
     x, targets = look(model, PHOTO).input[None], [lambda logits: logits[TARGET]]
-    with getattr(grad_cam, theirs)(model, [place(model, stage)], lambda output: as_map(output, channels)) as cam:
+    with getattr(grad_cam, theirs)(
+        model, [place(model, stage)], lambda output: as_map(output, channels)
+    ) as cam:
         cam(x, targets)
         seen = cam.activations_and_grads
-        wanted = cam.get_cam_image(x, None, targets, seen.activations[0].numpy(), seen.gradients[0].numpy(), False)[0]
+        wanted = cam.get_cam_image(
+            x, None, targets, seen.activations[0].numpy(), seen.gradients[0].numpy(), False
+        )[0]
     assert relative_error(found.raw, torch.from_numpy(wanted)) < 1e-4
 
 
@@ -67,8 +76,11 @@ def test_the_signed_map_is_that_of_captum(networks, stage):
 
 
 def test_score_cam_is_that_of_pytorch_grad_cam(networks, monkeypatch):
-    # It stretches masks so that corners meet corners; the rest of explorer, and torch by default, meet edges to edges.
-    monkeypatch.setattr(nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear", align_corners=False))
+    # It stretches masks so that corners meet corners; the rest of explorer, and torch by default, meet edges
+    # to edges.
+    monkeypatch.setattr(
+        nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear", align_corners=False)
+    )
     model = copy.deepcopy(networks["resnet"])
     with torch.no_grad():
         model.fc.weight.mul_(60)  # so that the channels' scores are far apart, and each mask counts
@@ -88,8 +100,14 @@ def test_score_cam_may_take_some_channels_and_says_so(networks):
 
 def test_score_cam_that_is_stopped_keeps_the_channels_that_are_done(networks):
     steps = []
-    found = explain(networks["resnet"], PHOTO, method="scorecam", batch_size=4, should_stop=lambda: len(steps) > 2,
-                    on_progress=lambda done, total: steps.append((done, total)))
+    found = explain(
+        networks["resnet"],
+        PHOTO,
+        method="scorecam",
+        batch_size=4,
+        should_stop=lambda: len(steps) > 2,
+        on_progress=lambda done, total: steps.append((done, total)),
+    )
     assert steps == [(0, 512), (4, 512), (8, 512)] and "Stopped early: the 8 channels" in found.notes[0]
     partial = explain(networks["resnet"], PHOTO, method="scorecam", channels=8)
     assert torch.equal(found.raw, partial.raw)

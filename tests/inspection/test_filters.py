@@ -1,4 +1,6 @@
-"""The first layer's kernels: of one small network of every family file, the layer that really reads the photo."""
+"""The first layer's kernels: of one small network of every family file, the layer that really reads the
+photo.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from explorer.inspection.inside.filters import (
     first_filters,
     kernels_picture,
 )
+from tests.html import parse
 from tests.models.samples import ONE_A_FILE, small
 
 
@@ -75,7 +78,9 @@ def test_a_limit_shows_fewer_and_says_so():
 
 
 def test_a_wrapped_grey_network_is_shown_too():
-    lenet = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
+    lenet = nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10)
+    )
     filters = first_filters(explorer.wrap(lenet, input_size=(1, 28, 28)))
     assert filters.size == (5, 5) and torch.equal(filters.weights, lenet[0].weight.detach())
 
@@ -100,5 +105,7 @@ def test_senseless_sizes_are_refused(options):
 
 def test_filters_show_themselves():
     filters = first_filters(small("resnet")[0])
-    assert filters.path in repr(filters) and "grey is zero" in filters._repr_html_()
-    assert "mean nothing" in filters._repr_html_()  # random weights
+    page = parse(filters._repr_html_())
+    assert filters.path in repr(filters) and page.find("figcaption").text == filters.caption
+    assert "grey is zero" in filters.caption
+    assert "mean nothing" in page.find_all("p")[0].text  # random weights

@@ -21,7 +21,9 @@ def stretched(values: np.ndarray, size: tuple[int, int], config) -> torch.Tensor
     x = (torch.arange(width) + 0.5 - left) / (right - left) * 2 - 1
     y = (torch.arange(height) + 0.5 - top) / (bottom - top) * 2 - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
-    found = F.grid_sample(torch.from_numpy(values)[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
+    found = F.grid_sample(
+        torch.from_numpy(values)[None, None], grid, padding_mode="border", align_corners=False
+    )[0, 0]
     return found * (grid.abs() <= 1).all(-1)[0]
 
 
@@ -43,8 +45,12 @@ def test_what_the_transform_puts_somewhere_comes_back_from_there(mode):
     photo.paste(255, (150, 60, 170, 80))
     network_sees = create_transform(**config)(photo.convert("RGB"))[0].numpy() + 0.5
     back = to_photo_frame(network_sees, photo.size, config)
-    middle = [float((back * at).sum() / back.sum()) for at in np.meshgrid(np.arange(240) + 0.5, np.arange(150) + 0.5)]
-    # The border that the network saw is grey, 0.5, and part of the mean; elsewhere all is black but the square.
+    middle = [
+        float((back * at).sum() / back.sum())
+        for at in np.meshgrid(np.arange(240) + 0.5, np.arange(150) + 0.5)
+    ]
+    # The border that the network saw is grey, 0.5, and part of the mean; elsewhere all is black but the
+    # square.
     assert middle == pytest.approx([160, 70], abs=1.5) or mode == "border"
     assert np.unravel_index(back.argmax(), back.shape) == pytest.approx((70, 160), abs=9)
 

@@ -40,7 +40,9 @@ def test_input_times_gradient_is_captums(model):
 
 
 def test_integrated_gradients_are_captums_and_tell_what_is_missing(model):
-    found = explain(model, PHOTO, method="integrated_gradients", target=TARGET, steps=12, baseline="grey", batch_size=5)
+    found = explain(
+        model, PHOTO, method="integrated_gradients", target=TARGET, steps=12, baseline="grey", batch_size=5
+    )
     x = x_of(model)
     wanted, delta = captum.IntegratedGradients(model).attribute(
         x, torch.zeros_like(x), TARGET, n_steps=12, return_convergence_delta=True)
@@ -48,7 +50,8 @@ def test_integrated_gradients_are_captums_and_tell_what_is_missing(model):
     with torch.no_grad():
         rise = float((model(x) - model(torch.zeros_like(x)))[0, TARGET])
     assert found.details["sum"] - found.details["delta"] == pytest.approx(rise, abs=1e-4)
-    assert found.details["delta"] == pytest.approx(float(delta), abs=1e-4) and "Completeness" in found.notes[0]
+    assert found.details["delta"] == pytest.approx(float(delta), abs=1e-4)
+    assert "Completeness" in found.notes[0]
     assert found.passes == 12 + 2
 
 
@@ -64,24 +67,34 @@ def test_the_baseline_is_a_colour_of_the_photo():
 
 
 def test_smoothgrad_is_captums_noise_tunnel(model):
-    found = explain(model, PHOTO, method="smoothgrad", target=TARGET, samples=6, batch_size=6, seed=5, noise=0.1)
+    found = explain(
+        model, PHOTO, method="smoothgrad", target=TARGET, samples=6, batch_size=6, seed=5, noise=0.1
+    )
     x = x_of(model)
     with torch.random.fork_rng():
         torch.manual_seed(5)
         wanted = captum.NoiseTunnel(captum.Saliency(model)).attribute(
-            x, nt_samples=6, stdevs=0.1 * float(x.detach().max() - x.detach().min()), target=TARGET, abs=False)[0]
+            x, nt_samples=6, stdevs=0.1 * float(x.detach().max() - x.detach().min()), target=TARGET, abs=False
+        )[0]
     assert relative_error(found.raw, wanted.detach()) < 1e-4 and found.passes == 6
 
 
 def test_gradient_shap_is_captums():
     model = tiny("resnet")
-    found = explain(model, PHOTO, method="gradient_shap", target=TARGET, samples=7, batch_size=7, seed=3, baseline="grey")
+    found = explain(
+        model, PHOTO, method="gradient_shap", target=TARGET, samples=7, batch_size=7, seed=3, baseline="grey"
+    )
     x = x_of(model)
     with torch.random.fork_rng():
         torch.manual_seed(3)
         np.random.seed(3)  # captum draws from both
         wanted = captum.GradientShap(model).attribute(
-            x, torch.zeros_like(x), n_samples=7, stdevs=0.09 * float(x.detach().max() - x.detach().min()), target=TARGET)[0]
+            x,
+            torch.zeros_like(x),
+            n_samples=7,
+            stdevs=0.09 * float(x.detach().max() - x.detach().min()),
+            target=TARGET,
+        )[0]
     assert relative_error(found.raw, wanted.detach()) < 1e-4
 
 
@@ -117,9 +130,12 @@ def test_a_network_without_relu_is_told_what_else_there_is():
 @pytest.mark.parametrize("method", ["smoothgrad", "integrated_gradients", "gradient_shap"])
 def test_methods_of_many_passes_tell_how_far_they_are_and_can_be_stopped(method):
     model, steps = tiny("resnet"), []
-    explain(model, PHOTO, method=method, target=TARGET, batch_size=4, on_progress=lambda *step: steps.append(step))
+    explain(
+        model, PHOTO, method=method, target=TARGET, batch_size=4, on_progress=lambda *step: steps.append(step)
+    )
     total = steps[-1][1]
-    assert steps[0] == (0, total) and steps[-1] == (total, total) and [s[0] for s in steps] == sorted(s[0] for s in steps)
+    assert steps[0] == (0, total) and steps[-1] == (total, total)
+    assert [s[0] for s in steps] == sorted(s[0] for s in steps)
     with pytest.raises(Stopped, match="before the heat map was complete"):
         explain(model, PHOTO, method=method, target=TARGET, should_stop=lambda: True)
 

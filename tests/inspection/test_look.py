@@ -7,7 +7,6 @@ import pickle
 import re
 import threading
 from collections import Counter
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -17,8 +16,11 @@ from torch import nn
 
 import explorer
 from explorer.data.images import ImageError
-from explorer.inspection.look.looking import Prediction, evaluating, look
+from explorer.inspection.look.answers import Prediction
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.model import evaluating
 from explorer.models import ModelConfig, Stage, VisionModel
+from tests.html import parse
 from tests.inspection.small_models import red_and_blue, told
 from tests.models.oracle import randomise, relative_error, same_weights
 
@@ -241,7 +243,8 @@ def test_the_maps_of_a_look_are_its_own(small_model, photo):
     """What is written into one stage changes no other number."""
     seen, again = look(small_model, photo), look(small_model, photo)
     seen.stages["layer4"].zero_()
-    assert torch.equal(seen.stages["layer3"], again.stages["layer3"]) and torch.equal(seen.embedding, again.embedding)
+    assert torch.equal(seen.stages["layer3"], again.stages["layer3"])
+    assert torch.equal(seen.embedding, again.embedding)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -256,12 +259,14 @@ def test_a_grey_model_sees_a_grey_photo(photo):
     model = explorer.create_model("resnet18", num_classes=2, in_chans=1)
     seen = look(model, photo)
     assert seen.input.shape == (1, 224, 224) and seen.seen.mode == "L"
-    assert "<img" in seen._repr_html_()
+    assert parse(seen._repr_html_()).find_all("img")
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_a_model_of_other_channels_looks_at_all_bands_of_a_tensor_or_an_array(channels):
-    """case C10: what it reads is every band, resized and cropped as a photo's are; what is shown is three of them."""
+    """case C10: what it reads is every band, resized and cropped as a photo's are; what is shown is three of
+    them.
+    """
     model = explorer.create_model("resnet18", num_classes=2, in_chans=channels).eval()
     values = torch.rand(channels, 224, 300, generator=torch.Generator().manual_seed(0))
     model.config = model.config.with_(crop_pct=1.0)
@@ -272,10 +277,13 @@ def test_a_model_of_other_channels_looks_at_all_bands_of_a_tensor_or_an_array(ch
     assert seen.image.mode == "RGB" and seen.image.size == (300, 224) and seen.seen.size == (224, 224)
     again = look(model, values.permute(1, 2, 0).numpy())
     assert torch.equal(again.input, seen.input) and torch.equal(again.logits, seen.logits)
-    assert "<img" in seen._repr_html_() and [step.name for step in seen.steps][-1] == "normalise"
+    assert parse(seen._repr_html_()).find_all("img") and [step.name for step in seen.steps][-1] == "normalise"
     heat = explorer.explain(model, values)
-    assert torch.equal(heat.heatmap, explorer.explain(model, look=seen).heatmap) and heat.overlay().size == (300, 224)
-    assert [p.logit for p in explorer.predict(model, values)] == pytest.approx([p.logit for p in seen.predictions], rel=1e-4)
+    assert torch.equal(heat.heatmap, explorer.explain(model, look=seen).heatmap)
+    assert heat.overlay().size == (300, 224)
+    assert [p.logit for p in explorer.predict(model, values)] == pytest.approx(
+        [p.logit for p in seen.predictions], rel=1e-4
+    )
     assert len(explorer.predict(model, [values, values.numpy()])) == 2
 
 
@@ -294,10 +302,17 @@ def test_the_bands_on_the_screen_can_be_chosen():
 
 def test_what_a_model_of_other_channels_can_not_read_is_said(photo):
     """case C10"""
-    five, three = explorer.create_model("resnet18", in_chans=5).eval(), explorer.create_model("resnet18").eval()
-    for wrong, words in ((photo, "reads 5 channels, and the picture has 3"), (torch.rand(4, 20, 20), "expected 5"),
-                         (torch.full((5, 20, 20), float("nan")), "NaN"), (torch.zeros(5, 20, 20, dtype=torch.int32), "known range"),
-                         (torch.rand(20, 20), "5 channels")):
+    five, three = (
+        explorer.create_model("resnet18", in_chans=5).eval(),
+        explorer.create_model("resnet18").eval(),
+    )
+    for wrong, words in (
+        (photo, "reads 5 channels, and the picture has 3"),
+        (torch.rand(4, 20, 20), "expected 5"),
+        (torch.full((5, 20, 20), float("nan")), "NaN"),
+        (torch.zeros(5, 20, 20, dtype=torch.int32), "known range"),
+        (torch.rand(20, 20), "5 channels"),
+    ):
         with pytest.raises(ImageError, match=words):
             look(five, wrong)
     with pytest.raises(ImageError, match="reads photos, and the picture has 5 bands"):
@@ -314,7 +329,8 @@ def test_without_a_classifier_there_are_features_and_no_predictions(small_model,
     seen = look(small_model, photo)
     assert seen.predictions == [] and seen.logits.shape == (0,) and seen.labels == ()
     assert torch.equal(seen.embedding, expected)
-    assert "no classifier" in repr(seen) and "no classifier" in seen._repr_html_()
+    page = parse(seen._repr_html_())
+    assert "no classifier" in repr(seen) and "no classifier" in page.text and "table" not in page.tags
 
 
 def test_without_pooling_the_embedding_is_the_mean_over_the_map(small_model, photo):
@@ -357,7 +373,7 @@ def test_a_name_is_created_with_its_trained_weights():
 def test_random_weights_are_said_to_be_random(small_model, photo):
     seen = look(small_model, photo)
     assert seen.model_name == "resnet18"  # not the name of weights that it does not have
-    assert "mean nothing" in seen._repr_html_()
+    assert "mean nothing" in parse(seen._repr_html_()).text
 
 
 def test_weights_that_were_left_out_are_named(photo):
@@ -415,38 +431,16 @@ def test_a_stage_becomes_a_picture_and_an_unknown_one_a_sentence(small_model, ph
         seen.mosaic("layer5")
 
 
-class Page(HTMLParser):
-    """The tags, the attributes and the text of some HTML, and whether its tags are closed in order."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags, self.attributes, self.words, self.open = set(), {}, [], []
-        self.feed(html)
-        self.text = " ".join(self.words)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes.update(attrs)
-        if tag not in ("img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
 def test_the_html_holds_photo_predictions_and_stages_and_no_script(small_model, photo):
     seen = look(small_model, photo)
-    html = seen._repr_html_()
-    page = Page(html)
-    assert not page.open
+    page = parse(seen._repr_html_())
     assert page.tags <= set("div p b figure img figcaption table thead tbody tr th td".split())
-    for prediction in seen.predictions:
-        assert prediction.label in page.text and f"{100 * prediction.probability:.1f} %" in page.text
-    assert html.count("<img alt=") == html.count("<img") == 1 + len(seen.stages)
-    assert "http" not in html and not re.search(r"\son\w+=", html)
+    rows = [[p.label, "", f"{100 * p.probability:.1f} %", f"{p.logit:.2f}"] for p in seen.predictions]
+    assert page.find("table").rows() == [["class", "", "probability", "logit"], *rows]
+    pictures = page.find_all("img")
+    assert len(pictures) == 1 + len(seen.stages) and all(one.attributes["alt"] for one in pictures)
+    assert all(one.attributes["src"].startswith("data:") for one in pictures)
+    assert not any(name.startswith("on") or name == "href" for name in page.attribute_names)
 
 
 def test_hostile_names_do_not_become_html(small_model, photo):
@@ -455,8 +449,8 @@ def test_hostile_names_do_not_become_html(small_model, photo):
     small_model.load_report = None
     small_model.stages = tuple(Stage(f"{evil}{i}", s.module, s.channels, s.reduction)
                                for i, s in enumerate(small_model.stages))
-    page = Page(look(small_model, photo)._repr_html_())
-    assert "script" not in page.tags and "onerror" not in page.attributes
+    page = parse(look(small_model, photo)._repr_html_())
+    assert "script" not in page.tags and "onerror" not in page.attribute_names
     assert evil in page.text
 
 
@@ -470,16 +464,17 @@ def test_the_notebook_gets_short_text_and_html(small_model, photo):
 
 def test_a_model_of_many_stages_shows_some_and_says_so(photo):
     seen = look(explorer.create_model("vit_tiny_patch16_224"), photo)
-    html = seen._repr_html_()
-    assert len(seen.stages) == 12 and html.count("<img") == 1 + 6
-    assert "block11" in html and "6 of 12 stages" in html
+    page = parse(seen._repr_html_())
+    assert len(seen.stages) == 12 and len(page.find_all("img")) == 1 + 6
+    assert page.find_all("figure")[-1].text.startswith("block11: ") and "6 of 12 stages" in page.text
 
 
 def test_scores_that_are_not_numbers_are_shown_and_not_hidden(small_model, photo):
     with torch.no_grad():
         small_model.fc.bias.fill_(float("nan"))
     seen = look(small_model, photo)
-    assert "not a number" in seen._repr_html_() and "not a number" in repr(seen)
+    shares = [row[2] for row in parse(seen._repr_html_()).find("table").rows()[1:]]
+    assert set(shares) == {"not a number"} and "not a number" in repr(seen)
 
 
 def test_weights_that_broke_in_memory_are_noted_wherever_scores_are_shown(small_model, photo):
@@ -507,7 +502,7 @@ def test_a_prediction_says_all_in_its_repr():
     assert repr(Prediction("cat", 3, 0.5, 1.25)) == words
 
 
-# --- what the scores mean ------------------------------------------------------------------------------------------
+# --- what the scores mean -----------------------------------------------------------------------------------
 
 
 def test_a_hand_made_head_has_no_names_of_imagenet():
@@ -518,7 +513,10 @@ def test_a_hand_made_head_has_no_names_of_imagenet():
     assert sorted(one.label for one in seen.predictions) == [f"class {i}" for i in range(5)]
     assert any("Nobody said what this head's 5 classes are called" in note for note in seen.notes)
     model.classifier = torch.nn.Linear(1280, 1000)
-    assert all(one.label.startswith("class ") for one in explorer.look(model, explorer.sample_photos()[0]).predictions)
+    assert all(
+        one.label.startswith("class ")
+        for one in explorer.look(model, explorer.sample_photos()[0]).predictions
+    )
     model.classifier = torch.nn.Identity()
     without = explorer.look(model, explorer.sample_photos()[0])
     assert without.predictions == [] and any("taken away" in note for note in without.notes)
@@ -526,7 +524,12 @@ def test_a_hand_made_head_has_no_names_of_imagenet():
 
 def test_an_own_net_with_a_thousand_outputs_has_no_names():
     """case A5: any net with 1000 outputs was called after ImageNet."""
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1000))
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, 2),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4, 1000),
+    )
     seen = explorer.look(explorer.wrap(net, input_size=32), explorer.sample_photos()[0])
     assert all(one.label == f"class {one.index}" for one in seen.predictions)
 
@@ -535,8 +538,11 @@ def test_a_yes_or_no_shows_both_with_their_shares():
     """case A6: one score was "class 0, 100 %" for every photo."""
     seen = explorer.look(told("yes/no", ("not red", "red")), red_and_blue())
     yes = torch.sigmoid(seen.logits[0]).item()
-    assert {one.label: one.probability for one in seen.predictions} == {"red": pytest.approx(yes), "not red": pytest.approx(1 - yes)}
-    assert "made the share of “red” by a sigmoid" in seen._repr_html_()
+    assert {one.label: one.probability for one in seen.predictions} == {
+        "red": pytest.approx(yes),
+        "not red": pytest.approx(1 - yes),
+    }
+    assert "made the share of “red” by a sigmoid" in parse(seen._repr_html_()).text
 
 
 def test_several_classes_stand_alone_and_say_so():
@@ -544,16 +550,19 @@ def test_several_classes_stand_alone_and_say_so():
     seen = explorer.look(told("several", ("red", "blue", "<b>")), red_and_blue())
     assert [one.probability for one in sorted(seen.predictions, key=lambda one: one.index)] == pytest.approx(
         seen.logits.sigmoid().tolist())
-    page = seen._repr_html_()
-    assert "don't add up to 100 %" in page.replace("&#x27;", "'") and "<b>" not in page.replace("<p style='margin:.3em 0'><b>", "")
+    page = parse(seen._repr_html_())
+    assert "don't add up to 100 %" in page.text
+    assert "<b>" in page.find("table").text and "b" not in page.find("table").tags
 
 
 def test_numbers_are_shown_as_they_are_without_a_percentage():
-    seen = explorer.look(told("numbers", ("weight", "size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0)), red_and_blue())
+    seen = explorer.look(
+        told("numbers", ("weight", "size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0)), red_and_blue()
+    )
     weight, size = seen.predictions
     assert weight.value == pytest.approx(100 + 10 * weight.logit) and size.value == pytest.approx(size.logit)
-    page = seen._repr_html_()
-    assert weight.text in page and " %" not in page.partition("<table")[2].partition("</table>")[0]
+    rows = parse(seen._repr_html_()).find("table").rows()
+    assert rows == [["number", "value"], ["weight", weight.text], ["size", size.text]]
     assert repr(seen).startswith("Look('red_net', weight 1") and "probability" not in repr(weight)
     with pytest.raises(ValueError, match="no probability"):
-        seen.probabilities
+        _ = seen.probabilities

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import explorer
 from explorer.inspection.look.modules import ModuleNode, module_tree
-from tests.inspection.test_look import Page
+from tests.html import parse
 
 FAMILIES = ["resnet18", "seresnext50_32x4d", "vgg11_bn", "efficientnet_b0", "tf_efficientnet_lite0",
             "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"]
@@ -367,16 +367,18 @@ def test_the_text_is_aligned_and_ends_at_its_depth():
 
 def test_the_html_nests_and_has_no_script():
     tree = module_tree("resnet18")
-    page = Page(tree._repr_html_())
-    assert not page.open and page.tags == {"div", "p", "b", "details", "summary"}
-    assert tree._repr_html_().count("<details") == sum(1 for node in tree.walk() if node.children)
-    assert "11,689,512 parameters" in page.text and "1 × 64 × 112 × 112" in page.text
+    page = parse(tree._repr_html_())
+    assert page.tags == {"div", "p", "b", "details", "summary"}
+    assert len(page.find_all("details")) == sum(1 for node in tree.walk() if node.children)
+    assert [name.text for name in page.find_all("b")] == [node.name for node in tree.walk()]
+    assert "11,689,512 parameters" in page.find_all("summary")[0].text
+    assert "1 × 64 × 112 × 112" in page.text
 
 
 def test_hostile_names_do_not_become_html():
     model = nn.Sequential()
     model.add_module("<script>alert(1)</script>", type("<img src=x onerror=boom>", (nn.Identity,), {})())
-    page = Page(module_tree(model, 4)._repr_html_())
+    page = parse(module_tree(model, 4)._repr_html_())
     assert not {"script", "img"} & page.tags and "<script>" in page.text
 
 

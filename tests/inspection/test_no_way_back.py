@@ -1,4 +1,6 @@
-"""Networks that autograd can't follow to the photo: every method that needs a gradient says so, in one sentence."""
+"""Networks that autograd can't follow to the photo: every method that needs a gradient says so, in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.attribution.explaining import METHODS
-from explorer.inspection.experiments.perturb import fgsm
-from explorer.inspection.inside.activity import gradient_flow
+from explorer.inspection.attribution.methods import METHODS
+from explorer.inspection.experiments.adversarial import fgsm
+from explorer.inspection.inside.flow import gradient_flow
 
 SIZE = (3, 32, 32)
 SENTENCE = "No gradient can be followed through this model to the photo.*torch.no_grad"
@@ -96,7 +98,10 @@ def test_the_gradients_of_layers_say_where_none_arrives():
         with pytest.raises(ValueError, match=SENTENCE):
             gradient_flow(net(how), photo())
     for how in ("body without", "body in inference mode", "detached"):
-        assert any("No gradient reaches module.body.0, module.body.2" in note for note in gradient_flow(net(how), photo()).notes)
+        assert any(
+            "No gradient reaches module.body.0, module.body.2" in note
+            for note in gradient_flow(net(how), photo()).notes
+        )
     assert not any("No gradient" in note for note in gradient_flow(net("as usual"), photo()).notes)
 
 

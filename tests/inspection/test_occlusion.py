@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from explorer.inspection.attribution.explaining import METHODS, explain
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.methods import METHODS
 from explorer.inspection.attribution.occlusion import places
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.passes import Stopped
@@ -43,11 +44,14 @@ def test_the_cost_is_known_before_it_starts(model):
 
 def test_progress_is_told_and_a_stop_keeps_the_squares_that_are_done(model):
     steps = []
-    found = explain(model, PHOTO, method="occlusion", target=3, window=16, stride=16, batch_size=4, fill="black",
+    found = explain(model, PHOTO, method="occlusion", target=3, window=16, stride=16, batch_size=4,
+                    fill="black",
                     on_progress=lambda *step: steps.append(step), should_stop=lambda: len(steps) >= 4)
     assert steps == [(0, 17), (1, 17), (5, 17), (9, 17)]
     assert "Stopped early: 8 of 16 squares were covered" in found.notes[0]
-    whole = explain(model, PHOTO, method="occlusion", target=3, window=16, stride=16, batch_size=4, fill="black")
+    whole = explain(
+        model, PHOTO, method="occlusion", target=3, window=16, stride=16, batch_size=4, fill="black"
+    )
     assert torch.equal(found.raw[:32], whole.raw[:32]) and not found.raw[32:].any() and whole.raw[32:].any()
     with pytest.raises(Stopped, match="before the first square"):
         explain(model, PHOTO, method="occlusion", target=3, should_stop=lambda: True)
@@ -55,7 +59,8 @@ def test_progress_is_told_and_a_stop_keeps_the_squares_that_are_done(model):
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"window": 0}, "window is 0: expected pixels of the network's input, a whole number from 1 to 64"),
-    ({"window": 65}, "window is 65"), ({"window": 8, "stride": 9}, "stride is 9.*from 1 to 8, so that squares leave no gap"),
+    ({"window": 65}, "window is 65"),
+    ({"window": 8, "stride": 9}, "stride is 9.*from 1 to 8, so that squares leave no gap"),
     ({"window": 8.0}, "window is 8.0"),
 ], ids=str)
 def test_windows_that_make_no_sense_are_refused(model, options, words):

@@ -17,15 +17,21 @@ from explorer.inspection.look import faster
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionTable, predict
 from explorer.inspection.look.tail import fingerprint
+from tests.html import parse
 from tests.inspection.small_models import noise_photo, red_and_blue, told
-from tests.inspection.test_look import Page
 from tests.models.oracle import randomise
 
 
 def net_with_a_norm() -> nn.Module:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                        nn.Flatten(), nn.Linear(6, 4))
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    )
     randomise(net)
     return explorer.wrap(net, input_size=(3, 24, 24)).eval()
 
@@ -105,7 +111,9 @@ def test_of_many_photos_a_faster_copy_sees_most_and_says_the_same(monkeypatch):
         fast = predict(model, many, batch_size=4)
         for one, other in zip(plain, fast, strict=True):
             assert [p.index for p in one.predictions] == [p.index for p in other.predictions]
-            assert [p.logit for p in one.predictions] == pytest.approx([p.logit for p in other.predictions], rel=1e-4, abs=1e-5)
+            assert [p.logit for p in one.predictions] == pytest.approx(
+                [p.logit for p in other.predictions], rel=1e-4, abs=1e-5
+            )
     assert len(made) == 2 and all(copy.optimize_report.folded for copy in made)
     before = fingerprint(model)
     predict(model, photos, batch_size=4)
@@ -149,7 +157,8 @@ def test_an_empty_list_and_an_empty_folder_are_empty_tables(small_model, tmp_pat
     assert len(predict(small_model, [])) == 0
     table = predict(small_model, tmp_path)
     assert len(table) == 0 and "0 photos" in repr(table)
-    assert table.to_json() == "[]" and "0 photos" in table._repr_html_()
+    page = parse(table._repr_html_())
+    assert table.to_json() == "[]" and "0 photos" in page.text and page.find("table").rows() == []
 
 
 def test_training_flags_are_put_back(small_model, photos):
@@ -208,12 +217,11 @@ def test_csv_has_a_line_for_each_prediction_and_each_error(small_model, folder, 
 
 def test_the_html_names_every_photo_and_every_error_and_has_no_script(small_model, folder):
     table = predict(small_model, folder, topk=2)
-    page = Page(table._repr_html_())
-    assert not page.open and page.tags <= set("div p b span br table tbody tr th td img".split())
-    for row in table:
-        assert row.name in page.text
-        assert row.error in page.text
-        assert all(p.label in page.text for p in row.predictions)
+    page = parse(table._repr_html_())
+    assert page.tags <= set("div p b span br table tbody tr th td img".split())
+    for row, (_picture, name, answer) in zip(table, page.find("table").rows(), strict=True):
+        assert name == row.name and row.error in answer
+        assert all(p.label in answer for p in row.predictions)
     assert "2 other files ignored" in page.text and "mean nothing" in page.text
 
 
@@ -222,17 +230,18 @@ def test_hostile_file_names_and_labels_do_not_become_html(small_model, tmp_path,
     photos[0].save(tmp_path / "<img src=x onerror=boom>.png")
     (tmp_path / "<script>.png").write_bytes(b"broken")
     small_model.config = small_model.config.with_(architecture=evil, labels=(evil,) * 7)
-    page = Page(predict(small_model, tmp_path)._repr_html_())
-    assert "script" not in page.tags and "onerror" not in page.attributes
+    page = parse(predict(small_model, tmp_path)._repr_html_())
+    assert "script" not in page.tags and "onerror" not in page.attribute_names
     assert evil in page.text and "<script>.png" in page.text
 
 
 def test_a_long_table_shows_its_beginning_and_holds_all(small_model):
     small = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(ROWS_SHOWN + 5)]
     table = predict(small_model, small, topk=1)
-    html = table._repr_html_()
+    page = parse(table._repr_html_())
     assert len(table) == ROWS_SHOWN + 5 == len(json.loads(table.to_json()))
-    assert html.count("<tr>") == ROWS_SHOWN == html.count("<img") and "and 5 more" in html
+    assert len(page.find("table").rows()) == ROWS_SHOWN == len(page.find_all("img"))
+    assert "and 5 more" in page.find_all("p")[-1].text
 
 
 def test_the_text_is_short_in_a_notebook_and_whole_in_print(small_model, folder):
@@ -258,16 +267,20 @@ def test_a_table_shows_file_names_without_their_folder_where_that_is_enough(smal
     for name in ("a/one.png", "b/one.png", "b/two.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (32, 32)).save(tmp_path / name)
-    html = predict(small_model, [tmp_path / name for name in ("a/one.png", "b/one.png", "b/two.png")])._repr_html_()
-    assert f">{tmp_path / 'a/one.png'}<" in html and f">{tmp_path / 'b/one.png'}<" in html
-    assert ">two.png<" in html and str(tmp_path / "b/two.png") not in html
+    table = predict(small_model, [tmp_path / name for name in ("a/one.png", "b/one.png", "b/two.png")])
+    names = [name for _picture, name, _answer in parse(table._repr_html_()).find("table").rows()]
+    assert names == [str(tmp_path / "a/one.png"), str(tmp_path / "b/one.png"), "two.png"]
 
 
 def test_a_table_of_numbers_has_values_and_no_percentages(tmp_path):
     model = told("numbers", ("weight", "=size"), number_mean=(100.0, 0.0), number_std=(10.0, 1.0))
     table = predict(model, [red_and_blue(), red_and_blue(32)])
     first = table[0].predictions
-    assert table.numbers and [one.value for one in first] == [pytest.approx(100 + 10 * first[0].logit), pytest.approx(first[1].logit)]
+    assert table.numbers
+    assert [one.value for one in first] == [
+        pytest.approx(100 + 10 * first[0].logit),
+        pytest.approx(first[1].logit),
+    ]
     table.to_csv(tmp_path / "numbers.csv")
     rows = list(csv.DictReader((tmp_path / "numbers.csv").open(encoding="utf-8")))
     assert list(rows[0]) == ["name", "label", "index", "value", "logit", "error"] and len(rows) == 4
@@ -281,5 +294,7 @@ def test_a_table_of_numbers_has_values_and_no_percentages(tmp_path):
 def test_a_table_of_classes_has_no_column_of_values(tmp_path):
     table = predict(told("several", ("red", "blue")), [red_and_blue()])
     table.to_csv(tmp_path / "classes.csv")
-    assert (tmp_path / "classes.csv").read_text().splitlines()[0] == "name,rank,label,index,probability,logit,error"
+    assert (tmp_path / "classes.csv").read_text().splitlines()[
+        0
+    ] == "name,rank,label,index,probability,logit,error"
     assert "value" not in table.to_json()

@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from explorer.inspection.features import probes as probe
-from explorer.inspection.features.probes import draw_photos, knn_accuracy, linear_probe, stratified, wilson
+from explorer.inspection.features import votes
+from explorer.inspection.features.judging import draw_photos, stratified, wilson
+from explorer.inspection.features.probes import linear_probe
+from explorer.inspection.features.votes import knn_accuracy
+from tests.html import parse
 from tests.inspection.test_embeddings import features_of
 
 
@@ -30,7 +34,9 @@ def split(features, places):
 
 
 def by_gradient(x, y, x_val, strength: float) -> np.ndarray:
-    """Softmax regression with the penalty |w|^2 / (2 C), by Newton-like steps of torch's LBFGS: the predicted classes."""
+    """Softmax regression with the penalty |w|^2 / (2 C), by Newton-like steps of torch's LBFGS: the predicted
+    classes.
+    """
     x, y, x_val = torch.tensor(x), torch.tensor(y), torch.tensor(x_val)
     weight = torch.zeros(x.shape[1], 3, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(3, dtype=torch.float64, requires_grad=True)
@@ -166,7 +172,7 @@ def test_the_neighbours_vote_uses_the_folders_own_parts(groups):
 def test_more_neighbours_than_photos_are_all_photos_and_blocks_change_nothing(groups, monkeypatch):
     assert knn_accuracy(groups, k=500).k == 59
     whole = knn_accuracy(groups, k=7).predicted
-    monkeypatch.setattr(probe, "BLOCK", 11)
+    monkeypatch.setattr(votes, "BLOCK", 11)
     np.testing.assert_array_equal(knn_accuracy(groups, k=7).predicted, whole)
 
 
@@ -204,8 +210,9 @@ def test_settings_that_cant_be_are_a_sentence(groups):
 def test_it_shows_itself_with_the_curve_and_names_as_text(groups):
     groups.classes = ("<b>", "bee", "cat")
     found = linear_probe(groups, labels_per_class=[2, 4])
-    html = found._repr_html_()
-    assert "&lt;b&gt;" in html and "2 a class" in html and "<b></th>" not in html
+    classes, curve = (table.rows() for table in parse(found._repr_html_()).find_all("table"))
+    assert [row[0] for row in classes] == ["<b>", "bee", "cat"]
+    assert [row[0] for row in curve] == ["2 a class", "4 a class"]
     axes = found.figure().axes[0]
     assert axes.get_xlabel() == "labelled photos of each class"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "4"]

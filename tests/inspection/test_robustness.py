@@ -1,4 +1,6 @@
-"""Curves and flips are held against the same perturbation done by hand, and against a model whose flip is known."""
+"""Curves and flips are held against the same perturbation done by hand, and against a model whose flip is
+known.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ from PIL import Image, ImageFilter
 from torch import nn
 
 import explorer
-from explorer.inspection.experiments.robustness_curves import KINDS, find_flip, perturb, robustness
+from explorer.inspection.experiments.flips import find_flip
+from explorer.inspection.experiments.robustness_curves import robustness
+from explorer.inspection.experiments.spoiling import KINDS, perturb
 from explorer.inspection.look.looking import look
+from tests.html import parse
 from tests.inspection.small_models import red_and_blue, told
 from tests.inspection.test_perturb import tiny
 
@@ -36,7 +41,9 @@ class Bright(nn.Module):
 
 @pytest.fixture(scope="module")
 def bright():
-    return explorer.wrap(Bright(), labels=("light", "dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1)).eval()
+    return explorer.wrap(
+        Bright(), labels=("light", "dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1)
+    ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def grey() -> Image.Image:
     return Image.new("RGB", (40, 32), (204, 204, 204))  # 0.8
 
 
-# --- the perturbations ----------------------------------------------------------------------------------------
+# --- the perturbations --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,7 +88,9 @@ def test_noise_has_the_stated_spread_and_a_seed(grey):
 
 
 def test_dropped_pixels_have_the_stated_share_and_stay_dropped(grey):
-    few, many = (np.array(perturb(grey.resize((200, 200)), "drop", share))[..., 0] == 0 for share in (0.1, 0.3))
+    few, many = (
+        np.array(perturb(grey.resize((200, 200)), "drop", share))[..., 0] == 0 for share in (0.1, 0.3)
+    )
     assert few.mean() == pytest.approx(0.1, abs=0.01) and many.mean() == pytest.approx(0.3, abs=0.01)
     assert many[few].all()
 
@@ -93,7 +102,8 @@ def test_jpeg_is_what_a_file_of_that_quality_holds(photo):
 
 
 @pytest.mark.parametrize("kind, value", [
-    ("jpeg", 0), ("jpeg", 50.5), ("blur", -1), ("drop", 1.1), ("rotate", float("nan")), ("noise", "much"), ("noise", True),
+    ("jpeg", 0), ("jpeg", 50.5), ("blur", -1), ("drop", 1.1), ("rotate", float("nan")), ("noise", "much"),
+    ("noise", True),
 ])
 def test_a_value_outside_its_limits_is_refused(photo, model, kind, value):
     with pytest.raises(ValueError, match=f"{kind} by .*expected a"):
@@ -107,7 +117,7 @@ def test_an_unknown_kind_is_refused(photo, model):
         robustness(model, photo, "fog")
 
 
-# --- the curve ------------------------------------------------------------------------------------------------
+# --- the curve ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["rotate", "noise", "jpeg"])
@@ -153,7 +163,7 @@ def test_flags_stay_as_they_were(photo):
     assert all(part.training for part in model.modules())
 
 
-# --- the flip -------------------------------------------------------------------------------------------------
+# --- the flip -----------------------------------------------------------------------------------------------
 
 
 def test_the_flip_is_narrowed_down_to_where_it_really_is(bright, grey):
@@ -181,13 +191,18 @@ class Fine(nn.Module):
 
 
 def test_whole_numbers_are_narrowed_down_to_one():
-    fine = explorer.wrap(Fine(), labels=("fine", "flat"), input_size=(3, 64, 64), mean=(0, 0, 0), std=(1, 1, 1)).eval()
+    fine = explorer.wrap(
+        Fine(), labels=("fine", "flat"), input_size=(3, 64, 64), mean=(0, 0, 0), std=(1, 1, 1)
+    ).eval()
     speckled = np.random.default_rng(0).integers(0, 2, (64, 64, 1)) * 40 + np.full((64, 64, 3), 100)
     photo = Image.fromarray(speckled.astype(np.uint8))
     flip = find_flip(fine, photo, "jpeg", values=(100, 1))  # quality 1 wipes all of it away
     same, other = int(flip.last_same), int(flip.first_other.value)
     assert 1 < other < same < 100 and same - other == 1
-    assert [look(fine, perturb(photo, "jpeg", q)).predictions[0].label for q in (same, other)] == ["fine", "flat"]
+    assert [look(fine, perturb(photo, "jpeg", q)).predictions[0].label for q in (same, other)] == [
+        "fine",
+        "flat",
+    ]
 
 
 def test_nothing_found_is_said_and_not_made_up(bright, grey):
@@ -216,21 +231,32 @@ def test_a_scan_of_another_kind_or_a_senseless_step_is_refused(bright, grey):
 
 def test_the_search_tells_its_progress_and_stops(bright, grey):
     told = []
-    flip = find_flip(bright, grey, "brightness", values=(1, 0.2), step=0.001, on_progress=lambda *n: told.append(n),
-                     should_stop=lambda: len(told) >= 4)
+    flip = find_flip(
+        bright,
+        grey,
+        "brightness",
+        values=(1, 0.2),
+        step=0.001,
+        on_progress=lambda *n: told.append(n),
+        should_stop=lambda: len(told) >= 4,
+    )
     assert told[:2] == [(1, 2), (2, 2)] and told[2:] == [(3, 12), (4, 12)]
     assert flip.found and flip.passes == 4
 
 
 def test_curve_and_flip_show_themselves(grey):
-    hostile = explorer.wrap(Bright(), labels=("<b>light", "<b>dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1))
+    hostile = explorer.wrap(
+        Bright(), labels=("<b>light", "<b>dark"), input_size=(3, 16, 16), mean=(0, 0, 0), std=(1, 1, 1)
+    )
     flip = find_flip(hostile, grey, "brightness", values=(1, 0.2))
-    for text in (flip._repr_html_(), flip.curve._repr_html_()):
-        assert "&lt;b&gt;light" in text and "<b>light" not in text and "<b>dark" not in text
+    for shown in (flip, flip.curve):
+        page = parse(shown._repr_html_())
+        assert "<b>light" in page.text and "<b>dark" in page.text
+        assert not any(bold.text in ("light", "dark") for bold in page.find_all("b"))
     assert "RobustnessCurve" in repr(flip.curve) and "dark" in repr(flip)
 
 
-# --- what the scores mean ------------------------------------------------------------------------------------------
+# --- what the scores mean -----------------------------------------------------------------------------------
 
 
 def test_of_several_classes_the_flip_is_that_of_the_likeliest():
@@ -254,7 +280,11 @@ def test_a_yes_flips_to_a_no():
 def test_numbers_have_a_curve_and_no_flip():
     model = told("numbers", ("redness",), number_mean=(50.0,), number_std=(10.0,))
     curve = robustness(model, red_and_blue(), "brightness", values=(1, 0.8, 0.4))
-    assert curve.numbers[0] > curve.numbers[-1] and curve.first_flip is None and all(p != p for p in curve.probabilities)
-    assert " %" not in curve._repr_html_() and f"from {curve.points[0].best.text}" in repr(curve)
+    assert curve.numbers[0] > curve.numbers[-1] and curve.first_flip is None
+    assert all(p != p for p in curve.probabilities)
+    page = parse(curve._repr_html_())
+    assert page.find("table").rows() == [["brightness", "redness"],
+                                         *([f"{p.value:g}", p.best.text] for p in curve.points)]
+    assert "%" not in page.text and f"from {curve.points[0].best.text}" in repr(curve)
     with pytest.raises(ValueError, match="no answer that could flip"):
         find_flip(model, red_and_blue(), "brightness")

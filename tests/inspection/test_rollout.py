@@ -45,7 +45,9 @@ def test_rollout_for_a_class_token_is_its_row_of_the_product(vit):
 
 def test_rollout_for_a_pooled_network_is_the_mean_over_the_patches():
     model = tiny("vit", global_pool="avg")
-    assert np.allclose(explain(model, PHOTO, method="rollout").raw.numpy().ravel(), rolled(model)[1:, 1:].mean(0), atol=1e-6)
+    assert np.allclose(
+        explain(model, PHOTO, method="rollout").raw.numpy().ravel(), rolled(model)[1:, 1:].mean(0), atol=1e-6
+    )
 
 
 def test_registers_are_not_patches():
@@ -68,11 +70,14 @@ def test_a_transformer_without_a_classifier_can_be_followed_too(vit):
 
     headless = copy.deepcopy(vit)
     headless.reset_classifier(0)
-    assert torch.equal(explain(headless, PHOTO, method="rollout").raw, explain(vit, PHOTO, method="rollout").raw)
+    assert torch.equal(
+        explain(headless, PHOTO, method="rollout").raw, explain(vit, PHOTO, method="rollout").raw
+    )
 
 
 @pytest.mark.parametrize(("module", "words"), [
-    ("swin", "attention stays in windows"), ("pit", "tokens change on the way"), ("levit", "tokens change on the way"),
+    ("swin", "attention stays in windows"), ("pit", "tokens change on the way"),
+    ("levit", "tokens change on the way"),
     ("cait", "tokens change on the way"), ("resnet", "no attention layers"),
 ])
 def test_networks_that_can_t_be_followed_are_refused_with_a_sentence(module, words):
@@ -96,7 +101,8 @@ def test_a_place_can_be_asked_where_it_looks(vit):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"block": 3}, "Block 3 is outside of the 3 attention layers: use -3 to 2"), ({"head": 3}, "has 3 heads; got head 3"),
+    ({"block": 3}, "Block 3 is outside of the 3 attention layers: use -3 to 2"),
+    ({"head": 3}, "has 3 heads; got head 3"),
     ({"query": (4, 0)}, "4 rows and 4 columns; there is no place"),
 ], ids=str)
 def test_a_block_head_or_place_that_there_is_not_is_named(vit, options, words):

@@ -14,6 +14,7 @@ from PIL import Image
 
 import explorer
 from explorer.inspection.features.similarity import StageSimilarity, cka, compare_stages, hsic, unbiased_cka
+from tests.html import parse
 from tests.models.oracle import randomise
 
 random = np.random.default_rng(0)
@@ -180,7 +181,10 @@ def test_a_broken_photo_is_named_and_too_few_are_a_sentence(nets, photos, tmp_pa
 def test_it_shows_itself_as_a_table_and_as_a_figure(nets, photos):
     found = compare_stages(*nets, photos[:5])
     found.stages_a = ("<i>", *found.stages_a[1:])
-    assert "&lt;i&gt;" in found._repr_html_() and "<i>" not in found._repr_html_()
+    page = parse(found._repr_html_())
+    rows = page.find("table").rows()
+    assert rows[0] == ["", *found.stages_b] and [row[0] for row in rows[1:]] == [*found.stages_a[::-1]]
+    assert "i" not in page.tags
     axes = found.figure().axes[0]
     assert axes.get_xlabel() == found.name_b and len(axes.get_yticks()) == len(found.stages_a)
     assert found.to_csv().splitlines()[0].split(",")[1:] == list(found.stages_b)

@@ -1,4 +1,6 @@
-"""The speed of a pass: what is counted, how models take turns, and how memory is told. No test asserts on a time."""
+"""The speed of a pass: what is counted, how models take turns, and how memory is told. No test asserts on a
+time.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ def counting(name: str, log: list):
 
 
 def a_speed(**facts) -> Speed:
-    return Speed(**{"model_name": "m", "passes": (0.004, 0.001, 0.003, 0.002, 0.1), "batch_size": 2, "input_size": SIZE,
-                    "device": "cpu", "device_name": "x", "dtype": "float32", "threads": 1, "warm_up": 3,
+    return Speed(**{"model_name": "m", "passes": (0.004, 0.001, 0.003, 0.002, 0.1), "batch_size": 2,
+                    "input_size": SIZE, "device": "cpu", "device_name": "x", "dtype": "float32", "threads": 1,
+                    "warm_up": 3,
                     "weight_bytes": 1_000_000, "pass_bytes": 500_000, **facts})
 
 
@@ -47,8 +50,9 @@ def test_the_figures_follow_from_the_passes():
 
 def test_the_caption_states_spread_threads_device_warm_up_and_what_memory_means():
     text = a_speed(beside=3).caption
-    for part in ("3 ms", "2 ms to 4 ms", "667 photos a second", "1 thread", "cpu", "5 passes after 3 to warm up",
-                 "3 models taking turns", "float32", "1.5 MB", module.TENSORS_HELD, "16 x 16"):
+    for part in ("3 ms", "2 ms to 4 ms", "667 photos a second", "1 thread", "cpu",
+                 "5 passes after 3 to warm up", "3 models taking turns", "float32", "1.5 MB",
+                 module.TENSORS_HELD, "16 x 16"):
         assert part in text, part
 
 
@@ -74,7 +78,9 @@ def test_models_take_turns_and_the_warm_up_is_not_counted():
 
 def test_progress_counts_every_pass_and_ends_at_the_total():
     heard = []
-    measure_speed(counting("a", []), warm_up=1, repeats=2, on_progress=lambda done, total: heard.append((done, total)))
+    measure_speed(
+        counting("a", []), warm_up=1, repeats=2, on_progress=lambda done, total: heard.append((done, total))
+    )
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -98,7 +104,9 @@ def test_training_flags_are_as_before():
     assert model.training
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"repeats": 0}, {"warm_up": -1}, {"batch_size": True}, {"repeats": 2.5}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"repeats": 0}, {"warm_up": -1}, {"batch_size": True}, {"repeats": 2.5}]
+)
 def test_numbers_that_make_no_sense_are_refused_by_name(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} is .*: expected a whole number"):
         measure_speed(counting("a", []), **options)
@@ -143,7 +151,10 @@ def test_what_was_held_before_and_elsewhere_is_not_in_the_memory_of_a_pass():
 
 
 def test_the_memory_of_a_pass_grows_with_the_batch():
-    model = explorer.wrap(nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)), input_size=(3, 64, 64))
+    model = explorer.wrap(
+        nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)),
+        input_size=(3, 64, 64),
+    )
     one, four = (measure_speed(model, batch_size=n, warm_up=0, repeats=1).pass_bytes for n in (1, 4))
     assert 3.9 * one < four < 4.1 * one
 
@@ -167,11 +178,22 @@ def test_views_and_results_written_in_place_take_no_memory():
 
 def test_the_count_of_memory_is_that_of_pytorchs_own_profiler():
     # No convolution: these may make copies in another layout inside, which only the profiler sees.
-    model = nn.Sequential(nn.Flatten(), nn.Linear(768, 1000), nn.GELU(), nn.Linear(1000, 500), nn.Softmax(1), nn.Linear(500, 3))
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(768, 1000), nn.GELU(), nn.Linear(1000, 500), nn.Softmax(1), nn.Linear(500, 3)
+    )
     photos = torch.zeros(64, *SIZE)
-    with torch.inference_mode(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as theirs:
+    with (
+        torch.inference_mode(),
+        torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+        ) as theirs,
+    ):
         model(photos)
-    steps = sorted((event.start_ns(), event.nbytes()) for event in theirs.profiler.kineto_results.events() if event.name() == "[memory]")
+    steps = sorted(
+        (event.start_ns(), event.nbytes())
+        for event in theirs.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    )
     held = [sum(change for _, change in steps[:i + 1]) for i in range(len(steps))]
     assert pass_memory(model, photos)[0] == pytest.approx(max(held), rel=0.01)
 

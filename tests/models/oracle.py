@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,18 +14,23 @@ TOLERANCE = 1e-5  # relative, in float32
 
 @contextmanager
 def without_initialisation() -> Iterator[None]:
-    """Models built inside skip torch's initialisers: three times as fast, for shapes or for numbers that follow.
+    """Models built inside skip torch's and timm's initialisers, for shapes or for numbers that follow.
 
-    On `meta` each initialiser is Python code that computes nothing, and yet most of the time goes there.
+    On `meta` each initialiser is Python code that computes nothing, and yet most of the time goes there: without
+    timm's truncated normal alone, on which its others stand, all its networks are built in a third of the time.
     """
-    initialisers = {name: getattr(nn.init, name) for name in dir(nn.init) if name[0] != "_" and name[-1] == "_"}
-    for name in initialisers:
-        setattr(nn.init, name, lambda tensor, *args, **options: tensor)
+    names = [name for name in dir(nn.init) if name[0] != "_" and name[-1] == "_"]
+    places = [(nn.init, name) for name in names]
+    if timms := sys.modules.get("timm.layers.weight_init"):
+        places.append((timms, "_trunc_normal_"))
+    initialisers = [(module, name, getattr(module, name)) for module, name in places]
+    for module, name, _ in initialisers:
+        setattr(module, name, lambda tensor, *args, **options: tensor)
     try:
         yield
     finally:
-        for name, function in initialisers.items():
-            setattr(nn.init, name, function)
+        for module, name, function in initialisers:
+            setattr(module, name, function)
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
@@ -63,13 +69,20 @@ def same_weights(ours: nn.Module, theirs: nn.Module, seed: int = 0) -> None:
     ours.eval(), theirs.eval()
 
 
-def check_numbers(mine: nn.Module, theirs: nn.Module, size: int) -> None:
+def photos(size: int | tuple[int, int], *, in_chans: int = 3, count: int = 2, seed: int = 1) -> torch.Tensor:
+    """Noise [count, in_chans, H, W], always the same; `size`: the side of a square, or (H, W)."""
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return torch.randn(count, in_chans, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def check_numbers(mine: nn.Module, theirs: nn.Module, size: int | tuple[int, int]) -> None:
     """With the same random weights, `mine` gives timm's numbers for photos of `size` pixels.
 
-    Logits, features, the vector before the classifier, every stage's map, and all of it behind a new classifier.
+    Logits, features, the vector before the classifier, every stage's map, and all of it behind a new
+    classifier. `size`: the side of a square, or (height, width).
     """
     same_weights(mine, theirs)
-    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    x = photos(size, in_chans=mine.in_chans)
     with torch.no_grad():
         features = theirs.forward_features(x)
         assert relative_error(mine.forward_features(x), features) < TOLERANCE
@@ -93,18 +106,29 @@ def check_maps(mine: nn.Module, theirs: nn.Module, x: torch.Tensor, features: to
 
 
 def timm_maps(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
-    """All stages' maps of a timm model, NCHW: read by hooks where its table names the modules that make them."""
+    """All stages' maps of a timm model, NCHW: what the modules that its table names give.
+
+    Its own walk gives those of networks whose modules give tokens or channels last, or whose table names none.
+    """
     indices = tuple(range(len(model.feature_info)))
-    if hasattr(model, "patch_embed") or type(getattr(model, "stem", None)).__name__ == "PatchEmbed":
-        return model.forward_intermediates(x, indices=indices, intermediates_only=True)
-    outputs, hooks = {}, []
-    for i, row in enumerate(model.feature_info):
-        def keep(_module, _inputs, output, i=i):
-            outputs[i] = output.clone()  # a later in-place activation would change it
-        hooks.append(model.get_submodule(row["module"]).register_forward_hook(keep))
-    model(x)
-    [hook.remove() for hook in hooks]
-    return [outputs[i] for i in indices]
+    modules = dict(model.named_modules())
+    stages = [modules.get(row["module"]) for row in model.feature_info]
+    outputs: dict[int, torch.Tensor] = {}
+    stem = type(getattr(model, "stem", None)).__name__
+    channels_last = hasattr(model, "patch_embed") or stem == "PatchEmbed"
+    if None not in stages and not channels_last:
+        hooks = []
+        for i, stage in enumerate(stages):
+            def keep(_module, _inputs, output, i=i):
+                if output.ndim == 4:
+                    outputs[i] = output.clone()  # a later in-place activation would change it
+            hooks.append(stage.register_forward_hook(keep))
+        model(x)
+        for hook in hooks:
+            hook.remove()
+    if len(outputs) == len(indices):
+        return [outputs[i] for i in indices]
+    return model.forward_intermediates(x, indices=indices, intermediates_only=True)
 
 
 def check_new_classifier(mine: nn.Module, theirs: nn.Module, features: torch.Tensor) -> None:
@@ -116,14 +140,15 @@ def check_new_classifier(mine: nn.Module, theirs: nn.Module, features: torch.Ten
     assert relative_error(logits, theirs.eval().forward_head(features)) < TOLERANCE
     mine.reset_classifier(0), theirs.reset_classifier(0)
     assert mine.num_classes == 0
-    assert relative_error(mine.eval().forward_head(features), theirs.eval().forward_head(features)) < TOLERANCE
+    vector = theirs.eval().forward_head(features)
+    assert relative_error(mine.eval().forward_head(features), vector) < TOLERANCE
 
 
-# --- training -------------------------------------------------------------------------------------------------
+# --- training -----------------------------------------------------------------------------------------------
 
 
 def check_same_start(mine: nn.Module, theirs: nn.Module) -> None:
-    """Fresh models: each tensor is the same constant in both, or drawn around the same mean with the same spread."""
+    """Fresh models: each tensor is the same constant in both, or drawn with the same mean and spread."""
     for (name, own), other in zip(mine.state_dict().items(), theirs.state_dict().values(), strict=True):
         if other.min() == other.max():
             assert torch.equal(own, other), name
@@ -151,7 +176,8 @@ def check_gradients_equal(mine: nn.Module, theirs: nn.Module, size: int) -> None
 
 def drop_path_rates(model: nn.Module) -> dict[str, float]:
     """How often the branch behind each path is dropped, where it ever is; of our models and of timm's."""
-    return {path: m.drop_prob for path, m in model.named_modules() if type(m).__name__ == "DropPath" and m.drop_prob}
+    return {path: module.drop_prob for path, module in model.named_modules()
+            if type(module).__name__ == "DropPath" and module.drop_prob}
 
 
 def dropout_rates(model: nn.Module) -> dict[str, float]:

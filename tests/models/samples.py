@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import explorer
+from explorer.models import weights
 from explorer.models.catalog import FAMILIES, family_module
 from explorer.models.contract import VisionModel
-from explorer.models.weights import entries as weights
 from tests.models.oracle import randomise, without_initialisation
 
 

@@ -11,9 +11,6 @@ from explorer.models.backbones.cait import VARIANTS
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,
-    check_gradients_equal,
-    check_numbers,
-    check_same_start,
     drop_path_rates,
     dropout_rates,
     randomise,
@@ -33,19 +30,6 @@ def pair(name=NAME, **options):
         return ours.create_model(name, **options), timm.create_model(name, **options)
 
 
-@pytest.mark.parametrize(("name", "size", "options"), [
-    (NAME, 48, SMALL), (NAME, 224, {"depth": 1}), (NAME, 48, {**SMALL, "global_pool": "avg"}),
-    ("cait_s24_384", 32, {"img_size": 32, "depth": 1, "depth_token_only": 1, "patch_size": 8, "mlp_ratio": 2}),
-], ids=lambda value: str(value).replace(" ", ""))
-def test_numbers_equal_timms(name, size, options):
-    check_numbers(*pair(name, **options), size)
-
-
-@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 5}, {"num_classes": 0}], ids=str)
-def test_numbers_equal_timms_with_other_inputs_and_outputs(options):
-    check.check_other_channels(*pair(**SMALL, **options), 48)
-
-
 @pytest.mark.parametrize("options", [{"norm": True}, {"output_fmt": "NLC"}, {"indices": 1, "stop_early": True}],
                          ids=str)
 def test_tokens_on_the_way_equal_timms(options):
@@ -56,16 +40,6 @@ def test_tokens_on_the_way_equal_timms(options):
         own, other = (model.forward_intermediates(x, intermediates_only=True, **options) for model in (mine, theirs))
     for a, b in zip(own, other, strict=True):
         assert relative_error(a, b) < TOLERANCE
-
-
-def test_one_training_step_leaves_the_same_gradients_as_timms():
-    check_gradients_equal(*pair(num_classes=3, **SMALL), 48)
-
-
-@pytest.mark.parametrize("name", ["cait_xxs24_224", "cait_s36_384"])
-def test_new_networks_start_as_timms_do(name):
-    torch.manual_seed(0)
-    check_same_start(ours.create_model(name, **SMALL), timm.create_model(name, **SMALL))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -132,30 +106,6 @@ def test_weights_for_another_size_get_their_positions_resized(tmp_path):
     model = ours.create_model(NAME, checkpoint_path=tmp_path / "weights.pth", img_size=(64, 96), depth=2)
     assert model.pos_embed.shape == (1, 24, 192)
     assert model.load_report.adapted == ["pos_embed: from a grid of 3 x 3 patches to 4 x 6"]
-
-
-def test_a_new_network_can_start_to_learn():
-    check.check_fresh(ours.create_model(NAME, **SMALL), 48)
-
-
-def test_a_gradient_reaches_every_parameter():
-    check.check_gradients(pair(num_classes=2, **SMALL)[0], 48)
-
-
-def test_it_compiles_without_a_graph_break():
-    check.check_compiles(pair(**SMALL)[0], 48)
-
-
-def test_a_checkpoint_fills_every_tensor(tmp_path):
-    check.check_loads(NAME, 48, tmp_path, **SMALL)
-
-
-def test_the_maps_are_as_the_table_promises():
-    check.check_features(NAME, 48, **SMALL)
-
-
-def test_a_new_classifier_keeps_its_place():
-    check.check_new_classifier_keeps_its_place(pair(**SMALL)[0])
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -10,6 +10,7 @@ import pytest
 
 import explorer.models as ours
 from explorer.data import create_transform
+from explorer.models import weights
 from explorer.models.card import (
     StageRow,
     count_text,
@@ -20,7 +21,6 @@ from explorer.models.card import (
 )
 from explorer.models.catalog import FAMILIES, FAMILY_OF
 from explorer.models.config import ModelConfig
-from explorer.models.weights import entries as weights
 
 ONE_OF_EACH = [family.names[0] for family in FAMILIES.values()]
 

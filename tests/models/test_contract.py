@@ -492,7 +492,7 @@ def test_no_new_classifier_of_any_family_wakes_a_dropout_in_evaluation(name):
         assert all(m.training for m in model.modules() if isinstance(m, nn.Dropout))
 
 
-# --- whose names they are ------------------------------------------------------------------------------------------
+# --- whose names they are -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.layers.norm import GlobalResponseNorm, LayerNorm2d, create_norm2d
-from explorer.models.weights import entries as weights
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
+from tests.models.oracle import TOLERANCE, randomise, relative_error
 
 timm = pytest.importorskip("timm")
 
@@ -18,51 +18,6 @@ SMALL = {"depths": (1, 2, 1, 1), "dims": (8, 16, 24, 32)}
 
 def photo(size: int = 64, chans: int = 3, count: int = 2) -> torch.Tensor:
     return torch.randn(count, chans, size, size, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.mark.parametrize(("name", "size", "options"), [
-    ("convnext_atto", 64, {}),
-    ("convnext_atto", 71, SMALL),                            # pixels left over
-    ("convnext_atto_ols", 65, {"depths": (1, 1, 1, 1)}),     # overlapping stem, the first half as wide
-    ("convnext_nano_ols", 65, SMALL),                        # ... equally wide
-    ("convnext_zepto_rms_ols", 64, {}),                      # ... with an activation; mean left in
-    ("convnext_atto_rms", 64, SMALL),
-    ("convnext_tiny", 64, SMALL),                            # linear layers
-    ("convnext_tiny_hnf", 64, SMALL),                        # normalise, then pool
-    ("convnext_large_mlp", 64, {"depths": (1, 1, 1, 1), "dims": (192, 384, 768, 1536)}),  # a layer in the head
-    ("convnext_xxlarge", 32, SMALL),                         # another epsilon
-    ("convnextv2_atto", 64, {}),
-    ("convnextv2_tiny", 64, SMALL),                          # global response norm over the last axis
-    ("convnext_tiny", 64, {**SMALL, "ls_init_value": None}),
-    ("convnext_atto", 64, {**SMALL, "output_stride": 16}), ("convnext_atto", 65, {**SMALL, "output_stride": 8}),
-    ("convnext_tiny", 64, {**SMALL, "output_stride": 8}),
-    ("convnext_tiny", 64, {**SMALL, "global_pool": "max"}), ("convnext_atto", 64, {**SMALL, "global_pool": "avgmax"}),
-], ids=lambda value: str(value).replace(" ", ""))
-def test_numbers_equal_timms(name, size, options):
-    check_numbers(ours.create_model(name, **options), timm.create_model(name, **options), size)
-
-
-@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 5}, {"num_classes": 0},
-                                     {"num_classes": 0, "global_pool": ""}], ids=str)
-@pytest.mark.parametrize("name", ["convnext_tiny", "convnext_tiny_hnf", "convnextv2_atto"])
-def test_numbers_equal_timms_with_other_inputs_and_outputs(name, options):
-    mine, theirs = (library.create_model(name, **SMALL, **options) for library in (ours, timm))
-    same_weights(mine, theirs)
-    x = photo(chans=options.get("in_chans", 3))
-    with torch.no_grad():
-        assert relative_error(mine(x), theirs(x)) < TOLERANCE
-
-
-@pytest.mark.parametrize("name", ["convnext_tiny", "convnextv2_atto", "convnext_zepto_rms"])
-def test_one_training_step_leaves_the_same_gradients_as_timms(name):
-    mine, theirs = (library.create_model(name, **SMALL, num_classes=3) for library in (ours, timm))
-    same_weights(mine, theirs)
-    x = photo().double()
-    for model in (mine, theirs):
-        model.double().train()(x).square().mean().backward()
-    for (key, own), other in zip(mine.named_parameters(), theirs.parameters()):
-        assert own.grad.abs().max() > 0, key
-        assert relative_error(own.grad, other.grad) < TOLERANCE, key
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "convnextv2_atto"])
@@ -80,25 +35,11 @@ def test_a_fresh_network_starts_close_to_no_opinion(name):
     assert torch.isfinite(logits).all() and 0.05 < float(logits.std()) < 2
 
 
-def test_initial_weights_are_as_wide_as_timms():
-    mine, theirs = (library.create_model("convnextv2_atto").state_dict() for library in (ours, timm))
-    for key, value in mine.items():
-        assert float(value.std(correction=0)) == pytest.approx(float(theirs[key].std(correction=0)), rel=0.25), key
-
-
 def test_drop_path_grows_to_its_rate_as_timms_does():
     mine, theirs = (library.create_model("convnext_atto", drop_path_rate=0.3) for library in (ours, timm))
     rates = [[getattr(block.drop_path, "drop_prob", 0.0) for stage in model.stages for block in stage.blocks]
              for model in (mine, theirs)]
     assert rates[0] == pytest.approx(rates[1]) and rates[0][-1] == 0.3
-
-
-@pytest.mark.parametrize("name", ["convnext_tiny", "convnextv2_atto"])
-def test_it_compiles_without_a_graph_break(name):
-    model = ours.create_model(name, **SMALL).eval()
-    with torch.no_grad():
-        compiled = torch.compile(model, fullgraph=True, backend="eager")(photo())
-        assert relative_error(compiled, model(photo())) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])

@@ -7,9 +7,9 @@ import torch
 
 import explorer
 import explorer.models as ours
+from explorer.models import weights
 from explorer.models.backbones.deit import VARIANTS
-from explorer.models.weights import entries as weights
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
+from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights
 from tests.models.test_vit import _settings, photo
 
 timm = pytest.importorskip("timm")
@@ -23,24 +23,6 @@ def small(name: str = NAME, **options):
     model = ours.create_model(name, **{**SMALL, **options}).eval()
     randomise(model)
     return model
-
-
-@pytest.mark.parametrize(("name", "options"), [
-    ("deit_tiny_patch16_224", {}), (NAME, {}), ("deit3_small_patch16_224", {}),
-    (NAME, {"dynamic_img_size": True}), (NAME, {"reg_tokens": 0, "init_values": 0.1}),
-], ids=str)
-def test_numbers_equal_timms(name, options):
-    check_numbers(ours.create_model(name, **SMALL, **options), timm.create_model(name, **SMALL, **options), 32)
-
-
-@pytest.mark.parametrize(
-    "options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
-def test_numbers_equal_timms_with_other_inputs_and_outputs(options):
-    mine, theirs = ours.create_model(NAME, **SMALL, **options), timm.create_model(NAME, **SMALL, **options)
-    same_weights(mine, theirs)
-    x = torch.randn(2, options.get("in_chans", 3), 32, 32, generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        assert relative_error(mine(x), theirs(x)) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -145,24 +127,11 @@ def test_files_with_deit3s_own_names_load(tmp_path):
     assert weights.convert("deit3_small_patch16_224", state, "facebook").keys() == source.state_dict().keys()
 
 
-def test_every_parameter_gets_a_gradient():
-    model = small(num_classes=3, embed_dim=48).train()
-    model(photo()).square().mean().backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
-
-
 def test_fresh_weights_give_moderate_logits():
     model = ours.create_model(NAME, **SMALL).eval()
     with torch.no_grad():
         assert 0.01 < model(photo()).std() < 2
     assert model.dist_token.std().item() == pytest.approx(0.02, rel=0.3) and not model.head_dist.bias.any()
-
-
-def test_it_compiles_into_one_graph():
-    model = small()
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    with torch.no_grad():
-        assert relative_error(compiled(photo()), model(photo())) < TOLERANCE
 
 
 def test_an_unknown_option_is_answered_with_all_options():

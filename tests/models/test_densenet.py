@@ -6,10 +6,9 @@ import pytest
 import torch
 
 import explorer.models as ours
-from explorer.models.backbones.densenet import VARIANTS
-from explorer.models.weights import entries as weights
+from explorer.models import weights
 from tests.models import family_checks as check
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error
+from tests.models.oracle import TOLERANCE, randomise, relative_error
 
 timm = pytest.importorskip("timm")
 
@@ -19,31 +18,6 @@ SHALLOW = (1, 2, 1, 1)  # timm calls it block_config
 def pair(name: str, **options):
     mine = ours.create_model(name, depths=SHALLOW, **options)
     return mine, timm.create_model(name, block_config=SHALLOW, **options)
-
-
-@pytest.mark.parametrize(("name", "size", "options"), [
-    ("densenet121", 64, {}), ("densenet121", 65, {}),
-    ("densenet161", 32, {}),                          # another growth
-    ("densenet264d", 64, {}),                         # deep stem
-    ("densenetblur121d", 64, {}), ("densenetblur121d", 65, {}),  # blur behind it
-    ("densenet121", 64, {"global_pool": "catavgmax"}),
-], ids=str)
-def test_numbers_equal_timms_on_every_code_path(name, size, options):
-    check_numbers(*pair(name, **options), size)
-
-
-def test_numbers_equal_timms_at_full_depth():
-    check_numbers(ours.create_model("densenet121"), timm.create_model("densenet121"), 32)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_settings_that_no_shape_shows_equal_timms(name):
-    check.check_settings(name, timm)
-
-
-@pytest.mark.parametrize("in_chans", [1, 4])
-def test_numbers_equal_timms_for_photos_that_are_not_rgb(in_chans):
-    check.check_other_channels(*pair("densenet121", in_chans=in_chans), 32)
 
 
 def test_dropout_inside_the_layers_equals_timms_in_place_and_rate():
@@ -71,31 +45,6 @@ def test_torchvisions_weights_give_torchvisions_numbers(old_names):
     mine.load_state_dict(weights.convert("densenet121", state, "torchvision"))
     with torch.no_grad():
         assert relative_error(mine(check.photos(64)), theirs(check.photos(64))) < TOLERANCE
-
-
-@pytest.mark.parametrize("name", ["densenet121", "densenetblur121d"])
-def test_a_gradient_reaches_every_parameter(name):
-    check.check_gradients(ours.create_model(name, depths=SHALLOW, num_classes=5), 64)
-
-
-def test_fresh_weights_give_sane_logits():
-    check.check_fresh(ours.create_model("densenet121"), 64)
-
-
-def test_it_compiles_as_one_graph():
-    check.check_compiles(ours.create_model("densenetblur121d", depths=SHALLOW), 64)
-
-
-def test_a_saved_model_comes_back_whole(tmp_path):
-    check.check_loads("densenetblur121d", 32, tmp_path, depths=SHALLOW)
-
-
-def test_maps_are_as_the_table_promises():
-    check.check_features("densenet121", 64, depths=SHALLOW)
-
-
-def test_a_new_classifier_keeps_dtype_device_and_pooling():
-    check.check_new_classifier_keeps_its_place(ours.create_model("densenet121", depths=SHALLOW, global_pool="max"))
 
 
 @pytest.mark.parametrize(("options", "message"), [

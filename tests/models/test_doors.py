@@ -78,7 +78,7 @@ def test_a_saved_folder_opens_first_thing_in_a_fresh_process(server, tmp_path):
 
 def test_a_file_at_an_address_is_fetched_first_thing_in_a_fresh_process(server, tmp_path):
     """As the weights are that only torchvision's own server has."""
-    code = ("from explorer.models.weights.entries import ModelConfig, fetch\n"
+    code = ("from explorer.models.config import ModelConfig\nfrom explorer.models.weights import fetch\n"
             f"found = fetch(ModelConfig(architecture={NAME!r}, url='{server.url}/net/tiny.pth'))[0]\n"
             "print(len(next(iter(found.tables.values()))))")
     done = in_a_fresh_process(code, server, tmp_path)

@@ -11,42 +11,10 @@ from explorer.models.backbones.condconv import CondConv2d
 from explorer.models.backbones.efficientnet_pruned import Kept, pruned
 from explorer.models.backbones.efficientnet_relatives import FoldedSeparable
 from explorer.models.layers import GlobalContext
-from tests.models import family_checks as check
-from tests.models.oracle import (
-    TOLERANCE,
-    check_gradients_equal,
-    check_numbers,
-    check_same_start,
-    drop_path_rates,
-    randomise,
-    relative_error,
-    without_initialisation,
-)
+from tests.models.oracle import TOLERANCE, drop_path_rates, randomise, relative_error, without_initialisation
 
 timm = pytest.importorskip("timm")
 
-PATHS = [
-    ("efficientnet_b0_gn", 64, {}),
-    ("efficientnet_b0_g8_gn", 65, {}),     # filters that see groups
-    ("efficientnet_b0_g16_evos", 64, {}),  # ... with BatchNorm
-    ("efficientnet_b3_gn", 32, {}),        # channels in steps of 16
-    ("efficientnet_blur_b0", 65, {}), ("efficientnet_blur_b0", 64, {"output_stride": 8}),
-    ("gc_efficientnetv2_rw_t", 65, {}),
-    ("efficientnet_x_b3", 64, {}), ("efficientnet_x_b3", 65, {}), ("efficientnet_x_b3", 64, {"output_stride": 8}),
-    ("efficientnet_h_b5", 32, {}),
-    ("efficientnet_b1_pruned", 65, {}), ("efficientnet_b1_pruned", 64, {"output_stride": 8}),
-    ("efficientnet_b3_pruned", 32, {"global_pool": "max"}),
-    ("efficientnet_cc_b0_4e", 65, {}),
-    ("tf_efficientnet_cc_b0_4e", 65, {}), ("tf_efficientnet_cc_b0_4e", 64, {"output_stride": 8}),
-]
-
-NAMES = [
-    "efficientnet_b0_gn", "efficientnet_b0_g8_gn", "efficientnet_b0_g16_evos", "efficientnet_b3_gn",
-    "efficientnet_b3_g8_gn", "efficientnet_blur_b0", "gc_efficientnetv2_rw_t", "efficientnet_x_b3",
-    "efficientnet_x_b5", "efficientnet_h_b5", "efficientnet_b1_pruned", "efficientnet_b2_pruned", "efficientnet_b3_pruned",
-    "efficientnet_es_pruned", "efficientnet_el_pruned", "efficientnet_l2", "tf_efficientnet_l2",
-    "tf_efficientnet_cc_b0_8e", "tf_efficientnet_cc_b1_8e",
-]
 
 FEW = ["efficientnet_b0_gn", "gc_efficientnetv2_rw_t", "efficientnet_x_b3", "efficientnet_b1_pruned",
        "efficientnet_cc_b0_4e"]  # one of each kind
@@ -57,35 +25,7 @@ def pair(name, **options):
         return ours.create_model(name, **options), timm.create_model(name, **options)
 
 
-# --- against timm ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "size", "options"), PATHS, ids=lambda value: str(value).replace(" ", ""))
-def test_numbers_equal_timms(name, size, options):
-    check_numbers(*pair(name, **options), size)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_settings_that_no_shape_shows_equal_timms(name):
-    check.check_settings(name, timm)
-
-
-@pytest.mark.parametrize("in_chans", [1, 4])
-@pytest.mark.parametrize("name", ["efficientnet_x_b3", "tf_efficientnet_cc_b0_4e"])
-def test_numbers_equal_timms_with_other_channels(name, in_chans):
-    check.check_other_channels(*pair(name, in_chans=in_chans), 32)
-
-
-@pytest.mark.parametrize("name", ["gc_efficientnetv2_rw_t", "efficientnet_x_b3", "efficientnet_cc_b0_4e"])
-def test_gradients_and_statistics_equal_timms(name):
-    check_gradients_equal(*pair(name, num_classes=3), 64)
-
-
-@pytest.mark.parametrize("name", ["efficientnet_b0_gn", "gc_efficientnetv2_rw_t", "efficientnet_x_b3",
-                                  "efficientnet_cc_b0_4e"])
-def test_new_networks_start_as_timms_do(name):
-    torch.manual_seed(0)
-    check_same_start(ours.create_model(name), timm.create_model(name))
+# --- against timm -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -98,7 +38,7 @@ def test_branches_are_dropped_as_often_as_timms(name):
     assert wanted and drop_path_rates(mine) == pytest.approx(wanted)
 
 
-# --- parts ----------------------------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------------------------------------
 
 
 def test_each_photo_is_answered_by_filters_of_its_own():
@@ -130,7 +70,7 @@ def test_global_context_with_scale_weighs_each_channel_alike_at_every_place():
     with torch.no_grad():
         weights = layer(x) / x
     assert torch.allclose(weights, weights[..., :1, :1].expand_as(weights), atol=1e-6)
-    assert 0 < weights.min() and weights.max() < 1 and weights.std() > 0.01
+    assert weights.min() > 0 and weights.max() < 1 and weights.std() > 0.01
 
 
 def test_widths_for_another_number_of_blocks_are_refused():
@@ -142,34 +82,3 @@ def test_channels_come_in_steps_of_the_divisor():
     with torch.device("meta"):
         model = ours.create_model("efficientnet_b3_gn")
     assert [stage.channels % 16 for stage in model.stage_table] == [0] * 5
-
-
-# --- as a family ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FEW)
-def test_a_gradient_reaches_every_parameter(name):
-    check.check_gradients(pair(name, num_classes=2)[0], 64)
-
-
-@pytest.mark.parametrize("name", FEW)
-def test_a_new_network_can_start_to_learn(name):
-    check.check_fresh(ours.create_model(name), 64)
-
-
-def test_it_compiles_as_one_graph():
-    check.check_compiles(pair("tf_efficientnet_cc_b0_4e")[0], 32)
-
-
-@pytest.mark.parametrize("name", ["efficientnet_b1_pruned", "efficientnet_cc_b0_4e", "efficientnet_b0_gn"])
-def test_a_saved_model_comes_back_whole(name, tmp_path):
-    check.check_loads(name, 32, tmp_path)
-
-
-@pytest.mark.parametrize("name", FEW)
-def test_maps_are_as_the_table_promises(name):
-    check.check_features(name, 64)
-
-
-def test_a_new_classifier_keeps_dtype_device_and_pooling():
-    check.check_new_classifier_keeps_its_place(pair("efficientnet_b1_pruned", global_pool="max")[0])

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import explorer
-from explorer.inspection.look.looking import outputs_of
-from explorer.models.doors.adapters import wrap
+from explorer.inspection.look.model import outputs_of
+from explorer.models.doors.wrapping import wrap
 from explorer.models.endings import Squash, Squashes
 
 ENDS = {

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import explorer
+from explorer.models import weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES
 from explorer.models.features import tensors_read, timms_name
-from explorer.models.weights import entries as weights
 from tests.models.oracle import randomise, without_initialisation
 
 SMALLEST = sorted(

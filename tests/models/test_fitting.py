@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 import explorer
+from explorer.models import trained, weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES
-from explorer.models.weights import entries as weights
-from explorer.models.weights import fitting
-from explorer.models.weights.fitting import LoadReport, examine
-from explorer.models.weights.reading import WeightsError
+from explorer.models.weights.choosing import usual_table
+from explorer.models.weights.loading import examine
+from explorer.models.weights.report import LoadReport, WeightsError
 from tests.models.oracle import randomise
 
 NAME = "resnet10t"
@@ -195,7 +195,7 @@ def test_every_familys_head_is_found_whole(name, monkeypatch):
     """
     with blank():
         state = explorer.create_model(name, num_classes=5).state_dict()
-        monkeypatch.setattr(weights, "read_checkpoint", lambda path: state)
+        monkeypatch.setattr(trained, "read_checkpoint", lambda path: state)
         opened = {
             asked: explorer.create_model(name, checkpoint_path="a.pth", num_classes=asked)
             for asked in (None, 4, 0)
@@ -460,4 +460,4 @@ def test_a_number_out_of_all_proportion_is_a_sentence(options):
 def test_an_empty_table_is_no_models_and_ends():
     """It was searched for a prefix that all of its names share, for ever."""
     own = explorer.create_model("tinynet_e").state_dict()
-    assert weights.choose({}, own, "tinynet_e").state == {} and fitting.usual_table({}).state == {}
+    assert weights.choose({}, own, "tinynet_e").state == {} and usual_table({}).state == {}

@@ -9,33 +9,13 @@ import torch
 
 import explorer
 import explorer.models as ours
-from explorer.models.backbones.inception_v3 import VARIANTS
-from explorer.models.weights import entries as weights
+from explorer.models import weights
 from tests.models import family_checks as check
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error
+from tests.models.oracle import TOLERANCE, randomise, relative_error
 
 timm = pytest.importorskip("timm")
 
 SIDE = 75  # the smallest photo that leaves a pixel behind all unpadded layers
-
-
-def pair(**options):
-    return ours.create_model("inception_v3", **options), timm.create_model("inception_v3", **options)
-
-
-@pytest.mark.parametrize(("size", "options"), [(SIDE, {}), (100, {"global_pool": "catavgmax"})], ids=str)
-def test_numbers_equal_timms_on_every_code_path(size, options):
-    check_numbers(*pair(**options), size)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_settings_that_no_shape_shows_equal_timms(name):
-    check.check_settings(name, timm)
-
-
-@pytest.mark.parametrize("in_chans", [1, 4])
-def test_numbers_equal_timms_for_photos_that_are_not_rgb(in_chans):
-    check.check_other_channels(*pair(in_chans=in_chans), SIDE)
 
 
 def test_the_papers_photo_gives_the_papers_sizes():
@@ -74,26 +54,6 @@ def test_a_file_with_the_second_classifier_loads_and_the_report_says_so(torchvis
 def test_a_file_without_the_second_classifier_skips_nothing(tmp_path):
     torch.save(ours.create_model("inception_v3").state_dict(), tmp_path / "plain.pth")
     assert not ours.create_model("inception_v3", checkpoint_path=tmp_path / "plain.pth").load_report.skipped
-
-
-def test_a_gradient_reaches_every_parameter():
-    check.check_gradients(ours.create_model("inception_v3", num_classes=5), 107)
-
-
-def test_fresh_weights_give_sane_logits():
-    check.check_fresh(ours.create_model("inception_v3"), 107)
-
-
-def test_it_compiles_as_one_graph():
-    check.check_compiles(ours.create_model("inception_v3"), SIDE)
-
-
-def test_a_saved_model_comes_back_whole(tmp_path):
-    check.check_loads("inception_v3", SIDE, tmp_path)
-
-
-def test_a_new_classifier_keeps_dtype_device_and_pooling():
-    check.check_new_classifier_keeps_its_place(ours.create_model("inception_v3", global_pool="max"))
 
 
 def test_drop_path_is_refused_with_a_sentence():

@@ -63,7 +63,7 @@ def test_every_name_in_the_lazy_table_exists(name):
 
 def test_an_unknown_layer_is_answered_with_the_nearest():
     with pytest.raises(AttributeError, match="no attribute 'DropPaths'. Did you mean 'DropPath'"):
-        layers.DropPaths
+        _ = layers.DropPaths
 
 
 # --- convolution, norm and activation ----------------------------------------------------------------------
@@ -231,7 +231,8 @@ def test_channels_are_rounded_to_eights_but_lose_no_tenth(value, rounded):
 
 def test_block_attention_by_hand():
     layer, x = CbamModule(8, rd_channels=2).eval(), noise(2, 8, 9, 9)
-    mlp = lambda v: (v @ layer.channel.fc1.weight[:, :, 0, 0].T).clamp(min=0) @ layer.channel.fc2.weight[:, :, 0, 0].T  # noqa: E731
+    first, last = (fc.weight[:, :, 0, 0].T for fc in (layer.channel.fc1, layer.channel.fc2))
+    mlp = lambda v: (v @ first).clamp(min=0) @ last
     x1 = x * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))[:, :, None, None]
     summary = torch.stack((x1.mean(1), x1.amax(1)), dim=1)
     places = F.conv2d(summary, layer.spatial.conv.conv.weight, padding=3) / math.sqrt(1 + 1e-5)  # a fresh BatchNorm

@@ -11,8 +11,6 @@ from explorer.models.layers.distance_attention import DistanceAttention, distanc
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,
-    check_new_classifier,
-    check_same_start,
     drop_path_rates,
     randomise,
     relative_error,
@@ -37,32 +35,6 @@ def small(name: str, **options) -> LeViT:
     model = ours.create_model(name, **{**NARROW, **options}).eval()
     randomise(model)
     return model
-
-
-@pytest.mark.parametrize(("name", "size"), [
-    (TOKENS, (64, 64)), (TOKENS, (80, 112)), (MAPS, (64, 64)), (MAPS, (80, 112)),  # odd maps, no squares
-    ("levit_192", (64, 64)), ("levit_384_s8", (32, 32)), (ONE_HEAD, (64, 64)), ("levit_conv_256d", (64, 64)),
-])
-def test_numbers_equal_timms(name, size):
-    mine, theirs = pair(name, img_size=size)
-    same_weights(mine, theirs)
-    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        features = theirs.forward_features(x)
-        assert relative_error(mine.forward_features(x), features) < TOLERANCE
-        assert relative_error(mine(x), theirs(x)) < TOLERANCE
-        vector, logits = mine.forward_vector_and_logits(features)
-        assert relative_error(vector, theirs.forward_head(features, pre_logits=True)) < TOLERANCE
-        assert relative_error(logits, theirs(x)) < TOLERANCE
-        maps = mine.forward_intermediates(x, intermediates_only=True)
-        for own, other in zip(maps, theirs.forward_intermediates(x, intermediates_only=True), strict=True):
-            assert relative_error(own, other) < TOLERANCE
-        check_new_classifier(mine, theirs, features)
-
-
-@pytest.mark.parametrize(("name", "in_chans"), [(TOKENS, 1), (MAPS, 4)])
-def test_numbers_equal_timms_for_photos_that_are_not_rgb(name, in_chans):
-    check.check_other_channels(*pair(name, in_chans=in_chans), 64)
 
 
 @pytest.mark.parametrize("name", [TOKENS, MAPS])
@@ -98,31 +70,6 @@ def test_drop_path_rates_equal_timms():
     assert drop_path_rates(mine) == pytest.approx(drop_path_rates(theirs)) and mine.head.drop.p == 0.1
 
 
-@pytest.mark.parametrize("name", [TOKENS, MAPS])
-def test_fresh_weights_are_drawn_as_timms_are(name):
-    torch.manual_seed(0)
-    check_same_start(*(library.create_model(name, img_size=64) for library in (ours, timm)))
-
-
-@pytest.mark.parametrize("name", [TOKENS, MAPS])
-def test_every_parameter_gets_a_gradient(name):
-    check.check_gradients(small(name, num_classes=3), 64)
-
-
-@pytest.mark.parametrize("name", [TOKENS, MAPS])
-def test_fresh_weights_give_moderate_logits(name):
-    check.check_fresh(ours.create_model(name, **NARROW), 64)
-
-
-def test_it_compiles_into_one_graph():
-    check.check_compiles(small(TOKENS), 64)
-
-
-@pytest.mark.parametrize("name", [TOKENS, MAPS, ONE_HEAD])
-def test_a_saved_file_gives_the_same_model_back(name, tmp_path):
-    check.check_loads(name, 64, tmp_path, **NARROW)
-
-
 @pytest.mark.parametrize("name", [TOKENS, "levit_384_s8"])
 def test_trained_weights_load_without_their_classifiers(name, tmp_path):
     source = small(name)
@@ -144,11 +91,6 @@ def test_weights_of_linear_layers_fit_the_same_network_of_convolutions(tmp_path)
         assert relative_error(mine(check.photos(64)), source(check.photos(64))) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", [TOKENS, MAPS])
-def test_features_have_the_sizes_that_the_table_promises(name):
-    check.check_features(name, 64, **NARROW)
-
-
 def test_training_with_a_teacher_gives_both_answers():
     model = small(TOKENS, num_classes=3)
     model.set_distilled_training()
@@ -161,16 +103,7 @@ def test_training_with_a_teacher_gives_both_answers():
         small(ONE_HEAD).set_distilled_training()
 
 
-@pytest.mark.parametrize("name", [TOKENS, ONE_HEAD])
-def test_a_new_classifier_keeps_its_place(name):
-    model = small(name).to(torch.float64)
-    model.reset_classifier(3)
-    assert {p.dtype for p in model.parameters()} == {torch.float64} and not model.head.training
-    model.to("meta").reset_classifier(4)
-    assert all(p.is_meta for p in model.parameters())
-
-
-# --- attention ------------------------------------------------------------------------------------------------
+# --- attention ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [TOKENS, MAPS])
@@ -210,7 +143,7 @@ def test_distances_have_no_direction_and_every_second_place_asks():
     assert torch.equal(asks, index[[0, 2, 8, 10]])
 
 
-# --- what is refused ------------------------------------------------------------------------------------------
+# --- what is refused ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -9,14 +9,7 @@ from torch import nn
 import explorer.models as ours
 from explorer.models.backbones.mlp_mixer import VARIANTS, MlpMixer
 from tests.models import family_checks as check
-from tests.models.oracle import (
-    TOLERANCE,
-    check_numbers,
-    randomise,
-    relative_error,
-    same_weights,
-    without_initialisation,
-)
+from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights, without_initialisation
 
 timm = pytest.importorskip("timm")
 
@@ -35,20 +28,6 @@ def small(name: str = NAME, **options) -> MlpMixer:
     model = ours.create_model(name, **{"img_size": 64, "embed_dim": 32, "num_blocks": 2, **options}).eval()
     randomise(model)
     return model
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_numbers_equal_timms(name):
-    check_numbers(*pair(name), 64)
-
-
-def test_pixels_that_fill_no_patch_are_left_out_as_in_timm():
-    check_numbers(*pair("gmlp_ti16_224", img_size=40), 40)
-
-
-@pytest.mark.parametrize("in_chans", [1, 4])
-def test_numbers_equal_timms_for_photos_that_are_not_rgb(in_chans):
-    check.check_other_channels(*pair(NAME, in_chans=in_chans), 64)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -122,11 +101,6 @@ def test_every_output_depends_on_every_patch():
         assert not x.grad[1].any()
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_every_parameter_gets_a_gradient(name):
-    check.check_gradients(small(name, num_classes=3), 64)
-
-
 def test_drop_path_rates_equal_timms():
     for name in KINDS:
         mine, theirs = pair(name, drop_path_rate=0.3, proj_drop_rate=0.2, drop_rate=0.1)
@@ -135,24 +109,6 @@ def test_drop_path_rates_equal_timms():
         assert (mine.head_drop.p, mine.blocks[0].mlp_channels.drop1.p) == (0.1, 0.2)
         assert [m.p for m in mine.modules() if isinstance(m, nn.Dropout)] == \
             [m.p for m in theirs.modules() if isinstance(m, nn.Dropout)]
-
-
-@pytest.mark.parametrize("name", [NAME, "gmlp_ti16_224"])
-def test_it_compiles_into_one_graph(name):
-    check.check_compiles(small(name), 64)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_saved_file_gives_the_same_model_back(name, tmp_path):
-    check.check_loads(name, 64, tmp_path, img_size=64, embed_dim=32, num_blocks=2)
-
-
-def test_features_have_the_sizes_that_the_table_promises():
-    check.check_features(NAME, 64, img_size=64, num_blocks=4)
-
-
-def test_a_new_classifier_keeps_its_place():
-    check.check_new_classifier_keeps_its_place(small())
 
 
 @pytest.mark.parametrize("name", KINDS)

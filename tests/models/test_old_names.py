@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import explorer
+from explorer.models import weights
 from explorer.models.card import model_card
-from explorer.models.create import check_name, split_name
-from explorer.models.weights import entries as weights
+from explorer.models.names import check_name, split_name
 from tests.tools.build_weights_table import old_names
 
 timm = pytest.importorskip("timm")
@@ -32,7 +32,7 @@ def answered_by(create, name: str, **options) -> tuple[str, str]:
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = create(name, **options)
-    facts = getattr(model, "pretrained_cfg")
+    facts = model.pretrained_cfg
     return facts["architecture"], facts.get("tag", "")
 
 
@@ -60,6 +60,13 @@ def test_the_model_is_given_with_a_word_on_its_name_of_today():
             explorer.create_model(name)
     assert "is an old name" in " ".join(model_card("xception").as_text().split())
     assert "old name" not in model_card("resnet50").as_text()
+
+
+def test_the_word_points_at_the_line_that_gave_the_name():
+    """Python shows such a word only to the one whose own line it is about."""
+    with torch.device("meta"), pytest.warns(DeprecationWarning) as said:
+        explorer.create_model("efficientnet_b2a")
+    assert [warning.filename for warning in said] == [__file__]
 
 
 def test_an_old_name_may_carry_a_tag_as_in_timm():

@@ -7,13 +7,9 @@ import torch
 
 import explorer.models as ours
 from explorer.models import attention
-from explorer.models.backbones.pit import VARIANTS
 from tests.models import family_checks as check
 from tests.models.oracle import (
     TOLERANCE,
-    check_gradients_equal,
-    check_numbers,
-    check_same_start,
     drop_path_rates,
     dropout_rates,
     randomise,
@@ -30,36 +26,6 @@ SMALL = {"img_size": 64, "depth": (1, 2, 1)}
 def pair(name, **options):
     with without_initialisation():
         return ours.create_model(name, **options), timm.create_model(name, **options)
-
-
-@pytest.mark.parametrize(("name", "size", "options"), [
-    (PLAIN, 64, SMALL), (PLAIN, 224, {}), (DISTILLED, 64, SMALL),
-    ("pit_b_224", 70, {**SMALL, "img_size": 70}),  # other patches
-    (PLAIN, 71, {**SMALL, "img_size": 71, "mlp_ratio": 2}),  # pixels left over
-], ids=lambda value: str(value).replace(" ", ""))
-def test_numbers_equal_timms(name, size, options):
-    check_numbers(*pair(name, **options), size)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_settings_that_no_shape_shows_equal_timms(name):
-    check.check_settings(name, timm)
-
-
-@pytest.mark.parametrize("options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 5}, {"num_classes": 0}], ids=str)
-@pytest.mark.parametrize("name", [PLAIN, DISTILLED])
-def test_numbers_equal_timms_with_other_inputs_and_outputs(name, options):
-    check.check_other_channels(*pair(name, **SMALL, **options), 64)
-
-
-@pytest.mark.parametrize("name", [PLAIN, DISTILLED])
-def test_one_training_step_leaves_the_same_gradients_as_timms(name):
-    check_gradients_equal(*pair(name, num_classes=3, **SMALL), 64)
-
-
-def test_new_networks_start_as_timms_do():
-    torch.manual_seed(0)
-    check_same_start(ours.create_model(PLAIN), timm.create_model(PLAIN))
 
 
 def test_dropout_and_dropped_branches_equal_timms():
@@ -113,32 +79,6 @@ def test_weights_for_another_size_get_their_positions_resized(tmp_path):
     assert model.load_report.adapted == ["pos_embed: from 7 x 7 places to 11 x 15"]
     with torch.no_grad():
         assert torch.isfinite(model.eval()(torch.randn(1, 3, 96, 128))).all()
-
-
-def test_a_new_network_can_start_to_learn():
-    check.check_fresh(ours.create_model(PLAIN, **SMALL), 64)
-
-
-@pytest.mark.parametrize("name", [PLAIN, DISTILLED])
-def test_a_gradient_reaches_every_parameter(name):
-    check.check_gradients(pair(name, num_classes=2, **SMALL)[0], 64)
-
-
-def test_it_compiles_without_a_graph_break():
-    check.check_compiles(pair(DISTILLED, **SMALL)[0], 64)
-
-
-@pytest.mark.parametrize("name", [PLAIN, DISTILLED])
-def test_a_checkpoint_fills_every_tensor(name, tmp_path):
-    check.check_loads(name, 64, tmp_path, **SMALL)
-
-
-def test_a_new_classifier_keeps_its_place():
-    model = pair(DISTILLED, **SMALL)[0].to(torch.float64)
-    model.reset_classifier(3)
-    assert model.head.weight.dtype == model.head_dist.weight.dtype == torch.float64
-    model.to("meta").reset_classifier(4)
-    assert model.head_dist.weight.is_meta and model.num_classes == 4
 
 
 @pytest.mark.parametrize(("options", "words"), [

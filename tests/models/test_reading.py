@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from explorer.models.weights.fitting import read_state_dict
-from explorer.models.weights.reading import WeightsError, read_checkpoint
+from explorer.models.weights.choosing import read_state_dict
+from explorer.models.weights.reading import read_checkpoint
+from explorer.models.weights.report import WeightsError
 
 W, OTHER = torch.arange(3.0), torch.zeros(3)
 

@@ -7,14 +7,9 @@ import torch
 from torch import nn
 
 from explorer.models.create import create_model
-from tests.models.oracle import check_gradients_equal, check_same_start, drop_path_rates
+from tests.models.oracle import drop_path_rates
 
 timm = pytest.importorskip("timm")
-
-
-@pytest.mark.parametrize("name", ["resnet10t", "resnet26d", "seresnet18", "ecaresnet26t", "resnetblur18"])
-def test_fresh_weights_are_distributed_as_timms(name):
-    check_same_start(create_model(name), timm.create_model(name))
 
 
 def test_every_fresh_block_is_the_identity():
@@ -22,11 +17,6 @@ def test_every_fresh_block_is_the_identity():
     x = torch.rand(2, 256, 8, 8)
     assert torch.equal(model.layer1[1](x), x)
     assert not torch.equal(model.layer1[1].conv3.weight, torch.zeros_like(model.layer1[1].conv3.weight))
-
-
-@pytest.mark.parametrize("name", ["resnet10t", "resnet14t", "seresnet18", "resnetaa34d", "ecaresnetlight"])
-def test_one_training_step_leaves_the_same_gradients_and_statistics_as_timms(name):
-    check_gradients_equal(create_model(name, num_classes=3), timm.create_model(name, num_classes=3), 32)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet26"])  # two blocks, each with a branch of its own

@@ -11,7 +11,8 @@ from torch import nn
 
 import explorer
 from explorer.models.contract import VisionModel
-from explorer.models.surgery.surgery import find_layers, layer_ids
+from explorer.models.surgery.layer_order import find_layers
+from explorer.models.surgery.rates import layer_ids
 from tests.models.oracle import randomise
 from tests.models.samples import ONE_A_FILE, empty, small
 

@@ -17,7 +17,7 @@ from explorer.models.layers.windows import (
     window_partition,
     window_reverse,
 )
-from tests.models.oracle import TOLERANCE, check_numbers, randomise, relative_error, same_weights
+from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights
 
 timm = pytest.importorskip("timm")
 
@@ -43,26 +43,6 @@ def photo(height: int = 64, width: int | None = None, channels: int = 3) -> torc
 # --- numbers ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "size", "options"), [
-    (ONE, 112, {}),                                       # whole windows, the last one the whole map
-    (ONE, 64, {}),                                        # maps that need padding, smaller windows
-    (ONE, 60, {}), (ONE, 62, {}), (ONE, 32, {}),          # odd maps, pixels left over, a map of one patch
-    (ONE, 64, {"window_size": 4, "qkv_bias": False, "mlp_ratio": 2.0}),
-    (ONE, 64, {"patch_size": 2}), (ONE, 64, {"global_pool": "catavgmax"}), (ONE, 64, {"global_pool": "max"}),
-    (TWO, 128, {}), (TWO, 64, {}), (TWO, 60, {}), (TWO, 62, {}), (TWO, 32, {}),
-    (TWO, 64, {"window_size": 4, "qkv_bias": False}),
-    ("swinv2_base_window12to16_192to256", 128, {"num_heads": (1, 2, 3, 6)}),
-], ids=str)
-def test_numbers_equal_timms(name, size, options):
-    mine, theirs = both(name, img_size=size, **options)
-    check_numbers(mine, theirs, size)
-
-
-def test_windows_of_another_size_in_each_stage_give_timms_numbers():
-    mine, theirs = both("swin_s3_tiny_224", img_size=112)
-    check_numbers(mine, theirs, 112)
-
-
 @pytest.mark.parametrize("name", [ONE, TWO])
 def test_a_photo_that_is_no_square_gives_timms_numbers(name):
     mine, theirs = both(name, img_size=(64, 128))
@@ -74,17 +54,6 @@ def test_a_photo_that_is_no_square_gives_timms_numbers(name):
         for own, other in zip(maps, theirs.forward_intermediates(x, intermediates_only=True), strict=True):
             assert relative_error(own, other) < TOLERANCE
     assert maps[0].shape == (2, 12, 16, 32)
-
-
-@pytest.mark.parametrize("name", [ONE, TWO])
-@pytest.mark.parametrize(
-    "options", [{"in_chans": 1}, {"in_chans": 4}, {"num_classes": 0}, {"num_classes": 5}], ids=str)
-def test_numbers_equal_timms_with_other_inputs_and_outputs(name, options):
-    mine, theirs = both(name, img_size=64, **options)
-    same_weights(mine, theirs)
-    x = photo(channels=options.get("in_chans", 3))
-    with torch.no_grad():
-        assert relative_error(mine(x), theirs(x)) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", [ONE, TWO])
@@ -214,7 +183,7 @@ def test_the_scale_of_a_cosine_is_limited():
         assert query.norm(dim=-1).allclose(torch.tensor(100.0)) and key.norm(dim=-1).allclose(torch.tensor(1.0))
 
 
-# --- trained weights ------------------------------------------------------------------------------------------
+# --- trained weights ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -315,14 +284,7 @@ def test_torchvision_weights_give_torchvisions_numbers(saved, name, window):
         assert relative_error(mine(photo(size)), theirs(photo(size))) < TOLERANCE
 
 
-# --- training and tools of torch ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [ONE, TWO])
-def test_every_parameter_gets_a_gradient(name):
-    model = small(name, num_classes=3).train()
-    model(photo()).square().mean().backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+# --- training and tools of torch ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [ONE, TWO])
@@ -337,14 +299,6 @@ def test_fresh_weights_give_moderate_logits(name):
             assert parameter.std().item() == pytest.approx(0.02, rel=0.15), key
     if name == TWO:
         assert not any(b.norm1.weight.any() or b.norm2.weight.any() for layer in model.layers for b in layer.blocks)
-
-
-@pytest.mark.parametrize("name", [ONE, TWO])
-def test_it_compiles_into_one_graph(name):
-    model = small(name, depths=(2, 1), num_heads=(3, 6))
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    with torch.no_grad():
-        assert relative_error(compiled(photo()), model(photo())) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", [ONE, TWO])

@@ -14,9 +14,11 @@ from torch import nn
 
 import explorer.models as ours
 from explorer.data import create_transform, resolve_data_config, sample_photos
+from explorer.models import plan, weights
 from explorer.models.catalog import FAMILY_OF
-from explorer.models.weights import entries as weights
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights import places
+from explorer.models.weights.downloading import url_target
+from explorer.models.weights.report import WeightsError
 from tests.models.oracle import TOLERANCE, randomise, relative_error, same_weights
 
 torchvision = pytest.importorskip("torchvision")
@@ -198,8 +200,9 @@ def publish(monkeypatch, tmp_path):
         file = tmp_path / f"{name}-{checksum or hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}.pth"
         file.write_bytes(buffer.getvalue())
         config = weights.config_for(name).with_(url=file.as_uri())
-        monkeypatch.setattr(weights, "config_for", lambda *_: config)
-        monkeypatch.setattr(weights, "reachable", lambda url, timeout=5: True)
+        for reader in (plan, weights):
+            monkeypatch.setattr(reader, "config_for", lambda *_: config)
+        monkeypatch.setattr(places, "reachable", lambda url, timeout=5: True)
         return file
 
     return put
@@ -231,7 +234,7 @@ def test_the_checksum_in_the_files_name_is_checked(publish, tmp_path):
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet.tv_in1k"])
 def test_offline_the_download_is_a_sentence_that_says_what_to_do(name, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "reachable", lambda url, timeout=5: False)
+    monkeypatch.setattr(places, "reachable", lambda url, timeout=5: False)
     sentence = "not on this computer and could not be downloaded .no connection to https://download.pytorch.org/"
     with pytest.raises(WeightsError, match=f"{sentence}.*tf_efficientnet_lite0.*checkpoint_path="):
         ours.create_model(name, pretrained=True, cache_dir=tmp_path)
@@ -244,11 +247,11 @@ def test_the_folder_of_downloads_is_torchs_with_and_without_torch(monkeypatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     url = weights.config_for("alexnet").url
     wanted = Path(torch.hub.get_dir(), "checkpoints", "alexnet-owt-7be5be79.pth")
-    assert weights.url_target(url) == wanted and wanted.is_relative_to(tmp_path)
+    assert url_target(url) == wanted and wanted.is_relative_to(tmp_path)
     monkeypatch.delitem(sys.modules, "torch.hub")
-    assert weights.url_target(url) == wanted
+    assert url_target(url) == wanted
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "elsewhere"))
-    assert weights.url_target(url).parent == tmp_path / "elsewhere" / "hub" / "checkpoints"
+    assert url_target(url).parent == tmp_path / "elsewhere" / "hub" / "checkpoints"
 
 
 @pytest.mark.parametrize("options", [{"num_classes": 5}, {"num_classes": 0}, {"in_chans": 1}], ids=str)

@@ -7,7 +7,7 @@ import torch
 from torchvision import models
 
 import explorer
-from explorer.models.weights.entries import convert, recognise
+from explorer.models.weights.key_maps import convert, recognise
 from tests.models.oracle import TOLERANCE, randomise, relative_error, without_initialisation
 
 PAIRS = [

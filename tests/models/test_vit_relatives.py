@@ -10,46 +10,18 @@ from explorer.models.backbones import vit_relatives
 from explorer.models.backbones.vit_relatives import VARIANTS, DifferentialAttention, ParallelBlock
 from explorer.models.layers.transformer import Attention, Mlp
 from tests.models import family_checks
-from tests.models.oracle import (
-    TOLERANCE,
-    check_numbers,
-    check_same_start,
-    drop_path_rates,
-    randomise,
-    relative_error,
-)
+from tests.models.oracle import TOLERANCE, check_same_start, drop_path_rates, randomise, relative_error
 
 timm = pytest.importorskip("timm")
 
 TWIN, POST, PARALLEL = "vit_small_patch16_18x2_224", "vit_base_patch16_rpn_224", "vit_base_patch16_xp_224"
 DIFFERENTIAL, BOTH = "vit_dwee_patch16_reg1_gap_256", "vit_dpwee_patch16_reg1_gap_256"
-BLOCKS = [TWIN, POST, PARALLEL, "vit_pwee_patch16_reg1_gap_256", DIFFERENTIAL, BOTH, "beit3_base_patch16_224",
-          "aimv2_large_patch14_224"]
 MAPS = ["vit_base_patch16_siglip_224", "vit_so400m_patch16_siglip_256", "vit_so150m_patch16_reg4_map_256"]
 NARROW = {"img_size": 42, "depth": 2, "embed_dim": 48, "num_heads": 3, "patch_size": 14, "num_classes": 5}
 
 
 def both(name: str, **options):
     return tuple(library.create_model(name, **{**NARROW, **options}) for library in (ours, timm))
-
-
-@pytest.mark.parametrize("name", BLOCKS + MAPS)
-def test_numbers_equal_timms(name):
-    check_numbers(*both(name), 42)
-
-
-@pytest.mark.parametrize(("name", "options"), [
-    (PARALLEL, {"qk_norm": False, "init_values": 0.1}), (DIFFERENTIAL, {"qk_norm": True, "qkv_bias": False}),
-    (BOTH, {"qk_norm": True, "qkv_bias": False}), (TWIN, {"qk_norm": True, "global_pool": "avg"}),
-    (POST, {"init_values": None}), (MAPS[0], {"reg_tokens": 2, "pool_include_prefix": True}),
-], ids=str)
-def test_numbers_equal_timms_with_other_options(name, options):
-    check_numbers(*both(name, **options), 42)
-
-
-@pytest.mark.parametrize("in_chans", [1, 4])
-def test_photos_that_are_not_rgb_give_timms_numbers(in_chans):
-    family_checks.check_other_channels(*both(TWIN, in_chans=in_chans), 42)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -88,33 +60,10 @@ def test_drop_path_rates_equal_timms(name):
     assert drop_path_rates(mine) == pytest.approx(drop_path_rates(theirs))
 
 
-@pytest.mark.parametrize("name", [TWIN, POST, PARALLEL, DIFFERENTIAL, BOTH, "beit3_base_patch16_224", MAPS[0]])
-def test_a_training_step_reaches_every_parameter(name):
-    family_checks.check_gradients(both(name, num_classes=2)[0], 42)
-
-
-@pytest.mark.parametrize("name", [TWIN, BOTH])
-def test_a_new_model_can_start_to_learn(name):
-    family_checks.check_fresh(both(name)[0], 42)
-
-
-def test_it_compiles_into_one_graph():
-    family_checks.check_compiles(both(BOTH)[0], 42)
-
-
-@pytest.mark.parametrize("name", [TWIN, DIFFERENTIAL, MAPS[0]])
-def test_a_saved_file_gives_the_same_model(name, tmp_path):
-    family_checks.check_loads(name, 42, tmp_path, **NARROW)
-
-
 def test_feature_networks_need_no_pooling_and_give_the_maps_that_the_table_promises():
     options = {key: value for key, value in NARROW.items() if key != "num_classes"}
     family_checks.check_features(MAPS[0], 42, **options)
     assert ours.create_model(MAPS[0], features_only=True, **options).model.attn_pool is None
-
-
-def test_a_new_classifier_keeps_dtype_pooling_and_device():
-    family_checks.check_new_classifier_keeps_its_place(both(DIFFERENTIAL)[0])
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -128,7 +77,7 @@ def test_impossible_options_are_refused_with_a_sentence(options, message):
         ours.create_model(TWIN, **{**NARROW, **options})
 
 
-# --- looking inside -------------------------------------------------------------------------------------------
+# --- looking inside -----------------------------------------------------------------------------------------
 
 
 BLOCK_OPTIONS = dict(mlp_ratio=2.0, qkv_bias=True, qk_norm=True, proj_bias=True, init_values=None, proj_drop=0.0,

@@ -8,7 +8,7 @@ from torch import nn
 
 import explorer.models as ours
 from explorer.models.layers import EvoNorm2dS0
-from tests.models.oracle import TOLERANCE, check_numbers, relative_error, same_weights, without_initialisation
+from tests.models.oracle import TOLERANCE, relative_error, same_weights
 
 timm = pytest.importorskip("timm")
 
@@ -17,39 +17,12 @@ def photo(size: int = 64, chans: int = 3) -> torch.Tensor:
     return torch.randn(2, chans, size, size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize(("name", "size"), [
-    ("vovnet39a", 32),               # plain
-    ("ese_vovnet19b_dw", 65),        # depthwise; odd size (ceil_mode)
-    ("ese_vovnet19b_slim_dw", 33),   # ... with a first stage that needs no reduction
-    ("ese_vovnet39b", 32),           # shortcuts, attention at each stage's end
-    ("eca_vovnet39b", 32),
-    ("ese_vovnet39b_evos", 32),      # EvoNorm
-])
-def test_numbers_equal_timms(name, size):
-    with without_initialisation():
-        mine, theirs = ours.create_model(name), timm.create_model(name)
-    check_numbers(mine, theirs, size)
-
-
 @pytest.mark.parametrize("in_chans", [1, 4])
 def test_numbers_equal_timms_with_other_photos(in_chans):
     mine, theirs = (lib.create_model("ese_vovnet19b_slim", in_chans=in_chans) for lib in (ours, timm))
     same_weights(mine, theirs)
     with torch.no_grad():
         assert relative_error(mine(photo(32, in_chans)), theirs(photo(32, in_chans))) < TOLERANCE
-
-
-@pytest.mark.parametrize("name", ["ese_vovnet19b_dw", "ese_vovnet39b_evos"])
-def test_a_training_step_reaches_every_parameter(name):
-    model = ours.create_model(name, num_classes=5)
-    nn.functional.cross_entropy(model(photo()), torch.tensor([0, 3])).backward()
-    assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
-
-
-def test_compiles_without_a_graph_break():
-    model = ours.create_model("ese_vovnet19b_slim_dw").eval()
-    with torch.no_grad():
-        assert torch.allclose(torch.compile(model, fullgraph=True, backend="eager")(photo(32)), model(photo(32)))
 
 
 def test_fresh_weights_give_logits_of_a_sane_size():
@@ -74,15 +47,6 @@ def test_only_blocks_with_a_shortcut_drop_their_path():
     rates = {k: m.drop_prob for k, m in model.named_modules() if hasattr(m, "drop_prob")}
     assert rates == pytest.approx({"stages.2.blocks.1.drop_path": 0.12, "stages.3.blocks.1.drop_path": 0.2})
     assert rates == pytest.approx({k: theirs.get_submodule(k).drop_prob for k in rates})
-
-
-def test_trained_tensors_leave_nothing_on_meta(tmp_path):
-    saved = ours.create_model("ese_vovnet19b_slim_dw", num_classes=4).eval()
-    torch.save(saved.state_dict(), tmp_path / "weights.pth")
-    model = ours.create_model("ese_vovnet19b_slim_dw", checkpoint_path=tmp_path / "weights.pth").eval()
-    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
-    with torch.no_grad():
-        assert torch.equal(model(photo(32)), saved(photo(32)))
 
 
 def test_evonorm_normalises_every_photo_by_itself():

@@ -21,10 +21,13 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 import explorer.models as ours
+from explorer.models import trained, weights
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
-from explorer.models.weights import entries as weights
-from explorer.models.weights.entries import WeightsError
+from explorer.models.doors.settings import check_config
+from explorer.models.weights.downloading import download_url, reachable
+from explorer.models.weights.loading import adapt_input
+from explorer.models.weights.report import WeightsError
 from tests.models.oracle import randomise, relative_error
 
 NAME, REPO = "tinynet_e", "timm/tinynet_e.in1k"  # the smallest network with published weights
@@ -333,11 +336,11 @@ def test_a_hub_that_was_switched_off_is_not_called_unreachable(hub, source, tmp_
 
 
 def test_reachable_tells_a_server_from_none(hub, monkeypatch):
-    assert weights.reachable(hub.url)
-    assert not weights.reachable(f"http://127.0.0.1:{closed_port()}")
-    assert not weights.reachable("https://no-such-host.invalid")
+    assert reachable(hub.url)
+    assert not reachable(f"http://127.0.0.1:{closed_port()}")
+    assert not reachable("https://no-such-host.invalid")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # only the client can tell what is behind a proxy
-    assert weights.reachable(f"http://127.0.0.1:{closed_port()}")
+    assert reachable(f"http://127.0.0.1:{closed_port()}")
 
 
 # --- weights at a plain address ----------------------------------------------------------------------------
@@ -387,7 +390,7 @@ def test_what_is_no_weight_file_is_refused_and_not_kept(hub, tmp_path, content):
 def test_an_address_that_does_not_answer_is_named(no_proxy, tmp_path):
     url = f"http://127.0.0.1:{closed_port()}/net.pth"
     with pytest.raises(WeightsError, match=f"{url} can't be downloaded .*Connect to the internet once"):
-        weights.download_url(url, tmp_path)
+        download_url(url, tmp_path)
 
 
 # --- the weights that install with explorer ----------------------------------------------------------------
@@ -415,7 +418,7 @@ def test_without_the_package_the_hub_is_asked(hub, monkeypatch, tmp_path):
 def test_a_package_without_its_file_counts_as_absent(monkeypatch):
     packaged = weights.PackagedWeights(package="json", file="models/none.pth", sha256="", format="timm")
     assert packaged.path() is None
-    monkeypatch.setattr(weights, "PACKAGED", {"tinynet_e.in1k": packaged})
+    monkeypatch.setattr("explorer.models.weights.packaged.PACKAGED", {"tinynet_e.in1k": packaged})
     assert weights.names_here() == []
     with pytest.raises(WeightsError, match=re.escape("whose weights are installed (none is)")):
         weights.fetch(weights.config_for("resnet200"))
@@ -627,7 +630,7 @@ def test_adapted_filters_equal_timms(channels, source):
     timm = pytest.importorskip("timm")
     filters = source.conv_stem.weight.detach()
     theirs = timm.models.adapt_input_conv(channels, filters)
-    assert torch.allclose(weights.adapt_input(filters, channels), theirs)
+    assert torch.allclose(adapt_input(filters, channels), theirs)
 
 
 def test_four_channels_run_in_every_stem(saved):
@@ -659,7 +662,7 @@ def test_torchvisions_vgg_gives_torchvisions_logits(monkeypatch):
     theirs = torchvision.models.vgg11_bn(num_classes=7, init_weights=False)
     randomise(theirs.features)
     # half a gigabyte that need not travel over the disk
-    monkeypatch.setattr(weights, "read_checkpoint", lambda path: theirs.state_dict())
+    monkeypatch.setattr(trained, "read_checkpoint", lambda path: theirs.state_dict())
     mine = ours.create_model("vgg11_bn", checkpoint_path="vgg11_bn-6002323d.pth").eval()
     with torch.no_grad():
         assert agree(mine(photo(64)), theirs.eval()(photo(64)))
@@ -702,6 +705,16 @@ def test_frozen_parameters_in_a_file_learn_again(tmp_path, source):
 def test_pretrained_and_a_file_together_are_refused(saved, source):
     with pytest.raises(ValueError, match="pretrained=True or checkpoint_path=, not both"):
         ours.create_model(NAME, pretrained=True, checkpoint_path=saved(source))
+
+
+def test_a_folders_own_weights_and_a_file_together_are_refused_too(saved, source, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architecture": NAME, "num_classes": 1000}))
+    saved(source).rename(folder / "model.safetensors")
+    with pytest.raises(ValueError, match="pretrained=True or checkpoint_path=, not both"):
+        ours.create_model(f"local-dir:{folder}", pretrained=True, checkpoint_path=folder / "model.safetensors")
+    assert ours.create_model(f"local-dir:{folder}", pretrained=True).load_report.loaded
 
 
 def test_an_empty_path_is_no_file_as_in_timm():
@@ -762,7 +775,7 @@ def test_a_foreign_source_that_a_family_does_not_know_is_refused():
         weights.convert("resnet18", {}, "smp")
 
 
-# --- the table: size and accuracy ----------------------------------------------------------------------------
+# --- the table: size and accuracy ---------------------------------------------------------------------------
 
 
 def test_every_name_of_the_catalog_has_a_whole_row_in_the_table():
@@ -803,7 +816,7 @@ def test_what_the_table_does_not_know_is_none():
 
 def test_folded_stages_are_unfolded(monkeypatch):
     table = {"models": {"net": {"stages": [["stem", 8, 2], ["blocks.9", 16, 4, 3]]}}}
-    monkeypatch.setattr(weights, "_table", lambda: table)
+    monkeypatch.setattr("explorer.models.weights.table._table", lambda: table)
     assert weights.stage_rows("net") == (("stem", 8, 2), ("blocks.9", 16, 4), ("blocks.10", 16, 4), ("blocks.11", 16, 4))
 
 
@@ -824,7 +837,7 @@ def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
         assert relative_error(grey(x), source(x.expand(-1, 3, -1, -1))) < TOLERANCE
 
 
-# --- what a stranger's folder says of its outputs --------------------------------------------------------------------
+# --- what a stranger's folder says of its outputs -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("facts", [
@@ -840,11 +853,11 @@ def test_outputs_that_cannot_be_are_refused(facts):
     """case A6: kind, mean and step of a config.json are checked like all else in it."""
     config = ModelConfig.from_dict({"architecture": "resnet10t", "num_classes": 3, **facts})
     with pytest.raises(ValueError, match="outputs can't be|number_mean can't be|number_std can't be"):
-        weights.check_config(config)
+        check_config(config)
 
 
 @pytest.mark.parametrize("facts", [
     {}, {"outputs": "several"}, {"outputs": "one"}, {"outputs": "numbers"},
     {"outputs": "numbers", "number_mean": [0, 1.5, -2e6], "number_std": [1, 0.5, 1e-6]}], ids=str)
 def test_outputs_that_can_be_are_taken(facts):
-    weights.check_config(ModelConfig.from_dict({"architecture": "resnet10t", "num_classes": 3, **facts}))
+    check_config(ModelConfig.from_dict({"architecture": "resnet10t", "num_classes": 3, **facts}))

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import explorer
+from explorer.models import trained, weights
 from explorer.models.blank import blank
 from explorer.models.catalog import FAMILIES, FAMILY_OF
-from explorer.models.weights import entries as weights
 
 timm = pytest.importorskip("timm")
 
@@ -64,11 +64,11 @@ def settings(model: torch.nn.Module) -> dict[str, object]:
 def both(name: str, monkeypatch) -> tuple[torch.nn.Module, torch.nn.Module]:
     """(ours, timm's), each as it is built for its published weights."""
     monkeypatch.setattr("timm.models._builder.load_pretrained", lambda *arguments, **options: None)
-    monkeypatch.setattr(weights, "load_into", lambda model, state, report, lacking=(): None)
+    monkeypatch.setattr(trained, "load_into", lambda model, state, report, *, lacking=(): None)
     with blank(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = timm.create_model(name, pretrained=True)
-        monkeypatch.setattr(weights, "fetch", lambda config, cache_dir=None: (theirs.state_dict(), "nowhere"))
+        monkeypatch.setattr(trained, "fetch", lambda config, cache_dir=None: (theirs.state_dict(), "nowhere"))
         return explorer.create_model(name, pretrained=True, num_classes=theirs.num_classes), theirs
 
 

@@ -43,7 +43,7 @@ from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage
 from explorer.models.create import create_model
-from explorer.models.weights.entries import TABLE
+from explorer.models.weights.table import TABLE
 
 RESULTS = tuple(Path(__file__).with_name(name) for name in ("imagenet_results.csv", "imagenet_results_later.csv"))
 SOURCE = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"

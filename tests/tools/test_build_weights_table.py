@@ -7,8 +7,8 @@ import json
 import pytest
 import timm
 
+from explorer.models import weights
 from explorer.models.contract import Stage
-from explorer.models.weights import entries as weights
 from tests.tools import build_weights_table as tool
 
 NAMES = ("resnet18", "resnet50", "lenet5")
@@ -108,7 +108,7 @@ def test_what_timm_has_alone_is_written_anew_each_time(table):
 
 
 @pytest.mark.parametrize("stages", [
-    [("blocks.%d" % i, 768, 16) for i in range(40)],
+    [(f"blocks.{i}", 768, 16) for i in range(40)],
     [("stem", 64, 2), ("layer1", 64, 4), ("layer2", 128, 8)],
     [("stage.0", 8, 4), ("stage.1", 8, 4)],
     [("stem", 8, 2), ("block8", 8, 4), ("block9", 8, 4), ("block10", 8, 4), ("block11", 16, 4), ("end", 16, 4)],
@@ -116,7 +116,7 @@ def test_what_timm_has_alone_is_written_anew_each_time(table):
 def test_stages_survive_the_tables_short_form(stages, monkeypatch):
     short = tool.stage_runs([Stage(name, name, channels, reduction) for name, channels, reduction in stages])
     assert len(short) <= len(stages)
-    monkeypatch.setattr(weights, "_table", lambda: {"models": {"net": {"stages": json.loads(json.dumps(short))}}})
+    monkeypatch.setattr("explorer.models.weights.table._table", lambda: {"models": {"net": {"stages": json.loads(json.dumps(short))}}})
     assert weights.stage_rows("net") == tuple(stages)
 
 

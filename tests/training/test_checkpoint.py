@@ -9,7 +9,7 @@ import os
 import pytest
 
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import past_epochs
+from explorer.training.run.checkpoint import past_epochs
 from explorer.training.run.loading import load_run
 from tests.training.test_identity import colours, learn, net
 
@@ -28,7 +28,8 @@ def test_lines_behind_one_that_was_cut_off_are_whole(tmp_path):
 def disk(monkeypatch):
     """A disk of which a set of names says what it has no room for."""
     full: set[str] = set()
-    real_append, real_whole, said = checkpoint.append_lines, os.replace, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    real_append, real_whole = checkpoint.append_lines, os.replace
+    said = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def append(path, lines):
         if "history" in full:

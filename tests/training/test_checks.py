@@ -1,4 +1,6 @@
-"""What `finetune` can know at once is told at the call, by a sentence that names the setting, and not by `wait()`."""
+"""What `finetune` can know at once is told at the call, by a sentence that names the setting, and not by
+`wait()`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import explorer
 from explorer import _threads
 from explorer.data.datasets import Splits
 from explorer.training.loop.recipe import Recipe
-from explorer.training.run.finetuning import finetune, threads_for
+from explorer.training.run.finetuning import finetune
+from explorer.training.run.training import threads_for
 from tests.inspection.test_no_way_back import Net
 from tests.training.test_finetune import SIZE, colours, painted, run, small  # noqa: F401
 
@@ -69,14 +72,18 @@ def not_started(monkeypatch):
     ({"input_size": (3, 0, 32)}, "input_size is .channels, height, width."),
     ({"input_size": (224, 224)}, "input_size is .channels, height, width."),
 ])
-def test_a_setting_that_can_not_be_is_told_at_the_call(colours, not_started, settings, sentence, tmp_path):  # noqa: F811
+def test_a_setting_that_can_not_be_is_told_at_the_call(
+        colours, not_started, settings, sentence, tmp_path):  # noqa: F811
     """case C9: class_weights=[1] and others were told only by wait(), in torch's words, or not at all."""
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, run_dir=tmp_path / "run", **settings)
 
 
 def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(torch, "empty", lambda *args, **options: (_ for _ in ()).throw(AssertionError("Torch not compiled with CUDA")))
+    def no_cuda(*args, **options):
+        raise AssertionError("Torch not compiled with CUDA")
+
+    monkeypatch.setattr(torch, "empty", no_cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match="device is 'cuda'.*PyTorch sees no GPU") as refused:
         finetune("resnet18", colours, device="cuda")
@@ -88,7 +95,8 @@ def test_a_gpu_that_is_not_there_is_told_at_the_call(colours, not_started, monke
 def test_a_net_that_cuts_its_scores_off_is_told_at_the_call(colours, not_started, how, train):  # noqa: F811
     """case C9: "element 0 of tensors does not require grad", told by `wait()`."""
     net = explorer.wrap(Net(how), input_size=SIZE)
-    with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be followed.*torch.no_grad"):
+    with pytest.raises(ValueError, match=f"train is '{train}', and no gradient can be "
+                                         "followed.*torch.no_grad"):
         finetune(net, colours, train=train, cache=False)
 
 
@@ -122,26 +130,29 @@ def refuses(photo):
     (lambda photo: photo.convert("L"), "picture of mode L .*takes 3 channels"),
     (lambda photo, box: photo, "TypeError"),
 ])
-def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(colours, not_started, augment, sentence):  # noqa: F811
+def test_an_augmentation_that_gives_no_picture_is_told_at_the_call(
+        colours, not_started, augment, sentence):  # noqa: F811
     with pytest.raises(ValueError, match=sentence):
         run(small(), colours, augment=augment)
 
 
 def test_numbers_of_numpy_are_numbers(colours):  # noqa: F811
-    recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), class_weights=np.array([1, 2, 3]), seed=np.uint8(3))
-    assert (type(recipe.epochs), type(recipe.lr), recipe.class_weights, recipe.seed) == (int, float, (1.0, 2.0, 3.0), 3)
+    recipe = Recipe(epochs=np.int64(2), lr=np.float32(0.5), class_weights=np.array([1, 2, 3]),
+                    seed=np.uint8(3))
+    assert (type(recipe.epochs), type(recipe.lr)) == (int, float)
+    assert (recipe.class_weights, recipe.seed) == ((1.0, 2.0, 3.0), 3)
     assert Recipe(class_weights=torch.ones(3)).class_weights == (1.0, 1.0, 1.0)
     assert run(small(), colours, epochs=1, class_weights=[1, 2, 0]).wait().state == "finished"
 
 
-# --- one photo a batch ------------------------------------------------------------------------------------------
+# --- one photo a batch --------------------------------------------------------------------------------------
 
 
 def narrow_net():
     """BatchNorm over vectors: of one photo there is one number a channel."""
     torch.manual_seed(0)
-    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(4), nn.ReLU(),
-                                       nn.Linear(4, 3)), input_size=SIZE)
+    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                       nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)), input_size=SIZE)
 
 
 def test_one_photo_a_batch_is_told_at_the_call_where_batchnorm_learns(not_started):
@@ -166,8 +177,9 @@ def test_one_photo_a_batch_is_fine_behind_a_frozen_body(settings):
 
 def test_one_photo_a_batch_is_fine_where_batchnorm_sees_many_places():
     data = Splits("colours", painted(9), painted(6, seed=1))
-    net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                                      nn.Linear(4, 3)), input_size=SIZE)
+    net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(),
+                                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+                        input_size=SIZE)
     assert run(net, data, batch_size=1, epochs=1, train="all").wait().state == "finished"
 
 
@@ -178,7 +190,7 @@ def test_a_last_lone_photo_joins_the_batch_before():
     assert done.state == "finished" and len(done.batches) == 2
 
 
-# --- threads ----------------------------------------------------------------------------------------------------
+# --- threads ------------------------------------------------------------------------------------------------
 
 
 def test_more_threads_than_cores_are_not_started(colours):  # noqa: F811
@@ -193,7 +205,7 @@ def test_more_threads_than_cores_are_not_started(colours):  # noqa: F811
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3}, raising=False)
     assert _threads.cpu_count() == 1
-    assert (_threads.thread_count(None, 0), _threads.thread_count(64, 1), _threads.thread_count(1, 5)) == (1, 1, 1)
+    assert [_threads.thread_count(*given) for given in ((None, 0), (64, 1), (1, 5))] == [1, 1, 1]
 
 
 def test_a_device_that_is_not_there_is_told_by_create_model_too():

@@ -17,8 +17,8 @@ import torch
 
 import explorer
 from explorer.files import DiskError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Finished
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.claim import LOCK, teacher_of
 from explorer.training.run.finetuning import finetune
@@ -50,7 +50,8 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_one_writes(tmp_pa
     with busy(net(), tmp_path / "r"):
         before, files = weights(model), {p.name for p in (tmp_path / "r").iterdir()}
         for resume in (False, True):
-            with pytest.raises(TrainingError, match="the first is writing in .* at present. Stop it first, or give another run_dir"):
+            with pytest.raises(TrainingError, match="the first is writing in .* at present. Stop it first, "
+                                                    "or give another run_dir"):
                 learn(model, colours(), tmp_path / "r", resume=resume)
         assert {p.name for p in (tmp_path / "r").iterdir()} == files and same(weights(model), before)
     lines = (tmp_path / "r" / checkpoint.HISTORY).read_text().splitlines()
@@ -69,8 +70,8 @@ except Exception as error:
 
 
 def elsewhere(folder, code=ELSEWHERE):
-    return subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True,
+                          check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test_a_second_run_of_another_process_is_refused_too(tmp_path):
@@ -100,7 +101,8 @@ def test_a_killed_process_holds_no_folder_and_its_half_files_go(tmp_path):
     folder = tmp_path / "r"
     assert elsewhere(folder, code=KILLED).returncode == -signal.SIGKILL
     assert [path.name.startswith(".last.pt.") for path in folder.glob(".*")] == [True]
-    (folder / "epochs" / f".0001.safetensors.{2**22 + 1}").write_text("of an earlier kill")  # above the largest number there is
+    # Above the largest number there is.
+    (folder / "epochs" / f".0001.safetensors.{2**22 + 1}").write_text("of an earlier kill")
     run = learn(net(), colours(), folder, resume=True, epochs=2).wait()
     assert run.state == "finished" and not list(folder.rglob(".*"))
     modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
@@ -113,8 +115,10 @@ def test_a_second_run_of_the_model_is_refused_before_it_is_changed():
     with busy(model):
         assert teacher_of(model) == "the first"
         layer = model.get_classifier()
-        for other in (model, explorer.wrap(model), explorer.wrap(torch.nn.Sequential(model, torch.nn.Linear(3, 4)))):
-            with pytest.raises(TrainingError, match=r"the first is teaching this model at present. .*copy.deepcopy\(model\)"):
+        for other in (model, explorer.wrap(model),
+                      explorer.wrap(torch.nn.Sequential(model, torch.nn.Linear(3, 4)))):
+            told = r"the first is teaching this model at present. .*copy.deepcopy\(model\)"
+            with pytest.raises(TrainingError, match=told):
                 learn(other, colours(classes=("a", "b", "c")))
         assert model.get_classifier() is layer
     assert teacher_of(model) == ""
@@ -127,8 +131,8 @@ def test_a_run_that_has_stopped_failed_or_not_begun_holds_nothing(tmp_path):
     with pytest.raises(ValueError, match="class_weights"):
         learn(model, colours(), folder, class_weights=[1.0, 2.0]).wait()
     with pytest.raises(ValueError, match="no stages|stages"):
-        learn(explorer.wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))), colours(), folder,
-              train="last_stage").wait()
+        learn(explorer.wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))),
+              colours(), folder, train="last_stage").wait()
     assert teacher_of(model) == ""
     run = learn(model, colours(), folder, epochs=400)
     run.stop()
@@ -137,7 +141,8 @@ def test_a_run_that_has_stopped_failed_or_not_begun_holds_nothing(tmp_path):
     again.stop()
     again.resume()
     again.stop()
-    assert again.state == "stopped" and learn(net(), colours(), folder, resume=True, epochs=400).stop().state == "stopped"
+    assert again.state == "stopped"
+    assert learn(net(), colours(), folder, resume=True, epochs=400).stop().state == "stopped"
 
 
 def test_whoever_hears_of_the_end_may_begin_at_once(tmp_path):
@@ -146,8 +151,8 @@ def test_whoever_hears_of_the_end_may_begin_at_once(tmp_path):
 
     def listen(event):
         if isinstance(event, Finished):
-            following.append(finetune(model, colours(), input_size=SIZE, augment="none", epochs=2, threads=1, batch_size=4,
-                                      run_dir=tmp_path / "r", resume=True))
+            following.append(finetune(model, colours(), input_size=SIZE, augment="none", epochs=2, threads=1,
+                                      batch_size=4, run_dir=tmp_path / "r", resume=True))
 
     learn(model, colours(), tmp_path / "r", on_event=listen).wait()
     assert following[0].wait().state == "finished"

@@ -20,10 +20,11 @@ from torchvision.transforms import v2
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits, open_data
+from explorer.training.__main__ import main
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import finetune, main
+from explorer.training.run.finetuning import finetune
 from explorer.training.run.fingerprints import of_function, of_photos, of_tensors
 from explorer.training.run.loading import load_run
 
@@ -35,9 +36,11 @@ ADVICE = r"Give another run_dir, or empty this one\."
 
 def photos(count: int, seed: int, classes=tuple(COLOURS)) -> PhotoSet:
     draw = torch.Generator().manual_seed(seed)
-    pictures = [Image.fromarray((torch.tensor(list(COLOURS.values())[i % 3]).view(1, 1, 3) +
-                                 40 * torch.randn(24, 28, 3, generator=draw)).clamp(0, 255).byte().numpy()) for i in range(count)]
-    return PhotoSet(classes, tuple(i % 3 for i in range(count)), tuple(f"photo {i}" for i in range(count)), lambda i: pictures[i])
+    colours = [torch.tensor(colour).view(1, 1, 3) for colour in COLOURS.values()]
+    noisy = [colours[i % 3] + 40 * torch.randn(24, 28, 3, generator=draw) for i in range(count)]
+    pictures = [Image.fromarray(photo.clamp(0, 255).byte().numpy()) for photo in noisy]
+    return PhotoSet(classes, tuple(i % 3 for i in range(count)), tuple(f"photo {i}" for i in range(count)),
+                    lambda i: pictures[i])
 
 
 def colours(seed: int = 0, classes=tuple(COLOURS)) -> Splits:
@@ -50,8 +53,9 @@ def net(seed: int = 0, name: str = "resnet18", **options):
 
 
 def learn(model, data, folder=None, *, resume=False, **settings):
-    return finetune(model, data, run_dir=folder, resume=resume, **{"input_size": SIZE, "augment": "none", "batch_size": 4,
-                                                                  "threads": 1, "epochs": 1, "device": "cpu", **settings})
+    return finetune(model, data, run_dir=folder, resume=resume,
+                    **{"input_size": SIZE, "augment": "none", "batch_size": 4, "threads": 1, "epochs": 1,
+                       "device": "cpu", **settings})
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -74,7 +78,7 @@ def flip(photo):
 first_flip = flip
 
 
-def flip(photo):  # noqa: F811  another one of the same name
+def flip(photo):  # another one of the same name
     return ImageOps.mirror(photo)
 
 
@@ -89,9 +93,11 @@ def refused(folder, sentence, model=None, data=None, **settings):
     """The folder is byte for byte as it was and still opens, and the caller's model is as it was."""
     model = net() if model is None else model
     before = contents(folder)
-    untouched = None if isinstance(model, str) else (weights(model), model.config, [p.requires_grad for p in model.parameters()])
+    untouched = None if isinstance(model, str) else (weights(model), model.config,
+                                                     [p.requires_grad for p in model.parameters()])
     with pytest.raises(TrainingError, match=sentence) as told:
-        learn(model, colours() if data is None else data, folder, resume=True, **{"augment": first_flip, "epochs": 2, **settings})
+        learn(model, colours() if data is None else data, folder, resume=True,
+              **{"augment": first_flip, "epochs": 2, **settings})
     assert str(told.value).endswith("Give another run_dir, or empty this one.")
     assert contents(folder) == before
     if untouched is not None:
@@ -109,7 +115,8 @@ def test_a_run_of_another_model_does_not_go_on(begun):
 
 def test_a_refused_run_can_still_be_opened(begun):
     """case A3: model.json and recipe.json used to be written first."""
-    refused(begun, "not lenet5", explorer.create_model("lenet5", num_classes=3, in_chans=3), input_size=(3, 32, 32))
+    refused(begun, "not lenet5", explorer.create_model("lenet5", num_classes=3, in_chans=3),
+            input_size=(3, 32, 32))
     loaded = load_run(begun, model=net())
     assert loaded.model.config.architecture == "resnet18" and len(loaded.history) == 1
 
@@ -122,7 +129,8 @@ def test_the_advice_for_a_refused_run_works_at_once(begun, tmp_path):
     learn(net(), colours(), emptied).wait()
     for path in sorted(emptied.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    assert learn(net(name="resnet18d"), colours(), emptied, resume=True).wait().model.config.architecture == "resnet18d"
+    other = learn(net(name="resnet18d"), colours(), emptied, resume=True).wait()
+    assert other.model.config.architecture == "resnet18d"
 
 
 def test_other_weights_of_the_same_model_are_told_apart(begun):
@@ -158,7 +166,8 @@ def test_another_function_of_the_same_name_is_told_apart(begun):
 
 
 def test_several_differences_are_named_together(begun):
-    text = refused(begun, "the model resnet18", net(name="resnet34"), colours(classes=("a", "b", "c")), seed=3)
+    text = refused(begun, "the model "
+                          "resnet18", net(name="resnet34"), colours(classes=("a", "b", "c")), seed=3)
     assert "labels" in text and "seed" in text
 
 
@@ -197,7 +206,8 @@ def test_a_model_that_the_run_has_taught_goes_on_in_memory_and_from_its_folder(t
     settings = {"epochs": 4, "train": train}
     unbroken = learn(small(), colours(), **settings).wait()
     first = stopped(small(), colours(), tmp_path, 4, **settings)
-    second = stopped(first.model, colours(), tmp_path, 7, resume=True, **settings)  # the very object, which has learnt
+    # The very object, which has learnt.
+    second = stopped(first.model, colours(), tmp_path, 7, resume=True, **settings)
     assert second.started.step == 4
     opened = load_run(tmp_path, model=small()).model
     third = stopped(opened, colours(), tmp_path, 10, resume=True, **settings)
@@ -207,7 +217,9 @@ def test_a_model_that_the_run_has_taught_goes_on_in_memory_and_from_its_folder(t
 
 
 def test_random_weights_that_the_checkpoint_replaces_are_a_note(tmp_path):
-    """A net from scratch begins with others in each process; a run that teaches all of it can go on all the same."""
+    """A net from scratch begins with others in each process; a run that teaches all of it can go on all the
+    same.
+    """
     settings = {"epochs": 2, "train": "all"}
     unbroken = learn(small(), colours(), **settings).wait()
     stopped(small(), colours(), tmp_path, 4, **settings)
@@ -218,7 +230,8 @@ def test_random_weights_that_the_checkpoint_replaces_are_a_note(tmp_path):
 
 def test_more_epochs_and_another_thread_count_may_be_given(tmp_path):
     learn(net(), colours(), tmp_path).wait()
-    longer = learn(net(), colours(), tmp_path, resume=True, epochs=2, threads=2, save_every=2, patience=5).wait()
+    longer = learn(net(), colours(), tmp_path, resume=True, epochs=2, threads=2, save_every=2,
+                   patience=5).wait()
     assert [row["epoch"] for row in longer.history] == [0, 1]
 
 
@@ -227,15 +240,17 @@ def test_the_same_photos_in_another_folder_are_the_same(tmp_path):
         for name, colour in COLOURS.items():
             (tmp_path / place / name).mkdir(parents=True)
             for i in range(4):
-                Image.new("RGB", (30, 30), tuple(c - 5 * i for c in colour)).save(tmp_path / place / name / f"{i}.png")
+                photo = Image.new("RGB", (30, 30), tuple(c - 5 * i for c in colour))
+                photo.save(tmp_path / place / name / f"{i}.png")
     learn(net(), tmp_path / "here", tmp_path / "run").wait()
-    assert learn(net(), tmp_path / "there", tmp_path / "run", resume=True, epochs=2).wait().state == "finished"
+    resumed = learn(net(), tmp_path / "there", tmp_path / "run", resume=True, epochs=2)
+    assert resumed.wait().state == "finished"
     Image.new("RGB", (30, 30), (1, 2, 3)).save(tmp_path / "there" / "red" / "0.png")
     with pytest.raises(TrainingError, match="the photos of 'here'"):
         learn(net(), tmp_path / "there", tmp_path / "run", resume=True, epochs=3)
 
 
-# --- folders that say less, or nothing that can be used ------------------------------------------------------------
+# --- folders that say less, or nothing that can be used -----------------------------------------------------
 
 
 @pytest.fixture
@@ -257,11 +272,14 @@ def test_a_folder_of_an_earlier_explorer_goes_on_and_says_what_is_not_known(run_
     assert len(done.history) == 2 and (run_dir / checkpoint.IDENTITY).is_file()
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    (checkpoint.LAST, b"PK\x03\x04 cut off"), (checkpoint.IDENTITY, b'{"format": 1, "mod'), (checkpoint.RECIPE, b"[]"),
-    (checkpoint.IDENTITY, b"[" * 100_000), (checkpoint.IDENTITY, b'{"model": 5, "data": [], "augment": "x", "weights": 7}'),
-    (checkpoint.LAST, None), (checkpoint.RECIPE, None),
-], ids=["cut checkpoint", "cut identity", "no table", "deep", "strange", "none", "no recipe"])
+@pytest.mark.parametrize(("name", "content"),
+                         [(checkpoint.LAST, b"PK\x03\x04 cut off"),
+                          (checkpoint.IDENTITY, b'{"format": 1, "mod'), (checkpoint.RECIPE, b"[]"),
+                          (checkpoint.IDENTITY, b"[" * 100_000),
+                          (checkpoint.IDENTITY, b'{"model": 5, "data": [], "augment": "x", "weights": 7}'),
+                          (checkpoint.LAST, None), (checkpoint.RECIPE, None)],
+                         ids=["cut checkpoint", "cut identity", "no table", "deep", "strange", "none",
+                              "no recipe"])
 def test_a_damaged_folder_is_a_sentence_and_stays_as_it_is(run_dir, name, content):
     if content is None:
         content = b""
@@ -276,7 +294,8 @@ def test_a_damaged_folder_is_a_sentence_and_stays_as_it_is(run_dir, name, conten
 
 def test_a_folder_with_other_peoples_files_is_not_written_into(tmp_path):
     """case B3, for run_dir: a cookery program's recipe.json, another trainer's last.pt, a saved model."""
-    for name, content in (("recipe.json", '{"eggs": 3}'), ("model.json", "[]"), ("last.pt", "another trainer's"),
+    for name, content in (("recipe.json", '{"eggs": '
+                                          '3}'), ("model.json", "[]"), ("last.pt", "another trainer's"),
                           ("config.json", "{}"), ("identity.json", "no json")):
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
@@ -290,7 +309,7 @@ def test_a_folder_with_other_peoples_files_is_not_written_into(tmp_path):
         learn(net(), colours(), folder / name)
 
 
-# --- the other doors ------------------------------------------------------------------------------------------------
+# --- the other doors ----------------------------------------------------------------------------------------
 
 
 def test_a_stopped_run_does_not_go_on_where_another_one_has(tmp_path):
@@ -317,9 +336,9 @@ def test_a_run_whose_folder_was_emptied_writes_it_anew(tmp_path):
 
 
 def test_the_module_refuses_another_run(tmp_path, capsys):
-    """case A1: python -m explorer.training.run.finetuning."""
-    words = ["flowers5_nano", "--epochs", "1", "--from-scratch", "--input-size", "3", "32", "32", "--run-dir", str(tmp_path / "r"),
-             "--device", "cpu"]
+    """case A1: python -m explorer.training."""
+    words = ["flowers5_nano", "--epochs", "1", "--from-scratch", "--input-size", "3", "32", "32", "--run-dir",
+             str(tmp_path / "r"), "--device", "cpu"]
     assert main(["resnet10t", *words]) == 0
     before = contents(tmp_path / "r")
     assert main(["resnet14t", *words, "--resume"]) == 1
@@ -327,7 +346,7 @@ def test_the_module_refuses_another_run(tmp_path, capsys):
     assert contents(tmp_path / "r") == before
 
 
-# --- fingerprints ---------------------------------------------------------------------------------------------------
+# --- fingerprints -------------------------------------------------------------------------------------------
 
 
 def turned(angle):
@@ -365,12 +384,16 @@ def by_global(photo):
 
 
 EACH = {
-    "first flip": first_flip, "flip": flip, "10": turned(10), "20": turned(20), "tilt": Tilt(10), "tilt more": Tilt(20),
+    "first flip": first_flip, "flip": flip, "10": turned(10), "20": turned(20), "tilt": Tilt(10),
+    "tilt more": Tilt(20),
     "method": Tilt(10).method, "partial": functools.partial(ImageOps.solarize, threshold=10),
-    "partial 20": functools.partial(ImageOps.solarize, threshold=20), "mirror": ImageOps.mirror, "upside down": ImageOps.flip,
-    "compose": v2.Compose([v2.RandomHorizontalFlip(0.5)]), "compose 0.6": v2.Compose([v2.RandomHorizontalFlip(0.6)]),
-    "module": Blank(1), "module 2": Blank(2), "lambda": lambda photo: photo, "lambda in set": lambda photo: photo if photo.mode in
-    {"RGB", "L", "CMYK", "RGBA"} else None, "global": by_global, "crop": v2.RandomResizedCrop(32, (0.5, 1.0)),
+    "partial 20": functools.partial(ImageOps.solarize, threshold=20),
+    "mirror": ImageOps.mirror, "upside down": ImageOps.flip,
+    "compose": v2.Compose([v2.RandomHorizontalFlip(0.5)]),
+    "compose 0.6": v2.Compose([v2.RandomHorizontalFlip(0.6)]),
+    "module": Blank(1), "module 2": Blank(2), "lambda": lambda photo: photo,
+    "lambda in set": lambda photo: photo if photo.mode in {"RGB", "L", "CMYK", "RGBA"} else None,
+    "global": by_global, "crop": v2.RandomResizedCrop(32, (0.5, 1.0)),
     "crop 0.6": v2.RandomResizedCrop(32, (0.6, 1.0)), "defaults": lambda photo, times=2: photo,
     "defaults 3": lambda photo, times=3: photo, "choice": v2.RandomChoice([v2.Grayscale(3), v2.Identity()]),
 }
@@ -408,11 +431,14 @@ def test_a_function_that_was_used_is_still_the_same():
 def test_fingerprints_are_the_same_in_another_process():
     code = ("import json; from tests.training import test_identity as t;"
             "print(json.dumps([t.of_tensors(t.net().state_dict()), t.of_photos(t.colours().train),"
-            "t.of_photos(t.open_data('flowers5_nano').train), {n: t.of_function(f) for n, f in t.EACH.items()}]))")
+            "t.of_photos(t.open_data('flowers5_nano').train), {n: t.of_function(f) for n, f in "
+            "t.EACH.items()}]))")
     told = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
-                           env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")]
+                           env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}).stdout
+            for seed in ("1", "2")]
     assert told[0] == told[1]
-    here = [of_tensors(net().state_dict()), of_photos(colours().train), of_photos(open_data("flowers5_nano").train),
+    here = [of_tensors(net().state_dict()), of_photos(colours().train),
+            of_photos(open_data("flowers5_nano").train),
             {name: of_function(function) for name, function in EACH.items()}]
     assert json.loads(told[0]) == here
 

@@ -1,4 +1,6 @@
-"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops behind its batch, and nothing is lost."""
+"""Interrupts, as the notebook's stop button and Ctrl-C send them: a run stops behind its batch, and nothing
+is lost.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ import threading
 import pytest
 
 from explorer import _threads
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from tests.training.test_finetune import ROOT, colours, run, small  # noqa: F401
 
@@ -34,14 +36,19 @@ BEGIN = """
         return listener
 
     def begun(**settings):
-        return run(small(), Splits("colours", painted(24), painted(12, seed=1)), **{"epochs": 400, "train": "all", **settings})
+        data = Splits("colours", painted(24), painted(12, seed=1))
+        return run(small(), data, **{"epochs": 400, "train": "all", **settings})
 """
 
 
 def ended(code: str, *arguments: object) -> subprocess.CompletedProcess:
-    """A script of its own, to its end. SIGINT is as a terminal leaves it, whatever this process has made of it."""
-    program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + textwrap.dedent(BEGIN) + textwrap.dedent(code)
-    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120,
+    """A script of its own, to its end. SIGINT is as a terminal leaves it, whatever this process has made of
+    it.
+    """
+    handled = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = handled + textwrap.dedent(BEGIN) + textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=120,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, check=False)
 
 
@@ -65,7 +72,9 @@ def test_an_interrupted_wait_stops_the_run_which_then_goes_on_in_one_thread():
         print(r.state, r.running)
     """)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["interrupted stopped False 3", "quiet True", "goes on True 1", "stopped False"]
+    assert done.stdout.splitlines() == ["interrupted stopped False 3", "quiet "
+                                                                       "True", "goes on True "
+                                                                               "1", "stopped False"]
 
 
 def test_a_second_interrupt_while_it_stops_leaves_a_run_that_knows_that_it_runs():
@@ -116,7 +125,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly_and_leaves_a_checkpoint
         {last_words}
     """, tmp_path / "run")
     assert done.returncode == code, done.stderr
-    assert "terminate" not in done.stderr and "schedule new futures" not in done.stderr and "failed" not in done.stderr
+    assert not any(word in done.stderr for word in ("terminate", "schedule new futures", "failed"))
     assert (tmp_path / "run" / checkpoint.LAST).is_file()
 
 
@@ -181,7 +190,8 @@ def test_a_process_that_is_forked_off_does_not_wait_for_a_run_that_it_does_not_h
 
 def test_a_listener_that_ends_the_program_stops_the_run(colours):  # noqa: F811
     """case B1: SystemExit in a thread ends nothing, and nobody hears of it."""
-    stopped = run(small(), colours, epochs=50, train="all", on_event=lambda event: isinstance(event, Batch) and sys.exit(3))
+    stopped = run(small(), colours, epochs=50, train="all",
+                  on_event=lambda event: isinstance(event, Batch) and sys.exit(3))
     assert stopped.wait().state == "stopped" and len(stopped.batches) == 1
 
 
@@ -189,7 +199,7 @@ def test_what_ends_the_thread_but_is_no_error_is_told_as_one(colours, monkeypatc
     def ends(*args):
         raise SystemExit(3)
 
-    monkeypatch.setattr("explorer.training.loop.loop.learn", ends)
+    monkeypatch.setattr("explorer.training.loop.team.learn", ends)
     with pytest.raises(TrainingError, match="SystemExit"):
         run(small(), colours, epochs=1).wait()
 

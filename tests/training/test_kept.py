@@ -1,4 +1,5 @@
-"""What a run keeps of each epoch: bit for bit what it was, no more than it may take, and back from a folder."""
+"""What a run keeps of each epoch: bit for bit what it was, no more than it may take, and back from a folder.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import torch
 
 from explorer.data.datasets import Splits
 from explorer.training.loop.events import Epoch
-from explorer.training.run.finetuning import opened_once
 from explorer.training.run.kept import KeptWeights
 from explorer.training.run.loading import load_run
 from explorer.training.run.run import RUNS
+from explorer.training.run.waiting_photos import opened_once
 from tests.training.test_finetune import colours, equal_weights, painted, run, small  # noqa: F401
 
 
@@ -46,7 +47,8 @@ def test_each_epochs_model_is_what_it_was_bit_for_bit(colours, train):  # noqa: 
 def test_a_copy_says_which_epoch_it_is_and_is_the_readers_own(colours):  # noqa: F811
     done = run(small(), colours, epochs=2, name="mine").wait()
     first, again = done.model_at(1), done.model_at(1)
-    assert not first.training and "mine, after epoch 1 of 2" in first.load_report.source and first.config.tag == "mine, epoch 1"
+    assert not first.training and first.config.tag == "mine, epoch 1"
+    assert "mine, after epoch 1 of 2" in first.load_report.source
     with torch.no_grad():
         first.fc.weight.zero_()
     assert equal_weights(again, done.model_at(1)) and not equal_weights(first, again)
@@ -55,7 +57,8 @@ def test_a_copy_says_which_epoch_it_is_and_is_the_readers_own(colours):  # noqa:
 def test_a_head_only_run_keeps_the_classifier_and_nothing_else(colours):  # noqa: F811
     done = run(small(), colours, epochs=2).wait()
     kept = done.kept.weights(1)
-    assert sorted(kept) == ["fc.bias", "fc.weight"] and sum(value.nbytes for value in kept.values()) == 4 * (512 * 3 + 3)
+    assert sorted(kept) == ["fc.bias", "fc.weight"]
+    assert sum(value.nbytes for value in kept.values()) == 4 * (512 * 3 + 3)
 
 
 def test_statistics_of_parts_that_learn_are_kept_and_those_of_frozen_parts_are_not(colours):  # noqa: F811
@@ -72,7 +75,8 @@ def test_averaged_weights_are_what_is_kept_and_what_is_shown_while_it_learns(col
 
     done = run(small(), colours, epochs=2, train="all", ema=0.5, lr=0.02, on_event=listen).wait()
     assert equal_weights(done.model_at(done.best["epoch"] + 1), done.model)
-    assert len(now) == 2 and all(torch.equal(value, done.kept.weights(2)[key]) for key, value in now[1].items())
+    assert len(now) == 2
+    assert all(torch.equal(value, done.kept.weights(2)[key]) for key, value in now[1].items())
     assert all(torch.equal(value, done.model.state_dict()[key]) for key, value in done.weights_now().items())
 
 
@@ -135,7 +139,8 @@ def test_a_resumed_run_keeps_what_an_unbroken_one_keeps(colours, tmp_path):  # n
     run(small(), colours, epochs=3, train="all", seed=2, run_dir=tmp_path / "run",
         on_event=lambda event: isinstance(event, Epoch) and event.epoch == 1 and stop()).wait()
     (tmp_path / "run" / "epochs" / "0009.safetensors").write_bytes(b"of a time that will not be")
-    resumed = run(small(), colours, epochs=3, train="all", seed=2, run_dir=tmp_path / "run", resume=True).wait()
+    resumed = run(small(), colours, epochs=3, train="all", seed=2, run_dir=tmp_path / "run",
+                  resume=True).wait()
     assert resumed.checkpoints == (0, 1, 2, 3)
     assert all(equal_weights(resumed.model_at(epoch), unbroken.model_at(epoch)) for epoch in range(4))
 
@@ -144,10 +149,12 @@ def stop():
     next(one for one in RUNS if one.running).stop(wait=False)
 
 
-def test_a_saved_head_only_run_takes_its_epochs_along_and_a_large_one_does_not(colours, tmp_path):  # noqa: F811
+def test_a_saved_head_only_run_takes_its_epochs_along_and_a_large_one_does_not(
+        colours, tmp_path):  # noqa: F811
     head = run(small(), colours, epochs=2).wait()
     loaded = load_run(head.save(tmp_path / "head"))
-    assert loaded.checkpoints == (0, 1, 2) and all(equal_weights(loaded.model_at(e), head.model_at(e)) for e in (0, 1, 2))
+    assert loaded.checkpoints == (0, 1, 2)
+    assert all(equal_weights(loaded.model_at(e), head.model_at(e)) for e in (0, 1, 2))
     everything = run(small(), colours, epochs=1, train="all").wait()
     assert load_run(everything.save(tmp_path / "head")).checkpoints == ()  # and none of the other one's
 
@@ -158,7 +165,8 @@ def test_a_full_disk_costs_the_epoch_and_not_the_run(colours, tmp_path, monkeypa
 
     monkeypatch.setattr("explorer.training.run.kept.write_whole", full)
     done = run(small(), colours, epochs=1, run_dir=tmp_path / "run").wait()
-    assert done.state == "finished" and done.checkpoints == () and any("could not be kept" in note for note in done.notes)
+    assert done.state == "finished" and done.checkpoints == () and any("could not be "
+                                                                       "kept" in note for note in done.notes)
 
 
 # --- photos ---

@@ -108,7 +108,8 @@ def test_tensorboard_gets_batches_and_epochs_by_step(writer, tmp_path):
     for event in STREAM:
         listener(event)
     assert writer[0] == ("folder", str(tmp_path)) and writer[-1] == ("close",)
-    assert [entry[1:] for entry in writer if entry[0] == "batch/loss"] == [(1.5, 1), (1.25, 2), (1.0, 3), (0.9, 4)]
+    assert [entry[1:] for entry in writer
+            if entry[0] == "batch/loss"] == [(1.5, 1), (1.25, 2), (1.0, 3), (0.9, 4)]
     assert [entry[1:] for entry in writer if entry[0] == "batch/lr"][-1] == (0.005, 4)
     assert [entry[1:] for entry in writer if entry[0] == "val/top1"] == [(0.6, 3), (0.55, 6)]
     assert [entry[1:] for entry in writer if entry[0] == "train/loss"] == [(1.25, 3), (0.9, 6)]
@@ -128,7 +129,8 @@ def test_a_run_tells_its_listener(capsys):
     from explorer.data.datasets import PhotoSet, Splits
 
     names = ("red", "blue")
-    photos = PhotoSet(names, (0, 1) * 4, tuple(map(str, range(8))), lambda i: Image.new("RGB", (32, 32), names[i % 2]))
+    photos = PhotoSet(names, (0, 1) * 4, tuple(map(str, range(8))),
+                      lambda i: Image.new("RGB", (32, 32), names[i % 2]))
     stream = io.StringIO()
     explorer.finetune("mobilenetv3_small_050", Splits("two", photos, photos), epochs=1, pretrained=False,
                       input_size=(3, 32, 32), threads=1, device="cpu", augment="none",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Epoch
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun, load_run
+from tests.html import parse
 
 SIZE = (3, 32, 32)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 210)}
@@ -32,9 +36,9 @@ def colours() -> Splits:
 
 
 def learn(model, data, folder=None, **settings):
-    return finetune(model, data, **{
-        "run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6, "epochs": 2, "device": "cpu",
-        "threads": 1, "pretrained": False, **settings}).wait()
+    return finetune(model, data, **{"run_dir": folder, "input_size": SIZE, "augment": "none", "batch_size": 6,
+                                    "epochs": 2, "device": "cpu", "threads": 1, "pretrained": False,
+                                    **settings}).wait()
 
 
 def same_answers(one, other) -> bool:
@@ -95,9 +99,44 @@ def test_a_frozen_body_of_ones_own_must_be_given(colours, tmp_path):
     body = explorer.create_model(NAME, num_classes=10)
     body.load_state_dict({k: v for k, v in model.state_dict().items() if "classifier" not in k}, strict=False)
     run = learn(model, colours, tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
+    with pytest.raises(TrainingError,
+                       match=r"only the classifier of a model of yours.*load_run\(path, model=...\)"):
         load_run(tmp_path / "run")
     assert same_answers(load_run(tmp_path / "run", model=body).model, run.model)
+
+
+def saved_by_hand(model: nn.Module, folder: Path) -> Path:
+    """A folder as `Run.save` writes it, without a run."""
+    folder.mkdir()
+    facts = {"architecture": model.config.architecture, "num_classes": model.num_classes}
+    facts["pretrained_cfg"] = model.config.as_timm()
+    (folder / "config.json").write_text(json.dumps(facts))
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def test_a_model_of_other_channels_gets_saved_weights_adapted(tmp_path):
+    """As `create_model` adapts published ones: a grey photo is answered as its three equal channels were."""
+    colour = explorer.create_model(NAME, num_classes=3).eval()
+    folder = saved_by_hand(colour, tmp_path / "mine")
+    grey = load_run(folder, model=explorer.create_model(NAME, num_classes=3, in_chans=1)).model
+    photos = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(grey(photos), colour(photos.expand(-1, 3, -1, -1)), atol=1e-5)
+    assert grey.load_report.adapted == ["conv_stem.weight: from 3 to 1 input channels"]
+
+
+def test_a_transformer_for_another_size_gets_saved_positions_adapted(tmp_path):
+    name, photos = "vit_tiny_patch16_224", torch.rand(1, 3, 48, 48)
+    small = explorer.create_model(name, num_classes=3, img_size=32)
+    folder = saved_by_hand(small, tmp_path / "mine")
+    large = load_run(folder, model=explorer.create_model(name, num_classes=3, img_size=48)).model
+    again = explorer.create_model(name, checkpoint_path=folder / "model.safetensors", img_size=48).eval()
+    with torch.inference_mode():
+        assert torch.equal(large(photos), again(photos))
+    assert large.load_report.adapted == again.load_report.adapted != []
+    assert large.config.input_size == (3, 48, 48)
+    assert explorer.look(large, explorer.sample_photos()[0]).input.shape == (3, 48, 48)
 
 
 def test_another_model_is_refused(colours, tmp_path):
@@ -175,16 +214,19 @@ def test_it_shows_itself_with_the_best_epoch_marked_and_names_escaped(colours, t
     run = learn(NAME, colours, name="<b>mine</b>")
     run.save(tmp_path / "mine")
     loaded = load_run(tmp_path / "mine")
-    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, best ") and "3 classes" in repr(loaded)
-    html = loaded._repr_html_()
-    assert html.count("font-weight:bold") == 1 and "&lt;b&gt;mine" in html and "<b>mine" not in html
+    assert repr(loaded).startswith("LoadedRun('<b>mine</b>', 2 of 2 epochs, best ")
+    assert "3 classes" in repr(loaded)
+    page = parse(loaded._repr_html_())
+    bold = [row for row in page.find_all("tr") if row.style.get("font-weight") == "bold"]
+    assert len(bold) == 1 and "<b>mine</b>" in page.find("b").text
 
 
 def test_a_saved_model_from_elsewhere_says_that_its_training_is_unknown(colours, tmp_path):
     learn(NAME, colours, epochs=1).save(tmp_path / "mine")
     (tmp_path / "mine" / "run.json").unlink()
     loaded = load_run(tmp_path / "mine")
-    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."] and loaded.best is None
+    assert loaded.notes == ["The folder has no run.json: how the model was trained is unknown."]
+    assert loaded.best is None
 
 
 def test_a_setting_of_a_later_version_does_not_hinder(colours, tmp_path):

@@ -14,7 +14,8 @@ from tests.training.test_finetune import SIZE, painted, small
 def test_the_finder_draws_a_curve_and_leaves_the_model_as_it_was(train):
     model = small()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    found = find_lr(model, Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30, input_size=SIZE, threads=1)
+    found = find_lr(model, Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30,
+                    input_size=SIZE, threads=1)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(p.requires_grad for p in model.parameters())
     assert list(found.rates) == sorted(found.rates) and len(found.rates) == len(found.losses) >= 6
@@ -32,14 +33,16 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
 @pytest.mark.parametrize("train", ["head", "all"])
 def test_it_can_be_followed_and_stopped_and_says_what_it_cost(train):
     seen = []
-    found = find_lr(small(), Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30, photos=16, input_size=SIZE,
-                    threads=1, on_rate=lambda rate, loss: seen.append((rate, loss)), should_stop=lambda: len(seen) == 3)
+    found = find_lr(small(), Splits("colours", painted(24), painted(6)), train=train, batch_size=8, steps=30,
+                    photos=16, input_size=SIZE, threads=1, on_rate=lambda *tried: seen.append(tried),
+                    should_stop=lambda: len(seen) == 3)
     assert list(zip(found.rates, found.losses)) == seen and len(seen) == 3
     assert found.suggestion is None and found.photos == 16 and found.seconds > 0
 
 
 def test_it_can_be_stopped_while_the_body_looks_at_the_photos():
-    found = find_lr(small(), Splits("colours", painted(40), painted(6)), batch_size=8, input_size=SIZE, threads=1, should_stop=lambda: True)
+    found = find_lr(small(), Splits("colours", painted(40), painted(6)), batch_size=8, input_size=SIZE,
+                    threads=1, should_stop=lambda: True)
     assert found.rates == () and found.suggestion is None
 
 
@@ -57,8 +60,8 @@ def test_a_range_that_can_not_be_is_a_sentence(wrong):
 
 def test_it_steps_as_the_run_will_by_the_class_weights_and_after_every_batch():
     def losses(**settings):
-        return find_lr(small(), Splits("colours", painted(24), painted(6)), batch_size=8, steps=6, input_size=SIZE, threads=1,
-                       optimizer="sgd", stop=0.1, **settings).losses
+        return find_lr(small(), Splits("colours", painted(24), painted(6)), batch_size=8, steps=6,
+                       input_size=SIZE, threads=1, optimizer="sgd", stop=0.1, **settings).losses
 
     plain = losses()
     assert losses(accumulate=4) == plain  # a quarter of the gradient would ask for four times the rate

@@ -17,6 +17,7 @@ from explorer.data.datasets import DataError, PhotoSet, Splits
 from explorer.data.photo_tables import read_table
 from explorer.training.evaluation.evaluating import evaluate
 from explorer.training.evaluation.numbers import NumberEvaluation
+from tests.html import parse
 from tests.number_photos import bright, photo_set, prepared_for, table, tiny
 
 
@@ -191,10 +192,12 @@ def test_the_page_has_figures_a_chart_and_photos_and_no_script(net):
     result = evaluate(net, nasty)
     result.numbers, result.model_name = (NASTY,), NASTY
     del result.per_number
-    html = result._repr_html_()
-    assert "<script" not in html and "&lt;script&gt;" in html and html.count("data:image/jpeg") == 4
-    assert "data:image/png" in html
-    assert "Predicted against true" in html and "standard deviations" in html
+    page = parse(result._repr_html_())
+    assert "script" not in page.tags and NASTY in page.text
+    kinds = [one.attributes["src"].partition(";")[0] for one in page.find_all("img")]
+    assert kinds == ["data:image/png"] + ["data:image/jpeg"] * 4
+    assert page.find_all("img")[0].attributes["alt"].startswith("Predicted against true")
+    assert all("standard deviations" in one.text for one in page.find_all("figcaption"))
     assert result._repr_mimebundle_()["text/plain"] == repr(result)
     result.plot()._repr_png_()  # a name is no formula
 
@@ -203,7 +206,8 @@ def test_the_text_says_how_far_off_and_what_guessing_would_be():
     result = by_hand((1, 3), (5, 5), (9, 10), model_name="ages", data_name="people.csv")
     text = str(result)
     assert text.startswith("ages on people.csv: 3 photos, MAE 1, RMSE 1.291, R² 0.844\n")
-    assert "age: off by 1 on average. Guessing the mean of these photos every time would be off by 2.667." in text
+    assert ("age: off by 1 on average. Guessing the mean of these photos every time would be off by 2.667."
+            in text)
     assert re.search(r"photo 0\s+1\s+3", text)
     assert repr(result) == "NumberEvaluation('ages', 'people.csv', 3 photos, MAE 1, RMSE 1.291, R² 0.844)"
     assert "means over the 2 numbers" in str(drawn())
@@ -213,7 +217,8 @@ def test_the_chart_draws_each_number_and_refuses_one_that_is_not_there():
     assert len(drawn().plot().axes) == 2 and len(drawn().plot(["price"]).axes) == 1
     assert len(drawn().plot("age").axes) == 1
     many = drawn(names=tuple(f"n{i}" for i in range(12)))
-    assert len(many.plot().axes) == 9 and "data:image/png" in many._repr_html_()
+    (picture,) = parse(many._repr_html_()).find_all("img")
+    assert len(many.plot().axes) == 9 and picture.attributes["src"].startswith("data:image/png")
     (axes,) = by_hand((1, 3), (5, 5), (9, 10)).plot().axes
     assert axes.get_xlabel() == "true age" and axes.get_xlim() == axes.get_ylim()
     with pytest.raises(ValueError, match="There is no number 'size': there are age, price"):
@@ -224,7 +229,8 @@ def test_the_csv_has_a_line_a_photo_and_no_formula(tmp_path):
     result = NumberEvaluation(("=age",), torch.tensor([[3.0], [5.0]]), torch.tensor([[1.0], [5.5]]),
                               ("=cmd", "b.png"))
     result.to_csv(tmp_path / "out.csv")
-    rows = list(csv.DictReader(open(tmp_path / "out.csv", encoding="utf-8", newline="")))
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["'=cmd", "b.png"]
     assert [float(rows[0][f"{what} =age"]) for what in ("true", "predicted", "difference")] == [1.0, 3.0, 2.0]
     assert float(rows[1]["difference =age"]) == -0.5

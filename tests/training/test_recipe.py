@@ -1,4 +1,6 @@
-"""Settings are checked before anything starts; schedules are what PyTorch's are; augmentation shows the same photo."""
+"""Settings are checked before anything starts; schedules are what PyTorch's are; augmentation shows the same
+photo.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from explorer.training.loop.augmentation import AUGMENTATIONS, create_augmentati
 from explorer.training.loop.recipe import Recipe, optimizer_class
 from explorer.training.loop.schedules import SCHEDULES, schedule
 
-CONFIG = {"input_size": (3, 48, 64), "interpolation": "bicubic", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2),
-          "crop_pct": 0.9, "crop_mode": "center"}
+CONFIG = {"input_size": (3, 48, 64), "interpolation": "bicubic", "mean": (0.5, 0.4, 0.3),
+          "std": (0.2, 0.2, 0.2), "crop_pct": 0.9, "crop_mode": "center"}
 
 
 @pytest.mark.parametrize(("setting", "value", "sentence"), [
@@ -63,7 +65,8 @@ def test_the_cosine_schedule_is_torchs():
 def test_one_cycle_has_torchs_shape():
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
-    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=1000, cycle_momentum=False)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=1000,
+                                                 cycle_momentum=False)
     factor = schedule("one_cycle", total=1000)
     for step in range(999):
         assert factor(step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=6e-3)
@@ -105,7 +108,8 @@ def test_without_augmentation_a_photo_is_prepared_as_for_looking():
 def test_a_function_of_a_picture_is_an_augmentation_too():
     photo = Image.new("RGB", (70, 60), (255, 0, 0))
     vary = create_augmentation(lambda picture: picture.convert("L").convert("RGB"), CONFIG)
-    grey = vary(photo) * torch.tensor(CONFIG["std"]).view(3, 1, 1) + torch.tensor(CONFIG["mean"]).view(3, 1, 1)
+    mean, std = (torch.tensor(CONFIG[name]).view(3, 1, 1) for name in ("mean", "std"))
+    grey = vary(photo) * std + mean
     assert torch.allclose(grey, grey[:1].expand(3, -1, -1), atol=1e-6)
 
 
@@ -116,7 +120,8 @@ def test_a_preview_shows_eight_variants_and_leaves_torchs_randomness_alone():
     views = preview(load_image(sample_photos()[0]), "standard", CONFIG, seed=5)
     assert torch.equal(torch.rand(3), expected)
     assert [view.size for view in views] == [(64, 48)] * 8
-    assert [v.tobytes() for v in preview(load_image(sample_photos()[0]), "standard", CONFIG, seed=5)] == [v.tobytes() for v in views]
+    again = preview(load_image(sample_photos()[0]), "standard", CONFIG, seed=5)
+    assert [v.tobytes() for v in again] == [v.tobytes() for v in views]
     assert len({view.tobytes() for view in views}) == 8
 
 

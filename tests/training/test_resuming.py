@@ -1,4 +1,6 @@
-"""A run that was stopped goes on as if it had not been: bit for bit, from memory and from its folder, wherever the stop fell."""
+"""A run that was stopped goes on as if it had not been: bit for bit, from memory and from its folder,
+wherever the stop fell.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from torch import nn
 
 import explorer
 from explorer.data.datasets import PhotoSet, Splits
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Saved
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint
 from tests.training.test_finetune import SIZE, colours, equal_weights, run  # noqa: F401
 
@@ -22,15 +24,17 @@ from tests.training.test_finetune import SIZE, colours, equal_weights, run  # no
 def own_net() -> explorer.models.VisionModel:
     """Normalisation that learns statistics, and dropout: what may differ after a stop, if anything does."""
     torch.manual_seed(3)
-    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                                       nn.Dropout(0.3), nn.Linear(6, 3)), input_size=SIZE, labels=list(COLOURS))
+    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.BatchNorm2d(6), nn.ReLU(),
+                                       nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3),
+                                       nn.Linear(6, 3)), input_size=SIZE, labels=list(COLOURS))
 
 
 COLOURS = ("red", "green", "blue")
 
 
 def learnt(data, **settings):
-    return run(own_net(), data, **{"epochs": 3, "train": "all", "batch_size": 4, "augment": "light", "seed": 7, **settings})
+    return run(own_net(), data, **{"epochs": 3, "train": "all", "batch_size": 4, "augment": "light",
+                                   "seed": 7, **settings})
 
 
 def stopped_at(batches: int, data, **settings):
@@ -51,7 +55,8 @@ def stopped_at(batches: int, data, **settings):
 
 def noisy(photo: Image.Image) -> Image.Image:
     """An augmentation as people write them: by Python's and numpy's own randomness."""
-    pixels = np.asarray(photo).astype(float) * random.uniform(0.5, 1) + np.random.normal(0, 20, (photo.height, photo.width, 3))
+    pixels = np.asarray(photo).astype(float) * random.uniform(0.5, 1)
+    pixels += np.random.normal(0, 20, (photo.height, photo.width, 3))
     return Image.fromarray(pixels.clip(0, 255).astype("uint8"))
 
 
@@ -124,12 +129,15 @@ def test_what_was_done_to_the_gradients_before_a_start_and_in_between_is_no_part
 
     model = own_net().eval()
     backward(model)
-    other = run(model, colours, epochs=3, train="all", batch_size=4, seed=7, augment="light", accumulate=4).wait()
+    other = run(model, colours, epochs=3, train="all", batch_size=4, seed=7, augment="light",
+                accumulate=4).wait()
     assert equal_weights(other.model, unbroken.model)
 
 
 def test_a_batch_that_failed_is_learnt_from_once(colours, monkeypatch):  # noqa: F811
-    """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of difference."""
+    """A run that failed, for example by a data set that was out of reach, goes on in memory without a bit of
+    difference.
+    """
     from explorer.training.loop.objective import Objective
 
     unbroken = learnt(colours, accumulate=4, augment="none").wait()
@@ -166,23 +174,25 @@ def test_a_run_that_looks_at_its_photos_for_the_first_time_stops_within_a_few():
     known.clear()
 
 
-# --- a validation loss that is no number ------------------------------------------------------------------------
+# --- a validation loss that is no number --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(colours, monkeypatch, tmp_path, value):  # noqa: F811
+def test_a_validation_loss_that_is_no_number_fails_the_run_and_the_best_epoch_stays(
+        colours, monkeypatch, tmp_path, value):  # noqa: F811
     """case A12: such a run was "finished", its broken epoch the best one."""
-    from explorer.training.loop import loop
+    from explorer.training.loop import team
 
-    true_judge, calls = loop.judge, []
+    true_judge, calls = team.judge, []
 
     def judge(*args):
         calls.append(1)
         return (value, 1.0) if len(calls) == 2 else true_judge(*args)
 
-    monkeypatch.setattr(loop, "judge", judge)
+    monkeypatch.setattr(team, "judge", judge)
     failed = learnt(colours, run_dir=tmp_path / "run")
-    with pytest.raises(TrainingError, match=f"validation loss became {value} in epoch 2.*weights of epoch 1.*tenth"):
+    with pytest.raises(TrainingError, match=f"validation loss became {value} in epoch 2.*weights of epoch "
+                                            "1.*tenth"):
         failed.wait()
     assert failed.state == "failed" and len(failed.history) == 1 and failed.best["epoch"] == 0
     at_one = failed.model_at(1)
@@ -196,9 +206,11 @@ def test_steps_that_are_far_too_large_fail_and_leave_the_model_as_it_was(colours
     """case A12: lr=1e20 with BatchNorm ended as "finished, best 50.0 %", in a model of NaN."""
     model = own_net()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    failed = run(model, colours, **{"epochs": 2, "train": "all", "optimizer": "sgd", "batch_size": 24, "lr": 1e38, "body_lr": 1e38,
-                                    "schedule": "constant", "warmup": 0.0, **settings})
+    failed = run(model, colours, **{"epochs": 2, "train": "all", "optimizer": "sgd", "batch_size": 24,
+                                    "lr": 1e38, "body_lr": 1e38, "schedule": "constant", "warmup": 0.0,
+                                    **settings})
     with pytest.raises(TrainingError, match="tenth of the learning rate"):
         failed.wait()
     assert failed.best is None and any("that it began with" in note for note in failed.notes)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items() if "num_batches" not in key)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items()
+               if "num_batches" not in key)

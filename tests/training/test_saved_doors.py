@@ -1,4 +1,5 @@
-"""A network of another library, or built with options, comes back from the folder that its run was saved in."""
+"""A network of another library, or built with options, comes back from the folder that its run was saved in.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.models.weights.entries import WeightsError
-from explorer.training.loop.loop import TrainingError
+from explorer.models.weights.report import WeightsError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.run.loading import load_run
 from tests.training.test_loading import COLOURS, SIZE, colours, learn, same_answers  # noqa: F401
 
@@ -20,7 +21,8 @@ DOORS = ["torchvision/shufflenet_v2_x0_5", "timm/test_resnet.r160_in1k", "timm/t
 
 @pytest.fixture(scope="module", params=DOORS)
 def saved(request, colours, tmp_path_factory):  # noqa: F811
-    run = learn(request.param, colours, epochs=1, **({} if "vit" not in request.param else {"input_size": (3, 160, 160)}))
+    run = learn(request.param, colours, epochs=1,
+                **({} if "vit" not in request.param else {"input_size": (3, 160, 160)}))
     return run, run.save(tmp_path_factory.mktemp("runs") / "mine")
 
 
@@ -77,8 +79,9 @@ def change(folder, **changes):
 
 
 @pytest.mark.parametrize("changes", [
-    {"pretrained_cfg": {"built_as": "timm/hf-hub:somebody/evil"}}, {"architecture": "timm/hf-hub:somebody/evil"},
-    {"architecture": "local-dir:/elsewhere"}, {"architecture": "hf-hub:somebody/evil"}, {"architecture": "timm/test_vit"},
+    {"pretrained_cfg": {"built_as": "timm/hf-hub:somebody/evil"}},
+    {"architecture": "timm/hf-hub:somebody/evil"}, {"architecture": "local-dir:/elsewhere"},
+    {"architecture": "hf-hub:somebody/evil"}, {"architecture": "timm/test_vit"},
     {"pretrained_cfg": {"build_options": [["checkpoint_path", "/etc/passwd"]]}}, {"num_classes": 4},
     {"pretrained_cfg": {"build_options": [["img_size", {}]]}}, {"pretrained_cfg": {"build_options": "ab"}},
 ])
@@ -91,7 +94,8 @@ def test_a_folder_that_asks_for_something_else_is_a_sentence(colours, tmp_path, 
 
 
 @pytest.mark.parametrize("options", [{"img_size": 32}, {"img_size": 32, "global_pool": "avg"}])
-def test_options_that_a_network_was_built_with_are_kept_also_in_a_run_dir(colours, tmp_path, options):  # noqa: F811
+def test_options_that_a_network_was_built_with_are_kept_also_in_a_run_dir(
+        colours, tmp_path, options):  # noqa: F811
     model = explorer.create_model("vit_tiny_patch16_224", num_classes=3, **options)
     run = learn(model, colours, tmp_path / "run", epochs=1, train="all")
     for folder in (run.save(tmp_path / "mine"), tmp_path / "run"):
@@ -103,24 +107,29 @@ def test_a_network_with_a_traded_stride_gives_the_same_answers_again(colours, tm
     assert same_answers(load_run(run.save(tmp_path / "mine")).model, run.model)
 
 
-def test_a_model_of_a_library_that_was_given_as_a_model_is_built_again_from_its_run_dir(colours, tmp_path):  # noqa: F811
-    run = learn(explorer.create_model("timm/test_resnet", num_classes=3), colours, tmp_path / "run", epochs=1, train="all")
+def test_a_model_of_a_library_that_was_given_as_a_model_is_built_again_from_its_run_dir(
+        colours, tmp_path):  # noqa: F811
+    run = learn(explorer.create_model("timm/test_resnet", num_classes=3), colours, tmp_path / "run", epochs=1,
+                train="all")
     assert same_answers(load_run(tmp_path / "run").model, run.model)
 
 
 def by_hand() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(8, 3))
 
 
 def test_a_model_built_by_hand_says_how_to_load_it_and_loads_so(colours, tmp_path):  # noqa: F811
     run = learn(explorer.wrap(by_hand(), input_size=SIZE), colours, tmp_path / "run", epochs=2, train="all")
     folder = run.save(tmp_path / "mine")
-    for way in (lambda: explorer.create_model(f"local-dir:{folder}", pretrained=True), lambda: load_run(folder)):
+    for way in (lambda: explorer.create_model(f"local-dir:{folder}", pretrained=True),
+                lambda: load_run(folder)):
         with pytest.raises(WeightsError, match=r"built by hand: build it again .*load_run\(.*model=model\)"):
             way()
     for place in (folder, tmp_path / "run"):
         loaded = load_run(place, model=by_hand())
-        assert same_answers(loaded.model, run.model) and loaded.labels == tuple(COLOURS) and loaded.checkpoints == (0, 1, 2)
+        assert same_answers(loaded.model,
+                            run.model) and loaded.labels == tuple(COLOURS) and loaded.checkpoints == (0, 1, 2)
         assert torch.equal(loaded.model_at(1).module[4].weight, run.model_at(1).module[4].weight)
     with pytest.raises(WeightsError, match="don't fit"):
         load_run(folder, model=nn.Sequential(*by_hand()[:4], nn.Dropout(), nn.Linear(8, 3)))

@@ -1,4 +1,5 @@
-"""`Run.save` writes over what it wrote before, and over nothing else; and loses nothing where it can't end."""
+"""`Run.save` writes over what it wrote before, and over nothing else; and loses nothing where it can't end.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def runs():
 
 @pytest.mark.parametrize(("files", "named"), [
     ({"config.json": "{}"}, "config.json"),
-    ({"config.json": json.dumps({"architecture": "resnet18", "num_classes": 3, "label_names": ["a", "b", "c"], "pretrained_cfg": {}}),
+    ({"config.json": json.dumps({"architecture": "resnet18", "num_classes": 3,
+                                 "label_names": ["a", "b", "c"], "pretrained_cfg": {}}),
       "model.safetensors": "a model of the hub", "README.md": "its card"}, "model.safetensors"),
     ({"README.md": "# My thesis"}, "README.md"), ({"run.json": '{"versions": ["other"]}'}, "run.json"),
     ({"run.json": '{"name": "a jog in the park", "km": 5}'}, "run.json"), ({".git": ""}, ".git"),

@@ -1,11 +1,12 @@
-"""The panel that compares: which models and photos, what runs when, what is shown, said, saved and written as code."""
+"""The panel that compares: which models and photos,
+what runs when, what is shown, said, saved and written as code.
+"""
 
 from __future__ import annotations
 
 import csv
 import importlib
 import io
-import re
 import sys
 import threading
 
@@ -17,9 +18,12 @@ from torch import nn
 
 import explorer
 from explorer.inspection.compare.comparison import Comparison
-from explorer.widgets.panels import compare as module
-from explorer.widgets.panels.compare import VIEWS, default_names, table_rows, weights_sentence
+from explorer.widgets.panels.compare import panel as module
+from explorer.widgets.panels.compare.guide import GUIDE
+from explorer.widgets.panels.compare.views import VIEWS
+from explorer.widgets.panels.compare.words import default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
+from tests.widgets.page import Page
 
 from .test_parts_base import from_browser, record_messages
 
@@ -36,7 +40,7 @@ def dash():
     dash.session.compare = TWO
     dash.tabs.selected_index = dash.tabs.children.index(dash.compare)
     panel = dash.compare
-    panel.source.value, panel.several.value = "gallery", (0, 1)
+    panel.choice.source.value, panel.choice.several.value = "gallery", (0, 1)
     panel.compare.click()
     assert panel.wait()
     yield dash
@@ -47,15 +51,15 @@ def dash():
 def panel(dash):
     panel = dash.compare
     yield panel
-    panel.view.value, panel.photo.value, panel.target.value = "predictions", 0, ""
-    panel.source.value, panel.several.value = "gallery", (0, 1)
-    panel.own.value = False
+    panel.views.view.value, panel.views.photo.value, panel.views.target.value = "predictions", 0, ""
+    panel.choice.source.value, panel.choice.several.value = "gallery", (0, 1)
+    panel.choice.own.value = False
     dash.session.compare = TWO
     assert panel.wait()
 
 
 def text_of(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    return Page(html).text
 
 
 class Tiny(nn.Module):
@@ -72,7 +76,7 @@ def tiny():
     return explorer.wrap(Tiny(), input_size=(3, 32, 32), labels=("a", "b", "c"))
 
 
-# --- which models, which photos -------------------------------------------------------------------------------
+# --- which models, which photos -------------------------------------------------------------------------
 
 
 def test_nothing_is_built_and_no_model_runs_before_the_tab_is_opened():
@@ -84,17 +88,18 @@ def test_nothing_is_built_and_no_model_runs_before_the_tab_is_opened():
 
 def test_without_ticks_the_models_whose_weights_are_installed_are_offered(panel, dash):
     dash.session.compare = ()
-    assert panel.names == default_names() == ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
-    assert "No model is ticked" in panel.about_models.value and not panel.compare.disabled
+    lite = tuple(f"tf_efficientnet_lite{number}" for number in range(3))
+    assert panel.choice.names == default_names() == lite
+    assert "No model is ticked" in panel.choice.about_models.value and not panel.compare.disabled
     assert weights_sentence(default_names()) == ""
 
 
 def test_the_ticks_of_the_picker_are_the_models_and_the_other_way_round(panel, dash):
-    assert [chip.description for chip in panel.chips.children] == list(TWO)
-    panel.add.value = "resnet18"
-    assert dash.session.compare == (*TWO, "resnet18") and panel.add.value == ""
+    assert [chip.description for chip in panel.choice.chips.children] == list(TWO)
+    panel.choice.add.value = "resnet18"
+    assert dash.session.compare == (*TWO, "resnet18") and panel.choice.add.value == ""
     assert [name for name, *_ in rows_of(dash.picker.comparison)] == [*TWO, "resnet18"]
-    panel.chips.children[0].click()
+    panel.choice.chips.children[0].click()
     assert dash.session.compare == (TWO[1], "resnet18")
 
 
@@ -106,11 +111,11 @@ def rows_of(part):
 
 def test_weights_that_are_not_here_are_said_in_one_sentence(panel, dash):
     dash.session.compare = (*TWO, "resnet18")
-    assert "The weights of resnet18 are not on this computer" in panel.about_models.value
+    assert "The weights of resnet18 are not on this computer" in panel.choice.about_models.value
 
 
 def test_a_wrong_name_is_a_sentence_and_changes_nothing(panel, dash):
-    panel.add.value = "resnet5O"
+    panel.choice.add.value = "resnet5O"
     assert "Did you mean" in text_of(panel.message.value) and dash.session.compare == TWO
 
 
@@ -120,9 +125,9 @@ def test_one_model_is_not_enough(panel, dash):
 
 
 def test_a_photo_has_to_be_chosen(panel):
-    panel.several.value = ()
+    panel.choice.several.value = ()
     assert panel.compare.disabled and panel.measure.disabled
-    panel.source.value = "folder"
+    panel.choice.source.value = "folder"
     assert panel.compare.disabled and "Choose a photo" in panel.compare.tooltip
 
 
@@ -132,15 +137,16 @@ def test_a_model_that_was_built_here_is_compared_with_named_ones():
     panel = dash.compare
     panel.build()
     dash.session.compare = TWO[:1]
-    assert panel.own.layout.display == "" and panel.compare.disabled
-    panel.own.value = True
+    assert panel.choice.own.layout.display == "" and panel.compare.disabled
+    panel.choice.own.value = True
     panel.compare.click()
     assert panel.wait()
     assert panel.shown.result.names == (TWO[0], "Tiny") and panel.shown.result.models[1] is dash.session.model
     assert "know different classes" in text_of(panel.about.value)
     scope = {"dash": dash}
     exec(panel.code(), scope)
-    np.testing.assert_allclose(scope["result"].probabilities("Tiny"), panel.shown.result.probabilities("Tiny"), rtol=1e-5)
+    again, shown = (one.probabilities("Tiny") for one in (scope["result"], panel.shown.result))
+    np.testing.assert_allclose(again, shown, rtol=1e-5)
     panel._open("Tiny")
     dash.wait()
     assert dash.session.model is panel.shown.result.models[1]
@@ -153,28 +159,30 @@ def test_a_folder_is_judged_and_its_heat_maps_are_refused_in_a_sentence(dash, pa
     before = panel.shown
     for name, photo in (("tabby", 1), ("beagle", 2)):
         (tmp_path / "photos" / name).mkdir(parents=True)
-        (tmp_path / "photos" / name / "one.jpg").write_bytes(explorer.sample_photos()[photo].path.read_bytes())
-    panel.source.value, panel.folder.value = "folder", str(tmp_path / "photos")
+        content = explorer.sample_photos()[photo].path.read_bytes()
+        (tmp_path / "photos" / name / "one.jpg").write_bytes(content)
+    panel.choice.source.value, panel.choice.folder.value = "folder", str(tmp_path / "photos")
     panel.compare.click()
     assert panel.wait()
     result = panel.shown.result
     assert len(result.photos) == 2 and [row.judged for row in result.rows] == [2, 2] and result.looks == ()
     assert "Right here" in text_of(panel.about.value)
     for view in ("cams", "maps"):
-        panel.view.value = view
-        assert "compare fewer photos" in text_of(panel.picture.value)
+        panel.views.view.value = view
+        assert "compare fewer photos" in text_of(panel.views.picture.value)
     scope = {}
-    exec(panel.code().replace("result.maps", "# result.maps").replace("result.figure", "# result.figure"), scope)
+    code = panel.code().replace("result.maps", "# result.maps").replace("result.figure", "# result.figure")
+    exec(code, scope)
     assert scope["result"].rows == result.rows
     panel.shown = before
-    panel._offer()
+    panel.views.offer(panel.shown.result)
 
 
-# --- what runs when ---------------------------------------------------------------------------------------------
+# --- what runs when -------------------------------------------------------------------------------------
 
 
 def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
-    panel.source.value = "screen"
+    panel.choice.source.value = "screen"
     panel.compare.click()
     assert panel.wait() and panel.stale.value == ""
     first = dash.session.image_name
@@ -182,13 +190,15 @@ def test_another_photo_runs_no_model_and_is_said(panel, dash, monkeypatch):
     dash.session.open_image(explorer.sample_photos()[2])
     dash.wait()
     said = text_of(panel.stale.value)
-    assert f"This is the photo {first}" in said and f"is {dash.session.image_name} now. Press Compare." in said
+    assert f"This is the photo {first}" in said
+    assert f"is {dash.session.image_name} now. Press Compare." in said
     assert panel.shown.result.photos == (first,)
 
 
 def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypatch):
     opened = panel.shown.result.models
-    monkeypatch.setattr(sys.modules["explorer.inspection.look.looking"], "create_model", lambda *_, **__: pytest.fail("opened again"))
+    opening = sys.modules["explorer.inspection.look.model"]
+    monkeypatch.setattr(opening, "create_model", lambda *_, **__: pytest.fail("opened again"))
     panel.compare.click()
     assert panel.wait() and panel.shown.result.models == opened
 
@@ -196,15 +206,16 @@ def test_models_that_are_open_already_are_not_opened_again(panel, dash, monkeypa
 def test_measuring_times_what_is_shown_without_showing_the_photos_again(panel, monkeypatch):
     result = panel.shown.result
     monkeypatch.setattr(core, "compare", lambda *_, **__: pytest.fail("compared again"))
-    monkeypatch.setattr(Comparison.measure, "__kwdefaults__", {**Comparison.measure.__kwdefaults__, "warm_up": 0, "repeats": 2,
-                                                                    "many": 2})
+    few = {"warm_up": 0, "repeats": 2, "many": 2}
+    monkeypatch.setattr(Comparison.measure, "__kwdefaults__", {**Comparison.measure.__kwdefaults__, **few})
     panel.measure.click()
     assert panel.wait() and panel.shown.result is result
     assert all(row.latency and row.throughput for row in result.rows)
-    assert panel.view.value == "scatter" and panel.x.value == "latency" and len(panel.scatter) == 2
+    assert panel.views.view.value == "scatter" and panel.views.x.value == "latency"
+    assert len(panel.views.scatter) == 2
     assert "2 models taking turns" in text_of(panel.about.value) and panel.progress.value == ""
-    panel.view.value = "table"
-    assert "quartiles" in panel.table._table and "result.measure()" in panel.code()
+    panel.views.view.value = "table"
+    assert "quartiles" in panel.views.table._table and "result.measure()" in panel.code()
 
 
 def test_stopping_ends_the_measuring_and_keeps_what_was_timed(panel):
@@ -232,7 +243,7 @@ def test_what_fails_is_a_sentence_and_what_was_shown_stays(panel, monkeypatch):
     monkeypatch.setattr(core, "compare", lambda *_, **__: 1 / 0)
     panel.compare.click()
     assert panel.wait() and panel.shown is before and not panel.compare.disabled
-    assert "That did not work (ZeroDivisionError" in text_of(panel.message.value) and 'role="alert"' in panel.message.value
+    assert Page(panel.message.value).says("That did not work (ZeroDivisionError", role="alert")
     panel.message.value = ""
 
 
@@ -243,55 +254,63 @@ def test_weights_that_cannot_be_had_leave_the_others(panel, dash):
     assert "resnet18 : The weights of" in text_of(panel.about.value).replace("</b>", "")
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------------------------------
 
 
 def test_predictions_follow_photo_and_number(panel):
-    panel.photo.value, panel.topk.value = 1, 3
+    panel.views.photo.value, panel.views.topk.value = 1, 3
     expected = panel.shown.result.predictions(1, topk=3)
-    said = text_of(panel.picture.value)
-    assert all(row.label in said for row in expected) and panel.picture.value.count("role='group'") == len(expected)
-    panel.topk.value = 5
+    said = text_of(panel.views.picture.value)
+    assert all(row.label in said for row in expected)
+    assert len(Page(panel.views.picture.value).all(role="group")) == len(expected)
+    panel.views.topk.value = 5
 
 
 def test_heat_maps_come_for_the_class_asked_for(panel):
-    panel.view.value = "cams"
-    panel.target.value = "tiger cat"
-    assert panel.wait() and panel.picture.value.count("<img") == 2 and "lite1: tiger cat" in panel.picture.value
-    panel.target.value = "no such class"
-    assert panel.wait() and panel.picture.value.count("has no class &#x27;no such class&#x27;") == 2
+    panel.views.view.value = "cams"
+    panel.views.target.value = "tiger cat"
+    assert panel.wait()
+    drawn = Page(panel.views.picture.value)
+    assert len(drawn.all("img")) == 2 and "lite1: tiger cat" in panel.views.picture.value
+    panel.views.target.value = "no such class"
+    assert panel.wait() and panel.views.picture.value.count("has no class &#x27;no such class&#x27;") == 2
 
 
 def test_feature_maps_are_at_one_stride(panel):
-    panel.view.value = "maps"
-    strides = [value for _, value in panel.stride.options]
+    panel.views.view.value = "maps"
+    strides = [value for _, value in panel.views.stride.options]
     assert strides == list(panel.shown.result.strides)
-    panel.stride.value = 8
+    panel.views.stride.value = 8
     [first, second] = panel.shown.result.maps(8, 0)
-    said = text_of(panel.picture.value)
-    assert f"{first[0]}: the 16 strongest of {first[1].shape[0]} channels" in said and f"{TWO[1]}, {second[0]}" in said
+    said = text_of(panel.views.picture.value)
+    assert f"{first[0]}: the 16 strongest of {first[1].shape[0]} channels" in said
+    assert f"{TWO[1]}, {second[0]}" in said
 
 
 def test_agreement_and_table_show_the_numbers(panel):
-    panel.view.value = "agreement"
-    assert f"{100 * panel.shown.result.agreement[0, 1]:.0f} %" in text_of(panel.picture.value)
-    panel.view.value = "table"
+    panel.views.view.value = "agreement"
+    assert f"{100 * panel.shown.result.agreement[0, 1]:.0f} %" in text_of(panel.views.picture.value)
+    panel.views.view.value = "table"
     columns, rows = table_rows(panel.shown.result)
     titles = [title for title, _ in columns]
-    assert rows[0][titles.index("parameters, M")] == pytest.approx(4.652008) and "lite1" in panel.table._table
+    assert rows[0][titles.index("parameters, M")] == pytest.approx(4.652008)
+    assert "lite1" in panel.views.table._table
     assert rows[1][titles.index("top-1 published")] == pytest.approx(0.766, abs=1e-3)
 
 
 def test_a_point_and_a_row_open_their_model(panel, dash):
-    panel.view.value = "scatter"
-    names = panel._placed
-    from_browser(panel.scatter, {"kind": "pick", "index": names.index(TWO[1]), "generation": panel.scatter._generation})
+    panel.views.view.value = "scatter"
+    names = panel.views.placed
+    scatter = panel.views.scatter
+    picked = {"kind": "pick", "index": names.index(TWO[1]), "generation": scatter._generation}
+    from_browser(scatter, picked)
     dash.wait()
     assert dash.session.model_source == TWO[1]
-    panel.view.value = "table"
-    from_browser(panel.table, {"kind": "pick", "index": 0})
+    panel.views.view.value = "table"
+    from_browser(panel.views.table, {"kind": "pick", "index": 0})
     dash.wait()
-    assert dash.session.model_source == TWO[0] and f"All panels show {TWO[0]} now" in text_of(panel.message.value)
+    assert dash.session.model_source == TWO[0]
+    assert f"All panels show {TWO[0]} now" in text_of(panel.message.value)
 
 
 def test_names_of_photos_and_classes_are_escaped(panel, tmp_path):
@@ -299,28 +318,31 @@ def test_names_of_photos_and_classes_are_escaped(panel, tmp_path):
     result = core.compare({evil: tiny(), "b": tiny()}, {evil: Image.new("RGB", (40, 36))}, measure=False)
     before = panel.shown
     panel.shown = module.Shown(result, before.asked, (), evil)
-    panel._offer()
+    panel.views.offer(panel.shown.result)
     for _, view in VIEWS:
-        panel.view.value = view
+        panel.views.view.value = view
         panel._show_view()
         assert panel.wait()
-        assert evil not in panel.picture.value + panel.below.value + panel.about.value + panel.stale.value
+        views = panel.views
+        for part in (views.picture, views.below, panel.about, panel.stale):
+            assert evil not in part.value
     panel.shown = before
-    panel._offer()
+    panel.views.offer(panel.shown.result)
 
 
-# --- to keep -----------------------------------------------------------------------------------------------------
+# --- to keep --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("view", [view for _, view in VIEWS])
 def test_the_code_gives_what_is_shown_again(panel, dash, view):
-    panel.view.value = view
-    panel.photo.value = 1
+    panel.views.view.value = view
+    panel.views.photo.value = 1
     if view == "cams":
-        panel.target.value = "tabby"
+        panel.views.target.value = "tabby"
     assert panel.wait()
     lines = panel.code().splitlines()
-    assert lines[0] == "import explorer" and any(line.startswith("result = explorer.compare(") for line in lines)
+    assert lines[0] == "import explorer"
+    assert any(line.startswith("result = explorer.compare(") for line in lines)
     scope = {"dash": dash}
     exec("\n".join(line if "measure()" not in line else "" for line in lines), scope)
     again, shown = scope["result"], panel.shown.result
@@ -334,14 +356,14 @@ def test_the_page_gets_the_code_when_it_asks(panel, monkeypatch):
     monkeypatch.setattr(panel.tools, "send", lambda content, buffers=None: sent.append(content))
     from_browser(panel.tools, {"kind": "ask", "what": "code"})
     assert sent[-1]["text"] == panel.code() != ""
-    panel.view.value = "agreement"
+    panel.views.view.value = "agreement"
     assert sent[-1]["text"].endswith('result.figure("agreement")')  # it follows what is shown
     from_browser(panel.tools, {"kind": "ask", "what": "shut"})
 
 
 @pytest.mark.parametrize("view", [view for _, view in VIEWS])
 def test_every_view_is_a_figure_with_its_settings(panel, view):
-    panel.view.value = view
+    panel.views.view.value = view
     assert panel.wait()
     assert panel.exported("png").startswith(b"\x89PNG")
     svg = panel.exported("svg").decode()
@@ -357,7 +379,8 @@ def test_the_answers_and_the_table_are_saved_from_the_browser(monkeypatch, panel
         assert panel.wait()
     (answers, [first]), (table, [second]) = sent
     rows = list(csv.DictReader(io.StringIO(first.decode())))
-    assert answers["name"] == "comparison-answers.csv" and [row[TWO[0]] for row in rows] == [panel.shown.result.answer(0, j) for j in (0, 1)]
+    expected = [panel.shown.result.answer(0, j) for j in (0, 1)]
+    assert answers["name"] == "comparison-answers.csv" and [row[TWO[0]] for row in rows] == expected
     assert table["mime"] == "text/markdown" and second.decode() == panel.shown.result.to_markdown()
 
 
@@ -378,4 +401,4 @@ def test_a_file_that_nobody_offers_is_not_written(monkeypatch):
 
 
 def test_the_guide_says_what_is_not_proved_and_where_to_read_on():
-    assert "What it does not prove" in module.GUIDE and module.GUIDE.count("https://arxiv.org/") >= 3
+    assert "What it does not prove" in GUIDE and GUIDE.count("https://arxiv.org/") >= 3

@@ -10,11 +10,13 @@ import weakref
 import ipywidgets as W
 import pytest
 from ipywidgets.widgets import widget as registry
+from traitlets import TraitError
 
 import explorer
+from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import MOST
-from explorer.widgets.panels.images import gallery
 from explorer.widgets.session import ExplorerError
+from tests.widgets.page import Page
 
 PHOTOS = explorer.sample_photos()
 
@@ -40,7 +42,8 @@ def test_it_needs_few_widgets():
     before = len(registry._instances)
     dash = explorer.Dashboard()
     dash.wait()
-    # Each costs a notebook about a millisecond and 4 kB. Tabs that were not looked at yet are two: a box and its layout.
+    # Each costs a notebook about a millisecond and 4 kB.
+    # Tabs that were not looked at yet are two: a box and its layout.
     assert len(registry._instances) - before < 170
     dash.close()
 
@@ -93,7 +96,8 @@ def test_what_goes_wrong_is_a_sentence_above_and_wait_raises_it(dash):
     dash.images.input._on_message("image", {"name": "<i>x</i>.png"}, [b"nothing"])
     with pytest.raises(ExplorerError):
         dash.wait()
-    assert 'role="alert"' in dash.message.value and "Traceback" not in dash.message.value
+    message = Page(dash.message.value)
+    assert message.all(role="alert") and not message.says("Traceback")
     assert dash.predictions.bars.value.count("<li>") == 5
 
 
@@ -136,7 +140,7 @@ def test_the_gallery_takes_any_series_of_photos(tmp_path):
     assert [title for title, _ in gallery(tmp_path)] == ["a (1)", "a (2)"]  # a name marks one photo
     with (tmp_path / "a.jpg").open("rb") as file:
         assert len(gallery(file)) == 1
-    assert gallery([]) == []
+    assert gallery([]) == ()
 
 
 def test_the_gallery_reads_paths_as_everybody_does(tmp_path, monkeypatch):
@@ -180,9 +184,34 @@ def test_the_gallery_takes_a_folder_and_names_what_is_broken(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture, and not shown")
     dash = explorer.Dashboard(images=tmp_path)
     dash.wait()
-    assert [title for title, _ in dash.images.photos] == ["good"]
-    assert "bad &lt;b&gt;.jpg" in dash.images.note.value
+    assert [title for title, _ in dash.session.gallery] == ["good"]
+    note = Page(dash.images.note.value)
+    assert note.says("bad <b>.jpg") and not note.all("b")
     assert dash.session.look.predictions[0].index in PHOTOS[8].imagenet_indices
+    dash.close()
+
+
+def test_the_gallery_is_state_of_the_session_that_every_panel_follows(tmp_path):
+    model = explorer.create_model("resnet10t", num_classes=3)
+    dash = explorer.Dashboard(model, images=[PHOTOS[0], PHOTOS[8]])
+    dash.wait()
+    dash.compare.build(), dash.embeddings.build()
+    (tmp_path / "mine").mkdir()
+    for number in range(3):
+        (tmp_path / "mine" / f"photo {number}.jpg").write_bytes(PHOTOS[number].path.read_bytes())
+    dash.session.gallery = tmp_path / "mine"
+    titles = [f"photo {number}" for number in range(3)]
+    assert [title for title, _ in dash.session.gallery] == titles
+    assert dash.images.gallery._items["titles"] == titles
+    assert [title for title, _ in dash.compare.choice.several.options] == titles
+    dash.images.gallery._receive(None, {"kind": "pick", "index": 2}, [])
+    dash.wait()
+    assert dash.session.image_name == "photo 2"
+    before = dash.session.gallery
+    (tmp_path / "none").mkdir()
+    with pytest.raises(TraitError, match="holds no pictures"):
+        dash.session.gallery = tmp_path / "none"
+    assert dash.session.gallery is before
     dash.close()
 
 

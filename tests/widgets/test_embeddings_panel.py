@@ -11,11 +11,16 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.features.store import Collection
-from explorer.widgets.panels import embeddings
-from explorer.widgets.panels.embeddings import FOLDER, GALLERY, EmbeddingsPanel, possible_budgets, spread
+from explorer.data.photos import Collection
+from explorer.inspection.features.filling import Filling
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.panels.embeddings import panel as embeddings
+from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
+from explorer.widgets.panels.embeddings.sources import FOLDER, GALLERY
+from explorer.widgets.panels.embeddings.words import possible_budgets, spread
 from explorer.widgets.session import Session
 from tests.inspection.test_embeddings import features_of
+from tests.widgets.page import Page
 
 
 def tiny() -> nn.Module:
@@ -47,11 +52,12 @@ def folder(tmp_path):
 @pytest.fixture
 def panel(sent, folder):
     session = Session()
-    gallery = [(f"<i>{file.stem}", file) for file in sorted(folder.rglob("*.png"))[:6]]
+    files = sorted(folder.rglob("*.png"))[:6]
+    session.gallery = Gallery((f"<i>{file.stem}", file) for file in files)
     session.open_model(tiny())
-    session.open_image(gallery[0][1])
+    session.open_image(files[0])
     session.wait()
-    one = EmbeddingsPanel(session, gallery)
+    one = EmbeddingsPanel(session)
     one.build()
     yield one
     one.close()
@@ -79,13 +85,14 @@ def test_a_folder_becomes_points_with_its_classes(panel, folder):
     embed_folder(panel, folder)
     assert len(panel.scatter) == 24 and panel.scatter._points["names"] == ["<b>red", "blue"]
     assert "24 photos" in panel.about.value and "variance" in panel.map_note.value
-    assert not panel.judge.disabled and not panel.go.disabled and panel.stop.disabled and panel.progress.value == ""
+    assert not panel.judge.disabled and not panel.go.disabled
+    assert panel.stop.disabled and panel.progress.value == ""
 
 
 def test_the_gallery_has_points_without_classes(panel):
     panel.data.value = GALLERY
     press(panel, panel.go)
-    assert panel.scatter._points["labels"] == [title for title, _ in panel.photos]
+    assert panel.scatter._points["labels"] == [title for title, _ in panel.session.gallery]
     assert panel.scatter._points["names"] == []
     assert panel.judge.disabled and "no labels" in panel.judged.value
 
@@ -96,15 +103,15 @@ def test_a_click_shows_the_nearest_photos_and_marks_them(panel, folder):
     assert panel.wait(30)
     found = panel.shown.photos.nearest(3, 8)
     assert panel.scatter.selected == 3 and panel.scatter.marked == [one.index for one in found]
-    assert [caption.title for caption in panel.near.captions[1:]] == [one.name for one in found]
-    assert panel.near.captions[1].text == f"{found[0].label} {found[0].distance:.3f}"
+    assert [caption.title for caption in panel.near.strip.captions[1:]] == [one.name for one in found]
+    assert panel.near.strip.captions[1].text == f"{found[0].label} {found[0].distance:.3f}"
 
 
 def test_the_chosen_photo_opens_in_the_dashboard(panel, folder):
     embed_folder(panel, folder)
-    panel.choose(20)
+    panel.near.choose(20)
     assert panel.wait(30)
-    panel.open.click()
+    panel.near.open.click()
     panel.session.wait()
     name = panel.shown.photos.features.names[20].rpartition("/")[2]
     assert panel.session.image_name == name
@@ -115,7 +122,7 @@ def test_a_picture_travels_when_a_point_is_looked_at(panel, folder, sent):
     embed_folder(panel, folder)
     sent.clear()
     panel.scatter._receive(panel.scatter, {"kind": "hover", "index": 5, "generation": 1}, [])
-    assert panel.painting.wait(30)
+    assert panel.near.painting.wait(30)
     (_, data, buffers), = [message for message in sent
                            if message[1].get("content", {}).get("kind") == "picture"]
     assert data["content"]["index"] == 5 and bytes(buffers[0])[:2] == b"\xff\xd8"
@@ -123,7 +130,7 @@ def test_a_picture_travels_when_a_point_is_looked_at(panel, folder, sent):
 
 def test_another_map_is_drawn_from_the_same_vectors(panel, folder):
     embed_folder(panel, folder)
-    panel.choose(2)
+    panel.near.choose(2)
     assert panel.wait(30)
     panel.method.value = "tsne"
     assert panel.wait(60)
@@ -140,7 +147,8 @@ def test_the_probe_shows_both_measures_and_the_curve(panel, folder):
     assert explorer.knn_accuracy(features).sentence in panel.judged.value
     points = sum(len(point.accuracies) + 1 for point in wanted.budget) + 1  # draws, their means, all labels
     assert panel.curve.layout.display == "" and len(panel.curve) == points
-    assert "<b>red" not in panel.judged.value and "&lt;b&gt;red" in panel.judged.value
+    judged = Page(panel.judged.value)
+    assert judged.says("<b>red") and not judged.all("b")
 
 
 def test_the_stages_of_two_models_become_a_table(panel, folder):
@@ -173,13 +181,13 @@ def test_an_unknown_model_to_compare_with_is_a_sentence(panel):
 
 
 def test_stop_keeps_what_is_done(panel, folder, monkeypatch):
-    real = explorer.inspection.features.store._fill
+    real = Filling.run
 
-    def fill(chunks, model, photos, transform, _size, on_progress, should_stop):
+    def run(filling, _size, on_progress, should_stop):
         panel.stop.click()
-        return real(chunks, model, photos, transform, 4, on_progress, should_stop)
+        return real(filling, 4, on_progress, should_stop)
 
-    monkeypatch.setattr(explorer.inspection.features.store, "_fill", fill)
+    monkeypatch.setattr(Filling, "run", run)
     embed_folder(panel, folder)
     assert len(panel.scatter) == 4 and "stopped before the end" in panel.about.value
 
@@ -204,7 +212,7 @@ def test_another_model_on_the_screen_is_said_beside_the_old_points(panel, folder
 def test_the_lines_give_the_same_numbers(panel, folder):
     embed_folder(panel, folder)
     press(panel, panel.judge)
-    panel.choose(7)
+    panel.near.choose(7)
     panel.other.value = "tf_efficientnet_lite0"
     press(panel, panel.match)
     code = panel.code()
@@ -235,11 +243,11 @@ def test_the_figure_and_its_caption_say_what_is_on_the_screen(panel, folder):
 def test_many_photos_are_thinned_for_the_map_alone(panel, folder, monkeypatch):
     monkeypatch.setattr(embeddings, "MOST_MAPPED", 8)
     embed_folder(panel, folder)
-    assert len(panel.scatter) == 8 and panel.rows == spread(24, 8) == [0, 3, 6, 9, 12, 15, 18, 21]
+    assert len(panel.scatter) == 8 and panel.near.rows == spread(24, 8) == [0, 3, 6, 9, 12, 15, 18, 21]
     assert "8 of 24 photos" in panel.map_note.value
     panel.scatter._receive(panel.scatter, {"kind": "pick", "index": 2, "generation": 1}, [])
     assert panel.wait(30)
-    assert panel.near.captions[0].title == panel.shown.photos.features.names[6]
+    assert panel.near.strip.captions[0].title == panel.shown.photos.features.names[6]
 
 
 def test_budgets_are_those_that_every_class_can_give():
@@ -253,7 +261,7 @@ def test_closing_while_it_works_ends_it(sent, folder):
     session = Session()
     session.open_model(tiny())
     session.wait()
-    panel = EmbeddingsPanel(session, [])
+    panel = EmbeddingsPanel(session)
     panel.build()
     panel.data.value = FOLDER
     panel.folder.value = str(folder)
@@ -270,11 +278,12 @@ def test_the_gallery_without_files_is_embedded_too(sent):
     random = np.random.default_rng(0)
     photos = [(f"p{i}", Image.fromarray(random.integers(0, 255, (24, 24, 3), dtype=np.uint8)))
               for i in range(5)]
-    panel = EmbeddingsPanel(session, photos)
+    session.gallery = Gallery(photos)
+    panel = EmbeddingsPanel(session)
     panel.build()
     panel.data.value = GALLERY
     press(panel, panel.go)
-    assert isinstance(panel.shown.source, Collection) and len(panel.scatter) == 5
-    assert "dash.images.photos" in panel.code()
+    assert isinstance(panel.shown.source.photos, Collection) and len(panel.scatter) == 5
+    assert "dash.session.gallery" in panel.code()
     panel.close()
     session.close()

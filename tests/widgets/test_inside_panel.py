@@ -1,9 +1,12 @@
-"""The panel "Inside the model": what each view shows, what it costs, what it says, and what its lines give."""
+"""The panel "Inside the model": what each view shows,
+what it costs, what it says, and what its lines give.
+"""
 
 from __future__ import annotations
 
 import importlib
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,17 +17,17 @@ from torch import nn
 
 import explorer
 from explorer.inspection.attribution import rollout
-from explorer.inspection.inside import activity as core
-from explorer.inspection.inside import components, filters
-from explorer.widgets.panels import inside as module
-from explorer.widgets.panels.inside import BLOCKS, InsidePanel
-from explorer.widgets.panels.inside_attention import place_of
-from explorer.widgets.panels.inside_channel import FOLDER, strongest_channel
-from explorer.widgets.panels.inside_gradients import curves_of, group_of, ratio_text
-from explorer.widgets.panels.inside_stages import activations_html
+from explorer.inspection.inside import channel_photos, components, filters, flow, statistics
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.panels.inside.activations import activations_html
+from explorer.widgets.panels.inside.attention import place_of
+from explorer.widgets.panels.inside.channel import FOLDER, strongest_channel
+from explorer.widgets.panels.inside.gradients import curves_of, group_of, ratio_text
+from explorer.widgets.panels.inside.panel import BLOCKS, InsidePanel
 from explorer.widgets.parts.photo_overlay import PhotoOverlay, checked_place
 from explorer.widgets.session import Session
 from tests.inspection.small_models import RedNet, noise_photo, tiny
+from tests.widgets.page import Page
 from tests.widgets.test_parts_base import from_browser
 from tests.widgets.test_snippets import run
 
@@ -69,7 +72,8 @@ def opened(sent, files):
         session.open_model(model)
         session.open_image(*photos[3][::-1])
         session.wait()
-        panel = InsidePanel(session, photos)
+        session.gallery = Gallery(photos)
+        panel = InsidePanel(session)
         if front:
             panel.build()
             show(panel, view)
@@ -95,7 +99,7 @@ def press(panel, button):
 
 
 def next_photo(panel, number=0):
-    title, source = panel.photos[number]
+    title, source = panel.session.gallery[number]
     panel.session.open_image(source, title)
     panel.session.wait()
     assert panel.wait()
@@ -103,18 +107,21 @@ def next_photo(panel, number=0):
 
 def ran(panel):
     """What the panel's lines give, and the names that they define."""
-    dash = SimpleNamespace(session=panel.session, images=SimpleNamespace(photos=panel.photos))
-    return run(panel.code(), dash)
+    return run(panel.code(), SimpleNamespace(session=panel.session))
 
 
 def count_looks(monkeypatch):
     calls = []
     original = looking.look
-    monkeypatch.setattr(looking, "look", lambda *args, **options: calls.append(args) or original(*args, **options))
+    def counted(*args, **options):
+        calls.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(looking, "look", counted)
     return calls
 
 
-# --- the panel ----------------------------------------------------------------------------------------------------
+# --- the panel ------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_built_or_worked_out_before_it_is_looked_at(opened, convnet):
@@ -179,14 +186,14 @@ def test_what_goes_wrong_is_a_sentence(opened, vit, monkeypatch, view):
     def broken(*args, **options):
         raise RuntimeError("<b>bad</b>")
 
-    for owner, name in ((components, "pca_rgb_many"), (core, "activations"), (core, "gradient_flow"), (core, "top_photos"),
-                        (rollout, "read_attention"), (filters, "first_filters")):
+    for owner, name in ((components, "pca_rgb_many"), (statistics, "activations"), (flow, "gradient_flow"),
+                        (channel_photos, "top_photos"), (rollout, "read_attention"), (filters, "first_filters")):
         monkeypatch.setattr(owner, name, broken)
     panel = opened(vit, view)
     if hasattr(panel.block, "go"):
         press(panel, panel.block.go)
-    said = panel.block.problem.value
-    assert "RuntimeError" in said and "&lt;b&gt;bad" in said and "Traceback" not in said
+    said = Page(panel.block.problem.value)
+    assert said.says("RuntimeError") and said.says("<b>bad") and not said.says("Traceback")
     assert panel.code() == "" and panel.figure() is None and not panel.block.running
 
 
@@ -207,7 +214,7 @@ def test_closing_ends_the_thread_and_lets_go_of_the_maps(opened, vit):
     assert panel.work.start(lambda job: pytest.fail("it runs")).stale and panel.wait(5)
 
 
-# --- colours of a stage -------------------------------------------------------------------------------------------
+# --- colours of a stage ---------------------------------------------------------------------------------
 
 
 def test_the_colours_are_those_of_the_chosen_stage_and_the_lines_give_them(opened, convnet):
@@ -215,7 +222,8 @@ def test_the_colours_are_those_of_the_chosen_stage_and_the_lines_give_them(opene
     panel.block.stage.value = panel.block.stage.options[1]
     assert panel.wait()
     found = panel.block.shown.pictures[0]
-    assert found.stage == panel.block.stage.options[1] and f"{100 * found.explained[0]:.1f} %" in panel.block.facts.value
+    assert found.stage == panel.block.stage.options[1]
+    assert Page(panel.block.facts.value).says(f"{100 * found.explained[0]:.1f} %")
     again, _ = ran(panel)
     assert np.array_equal(again.scores, found.scores) and again.explained == found.explained
 
@@ -224,8 +232,9 @@ def test_photos_of_the_gallery_share_colours_and_each_is_looked_at_once(opened, 
     panel = opened(convnet)
     looks = count_looks(monkeypatch)
     shown = press(panel, panel.block.more).shown
-    assert len(shown.pictures) == 4 and len(looks) == 3 and "over 4 photos together" in panel.block.facts.value
-    assert "<i>" not in panel.block.view.value  # a file's name
+    assert len(shown.pictures) == 4 and len(looks) == 3
+    assert Page(panel.block.facts.value).says("over 4 photos together")
+    assert not Page(panel.block.view.value).all("i")  # a file's name
     panel.block.stage.value = panel.block.stage.options[0]
     assert panel.wait() and len(looks) == 3 and len(panel.block.shown.pictures) == 4
     show(panel, "activations")
@@ -262,9 +271,9 @@ def test_a_broken_photo_is_named_and_left_out(opened, convnet, tmp_path):
     panel = opened(convnet)
     broken = tmp_path / "<u>broken.png"
     broken.write_bytes(b"no picture")
-    panel.photos = [("<u>broken", broken), *panel.photos]
+    panel.session.gallery = Gallery([("<u>broken", broken), *panel.session.gallery])
     press(panel, panel.block.more)
-    assert len(panel.block.shown.pictures) == 4 and "&lt;u&gt;broken" in panel.block.facts.value
+    assert len(panel.block.shown.pictures) == 4 and Page(panel.block.facts.value).says("<u>broken")
     assert len(ran(panel)[0]) == 4
 
 
@@ -276,13 +285,14 @@ def test_maps_of_one_place_are_refused_with_a_sentence(opened):
     assert "no convolution" in show(panel, "filters").problem.value
 
 
-# --- filters, activations -----------------------------------------------------------------------------------------
+# --- filters, activations -------------------------------------------------------------------------------
 
 
 def test_the_filters_are_the_first_layers_weights_and_the_lines_give_the_same_picture(opened, convnet):
     panel = opened(convnet, "filters")
     weights = next(m for m in convnet.modules() if isinstance(m, nn.Conv2d)).weight
-    assert torch.equal(panel.block.shown.weights, weights) and f"<b>{len(weights)}</b> filters" in panel.block.view.value
+    assert torch.equal(panel.block.shown.weights, weights)
+    assert Page(panel.block.view.value).says(f"{len(weights)} filters")
     again, _ = ran(panel)
     assert again.picture.tobytes() == panel.block.shown.picture.tobytes()
 
@@ -312,12 +322,12 @@ def test_numbers_that_are_not_finite_are_flagged(opened, convnet):
     broken = {name: maps.clone() for name, maps in look.stages.items()}
     last = list(broken)[-1]
     broken[last][0, 0, 0] = torch.nan
-    html = activations_html(core.activations(module.replace(look, stages=broken)))
-    assert 'role="alert"' in html and f"1 numbers are NaN or infinite, first of all in {last}" in html
-    assert "alert" not in activations_html(core.activations(look))
+    html = activations_html(statistics.activations(replace(look, stages=broken)))
+    assert Page(html).says(f"1 numbers are NaN or infinite, first of all in {last}", role="alert")
+    assert "alert" not in activations_html(statistics.activations(look))
 
 
-# --- gradient flow ------------------------------------------------------------------------------------------------
+# --- gradient flow --------------------------------------------------------------------------------------
 
 
 def test_gradients_wait_for_a_click_and_the_lines_give_the_same(opened, convnet):
@@ -334,7 +344,9 @@ def test_the_gradients_class_is_found_by_a_part_of_its_name_and_escaped(opened, 
     panel = opened(convnet, "gradients")
     panel.block.target.value = "dog"
     shown = press(panel, panel.block.go).shown.found
-    assert shown.target == 1 and "<b>dog</b>" not in panel.block.facts.value
+    said = Page(panel.block.facts.value)
+    assert shown.target == 1 and said.says("<b>dog</b>")
+    assert "dog" not in [one.text for one in said.all("b")]
     again, _ = ran(panel)
     assert again.layers == shown.layers and again.target == 1
     panel.block.target.value = "zebra"
@@ -364,7 +376,7 @@ def test_kinds_of_layers_are_told_apart_and_ratios_can_be_read():
     assert ratio_text(0.5) == "2.0 times as much at the end as at the start"
 
 
-# --- attention ----------------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------------
 
 
 def test_every_head_of_the_block_is_drawn_from_one_pass(opened, vit, monkeypatch):
@@ -396,7 +408,8 @@ def test_a_click_on_a_patch_asks_it_and_the_lines_give_the_same(opened, vit):
     assert block.place.value == "2, 3" and block.query == (2, 3)
     assert torch.equal(block.found.flatten(1), list(block.maps.values())[2].weights[0, :, 1 + 2 * 4 + 3, 1:])
     again, names = ran(panel)
-    assert torch.equal(torch.stack(again), block.found) and torch.equal(names["positions"], block.position_similarity())
+    assert torch.equal(torch.stack(again), block.found)
+    assert torch.equal(names["positions"], block.position_similarity())
     block.token.click()
     assert block.query is None and block.grid.place == ()
     assert torch.equal(torch.stack(ran(panel)[0]), block.found)
@@ -412,12 +425,14 @@ def test_positions_are_compared_by_their_cosine(opened, vit):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("9, 9", "4 rows and 4 columns; there is no place"), ("<b>", "expected a row and a column"), ("1", "such as 3, 5"),
+    ("9, 9", "4 rows and 4 columns; there is no place"), ("<b>", "expected a row and a column"),
+    ("1", "such as 3, 5"),
 ])
 def test_a_place_that_there_is_not_is_a_sentence(opened, vit, text, words):
     panel = opened(vit, "attention")
     panel.block.place.value = text
-    assert words in panel.block.problem.value and "<b>" not in panel.block.problem.value and panel.code() == ""
+    said = Page(panel.block.problem.value)
+    assert said.says(words) and not said.all("b") and panel.code() == ""
     panel.block.place.value = ""
     assert panel.block.problem.value == "" and panel.code()
 
@@ -432,7 +447,8 @@ def test_windows_are_put_together_and_no_place_can_be_asked(opened):
     panel = opened(tiny("swin"), "attention")
     block = panel.block
     block.block.value = 0
-    assert block.found is not None and block.place.disabled and not block.grid.picks and "windows" in block.facts.value
+    assert block.found is not None and block.place.disabled and not block.grid.picks
+    assert Page(block.facts.value).says("windows")
     assert torch.equal(torch.stack(ran(panel)[0]), block.found)
 
 
@@ -442,7 +458,8 @@ def test_a_network_without_attention_is_answered_with_a_sentence(opened, convnet
     assert panel.block.pair.layout.display == "none"
 
 
-@pytest.mark.parametrize("sent_place", [[4, 0], [0], [1.5, 2], [True, 1], ["1", 2], None, [float("nan"), 1], [-1, 0]])
+@pytest.mark.parametrize("sent_place", [[4, 0], [0], [1.5, 2], [True, 1], ["1", 2], None, [float("nan"), 1],
+                                        [-1, 0]])
 def test_what_a_browser_sends_as_a_place_is_checked(sent, sent_place):
     assert checked_place(sent_place, (4, 4)) is None
     grid = PhotoOverlay()
@@ -451,7 +468,7 @@ def test_what_a_browser_sends_as_a_place_is_checked(sent, sent_place):
     assert grid.place == ()
 
 
-# --- photos of a channel ------------------------------------------------------------------------------------------
+# --- photos of a channel --------------------------------------------------------------------------------
 
 
 def test_the_strongest_channel_of_the_photo_is_offered(opened, convnet):
@@ -471,8 +488,9 @@ def test_the_photo_that_a_channel_answers_to_comes_first_and_its_place_is_known(
     titles = block.photos._items["titles"]
     assert titles[0].endswith("<i><i>1")  # the page sets it as text
     again, _ = ran(panel)
-    assert [(one.name, one.value, one.box) for one in again] == [(one.name, one.value, one.box) for one in top]
-    assert "<i>" not in block.facts.value
+    same = [(one.name, one.value, one.box) for one in top]
+    assert [(one.name, one.value, one.box) for one in again] == same
+    assert not Page(block.facts.value).all("i")
 
 
 def test_a_click_opens_a_photo_in_all_panels_and_the_answer_stays(opened):
@@ -495,13 +513,15 @@ def test_a_folder_can_be_searched_and_stopped(opened, files, monkeypatch):
     assert "no folder" in block.problem.value and block.shown is None and not block.go.disabled
     block.folder.value = str(files[0].parent)
     press(panel, block.go)
-    assert block.problem.value == "" and [one.value for one in ran(panel)[0]] == [one.value for one in block.shown.top]
+    assert block.problem.value == ""
+    assert [one.value for one in ran(panel)[0]] == [one.value for one in block.shown.top]
 
-    monkeypatch.setattr("explorer.widgets.panels.inside_channel.BATCH", 1)
+    monkeypatch.setattr("explorer.widgets.panels.inside.channel.BATCH", 1)
     original = block.advance
     monkeypatch.setattr(block, "advance", lambda done, total: block.stop.click() or original(done, total))
     top = press(panel, block.go).shown.top
-    assert top.stopped and top.seen == 1 and "stopped before the last" in block.facts.value and block.stop.disabled
+    assert top.stopped and top.seen == 1 and block.stop.disabled
+    assert Page(block.facts.value).says("stopped before the last")
 
 
 def test_another_view_ends_a_search_and_says_so(opened, vit, monkeypatch):
@@ -514,7 +534,7 @@ def test_another_view_ends_a_search_and_says_so(opened, vit, monkeypatch):
             threading.Event().wait(0.01)
         raise ValueError("never shown")
 
-    monkeypatch.setattr(core, "top_photos", endless)
+    monkeypatch.setattr(channel_photos, "top_photos", endless)
     block.go.click()
     assert began.wait(20)
     assert show(panel, "activations").shown is not None
@@ -526,4 +546,5 @@ def test_another_model_clears_what_the_last_one_answered(opened, convnet):
     press(panel, panel.block.go)
     panel.session.open_model(convnet)
     panel.session.wait()
-    assert panel.block.shown is None and panel.code() == "" and panel.block.stage.value in panel.session.look.stages
+    assert panel.block.shown is None and panel.code() == ""
+    assert panel.block.stage.value in panel.session.look.stages

@@ -6,7 +6,8 @@ import pytest
 from torch import nn
 
 import explorer
-from explorer.widgets.panels.inside import InsidePanel
+from explorer.widgets.gallery import Gallery
+from explorer.widgets.panels.inside.panel import InsidePanel
 from tests.inspection.small_models import noise_photo
 from tests.models.samples import CifarNet, net_without_maps
 
@@ -28,7 +29,8 @@ def test_every_tab_and_every_view_inside_shows_what_there_is_or_says_what_is_mis
         for number, tab in enumerate(dash.tabs.children):
             dash.tabs.selected_index = number
             assert getattr(tab, "wait", lambda: True)()
-        inside = InsidePanel(dash.session, [("noise", noise_photo(40, 40))])
+        dash.session.gallery = Gallery([("noise", noise_photo(40, 40))])
+        inside = InsidePanel(dash.session)
         inside.build()
         for _, view in inside.view.options:
             inside.view.value = view

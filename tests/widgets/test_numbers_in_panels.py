@@ -7,11 +7,11 @@ import pytest
 import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import load_run
-from explorer.widgets.panels.finetune import run_caption
-from explorer.widgets.panels.run_epochs import caption
-from explorer.widgets.panels.run_view import how_far
-from explorer.widgets.panels.runs import csv_text, table_of
+from explorer.widgets.panels.learn.epoch_words import caption
+from explorer.widgets.panels.learn.run_words import how_far, run_caption
+from explorer.widgets.panels.runs.table import csv_text, table_of
 from explorer.widgets.parts.data_card import card_html, label_caption
+from tests.html import parse
 from tests.number_photos import bright, splits, table, tiny
 
 
@@ -37,7 +37,7 @@ def test_the_train_tab_shows_a_run_of_numbers_by_its_mean_absolute_error(dash, t
         assert dash.finetune.wait()
         view = dash.finetune.view
         assert (view.right.title, view.right.unit) == ("Mean absolute error, level", "number")
-        assert view.epochs.wait()
+        assert view.wait()
         assert "Best: MAE" in view.progress.value and view.message.value == ""
         assert "MAE" in view.epochs.where.value
         assert "level" in view.epochs.answer.value and "%" not in view.epochs.answer.value
@@ -59,7 +59,8 @@ def test_the_runs_and_evaluate_tabs_take_a_run_of_numbers(dash):
     assert dash.evaluate.message.value == "" and "mean absolute error" in dash.evaluate.head.value
     assert dash.runs.figure() is not None
     columns, rows = table_of([run])
-    assert rows[0][columns.index("best MAE")].text == f"{run.best['val_mae']:.3g}" and "best right" not in columns
+    assert rows[0][columns.index("best MAE")].text == f"{run.best['val_mae']:.3g}"
+    assert "best right" not in columns
     assert str(run.best["val_mae"]) in csv_text([run])
 
 
@@ -71,7 +72,7 @@ def test_sentences_on_a_run_of_numbers_name_its_error():
     look = explorer.look(run.model, photo)
     said = caption(look.logits, label, run.outputs, "it")
     assert said.text == f"level {look.predictions[0].text}, true {label[0]:.4g}" and said.right is None
-    assert "<img" not in card_html(splits("<img src=x>"))
+    assert not parse(card_html(splits("<img src=x>"))).find_all("img")
     assert "number level" in card_html(run.data) and label_caption(run.data.val,
                                                                    0).text == f"level {label[0]:.4g}"
 
@@ -100,18 +101,19 @@ def test_the_evaluate_tab_shows_figures_chart_and_worst_photos_of_numbers(dash):
     run = learnt()
     panel = judged(dash, run)
     result = explorer.evaluate(run)
-    assert panel.message.value == "" and f"<dd>{result.mae:.4g}</dd>" in panel.head.value
-    assert "RMSE" in panel.head.value and "R²" in panel.head.value
-    assert "<svg" in panel.curves.value and "<script" not in panel.curves.value
-    assert panel.matrix_pair.layout.display == panel.reliability_block.layout.display == "none"
-    first, worst = panel.worst.answers[0], result.worst[0]
+    head, curve = parse(panel.head.value), parse(panel.charts.curves.value)
+    assert panel.message.value == "" and head.find_all("dd")[0].text == f"{result.mae:.4g}"
+    assert "RMSE" in head.text and "R²" in head.text
+    assert curve.find("svg") and not curve.find_all("script")
+    assert panel.cells.matrix_pair.layout.display == panel.charts.reliability_block.layout.display == "none"
+    first, worst = panel.photos.worst.answers[0], result.worst[0]
     assert (first.true, first.right) == (f"{worst.true[0]:.4g}", None) and first.sure.startswith("off by ")
-    panel._pick_photo("worst", 0)
-    assert f"level {worst.predicted[0]:.4g}, true {worst.true[0]:.4g}" in panel.one.value
-    before = panel.worst._pictures["data"]
-    panel.view.value = "predicted"
-    assert panel.wait() and panel.worst._pictures["data"] != before
-    assert "what raised level" in panel.view_note.value and panel.message.value == ""
+    panel.photos.pick("worst", 0)
+    assert f"level {worst.predicted[0]:.4g}, true {worst.true[0]:.4g}" in panel.photos.one.value
+    before = panel.photos.worst._pictures["data"]
+    panel.photos.view.value = "predicted"
+    assert panel.wait() and panel.photos.worst._pictures["data"] != before
+    assert "what raised level" in panel.photos.view_note.value and panel.message.value == ""
     assert panel.figure() is not None and "MAE" in panel.caption()
     names = {"dash": dash}
     exec(panel.code(), names)
@@ -123,12 +125,14 @@ def test_the_evaluate_tab_goes_from_numbers_to_classes_and_back(dash):
                        input_size=(3, 32, 32)).wait(60)
     panel = judged(dash, learnt())
     panel = judged(dash, classes)
-    assert panel.message.value == "" and panel.matrix_pair.layout.display == ""
-    assert panel.table_block.children[0].value == "<h3>Class by class</h3>" and "of the true class" in dict(panel.view.options)
+    assert panel.message.value == "" and panel.cells.matrix_pair.layout.display == ""
+    assert parse(panel.cells.table_block.children[0].value).find("h3").text == "Class by class"
+    assert "of the true class" in dict(panel.photos.view.options)
     panel = judged(dash, learnt("weight"))
-    assert panel.message.value == "" and panel.of_class.options == ("level", "weight")
-    panel.table._on_message("pick", {"index": 1}, [])
-    assert panel.of_class.value == "weight" and panel.wait() and "true weight" in panel.curves.value
+    assert panel.message.value == "" and panel.charts.of_class.options == ("level", "weight")
+    panel.cells.table._on_message("pick", {"index": 1}, [])
+    assert panel.charts.of_class.value == "weight" and panel.wait()
+    assert "true weight" in panel.charts.curves.value
 
 
 def test_the_evaluate_tab_says_in_a_sentence_that_classes_do_not_fit_numbers(dash):
@@ -136,18 +140,20 @@ def test_the_evaluate_tab_says_in_a_sentence_that_classes_do_not_fit_numbers(das
     kept = panel.head.value
     panel.data.value = "flowers5_nano"
     panel.go.click()
-    assert panel.wait() and 'role="alert"' in panel.message.value
-    assert "The model gives numbers (level)" in panel.message.value and panel.head.value == kept
+    assert panel.wait()
+    assert "The model gives numbers (level)" in parse(panel.message.value).find(role="alert").text
+    assert panel.head.value == kept
 
 
 def test_names_of_numbers_and_photos_are_escaped_on_the_evaluate_tab(dash):
     panel = judged(dash, learnt("<img src=x onerror=alert(1)>"))
-    panel.of_class.value = "<img src=x onerror=alert(1)>"
-    panel.view.value = "predicted"
-    panel._pick_photo("worst", 0)
+    panel.charts.of_class.value = "<img src=x onerror=alert(1)>"
+    panel.photos.view.value = "predicted"
+    panel.photos.pick("worst", 0)
     assert panel.wait()
-    for line in (panel.head, panel.notes, panel.one, panel.curves, panel.view_note, panel.message):
-        assert "<img" not in line.value
+    photos = panel.photos
+    for line in (panel.head, panel.notes, photos.one, panel.charts.curves, photos.view_note, panel.message):
+        assert not parse(line.value).find_all("img")
 
 
 def test_the_runs_tab_marks_the_lowest_error_and_shows_runs_of_both_kinds(dash):
@@ -170,8 +176,8 @@ def test_the_runs_tab_marks_the_lowest_error_and_shows_runs_of_both_kinds(dash):
     names = {"dash": dash}
     exec(panel.code(), names)
     for figure in (panel.figure(), names["figure"]):
-        assert [axes.get_ylabel() for axes in figure.axes] == ["right answers, judged", "mean absolute error, judged",
-                                                               "loss, judged"]
+        assert [axes.get_ylabel() for axes in figure.axes] == [
+            "right answers, judged", "mean absolute error, judged", "loss, judged"]
         assert [sum(len(line.get_xdata()) > 0 for line in axes.lines) for axes in figure.axes] == [1, 2, 3]
     assert panel.right.layout.display == panel.off.layout.display == ""
 
@@ -181,13 +187,15 @@ def test_a_table_of_numbers_is_shown_and_learnt_on_the_train_tab(dash, tmp_path)
     dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
     panel = dash.finetune
     assert panel.wait()
-    panel.data.value, panel.folder.value = "a folder", str(path)
+    panel.fields.data.value, panel.fields.folder.value = "a folder", str(path)
     assert panel.wait()
-    assert "number level" in panel.card.value and "to judge by" in panel.card.value
-    assert "<td>" in panel.card.value and "to learn from" in panel.card.value and "4 of 20 photos" in panel.card.value
-    assert len(panel.samples.captions) == 12 and panel.samples.captions[0].text.startswith("level ")
-    assert panel.loss.layout.display == "" and panel.problem.value == ""
-    panel.epochs.value, panel.loss.value, panel.train.value = 1, "l1", "all"
+    assert "number level" in panel.previews.card.value and "to judge by" in panel.previews.card.value
+    card = parse(panel.previews.card.value)
+    assert card.find_all("td") and "to learn from" in card.text and "4 of 20 photos" in card.text
+    assert len(panel.previews.samples.captions) == 12
+    assert panel.previews.samples.captions[0].text.startswith("level ")
+    assert panel.fields.loss.layout.display == "" and panel.problem.value == ""
+    panel.fields.epochs.value, panel.fields.loss.value, panel.fields.train.value = 1, "l1", "all"
     assert panel.wait()
     code = panel.code()
     assert 'loss="l1"' in code and str(path) in code
@@ -196,9 +204,11 @@ def test_a_table_of_numbers_is_shown_and_learnt_on_the_train_tab(dash, tmp_path)
     assert panel.view.right.title == "Mean absolute error, level" and "Best: MAE" in panel.view.progress.value
     names = {"dash": dash}
     exec(code, names)
-    assert names["run"].history[-1]["val_mae"] == pytest.approx(dash.session.run.history[-1]["val_mae"], rel=1e-3)
-    panel.data.value = "flowers5_nano"
-    assert panel.wait() and panel.loss.layout.display == "none" and "loss" not in panel.settings()
+    last = dash.session.run.history[-1]
+    assert names["run"].history[-1]["val_mae"] == pytest.approx(last["val_mae"], rel=1e-3)
+    panel.fields.data.value = "flowers5_nano"
+    assert panel.wait() and panel.fields.loss.layout.display == "none"
+    assert "loss" not in panel.fields.settings()
 
 
 @pytest.mark.parametrize("text", ["", "file,level\n", "file,level\ngone.png,1\n", "one\ntwo\n"])
@@ -208,7 +218,9 @@ def test_a_table_that_can_not_be_read_is_a_sentence_on_the_train_tab(dash, tmp_p
     dash.tabs.selected_index = dash.tabs.children.index(dash.finetune)
     panel = dash.finetune
     assert panel.wait()
-    panel.data.value, panel.folder.value = "a folder", str(path)
+    panel.fields.data.value, panel.fields.folder.value = "a folder", str(path)
     panel.start.click()
-    assert panel.wait() and "vx-note" in panel.card.value and 'role="alert"' in panel.problem.value
-    assert "Traceback" not in panel.problem.value + panel.card.value and not panel.start.disabled
+    assert panel.wait()
+    assert parse(panel.previews.card.value).find(cls="vx-note").text
+    assert parse(panel.problem.value).find(role="alert").text
+    assert "Traceback" not in panel.problem.value + panel.previews.card.value and not panel.start.disabled

@@ -1,4 +1,4 @@
-"""Code, figure and guide of every panel: the lines give what is shown, the files hold it, the page gets it when it asks."""
+"""Code, figure and guide of every panel: lines and files give what is shown, the page gets what it asks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.widgets import export
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.finetune import FinetunePanel
-from explorer.widgets.panels.picker import SIZES
-from explorer.widgets.panels.runs import RunsPanel
+from explorer.widgets.panels.learn.panel import FinetunePanel
+from explorer.widgets.panels.picker.finding import SIZES
+from explorer.widgets.panels.runs.panel import RunsPanel
 from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
+from tests.html import parse
 
 from .test_finetune_panel import folder, no_earlier_runs  # noqa: F401
 from .test_parts_base import from_browser
@@ -43,7 +44,7 @@ def ready(dash):
     """The dashboard with its own model and first photo, whatever a test before has asked for."""
     if dash.session.model_source != NAME:
         show(dash, model=NAME)
-    title, source = dash.images.photos[0]
+    title, source = dash.session.gallery[0]
     dash.session.open_image(source, title)
     dash.wait()
     return dash
@@ -58,7 +59,7 @@ def panels_of(box: W.Box):
             yield from panels_of(child)
 
 
-# --- every panel ------------------------------------------------------------------------------------------------
+# --- every panel --------------------------------------------------------------------------------------------
 
 
 def test_every_panel_of_the_dashboard_has_a_guide_with_a_paper_its_code_and_a_figure(dash):
@@ -73,7 +74,8 @@ def test_every_panel_of_the_dashboard_has_a_guide_with_a_paper_its_code_and_a_fi
         assert re.search(r'<a [^>]*href="https://', panel.guide), f"{name}'s guide needs a link to a paper"
         assert kind.code is not Panel.code, f"{name} needs code(): the lines that reproduce what it shows"
         assert kind.figure is not Panel.figure, f"{name} needs figure(): what it shows, to keep"
-        assert panel.children[0] is panel.tools or panel.tools in panel.children[0].children, f"{name} has lost its bar"
+        head = panel.children[0]
+        assert head is panel.tools or panel.tools in head.children, f"{name} has lost its bar"
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -105,7 +107,7 @@ def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     from explorer.widgets.panels.stages import StagesPanel
 
     session = Session()
-    for panel in (ImagesPanel(session, []), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
+    for panel in (ImagesPanel(session), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
         assert panel.code() == "" and panel.figure() is None and isinstance(panel.caption(), str)
         with pytest.raises(ValueError, match="Nothing is shown here yet"):
             panel.exported()
@@ -113,7 +115,7 @@ def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     session.close()
 
 
-# --- photos and predictions -------------------------------------------------------------------------------------
+# --- photos and predictions ---------------------------------------------------------------------------------
 
 
 def test_the_photos_lines_open_the_photo_and_its_figure_names_who_took_it(ready):
@@ -129,10 +131,12 @@ def test_the_predictions_lines_give_the_predictions_on_the_screen(ready):
         panel.topk.value = count
         found, names = run(panel.code())
         assert len(found) == count and found[:5] == ready.session.look.predictions[:count]
-        assert [label for label in re.findall(r'vx-name">([^<]*)<', panel.bars.value)] == [one.label for one in found]
+        names = parse(panel.bars.value).find_all(cls="vx-name")
+        assert [name.text for name in names] == [one.label for one in found]
         assert "look.steps" not in panel.code()
     panel.prepared.value = True
-    assert "look.steps" in panel.code() and len(run(panel.code())[1]["look"].steps) == len(ready.session.look.steps)
+    assert "look.steps" in panel.code()
+    assert len(run(panel.code())[1]["look"].steps) == len(ready.session.look.steps)
     panel.prepared.value = False
 
 
@@ -143,7 +147,8 @@ def test_the_predictions_figure_has_a_bar_for_each_class_of_its_length(ready):
     best = ready.session.look.predictions
     assert [bar.get_width() for bar in bars.patches] == pytest.approx([one.probability for one in best])
     assert [text.get_text() for text in bars.get_yticklabels()] == [one.label for one in best]
-    assert [f"logit {one.logit:.2f}" in text.get_text() for one, text in zip(best, bars.texts)] == [True] * len(best)
+    assert len(bars.texts) == len(best)
+    assert all(f"logit {one.logit:.2f}" in text.get_text() for one, text in zip(best, bars.texts))
 
 
 def test_a_model_without_classifier_shows_its_photo_and_its_lines_give_the_vector(dash):
@@ -159,14 +164,16 @@ def test_any_name_of_a_photo_goes_into_figure_and_file_name(ready, tmp_path, nam
     for panel in (ready.predictions, ready.images):
         assert panel.exported()[:4] == b"\x89PNG"
         assert re.fullmatch(r"[\w.-]+", panel._file_name())
-    assert ready.predictions.exported("svg").startswith(b"<?xml") and len(run(ready.predictions.code())[0]) == 5
+    assert ready.predictions.exported("svg").startswith(b"<?xml")
+    assert len(run(ready.predictions.code())[0]) == 5
 
 
-# --- feature maps -----------------------------------------------------------------------------------------------
+# --- feature maps -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"sort": "strength"}, {"scale": "shared", "colormap": "magma"}, {"colormap": "coolwarm", "sort": "strength"},
+    {}, {"sort": "strength"}, {"scale": "shared", "colormap": "magma"},
+    {"colormap": "coolwarm", "sort": "strength"},
 ])
 def test_the_feature_maps_lines_give_the_mosaic_with_the_options_on_the_screen(ready, options):
     panel = ready.stages
@@ -176,7 +183,8 @@ def test_the_feature_maps_lines_give_the_mosaic_with_the_options_on_the_screen(r
             setattr(panel.mosaic, name, value)
         picture, names = run(panel.code())
         assert np.array_equal(np.asarray(picture), np.asarray(panel.figure()))
-        assert np.array_equal(names["look"].stages[panel.stage.value], ready.session.look.stages[panel.stage.value])
+        stage = panel.stage.value
+        assert np.array_equal(names["look"].stages[stage], ready.session.look.stages[stage])
         for name, value in {"sort": "channel", "scale": "own", "colormap": "viridis", **options}.items():
             assert f'{name}="{value}"' in panel.code()
     for name, value in (("sort", "channel"), ("scale", "own"), ("colormap", "viridis")):
@@ -224,22 +232,25 @@ def test_the_enlarged_channel_is_in_the_lines(ready):
     panel.mosaic.selected = -1
 
 
-# --- modules and models -----------------------------------------------------------------------------------------
+# --- modules and models -------------------------------------------------------------------------------------
 
 
 def test_the_modules_lines_give_the_tree_on_the_screen(ready):
     tree, names = run(ready.modules.code())
     assert tree.rows() == ready.session.tree.rows()
     ready.modules.tree.selected = "blocks.0.0"
-    assert 'model.get_submodule("blocks.0.0")' in ready.modules.code() and run(ready.modules.code())[0].rows() == tree.rows()
+    assert 'model.get_submodule("blocks.0.0")' in ready.modules.code()
+    assert run(ready.modules.code())[0].rows() == tree.rows()
     ready.modules.tree.selected = None
 
 
 def test_the_modules_figure_lists_whole_levels_with_their_numbers(ready):
     texts = [text.get_text() for text in ready.modules.figure().axes[0].texts]
-    for node in (ready.session.tree, ready.session.tree.find("conv_stem"), ready.session.tree.find("classifier")):
+    tree = ready.session.tree
+    for node in (tree, tree.find("conv_stem"), tree.find("classifier")):
         assert f"{node.params:,}" in texts and node.shape_text in texts
-    assert "of 271 modules" in ready.modules.caption() and "multiply-add counts as two" in ready.modules.caption()
+    assert "of 271 modules" in ready.modules.caption()
+    assert "multiply-add counts as two" in ready.modules.caption()
 
 
 def test_a_model_of_layers_in_a_row_has_a_tree_to_export(dash):
@@ -250,7 +261,8 @@ def test_a_model_of_layers_in_a_row_has_a_tree_to_export(dash):
 
 
 @pytest.mark.parametrize("filters", [
-    {}, {"search": "lite"}, {"search": "resnet*", "family": "resnet"}, {"task": "classification"}, {"sort": "top1"},
+    {}, {"search": "lite"}, {"search": "resnet*", "family": "resnet"}, {"task": "classification"},
+    {"sort": "top1"},
     {"size": next(iter(SIZES)), "sort": "year"}, {"licence": "commercial", "search": "vit"}, {"here": True},
 ])
 def test_the_pickers_lines_list_what_the_list_shows(ready, filters):
@@ -261,7 +273,8 @@ def test_the_pickers_lines_list_what_the_list_shows(ready, filters):
             getattr(picker, name).value = value
     found, names = run(picker.code())
     assert found == list(picker.models.names)
-    assert names["card"].config.name == picker.tag.value if picker.tag.value else names["card"].name == picker.models.value
+    card, tag = names["card"], picker.tag.value
+    assert card.config.name == tag if tag else card.name == picker.models.value
     picker.sort.value = "name"
     picker._clear()
 
@@ -280,7 +293,7 @@ def test_models_to_compare_are_in_the_lines_and_make_the_figure(ready):
     ready.session.compare = []
 
 
-# --- training and runs ------------------------------------------------------------------------------------------
+# --- training and runs --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -290,9 +303,10 @@ def trainer(folder):  # noqa: F811
     dash.wait()
     panel = dash.finetune
     dash.tabs.selected_index = dash.tabs.children.index(panel)
-    panel.data.value, panel.folder.value = "a folder", str(folder)
-    panel.train.value, panel.batch_size.value, panel.advanced["threads"].value = "all", 8, "1"
-    panel.epochs.value, panel.lr.value = 2, "0.05"
+    panel.fields.data.value, panel.fields.folder.value = "a folder", str(folder)
+    fields = panel.fields
+    fields.train.value, fields.batch_size.value, fields.advanced["threads"].value = "all", 8, "1"
+    fields.epochs.value, fields.lr.value = 2, "0.05"
     assert panel.wait()
     yield dash
     if getattr(dash.session.run, "running", False):
@@ -310,15 +324,18 @@ def test_before_the_train_tab_is_looked_at_there_are_no_lines():
 
 def test_the_training_lines_learn_exactly_as_start_does(trainer):
     panel = trainer.finetune
-    panel.advanced["label_smoothing"].value, panel.balanced.value, panel.seed.value = "0.1", True, 3
+    panel.fields.advanced["label_smoothing"].value = "0.1"
+    panel.fields.balanced.value, panel.fields.seed.value = True, 3
     panel.start.click()
     assert panel.wait()
     mine = trainer.session.run.wait(60)
     best, names = run(panel.code(), trainer)
     figures = [[{key: row[key] for key in ("loss", "top1", "val_loss", "val_top1")} for row in one.history]
                for one in (mine, names["run"])]
-    assert figures[0] == figures[1] and names["run"].recipe == mine.recipe and best["val_top1"] == mine.best["val_top1"]
-    assert names["model"] is trainer.session.model and mine.model is not names["run"].model  # the one on the screen did not learn
+    assert figures[0] == figures[1] and names["run"].recipe == mine.recipe
+    assert best["val_top1"] == mine.best["val_top1"]
+    # the one on the screen did not learn
+    assert names["model"] is trainer.session.model and mine.model is not names["run"].model
 
 
 def test_only_settings_that_are_not_the_usual_ones_are_in_the_training_lines(trainer):
@@ -329,13 +346,15 @@ def test_only_settings_that_are_not_the_usual_ones_are_in_the_training_lines(tra
 def test_a_model_from_the_catalog_is_trained_by_its_name_and_from_scratch_too(trainer):
     show(trainer, model=NAME)
     panel = trainer.finetune
-    assert f'model = explorer.create_model("{NAME}", pretrained=True)' in panel.code() and "dash" not in panel.code()
-    panel.scratch.value = True
-    assert f'explorer.finetune("{NAME}",' in panel.code().replace("\n    ", "") and "pretrained=False" in panel.code()
+    assert f'model = explorer.create_model("{NAME}", pretrained=True)' in panel.code()
+    assert "dash" not in panel.code()
+    panel.fields.scratch.value = True
+    assert f'explorer.finetune("{NAME}",' in panel.code().replace("\n    ", "")
+    assert "pretrained=False" in panel.code()
 
 
 def test_settings_that_can_not_be_are_no_lines(trainer):
-    trainer.finetune.lr.value = 'x"); import os #'
+    trainer.finetune.fields.lr.value = 'x"); import os #'
     assert trainer.finetune.code().startswith("# These settings can't be used")
 
 
@@ -349,7 +368,8 @@ def test_the_curves_of_the_run_are_its_figure(trainer):
     figure = panel.figure()
     judged = next(line for line in figure.axes[1].lines if line.get_label() == "judged")
     assert list(judged.get_ydata()) == [row["val_top1"] for row in done.history]
-    assert done.name in panel.caption() and "batch_size 8" in panel.caption() and "% right after epoch" in panel.caption()
+    assert done.name in panel.caption() and "batch_size 8" in panel.caption()
+    assert "% right after epoch" in panel.caption()
 
 
 def test_the_runs_lines_draw_the_ticked_curves(trainer, folder, tmp_path):  # noqa: F811
@@ -359,7 +379,8 @@ def test_the_runs_lines_draw_the_ticked_curves(trainer, folder, tmp_path):  # no
     import matplotlib.pyplot as plt
 
     def learn(name, **settings):
-        return finetune(tiny_wrapped(), folder, train="all", threads=1, batch_size=8, epochs=2, name=name, **settings).wait(60)
+        return finetune(tiny_wrapped(), folder, train="all", threads=1, batch_size=8, epochs=2, name=name,
+                        **settings).wait(60)
 
     panel = trainer.runs
     trainer.tabs.selected_index = trainer.tabs.children.index(panel)
@@ -373,10 +394,10 @@ def test_the_runs_lines_draw_the_ticked_curves(trainer, folder, tmp_path):  # no
         panel.table.ticked = ticked
         _, names = run(panel.code(), trainer)
         shown = [list(panel.shown[index].history) for index in ticked]
-        for axes, what in ((names["right"], "val_top1"), (names["loss"], "val_loss")):
-            assert [list(line.get_ydata()) for line in axes.lines] == [[row[what] for row in rows] for rows in shown]
-        drawn = panel.figure().axes
-        assert [list(line.get_ydata()) for line in drawn[0].lines] == [[row["val_top1"] for row in rows] for rows in shown]
+        drawn = panel.figure().axes[0]
+        for axes, what in ((names["right"], "val_top1"), (names["loss"], "val_loss"), (drawn, "val_top1")):
+            curves = [list(line.get_ydata()) for line in axes.lines]
+            assert curves == [[row[what] for row in rows] for rows in shown]
         assert all(panel.shown[index].name in panel.caption() for index in ticked)
         plt.close(names["figure"])
     panel.table.ticked = []
@@ -387,7 +408,7 @@ def tiny_wrapped():
     return explorer.wrap(tiny(), input_size=(3, 32, 32))
 
 
-# --- the bar itself: no browser, no model -----------------------------------------------------------------------
+# --- the bar itself: no browser, no model -------------------------------------------------------------------
 
 
 class Plain(Panel):
@@ -498,7 +519,8 @@ def test_a_chart_is_saved_as_svg_and_pdf_too_from_the_figure_on_the_page(sent, p
         assert plain.wait_export()
     (first, _), *files = answers(sent)
     assert first["formats"] == ["png", "svg", "pdf"]
-    assert [(content["kind"], content["name"]) for content, _ in files] == [("file", "Plain.svg"), ("file", "Plain.pdf")]
+    named = [(content["kind"], content["name"]) for content, _ in files]
+    assert named == [("file", "Plain.svg"), ("file", "Plain.pdf")]
     svg = files[0][1][0].decode()
     assert "A caption with &lt;b&gt;, &amp; and $x^2$ in it." in svg and files[1][1][0][:4] == b"%PDF"
     assert figure.texts == []  # the caption was the file's, not the figure's
@@ -517,8 +539,9 @@ def test_nothing_to_draw_and_a_drawing_that_fails_are_sentences(sent, plain, cap
 
 
 @pytest.mark.parametrize("message", [
-    {"kind": "ask", "what": "secrets"}, {"kind": "ask"}, {"kind": "ask", "what": ["code"]}, {"kind": "save", "format": "exe"},
-    {"kind": "save"}, {"kind": "choose", "key": "title", "value": "x"}, {"kind": 3}, "code", None,
+    {"kind": "ask", "what": "secrets"}, {"kind": "ask"}, {"kind": "ask", "what": ["code"]},
+    {"kind": "save", "format": "exe"}, {"kind": "save"}, {"kind": "choose", "key": "title", "value": "x"},
+    {"kind": 3}, "code", None,
 ])
 def test_a_page_can_ask_for_nothing_else(sent, plain, message):
     from_browser(plain.tools, message)
@@ -538,19 +561,21 @@ def test_a_closed_bar_sends_nothing_and_its_panel_lets_go_of_the_figure(sent, pl
 def test_a_bar_travels_with_its_script_and_little_else():
     tools = PanelTools(title="T", label="T", offers=["code"])
     state = tools.get_state()
-    assert "export default" in state["_esm"] and ".vx-tools" in state["_css"] and "openReadonly" not in state["_esm"]
+    assert "export default" in state["_esm"] and ".vx-tools" in state["_css"]
+    assert "openReadonly" not in state["_esm"]
     assert len(str(state)) < 20_000
     tools.close()
 
 
 def test_no_module_that_draws_is_imported_before_somebody_asks():
     code = ("import os, sys, explorer; dash = explorer.Dashboard(); "
-            "print(sorted({'matplotlib', 'sklearn', 'captum', 'timm'} & {*sys.modules}), flush=True); os._exit(0)")
+            "heavy = {'matplotlib', 'sklearn', 'captum', 'timm'}; "
+            "print(sorted(heavy & {*sys.modules}), flush=True); os._exit(0)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-# --- files ------------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_can_not_be_saved_as_svg(plain):

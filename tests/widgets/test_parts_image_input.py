@@ -35,7 +35,7 @@ def test_the_callback_gets_the_name_and_the_very_bytes(box):
 
 def test_every_callback_is_called_and_a_removed_one_is_not(box):
     second = []
-    callback = lambda name, data: second.append(name)  # noqa: E731
+    callback = lambda name, data: second.append(name)
     box.on_image(callback)
     from_browser(box, *image("a.png"))
     box.on_image(callback, remove=True)

@@ -91,7 +91,8 @@ def test_a_text_that_a_spreadsheet_would_work_out_gets_an_apostrophe(text):
 
 def test_runs_with_such_names_are_written_so():
     from explorer.training.loop.recipe import Recipe
-    from explorer.widgets.panels.runs import PastRun, csv_text
+    from explorer.training.run.past import PastRun
+    from explorer.widgets.panels.runs.table import csv_text
 
     row = next(csv.DictReader(io.StringIO(csv_text([PastRun("=1+1", Path("."), Recipe(), data_name="@x")]))))
     assert (row["run"], row["data"], row["seed"]) == ("'=1+1", "'@x", "0")

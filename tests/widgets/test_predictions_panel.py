@@ -1,4 +1,6 @@
-"""The panel of predictions, and those beside it, for models of each kind of output: what is said, drawn and written down."""
+"""The panel of predictions, and those beside it,
+for models of each kind of output: what is said, drawn and written down.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import torch
 import explorer
 from explorer.widgets.session import ExplorerError
 from tests.inspection.small_models import red_and_blue, told
+from tests.widgets.page import Page
 
 SEVERAL = ("several", ("red", "blue", "<img src=x>"))
 YES = ("yes/no", ("not red", "red"))
@@ -37,7 +40,8 @@ def test_several_classes_have_bars_that_stand_alone(opened):
     panel = opened(*SEVERAL).predictions
     shares = panel.session.look.logits.sigmoid()
     assert all(f"{100 * float(share):.1f} %" in panel.bars.value for share in shares)
-    assert "share of its own" in panel.bars.value and "<img" not in panel.bars.value
+    bars = Page(panel.bars.value)
+    assert bars.says("share of its own") and not bars.all("img")
     assert "share of its own" in panel.caption() and panel.figure() is not None
     assert panel.figure().axes[1].get_xlabel() == "probability (sigmoid)"
 
@@ -45,15 +49,17 @@ def test_several_classes_have_bars_that_stand_alone(opened):
 def test_a_yes_or_no_has_two_bars_of_one_score(opened):
     """case A6: the Dashboard said "class 0, 100 %" of every photo."""
     panel = opened(*YES).predictions
-    assert panel.bars.value.count("<li>") == 2 and "not red" in panel.bars.value and "100.0 %" not in panel.bars.value
+    bars = Page(panel.bars.value)
+    assert len(bars.all("li")) == 2 and bars.says("not red") and not bars.says("100.0 %")
     assert "by a sigmoid" in panel.bars.value
 
 
 def test_numbers_have_no_bars_and_no_percentages(opened):
     panel = opened(*NUMBERS).predictions
     weight = panel.session.look.predictions[0]
-    assert weight.text in panel.bars.value and "vx-bar" not in panel.bars.value and " %" not in panel.bars.value
-    assert "<img" not in panel.bars.value and panel.topk.layout.display == panel.logits.layout.display == "none"
+    bars = Page(panel.bars.value)
+    assert bars.says(weight.text) and not bars.all(name="vx-bar") and not bars.says(" %")
+    assert not bars.all("img") and panel.topk.layout.display == panel.logits.layout.display == "none"
     assert panel.figure() is not None and "Numbers" in panel.caption()
 
 
@@ -69,7 +75,7 @@ def test_a_score_that_is_no_number_draws_no_bar(opened):
 @pytest.mark.parametrize("kind", [SEVERAL, YES, NUMBERS], ids=["several", "yes/no", "numbers"])
 def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
     """case A6: what was a share of 100 % before and after, or "only one class"."""
-    from explorer.widgets.panels.what_if import WhatIfPanel
+    from explorer.widgets.panels.what_if.panel import WhatIfPanel
 
     dash = opened(*kind)
     panel = WhatIfPanel(dash.session)
@@ -79,14 +85,16 @@ def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
     assert panel.figure() is not None and panel.caption() and "explorer.fgsm" in panel.code()
     panel.robust.strength.index = 3
     panel.robust.draw_curve.click()
-    assert panel.wait() and "<svg" in panel.robust.chart.value
+    assert panel.wait() and Page(panel.robust.chart.value).all("svg")
     assert panel.figure() is not None and panel.caption()
-    said = "".join(one.value for one in (panel.fgsm.bars, panel.fgsm.says, panel.robust.bars, panel.robust.says))
+    blocks = (panel.fgsm, panel.robust)
+    said = "".join(block.bars.value + block.says.value for block in blocks)
     page = str(dash.snapshot().data)
     assert "<img src=x>" not in said + page and ("%" in said) == (kind is not NUMBERS)
     assert panel.robust.find.layout.display == ("none" if kind is NUMBERS else "")
     if kind is NUMBERS:
-        before, after = (one.value for one in (panel.session.look.predictions[0], panel.fgsm.found[panel.fgsm.epsilon.value].after[0]))
+        pushed = panel.fgsm.found[panel.fgsm.epsilon.value].after[0]
+        before, after = panel.session.look.predictions[0].value, pushed.value
         assert after < before
         panel.fgsm.aim.value = "towards"
         assert panel.wait() and panel.fgsm.found[panel.fgsm.epsilon.value].after[0].value > before
@@ -94,13 +102,15 @@ def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
 
 
 def test_the_heat_map_of_a_number_is_said_to_be_one(opened):
-    from explorer.widgets.panels.explain import ExplainPanel
+    from explorer.widgets.panels.explain.panel import ExplainPanel
 
     panel = ExplainPanel(opened(*NUMBERS).session)
     panel.build()
     assert panel.wait()
     look = panel.session.look
-    assert panel.target.description == "Number" and look.predictions[0].text in panel.facts.value and "%" not in panel.facts.value
+    facts = Page(panel.facts.value)
+    assert panel.target.description == "Number"
+    assert facts.says(look.predictions[0].text) and not facts.says("%")
     assert "number weight" in panel.caption()
     panel.target.value = "weight"
     assert panel.wait() and "target=0" in panel.code()
@@ -108,7 +118,7 @@ def test_the_heat_map_of_a_number_is_said_to_be_one(opened):
 
 
 def test_the_no_can_be_explained_by_its_name(opened):
-    from explorer.widgets.panels.explain import ExplainPanel
+    from explorer.widgets.panels.explain.panel import ExplainPanel
 
     panel = ExplainPanel(opened(*YES).session)
     panel.build()
@@ -121,7 +131,8 @@ def test_the_no_can_be_explained_by_its_name(opened):
     panel.close()
 
 
-@pytest.mark.parametrize("labels, expected", [(["cat"], {"cat", "not cat"}), (["dog", "cat"], {"dog", "cat"})])
+@pytest.mark.parametrize("labels, expected", [(["cat"], {"cat", "not cat"}),
+                                              (["dog", "cat"], {"dog", "cat"})])
 def test_the_dashboard_names_a_yes_or_no(labels, expected):
     """case A6, A7: one name is the yes."""
     dash = explorer.Dashboard(explorer.create_model("resnet10t", num_classes=1), labels=labels)

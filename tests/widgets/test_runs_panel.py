@@ -12,10 +12,12 @@ from ipywidgets.widgets import widget as registry
 
 import explorer
 from explorer.training.run.finetuning import finetune
+from explorer.training.run.past import past_runs
 from explorer.training.run.run import RUNS
-from explorer.widgets.panels import finetune as finetune_panel
-from explorer.widgets.panels.runs import csv_text, distinct_names, past_runs, table_of
+from explorer.widgets.panels.learn.started import STARTED
+from explorer.widgets.panels.runs.table import csv_text, distinct_names, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable
+from tests.html import parse
 
 from .test_finetune_panel import folder, tiny  # noqa: F401
 from .test_parts_base import from_browser, updates
@@ -23,12 +25,13 @@ from .test_parts_base import from_browser, updates
 
 @pytest.fixture(autouse=True)
 def no_earlier_runs():
-    finetune_panel.STARTED.clear()
+    STARTED.clear()
     RUNS.clear()
 
 
 def learn(data, name, **settings):
-    return finetune(tiny(), data, **{"epochs": 2, "train": "all", "threads": 1, "batch_size": 8, "name": name, **settings}).wait(60)
+    usual = {"epochs": 2, "train": "all", "threads": 1, "batch_size": 8}
+    return finetune(tiny(), data, **usual | settings, name=name).wait(60)
 
 
 @pytest.fixture
@@ -64,8 +67,10 @@ def test_charts_stand_there_only_with_runs(dash, two):
 def test_settings_that_differ_are_marked_and_others_are_not(two):
     columns, rows = table_of(two)
     marked = {column for column, cell in zip(columns, rows[0]) if cell.differs}
-    assert {"lr", "mixup"} <= marked and not marked & {"seed", "optimizer", "model", "data", "state", "cutmix"}
+    assert {"lr", "mixup"} <= marked
+    assert not marked & {"seed", "optimizer", "model", "data", "state", "cutmix"}
     assert "cutmix" not in columns and "seed" in columns
+    assert len(columns) == len(set(columns)) and "epochs" in marked
     best = [cell.best for cell in (row[columns.index("best right")] for row in rows)]
     assert best == [False, True]
 
@@ -78,7 +83,8 @@ def test_one_run_has_nothing_to_differ_from(two):
 def test_the_csv_holds_every_setting_and_figure(two):
     rows = list(csv.DictReader(io.StringIO(csv_text(two))))
     assert [row["run"] for row in rows] == ["slow", "quick"]
-    assert float(rows[1]["best right"]) == two[1].best["val_top1"] and rows[1]["mixup"] == "0.2" and rows[1]["epochs"] == "4 of 4"
+    assert float(rows[1]["best right"]) == two[1].best["val_top1"] and rows[1]["mixup"] == "0.2"
+    assert rows[1]["epochs"] == "4 of 4"
 
 
 def test_a_recommended_rate_is_written_out(two):
@@ -157,7 +163,7 @@ def test_runs_of_a_folder_join_the_table_and_open(panel, dash, two, tmp_path, fo
 
 def test_a_folder_that_is_not_there_is_a_sentence(panel, tmp_path):
     panel.folder.value = str(tmp_path / "nowhere")
-    assert 'role="alert"' in panel.message.value and "There is no folder" in panel.message.value
+    assert "There is no folder" in parse(panel.message.value).find(role="alert").text
     with pytest.raises(ValueError, match="no folder"):
         past_runs(tmp_path / "nowhere")
 
@@ -192,7 +198,8 @@ def test_the_panel_costs_nothing_until_it_is_looked_at_and_leaves_nothing(two):
 @pytest.fixture
 def table(sent):
     table = RunTable()
-    table.show(["run", "lr"], [[Cell("a"), Cell("1", differs=True)], [Cell("b"), Cell("2", differs=True)]], csv="run,lr\n")
+    rows = [[Cell("a"), Cell("1", differs=True)], [Cell("b"), Cell("2", differs=True)]]
+    table.show(["run", "lr"], rows, csv="run,lr\n")
     sent.clear()
     return table
 
@@ -207,8 +214,8 @@ def test_a_tick_reaches_python_and_one_of_no_row_does_not(table, sent):
 def test_buttons_call_back_and_rows_that_are_not_there_do_not(table):
     seen = []
     table.on_action(lambda what, index: seen.append((what, index)))
-    for message in ({"kind": "use", "index": 1}, {"kind": "use", "index": 2}, {"kind": "show", "index": True}, {"kind": "show", "index": 0},
-                    {"kind": "delete", "index": 0}):
+    for message in ({"kind": "use", "index": 1}, {"kind": "use", "index": 2}, {"kind": "show", "index": True},
+                    {"kind": "show", "index": 0}, {"kind": "delete", "index": 0}):
         from_browser(table, message)
     assert seen == [("use", 1), ("show", 0)]
 

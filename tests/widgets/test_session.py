@@ -181,7 +181,8 @@ def test_the_newest_of_many_wishes_wins(looking):
 
 def test_wishes_from_many_threads_end_in_one_consistent_state(looking):
     threads = [threading.Thread(target=looking.open_image, args=(p, p.title)) for p in PHOTOS]
-    threads += [threading.Thread(target=looking.open_model, args=(n,)) for n in (LITE0, "tf_efficientnet_lite1") * 3]
+    names = (LITE0, "tf_efficientnet_lite1") * 3
+    threads += [threading.Thread(target=looking.open_model, args=(name,)) for name in names]
     [t.start() for t in threads]
     [t.join() for t in threads]
     looking.wait()
@@ -230,7 +231,8 @@ def test_close_frees_the_model():
 
 def test_a_model_of_five_channels_looks_at_a_tensor_and_says_what_it_needs(session):
     """case C10"""
-    session.model = nn.Sequential(nn.Conv2d(5, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    session.model = nn.Sequential(nn.Conv2d(5, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                                  nn.Linear(4, 3))
     session.image = torch.rand(5, 40, 40)
     session.wait()
     assert session.look.input.shape[0] == 5 and session.image.mode == "RGB"

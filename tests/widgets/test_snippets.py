@@ -78,7 +78,7 @@ def test_a_model_that_was_built_here_is_read_from_the_dashboard(dash):
 
 
 def test_a_model_that_a_run_taught_is_read_from_the_dashboard(dash):
-    from explorer.widgets.panels.run_view import copy_of_model
+    from explorer.training.run.beside import copy_of_model
 
     class Run:
         model = explorer.wrap(tiny(), labels="abc", input_size=(3, 32, 32))
@@ -122,7 +122,7 @@ def same_photo(dash, *, alone: bool) -> bool:
 
 
 def test_every_bundled_photo_is_opened_by_its_name(dash):
-    for title, source in dash.images.photos:
+    for title, source in dash.session.gallery:
         dash.session.open_image(source, title)
         dash.wait()
         assert same_photo(dash, alone=True), title
@@ -158,7 +158,7 @@ def test_a_photo_whose_file_is_gone_is_read_from_the_dashboard(dash, tmp_path):
 
 
 def test_a_photo_that_can_not_be_opened_leaves_the_lines_of_the_one_on_the_screen(dash, tmp_path):
-    title, source = dash.images.photos[1]
+    title, source = dash.session.gallery[1]
     dash.session.open_image(source, title)
     dash.wait()
     before = photo_lines(dash.session)

@@ -1,4 +1,6 @@
-"""The panel that changes the photo, driven as a browser drives it: what each block does, and that its lines give the same."""
+"""The panel that changes the photo, driven as a browser drives it:
+what each block does, and that its lines give the same.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,18 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.inspection.experiments import perturb
-from explorer.inspection.experiments import robustness_curves as robustness
+from explorer.inspection.experiments import adversarial, masking
+from explorer.inspection.experiments.flips import find_flip
+from explorer.inspection.experiments.robustness_curves import robustness
+from explorer.inspection.experiments.spoiling import KINDS, perturb
 from explorer.inspection.look.looking import look as look_at
 from explorer.widgets.jobs import Job
-from explorer.widgets.panels.what_if import WhatIfPanel
-from explorer.widgets.panels.what_if_blocks import FILLS
-from explorer.widgets.panels.what_if_drawing import class_literal, points
+from explorer.widgets.panels.what_if.block import FILLS
+from explorer.widgets.panels.what_if.drawing import class_literal, points
+from explorer.widgets.panels.what_if.panel import WhatIfPanel
 from explorer.widgets.session import Session
 from tests.inspection.small_models import RedNet
+from tests.widgets.page import Page
 
 from .test_parts_base import from_browser
 
@@ -36,8 +41,8 @@ def photo(red: int = 230) -> Image.Image:
 
 def tiny(classes: int) -> nn.Module:
     torch.manual_seed(0)
-    return explorer.wrap(nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                                       nn.Linear(4, classes)), input_size=(3, 24, 24)).eval()
+    body = nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return explorer.wrap(nn.Sequential(*body, nn.Linear(4, classes)), input_size=(3, 24, 24)).eval()
 
 
 class Dash:
@@ -100,11 +105,16 @@ def passes(monkeypatch):
     """Counts every pass of a RedNet."""
     counted = []
     forward = RedNet.forward_stages
-    monkeypatch.setattr(RedNet, "forward_stages", lambda self, x: counted.append(len(x)) or (yield from forward(self, x)))
+
+    def count(self, x):
+        counted.append(len(x))
+        return (yield from forward(self, x))
+
+    monkeypatch.setattr(RedNet, "forward_stages", count)
     return counted
 
 
-# --- when it runs -------------------------------------------------------------------------------------------------
+# --- when it runs ---------------------------------------------------------------------------------------
 
 
 def test_nothing_runs_and_nothing_is_offered_until_the_reader_acts(session, passes):
@@ -121,7 +131,7 @@ def test_another_photo_clears_what_was_found_and_runs_nothing_more(panel, passes
     show(panel.session, image=photo(red=200))
     only_the_look = len(passes)
     assert panel.wait(5) and len(passes) == only_the_look
-    assert panel.code() == "" and panel.mask.bars.value == panel.fgsm.bars.value == panel.robust.bars.value == ""
+    assert panel.code() == "" and [block.bars.value for block in panel.blocks] == ["", "", ""]
     assert panel.mask.view.box == () and panel.fgsm.epsilon.index == panel.robust.strength.index == 0
 
 
@@ -166,24 +176,25 @@ def test_a_model_that_fails_leaves_a_sentence_and_no_traceback(panel, monkeypatc
         raise RuntimeError("no <b>luck")
     monkeypatch.setattr(RedNet, "forward_stages", broken)
     draw_box(panel, BOX)
-    assert "no &lt;b&gt;luck" in panel.mask.says.value and 'role="alert"' in panel.mask.says.value
+    assert Page(panel.mask.says.value).says("no <b>luck", role="alert")
     assert panel.mask.busy.value == "" and panel.code() == ""
 
 
-# --- masking ------------------------------------------------------------------------------------------------------
+# --- masking --------------------------------------------------------------------------------------------
 
 
 def test_the_fills_are_those_of_the_core():
-    assert tuple(FILLS.values()) == perturb.FILLS
+    assert tuple(FILLS.values()) == masking.FILLS
 
 
 def test_a_box_is_masked_in_one_pass_and_bars_show_before_and_now(panel, passes):
     draw_box(panel, BOX)
     assert len(passes) == 1
-    expected = perturb.mask_region(panel.session.model, panel.session.image, BOX, fill="blur")
+    expected = masking.mask_region(panel.session.model, panel.session.image, BOX, fill="blur")
     assert panel.mask.found.changes == expected.changes
-    assert points(expected.changes[0]) in panel.mask.bars.value and "&lt;b&gt;blue" in panel.mask.bars.value
-    assert "<b>blue" not in panel.mask.bars.value + panel.mask.says.value
+    bars, said = Page(panel.mask.bars.value), Page(panel.mask.says.value)
+    assert bars.says(points(expected.changes[0])) and bars.says("<b>blue")
+    assert not any("blue" in one.text for one in (*bars.all("b"), *said.all("b")))
 
 
 def test_another_fill_looks_again_at_the_same_box(panel):
@@ -193,13 +204,13 @@ def test_another_fill_looks_again_at_the_same_box(panel):
 
 
 def test_of_two_boxes_the_newest_wins(panel, monkeypatch):
-    begun, go_on, real = threading.Event(), threading.Event(), perturb.mask_region
+    begun, go_on, real = threading.Event(), threading.Event(), masking.mask_region
 
     def slow(*arguments, **options):
         begun.set()
         assert go_on.wait(10)
         return real(*arguments, **options)
-    monkeypatch.setattr(perturb, "mask_region", slow)
+    monkeypatch.setattr(masking, "mask_region", slow)
     shown = []
     monkeypatch.setattr(panel, "showed", lambda block: shown.append(block.found.box))
     from_browser(panel.mask.view, {"kind": "box", "box": [0, 0, 9, 9]})
@@ -220,17 +231,18 @@ def test_the_lines_of_a_masked_region_give_the_same_numbers(panel):
     assert run(panel)["masked"].changes == panel.mask.found.changes
 
 
-# --- fgsm ---------------------------------------------------------------------------------------------------------
+# --- fgsm -----------------------------------------------------------------------------------------------
 
 
 def test_all_strengths_share_one_gradient_and_the_slider_then_runs_nothing(panel, passes):
     move(panel, panel.fgsm.epsilon, 4 / 255)
-    assert len(passes) == 1 + len(perturb.EPSILONS)  # the gradient, and each strength
+    assert len(passes) == 1 + len(adversarial.EPSILONS)  # the gradient, and each strength
     move(panel, panel.fgsm.epsilon, 16 / 255)
-    assert len(passes) == 1 + len(perturb.EPSILONS)
-    expected = perturb.fgsm(panel.session.model, panel.session.image, epsilon=16 / 255)
+    assert len(passes) == 1 + len(adversarial.EPSILONS)
+    expected = adversarial.fgsm(panel.session.model, panel.session.image, epsilon=16 / 255)
     assert panel.fgsm.found[16 / 255].changes == expected.changes
-    assert points(expected.changes[0]) in panel.fgsm.bars.value and "8 times amplified" in panel.fgsm.shots.value
+    assert Page(panel.fgsm.bars.value).says(points(expected.changes[0]))
+    assert Page(panel.fgsm.shots.value).says("8 times amplified")
 
 
 def test_a_push_towards_a_class_is_found_by_a_part_of_its_name(panel):
@@ -245,7 +257,8 @@ def test_a_push_towards_a_class_is_found_by_a_part_of_its_name(panel):
 def test_a_class_that_is_none_gets_the_sentence_of_the_search(panel):
     panel.fgsm.aim.value = "towards"
     move(panel, panel.fgsm.target, "<i>green")
-    assert "None of the 2 classes is called" in panel.fgsm.says.value and "<i>" not in panel.fgsm.says.value
+    said = Page(panel.fgsm.says.value)
+    assert said.says("None of the 2 classes is called") and not said.all("i")
     assert panel.fgsm.found == {} and panel.code() == ""
 
 
@@ -255,10 +268,11 @@ def test_the_lines_of_a_push_give_the_same_numbers(panel):
 
 
 def test_a_class_whose_name_is_not_its_own_is_written_as_its_number():
-    assert class_literal(1, ("crane", "crane", "cat")) == "1" and class_literal(2, ("crane", "crane", "cat")) == '"cat"'
+    names = ("crane", "crane", "cat")
+    assert class_literal(1, names) == "1" and class_literal(2, names) == '"cat"'
 
 
-# --- robustness ---------------------------------------------------------------------------------------------------
+# --- robustness -----------------------------------------------------------------------------------------
 
 
 def test_a_strength_is_one_pass_and_a_strength_seen_before_none(panel, passes):
@@ -266,24 +280,25 @@ def test_a_strength_is_one_pass_and_a_strength_seen_before_none(panel, passes):
     move(panel, panel.robust.strength, 0.0)  # untouched: the look knows
     move(panel, panel.robust.strength, 30.0)
     assert len(passes) == 1
-    spoilt = look_at(panel.session.model, robustness.perturb(panel.session.image, "rotate", 30.0))
+    spoilt = look_at(panel.session.model, perturb(panel.session.image, "rotate", 30.0))
     assert panel.robust.seen["rotate", 30.0].now == spoilt.predictions[0]
 
 
-@pytest.mark.parametrize("kind", robustness.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_draws_its_curve(panel, kind):
     panel.robust.kind.value = kind
     press(panel, panel.robust.draw_curve)
-    expected = robustness.robustness(panel.session.model, panel.session.image, kind)
+    expected = robustness(panel.session.model, panel.session.image, kind)
     assert panel.robust.curves[kind].probabilities == expected.probabilities
-    assert "<svg" in panel.robust.chart.value and "&lt;b&gt;" in panel.robust.chart.value or "red" in panel.robust.chart.value
+    chart = Page(panel.robust.chart.value)
+    assert chart.all("svg") and not chart.all("b")
     assert run(panel)["curve"].probabilities == expected.probabilities
 
 
 def test_the_flip_is_told_and_the_slider_moves_there(panel):
     panel.robust.kind.value = "brightness"
     press(panel, panel.robust.find)
-    flip = robustness.find_flip(panel.session.model, panel.session.image, "brightness")
+    flip = find_flip(panel.session.model, panel.session.image, "brightness")
     assert flip.found and flip.sentence.split(":")[0] in panel.robust.flip_says.value
     assert panel.robust.strength.value == flip.first_other.value and not panel.robust.strength.disabled
     assert panel.robust.seen["brightness", flip.first_other.value].now.index == flip.first_other.best.index
@@ -299,17 +314,19 @@ def test_a_search_for_the_flip_uses_the_curve_that_is_there(panel, passes):
     press(panel, panel.robust.find)
     flip = panel.robust.flips["brightness"]
     assert flip.curve is panel.robust.curves["brightness"]
-    assert len(passes) - before <= flip.passes - len(flip.curve.points) + 1  # the halvings, and the photo at the flip
+    halvings = flip.passes - len(flip.curve.points)
+    assert len(passes) - before <= halvings + 1  # and the photo at the flip
 
 
 def test_stop_keeps_what_was_measured_and_says_so(panel, monkeypatch):
     monkeypatch.setattr(Job, "progress", lambda job, done, total, what: panel.robust.stop.click())
     press(panel, panel.robust.draw_curve)
-    assert len(panel.robust.curves["rotate"].points) == 1 and "stopped after 1 of 12 strengths" in panel.robust.flip_says.value
+    assert len(panel.robust.curves["rotate"].points) == 1
+    assert Page(panel.robust.flip_says.value).says("stopped after 1 of 12 strengths")
     assert panel.robust.stop.layout.display == "none" and "stopped early" in panel.code()
 
 
-# --- to keep ------------------------------------------------------------------------------------------------------
+# --- to keep --------------------------------------------------------------------------------------------
 
 
 def test_figure_and_caption_are_of_the_block_used_last(panel):

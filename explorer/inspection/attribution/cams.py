@@ -1,7 +1,8 @@
 """Class activation maps: where in a stage's map is what speaks for a class?
 
-Each channel of a deep map has learnt to answer to something: an ear, a wheel. A class activation map adds the channels
-up, each with a weight that says how much it matters for the class. The methods differ in that weight alone:
+Each channel of a deep map has learnt to answer to something: an ear, a wheel. A class activation map adds the
+channels up, each with a weight that says how much it matters for the class. The methods differ in that weight
+alone:
 
     Grad-CAM    the mean gradient of the class's score over the channel's places
     Grad-CAM++  the positive gradients, places where little else is active counting more
@@ -51,8 +52,9 @@ def score_cam(
     channels: only so many, those whose values spread most; None: all
     unit:     what a score is measured in: a number's own step, so that pounds and kilograms give one map
 
-    One pass a channel: the photo, darkened where the channel is silent. Its score, in a softmax over all channels, is
-    the channel's weight. When asked to stop it answers with the channels that are done. Raises Stopped where none is.
+    One pass a channel: the photo, darkened where the channel is silent. Its score, in a softmax over all
+    channels, is the channel's weight. When asked to stop it answers with the channels that are done. Raises
+    Stopped where none is.
     """
     spread = maps.amax((1, 2)) - maps.amin((1, 2))  # [channels]
     order = spread.argsort(descending=True, stable=True)[:channels]
@@ -61,7 +63,8 @@ def score_cam(
     for chosen in order.split(batch_size):
         if passes.stopped:
             break
-        masks = F.interpolate(maps[chosen][:, None], photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
+        masks = maps[chosen][:, None]
+        masks = F.interpolate(masks, photo.shape[-2:], mode="bilinear", align_corners=False)  # [B, 1, H, W]
         lowest, highest = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
         masks = (masks - lowest) / (highest - lowest).clamp_min(1e-8)  # 0..1, once it is as fine as the photo
         scores.append(passes.logits(masks * photo)[:, target])
@@ -72,5 +75,6 @@ def score_cam(
     notes = []
     if len(done) < len(maps):
         why = "Stopped early" if len(done) < len(order) else "As asked for"
-        notes.append(f"{why}: the {len(done)} channels whose values spread most, of {len(maps)}, are in this map.")
+        notes.append(f"{why}: the {len(done)} channels whose values spread most, of {len(maps)}, "
+                     "are in this map.")
     return torch.einsum("c,chw->hw", weights, maps[done]), notes

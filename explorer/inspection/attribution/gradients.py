@@ -1,7 +1,7 @@
 """Heat maps of single pixels, from gradients: if this pixel changed a little, how would the score change?
 
-All give raw [C, H, W], signed, over the network's input. captum does the sums over many passes (integrated gradients,
-SmoothGrad, GradientSHAP); the plain gradient and guided backpropagation are a few lines here.
+All give raw [C, H, W], signed, over the network's input. captum does the sums over many passes (integrated
+gradients, SmoothGrad, GradientSHAP); the plain gradient and guided backpropagation are a few lines here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explorer.inspection.look.model import model_name
 from explorer.inspection.look.passes import Passes
 from explorer.models.watching import Turn, watching
 
@@ -25,7 +26,7 @@ RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
 
 def empty_photo(photo: Tensor, fill: str, config: dict[str, Any]) -> Tensor:
-    """An input [C, H, W] of one colour, normalised as `config` says; "grey" is zero, the mean of the training photos."""
+    """An input [C, H, W] of one colour, normalised by `config`; "grey" is zero, the training photos' mean."""
     if fill not in FILLS:
         raise ValueError(f"Unknown fill {fill!r}: expected {', '.join(map(repr, FILLS))}.")
     value = FILLS[fill]
@@ -49,7 +50,7 @@ def input_x_gradient(passes: Passes, photo: Tensor, target: int) -> Tensor:
 
 
 def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
-    """The gradient, of which each ReLU lets only the positive part pass. Springenberg et al. (ICLR workshop 2015).
+    """The gradient, of which each ReLU lets only the positive part pass. Springenberg et al. (ICLR 2015).
 
     ReLU6 counts as ReLU. The hook sits on the tensor that a ReLU gives, so a ReLU may work in place.
     Raises ValueError for a network without ReLU.
@@ -57,9 +58,9 @@ def guided_backprop(passes: Passes, photo: Tensor, target: int) -> Tensor:
     layers = rectifiers(passes.model)
     if not layers:
         raise ValueError(
-            f"{passes.model.config.name or type(passes.model).__name__} has no ReLU layers, which guided backpropagation "
-            'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", or a '
-            "network such as resnet50 or vgg16."
+            f"{model_name(passes.model)} has no ReLU layers, which guided backpropagation "
+            'is about: its activations are of another kind. Use method="saliency" or "integrated_gradients", '
+            "or a network such as resnet50 or vgg16."
         )
 
     def keep_positive(_turn: Turn, _layer: nn.Module, _inputs: tuple, output: Any) -> None:
@@ -120,8 +121,8 @@ def gradient_shap(
     passes: Passes, photo: Tensor, baselines: Tensor, target: int, *, samples: int = 25, noise: float = 0.09,
     seed: int = 0, batch_size: int = 8,
 ) -> Tensor:
-    """Gradients at random points between the photo, with noise, and random baselines [N, C, H, W]; their mean times
-    the difference to the baseline. Lundberg and Lee (NeurIPS 2017), as GradientExplainer.
+    """Gradients at random points between the photo, with noise, and random baselines [N, C, H, W]; their mean
+    times the difference to the baseline. Lundberg and Lee (NeurIPS 2017), as GradientExplainer.
 
     noise: standard deviation, as a share of the input's range
     """
@@ -143,7 +144,7 @@ def gradient_shap(
 
 @contextmanager
 def quiet_captum(seed: int | None = None) -> Iterator[None]:
-    """captum's random numbers from `seed` and its remarks unsaid; torch's and numpy's own stay as they were."""
+    """captum's random numbers from `seed`, its remarks unsaid; torch's and numpy's own stay as they were."""
     drawn = np.random.get_state()
     with torch.random.fork_rng(devices=[], enabled=seed is not None), warnings.catch_warnings(), \
             torch.inference_mode(False), torch.enable_grad():

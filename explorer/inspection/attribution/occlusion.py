@@ -1,6 +1,7 @@
 """Occlusion: cover one square of the photo after another, and see how far the score falls.
 
-The plainest of all heat maps: no gradient, nothing of the network's inside, only its answers. It costs a pass a square.
+The plainest of all heat maps: no gradient, nothing of the network's inside, only its answers. It costs a pass
+a square.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def places(length: int, window: int, stride: int) -> list[int]:
 
 
 def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tuple[int, int]:
-    """(side of a square, steps between squares) in pixels of the network's input [H, W]; checked, or chosen where None.
+    """(side of a square, steps between squares) in pixels of the input [H, W]; checked, or chosen where None.
 
     By default an eighth of the shorter side, and half of that.
     """
@@ -27,21 +28,25 @@ def windows(size: tuple[int, int], window: int | None, stride: int | None) -> tu
     stride = max(window // 2, 1) if stride is None else stride
     for what, value, most in (("window", window, short), ("stride", stride, window)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise ValueError(f"{what} is {value!r}: expected pixels of the network's input, a whole number from 1 to "
-                             f"{most}{', so that squares leave no gap' if what == 'stride' else ''}.")
+            why = ", so that squares leave no gap" if what == "stride" else ""
+            raise ValueError(f"{what} is {value!r}: expected pixels of the network's input, a whole number "
+                             f"from 1 to {most}{why}.")
     return window, stride
 
 
 def occlusion(
-    passes: Passes, photo: Tensor, fill: Tensor, target: int, *, window: int, stride: int, batch_size: int = 16
+    passes: Passes, photo: Tensor, fill: Tensor, target: int, *, window: int, stride: int,
+    batch_size: int = 16,
 ) -> tuple[Tensor, list[str]]:
-    """How far the score falls when a pixel is covered: the mean over all squares that cover it, [H, W], with notes.
+    """How far the score falls when a pixel is covered: the mean over all squares on it, [H, W], with notes.
 
-    photo, fill: the network's input [C, H, W], and what covers it. Zeiler and Fergus (ECCV 2014), section 4.2.
+    photo, fill: the network's input [C, H, W], and what covers it
+    Source: Zeiler and Fergus (ECCV 2014), section 4.2.
     When asked to stop it answers with the squares that are done, 0 elsewhere. Raises Stopped where none is.
     """
     height, width = photo.shape[-2:]
-    corners = [(top, left) for top in places(height, window, stride) for left in places(width, window, stride)]
+    rows, columns = places(height, window, stride), places(width, window, stride)
+    corners = [(top, left) for top in rows for left in columns]
     passes.expect(len(corners) + 1)
     score = passes.logits(photo[None])[0, target]
     falls, covers, done = torch.zeros(height, width), torch.zeros(height, width), 0
@@ -60,5 +65,6 @@ def occlusion(
         raise Stopped("Stopped before the first square was covered: there is no heat map yet.")
     notes = []
     if done < len(corners):
-        notes.append(f"Stopped early: {done} of {len(corners)} squares were covered, from the top; the rest is 0.")
+        notes.append(f"Stopped early: {done} of {len(corners)} squares were covered, from the top; "
+                     "the rest is 0.")
     return falls / covers.clamp_min(1), notes

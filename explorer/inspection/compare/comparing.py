@@ -5,8 +5,9 @@
     result.figure("scatter").savefig("speed.svg")
     result.to_markdown()
 
-A few photos are kept as a `Look` of every model: predictions, maps at equal stride and heat maps all come from that one
-pass. Of many photos only the logits are kept, on the disk. What comes back is a `comparison.Comparison`.
+A few photos are kept as a `Look` of every model: predictions, maps at equal stride and heat maps all come
+from that one pass. Of many photos only the logits are kept, on the disk. What comes back is a
+`comparison.Comparison`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,30 +23,24 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked
-from explorer.data.collection import describe, folder_of, is_many
-from explorer.data.datasets import BUNDLED, PhotoSet, Splits, labelled, open_data
-from explorer.data.images import ImageError, load_image
-from explorer.data.labels import class_key, imagenet_labels
+from explorer.data.images import ImageError
+from explorer.data.labels import class_key
 from explorer.display.words import counted
-from explorer.inspection.compare.comparison import (
-    FEW,
-    JUDGED,
-    MOST_LOOKS,
-    Comparison,
-    Progress,
-    distinct,
-    first_answers,
-    why,
-)
+from explorer.inspection.compare.answers import FEW, JUDGED, MOST_LOOKS, Progress, why
+from explorer.inspection.compare.comparison import Comparison
 from explorer.inspection.compare.facts import ModelRow
+from explorer.inspection.compare.joining import first_answers
+from explorer.inspection.compare.photos import ComparedPhotos
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
-from explorer.inspection.features.store import Collection, run_folder
-from explorer.inspection.look.looking import Look, as_model, look, model_name, notes_on, outputs_of
+from explorer.inspection.features.folders import run_folder
+from explorer.inspection.look.looking import look
+from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
 from explorer.inspection.look.modules import module_tree
 from explorer.inspection.look.passes import Stopped
+from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
-from explorer.models.weights.entries import WeightsError
+from explorer.models.weights.report import WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -69,19 +63,20 @@ def compare(
     """Show the same photos to 2 to 8 models.
 
     models:      names, or models that you built; or {what to call it: one of these}
-    images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a folder, a
-                 `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a folder with a folder for
-                 each class, explorer's own photos), the answers are judged as well
+    images:      one photo or a list of them (anything `load_image` takes), {what to call it: photo}, a
+                 folder, a `PhotoSet`, or "flowers5". Where the right classes are known (a `PhotoSet`, a
+                 folder with a folder for each class, explorer's own photos), the answers are judged as well
     measure:     time the models here (`Comparison.measure` does it later); warm_up, repeats: passes of each
-    batch_size, cache_dir: for many photos, see `store.run_folder`
-    on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that are done
+    batch_size, cache_dir: for many photos, see `run_folder`
+    on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that
+                 are done
 
     Up to 16 photos are kept as Looks, of more only the logits. A model or photo that fails is a sentence in
-    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no photo,
-    ImageError where no photo opens, WeightsError or ValueError where no model can be had.
+    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no
+    photo, ImageError where no photo opens, WeightsError or ValueError where no model can be had.
     """
     wanted = _named(models)
-    photos = _Photos.of(images)
+    photos = ComparedPhotos.of(images)
     heard = on_progress or (lambda done, total, what: None)
     stop = should_stop or (lambda: False)
     problems: list[tuple[str, str]] = []
@@ -94,12 +89,21 @@ def compare(
     if not done.models:
         raise Stopped("Stopped before the first model was done.") if stop() else _all_failed(problems, None)
     result = Comparison(
-        rows=[_facts(name, model, done.outputs[i], done.logits[i], done.truth)
-              for i, (name, model) in enumerate(done.models.items())],
-        photos=done.photos, outputs=tuple(done.outputs), logits=tuple(done.logits), looks=tuple(done.looks),
-        truth=done.truth if any(done.truth) else (), problems=problems, notes=(), models=tuple(done.models.values()),
+        rows=[
+            _facts(name, model, done.outputs[i], done.logits[i], done.truth)
+            for i, (name, model) in enumerate(done.models.items())
+        ],
+        photos=done.photos,
+        outputs=tuple(done.outputs),
+        logits=tuple(done.logits),
+        looks=tuple(done.looks),
+        truth=done.truth if any(done.truth) else (),
+        problems=problems,
+        notes=(),
+        models=tuple(done.models.values()),
     )
-    result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=len(done.models) < len(opened) and stop()))
+    stopped = len(done.models) < len(opened) and stop()
+    result.notes = tuple(_notes(result, photos.notes, len(wanted), stopped=stopped))
     if measure and not stop():
         result.measure(warm_up=warm_up, repeats=repeats, on_progress=on_progress, should_stop=should_stop)
     return result
@@ -118,12 +122,13 @@ class _Done:
 
 
 def _named(models: Any) -> dict[str, Any]:
-    """{what to call it: name or model}. Raises ValueError or TypeError for a number or a kind of models that can't be."""
+    """{what to call it: name or model}. Raises ValueError for too few, too many, or the same one twice."""
     if isinstance(models, Mapping):
         pairs = [(str(name), model) for name, model in models.items()]
     elif isinstance(models, (str, nn.Module)) or not isinstance(models, Iterable):
         raise ValueError(f"Compare needs at least {FEWEST} models, as a list: "
-                         f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one alone: look(model, photo).")
+                         f"compare(['tf_efficientnet_lite0', 'tf_efficientnet_lite1'], photo). For one "
+                         "alone: look(model, photo).")
     else:
         pairs = [("", model) for model in models]
     if not FEWEST <= len(pairs) <= MOST:
@@ -156,7 +161,9 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
             first = first or error
             problems.append((name, why(error)))
     if not opened:
-        raise Stopped("Stopped before the first model was opened.") if first is None else _all_failed(problems, first)
+        if first is None:
+            raise Stopped("Stopped before the first model was opened.")
+        raise _all_failed(problems, first)
     return opened
 
 
@@ -168,8 +175,10 @@ def _all_failed(problems: list[tuple[str, str]], first: Exception | None) -> Exc
     return error
 
 
-def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
-                 stop: Callable[[], bool]) -> _Done:
+def _look_at_all(
+    opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]],
+    heard: Progress, stop: Callable[[], bool],
+) -> _Done:
     """One Look of every model at every photo that opens."""
     pictures, names, truth = [], [], []
     broken: Exception | None = None
@@ -205,8 +214,10 @@ def _look_at_all(opened: dict[str, VisionModel], photos: _Photos, problems: list
     return done
 
 
-def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tuple[str, str]], heard: Progress,
-            stop: Callable[[], bool], *, batch_size: int, cache_dir: Any) -> _Done:
+def _stream(
+    opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]],
+    heard: Progress, stop: Callable[[], bool], *, batch_size: int, cache_dir: Any,
+) -> _Done:
     """The logits of every model for many photos; only a batch is in memory at a time."""
     features: dict[str, Any] = {}
     for number, (name, model) in enumerate(opened.items()):
@@ -228,7 +239,7 @@ def _stream(opened: dict[str, VisionModel], photos: _Photos, problems: list[tupl
     # Where it was stopped, one model has seen fewer photos than those before it: it is left out.
     features = {name: found for name, found in features.items() if found.complete} or features
     first = next(iter(features.values()))
-    problems += [(str(who), str(why)) for who, why in first.problems]  # a photo that is broken is broken for all
+    problems += first.problems  # a photo that is broken is broken for all
     names = tuple(first.names)
     right = dict(zip(photos.source.names, photos.truth))
     done = _Done(names, tuple(right.get(name, frozenset()) for name in names))
@@ -272,105 +283,26 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
         yield from (f"{row.name}: {note}" for note in row.notes)
     for name, outputs in zip(result.names, result.outputs):
         if outputs is not None and outputs.several:
-            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is the "
-                   "likeliest of them.")
+            yield (f"{name} tells several classes at once, each with a share of its own: its first answer is "
+                   "the likeliest of them.")
     kinds = {outputs.numbers for outputs in result.outputs if outputs is not None}
     if len(kinds) > 1:
         yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
                "compared by.")
-    sets = {frozenset(keys) for keys in result._keys if keys}
+    sets = {frozenset(keys) for keys in result.keys if keys}
     if len(sets) > 1:
-        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result._keys) if keys)
+        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result.keys) if keys)
         common = len(frozenset.intersection(*sets))
-        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} the same name in "
-               "all. Classes are joined by name, and an answer that another model can't give is no agreement.")
+        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} "
+               "the same name in all. Classes are joined by name, and an answer that another model can't "
+               "give is no agreement.")
     judged = [row for row in result.rows if row.judged]
     if judged:
         few = sorted({row.judged for row in judged})
         of = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-        yield (f"“Right here” is judged by {of} of {counted(len(result.photos), 'photo')}: those whose class a model knows by "
-               "name."
+        of = f"{of} of {counted(len(result.photos), 'photo')}"
+        yield (f"“Right here” is judged by {of}: those whose class a model knows by name."
                + (f" Fewer than {JUDGED} say little." if few[0] < JUDGED else ""))
     elif result.truth:
         yield "The photos are labelled, but no model knows a class of these names: nothing is judged."
     yield from photo_notes
-
-
-# --- photos ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Photos:
-    """Photos to be opened one at a time. truth: the right class names of each as keys, empty where nobody says."""
-
-    source: Collection
-    truth: tuple[frozenset[str], ...]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __iter__(self) -> Iterator[tuple[str, Callable[[], Any], frozenset[str]]]:
-        for index, (name, truth) in enumerate(zip(self.source.names, self.truth)):
-            yield name, lambda index=index: self.source.open_one(index), truth
-
-    @classmethod
-    def of(cls, images: Any) -> _Photos:
-        """Whatever `compare` takes. Raises ValueError where there is no photo."""
-        notes: tuple[str, ...] = ()
-        if isinstance(images, str) and images in BUNDLED:
-            images = open_data(images)
-        folder = folder_of(images)
-        if folder is not None:
-            images, notes = _in_folder(folder)
-        if isinstance(images, Splits):
-            notes = (f"The photos are those that {images.name} keeps to judge by.", *images.notes)
-            images = images.val
-        if isinstance(images, PhotoSet):
-            photos = cls._of_set(images, notes)
-        elif isinstance(images, Mapping):
-            photos = cls._of_list(list(images.values()), notes, names=tuple(map(str, images)))
-        else:
-            photos = cls._of_list(list(images) if is_many(images) else [images], notes)
-        if not len(photos):
-            raise ValueError("There is no photo to compare the models with: give one, a list of them or a folder.")
-        return photos
-
-    @classmethod
-    def _of_set(cls, photos: PhotoSet, notes: tuple[str, ...]) -> _Photos:
-        labels = [label if isinstance(label, tuple) else (label,) for label in photos.labels]
-        truth = tuple(frozenset(class_key(photos.classes[i]) for i in label) for label in labels)
-        files = tuple(photos.files) or (None,) * len(photos)
-        return cls(Collection(tuple(photos.names), photos.open_one, files), truth, notes)
-
-    @classmethod
-    def _of_list(cls, images: list[Any], notes: tuple[str, ...], names: tuple[str, ...] = ()) -> _Photos:
-        """A list has no labels, but the bundled photos say what they show."""
-        names = names or tuple(_name(image, number) for number, image in enumerate(images, 1))
-        names = distinct(names, numbered="{} ({})", fold=False)
-        files = tuple(Path(os.fspath(image)).expanduser() if isinstance(image, (str, os.PathLike)) else None for image in images)
-        labels = imagenet_labels()
-        truth = tuple(frozenset(class_key(labels[i]) for i in getattr(image, "imagenet_indices", ())) for image in images)
-        return cls(Collection(names, lambda i: load_image(images[i]), files), truth, notes)
-
-
-def _in_folder(folder: Path) -> tuple[Any, tuple[str, ...]]:
-    """(labelled photos where there is one folder a class, else the list of files; notes)."""
-    described = describe(folder)
-    if described.splits and not described.problem:
-        return open_data(folder), ()
-    if described.parts and not any(file.parent == folder for file in described.photos):
-        return labelled(described), described.sentences
-    # A folder of photos with folders in it is looked at whole: nothing is left out for having no class.
-    unclear = (described.problem,) if any(file.parent != folder
-                                          for file in described.photos) and not described.parts else ()
-    return list(described.photos), (*(str(one) for one in described.left_out if not one.photos), *unclear)
-
-
-def _name(image: Any, number: int) -> str:
-    title = getattr(image, "title", None)
-    if isinstance(title, str):
-        return title
-    if isinstance(image, (str, os.PathLike)):
-        return Path(image).name
-    return f"photo {number}"

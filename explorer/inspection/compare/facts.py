@@ -1,4 +1,4 @@
-"""What a comparison says of each model, and how it is written down: costs, accuracies, columns of the table, the front."""
+"""What a comparison says of each model, and how it is written down: costs, accuracies, columns, front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from explorer.inspection.compare.speed import Speed
 class ModelRow:
     """The facts about one model of a comparison; None where they are not known.
 
-    parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels, height, width)
+    parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels,
+                  height, width)
     weight_bytes: of the file that its weights make
     published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says
     num_classes:  that it tells apart: 2 of a yes or no, 0 where it gives numbers or features
@@ -43,7 +44,7 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class on the common axis. shares: probability by each model, 0..1, None where it does not know the class."""
+    """One class on the common axis. shares: by each model its probability, 0..1; None where it is unknown."""
 
     label: str
     shares: tuple[float | None, ...]
@@ -52,9 +53,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One number that models give for a photo. values: by each model, in its own unit; None where it gives
-    no such number.
-    """
+    """One number that models give for a photo. values: by each model, in its unit; None: it gives none."""
 
     label: str
     values: tuple[float | None, ...]
@@ -66,7 +65,8 @@ class Disagreement:
 
     photo:      what it is called
     share:      of the pairs of models, those whose first answers have different names, 0..1
-    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells classes
+    confidence: the mean probability that models give their own first answers, 0..1; 0 where none tells
+                classes
     distance:   the mean distance of two models' numbers, in the number's unit; 0 where no two give the same
     answers:    each model's first answer, or its numbers; "" for one without a classifier
     """
@@ -80,8 +80,8 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Point:
-    """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as cheap
-    and more right."""
+    """A model in the plane of cost and accuracy. front: no other is both cheaper and at least as right, or as
+    cheap and more right."""
 
     name: str
     x: float
@@ -101,15 +101,23 @@ class Axis:
     missing: str
 
 
+def _peak_megabytes(row: ModelRow) -> float | None:
+    peak = row.latency.peak_memory if row.latency else None
+    return None if peak is None else peak / 1e6
+
+
 COSTS: dict[str, Axis] = {
-    "latency": Axis("milliseconds a photo, measured here", lambda row: 1000 * row.latency.latency if row.latency else None,
+    "latency": Axis("milliseconds a photo, measured here",
+                    lambda row: 1000 * row.latency.latency if row.latency else None,
                     "its speed was not measured"),
-    "parameters": Axis("million parameters", lambda row: row.parameters / 1e6, "its parameters were not counted"),
-    "macs": Axis("billion multiply-adds a photo", lambda row: row.macs / 1e9 if row.macs is not None else None,
+    "parameters": Axis("million parameters", lambda row: row.parameters / 1e6,
+                       "its parameters were not counted"),
+    "macs": Axis("billion multiply-adds a photo",
+                 lambda row: row.macs / 1e9 if row.macs is not None else None,
                  "its multiply-adds can't be counted"),
     "size": Axis("megabytes of weights", lambda row: row.weight_bytes / 1e6, "its size is not known"),
     "memory": Axis("megabytes at the peak of a pass, measured here",
-                   lambda row: row.latency.peak_memory / 1e6 if row.latency and row.latency.peak_memory is not None else None,
+                   _peak_megabytes,
                    "its memory was not measured"),
 }
 ACCURACIES: dict[str, Axis] = {
@@ -121,7 +129,7 @@ ACCURACIES: dict[str, Axis] = {
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Indices of the (cost, value) points that no other beats: at most the cost and at least the value, one of them better."""
+    """Indices of the (cost, value) points that no other beats: as cheap and as good, and better in one."""
     return {i for i, (cost, value) in enumerate(points)
             if not any(c <= cost and v >= value and (c < cost or v > value) for c, v in points)}
 
@@ -152,7 +160,8 @@ def _latency_text(row: ModelRow) -> str:
 
 
 def _throughput_text(row: ModelRow) -> str:
-    return f"{row.throughput.photos_per_second:.3g} ({row.throughput.batch_size} at once)" if row.throughput else ""
+    speed = row.throughput
+    return f"{speed.photos_per_second:.3g} ({speed.batch_size} at once)" if speed else ""
 
 
 def _quartile(place: int) -> Callable[[ModelRow], float | None]:
@@ -173,22 +182,26 @@ def _hidden(row: ModelRow) -> str:
 
 COLUMNS: tuple[Column, ...] = (
     Column("model", "model", lambda row: row.name, lambda row: row.name),
-    Column("parameters", "parameters", lambda row: row.parameters, _shown(lambda row: row.parameters / 1e6, "{:.3g} M")),
+    Column("parameters", "parameters", lambda row: row.parameters,
+           _shown(COSTS["parameters"].of, "{:.3g} M")),
     Column("multiply_adds", "multiply-adds", lambda row: row.macs, _shown(COSTS["macs"].of, "{:.3g} G")),
     Column("weight_bytes", "weights", lambda row: row.weight_bytes, _shown(COSTS["size"].of, "{:.3g} MB")),
     Column("input_pixels", "photo", lambda row: " x ".join(map(str, row.input_size[1:])),
            lambda row: " × ".join(map(str, row.input_size[1:]))),
     Column("classes", "classes", lambda row: row.num_classes, lambda row: str(row.num_classes)),
-    Column("published_top1_percent", "top-1 published", lambda row: row.published, _shown(lambda row: row.published, "{:.1f} %")),
+    Column("published_top1_percent", "top-1 published", lambda row: row.published,
+           _shown(ACCURACIES["published"].of, "{:.1f} %")),
     Column("right", "right here", lambda row: row.right,
            lambda row: f"{row.right} of {row.judged}" if row.judged else ""),
     Column("judged", "", lambda row: row.judged, _hidden),
     Column("latency_ms", "one photo, median (quartiles)", COSTS["latency"].of, _latency_text),
     Column("latency_low_quartile_ms", "", _quartile(0), _hidden),
     Column("latency_high_quartile_ms", "", _quartile(1), _hidden),
-    Column("photos_per_second", "photos a second", _of_speed("throughput", "photos_per_second"), _throughput_text),
+    Column("photos_per_second", "photos a second", _of_speed("throughput", "photos_per_second"),
+           _throughput_text),
     Column("photos_at_once", "", _of_speed("throughput", "batch_size"), _hidden),
-    Column("peak_memory_bytes", "peak memory", _of_speed("latency", "peak_memory"), _shown(COSTS["memory"].of, "{:.3g} MB")),
+    Column("peak_memory_bytes", "peak memory", _of_speed("latency", "peak_memory"),
+           _shown(COSTS["memory"].of, "{:.3g} MB")),
     Column("device", "", _of_speed("latency", "device"), _hidden),
     Column("threads", "", _of_speed("latency", "threads"), _hidden),
 )

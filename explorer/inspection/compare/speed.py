@@ -1,10 +1,10 @@
-"""How fast a model is here: the time of a pass with its spread, photos a second, and the memory that a pass takes.
+"""How fast a model is here: the time of a pass and its spread, photos a second, the memory that a pass takes.
 
     print(measure_speed("tf_efficientnet_lite0"))
-    # tf_efficientnet_lite0.in1k: a pass over 1 photo of 224 x 224 takes 21.4 ms (half of the passes 20.9 to 22.8 ms) ...
+    # tf_efficientnet_lite0.in1k: a pass over 1 photo of 224 x 224 takes 21.4 ms (half of the passes ...
 
-Times belong to one computer in one state. So several models take turns, pass by pass (`measure_speeds`): a busy moment
-then hits all of them and not one alone, and what is left of it shows in the quartiles.
+Times belong to one computer in one state. So several models take turns, pass by pass (`measure_speeds`): a
+busy moment then hits all of them and not one alone, and what is left of it shows in the quartiles.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from torch.utils._pytree import tree_iter
 
 from explorer.arguments import checked
 from explorer.display.words import counted, is_out_of_memory, megabytes, milliseconds
-from explorer.inspection.look.looking import as_model, evaluating, model_name
+from explorer.inspection.look.model import as_model, evaluating, model_name
 from explorer.inspection.look.passes import Stopped
 from explorer.models.contract import VisionModel, parameter_place
 
 WARM_UP = 3   # the first passes also choose algorithms and fill caches
 REPEATS = 15
 
-TENSORS_HELD = ("the weights and the most that the tensors of one pass took at any moment; what single operations work in "
-                "is not counted")
+TENSORS_HELD = ("the weights and the most that the tensors of one pass took at any moment; what single "
+                "operations work in is not counted")
 ALLOCATED = "the weights and the most that PyTorch's allocator had given out for one pass at any moment"
 
 Progress = Callable[[int, int], None]
@@ -47,7 +47,8 @@ class Speed:
     batch_size:   photos in a pass;  input_size: (channels, height, width) of each
     device:       e.g. "cpu" or "cuda:0", `device_name` what it is called; threads: PyTorch's, None on a GPU
     weight_bytes: of all parameters and buffers, as a file of them has
-    pass_bytes:   most memory that one pass took at any moment, beyond the weights; None where it was not measured
+    pass_bytes:   most memory that one pass took at any moment, beyond the weights; None where it was not
+                  measured
     memory_means: what exactly that is, or why there is none
     beside:       how many models took turns
     """
@@ -107,8 +108,9 @@ class Speed:
         """What the numbers were measured on, in one sentence."""
         threads = "" if self.threads is None else f", {counted(self.threads, 'thread')}"
         turns = f", {self.beside} models taking turns" if self.beside > 1 else ""
-        return (f"Median of {counted(len(self.passes), 'pass', 'es')} after {self.warm_up} to warm up{turns}, on {self.device} "
-                f"({self.device_name}{threads}), {self.dtype}, PyTorch {torch.__version__}.")
+        return (f"Median of {counted(len(self.passes), 'pass', 'es')} after {self.warm_up} to warm "
+                f"up{turns}, on {self.device} ({self.device_name}{threads}), {self.dtype}, "
+                f"PyTorch {torch.__version__}.")
 
     def __str__(self) -> str:
         return self.caption
@@ -134,22 +136,33 @@ def measure_speed(
     """Time forward passes of one model on the device and with the dtype that its weights have.
 
     model:       an explorer model, or a name, created with its trained weights
-    batch_size:  photos in a pass: 1 tells how long an answer takes, more how many photos a second are possible
-    input_size:  the side in pixels, (height, width) or (channels, height, width); by default what its weights expect
+    batch_size:  photos in a pass: 1 tells how long an answer takes, more how many photos a second are
+                 possible
+    input_size:  the side in pixels, (height, width) or (channels, height, width); by default what its weights
+                 expect
     warm_up:     passes before the first that counts;  repeats: passes that count
-    on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were timed
+    on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were
+                 timed
 
-    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its own,
-    that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers that make no
-    sense or an input that the model can't take.
+    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its
+    own, that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers
+    that make no sense or an input that the model can't take.
     """
-    [speed] = measure_speeds([model], batch_size=batch_size, input_size=input_size, warm_up=warm_up, repeats=repeats,
-                             on_progress=on_progress, should_stop=should_stop)
+    [speed] = measure_speeds(
+        [model],
+        batch_size=batch_size,
+        input_size=input_size,
+        warm_up=warm_up,
+        repeats=repeats,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     if speed is None:
         raise Stopped("Stopped before the first pass was timed.")
     return speed
 
 
+@checked
 def measure_speeds(
     models: Sequence[VisionModel | str],
     *,
@@ -160,14 +173,12 @@ def measure_speeds(
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Speed | None]:
-    """`measure_speed` for several models that take turns, pass by pass; None where it was stopped before one was timed."""
-    for what, number, least in (("batch_size", batch_size, 1), ("warm_up", warm_up, 0), ("repeats", repeats, 1)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ValueError(f"{what} is {number!r}: expected a whole number from {least}.")
+    """`measure_speed` for several models that take turns, pass by pass; None for one that was not timed."""
     models = [as_model(model) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]
-    memory: list[tuple[int | None, str]] = [(None, "Stopped before the memory of a pass was measured.")] * len(models)
+    unmeasured = None, "Stopped before the memory of a pass was measured."
+    memory: list[tuple[int | None, str]] = [unmeasured] * len(models)
     total, done = (warm_up + 1 + repeats) * len(models), 0
 
     for turn in range(-warm_up - 1, repeats):
@@ -186,18 +197,30 @@ def measure_speeds(
         else:
             continue
         break
-    return [_speed(*facts, warm_up, len(models)) if facts[2] else None for facts in zip(models, inputs, passes, memory)]
+    return [_speed(*facts, warm_up, len(models)) if facts[2] else None
+            for facts in zip(models, inputs, passes, memory)]
 
 
-def _speed(model: VisionModel, photos: Tensor, passes: list[float], memory: tuple[int | None, str], warm_up: int,
-           beside: int) -> Speed:
+def _speed(
+    model: VisionModel, photos: Tensor, passes: list[float], memory: tuple[int | None, str], warm_up: int,
+    beside: int,
+) -> Speed:
     place, (taken, means) = parameter_place(model), memory
     device = place["device"]
     return Speed(
-        model_name=model_name(model), passes=tuple(passes), batch_size=len(photos), input_size=tuple(photos.shape[1:]),
-        device=str(device), device_name=_device_name(device), dtype=str(place["dtype"]).removeprefix("torch."),
-        threads=torch.get_num_threads() if device.type == "cpu" else None, warm_up=warm_up,
-        weight_bytes=weight_bytes(model), pass_bytes=taken, memory_means=means, beside=beside,
+        model_name=model_name(model),
+        passes=tuple(passes),
+        batch_size=len(photos),
+        input_size=tuple(photos.shape[1:]),
+        device=str(device),
+        device_name=_device_name(device),
+        dtype=str(place["dtype"]).removeprefix("torch."),
+        threads=torch.get_num_threads() if device.type == "cpu" else None,
+        warm_up=warm_up,
+        weight_bytes=weight_bytes(model),
+        pass_bytes=taken,
+        memory_means=means,
+        beside=beside,
     )
 
 
@@ -229,8 +252,8 @@ def _run(model: VisionModel, photos: Tensor) -> None:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        size = " x ".join(map(str, photos.shape[1:]))
-        raise ValueError(f"{model_name(model)} can't run on photos of {size} ({str(error).splitlines()[0][:200]}). "
+        size, reason = " x ".join(map(str, photos.shape[1:])), str(error).splitlines()[0][:200]
+        raise ValueError(f"{model_name(model)} can't run on photos of {size} ({reason}). "
                          "Give the input_size that it is made for.") from error
 
 
@@ -250,10 +273,11 @@ def _device_name(device: torch.device) -> str:
 
 
 def pass_memory(model: VisionModel, photos: Tensor) -> tuple[int | None, str]:
-    """(most bytes that one pass over photos [B, C, H, W] held at any moment, what that means), or (None, why not).
+    """(most bytes that a pass over photos [B, C, H, W] held at a time, what that means), or (None, why not).
 
-    On a GPU it is the peak that PyTorch's allocator reports. A CPU has no such report, so the tensors that the pass makes
-    are counted one by one, until they are let go of. Neither another thread nor what the process held before is in that.
+    On a GPU it is the peak that PyTorch's allocator reports. A CPU has no such report, so the tensors that
+    the pass makes are counted one by one, until they are let go of. Neither another thread nor what the
+    process held before is in that.
     """
     with evaluating(model), torch.inference_mode():
         if photos.device.type == "cuda":
@@ -278,7 +302,8 @@ class _TensorsHeld(TorchDispatchMode):
     def __init__(self, there_before: Sequence[Tensor]):
         super().__init__()
         self.held = self.peak = 0
-        # A storage's address tells it from the others as long as it lives; the weak reference says when that ends.
+        # A storage's address tells it from the others as long as it lives; the weak reference says when that
+        # ends.
         self._known: dict[int, Any] = {tensor.untyped_storage()._cdata: None for tensor in there_before}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):

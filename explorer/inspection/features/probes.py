@@ -11,31 +11,30 @@ can be told apart by what the network sees now; fine-tuning it can do better, an
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explorer.arguments import checked, counts, number
+from explorer.display.charts import no_formulas
 from explorer.display.html import notes_html, row_html, side_by_side_html
 from explorer.display.words import percent
-from explorer.inspection.features.embeddings import BLOCK, no_formulas, normalised
-from explorer.inspection.features.store import Features
+from explorer.inspection.features.judging import draw_photos, labels_of_features, parts_of, stratified, wilson
+from explorer.inspection.features.result import Features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C: the larger, the less the weights are held back
 USUAL_STRENGTH = 0.1                 # where there are too few photos to choose by
 ENOUGH = 8                           # photos of each class, from which C is chosen
-SHARE = 0.2                          # held out where the folder has no val part of its own
-LEAVE_ONE_OUT = "leave-one-out"
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,11 @@ class Probe:
     @property
     def sentence(self) -> str:
         low, high = self.interval
-        return (f"Linear probe: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} to "
-                f"{percent(high)}), learnt from {self.learnt:,}; {self.how}")
+        return (f"Linear probe: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval "
+                f"{percent(low)} to {percent(high)}), learnt from {self.learnt:,}; {self.how}")
 
     def figure(self) -> Figure:
-        """Accuracy against labels per class, each draw a point; without a curve, the accuracy of each class."""
+        """Accuracy against labels per class, each draw a point; without a curve, each class's accuracy."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), layout="constrained")
@@ -119,42 +118,13 @@ class Probe:
         return f"Probe({self.model_name!r}, {self.sentence})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in list(self.per_class.items())[:20])
+        first = list(self.per_class.items())[:20]
+        rows = "".join(row_html(name, [percent(share)], left=1) for name, share in first)
         curve = "".join(row_html(f"{point.labels_per_class} a class", [percent(point.mean)], left=1)
                         for point in self.budget)
         notes = notes_html(self.notes)
         return (f"<div><p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>{notes}"
                 f"{side_by_side_html(f'<table>{rows}</table><table>{curve}</table>', gap=24)}</div>")
-
-
-@dataclass(eq=False, repr=False)
-class KnnAccuracy:
-    """What the neighbours' vote says; its fields mean the same as those of `Probe`. k, temperature: of the vote."""
-
-    model_name: str
-    accuracy: float
-    interval: tuple[float, float]
-    predicted: np.ndarray
-    k: int
-    temperature: float
-    judged: int
-    how: str
-    seconds: float
-
-    @property
-    def sentence(self) -> str:
-        low, high = self.interval
-        return (f"{self.k} nearest neighbours: {percent(self.accuracy)} of {self.judged:,} photos right (95 % interval {percent(low)} "
-                f"to {percent(high)}); {self.how}")
-
-    def __repr__(self) -> str:
-        return f"KnnAccuracy({self.model_name!r}, {self.sentence})"
-
-    def _repr_html_(self) -> str:
-        return f"<p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>"
-
-
-# --- the two measures ---------------------------------------------------------------------------------------
 
 
 @checked(C=number(0, above=True), labels_per_class=counts)
@@ -180,11 +150,11 @@ def linear_probe(
             section 3.
     """
     started = time.perf_counter()
-    labels, classes = _labels(features)
-    learn, judge, how = _parts(features, labels, val, seed)
+    labels, classes = labels_of_features(features)
+    learn, judge, how = parts_of(features, labels, val, seed)
     x, y = np.asarray(features.embeddings, dtype=np.float64)[learn], labels[learn]
     x_val = np.asarray((features if judge is not None else val).embeddings, dtype=np.float64)
-    y_val = labels if judge is not None else _labels(val)[0]
+    y_val = labels if judge is not None else labels_of_features(val)[0]
     if judge is not None:
         x_val, y_val = x_val[judge], y_val[judge]
     mean, spread = x.mean(0), x.std(0)
@@ -196,8 +166,8 @@ def linear_probe(
         raise ValueError(f"labels_per_class is {list(labels_per_class)}: expected numbers of photos, from 1.")
     fewest = int(np.bincount(y)[np.bincount(y) > 0].min())
     used = [count for count in budgets if count <= fewest]
-    notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one class has only "
-             f"{fewest} photos to learn from."] if len(used) < len(budgets) else []
+    notes = [f"Left out of the curve: {', '.join(map(str, budgets[len(used):]))} labels a class, since one "
+             f"class has only {fewest} photos to learn from."] if len(used) < len(budgets) else []
 
     steps, done = 1 + len(used) * draws, 0
 
@@ -214,10 +184,10 @@ def linear_probe(
     stopped, budget = step(), []
     for count in used:
         accuracies: list[float] = []
-        for number in range(draws):
+        for draw in range(draws):
             if stopped:
                 break
-            some = draw_photos(y, count, (seed, count, number))
+            some = draw_photos(y, count, (seed, count, draw))
             accuracies.append(float((_answers(x[some], y[some], USUAL_STRENGTH, x_val) == y_val).mean()))
             stopped = step()
         if accuracies:
@@ -227,125 +197,12 @@ def linear_probe(
     right, count = int((predicted == y_val).sum()), len(y_val)
     with np.errstate(invalid="ignore"):
         shares = confusion.diagonal() / confusion.sum(1)
-    return Probe(features.model_name, right / count, wilson(right, count), dict(zip(classes, map(float, shares))),
-                 confusion, predicted, len(y), count, how, float(chosen), seed, time.perf_counter() - started,
-                 budget, tuple(notes))
-
-
-@checked(temperature=number(0, above=True))
-def knn_accuracy(
-    features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
-    seed: int = 0,
-) -> KnnAccuracy:
-    """Accuracy of a vote of the k nearest photos, each weighing exp(cosine / temperature).
-
-    val: what to judge by: the features of other photos, a share of these, "leave-one-out" (each photo by all
-         others), or None: the folder's own val part where it has one, else leave-one-out
-
-    k is at most the number of photos that can vote. Nothing is learnt, so what it says is the network's
-    alone.
-    Source: Z. Wu, Y. Xiong, S. Yu, D. Lin, Unsupervised Feature Learning via Non-Parametric Instance
-            Discrimination,
-    arXiv 1805.01978, section 3.4.
-    """
-    started = time.perf_counter()
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1 or not temperature > 0:
-        raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours from 1, and one above 0.")
-    labels, classes = _labels(features)
-    if isinstance(val, str) and val != LEAVE_ONE_OUT:
-        raise ValueError(f"val is {val!r}: expected features, a share such as 0.2, or {LEAVE_ONE_OUT!r}.")
-    alone = val == LEAVE_ONE_OUT if isinstance(val, str) else val is None and features.held_out is None
-    if alone:
-        bank, y, queries, y_val, how = features.embeddings, labels, features.embeddings, labels, "each photo judged by all others"
-    else:
-        learn, judge, how = _parts(features, labels, val, seed)
-        bank, y = features.embeddings[learn], labels[learn]
-        if judge is not None:
-            queries, y_val = features.embeddings[judge], labels[judge]
-        else:
-            queries, y_val = val.embeddings, _labels(val)[0]
-    k = min(k, len(y) - alone)
-    if k < 1:
-        raise ValueError("One photo has no neighbours: give more.")
-    bank = normalised(bank)
-    predicted = np.empty(len(y_val), dtype=np.int64)
-    rows = max(1, min(BLOCK, 16_000_000 // len(bank)))  # so that the table of cosines stays below 64 MB
-    for start in range(0, len(y_val), rows):
-        cosines = normalised(queries[start:start + rows]) @ bank.T  # [rows, N]
-        if alone:
-            own = np.arange(len(cosines))
-            cosines[own, start + own] = -np.inf
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
-        votes = np.zeros((len(cosines), len(classes)))
-        np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
-        predicted[start:start + rows] = votes.argmax(1)
-    right = int((predicted == y_val).sum())
-    return KnnAccuracy(features.model_name, right / len(y_val), wilson(right, len(y_val)), predicted, k,
-                       temperature, len(y_val),
-                       how, time.perf_counter() - started)
-
-
-# --- behind them --------------------------------------------------------------------------------------------
-
-
-def _labels(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(class index of each photo, class names). Raises ValueError where there is nothing to tell apart."""
-    if not isinstance(features, Features):
-        raise ValueError(f"Expected the features that explorer.run_folder gives, not {type(features).__name__}.")
-    if features.labels is None:
-        raise ValueError("These photos have no labels: give a folder that holds one folder of photos for each class.")
-    labels = features.labels.numpy()
-    if len(np.unique(labels)) < 2:
-        raise ValueError("These photos are all of one class: there is nothing to tell apart. Add photos of another.")
-    return labels, features.classes
-
-
-def _parts(
-    features: Features, labels: np.ndarray, val: Any, seed: int
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """(indices to learn from, indices to judge by, in words); None to judge by where `val` is features of its own."""
-    everything = np.arange(len(labels))
-    if isinstance(val, Features):
-        if val.classes != features.classes or val.embeddings.shape[1] != features.embeddings.shape[1]:
-            raise ValueError("val has other classes or vectors of another length: make both with the same model, from folders "
-                             "whose class folders are called alike.")
-        return everything, None, "judged by photos of another folder"
-    if val is None and features.held_out is not None:
-        held = features.held_out.numpy()
-        if held.any() and not held.all():
-            _check_learnable(labels[~held])
-            return everything[~held], everything[held], "judged by the folder's own val part"
-    share = SHARE if val is None else val
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
-        raise ValueError(f"val is {val!r}: expected features, or a share between 0 and 1 such as 0.2.")
-    judge = np.zeros(len(labels), dtype=bool)
-    judge[stratified(labels, share, seed)] = True
-    if not judge.any():
-        raise ValueError("Each class has one photo: there are none to judge by. Add some.")
-    return everything[~judge], everything[judge], f"judged by a share of {share:g} of each class, seed {seed}"
-
-
-def _check_learnable(labels: np.ndarray) -> None:
-    if len(np.unique(labels)) < 2:
-        raise ValueError("The photos to learn from are all of one class: add photos of another.")
-
-
-def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Indices of a share of each class, drawn by `seed`: at least one photo of a class that has two, never all."""
-    random = np.random.default_rng(seed)
-    kept = []
-    for label in np.unique(labels):
-        group = random.permutation(np.flatnonzero(labels == label))
-        kept.append(group[:min(max(round(share * len(group)), int(len(group) > 1)), len(group) - 1)])
-    return np.sort(np.concatenate(kept))
-
-
-def draw_photos(labels: np.ndarray, count: int, seeds: Sequence[int]) -> np.ndarray:
-    """Indices of `count` photos of each class, drawn by these numbers."""
-    random = np.random.default_rng(list(seeds))
-    return np.concatenate([random.choice(np.flatnonzero(labels == label), count, replace=False)
-                           for label in np.unique(labels)])
+    return Probe(
+        model_name=features.model_name, accuracy=right / count, interval=wilson(right, count),
+        per_class=dict(zip(classes, map(float, shares))), confusion=confusion, predicted=predicted,
+        learnt=len(y), judged=count, how=how, C=float(chosen), seed=seed,
+        seconds=time.perf_counter() - started, budget=budget, notes=tuple(notes),
+    )
 
 
 def _best_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
@@ -383,14 +240,3 @@ def _answers(x: np.ndarray, y: np.ndarray, strength: float, x_val: np.ndarray) -
         # near the end of 1,000 steps the answers do not change
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=strength, max_iter=1000).fit(x, y).predict(x_val)
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share: E. B. Wilson, Journal of the American Statistical Association 22, 1927."""
-    z, share = 1.959964, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-__all__ = ["BudgetPoint", "KnnAccuracy", "Probe", "knn_accuracy", "linear_probe"]

@@ -29,13 +29,13 @@ from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
+from explorer.data.photos import collect
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
-from explorer.display.html import RichRepr, notes_html, plain_table
-from explorer.inspection.features.embeddings import no_formulas
-from explorer.inspection.features.store import collect
-from explorer.inspection.look.looking import as_model, evaluating, model_name, notes_on
+from explorer.display.charts import no_formulas
+from explorer.display.html import LINE, RichRepr, notes_html, plain_table
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ def cka(x: Any, y: Any) -> float:
     """
     x, y = _centred(x), _centred(y)
     if len(x) != len(y):
-        raise ValueError(f"x has {len(x)} rows and y {len(y)}: give the same photos, in the same order, to both.")
+        raise ValueError(f"x has {len(x)} rows and y {len(y)}: give the same photos, in the same order, "
+                         "to both.")
     if min(len(x), x.shape[1], y.shape[1]) == 0:
-        raise ValueError(f"x is {list(x.shape)} and y {list(y.shape)}: expected at least one photo and one number each.")
+        raise ValueError(f"x is {list(x.shape)} and y {list(y.shape)}: "
+                         "expected at least one photo and one number each.")
     if len(x) < max(x.shape[1], y.shape[1]):  # the n x n tables are the smaller ones
         a, b = x @ x.T, y @ y.T
         return _share((a * b).sum(), (a * a).sum(), (b * b).sum())
@@ -66,12 +68,14 @@ def cka(x: Any, y: Any) -> float:
 def unbiased_cka(x: Any, y: Any) -> float:
     """Linear CKA of x [n, D1] and y [n, D2], n from 4, with the unbiased estimate of HSIC.
 
-    About 0 for representations that have nothing in common, however wide they are: then also a little below 0.
+    About 0 for representations that have nothing in common, however wide they are: then also a little below
+    0.
     Source: Nguyen, Raghu, Kornblith 2021, equation 3.
     """
     x, y = _centred(x), _centred(y)
     if len(x) != len(y) or len(x) < FEWEST:
-        raise ValueError(f"x has {len(x)} rows and y {len(y)}: expected the same photos in both, at least {FEWEST}.")
+        raise ValueError(f"x has {len(x)} rows and y {len(y)}: expected the same photos in both, "
+                         f"at least {FEWEST}.")
     grams = torch.from_numpy(np.stack([x @ x.T, y @ y.T]))
     table = hsic(grams, grams)
     return _share(float(table[0, 1]), float(table[0, 0]), float(table[1, 1]))
@@ -96,7 +100,8 @@ def _centred(values: Any) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise TypeError(f"A representation holds {values.dtype.name}: expected numbers, [photos, numbers].")
     if values.ndim != 2:
-        raise ValueError(f"A representation has shape {list(values.shape)}: expected [photos, numbers]; flatten maps first.")
+        raise ValueError(f"A representation has shape {list(values.shape)}: expected [photos, numbers]; "
+                         "flatten maps first.")
     values = values.astype(np.float64)
     return values - values.mean(0) if len(values) else values
 
@@ -138,7 +143,8 @@ class StageSimilarity(RichRepr):
 
     @property
     def caption(self) -> str:
-        return (f"Linear CKA, estimated without bias in batches of {self.batch_size}, over {self.photos:,} photos"
+        return (f"Linear CKA, estimated without bias in batches of {self.batch_size}, "
+                f"over {self.photos:,} photos"
                 + ("" if self.complete else " (stopped before the last one)"))
 
     def figure(self) -> Figure:
@@ -173,11 +179,13 @@ class StageSimilarity(RichRepr):
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", *map(safe_cell, self.stages_b)])
-        writer.writerows([safe_cell(name), *(f"{value:.6f}" for value in row)] for name, row in zip(self.stages_a, self.matrix))
+        for name, row in zip(self.stages_a, self.matrix):
+            writer.writerow([safe_cell(name), *(f"{value:.6f}" for value in row)])
         return file.getvalue()
 
     def __repr__(self) -> str:
-        return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {self.matrix.shape[0]} x {self.matrix.shape[1]} stages)"
+        rows, columns = self.matrix.shape
+        return f"StageSimilarity({self.name_a!r}, {self.name_b!r}, {rows} x {columns} stages)"
 
     def _repr_html_(self) -> str:
         """The matrix as an HTML table, shaded; the numbers are text."""
@@ -186,13 +194,14 @@ class StageSimilarity(RichRepr):
                        for name in self.stages_b)
         body = []
         for name, row in zip(self.stages_a[::-1], self.matrix[::-1]):
-            cells = "".join(
-                f"<td style='{cell};background:rgba(74,143,217,{np.clip(np.nan_to_num(value), 0, 1) * 0.85:.2f})'>{value:.2f}</td>"
-                for value in row)
-            body.append(f"<tr><th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>{cells}</tr>")
-        notes = notes_html(self.notes)
-        return (f"<div><p style='margin:.3em 0'>Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
-                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.</p>{notes}<div style='overflow-x:auto'>"
+            tints = np.clip(np.nan_to_num(row), 0, 1) * 0.85
+            cells = "".join(f"<td style='{cell};background:rgba(74,143,217,{tint:.2f})'>{value:.2f}</td>"
+                            for value, tint in zip(row, tints))
+            first = f"<th scope='row' style='{cell};font-weight:normal'>{escape(name)}</th>"
+            body.append(f"<tr>{first}{cells}</tr>")
+        said = (f"Rows: <b>{escape(self.name_a)}</b>, the last stage on top; columns: "
+                f"<b>{escape(self.name_b)}</b>. {escape(self.caption)}.")
+        return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}<div style='overflow-x:auto'>"
                 f"{plain_table(f'<th></th>{head}', ''.join(body))}</div></div>")
 
 
@@ -217,9 +226,10 @@ def compare_stages(
     The whole maps are compared, not their means. Raises ValueError for fewer than 4 photos, or a batch_size
     below 4.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < FEWEST:
-        raise ValueError(f"batch_size is {batch_size!r}: the estimate needs at least {FEWEST} photos in a batch.")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < FEWEST):
+    if batch_size < FEWEST:
+        raise ValueError(f"batch_size is {batch_size!r}: the estimate needs at least {FEWEST} photos in a "
+                         "batch.")
+    if limit is not None and limit < FEWEST:
         raise ValueError(f"limit is {limit!r}: the estimate needs at least {FEWEST} photos.")
     started = time.perf_counter()
     models = [as_model(model_a)]
@@ -267,8 +277,8 @@ def compare_stages(
                 complete = False
                 break
     if sums is None:
-        raise ValueError(f"{done + len(waiting)} of {count} photos could be opened: the similarity of stages needs at "
-                         f"least {FEWEST}.")
+        raise ValueError(f"{done + len(waiting)} of {count} photos could be opened: the similarity of stages "
+                         f"needs at least {FEWEST}.")
     both, first, second = (total.numpy() / weight for total in sums)
     scale = np.sqrt(np.maximum(first, 0)[:, None] * np.maximum(second, 0)[None])
     matrix = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)

@@ -1,1 +1,1 @@
-"""What the stages of a model hold: activations, gradient flow, first filters, colours from principal components, top photos."""
+"""What a model holds: activations, gradient flow, first filters, colours from components, top photos."""

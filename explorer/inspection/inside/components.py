@@ -26,10 +26,10 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.display import draw
-from explorer.display.html import picture_html
+from explorer.display.html import LINE, picture_html
 from explorer.display.words import percent
-from explorer.inspection.look.looking import Look
-from explorer.models.surgery.surgery import stages_in_words
+from explorer.inspection.look.result import Look
+from explorer.models.surgery.inside import stages_in_words
 
 PERCENTILES = (1, 99)  # of each component: the values that become no colour and full colour
 SIDE = 224             # about how many pixels the longer side of a picture has in a notebook
@@ -96,7 +96,7 @@ class PcaPictures(Sequence):
     def _repr_html_(self) -> str:
         shown = "".join(picture_html(one.enlarged(), f"photo {number}", style="image-rendering:pixelated")
                         for number, one in enumerate(self, start=1))
-        return (f"<div><p style='margin:.3em 0'>{escape(self[0].caption)}</p>"
+        return (f"<div><p style='{LINE}'>{escape(self[0].caption)}</p>"
                 f"<div style='display:flex;flex-wrap:wrap;gap:12px'>{shown}</div></div>")
 
 

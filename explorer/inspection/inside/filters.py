@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.display import draw
 from explorer.display.html import notes_html, picture_html
-from explorer.inspection.look.looking import as_model, model_name, notes_on
+from explorer.inspection.look.model import as_model, model_name, notes_on
 from explorer.models.contract import VisionModel
 
 CELL = 24     # pixels that a small kernel is enlarged to, about
@@ -85,9 +85,6 @@ def first_filters(
     convolutions read the photo (RepVGG's branches), it is the one that the network lists first.
     Raises ValueError for a network without a convolution over the photo, with what it begins with.
     """
-    for what, number in (("limit", limit), ("cell", cell), ("columns", columns)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise ValueError(f"{what} is {number!r}: expected a whole number from 1.")
     model = as_model(model)
     path, layer = first_convolution(model)
     weights = layer.weight.detach().float().cpu().clone()  # [count, channels, height, width]

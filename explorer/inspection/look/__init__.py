@@ -3,7 +3,10 @@
 from explorer._lazy import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, {
-    "looking": ("Look", "Prediction", "look", "model_name"),
+    "looking": ("look",),
+    "result": ("Look",),
+    "answers": ("Prediction",),
+    "model": ("model_name",),
     "predicting": ("PredictionTable", "predict"),
     "modules": ("ModuleNode", "module_tree"),
 })

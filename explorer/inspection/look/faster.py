@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor, nn
 
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.optimized import optimize
 
@@ -21,10 +21,11 @@ Run = Callable[[VisionModel, Tensor], tuple[np.ndarray, ...]]
 
 
 class Faster:
-    """The model to run a batch through, and the run: itself or, where many photos follow, a copy with folded norms.
+    """Runs batches through a model: through itself or, where many photos follow, a copy with folded norms.
 
-    The copy (see `explorer.optimize`: channels-last, norms part of their convolutions) is made once, of the model as it is
-    then, and stands in only where the first photos show that its numbers are the same (to `SAME`).
+    The copy (see `explorer.optimize`: channels-last, norms part of their convolutions) is made once, of the
+    model as it is then, and stands in only where the first photos show that its numbers are the same (to
+    `SAME`).
     """
 
     def __init__(self, model: VisionModel, run: Run):

@@ -1,7 +1,7 @@
 """From the network's frame back to the photo's: the crop and the resize undone.
 
-A network sees a square cut out of a resized photo. A heat map over that square is stretched over the part of the photo
-that the square was, and is zero elsewhere: there the network saw nothing.
+A network sees a square cut out of a resized photo. A heat map over that square is stretched over the part of
+the photo that the square was, and is zero elsewhere: there the network saw nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def to_photo_frame(
 
     image_size: (width, height) of the photo;  config: keyword arguments of `explorer.data.create_transform`
     covers: how much of the input's height and width the values are of, from its top left corner (`covered`)
-    Between the values it is interpolated linearly; where they are finer than the photo's pixels they are averaged.
+    Between the values it is interpolated linearly; where they are finer than the photo's pixels they are
+    averaged.
     """
     width, height = image_size
     left, top, right, bottom = covered_box(crop_box(image_size, config), covers)
@@ -34,7 +35,7 @@ def to_photo_frame(
 
 
 def seen_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> Box:
-    """The part of the photo that the network saw: (left, top, right, bottom) in its pixels, never outside of it."""
+    """The part of the photo that the network saw, (left, top, right, bottom) in its pixels, never outside."""
     width, height = image_size
     left, top, right, bottom = crop_box(image_size, config)
     return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
@@ -60,7 +61,7 @@ def covered_box(box: Box, covers: tuple[float, float]) -> Box:
 
 
 def _stretch(count: int, length: int, start: float, end: float) -> np.ndarray:
-    """A matrix [length, count] that lays `count` values side by side over the pixels `start` to `end` of a line.
+    """A matrix [length, count] that lays `count` values side by side over the pixels `start` to `end`.
 
     A row says of which values a pixel is mixed; it is zero for a pixel whose middle lies outside.
     """

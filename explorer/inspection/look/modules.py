@@ -1,38 +1,28 @@
 """The modules of a model as a tree: parameters, output shapes and FLOPs of each.
 
 Shapes and FLOPs come from a forward pass on PyTorch's "meta" device, where tensors have a shape but no
-content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that has the
-model's structure and none of its weights; the model itself is not touched, and may train or predict in
-another thread meanwhile.
+content: nothing is computed, so a model of gigabytes takes milliseconds. The pass runs through a twin that
+has the model's structure and none of its weights; the model itself is not touched, and may train or predict
+in another thread meanwhile.
 """
 
 from __future__ import annotations
 
-import copy
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from explorer.arguments import checked
 from explorer.display.html import RichRepr
 from explorer.display.words import did_you_mean
-from explorer.inspection.look.looking import evaluating, model_name
-from explorer.models.contract import parameter_place
+from explorer.inspection.look.measuring import Measured, Shape, measure, shape_text
+from explorer.inspection.look.model import model_name
 from explorer.models.create import create_model
-from explorer.models.surgery.surgery import look_through
-from explorer.models.watching import Turn, watching
-
-# A tuple of sizes; a list or dict of shapes where a module returns several tensors; None for none.
-Shape = Any
+from explorer.models.surgery.inside import look_through
 
 FLOPS_MEAN = "a multiply-add counts as 2; convolutions, matrix products and attention only"
 
@@ -96,7 +86,7 @@ class ModuleNode(RichRepr):
     @property
     def shape_text(self) -> str:
         """The output's shape in words, e.g. "1 × 64 × 56 × 56"; behind "then" those of further calls."""
-        texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := _shape_text(shape))]
+        texts = [text for shape in (self.output_shape, *self.later_shapes) if (text := shape_text(shape))]
         return ", then ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
 
     def rows(self) -> list[list]:
@@ -145,7 +135,7 @@ class ModuleNode(RichRepr):
         if self.flops is None:
             return f"{facts}. For shapes and FLOPs give input_size=(channels, height, width)."
         if self.input_shape:
-            facts += f"; {_short(self.flops)} FLOPs for an input of {_shape_text(self.input_shape)}"
+            facts += f"; {_short(self.flops)} FLOPs for an input of {shape_text(self.input_shape)}"
             facts += f" ({FLOPS_MEAN})"
         if self.measured_on not in ("", "meta"):
             facts += f"; measured on {self.measured_on}, because it can't run without its weights"
@@ -178,7 +168,7 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
     if any(is_lazy(p) for p in model.parameters()):
         raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
     shape = _input_shape(model, input_size)
-    measured = _Measured() if shape is None else _measure(model, shape)
+    measured = Measured() if shape is None else measure(model, shape)
 
     root, _ = _build(model, "", model_name(model), measured)
     total = max(1, root.params)
@@ -202,150 +192,8 @@ def _input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tu
     return (1, channels, 1, 1)[:4 - len(sizes)] + sizes
 
 
-# --- measuring ---------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Measured:
-    """What a forward pass showed, by the modules' paths."""
-
-    device: str = ""
-    shapes: dict[str, list[Shape]] = field(default_factory=dict)  # of all calls, each once
-    calls: dict[str, int] = field(default_factory=dict)
-    flops: dict[str, int] = field(default_factory=dict)  # each module's own
-
-
-def _measure(model: nn.Module, shape: tuple[int, ...]) -> _Measured:
-    """Run the model on meta; where that fails, on its own device."""
-    place = parameter_place(model)
-    # Outside the caller's modes: only then do composed operations come apart into those with a FLOP formula.
-    with torch.inference_mode(False), torch.no_grad():
-        try:
-            twin = _meta_twin(model)
-            return _run(twin, torch.empty(shape, device="meta", dtype=place["dtype"]))
-        except Exception as on_meta:  # anybody's code: .item(), a constant on the CPU, a lock in it
-            if place["device"].type == "meta":
-                raise _cannot_run(model, shape, on_meta) from on_meta
-            try:
-                with evaluating(model):
-                    return _run(model, torch.zeros(shape, **place))
-            except Exception as error:
-                raise _cannot_run(model, shape, error) from error
-
-
-def _cannot_run(model: nn.Module, shape: tuple[int, ...], error: Exception) -> ValueError:
-    reason = (str(error).splitlines() or [""])[0]
-    return ValueError(f"{model_name(model)} can't run on an input of {_shape_text(shape)} "
-                      f"({type(error).__name__}: {reason[:200]}). Give the input_size that it is made for.")
-
-
-def _meta_twin(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode with all tensors on meta and without the hooks; no weight is copied."""
-    memo: dict[int, Any] = {}  # what deepcopy believes that it has copied already
-    for module in model.modules():
-        for key, value in vars(module).items():
-            if isinstance(value, dict) and "_hooks" in key:
-                memo[id(value)] = OrderedDict()
-            elif isinstance(value, Tensor):  # e.g. the weight that weight_norm recomputes
-                memo[id(value)] = _on_meta(value)
-        for parameter in module._parameters.values():
-            if parameter is not None and id(parameter) not in memo:
-                memo[id(parameter)] = nn.Parameter(_on_meta(parameter), requires_grad=False)
-        for buffer in module._buffers.values():
-            if buffer is not None:
-                memo.setdefault(id(buffer), _on_meta(buffer))
-    twin = copy.deepcopy(model, memo)
-    for module in twin.modules():
-        module.training = False
-    return twin
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="meta", requires_grad=False)
-
-
-def _run(model: nn.Module, x: Tensor) -> _Measured:
-    """One pass of `x`; notes each module's output and who does how many FLOPs. Leaves no hook behind."""
-    measured = _Measured(device=str(x.device))
-    with _watched(model, measured) as active, _FlopCounter(measured.flops, active):
-        model(x)
-    return measured
-
-
-@contextmanager
-def _watched(model: nn.Module, measured: _Measured) -> Iterator[list[str]]:
-    """Yields the stack of the paths of the modules that are running, and fills `measured` as they do."""
-    places: dict[nn.Module, list[str]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        places.setdefault(module, []).append(path)
-    active: list[str] = []
-
-    def enter(_turn: Turn, module: nn.Module, *_: Any) -> None:
-        paths = places[module]
-        # A module that is shared stands in several places: it is the one below the module that calls it.
-        here = [p for p in paths[1:] if active and p.rpartition(".")[0] == active[-1]]
-        active.append(here[0] if here and paths[0].rpartition(".")[0] != active[-1] else paths[0])
-
-    def leave(_turn: Turn, _module: nn.Module, _inputs: tuple, output: Any) -> None:
-        path = active.pop()
-        measured.calls[path] = measured.calls.get(path, 0) + 1
-        shapes, shape = measured.shapes.setdefault(path, []), _shape_of(output)
-        if shape not in shapes:
-            shapes.append(shape)
-
-    with watching({paths[0]: module for module, paths in places.items()}, before=enter, after=leave):
-        yield active
-
-
-_aten = torch.ops.aten
-#: Operations whose (first) output is a tensor like their input, and which cost no FLOPs by the formulas' count. On meta torch
-#: works their shapes out in Python, up to half a millisecond each: for most networks that was nearly all of the time.
-_LIKE_INPUT = {getattr(_aten, name).default for name in (
-    "hardtanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "mish", "gelu", "silu", "relu", "sigmoid", "_safe_softmax")}
-_IN_PLACE = {getattr(_aten, name).default for name in ("hardtanh_", "hardswish_", "hardsigmoid_", "leaky_relu_", "elu_", "mish_")}
-_NORMS = {_aten.native_batch_norm.default, _aten.native_layer_norm.default}  # their other outputs are for the way back
-
-
-def _shortcut(func: Any, args: tuple) -> Any:
-    """What `func` gives for a meta tensor, where that is known without asking torch; otherwise None."""
-    if not args or not isinstance(args[0], Tensor) or not args[0].is_meta or not args[0].is_floating_point():
-        return None
-    if func in _IN_PLACE:
-        return args[0]
-    if func in _LIKE_INPUT:
-        return torch.empty_like(args[0])
-    if func in _NORMS:
-        return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
-    return None
-
-
-class _FlopCounter(TorchDispatchMode):
-    """Adds the FLOPs of every operation to the innermost active module.
-
-    torch's FlopCounterMode has the same formulas, but hooks every module of the process, in all threads.
-    """
-
-    def __init__(self, flops: dict[str, int], active: list[str]):
-        super().__init__()
-        self.flops, self.active = flops, active
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        out = _shortcut(func, args)
-        if out is None:
-            out = func(*args, **kwargs)
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None and self.active:
-            path = self.active[-1]
-            self.flops[path] = self.flops.get(path, 0) + formula(*args, **kwargs, out_val=out)
-        return out
-
-
-# --- the tree -----------------------------------------------------------------------------------------
-
-
 def _build(
-    module: nn.Module, path: str, name: str, measured: _Measured
+    module: nn.Module, path: str, name: str, measured: Measured
 ) -> tuple[ModuleNode, dict[int, tuple[int, bool]]]:
     """(the node of a module, its parameters: id -> (how many numbers, trainable))."""
     parameters = {id(p): (p.numel(), p.requires_grad) for p in module._parameters.values() if p is not None}
@@ -368,28 +216,6 @@ def _build(
         later_shapes=tuple(shapes[1:]),
     )
     return node, parameters
-
-
-def _shape_of(output: Any) -> Shape:
-    if isinstance(output, Tensor):
-        return tuple(output.shape)
-    if isinstance(output, Mapping):
-        return {str(key): _shape_of(value) for key, value in output.items()}
-    if isinstance(output, (list, tuple)):
-        return [_shape_of(value) for value in output]
-    return None
-
-
-def _shape_text(shape: Shape, most: int = 4) -> str:
-    if isinstance(shape, tuple):
-        return " × ".join(map(str, shape)) if shape else "one number"
-    if isinstance(shape, dict):
-        parts = [f"{key}: {text}" for key, value in shape.items() if (text := _shape_text(value))]
-    elif isinstance(shape, list):
-        parts = [text for value in shape if (text := _shape_text(value))]
-    else:
-        return ""
-    return "; ".join(parts[:most]) + ("; …" if len(parts) > most else "")
 
 
 def _short(number: int | None) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from explorer.inspection.look.looking import evaluating
+from explorer.inspection.look.model import evaluating, not_pooled
 from explorer.inspection.look.tail import ordinary
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -17,14 +17,14 @@ OCCLUSION = 'Use method="occlusion", which needs its answers alone.'
 
 
 def no_way_back(instead: str) -> ValueError:
-    """The sentence for a model that gradients can't be followed through; instead: what to do, in a sentence."""
-    return ValueError("No gradient can be followed through this model to the photo: it runs all or a part of its forward "
-                      "pass under torch.no_grad or torch.inference_mode, detaches what it computes, or has layers without "
-                      f"a derivative, such as quantised ones. {instead}")
+    """What is said where no gradient can be followed through a model. instead: what to do, in a sentence."""
+    return ValueError("No gradient can be followed through this model to the photo: it runs all or a part of "
+                      "its forward pass under torch.no_grad or torch.inference_mode, detaches what it "
+                      f"computes, or has layers without a derivative, such as quantised ones. {instead}")
 
 
 def expect_way_back(scores: Tensor, inputs: Tensor, instead: str) -> None:
-    """See that the scores lead back to the inputs, without a backward pass. Raises ValueError where they don't."""
+    """See that the scores lead back to the inputs, without a backward pass; else raise ValueError."""
     wanted, waiting, seen = get_gradient_edge(inputs).node, [scores.grad_fn], set()
     while waiting:
         node = waiting.pop()
@@ -58,8 +58,8 @@ class Passes:
             themselves
     photos: how many inputs it was run on so far
 
-    The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may look
-    through it in between.
+    The model is held (in evaluation, other threads waiting) for a batch at a time, so that somebody else may
+    look through it in between.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Passes:
         Raises Stopped when asked to stop, ValueError where there is no way back.
         """
         if self.stopped:
-            raise Stopped("Stopped before the heat map was complete: this method has nothing to show until its end.")
+            raise Stopped("Stopped before the heat map was complete: "
+                          "this method has nothing to show until its end.")
         with evaluating(self.model), torch.inference_mode(False), torch.enable_grad(), way_back(OCCLUSION):
             # A copy: a first layer that works in place must not write into the caller's tensor.
             scores = self._forward(inputs.clone()).to("cpu", torch.float32)
@@ -102,8 +103,7 @@ class Passes:
     def _forward(self, inputs: Tensor) -> Tensor:
         scores = self.model(inputs.to(**parameter_place(self.model)))
         if scores.ndim != 2:
-            raise ValueError(f"This model gives logits of shape {list(scores.shape[1:])} for one photo, not one "
-                             'score a class: create it with a global_pool, e.g. "avg".')
+            raise not_pooled(scores)
         return self.score(scores)
 
     @property

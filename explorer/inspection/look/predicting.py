@@ -30,22 +30,13 @@ from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
-from explorer.display.html import RichRepr, notes_html
+from explorer.display.html import LINE, RichRepr, notes_html
 from explorer.display.words import counted
 from explorer.files import given_path, write_text
+from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.looking import (
-    Prediction,
-    as_model,
-    check_topk,
-    evaluating,
-    model_name,
-    notes_on,
-    outputs_of,
-    photo_for,
-    prepare,
-    top_predictions,
-)
+from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
 
 ROWS_SHOWN = 50  # in a notebook; the table itself has all
@@ -176,7 +167,7 @@ class PredictionTable(RichRepr):
         more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
         notes = notes_html(self.notes)
         title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
-        return (f"<div><p style='margin:.3em 0'>{title}</p>{notes}"
+        return (f"<div><p style='{LINE}'>{title}</p>{notes}"
                 f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
 
 
@@ -193,15 +184,13 @@ def predict(
                 becomes a row that says why
     batch_size: photos that go through the network together; about twice as many are in memory at a time
 
-    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model sees most, whose
-    numbers are the same but for rounding (see `explorer.optimize`).
+    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model
+    sees most, whose numbers are the same but for rounding (see `explorer.optimize`).
 
     Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
     a model without classifier.
     """
     check_topk(topk)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
     model = as_model(model)
     if not model.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
@@ -239,7 +228,8 @@ def predict(
         tensors = [tensor for _, tensor in group if tensor is not None]
         # of a generator nobody knows how many follow: as many as came already is a fair guess
         following = len(table) if total is None else total - len(table) - len(group)
-        answers = iter(torch.from_numpy(scores(torch.stack(tensors), following=following)[0]) if tensors else ())
+        found = scores(torch.stack(tensors), following=following)[0] if tensors else np.empty(0)
+        answers = iter(torch.from_numpy(found))
         for row, tensor in group:
             if tensor is not None:
                 answer = next(answers)

@@ -1,10 +1,11 @@
 """The end of a forward pass, kept so that heat maps of any class need no second pass.
 
-A heat map asks: how would the score change if this stage's map changed here? The answer is a gradient, and only the part
-of the network behind that map has to be remembered for it: the tail. So autograd takes no notes up to the map. There a
-tensor of zeros is added to it, in place. Zeros change no number, but from there on notes are taken, and the gradient of a
-score with respect to those zeros is its gradient with respect to the map. A transformer shows its tokens as a map that is
-a view of them; there the zeros are added to the tokens, and the gradient is viewed in the same way.
+A heat map asks: how would the score change if this stage's map changed here? The answer is a gradient, and
+only the part of the network behind that map has to be remembered for it: the tail. So autograd takes no notes
+up to the map. There a tensor of zeros is added to it, in place. Zeros change no number, but from there on
+notes are taken, and the gradient of a score with respect to those zeros is its gradient with respect to the
+map. A transformer shows its tokens as a map that is a view of them; there the zeros are added to the tokens,
+and the gradient is viewed in the same way.
 """
 
 from __future__ import annotations
@@ -17,25 +18,27 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from explorer.inspection.look.model import model_name, not_pooled
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.surgery.surgery import photo_size, stage_modules
+from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
 from explorer.models.watching import walk as walk_stages
 
-#: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't tell of.
+#: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't
+#: tell of.
 _sizes: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
 
 
 def default_stage(model: VisionModel) -> str:
-    """The stage whose heat map says most: the deepest whose map still has places, and whose places still count.
+    """The stage whose heat map says most: the deepest whose map still has places, and places that count.
 
-    In a transformer that reads its class token alone, nothing reads the places of the last block's map any more, so
-    there it is the block before. Raises ValueError for a network without stages.
+    In a transformer that reads its class token alone, nothing reads the places of the last block's map any
+    more, so there it is the block before. Raises ValueError for a network without stages.
     """
     table = model.stage_table
     if not table:
-        raise ValueError(f"{_called(model)} has no stages, so there is no map to draw a heat map from. Methods that need "
-                         'none: method="saliency", "integrated_gradients" or "occlusion".')
+        raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. "
+                         'Methods that need none: method="saliency", "integrated_gradients" or "occlusion".')
     height, width = photo_size(model)[1:]
     known = _sizes.get(model, {})
     names = [stage.name for stage in table
@@ -53,7 +56,10 @@ class Tail:
     It holds the tail's activations, and by way of them its weights. Both are let go when the model goes.
     """
 
-    def __init__(self, model: VisionModel, stage: str, logits: Tensor, leaf: Tensor, as_map: Callable[[Tensor], Tensor]):
+    def __init__(
+        self, model: VisionModel, stage: str, logits: Tensor, leaf: Tensor,
+        as_map: Callable[[Tensor], Tensor],
+    ):
         self.stage = stage
         self._kept: tuple[Tensor, Tensor, Callable[[Tensor], Tensor]] | None = (leaf, logits, as_map)
         this = weakref.ref(self)
@@ -67,8 +73,7 @@ class Tail:
     def gradient(
         self, target: int, score: Callable[[Tensor], Tensor] = lambda logits: logits
     ) -> Tensor | None:
-        """d score[target] / d map, float32 [C, H, W] on the CPU; None where the scores don't depend on the
-        map.
+        """d score[target] / d map, float32 [C, H, W] on the CPU; None where scores don't depend on the map.
 
         score: logits [1, W] -> one score a class [1, K]; by default the logits themselves
         """
@@ -84,17 +89,18 @@ class Tail:
 
 
 def walk(
-    model: VisionModel, tensor: Tensor, *, stage: str = "", only: Collection[str] | None = None, at_module: bool = False
+    model: VisionModel, tensor: Tensor, *, stage: str = "", only: Collection[str] | None = None,
+    at_module: bool = False,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tail | None]:
     """One pass over a photo [C, H, W]: ({stage: map [C, H, W]}, embedding [D], logits [K], tail).
 
     stage:     where the tail begins; "" for no tail
     only:      the stages whose maps are kept; None: all
-    at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is for
-               networks that yield a copy of their map; those behind a door (explorer.wrap) always do
+    at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is
+               for networks that yield a copy of their map; those behind a door (explorer.wrap) always do
 
-    The caller has put the model into evaluation (`inspection.look.evaluating`). The tail is None for a model that
-    gradients can't be followed through, such as one created under torch.inference_mode.
+    The caller has put the model into evaluation (`look.model.evaluating`). The tail is None for a model
+    that gradients can't be followed through, such as one created under torch.inference_mode.
     Raises ValueError for a model that has a classifier but does not pool.
     """
     photo = tensor[None].to(**parameter_place(model))
@@ -102,7 +108,7 @@ def walk(
         try:
             return _walk_with_tail(model, photo, stage, only, at_module)
         except RuntimeError:
-            pass  # a network that autograd can't follow, such as one that shows one of several views: without a tail it runs
+            pass  # autograd can't follow it, as where it shows one of several views: it runs without a tail
     with torch.inference_mode():
         maps, embedding, logits, _ = _walk(model, photo, "", only, None)
     return maps, embedding, logits[0].cpu(), None
@@ -159,8 +165,7 @@ def _walk(
     if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
         embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)
     if logits.ndim > 2:
-        raise ValueError(f"This model gives logits of shape {list(logits[0].shape)} for one photo, not one "
-                         'score a class: create it with a global_pool, e.g. "avg".')
+        raise not_pooled(logits)
     return maps, embedding.detach().clone(), logits, notes
 
 
@@ -181,8 +186,8 @@ def begin_notes(found: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]] | No
     laid_out = whole.size(), whole.stride()
 
     def same_view(gradient: Tensor) -> Tensor:
-        return torch.empty_strided(*laid_out, dtype=gradient.dtype, device=gradient.device).copy_(gradient).as_strided(
-            size, stride, offset)
+        own = torch.empty_strided(*laid_out, dtype=gradient.dtype, device=gradient.device).copy_(gradient)
+        return own.as_strided(size, stride, offset)
 
     return zeros, same_view
 
@@ -203,13 +208,14 @@ class _Watch:
 
 
 def _layout(shape: tuple[int, ...], map_shape: torch.Size) -> Callable[[Tensor], Tensor] | None:
-    """What turns a module's output of `shape` into the map [1, C, H, W] that is known of it; None if nothing does."""
+    """What turns a module's output of `shape` into the map [1, C, H, W] known of it; None if nothing does."""
     channels, height, width = map_shape
     if shape[1:] == (channels, height, width):
         return _same
     if shape[1:] == (height, width, channels):
         return lambda output: output.permute(0, 3, 1, 2)
-    if len(shape) == 3 and shape[2] == channels and shape[1] >= height * width:  # the last tokens are the patches
+    if len(shape) == 3 and shape[2] == channels and shape[1] >= height * width:
+        # The last tokens are the patches.
         return lambda output: output[:, -height * width:].transpose(1, 2).unflatten(2, (height, width))
     return None
 
@@ -222,8 +228,8 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
     """What is another one once a model was trained, given new weights or other layers, or told what its
     scores mean.
 
-    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight: torch does
-    not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
+    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight:
+    torch does not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
     None for tensors that don't count their changes (those created under torch.inference_mode).
     """
     tensors = [*model.parameters(), *model.buffers()]
@@ -243,8 +249,3 @@ def ordinary(tensor: Tensor) -> Tensor:
     with torch.inference_mode(False):
         tensor = tensor.to(device="cpu", dtype=torch.float32)
         return tensor.clone() if tensor.is_inference() else tensor
-
-
-def _called(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    return getattr(config, "name", "") or type(model).__name__

@@ -1,13 +1,14 @@
 """AlexNet: the network that ended the argument.
 
-Five convolutions and three large dense layers, trained on two graphics cards, halved the distance to a
-perfect score on ImageNet in 2012. ReLUs made it learn fast, dropout kept its 60 million parameters from
-learning by heart. Nearly all of them sit in the dense layers; the pictures of what its first filters learnt
-are in every textbook.
+Five convolutions and three large dense layers, trained on two graphics cards, halved the distance
+to a perfect score on ImageNet in 2012. ReLUs made it learn fast, dropout kept its 60 million
+parameters from learning by heart. Nearly all of them sit in the dense layers; the pictures of what
+its first filters learnt are in every textbook.
 
-Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
-https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks. Widths and
-parameter names are torchvision's, which are those of the one-card version:
+Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks",
+2012,
+https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks
+Widths and parameter names are torchvision's, which are those of the one-card version:
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014,
 https://arxiv.org/abs/1404.5997.
 """
@@ -25,16 +26,20 @@ GRID = 6  # the dense layers read a map of 6 x 6 places
 
 
 def create_grid_pool(kind: str) -> nn.Module:
-    """[B, C, H, W] -> [B, C, 6, 6], the mean or the largest value of each cell; photos of any size so fit."""
+    """[B, C, H, W] -> [B, C, 6, 6], the mean or the largest value of each cell; photos of any size
+    so fit.
+    """
     if kind not in ("avg", "max"):
-        raise ValueError(f"global_pool is {kind!r}: AlexNet's dense layers read a 6 x 6 map: use 'avg' or 'max'.")
+        raise ValueError(f"global_pool is {kind!r}: AlexNet's dense layers read a 6 x 6 map: "
+                         "use 'avg' or 'max'.")
     return nn.AdaptiveAvgPool2d(GRID) if kind == "avg" else nn.AdaptiveMaxPool2d(GRID)
 
 
 class AlexNet(VisionModel):
     """Photo [B, in_chans, H, W], at least 63 x 63, -> logits [B, num_classes].
 
-    global_pool: "avg" or "max": how the last map becomes 6 x 6, which at 224 x 224 pixels it is anyway
+    global_pool: "avg" or "max": how the last map becomes 6 x 6, which at 224 x 224 pixels it is
+                 anyway
     drop_rate:   dropout in front of both large dense layers; the paper has 0.5
     """
 
@@ -97,7 +102,8 @@ class AlexNet(VisionModel):
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in ends:
-                yield x  # conv1 [B, 64, H/4, W/4], pool1 [B, 64, H/8, W/8] ... pool5 [B, 256, H/32, W/32]
+                # conv1 [B, 64, H/4, W/4], pool1 [B, 64, H/8, W/8] ... pool5 [B, 256, H/32, W/32]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -108,7 +114,8 @@ class AlexNet(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         if global_pool is not None:
             self.avgpool = create_grid_pool(global_pool)
-        fresh = nn.Linear(4096, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+        fresh = (nn.Linear(4096, num_classes, **parameter_place(self)) if num_classes
+                 else nn.Identity())
         self.classifier[-1] = fresh
         self.num_classes = num_classes
 

@@ -1,9 +1,10 @@
 """BEiT: a transformer that learns by filling in what is hidden, as language models do.
 
-Four of ten patches are covered, and the network says which "visual word" each covered patch is, out of a dictionary
-of 8192 words that another network has learnt; no labels are needed. BEiT v2 makes the words themselves more
-meaningful, by distilling them from CLIP. A patch has no position of its own here: every block adds a learnt number
-to how well two patches fit, one for each offset between them ("relative position bias").
+Four of ten patches are covered, and the network says which "visual word" each covered patch is, out
+of a dictionary of 8192 words that another network has learnt; no labels are needed. BEiT v2 makes
+the words themselves more meaningful, by distilling them from CLIP. A patch has no position of its
+own here: every block adds a learnt number to how well two patches fit, one for each offset between
+them ("relative position bias").
 
 Bao et al., "BEiT: BERT Pre-Training of Image Transformers", 2021, https://arxiv.org/abs/2106.08254;
 Peng et al., "BEiT v2: Masked Image Modeling with Vector-Quantized Visual Tokenizers", 2022,
@@ -18,29 +19,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.relative_position import resize_bias_table
 from explorer.models.layers.transformer import Mlp, PatchEmbed
 from explorer.models.layers.windows import relative_position_index
+from explorer.models.tokens import TokenModel
 
 
 class BiasedAttention(nn.Module):
     """Self-attention that knows how far apart two patches are: [B, 1 + N, C] -> [B, 1 + N, C].
 
-    grid: rows and columns of patches. The table has a row for each offset between two patches, and three more:
-    from the class token to a patch, from a patch to the class token, and from the class token to itself.
+    grid: rows and columns of patches. The table has a row for each offset between two patches, and
+          three more:
+    from the class token to a patch, from a patch to the class token, and from the class token to
+    itself.
     """
 
     def __init__(self, dim: int, num_heads: int, grid: tuple[int, int], *, qkv_bias: bool = True,
                  attn_drop: float = 0.0, proj_drop: float = 0.0):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                             f"use a divisor of {dim}.")
         self.num_heads, self.grid = num_heads, grid
         self.scale = (dim // num_heads) ** -0.5
-        # Keys have no bias: it would add the same number to every fit of a query, which softmax takes away again.
+        # Keys have no bias: it would add the same number to every fit of a query, which
+        # softmax takes away again.
         self.q_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
         self.v_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
         offsets = (2 * grid[0] - 1) * (2 * grid[1] - 1)
@@ -56,7 +61,8 @@ class BiasedAttention(nn.Module):
         bias = None
         if self.q_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.num_heads, -1))  # [B, N, 3, heads, C / heads]
+        # [B, N, 3, heads, C / heads]
+        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.num_heads, -1))
         return qkv.permute(2, 0, 3, 1, 4).unbind(0)
 
     def position_bias(self) -> Tensor:
@@ -65,7 +71,8 @@ class BiasedAttention(nn.Module):
         return table[self.relative_position_index.to(table.device)].permute(2, 0, 1)[None]
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each token (row) takes from each token (column): [B, heads, N, N]; every row sums to 1.
+        """How much each token (row) takes from each token (column): [B, heads, N, N]; every row
+        sums to 1.
 
         x: the tokens [B, N, C] that `forward` gets; dropout is left out here.
         """
@@ -75,13 +82,16 @@ class BiasedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.queries_keys_values(x)
         x = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=self.position_bias(), dropout_p=self.attn_drop.p if self.training else 0.0,
+            query, key, value, attn_mask=self.position_bias(),
+            dropout_p=self.attn_drop.p if self.training else 0.0,
         )  # [B, heads, N, C / heads]
         return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
 
 
 def bias_index(grid: tuple[int, int]) -> Tensor:
-    """Which row of the table belongs to each two tokens, [1 + N, 1 + N]: the class token first, then the patches."""
+    """Which row of the table belongs to each two tokens, [1 + N, 1 + N]: the class token first,
+    then the patches.
+    """
     with torch.device("cpu"):  # a buffer that no checkpoint fills
         between = relative_position_index(grid)  # [N, N]
         offsets, patches = (2 * grid[0] - 1) * (2 * grid[1] - 1), len(between)
@@ -92,15 +102,19 @@ def bias_index(grid: tuple[int, int]) -> Tensor:
 
 
 class Block(nn.Module):
-    """Attention, then an MLP, each scaled by learnt factors and added to its input: [B, N, C] -> [B, N, C]."""
+    """Attention, then an MLP, each scaled by learnt factors and added to its input: [B, N, C]
+    -> [B, N, C].
+    """
 
-    def __init__(self, dim: int, num_heads: int, grid: tuple[int, int], *, mlp_ratio: float, qkv_bias: bool,
-                 init_values: float | None, proj_drop: float, attn_drop: float, drop_path: float):
+    def __init__(self, dim: int, num_heads: int, grid: tuple[int, int], *, mlp_ratio: float,
+                 qkv_bias: bool, init_values: float | None, proj_drop: float, attn_drop: float,
+                 drop_path: float):
         super().__init__()
         self.gamma_1 = nn.Parameter(torch.full((dim,), float(init_values))) if init_values else None
         self.gamma_2 = nn.Parameter(torch.full((dim,), float(init_values))) if init_values else None
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = BiasedAttention(dim, num_heads, grid, qkv_bias=qkv_bias, attn_drop=attn_drop, proj_drop=proj_drop)
+        self.attn = BiasedAttention(dim, num_heads, grid, qkv_bias=qkv_bias, attn_drop=attn_drop,
+                                    proj_drop=proj_drop)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=proj_drop)
@@ -116,12 +130,15 @@ class Block(nn.Module):
 class Beit(TokenModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size:       side of the photo in pixels, or (height, width); the model is built for that size
+    img_size:       side of the photo in pixels, or (height, width); the model is built for that
+                    size
     patch_size:     side of a patch in pixels, or (height, width)
     embed_dim, depth, num_heads, mlp_ratio, init_values: as in `VisionTransformer`
-    global_pool:    "avg" (the mean of the patches, with a norm behind it), "max", "avgmax", "token" or ""
-    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the
-                    classifier, of patches' numbers, in the branches, of attention weights, of whole branches
+    global_pool:    "avg" (the mean of the patches, with a norm behind it), "max", "avgmax", "token"
+                    or ""
+    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of
+                    the classifier, of patches' numbers, in the branches, of attention weights, of
+                    whole branches
     head_init_scale: a fresh classifier is made so many times smaller: it starts by knowing nothing
     """
 
@@ -149,7 +166,8 @@ class Beit(TokenModel):
         head_init_scale: float = 0.001,
     ):
         super().__init__()
-        self.num_classes, self.in_chans, self.head_init_scale = num_classes, in_chans, head_init_scale
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.head_init_scale = head_init_scale
         self.num_features = self.embed_dim = embed_dim
         self.has_class_token, self.num_prefix_tokens = True, 1
         self.no_embed_class, self.num_prefix_positions, self.pool_include_prefix = True, 0, False
@@ -160,8 +178,9 @@ class Beit(TokenModel):
         self.pos_embed = None  # the bias in each block says where a patch is
         self.pos_drop, self.norm_pre = nn.Dropout(pos_drop_rate), nn.Identity()
         self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, self.patch_embed.grid_size, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias,
-                  init_values=init_values, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=rate)
+            Block(embed_dim, num_heads, self.patch_embed.grid_size, mlp_ratio=mlp_ratio,
+                  qkv_bias=qkv_bias, init_values=init_values, proj_drop=proj_drop_rate,
+                  attn_drop=attn_drop_rate, drop_path=rate)
             for rate in drop_path_rates(drop_path_rate, (depth,))[0]
         )
         pooled = global_pool in ("avg", "max", "avgmax")
@@ -189,7 +208,8 @@ class Beit(TokenModel):
         state = super().adapt_state_dict(state, report)
         for number, block in enumerate(self.blocks):
             name = f"blocks.{number}.attn.relative_position_bias_table"
-            state.pop(f"blocks.{number}.attn.relative_position_index", None)  # older files: the grid, no weight
+            # older files: the grid, no weight
+            state.pop(f"blocks.{number}.attn.relative_position_index", None)
             table, own = state.get(name), block.attn.relative_position_bias_table
             if table is None or table.shape == own.shape:
                 continue
@@ -197,7 +217,8 @@ class Beit(TokenModel):
             state[name] = torch.cat((resize_bias_table(table[:-3], block.attn.grid), table[-3:]))
             if number == 0:
                 report.adapted.append(
-                    f"relative position biases: from {len(table) - 3} offsets to {sides[0]} x {sides[1]}"
+                    f"relative position biases: from {len(table) - 3} offsets to {sides[0]} x "
+                    f"{sides[1]}"
                 )
         return state
 
@@ -205,7 +226,7 @@ class Beit(TokenModel):
 MODEL = Beit
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _BASE = dict(embed_dim=768, depth=12, num_heads=12)
 _LARGE = dict(embed_dim=1024, depth=24, num_heads=16, init_values=1e-5)
@@ -222,13 +243,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_microsoft(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in files whose blocks share one table of biases, as those before fine-tuning do."""
     shared = state.pop("rel_pos_bias.relative_position_bias_table", None)
-    mapped = {key: value for key, value in state.items() if not key.endswith("relative_position_index")}
+    mapped = {key: value for key, value in state.items()
+              if not key.endswith("relative_position_index")}
     if shared is not None:
         for number in {key.split(".")[1] for key in mapped if key.startswith("blocks.")}:
             mapped[f"blocks.{number}.attn.relative_position_bias_table"] = shared.clone()

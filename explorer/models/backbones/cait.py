@@ -1,12 +1,14 @@
 """CaiT: a vision transformer that goes deeper, and asks its question at the end.
 
-Two changes let 48 blocks learn where 24 did not before. Each branch is multiplied by learnt factors that start near
-zero (LayerScale), so a deep network begins almost as no network at all. And the class token, which has to sum up,
-comes in only behind the blocks in which patches talk to each other: two last blocks, in which it alone asks and
-changes. The heads of attention may also mix, before and after their softmax.
+Two changes let 48 blocks learn where 24 did not before. Each branch is multiplied by learnt factors
+that start near zero (LayerScale), so a deep network begins almost as no network at all. And the
+class token, which has to sum up, comes in only behind the blocks in which patches talk to each
+other: two last blocks, in which it alone asks and changes. The heads of attention may also mix,
+before and after their softmax.
 
-Touvron et al., "Going deeper with Image Transformers", 2021, https://arxiv.org/abs/2103.17239; Shazeer et al.,
-"Talking-Heads Attention", 2020, https://arxiv.org/abs/2003.02436. Parameter names are timm's.
+Touvron et al., "Going deeper with Image Transformers", 2021, https://arxiv.org/abs/2103.17239;
+Shazeer et al., "Talking-Heads Attention", 2020, https://arxiv.org/abs/2003.02436. Parameter names
+are timm's.
 """
 
 from __future__ import annotations
@@ -18,23 +20,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.drop import DropPath
 from explorer.models.layers.init import init_linear
 from explorer.models.layers.transformer import Mlp, PatchEmbed
+from explorer.models.tokens import TokenModel
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 def check_heads(dim: int, num_heads: int) -> None:
     if dim % num_heads:
-        raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
+        raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                         f"use a divisor of {dim}.")
 
 
 class TalkingHeads(nn.Module):
     """Self-attention whose heads mix: [B, N, C] -> [B, N, C].
 
-    `proj_l` mixes what they think of each pair of tokens in front of the softmax, `proj_w` behind it.
+    `proj_l` mixes what they think of each pair of tokens in front of the softmax, `proj_w` behind
+    it.
     """
 
     def __init__(self, dim: int, num_heads: int, *, attn_drop: float, proj_drop: float):
@@ -53,21 +57,25 @@ class TalkingHeads(nn.Module):
         return self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each token (row) takes from each token (column): [B, heads, N, N]; every row sums to 1.
+        """How much each token (row) takes from each token (column): [B, heads, N, N]; every row
+        sums to 1.
 
-        x: the tokens that `forward` gets. As the softmax gives them, before the heads mix a second time.
+        x: the tokens that `forward` gets. As the softmax gives them, before the heads mix a second
+           time.
         """
         query, key, _ = self.queries_keys_values(x)
         return self.weigh(query, key).permute(0, 3, 1, 2)
 
     def weigh(self, query: Tensor, key: Tensor) -> Tensor:
         """[B, N, N, heads]: heads last, for the layers that mix them."""
-        scores = (query * self.scale @ key.transpose(-2, -1)).permute(0, 2, 3, 1)  # [B, heads, N, N] -> heads last
+        # [B, heads, N, N] -> heads last
+        scores = (query * self.scale @ key.transpose(-2, -1)).permute(0, 2, 3, 1)
         return self.proj_l(scores).softmax(dim=2)  # over the columns
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.queries_keys_values(x)
-        weights = self.attn_drop(self.proj_w(self.weigh(query, key)).permute(0, 3, 1, 2))  # [B, heads, N, N]
+        # [B, heads, N, N]
+        weights = self.attn_drop(self.proj_w(self.weigh(query, key)).permute(0, 3, 1, 2))
         return self.proj_drop(self.proj((weights @ value).transpose(1, 2).flatten(2)))
 
 
@@ -89,24 +97,31 @@ class ClassAttention(nn.Module):
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much the class token takes from itself and each patch: [B, heads, 1, 1 + N]; the row sums to 1."""
+        """How much the class token takes from itself and each patch: [B, heads, 1, 1 + N]; the row
+        sums to 1.
+        """
         query, key = self.heads(self.q(x[:, :1])), self.heads(self.k(x))
         return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.heads(self.q(x[:, :1])), self.heads(self.k(x)), self.heads(self.v(x))
+        query = self.heads(self.q(x[:, :1]))
+        key, value = self.heads(self.k(x)), self.heads(self.v(x))
         answer = F.scaled_dot_product_attention(query, key, value)  # [B, heads, 1, C / heads]
         return self.proj(answer.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention, then an MLP; `gamma_1` and `gamma_2` scale each channel of what they add: [B, N, C] -> [B, N, C]."""
+    """Attention, then an MLP; `gamma_1` and `gamma_2` scale each channel of what they add:
+    [B, N, C] -> [B, N, C].
+    """
 
-    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, init_values: float, proj_drop: float = 0.0,
-                 attn_drop: float = 0.0, drop_path: float = 0.0, norm_layer: Any):
+    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, init_values: float,
+                 proj_drop: float = 0.0, attn_drop: float = 0.0, drop_path: float = 0.0,
+                 norm_layer: Any):
         super().__init__()
         self.norm1 = norm_layer(dim)
-        self.attn: nn.Module = TalkingHeads(dim, num_heads, attn_drop=attn_drop, proj_drop=proj_drop)
+        self.attn: nn.Module = TalkingHeads(dim, num_heads, attn_drop=attn_drop,
+                                            proj_drop=proj_drop)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = norm_layer(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=proj_drop)
@@ -132,7 +147,7 @@ class ClassBlock(Block):
         return token + self.gamma_2 * self.mlp(self.norm2(token))
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class CaiT(TokenModel):
@@ -144,8 +159,9 @@ class CaiT(TokenModel):
     mlp_ratio, mlp_ratio_token_only: how many times wider than a token the middle of their MLPs is
     global_pool:   "token" (the class token), "avg" of the patches, "" (logits for all tokens)
     init_values:   start of the learnt factors on every branch
-    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier,
-                   behind the positions, in the branches, of attention weights, of whole branches (all alike)
+    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of
+                   the classifier, behind the positions, in the branches, of attention weights, of
+                   whole branches (all alike)
 
     In the blocks there are patches only; the features have the class token in front of them.
     """
@@ -188,8 +204,8 @@ class CaiT(TokenModel):
         self.pos_embed = nn.Parameter(torch.zeros(1, self.patch_embed.num_patches, embed_dim))
         self.pos_drop, self.norm_pre = nn.Dropout(pos_drop_rate), nn.Identity()
         self.blocks = nn.Sequential(*(
-            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate,
-                  drop_path=drop_path_rate, **block)
+            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, proj_drop=proj_drop_rate,
+                  attn_drop=attn_drop_rate, drop_path=drop_path_rate, **block)
             for _ in range(depth)
         ))
         self.blocks_token_only = nn.ModuleList(

@@ -1,9 +1,10 @@
 """CLIP's ResNets: a ResNet that learnt from captions, and asks instead of averaging.
 
-CLIP trains a network for photos and one for sentences together: a photo's vector should be near that of its own
-caption, and far from those of all others. Its ResNets have three small convolutions in front, average before they
-halve so that no pixel is skipped, and end with attention: the mean of the map asks all places, and the answer is the
-photo's vector. The "gap" networks have the plain mean instead, "mlp" a classifier with a hidden layer.
+CLIP trains a network for photos and one for sentences together: a photo's vector should be near
+that of its own caption, and far from those of all others. Its ResNets have three small convolutions
+in front, average before they halve so that no pixel is skipped, and end with attention: the mean of
+the map asks all places, and the answer is the photo's vector. The "gap" networks have the plain
+mean instead, "mlp" a classifier with a hidden layer.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021,
 https://arxiv.org/abs/2103.00020. Parameter names are timm's.
@@ -34,7 +35,9 @@ def halve(stride: int) -> nn.Module:
 
 
 class PooledConv(ConvNormAct):
-    """A 3 x 3 convolution with norm and activation that sees every pixel, then halves: [B, C, H/stride, W/stride]."""
+    """A 3 x 3 convolution with norm and activation that sees every pixel, then halves:
+    [B, C, H/stride, W/stride].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, stride: int, act_layer: str):
         super().__init__(in_chans, out_chans, 3, act_layer=act_layer)
@@ -45,7 +48,9 @@ class PooledConv(ConvNormAct):
 
 
 class Shortcut(nn.Module):
-    """The shortcut where shapes change: average, then convolve; [B, in, H, W] -> [B, out, H/stride, W/stride]."""
+    """The shortcut where shapes change: average, then convolve; [B, in, H, W]
+    -> [B, out, H/stride, W/stride].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, stride: int):
         super().__init__()
@@ -57,9 +62,12 @@ class Shortcut(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Narrow, filter, widen beside a shortcut: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]."""
+    """Narrow, filter, widen beside a shortcut: [B, in_chans, H, W]
+    -> [B, out_chans, H/stride, W/stride].
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, act_layer: str, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, act_layer: str,
+                 drop_path: float):
         super().__init__()
         same, middle = stride == 1 and in_chans == out_chans, out_chans // 4
         self.shortcut = nn.Identity() if same else Shortcut(in_chans, out_chans, stride=stride)
@@ -74,13 +82,15 @@ class Bottleneck(nn.Module):
         return self.act(self.drop_path(branch) + self.shortcut(x))
 
 
-# --- heads ----------------------------------------------------------------------------------------------------
+# --- heads ----------------------------------------------------------------------------------------
 
 
 class AttentionPool(nn.Module):
-    """The mean of a map asks all its places: [B, C, H, W] -> [B, num_classes], or [B, C] without a last layer.
+    """The mean of a map asks all its places: [B, C, H, W] -> [B, num_classes], or [B, C] without a
+    last layer.
 
-    grid: rows and columns of the map that its learnt positions are for; they are resized for another map.
+    grid: rows and columns of the map that its learnt positions are for; they are resized for
+          another map.
     """
 
     def __init__(self, dim: int, num_classes: int, grid: tuple[int, int], drop_rate: float):
@@ -93,7 +103,8 @@ class AttentionPool(nn.Module):
 
     def reset(self, num_classes: int, *, device=None, dtype=None) -> None:
         """A fresh last layer."""
-        self.proj = nn.Linear(self.dim, num_classes, device=device, dtype=dtype) if num_classes else nn.Identity()
+        self.proj = (nn.Linear(self.dim, num_classes, device=device, dtype=dtype) if num_classes
+                     else nn.Identity())
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         size = tuple(x.shape[-2:])
@@ -101,7 +112,8 @@ class AttentionPool(nn.Module):
         x = torch.cat((x.mean(1, keepdim=True), x), dim=1)  # [B, 1 + N, C]
         x = x + resample_abs_pos_embed(self.pos_embed[None], size, old_size=self.grid)
         query, key, value = (
-            layer(tokens).unflatten(2, (self.num_heads, HEAD_CHANNELS)).transpose(1, 2)  # [B, heads, N, C / heads]
+            # [B, heads, N, C / heads]
+            layer(tokens).unflatten(2, (self.num_heads, HEAD_CHANNELS)).transpose(1, 2)
             for layer, tokens in ((self.q, x[:, :1]), (self.k, x), (self.v, x))
         )
         answer = F.scaled_dot_product_attention(query, key, value)  # [B, heads, 1, C / heads]
@@ -112,7 +124,8 @@ class AttentionPool(nn.Module):
 class MlpHead(nn.Module):
     """Pool, norm, a hidden layer, classify: [B, C, H, W] -> [B, num_classes]."""
 
-    def __init__(self, dim: int, num_classes: int, pool_type: str, drop_rate: float, *, hidden: int, act_layer: str):
+    def __init__(self, dim: int, num_classes: int, pool_type: str, drop_rate: float, *, hidden: int,
+                 act_layer: str):
         super().__init__()
         if pool_type not in ("avg", "max", "avgmax"):
             raise ValueError(f'This head pools by "avg", "max" or "avgmax"; got {pool_type!r}.')
@@ -127,7 +140,8 @@ class MlpHead(nn.Module):
 
     def reset(self, num_classes: int, *, device=None, dtype=None) -> None:
         """A fresh last layer; norm and hidden layer stay."""
-        self.fc = nn.Linear(self.hidden, num_classes, device=device, dtype=dtype) if num_classes else nn.Identity()
+        self.fc = (nn.Linear(self.hidden, num_classes, device=device, dtype=dtype) if num_classes
+                   else nn.Identity())
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = self.norm(self.global_pool(x)).flatten(1)  # [B, C, 1, 1] -> [B, C]
@@ -135,16 +149,19 @@ class MlpHead(nn.Module):
         return x if pre_logits else self.fc(x)
 
 
-# --- the model ------------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class ClipResNet(VisionModel):
-    """Photo [B, in_chans, H, W] -> [B, num_classes]; for CLIP's own weights that is the photo's vector, not logits.
+    """Photo [B, in_chans, H, W] -> [B, num_classes]; for CLIP's own weights that is the photo's
+    vector, not logits.
 
-    depths:      blocks in each of the four stages;  width: channels of the stem, a quarter of the first stage's
+    depths:      blocks in each of the four stages;  width: channels of the stem, a quarter of the
+                 first stage's
     global_pool: "attn" for CLIP's attention, or a plain pooling
     hidden:      neurons of a hidden layer in the head; 0: none
-    img_size:    side of the photos that attention's positions are for, in pixels; others are taken too
+    img_size:    side of the photos that attention's positions are for, in pixels; others are taken
+                 too
     """
 
     feature_names = "_"
@@ -171,7 +188,8 @@ class ClipResNet(VisionModel):
         for i, (before, after, stride) in enumerate((
             (in_chans, width // 2, 2), (width // 2, width // 2, 1), (width // 2, width, 1)
         ), start=1):
-            self.stem.add_module(f"conv{i}", ConvNormAct(before, after, 3, stride=stride, act_layer=act_layer))
+            self.stem.add_module(f"conv{i}",
+                                 ConvNormAct(before, after, 3, stride=stride, act_layer=act_layer))
         self.stem.add_module("pool", nn.AvgPool2d(2))
 
         table, stages, chans = [Stage("stem", "stem.conv3", width, 2)], [], width
@@ -179,20 +197,25 @@ class ClipResNet(VisionModel):
         for i, depth in enumerate(depths):
             blocks = []
             for j in range(depth):
-                blocks.append(Bottleneck(chans, 4 * width * 2**i, stride=2 if i > 0 and j == 0 else 1,
-                                         act_layer=act_layer, drop_path=rates[i][j]))
+                blocks.append(Bottleneck(chans, 4 * width * 2**i,
+                                         stride=2 if i > 0 and j == 0 else 1, act_layer=act_layer,
+                                         drop_path=rates[i][j]))
                 chans = 4 * width * 2**i
             stages.append(nn.Sequential(*blocks))
-            table.append(Stage(f"stages.{i}", f"stages.{i}" if i < 3 else "final_conv", chans, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+            table.append(Stage(f"stages.{i}", f"stages.{i}" if i < 3 else "final_conv", chans,
+                               4 * 2**i))
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.final_conv = nn.Identity()  # named by timm's table as the last map's place
         self.stage_table = table
         self.num_features = chans
         if global_pool == "attn":
             height, side = (img_size, img_size) if isinstance(img_size, int) else img_size
-            self.head: nn.Module = AttentionPool(chans, num_classes, (height // 32, side // 32), drop_rate)
+            self.head: nn.Module = AttentionPool(chans, num_classes, (height // 32, side // 32),
+                                                 drop_rate)
         elif hidden:
-            self.head = MlpHead(chans, num_classes, global_pool, drop_rate, hidden=hidden, act_layer=act_layer)
+            self.head = MlpHead(chans, num_classes, global_pool, drop_rate, hidden=hidden,
+                                act_layer=act_layer)
         else:
             self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         self.init_weights()
@@ -202,7 +225,9 @@ class ClipResNet(VisionModel):
         return self.head.hidden if isinstance(self.head, MlpHead) else self.num_features
 
     def init_weights(self) -> None:
-        """He initialisation by fan-out; blocks start as their shortcuts, attention with numbers of size 1/sqrt(C)."""
+        """He initialisation by fan-out; blocks start as their shortcuts, attention with numbers of
+        size 1/sqrt(C).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -238,8 +263,8 @@ class ClipResNet(VisionModel):
             self.head.reset(num_classes, **parameter_place(self))
         else:
             raise ValueError(
-                f"global_pool={global_pool!r} would be another head than the one that was trained: leave it away, or "
-                "create the model with it."
+                f"global_pool={global_pool!r} would be another head than the one that was trained: "
+                "leave it away, or create the model with it."
             )
         self.num_classes = num_classes
 

@@ -1,12 +1,13 @@
 """Conditional convolution: every photo gets filters of its own, mixed from a few experts.
 
-A convolution answers all photos with the same filters. Here a layer holds four or eight sets of them, the
-experts, and a small linear layer looks at the mean of the map and says how much of each set this photo needs. As
-filters may be added before they are used, the mixture costs one convolution, not eight: much more capacity for
-little more time.
+A convolution answers all photos with the same filters. Here a layer holds four or eight sets of
+them, the experts, and a small linear layer looks at the mean of the map and says how much of each
+set this photo needs. As filters may be added before they are used, the mixture costs one
+convolution, not eight: much more capacity for little more time.
 
 Yang et al., "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", 2019,
-https://arxiv.org/abs/1904.04971. Scaling and the other blocks are EfficientNet's; parameter names are timm's.
+https://arxiv.org/abs/1904.04971. Scaling and the other blocks are EfficientNet's; parameter names
+are timm's. The network is `EfficientNet`, of the same family, with one more block.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import EFFICIENTNET, Architecture, EfficientNet
+from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet
 from explorer.models.layers.conv_same import same_padding
 from explorer.models.layers.mobile_blocks import InvertedResidual
+from explorer.models.layers.mobile_rows import Architecture
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class CondConv2d(nn.Module):
@@ -38,20 +40,26 @@ class CondConv2d(nn.Module):
         super().__init__()
         self.kernel, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation
         self.groups, self.out_chans = groups, out_chans
-        self.weight = nn.Parameter(torch.empty(experts, out_chans * (in_chans // groups) * kernel ** 2))
+        self.weight = nn.Parameter(torch.empty(experts,
+                                               out_chans * (in_chans // groups) * kernel ** 2))
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Each expert as a convolution of its own: by fan-out, which for a depthwise filter is its own channel's."""
-        nn.init.normal_(self.weight, std=math.sqrt(2 * self.groups / (self.out_chans * self.kernel ** 2)))
+        """Each expert as a convolution of its own: by fan-out, which for a depthwise filter is its
+        own channel's.
+        """
+        nn.init.normal_(self.weight,
+                        std=math.sqrt(2 * self.groups / (self.out_chans * self.kernel ** 2)))
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """routing: how much of each expert each photo gets, [B, experts]."""
         batch, channels, height, width = x.shape
         filters = (routing @ self.weight).view(batch * self.out_chans, -1, self.kernel, self.kernel)
         if self.padding == "same":
-            pad_y, pad_x = (same_padding(side, self.kernel, self.stride, self.dilation) for side in (height, width))
-            x, padding = F.pad(x, (pad_x // 2, pad_x - pad_x // 2, pad_y // 2, pad_y - pad_y // 2)), 0
+            pad_y, pad_x = (same_padding(side, self.kernel, self.stride, self.dilation)
+                            for side in (height, width))
+            x, padding = F.pad(x, (pad_x // 2, pad_x - pad_x // 2, pad_y // 2,
+                                   pad_y - pad_y // 2)), 0
         else:
             padding = (self.stride - 1 + self.dilation * (self.kernel - 1)) // 2
         # One convolution for all photos: each is a group of channels, with its own filters.
@@ -60,13 +68,15 @@ class CondConv2d(nn.Module):
         return x.reshape(batch, self.out_chans, *x.shape[2:])
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]} experts, {self.out_chans}, kernel {self.kernel}, stride {self.stride}"
+        return (f"{self.weight.shape[0]} experts, {self.out_chans}, kernel {self.kernel}, "
+                f"stride {self.stride}")
 
 
 class ConditionalResidual(InvertedResidual):
     """MobileNetV2's block with conditional convolutions; one routing for all three."""
 
-    def __init__(self, in_chans: int, out_chans: int, *, experts: int, padding: str, conv: Callable, **parts: Any):
+    def __init__(self, in_chans: int, out_chans: int, *, experts: int, padding: str, conv: Callable,
+                 **parts: Any):
         def conditional(ins: int, outs: int, kernel: int, **options: Any) -> nn.Module:
             return CondConv2d(ins, outs, kernel, experts=experts, padding=padding, **options)
 
@@ -75,28 +85,33 @@ class ConditionalResidual(InvertedResidual):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
-        routing = self.routing_fn(x.mean((2, 3))).sigmoid()  # [B, in, H, W] -> [B, experts]; more than one may be on
+        # [B, in, H, W] -> [B, experts]; more than one may be on
+        routing = self.routing_fn(x.mean((2, 3))).sigmoid()
         x = self.bn1(self.conv_pw(x, routing))
         x = self.se(self.bn2(self.conv_dw(x, routing)))
         x = self.bn3(self.conv_pwl(x, routing))
         return shortcut + self.drop_path(x) if self.has_shortcut else x
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class CondConvEfficientNet(EfficientNet):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    experts: sets of filters in each convolution of the last three stages; the other options are EfficientNet's.
+    experts: sets of filters in each convolution of the last three stages; the other options are
+             EfficientNet's.
     """
 
-    def __init__(self, *, experts: int, architecture: Architecture = EFFICIENTNET, padding: str = "", **options: Any):
+    def __init__(self, *, experts: int, architecture: Architecture = EFFICIENTNET,
+                 padding: str = "", **options: Any):
         def block(in_chans: int, out_chans: int, **parts: Any) -> nn.Module:
-            return ConditionalResidual(in_chans, out_chans, experts=experts, padding=padding, **parts)
+            return ConditionalResidual(in_chans, out_chans, experts=experts, padding=padding,
+                                       **parts)
 
         # Small maps only: there a filter is used on few places, so that mixing it hardly counts.
-        plan = [*architecture[:-3], *([row._replace(block=block) for row in rows] for rows in architecture[-3:])]
+        plan = [*architecture[:-3], *([row._replace(block=block) for row in rows]
+                                      for rows in architecture[-3:])]
         super().__init__(architecture=plan, padding=padding, **options)
 
     def init_weights(self) -> None:
@@ -104,7 +119,8 @@ class CondConvEfficientNet(EfficientNet):
         for module in self.modules():
             if isinstance(module, CondConv2d):
                 module.init_weights()
-            elif isinstance(module, ConditionalResidual):  # near zero: at first all experts count half
+            elif isinstance(module, ConditionalResidual):
+                # near zero: at first all experts count half
                 bound = 1 / math.sqrt(sum(module.routing_fn.weight.shape))
                 nn.init.uniform_(module.routing_fn.weight, -bound, bound)
 

@@ -34,10 +34,14 @@ class Residual(nn.Module):
 
 
 def mixer(dim: int, kernel_size: int, act_layer: str) -> nn.Sequential:
-    """Look around, then mix channels: [B, dim, H, W] -> the same shape. The norm comes behind the activation."""
+    """Look around, then mix channels: [B, dim, H, W] -> the same shape.
+
+    The norm comes behind the activation.
+    """
     return nn.Sequential(
         Residual(nn.Sequential(
-            nn.Conv2d(dim, dim, kernel_size, groups=dim, padding="same"), create_act(act_layer), nn.BatchNorm2d(dim),
+            nn.Conv2d(dim, dim, kernel_size, groups=dim, padding="same"), create_act(act_layer),
+            nn.BatchNorm2d(dim),
         )),
         nn.Conv2d(dim, dim, 1), create_act(act_layer), nn.BatchNorm2d(dim),
     )
@@ -70,13 +74,16 @@ class ConvMixer(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("ConvMixer is built without stochastic depth: leave drop_path_rate at 0.")
+            raise ValueError("ConvMixer is built without stochastic depth: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.num_features = num_classes, in_chans, dim
         self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, dim, patch_size, stride=patch_size), create_act(act_layer), nn.BatchNorm2d(dim),
+            nn.Conv2d(in_chans, dim, patch_size, stride=patch_size), create_act(act_layer),
+            nn.BatchNorm2d(dim),
         )
         self.blocks = nn.Sequential(*(mixer(dim, kernel_size, act_layer) for _ in range(depth)))
-        self.stages = tuple(Stage(f"block{i + 1}", f"blocks.{i}", dim, patch_size) for i in range(depth))
+        self.stages = tuple(Stage(f"block{i + 1}", f"blocks.{i}", dim, patch_size)
+                            for i in range(depth))
         self.head_drop = nn.Dropout(drop_rate)
         self.global_pool, self.head = create_classifier(dim, num_classes, global_pool)
         self.init_weights()

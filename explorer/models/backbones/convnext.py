@@ -1,12 +1,13 @@
 """ConvNeXt: what a plain convolutional network can do with a transformer's manners.
 
-Its authors took a ResNet and changed one habit at a time towards a transformer's: patches instead of a stem,
-7 x 7 filters for each channel by itself, a small network at each place that widens four times, LayerNorm, GELU, and
-fewer of both. The result equals a transformer of its size, with nothing but convolutions.
-Version 2 learns from hidden patches first, and adds a norm that makes the channels compete.
+Its authors took a ResNet and changed one habit at a time towards a transformer's: patches instead
+of a stem, 7 x 7 filters for each channel by itself, a small network at each place that widens four
+times, LayerNorm, GELU, and fewer of both. The result equals a transformer of its size, with nothing
+but convolutions. Version 2 learns from hidden patches first, and adds a norm that makes the
+channels compete.
 
-Liu et al., "A ConvNet for the 2020s", 2022, https://arxiv.org/abs/2201.03545; Woo et al., "ConvNeXt V2", 2023,
-https://arxiv.org/abs/2301.00808. Parameter names are timm's.
+Liu et al., "A ConvNet for the 2020s", 2022, https://arxiv.org/abs/2201.03545; Woo et al., "ConvNeXt
+V2", 2023, https://arxiv.org/abs/2301.00808. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ from explorer.models.layers.norm import GlobalResponseNorm, create_norm2d
 from explorer.models.layers.norm_head import NormHead
 from explorer.models.layers.pool import ClassifierHead
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class Mlp(nn.Module):
     """Widen, bend, narrow: the same small network at every place of the map.
 
-    [B, H, W, C] -> the same with linear layers; [B, C, H, W] -> the same with `conv_mlp`, where the layers are
-    1 x 1 convolutions: equal arithmetic, and the shape of their weights is the checkpoints'.
+    [B, H, W, C] -> the same with linear layers; [B, C, H, W] -> the same with `conv_mlp`, where the
+    layers are 1 x 1 convolutions: equal arithmetic, and the shape of their weights is the
+    checkpoints'.
     """
 
     def __init__(self, dim: int, hidden: int, *, conv_mlp: bool, grn: bool, act_layer: str):
@@ -60,14 +62,18 @@ class ConvNeXtBlock(nn.Module):
     """
 
     def __init__(self, dim: int, *, kernel_size: int, dilation: int, conv_mlp: bool, grn: bool,
-                 init_value: float | None, act_layer: str, norm_layer: str, norm_eps: float, drop_path: float):
+                 init_value: float | None, act_layer: str, norm_layer: str, norm_eps: float,
+                 drop_path: float):
         super().__init__()
         self.conv_mlp = conv_mlp
-        self.conv_dw = create_conv2d(dim, dim, kernel_size, dilation=dilation, groups=dim, bias=True)
-        self.norm = create_norm2d(norm_layer, dim, eps=norm_eps) if conv_mlp else nn.LayerNorm(dim, eps=norm_eps)
+        self.conv_dw = create_conv2d(dim, dim, kernel_size, dilation=dilation, groups=dim,
+                                     bias=True)
+        self.norm = (create_norm2d(norm_layer, dim, eps=norm_eps) if conv_mlp
+                     else nn.LayerNorm(dim, eps=norm_eps))
         self.mlp = Mlp(dim, 4 * dim, conv_mlp=conv_mlp, grn=grn, act_layer=act_layer)
         # LayerScale: every block starts close to the identity. Version 2 does without.
-        self.gamma = nn.Parameter(torch.full((dim,), init_value)) if init_value is not None else None
+        self.gamma = (nn.Parameter(torch.full((dim,), init_value)) if init_value is not None
+                      else None)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,10 +90,13 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ConvNeXtStage(nn.Module):
-    """Halve the map where shapes change, then blocks: [B, in, H, W] -> [B, out, H/stride, W/stride]."""
+    """Halve the map where shapes change, then blocks: [B, in, H, W]
+    -> [B, out, H/stride, W/stride].
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, first_dilation: int, dilation: int,
-                 drop_path_rates: list[float], norm_layer: str, norm_eps: float, **block_options: Any):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, first_dilation: int,
+                 dilation: int, drop_path_rates: list[float], norm_layer: str, norm_eps: float,
+                 **block_options: Any):
         super().__init__()
         if in_chans == out_chans and stride == 1 and dilation == 1:
             self.downsample: nn.Module = nn.Identity()
@@ -100,8 +109,8 @@ class ConvNeXtStage(nn.Module):
                               padding="same" if dilation > 1 else 0, bias=True),
             )
         self.blocks = nn.Sequential(*[
-            ConvNeXtBlock(out_chans, dilation=dilation, drop_path=rate, norm_layer=norm_layer, norm_eps=norm_eps,
-                          **block_options)
+            ConvNeXtBlock(out_chans, dilation=dilation, drop_path=rate, norm_layer=norm_layer,
+                          norm_eps=norm_eps, **block_options)
             for rate in drop_path_rates
         ])
 
@@ -109,19 +118,23 @@ class ConvNeXtStage(nn.Module):
         return self.blocks(self.downsample(x))
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
-def create_stem(kind: str, in_chans: int, out_chans: int, *, norm: nn.Module, act_layer: str) -> nn.Sequential:
-    """[B, in_chans, H, W] -> [B, out_chans, H/4, W/4], by patches or by two overlapping convolutions.
+def create_stem(kind: str, in_chans: int, out_chans: int, *, norm: nn.Module,
+                act_layer: str) -> nn.Sequential:
+    """[B, in_chans, H, W] -> [B, out_chans, H/4, W/4], by patches or by two overlapping
+    convolutions.
 
-    kind: "patch"; "overlap"; "overlap_tiered", whose first convolution has half the channels; "overlap_act",
+    kind: "patch"; "overlap"; "overlap_tiered", whose first convolution has half the channels;
+          "overlap_act",
     with an activation between the two.
     """
     if kind == "patch":
         return nn.Sequential(nn.Conv2d(in_chans, out_chans, 4, stride=4), norm)
     if kind not in ("overlap", "overlap_tiered", "overlap_act"):
-        raise ValueError(f"Unknown stem {kind!r}. Known: patch, overlap, overlap_tiered, overlap_act.")
+        raise ValueError(f"Unknown stem {kind!r}. Known: patch, overlap, overlap_tiered, "
+                         "overlap_act.")
     middle = make_divisible(out_chans // 2) if kind == "overlap_tiered" else out_chans
     layers: list[nn.Module] = [nn.Conv2d(in_chans, middle, 3, stride=2, padding=1)]
     if kind == "overlap_act":
@@ -186,13 +199,15 @@ class ConvNeXt(VisionModel):
                 dilation, stride = dilation * stride, 1
             stride_so_far *= stride
             layers.append(ConvNeXtStage(
-                chans, dim, stride=stride, first_dilation=before, dilation=dilation, drop_path_rates=rates,
-                kernel_size=kernel_size, conv_mlp=conv_mlp, grn=use_grn, init_value=ls_init_value,
-                act_layer=act_layer, norm_layer=norm_layer, norm_eps=norm_eps,
+                chans, dim, stride=stride, first_dilation=before, dilation=dilation,
+                drop_path_rates=rates, kernel_size=kernel_size, conv_mlp=conv_mlp, grn=use_grn,
+                init_value=ls_init_value, act_layer=act_layer, norm_layer=norm_layer,
+                norm_eps=norm_eps,
             ))
             stages.append(Stage(f"stages.{i}", f"stages.{i}", dim, stride_so_far))
             chans = dim
-        self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*layers)
         self.stage_table = stages
         self.num_features = chans
 
@@ -201,8 +216,9 @@ class ConvNeXt(VisionModel):
             self.head: nn.Module = ClassifierHead(chans, num_classes, global_pool, drop_rate)
         else:
             self.norm_pre = nn.Identity()
-            self.head = NormHead(chans, num_classes, global_pool, hidden=head_hidden, norm_layer=norm_layer,
-                                 norm_eps=norm_eps, act_layer=act_layer, drop_rate=drop_rate)
+            self.head = NormHead(chans, num_classes, global_pool, hidden=head_hidden,
+                                 norm_layer=norm_layer, norm_eps=norm_eps, act_layer=act_layer,
+                                 drop_rate=drop_rate)
         self.init_weights()
 
     @property
@@ -294,7 +310,8 @@ def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
             elif rest == ["layer_scale"]:
                 mapped[f"stages.{stage}.blocks.{index}.gamma"] = value.flatten()
             else:
-                mapped[f"stages.{stage}.blocks.{index}.{layers['.'.join(rest[:-1])]}.{kind}"] = value
+                layer = layers[".".join(rest[:-1])]
+                mapped[f"stages.{stage}.blocks.{index}.{layer}.{kind}"] = value
         except (KeyError, ValueError):
             raise ValueError(f"{key!r} is no tensor of {name!r} as torchvision saves it.") from None
     return mapped

@@ -1,12 +1,14 @@
 """DarkNet and CSPNet: let half of the channels take the short way.
 
-DarkNet-53, made for the detector YOLOv3, is a lean residual network: a 1 x 1 and a 3 x 3 convolution in each
-block, and a strided convolution in place of each pool. CSPNet sends only half of a stage's channels through its
-blocks and lays the other half beside the result, so the blocks cost half, and fewer gradients repeat each other.
-The CS3 networks are the later, simpler form from YOLOv4 and YOLOv5, with SiLU and one convolution less.
+DarkNet-53, made for the detector YOLOv3, is a lean residual network: a 1 x 1 and a 3 x 3
+convolution in each block, and a strided convolution in place of each pool. CSPNet sends only half
+of a stage's channels through its blocks and lays the other half beside the result, so the blocks
+cost half, and fewer gradients repeat each other. The CS3 networks are the later, simpler form from
+YOLOv4 and YOLOv5, with SiLU and one convolution less.
 
-Redmon and Farhadi, "YOLOv3", 2018, https://arxiv.org/abs/1804.02767; Wang et al., "CSPNet: A New Backbone
-that can Enhance Learning Capability of CNN", 2019, https://arxiv.org/abs/1911.11929. Parameter names are timm's.
+Redmon and Farhadi, "YOLOv3", 2018, https://arxiv.org/abs/1804.02767; Wang et al., "CSPNet: A New
+Backbone that can Enhance Learning Capability of CNN", 2019, https://arxiv.org/abs/1911.11929.
+Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from explorer.models.layers.conv_norm_act import ConvNormAct
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import ClassifierHead
 
-# --- blocks: [B, chans, H, W] -> the same shape, always beside a shortcut ---------------------------------
+# --- blocks: [B, chans, H, W] -> the same shape, always beside a shortcut -------------------------
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class BottleneckBlock(nn.Module):
         return self.act3(self.drop_path(x) + shortcut)
 
 
-# --- stages: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride] ------------------------------------
+# --- stages: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride] ----------------------------
 #
 #     down    halves the map (or is the identity) and gives `down_chans` channels
 #     block   makes one block: block(channels, drop_path=rate);  rates: one drop-path rate a block
@@ -122,7 +124,8 @@ class BottleneckBlock(nn.Module):
 class DarkStage(nn.Module):
     """Halve, then blocks on all channels."""
 
-    def __init__(self, down: nn.Module, out_chans: int, *, block: Callable, rates: list[float], **_):
+    def __init__(self, down: nn.Module, out_chans: int, *, block: Callable, rates: list[float],
+                 **_):
         super().__init__()
         self.conv_down = down
         self.blocks = nn.Sequential(*(block(out_chans, drop_path=rate) for rate in rates))
@@ -137,8 +140,8 @@ class CrossStage(nn.Module):
     linear: no activation behind the widening.
     """
 
-    def __init__(self, down: nn.Module, out_chans: int, *, down_chans: int, block: Callable, rates: list[float],
-                 conv: Callable, expand: float, linear: bool):
+    def __init__(self, down: nn.Module, out_chans: int, *, down_chans: int, block: Callable,
+                 rates: list[float], conv: Callable, expand: float, linear: bool):
         super().__init__()
         half = round(out_chans * expand) // 2
         self.conv_down = down
@@ -154,10 +157,12 @@ class CrossStage(nn.Module):
 
 
 class CrossStage3(nn.Module):
-    """The later form, with one convolution less around the blocks; here the first half goes through."""
+    """The later form, with one convolution less around the blocks; here the first half goes
+    through.
+    """
 
-    def __init__(self, down: nn.Module, out_chans: int, *, down_chans: int, block: Callable, rates: list[float],
-                 conv: Callable, expand: float, linear: bool):
+    def __init__(self, down: nn.Module, out_chans: int, *, down_chans: int, block: Callable,
+                 rates: list[float], conv: Callable, expand: float, linear: bool):
         super().__init__()
         half = round(out_chans * expand) // 2
         self.conv_down = down
@@ -170,7 +175,7 @@ class CrossStage3(nn.Module):
         return self.conv_transition(torch.cat((self.blocks(long), short), dim=1))
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class CspNet(VisionModel):
@@ -230,7 +235,8 @@ class CspNet(VisionModel):
         self.stem, chans = nn.Sequential(), in_chans
         for i, width in enumerate(stem):
             first = dict(kernel_size=stem_kernel, padding=stem_padding, stride=stem_stride)
-            self.stem.add_module(f"conv{i + 1}", conv(chans, width, **(first if i == 0 else dict(kernel_size=3))))
+            self.stem.add_module(f"conv{i + 1}",
+                                 conv(chans, width, **(first if i == 0 else dict(kernel_size=3))))
             chans = width
         stride_so_far = stem_stride
         table = [Stage("stem", f"stem.conv{len(stem)}", chans, stride_so_far)]
@@ -238,7 +244,8 @@ class CspNet(VisionModel):
             self.stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
             stride_so_far *= 2
 
-        self.stages, dilation = nn.Sequential(), 1  # the name in checkpoints; ours are in `stage_table`
+        # the name in checkpoints; ours are in `stage_table`
+        self.stages, dilation = nn.Sequential(), 1
         rates = drop_path_rates(drop_path_rate, depths)
         settings = (each(value, len(depths)) for value in (expand, bottleneck, groups))
         per_stage = zip(widths, *settings, strict=True)
@@ -256,12 +263,13 @@ class CspNet(VisionModel):
                 else:
                     down = conv(chans, down_chans, 3, stride=stride, dilation=before, groups=group)
             parts = Parts(
-                conv=conv, act=partial(create_act, act_layer), attn=partial(create_attn, attn, **options),
-                bottleneck=narrower, groups=group, dilation=dilation,
+                conv=conv, act=partial(create_act, act_layer),
+                attn=partial(create_attn, attn, **options), bottleneck=narrower, groups=group,
+                dilation=dilation,
             )
             self.stages.append(stage(
-                down, width, down_chans=down_chans, block=partial(block, parts=parts), rates=rates[i],
-                conv=conv, expand=wider, linear=linear,
+                down, width, down_chans=down_chans, block=partial(block, parts=parts),
+                rates=rates[i], conv=conv, expand=wider, linear=linear,
             ))
             chans = width
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
@@ -271,7 +279,9 @@ class CspNet(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al. 2017)."""
+        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al.
+        2017).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -302,8 +312,9 @@ def each(value: float | tuple[float, ...], count: int) -> tuple[float, ...]:
 MODEL = CspNet
 
 _DARK = dict(down_growth=True)
-_CSP_RES = dict(stage=CrossStage, block=BottleneckBlock, depths=(3, 3, 5, 2), widths=(128, 256, 512, 1024),
-                stem=(64,), stem_kernel=7, stem_stride=2, stem_pool=True, expand=2.0, linear=True)
+_CSP_RES = dict(stage=CrossStage, block=BottleneckBlock, depths=(3, 3, 5, 2),
+                widths=(128, 256, 512, 1024), stem=(64,), stem_kernel=7, stem_stride=2,
+                stem_pool=True, expand=2.0, linear=True)
 _DEEP_STEM = dict(stem=(32, 32, 64), stem_kernel=3)
 _WIDE = dict(widths=(256, 512, 1024, 2048), expand=1.0)
 _CS3 = dict(stage=CrossStage3, stem_stride=2, bottleneck=1.0, act_layer="silu")
@@ -316,7 +327,9 @@ _X = dict(depths=(3, 7, 11, 3), widths=(160, 320, 640, 1280))
 
 
 def _focus(chans: int) -> dict[str, Any]:
-    """YOLOv5's stem: a 3 x 3 convolution that reads 2 x 2 pixels as channels, so one of 6 x 6 at stride 2."""
+    """YOLOv5's stem: a 3 x 3 convolution that reads 2 x 2 pixels as channels, so one of 6 x 6 at
+    stride 2.
+    """
     return dict(stem=(chans,), stem_kernel=6, stem_padding=2)
 
 
@@ -344,8 +357,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cs3darknet_focus_x": dict(_CS3, **_focus(80), **_X),
     "cs3sedarknet_l": dict(_CS3, stem=(32, 64), **_L, **_SE),
     "cs3sedarknet_x": dict(_CS3, stem=(40, 80), **_X, attn="se"),
-    "cs3sedarknet_xdw": dict({**_CS3, **_WIDE, "stage": CrossStage, "bottleneck": 0.5}, block=BottleneckBlock,
-                             stem=(32, 64), attn="se", depths=(3, 6, 12, 4), groups=(1, 1, 256, 512)),
+    "cs3sedarknet_xdw": dict({**_CS3, **_WIDE, "stage": CrossStage, "bottleneck": 0.5},
+                             block=BottleneckBlock, stem=(32, 64), attn="se", depths=(3, 6, 12, 4),
+                             groups=(1, 1, 256, 512)),
     "cs3edgenet_x": dict({**_CS3, **_EDGE}, stem=(40, 80), **_X),
     "cs3se_edgenet_x": dict({**_CS3, **_EDGE}, stem=(40, 80), **_X, **_SE),
 }

@@ -1,13 +1,15 @@
 """DeiT: a vision transformer that learns from ImageNet alone.
 
-The first vision transformer needed 300 million photos. DeiT keeps the network and changes how it is taught: strong
-augmentation, and a convolutional network as its teacher. A second extra token, the distillation token, learns to say
-what the teacher says, while the class token learns the label; a photo's prediction is the mean of both answers.
-DeiT III drops the teacher again: simpler augmentation and LayerScale are enough.
+The first vision transformer needed 300 million photos. DeiT keeps the network and changes how it is
+taught: strong augmentation, and a convolutional network as its teacher. A second extra token, the
+distillation token, learns to say what the teacher says, while the class token learns the label; a
+photo's prediction is the mean of both answers. DeiT III drops the teacher again: simpler
+augmentation and LayerScale are enough.
 
 Touvron et al., "Training data-efficient image transformers & distillation through attention", 2020,
-https://arxiv.org/abs/2012.12877, and "DeiT III: Revenge of the ViT", 2022, https://arxiv.org/abs/2204.07118.
-Parameter names are timm's.
+https://arxiv.org/abs/2012.12877, and "DeiT III: Revenge of the ViT", 2022,
+https://arxiv.org/abs/2204.07118. Parameter names are timm's.
+The network is `VisionTransformer`, of the same family, with one more token.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TwoTokens
 from explorer.models.backbones.vit import VisionTransformer
 from explorer.models.layers.init import init_linear
+from explorer.models.tokens import TwoTokens
 
 
 class DeiT(TwoTokens, VisionTransformer):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    distilled: a distillation token behind the class token, with a classifier of its own (`head_dist`)
+    distilled: a distillation token behind the class token, with a classifier of its own
+               (`head_dist`)
 
     All other options are `VisionTransformer`'s.
     """
@@ -34,7 +37,8 @@ class DeiT(TwoTokens, VisionTransformer):
 
     def __init__(self, *args: Any, distilled: bool = False, **options: Any):
         self.distilled = distilled
-        #: Whether training gives both answers, for a loss with a teacher; see `set_distilled_training`.
+        #: Whether training gives both answers, for a loss with a teacher; see
+        #: `set_distilled_training`.
         self.distilled_training = False
         super().__init__(*args, **options)
         self.dist_token = None
@@ -50,7 +54,8 @@ class DeiT(TwoTokens, VisionTransformer):
     def _check_pool(self, global_pool: str) -> str:
         if self.distilled and global_pool != "token":
             raise ValueError(
-                f'global_pool is {global_pool!r}, but a distilled model reads its class and distillation tokens: '
+                f'global_pool is {global_pool!r}, '
+                'but a distilled model reads its class and distillation tokens: '
                 'leave it at "token".'
             )
         return super()._check_pool(global_pool)
@@ -67,7 +72,8 @@ class DeiT(TwoTokens, VisionTransformer):
         """
         if enable and not self.distilled:
             raise ValueError(
-                "This model has no distillation token: create one such as deit_tiny_distilled_patch16_224."
+                "This model has no distillation token: create one such as "
+                "deit_tiny_distilled_patch16_224."
             )
         self.distilled_training = enable
 
@@ -82,7 +88,7 @@ class DeiT(TwoTokens, VisionTransformer):
 MODEL = DeiT
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=192, num_heads=3)
 _SMALL = dict(embed_dim=384, num_heads=6)
@@ -114,7 +120,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_facebook(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -1,12 +1,12 @@
 """DenseNet: nothing is ever forgotten.
 
-Each layer reads the maps of all layers before it in its block, and adds a few channels of its own to the
-pile. A feature found once is there for everybody behind, so that a layer can be narrow: 32 channels where
-a ResNet has hundreds. Between two blocks a transition squeezes the pile to half its channels and halves
-the map.
+Each layer reads the maps of all layers before it in its block, and adds a few channels of its own
+to the pile. A feature found once is there for everybody behind, so that a layer can be narrow: 32
+channels where a ResNet has hundreds. Between two blocks a transition squeezes the pile to half its
+channels and halves the map.
 
-Huang et al., "Densely Connected Convolutional Networks", 2016, https://arxiv.org/abs/1608.06993. Parameter
-names are torchvision's and timm's.
+Huang et al., "Densely Connected Convolutional Networks", 2016, https://arxiv.org/abs/1608.06993.
+Parameter names are torchvision's and timm's.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from explorer.models.layers.pool import BlurPool2d, create_classifier
 class DenseLayer(nn.Module):
     """What one layer adds to the pile: [B, C, H, W] -> [B, growth, H, W].
 
-    The 1 x 1 convolution first narrows the pile, however high it is, to `bottleneck * growth` channels.
-    Norm and activation come before each convolution: every reader of the pile scales it its own way.
+    The 1 x 1 convolution first narrows the pile, however high it is, to `bottleneck * growth`
+    channels. Norm and activation come before each convolution: every reader of the pile scales it
+    its own way.
     """
 
-    def __init__(self, in_chans: int, growth: int, *, bottleneck: int, act_layer: str, proj_drop: float):
+    def __init__(self, in_chans: int, growth: int, *, bottleneck: int, act_layer: str,
+                 proj_drop: float):
         super().__init__()
         self.norm1 = BatchNormAct2d(in_chans, act_layer=act_layer)
         self.conv1 = nn.Conv2d(in_chans, bottleneck * growth, 1, bias=False)
@@ -51,7 +53,8 @@ class DenseBlock(nn.Module):
     def __init__(self, in_chans: int, growth: int, *, depth: int, **options: Any):
         super().__init__()
         for i in range(depth):
-            self.add_module(f"denselayer{i + 1}", DenseLayer(in_chans + i * growth, growth, **options))
+            self.add_module(f"denselayer{i + 1}",
+                            DenseLayer(in_chans + i * growth, growth, **options))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.children():
@@ -100,15 +103,18 @@ class DenseNet(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("DenseNet has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("DenseNet has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         for option, value, known in (("stem", stem, ("", "deep")), ("aa", aa, ("", "blur"))):
             if value not in known:
-                raise ValueError(f"{option} is {value!r}: use one of {', '.join(map(repr, known))}.")
+                raise ValueError(f"{option} is {value!r}: "
+                                 f"use one of {', '.join(map(repr, known))}.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
         chans = 2 * growth_rate
         self.features = nn.Sequential()
-        plan = [(growth_rate, 3, 2), (growth_rate, 3, 1), (chans, 3, 1)] if stem else [(chans, 7, 2)]
+        plan = ([(growth_rate, 3, 2), (growth_rate, 3, 1), (chans, 3, 1)] if stem
+                else [(chans, 7, 2)])
         before = in_chans
         for i, (width, kernel, stride) in enumerate(plan):
             conv = nn.Conv2d(before, width, kernel, stride, padding=kernel // 2, bias=False)
@@ -122,17 +128,19 @@ class DenseNet(VisionModel):
         self.features.add_module("pool0", pool)
 
         for i, depth in enumerate(depths, start=1):
-            block = DenseBlock(chans, growth_rate, depth=depth, bottleneck=bottleneck, act_layer=act_layer,
-                               proj_drop=proj_drop_rate)
+            block = DenseBlock(chans, growth_rate, depth=depth, bottleneck=bottleneck,
+                               act_layer=act_layer, proj_drop=proj_drop_rate)
             self.features.add_module(f"denseblock{i}", block)
             chans += depth * growth_rate
             if i < len(depths):
-                stages.append(Stage(f"denseblock{i}", f"features.denseblock{i}", chans, 2 ** (i + 1)))
+                stages.append(Stage(f"denseblock{i}", f"features.denseblock{i}", chans,
+                                    2 ** (i + 1)))
                 self.features.add_module(f"transition{i}", Transition(chans, chans // 2, act_layer))
                 chans //= 2
         # the last pile has no transition behind it, only a norm
         self.features.add_module("norm5", BatchNormAct2d(chans, act_layer=act_layer))
-        stages.append(Stage(f"denseblock{len(depths)}", "features.norm5", chans, 2 ** (len(depths) + 1)))
+        stages.append(Stage(f"denseblock{len(depths)}", "features.norm5", chans,
+                            2 ** (len(depths) + 1)))
 
         self.stages = tuple(stages)
         self.num_features = chans
@@ -152,7 +160,9 @@ class DenseNet(VisionModel):
         for name, layer in self.features.named_children():
             x = layer(x)
             if name in ends:
-                yield x  # [B, 64, H/2, W/2], [B, 256, H/4, W/4] ... [B, 1024, H/16, W/16], [B, 1024, H/32, W/32]
+                # [B, 64, H/2, W/2], [B, 256, H/4, W/4] ... [B, 1024, H/16, W/16], [B, 1024, H/32,
+                # W/32]
+                yield x
         return x
 
 
@@ -169,7 +179,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """torchvision's names are ours, but its published files still say "norm.1" and "conv.2" in the layers."""
+    """torchvision's names are ours, but its published files still say "norm.1" and "conv.2" in the
+    layers.
+    """
     old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
     return {old.sub(r"\1\2.", key): value for key, value in state.items()}
 

@@ -1,14 +1,14 @@
 """DLA: layers gathered in a tree.
 
-A plain network hands each map only to the next layer. DLA takes its blocks in pairs, and a root merges
-what both of a pair have found; pairs of pairs are merged again, and so on, so that shallow and deep layers
-meet at every level with few steps between them. That costs little and shows in tasks where the place of a
-thing matters.
+A plain network hands each map only to the next layer. DLA takes its blocks in pairs, and a root
+merges what both of a pair have found; pairs of pairs are merged again, and so on, so that shallow
+and deep layers meet at every level with few steps between them. That costs little and shows in
+tasks where the place of a thing matters.
 
-Yu et al., "Deep Layer Aggregation", 2017, https://arxiv.org/abs/1707.06484. The X variants group their
-convolutions (ResNeXt), the C variants are compact. Res2Net's block, Gao et al., 2019,
-https://arxiv.org/abs/1904.01169, passes each quarter of the channels on to the next. Parameter names are
-those of the authors' release and timm's.
+Yu et al., "Deep Layer Aggregation", 2017, https://arxiv.org/abs/1707.06484. The X variants group
+their convolutions (ResNeXt), the C variants are compact. Res2Net's block, Gao et al., 2019,
+https://arxiv.org/abs/1904.01169, passes each quarter of the channels on to the next. Parameter
+names are those of the authors' release and timm's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from explorer.models.layers.pool import SelectAdaptivePool2d
 
 @dataclass(frozen=True)
 class Parts:
-    """What all blocks share: groups of the middle convolution, their width, and whether roots have a shortcut."""
+    """What all blocks share: groups of the middle convolution, their width, and whether roots have
+    a shortcut.
+    """
 
     cardinality: int
     base_width: int
@@ -43,7 +45,7 @@ def conv3(in_chans: int, out_chans: int, stride: int = 1, groups: int = 1) -> nn
     return nn.Conv2d(in_chans, out_chans, 3, stride, padding=1, groups=groups, bias=False)
 
 
-# --- blocks: [B, in, H, W] and a shortcut of the output's shape -> [B, out, H/stride, W/stride] -------------
+# --- blocks: [B, in, H, W] and a shortcut of the output's shape -> [B, out, H/stride, W/stride] ---
 
 
 class Basic(nn.Module):
@@ -83,14 +85,16 @@ class Bottleneck(nn.Module):
 
 
 class Bottle2neck(nn.Module):
-    """Res2Net's bottleneck: quarters of the channels pass a 3 x 3 one after the other, and each adds what the
-    one before has found. So one block looks at four sizes; the last quarter stays as it is.
+    """Res2Net's bottleneck: quarters of the channels pass a 3 x 3 one after the other, and each
+    adds what the one before has found. So one block looks at four sizes; the last quarter stays as
+    it is.
     """
 
     def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int):
         super().__init__()
         self.width = width = parts.middle(out_chans)
-        self.chained = stride == 1  # where the map shrinks, a quarter can't be added to the next one's input
+        # where the map shrinks, a quarter can't be added to the next one's input
+        self.chained = stride == 1
         self.conv1 = nn.Conv2d(in_chans, 4 * width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(4 * width)
         self.convs = nn.ModuleList(conv3(width, width, stride, parts.cardinality) for _ in range(3))
@@ -110,11 +114,13 @@ class Bottle2neck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-# --- the tree -----------------------------------------------------------------------------------------------
+# --- the tree -------------------------------------------------------------------------------------
 
 
 class Root(nn.Module):
-    """Merges maps: list of [B, C_i, H, W] -> [B, out, H, W]; `residual` adds the first of them to the result."""
+    """Merges maps: list of [B, C_i, H, W] -> [B, out, H, W]; `residual` adds the first of them to
+    the result.
+    """
 
     def __init__(self, in_chans: int, out_chans: int, residual: bool):
         super().__init__()
@@ -131,15 +137,16 @@ class Root(nn.Module):
 class Tree(nn.Module):
     """2 ** levels blocks: [B, in, H, W] -> [B, out, H/stride, W/stride].
 
-    At level 1 the two branches are blocks, and a root merges them. Above, the branches are trees themselves;
-    the root of the right one merges the left one's result too, so that all meet in the root nearest to the end.
+    At level 1 the two branches are blocks, and a root merges them. Above, the branches are trees
+    themselves; the root of the right one merges the left one's result too, so that all meet in the
+    root nearest to the end.
 
     with_input: the root merges the tree's own input as well
     merged:     channels of what comes from above to be merged
     """
 
-    def __init__(self, levels: int, block: type[nn.Module], in_chans: int, out_chans: int, parts: Parts, *,
-                 stride: int = 1, with_input: bool = False, merged: int = 0):
+    def __init__(self, levels: int, block: type[nn.Module], in_chans: int, out_chans: int,
+                 parts: Parts, *, stride: int = 1, with_input: bool = False, merged: int = 0):
         super().__init__()
         self.levels, self.with_input = levels, with_input
         merged += in_chans if with_input else 0
@@ -154,7 +161,8 @@ class Tree(nn.Module):
             self.root = Root(2 * out_chans + merged, out_chans, parts.residual_root)
         else:
             self.tree1 = Tree(levels - 1, block, in_chans, out_chans, parts, stride=stride)
-            self.tree2 = Tree(levels - 1, block, out_chans, out_chans, parts, merged=merged + out_chans)
+            self.tree2 = Tree(levels - 1, block, out_chans, out_chans, parts,
+                              merged=merged + out_chans)
 
     def forward(self, x: Tensor, to_merge: tuple[Tensor, ...] = ()) -> Tensor:
         small = self.downsample(x)
@@ -209,9 +217,11 @@ class DLA(VisionModel):
         self.level1 = _plain(widths[0], widths[1], depth=levels[1], stride=2)
         for i in range(2, 6):
             # the first tree's input is only the stem, nothing worth merging
-            tree = Tree(levels[i], block, widths[i - 1], widths[i], parts, stride=2, with_input=i > 2)
+            tree = Tree(levels[i], block, widths[i - 1], widths[i], parts, stride=2,
+                        with_input=i > 2)
             self.add_module(f"level{i}", tree)
-        self.stages = tuple(Stage(f"level{i}", f"level{i}", width, 2**i) for i, width in enumerate(widths))
+        self.stages = tuple(Stage(f"level{i}", f"level{i}", width, 2**i)
+                            for i, width in enumerate(widths))
 
         self.num_features = widths[-1]
         self.reset_classifier(num_classes, global_pool)
@@ -233,7 +243,8 @@ class DLA(VisionModel):
         x = self.base_layer(x)
         for level in (self.level0, self.level1, self.level2, self.level3, self.level4, self.level5):
             x = level(x)
-            yield x  # level0 [B, 16, H, W], level1 [B, 32, H/2, W/2] ... level5 [B, 1024, H/32, W/32]
+            # level0 [B, 16, H, W], level1 [B, 32, H/2, W/2] ... level5 [B, 1024, H/32, W/32]
+            yield x
         return x
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:

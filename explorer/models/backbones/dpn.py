@@ -1,10 +1,12 @@
 """Dual path networks: half ResNet, half DenseNet, in every block.
 
-A ResNet adds what a block finds to what is known already, which reuses old features; a DenseNet lays it beside them,
-which leaves room for new ones. Here each block does both: most of its result is added to the first channels, a small
-share is appended behind them. So a map keeps its ResNet part at one width, and its dense part grows block by block.
+A ResNet adds what a block finds to what is known already, which reuses old features; a DenseNet
+lays it beside them, which leaves room for new ones. Here each block does both: most of its result
+is added to the first channels, a small share is appended behind them. So a map keeps its ResNet
+part at one width, and its dense part grows block by block.
 
-Chen et al., "Dual Path Networks", 2017, https://arxiv.org/abs/1707.01629. Parameter names are timm's.
+Chen et al., "Dual Path Networks", 2017, https://arxiv.org/abs/1707.01629. Parameter names are
+timm's.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from explorer.models.layers.conv_norm_act import BatchNormAct2d, ConvNormAct
 from explorer.models.layers.pointwise import PointwiseClassifier
 from explorer.models.layers.pool import SelectAdaptivePool2d
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 norm_act = partial(BatchNormAct2d, eps=1e-3)
 
@@ -39,12 +41,16 @@ class NormAct(nn.Module):
         return self.conv(self.bn(x))
 
 
-def pre_conv(in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> NormAct:
-    return NormAct(in_chans, nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2, groups=groups, bias=False))
+def pre_conv(in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1,
+             groups: int = 1) -> NormAct:
+    return NormAct(in_chans, nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2,
+                                       groups=groups, bias=False))
 
 
 class Width(NamedTuple):
-    """Of a stage's blocks: channels in the middle, of the part that is added to, and those that each block appends."""
+    """Of a stage's blocks: channels in the middle, of the part that is added to, and those that
+    each block appends.
+    """
 
     middle: int
     added: int
@@ -55,12 +61,14 @@ class DualPathBlock(nn.Module):
     """The first `added` channels are a sum, the others lie side by side.
 
     [B, in_chans, H, W] -> [B, in_chans + grown, H, W]
-    first: the block that opens a stage; a 1 x 1 convolution gives the map its new width, [B, added + 3 * grown, ...],
-           and halves it with stride 2
-    split: two convolutions end the block, one for each path, where otherwise one result is cut in two
+    first: the block that opens a stage; a 1 x 1 convolution gives the map its new width,
+           [B, added + 3 * grown, ...], and halves it with stride 2
+    split: two convolutions end the block, one for each path, where otherwise one result is cut in
+           two
     """
 
-    def __init__(self, in_chans: int, width: Width, *, groups: int, first: bool, stride: int, split: bool):
+    def __init__(self, in_chans: int, width: Width, *, groups: int, first: bool, stride: int,
+                 split: bool):
         super().__init__()
         middle, self.added, grown = width
         self.project: str = f"c1x1_w_s{stride}" if first else ""  # its name tells the stride
@@ -86,7 +94,7 @@ class DualPathBlock(nn.Module):
         return torch.cat((known[:, :self.added] + add, known[:, self.added:], append), dim=1)
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class DPN(VisionModel):
@@ -125,16 +133,19 @@ class DPN(VisionModel):
         self.in_chans, self.drop_rate = in_chans, drop_rate
         chans, kernel = stem
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        layers["conv1_1"] = ConvNormAct(in_chans, chans, kernel, 2, act_layer=act_layer, norm_layer=norm_act)
+        layers["conv1_1"] = ConvNormAct(in_chans, chans, kernel, 2, act_layer=act_layer,
+                                        norm_layer=norm_act)
         layers["conv1_pool"] = nn.MaxPool2d(3, stride=2, padding=1)
         stages = [Stage("conv1_1", "features.conv1_1", chans, 2)]
         for i, depth in enumerate(depths):
             width = Width(middle * 2**i, added * 2**i, grown[i])
             for j in range(depth):
                 layers[f"conv{i + 2}_{j + 1}"] = DualPathBlock(
-                    chans, width, groups=groups, first=j == 0, stride=2 if j == 0 and i > 0 else 1, split=split)
+                    chans, width, groups=groups, first=j == 0, stride=2 if j == 0 and i > 0 else 1,
+                    split=split)
                 chans = chans + width.grown if j else width.added + 3 * width.grown
-            stages.append(Stage(f"conv{i + 2}_{depth}", f"features.conv{i + 2}_{depth}", chans, 4 * 2**i))
+            stages.append(Stage(f"conv{i + 2}_{depth}", f"features.conv{i + 2}_{depth}", chans,
+                                4 * 2**i))
         layers["conv5_bn_ac"] = NormAct(chans, act_layer=act_layer)
         self.features = nn.Sequential(layers)
         self.stages = tuple(stages)
@@ -162,7 +173,8 @@ class DPN(VisionModel):
         self.global_pool = SelectAdaptivePool2d(pool, flatten=bool(pool))
         width = self.num_features * self.global_pool.feat_mult()
         place = parameter_place(self)
-        self.classifier = PointwiseClassifier(width, num_classes, **place) if num_classes else nn.Identity()
+        self.classifier = (PointwiseClassifier(width, num_classes, **place) if num_classes
+                           else nn.Identity())
         self.num_classes = num_classes
 
 
@@ -170,12 +182,18 @@ MODEL = DPN
 
 _SMALL = dict(stem=(10, 3), added=64, middle=128, grown=(16, 32, 32, 64))
 
+
+def _row(stem: tuple[int, int], depths: tuple[int, ...], grown: tuple[int, ...], middle: int,
+         groups: int) -> dict[str, Any]:
+    return dict(stem=stem, depths=depths, grown=grown, middle=middle, groups=groups)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "dpn48b": dict(_SMALL, depths=(3, 4, 6, 3), split=True, act_layer="silu"),
     "dpn68": dict(_SMALL, depths=(3, 4, 12, 3)),
     "dpn68b": dict(_SMALL, depths=(3, 4, 12, 3), split=True),
-    "dpn92": dict(stem=(64, 7), depths=(3, 4, 20, 3), grown=(16, 32, 24, 128), middle=96, groups=32),
-    "dpn98": dict(stem=(96, 7), depths=(3, 6, 20, 3), grown=(16, 32, 32, 128), middle=160, groups=40),
-    "dpn131": dict(stem=(128, 7), depths=(4, 8, 28, 3), grown=(16, 32, 32, 128), middle=160, groups=40),
-    "dpn107": dict(stem=(128, 7), depths=(4, 8, 20, 3), grown=(20, 64, 64, 128), middle=200, groups=50),
+    "dpn92": _row((64, 7), (3, 4, 20, 3), (16, 32, 24, 128), 96, 32),
+    "dpn98": _row((96, 7), (3, 6, 20, 3), (16, 32, 32, 128), 160, 40),
+    "dpn131": _row((128, 7), (4, 8, 28, 3), (16, 32, 32, 128), 160, 40),
+    "dpn107": _row((128, 7), (4, 8, 20, 3), (20, 64, 64, 128), 200, 50),
 }

@@ -1,11 +1,12 @@
 """EfficientFormer: which parts of a transformer are slow on a phone, and what is left without them.
 
-The authors measure each operation on a phone. What costs time is not attention itself but big patches, LayerNorm and
-changing between maps and tokens. So the network stays a map with pooling and BatchNorm nearly to the end, turns into
-tokens once, and has a few blocks of real attention on the last, smallest map.
+The authors measure each operation on a phone. What costs time is not attention itself but big
+patches, LayerNorm and changing between maps and tokens. So the network stays a map with pooling and
+BatchNorm nearly to the end, turns into tokens once, and has a few blocks of real attention on the
+last, smallest map.
 
-Li et al., "EfficientFormer: Vision Transformers at MobileNet Speed", 2022, https://arxiv.org/abs/2206.01191.
-Parameter names are timm's.
+Li et al., "EfficientFormer: Vision Transformers at MobileNet Speed", 2022,
+https://arxiv.org/abs/2206.01191. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class MapMlp(nn.Module):
 
 
 class MapBlock(nn.Module):
-    """The mean of the neighbours, then an MLP, each a correction added to its input: [B, C, H, W] -> the same."""
+    """The mean of the neighbours, then an MLP, each a correction added to its input: [B, C, H, W]
+    -> the same.
+    """
 
     def __init__(self, dim: int, *, drop_path: float):
         super().__init__()
@@ -85,7 +88,8 @@ class TokenAttention(DistanceAttention):
 
     def __init__(self, dim: int, size: tuple[int, int]):
         super().__init__(num_heads=8, key_dim=32, value_dim=128, size=size)
-        self.register_buffer("attention_bias_idxs", self.attention_bias_idxs, persistent=True)  # checkpoints hold it
+        # checkpoints hold it
+        self.register_buffer("attention_bias_idxs", self.attention_bias_idxs, persistent=True)
         self.qkv = nn.Linear(dim, self.num_heads * (2 * self.key_dim + self.value_dim))
         self.proj = nn.Linear(self.num_heads * self.value_dim, dim)
 
@@ -120,7 +124,9 @@ class Flat(nn.Module):
 
 
 class EfficientFormerStage(nn.Module):
-    """A smaller map, then blocks; in the last stage, the last `num_vit` of them work on tokens, which come out."""
+    """A smaller map, then blocks; in the last stage, the last `num_vit` of them work on tokens,
+    which come out.
+    """
 
     def __init__(self, downsample: nn.Module, blocks: Sequence[nn.Module]):
         super().__init__()
@@ -134,7 +140,8 @@ class EfficientFormerStage(nn.Module):
 class EfficientFormer(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes], the mean of two classifiers.
 
-    img_size:           side of the photo in pixels, or (height, width); the model is built for that size
+    img_size:           side of the photo in pixels, or (height, width); the model is built for that
+                        size
     depths, embed_dims: blocks and channels of the four stages
     num_vit:            how many of the last blocks have attention
     drop_rate, drop_path_rate: dropout in front of the classifiers, of whole branches
@@ -160,14 +167,15 @@ class EfficientFormer(VisionModel):
     ):
         super().__init__()
         if not len(depths) == len(embed_dims) == 4:
-            raise ValueError(f"depths {depths} and embed_dims {embed_dims} must have one entry for each of four "
-                             "stages.")
+            raise ValueError(f"depths {depths} and embed_dims {embed_dims} must have one entry for "
+                             "each of four stages.")
         if not 1 <= num_vit <= depths[-1]:
-            raise ValueError(f"num_vit is {num_vit}: of the last {depths[-1]} blocks, 1 to {depths[-1]} have "
-                             "attention.")
+            raise ValueError(f"num_vit is {num_vit}: of the last {depths[-1]} blocks, "
+                             f"1 to {depths[-1]} have attention.")
         self.img_size = to_pair(img_size)
         self.in_chans, self.num_features = in_chans, embed_dims[-1]
-        #: Whether training gives both answers, for a loss with a teacher; see `set_distilled_training`.
+        #: Whether training gives both answers, for a loss with a teacher; see
+        #: `set_distilled_training`.
         self.distilled_training = False
         #: Rows and columns of the last map.
         self.last_size = tuple(-(-side // 32) for side in self.img_size)
@@ -180,10 +188,12 @@ class EfficientFormer(VisionModel):
             pooled = depths[i] - (num_vit if i == 3 else 0)
             blocks: list[nn.Module] = [MapBlock(dim, drop_path=rate) for rate in rates[i][:pooled]]
             if i == 3:
-                blocks += [Flat(), *(TokenBlock(dim, self.last_size, drop_path=rate) for rate in rates[i][pooled:])]
+                blocks += [Flat(), *(TokenBlock(dim, self.last_size, drop_path=rate)
+                                     for rate in rates[i][pooled:])]
             stages.append(EfficientFormerStage(downsample, blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.stage_table = table
         self.norm = nn.LayerNorm(embed_dims[-1])
         self.head_drop = nn.Dropout(drop_rate)
@@ -206,8 +216,9 @@ class EfficientFormer(VisionModel):
         if tuple(x.shape[-2:]) != self.img_size:
             height, width = x.shape[-2:]
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
-                f"Resize the photo, or create the model with img_size=({height}, {width})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {height} x {width}. Resize the photo, or create the model with "
+                f"img_size=({height}, {width})."
             )
         x = self.stem(x)
         for stage in self.stages[:-1]:
@@ -237,24 +248,30 @@ class EfficientFormer(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool if global_pool is None else global_pool
         if pool not in ("avg", ""):
-            raise ValueError(f'global_pool is {pool!r}: EfficientFormer has "avg", and "" (none) without a classifier.')
+            raise ValueError(f'global_pool is {pool!r}: EfficientFormer has "avg", '
+                             'and "" (none) without a classifier.')
         if num_classes and not pool:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         self.num_classes, self.global_pool = num_classes, pool
         for name in ("head", "head_dist"):
-            head = nn.Linear(self.num_features, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+            head = (nn.Linear(self.num_features, num_classes, **parameter_place(self))
+                    if num_classes else nn.Identity())
             setattr(self, name, head)
             init_linear(head)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """The numbers of the distances follow from the size of the photo: this model's own, whatever a file holds."""
-        return {**state, **{key: value for key, value in self.named_buffers() if key.endswith("attention_bias_idxs")}}
+        """The numbers of the distances follow from the size of the photo: this model's own,
+        whatever a file holds.
+        """
+        return {**state, **{key: value for key, value in self.named_buffers()
+                            if key.endswith("attention_bias_idxs")}}
 
 
 MODEL = EfficientFormer
 
 
-# --- variants -------------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "efficientformer_l1": dict(),

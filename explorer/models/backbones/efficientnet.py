@@ -1,22 +1,23 @@
 """EfficientNet and the mobile networks it grew from: one block, stacked by a small table.
 
-The block is a ResNet block turned inside out: narrow at its ends and wide in the middle, because the middle
-filters every channel by itself (a depthwise convolution), which costs next to nothing. MobileNetV2 found the
-block, MnasNet let a search choose its kernels and repeats by the milliseconds of a real phone, and
-EfficientNet scales the searched network: depth, width and photo size grow together by one fixed rule.
+The block is a ResNet block turned inside out: narrow at its ends and wide in the middle, because
+the middle filters every channel by itself (a depthwise convolution), which costs next to nothing.
+MobileNetV2 found the block, MnasNet let a search choose its kernels and repeats by the milliseconds
+of a real phone, and EfficientNet scales the searched network: depth, width and photo size grow
+together by one fixed rule.
 
 Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Tan et al., "MnasNet", 2018,
-https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019, https://arxiv.org/abs/1905.11946, and
-"EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for the relatives see `explorer/models/catalog.py`.
-Parameter names are timm's.
+https://arxiv.org/abs/1807.11626; Tan and Le, "EfficientNet", 2019,
+https://arxiv.org/abs/1905.11946, and "EfficientNetV2", 2021, https://arxiv.org/abs/2104.00298; for
+the relatives see `explorer/models/catalog/`. Parameter names are timm's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,55 +27,12 @@ from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.init import init_by_fan_out
-from explorer.models.layers.mobile_blocks import (
-    ConvBlock,
-    DepthwiseSeparableConv,
-    EdgeResidual,
-    InvertedResidual,
-    SqueezeExcite,
-)
+from explorer.models.layers.mobile_blocks import InvertedResidual, SqueezeExcite
+from explorer.models.layers.mobile_rows import Architecture, Row, scale, stack
 from explorer.models.layers.pool import create_classifier
+from explorer.models.weights.in_order import from_torchvision
 
-# --- blocks: see `explorer/models/layers/mobile_blocks.py` -----------------------------------------------
-
-
-def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
-    """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
-
-    Its small layer is a share of the block's narrow input, not of the wide middle: six times cheaper.
-    """
-    return SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio else nn.Identity()
-
-
-BLOCKS: dict[str, Callable[..., nn.Module]] = {
-    "separable": DepthwiseSeparableConv,
-    "separable_v1": partial(DepthwiseSeparableConv, linear=False, shortcut=False),  # MobileNetV1, 2017
-    "inverted": InvertedResidual,
-    "separable_plain": partial(DepthwiseSeparableConv, shortcut=False),
-    "edge": EdgeResidual,
-    "edge_plain": partial(EdgeResidual, shortcut=False),
-    "conv": ConvBlock,
-    "conv_shortcut": partial(ConvBlock, shortcut=True),
-}
-
-
-# --- architectures: one line a stage ----------------------------------------------------------------------
-
-
-class Row(NamedTuple):
-    """Some equal blocks in a row; the stride is the first block's, the others have 1."""
-
-    block: str | Callable[..., nn.Module]  # a name in BLOCKS, or a relative's own block
-    kernel: int
-    stride: int
-    expand: float
-    channels: int
-    repeats: int
-    se: float = 0.0
-    act: str = ""  # where not the network's own
-
-
-Architecture = Sequence[Sequence[Row]]  # stages of rows; nearly every stage is one row
+# --- architectures: one line a stage; the blocks are in `layers/mobile_blocks.py` ---------
 
 EFFICIENTNET: Architecture = (  # Table 1 of the paper
     [Row("separable", 3, 1, 1, 16, 1, se=0.25)],
@@ -85,7 +43,8 @@ EFFICIENTNET: Architecture = (  # Table 1 of the paper
     [Row("inverted", 5, 2, 6, 192, 4, se=0.25)],
     [Row("inverted", 3, 1, 6, 320, 1, se=0.25)],
 )
-EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage] for stage in EFFICIENTNET]
+EFFICIENTNET_LITE: Architecture = [[row._replace(se=0.0) for row in stage]
+                                   for stage in EFFICIENTNET]
 
 EFFICIENTNET_EDGE: Architecture = (
     [Row("edge_plain", 3, 1, 4, 24, 1)],
@@ -96,7 +55,8 @@ EFFICIENTNET_EDGE: Architecture = (
     [Row("inverted", 5, 2, 8, 192, 2)],
 )
 
-# The second version: full convolutions where the map is large, because a GPU likes them, and less widening.
+# The second version: full convolutions where the map is large, because a GPU likes them, and less
+# widening.
 EFFICIENTNETV2: Architecture = (  # the small ones, b0 to b3
     [Row("conv_shortcut", 3, 1, 1, 16, 1)],
     [Row("edge", 3, 2, 4, 32, 2)],
@@ -146,10 +106,12 @@ EFFICIENTNETV2_XL: Architecture = (
 )
 
 EFFICIENTNETV2_RW_S: Architecture = [  # a rebuild from the paper's first version
-    [Row("edge", 3, 1, 1, 24, 2)], *EFFICIENTNETV2_S[1:5], [Row("inverted", 3, 2, 6, 272, 15, se=0.25)],
+    [Row("edge", 3, 1, 1, 24, 2)], *EFFICIENTNETV2_S[1:5],
+    [Row("inverted", 3, 2, 6, 272, 15, se=0.25)],
 ]
 EFFICIENTNETV2_RW_M: Architecture = [  # ... made deeper, more so at its end
-    [row._replace(repeats=repeats)] for (row,), repeats in zip(EFFICIENTNETV2_RW_S, (3, 5, 5, 8, 15, 24))
+    [row._replace(repeats=repeats)] for (row,), repeats in zip(EFFICIENTNETV2_RW_S,
+                                                               (3, 5, 5, 8, 15, 24))
 ]
 
 MOBILENETV1: Architecture = (
@@ -204,9 +166,10 @@ MNASNET_SMALL: Architecture = (
 FBNET_C: Architecture = (
     [Row("inverted", 3, 1, 1, 16, 1)],
     [Row("inverted", 3, 2, 6, 24, 1), Row("inverted", 3, 1, 1, 24, 2)],
-    [Row("inverted", 5, 2, 6, 32, 1), Row("inverted", 5, 1, 3, 32, 1), Row("inverted", 5, 1, 6, 32, 1),
-     Row("inverted", 3, 1, 6, 32, 1)],
-    [Row("inverted", 5, 2, 6, 64, 1), Row("inverted", 5, 1, 3, 64, 1), Row("inverted", 5, 1, 6, 64, 2)],
+    [Row("inverted", 5, 2, 6, 32, 1), Row("inverted", 5, 1, 3, 32, 1),
+     Row("inverted", 5, 1, 6, 32, 1), Row("inverted", 3, 1, 6, 32, 1)],
+    [Row("inverted", 5, 2, 6, 64, 1), Row("inverted", 5, 1, 3, 64, 1),
+     Row("inverted", 5, 1, 6, 64, 2)],
     [Row("inverted", 5, 1, 6, 112, 3), Row("inverted", 5, 1, 3, 112, 1)],
     [Row("inverted", 5, 2, 6, 184, 4)],
     [Row("inverted", 3, 1, 6, 352, 1)],
@@ -223,86 +186,31 @@ SINGLE_PATH_NAS: Architecture = (
 )
 
 
-def scale(architecture: Architecture, *, width: float, depth: float, keep_ends: bool = False,
-          rounding: Callable[[float], int] = math.ceil, divisor: int = 8,
-          round_limit: float = 0.9) -> list[list[Row]]:
-    """The architecture with `width` times the channels (in steps of `divisor`) and `depth` times the repeats.
+# --- the model ------------------------------------------------------------------------------------
 
-    keep_ends: the first and the last stage keep their depth;  round_limit: channels never get below this share
+
+def create_attention(channels: int, in_chans: int, *, ratio: float, act_layer: str) -> nn.Module:
+    """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
+
+    Its small layer is a share of the block's narrow input, not of the wide middle: six times
+    cheaper.
     """
-    ends = (0, len(architecture) - 1) if keep_ends else ()
-    scaled = []
-    for i, rows in enumerate(architecture):
-        repeats = spread([row.repeats for row in rows], times=1.0 if i in ends else depth, rounding=rounding)
-        scaled.append([
-            row._replace(repeats=count,
-                         channels=make_divisible(row.channels * width, divisor, round_limit=round_limit))
-            for row, count in zip(rows, repeats)
-        ])
-    return scaled
-
-
-def spread(repeats: Sequence[int], *, times: float, rounding: Callable[[float], int]) -> list[int]:
-    """A stage's total of blocks, scaled, shared among its rows as before; at least one each.
-
-    The last row chooses first, so that the first one, which halves the map, is the last to grow.
-    """
-    left, scaled_left, shares = sum(repeats), rounding(sum(repeats) * times), []
-    for count in reversed(repeats):
-        share = max(1, round(count / left * scaled_left))
-        left, scaled_left = left - count, scaled_left - share
-        shares.append(share)
-    return shares[::-1]
-
-
-def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float, conv: Callable,
-          norm: Callable, attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, tuple[Stage, ...], int]:
-    """Build all blocks behind a stem of `chans` channels that has halved once; also the stages, and their channels.
-
-    attend: makes for each row what makes the channel attention of its blocks.
-    """
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
-    if unknown := {row.block for rows in plan for row in rows if isinstance(row.block, str)} - set(BLOCKS):
-        raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
-    # A map worth showing is the last of its size: the stage before each halving, and the last one.
-    stages = [Stage("stem", "bn1", chans, 2)] if plan[0][0].stride > 1 else []
-    blocks = []
-    stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
-    for i, rows in enumerate(plan):
-        stage = []
-        for row in rows:
-            row_norm = partial(norm, act_layer=row.act) if row.act else norm
-            for j in range(row.repeats):
-                stride, own_dilation = (row.stride if j == 0 else 1), dilation
-                if stride_so_far * stride > output_stride:
-                    # the block that would have halved still sees neighbours; those behind it look further
-                    dilation, stride = dilation * stride, 1
-                stride_so_far *= stride
-                stage.append((BLOCKS[row.block] if isinstance(row.block, str) else row.block)(
-                    chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
-                    expand=row.expand, conv=conv, norm=row_norm, attend=attend(row),
-                    drop_path=drop_path_rate * count / total,
-                ))
-                chans, count = row.channels, count + 1
-        blocks.append(nn.Sequential(*stage))
-        if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
-            stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
-    return nn.Sequential(*blocks), tuple(stages), chans
-
-
-# --- the model --------------------------------------------------------------------------------------------
+    return (SqueezeExcite(channels, round(in_chans * ratio), act_layer=act_layer) if ratio
+            else nn.Identity())
 
 
 class EfficientNet(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     architecture:   stages of rows, before scaling
-    stem, head:     channels of the first and last convolution, before scaling; head 0: no last convolution
-    width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats gets whole
-    divisor:        channels are rounded to multiples of it;  round_limit: but never below this share of what the
-                    multiplier gives
-    keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and last stage)
+    stem, head:     channels of the first and last convolution, before scaling; head 0: no last
+                    convolution
+    width, depth:   multipliers of channels and repeats;  rounding: how a broken number of repeats
+                    gets whole
+    divisor:        channels are rounded to multiples of it;  round_limit: but never below this
+                    share of what the multiplier gives
+    keep:           what the multipliers leave alone: "stem", "head", "ends" (depth of first and
+                    last stage)
     padding:        "" symmetric, "same" TensorFlow's, as its weights need it
     norm_layer:     a norm that brings its activation;  norm_eps: its epsilon
     act_layer:      activation of the blocks and of squeeze-and-excitation
@@ -338,35 +246,40 @@ class EfficientNet(VisionModel):
     ):
         super().__init__()
         if unknown := set(keep) - {"stem", "head", "ends"}:
-            raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", "head" and "ends".')
+            raise ValueError(f'keep has {", ".join(sorted(unknown))}: use "stem", '
+                             '"head" and "ends".')
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(create_conv2d, padding=padding)
         norm = partial(norm_layer, eps=norm_eps, act_layer=act_layer)
-        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep, rounding=rounding,
-                     divisor=divisor, round_limit=round_limit)
+        plan = scale(architecture, width=width, depth=depth, keep_ends="ends" in keep,
+                     rounding=rounding, divisor=divisor, round_limit=round_limit)
 
         chans = stem if "stem" in keep else make_divisible(stem * width, divisor)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
 
-        self.blocks, self.stages, chans = stack(
-            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
-            attend=lambda row: partial(create_attention, ratio=row.se, act_layer=row.act or act_layer),
+        self.blocks, shown, chans = stack(
+            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv,
+            norm=norm, attend=lambda row: partial(create_attention, ratio=row.se,
+                                                  act_layer=row.act or act_layer),
         )
 
+        self.stages = tuple(Stage(*each) for each in shown)
         self.num_features = chans
         if head:
             self.num_features = head if "head" in keep else make_divisible(head * width, divisor)
         self.conv_head = conv(chans, self.num_features, 1) if head else nn.Identity()
         self.bn2 = norm(self.num_features) if head else nn.Identity()
-        self.global_pool, self.classifier = create_classifier(self.num_features, num_classes, global_pool)
+        self.global_pool, self.classifier = create_classifier(self.num_features, num_classes,
+                                                              global_pool)
         self.init_weights()
 
     def init_weights(self) -> None:
         init_by_fan_out(self)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
-        x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        x = self.bn1(self.conv_stem(x))
         shown = {stage.module for stage in self.stages}
         if "bn1" in shown:  # where the first stage halves the map
             yield x  # stem [B, stem, H/2, W/2]
@@ -399,7 +312,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mobilenetv2_050": dict(_V2, width=0.5),
     "mobilenetv2_075": dict(_V2, width=0.75),
     "mobilenetv2_100": dict(_V2),
-    "mobilenetv2_140": dict(_V2, width=1.4, keep=()),  # the head grows with the width, but never shrinks
+    # the head grows with the width, but never shrinks
+    "mobilenetv2_140": dict(_V2, width=1.4, keep=()),
     "mobilenetv2_110d": dict(_V2_DEEP, width=1.1, depth=1.2),
     "mobilenetv2_120d": dict(_V2_DEEP, width=1.2, depth=1.4),
 
@@ -451,7 +365,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "efficientnet_es": dict(_EDGE, width=1.0, depth=1.0),
     "efficientnet_em": dict(_EDGE, width=1.0, depth=1.1),
     "efficientnet_el": dict(_EDGE, width=1.2, depth=1.4),
-    "efficientnet_es_pruned": dict(_EDGE, width=1.0, depth=1.0),  # some weights are zero, and no shape tells
+    # some weights are zero, and no shape tells
+    "efficientnet_es_pruned": dict(_EDGE, width=1.0, depth=1.0),
     "efficientnet_el_pruned": dict(_EDGE, width=1.2, depth=1.4),
     "tf_efficientnet_es": dict(_EDGE, width=1.0, depth=1.0, **_TF),
     "tf_efficientnet_em": dict(_EDGE, width=1.0, depth=1.1, **_TF),
@@ -488,9 +403,10 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
     """
     ends = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
             "_fc": "classifier"}
-    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
-                "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw",
+                 "_bn2": "bn2"}
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
+                "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
     with torch.device("meta"):
         model = EfficientNet(**VARIANTS[name])
     places = [  # by flat index: where the block is, and how its layers are called
@@ -509,34 +425,9 @@ def _from_efficientnet_lite_pytorch(state: dict[str, Tensor], name: str) -> dict
                 mapped[f"{ends[layer]}.{kind}"] = value
         except (KeyError, IndexError, ValueError):
             raise ValueError(
-                f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. Check that "
-                "the name and the weights belong together."
+                f"{key!r} is no tensor of {name!r} as efficientnet-lite-pytorch saves it. "
+                "Check that the name and the weights belong together."
             ) from None
-    return mapped
-
-
-def from_torchvision(state: dict[str, Tensor], model: VisionModel, *, norm_eps: float) -> dict[str, Tensor]:
-    """torchvision's names -> those of `model`, which lists the same tensors in the same order.
-
-    norm_eps: BatchNorm's epsilon in torchvision. BatchNorm divides by sqrt(variance + epsilon), so another epsilon here
-    is made good by the variance: variance + theirs = (variance + theirs - ours) + ours. That is exact where the
-    statistics are used; further training counts them anew.
-    Raises ValueError where the tensors are not torchvision's, or another network's.
-    """
-    theirs = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    own = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
-    head = f"{next(path for path, part in model.named_modules() if part is model.get_classifier())}."
-    if "features.0.0.weight" not in theirs or len(theirs) != len(own):
-        raise ValueError("These are not torchvision's tensors for this network. Check that name and weights belong together.")
-    mapped = {}
-    for (key, place), (foreign, value) in zip(own.items(), theirs.items()):
-        if value.numel() == place.numel():  # a linear layer of theirs may be a 1 x 1 convolution here
-            value = value.reshape(place.shape)
-        elif not key.startswith(head):  # which may have other classes
-            raise ValueError(f"{foreign} {tuple(value.shape)} does not fit {key} {tuple(place.shape)}: another network's.")
-        if key.endswith("running_var"):
-            value = value + (norm_eps - model.get_submodule(key.rpartition(".")[0]).eps)
-        mapped[key] = value
     return mapped
 
 
@@ -544,8 +435,10 @@ def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """torchvision's EfficientNet, EfficientNetV2 and MobileNetV2."""
     with torch.device("meta"):
         model = EfficientNet(**VARIANTS[name])
-    large = name.startswith(("efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "efficientnetv2"))
+    large = name.startswith(("efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
+                             "efficientnetv2"))
     return from_torchvision(state, model, norm_eps=1e-3 if large else 1e-5)
 
 
-KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch, "torchvision": _from_torchvision}
+KEY_MAPS = {"efficientnet-lite-pytorch": _from_efficientnet_lite_pytorch,
+            "torchvision": _from_torchvision}

@@ -1,11 +1,13 @@
 """Pruned EfficientNets: the same network after the filters that mattered least were cut away.
 
-EfficientNet is thin to begin with, and yet up to four fifths of the middle of a block can go. As for pruned ResNets a
-knapsack problem decides which filters stay: most importance for the arithmetic that there is room for. Most of those
-that go worked on large maps, where a filter costs most; the last stages stay nearly whole.
+EfficientNet is thin to begin with, and yet up to four fifths of the middle of a block can go. As
+for pruned ResNets a knapsack problem decides which filters stay: most importance for the arithmetic
+that there is room for. Most of those that go worked on large maps, where a filter costs most; the
+last stages stay nearly whole.
 
-Aflalo et al., "Knapsack Pruning with Inner Distillation", 2020, https://arxiv.org/abs/2002.08258. Parameter names are
-timm's.
+Aflalo et al., "Knapsack Pruning with Inner Distillation", 2020, https://arxiv.org/abs/2002.08258.
+Parameter names are timm's.
+The network is `EfficientNet`, of the same family, with widths of its own.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet, scale
+from explorer.models.backbones.efficientnet import EFFICIENTNET, EfficientNet
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.mobile_blocks import InvertedResidual, SqueezeExcite
+from explorer.models.layers.mobile_rows import scale
 
 
 class Kept(NamedTuple):
     """What is left of a stage: channels of its map, and in the middle of each block.
 
-    squeezed: (block, channels) where squeeze-and-excitation lost a channel too; elsewhere it is the whole network's
+    squeezed: (block, channels) where squeeze-and-excitation lost a channel too; elsewhere it is the
+              whole network's
     """
 
     channels: int
@@ -32,7 +36,8 @@ class Kept(NamedTuple):
     squeezed: tuple[tuple[int, int], ...] = ()
 
 
-def pruned_block(in_chans: int, out_chans: int, *, squeezed: int, attend: Callable, **parts: Any) -> nn.Module:
+def pruned_block(in_chans: int, out_chans: int, *, squeezed: int, attend: Callable,
+                 **parts: Any) -> nn.Module:
     """MobileNetV2's block with `squeezed` channels in its channel attention."""
     def squeeze(channels: int, in_chans: int) -> nn.Module:
         return SqueezeExcite(channels, squeezed, act_layer="silu")
@@ -41,7 +46,8 @@ def pruned_block(in_chans: int, out_chans: int, *, squeezed: int, attend: Callab
 
 
 def pruned(kept: Sequence[Kept], *, width: float, depth: float) -> dict[str, Any]:
-    """The options of EfficientNet, scaled by `width` and `depth`, for what is left of all stages but the first.
+    """The options of EfficientNet, scaled by `width` and `depth`, for what is left of all stages
+    but the first.
 
     Raises ValueError where a stage has another number of blocks.
     """
@@ -51,21 +57,23 @@ def pruned(kept: Sequence[Kept], *, width: float, depth: float) -> dict[str, Any
     for (row,), stage in zip(whole, kept, strict=True):
         if len(stage.middles) != row.repeats:
             raise ValueError(
-                f"A stage of {row.repeats} blocks needs as many widths in kept, not {len(stage.middles)}."
+                f"A stage of {row.repeats} blocks needs as many widths in kept, "
+                f"not {len(stage.middles)}."
             )
         rows = []
         for i, middle in enumerate(stage.middles):
             squeezed = dict(stage.squeezed).get(i, round(before * row.se))
             rows.append(row._replace(
-                block=partial(pruned_block, middle=middle, squeezed=squeezed), channels=stage.channels, repeats=1,
-                stride=row.stride if i == 0 else 1,
+                block=partial(pruned_block, middle=middle, squeezed=squeezed),
+                channels=stage.channels, repeats=1, stride=row.stride if i == 0 else 1,
             ))
             before = row.channels
         plan.append(rows)
-    return dict(architecture=plan, stem=make_divisible(32 * width), head=make_divisible(1280 * width), divisor=1)
+    return dict(architecture=plan, stem=make_divisible(32 * width),
+                head=make_divisible(1280 * width), divisor=1)
 
 
-# --- the model: EfficientNet itself, with these rows --------------------------------------------------------
+# --- the model: EfficientNet itself, with these rows ----------------------------------------------
 
 MODEL = EfficientNet
 

@@ -1,9 +1,10 @@
 """EfficientViT of Microsoft: a transformer counted in milliseconds, not in multiplications.
 
-Its authors measured where the time goes: in moving tensors about more than in arithmetic. So most layers are plain
-mobile convolutions on maps that are small from the start, a sixteenth of the photo's side, and each block has one
-attention only. There every head gets its own share of the channels and adds what the head before it has found, so
-that no two heads compute the same, and the last one has looked several times.
+Its authors measured where the time goes: in moving tensors about more than in arithmetic. So most
+layers are plain mobile convolutions on maps that are small from the start, a sixteenth of the
+photo's side, and each block has one attention only. There every head gets its own share of the
+channels and adds what the head before it has found, so that no two heads compute the same, and the
+last one has looked several times.
 
 Liu et al., "EfficientViT: Memory Efficient Vision Transformer with Cascaded Group Attention", 2023,
 https://arxiv.org/abs/2305.07027. Parameter names are timm's. The other EfficientViT, of MIT, is in
@@ -27,7 +28,7 @@ from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.pool import create_classifier
 from explorer.models.layers.windows import window_partition, window_reverse
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class ConvNorm(nn.Module):
@@ -36,8 +37,8 @@ class ConvNorm(nn.Module):
     scale: what the norm multiplies with at first; 0 where a residual branch shall start as nothing.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1, groups: int = 1,
-                 scale: float = 1.0):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1,
+                 groups: int = 1, scale: float = 1.0):
         super().__init__()
         self.conv = create_conv2d(in_chans, out_chans, kernel, stride=stride, groups=groups)
         self.bn = nn.BatchNorm2d(out_chans)
@@ -74,30 +75,38 @@ class Residual(nn.Module):
 class CascadedGroupAttention(nn.Module):
     """Attention among all places of a map of one size: [B, C, s, s] -> the same shape.
 
-    Head i reads the i-th share of the channels plus the result of head i - 1. Its queries are filtered among
-    neighbours first; a learnt number for each distance in rows and columns is added to the scores.
+    Head i reads the i-th share of the channels plus the result of head i - 1. Its queries are
+    filtered among neighbours first; a learnt number for each distance in rows and columns is added
+    to the scores.
 
-    kernels: sizes of the heads' filters, so also their number;  key_dim: numbers of a query;  size: s
+    kernels: sizes of the heads' filters, so also their number;  key_dim: numbers of a query;  size:
+             s
     """
 
     def __init__(self, dim: int, *, kernels: tuple[int, ...], key_dim: int, size: int):
         super().__init__()
         heads = len(kernels)
         if dim % heads:
-            raise ValueError(f"{dim} channels can't be shared by {heads} heads: use a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {heads} heads: "
+                             f"use a divisor of {dim}.")
         self.num_heads, self.key_dim, self.value_dim, self.size = heads, key_dim, dim // heads, size
         self.scale = key_dim**-0.5
         self.attention_biases = nn.Parameter(torch.zeros(heads, size * size))
-        self.qkvs = nn.ModuleList(ConvNorm(self.value_dim, 2 * key_dim + self.value_dim) for _ in kernels)
-        self.dws = nn.ModuleList(ConvNorm(key_dim, key_dim, kernel, groups=key_dim) for kernel in kernels)
+        self.qkvs = nn.ModuleList(ConvNorm(self.value_dim, 2 * key_dim + self.value_dim)
+                                  for _ in kernels)
+        self.dws = nn.ModuleList(ConvNorm(key_dim, key_dim, kernel, groups=key_dim)
+                                 for kernel in kernels)
         self.proj = nn.Sequential(nn.ReLU(), ConvNorm(dim, dim, scale=0.0))
         self.register_buffer("attention_bias_idxs", distances(size), persistent=False)
 
     def heads(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each head in turn: its weights [B, N, N] and its result [B, C / heads, s, s]; N places."""
+        """For each head in turn: its weights [B, N, N] and its result [B, C / heads, s, s]; N
+        places.
+        """
         result = 0
         for i, share in enumerate(x.chunk(self.num_heads, dim=1)):
-            query, key, value = self.qkvs[i](share + result).split((self.key_dim, self.key_dim, self.value_dim), 1)
+            query, key, value = self.qkvs[i](share + result).split((self.key_dim, self.key_dim,
+                                                                    self.value_dim), 1)
             query = self.dws[i](query)
             scores = (query.flatten(2) * self.scale).transpose(1, 2) @ key.flatten(2)
             weights = (scores + self.attention_biases[i][self.attention_bias_idxs]).softmax(dim=-1)
@@ -105,7 +114,8 @@ class CascadedGroupAttention(nn.Module):
             yield weights, result
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place (row) takes from each place (column): [B, heads, N, N]; every row sums to 1.
+        """How much each place (row) takes from each place (column): [B, heads, N, N]; every row
+        sums to 1.
 
         x: the map [B, C, s, s] that `forward` gets; N = s * s.
         """
@@ -116,7 +126,9 @@ class CascadedGroupAttention(nn.Module):
 
 
 def distances(size: int) -> Tensor:
-    """For each two places of a `size` x `size` map the number of their distance, rows * size + columns: [N, N]."""
+    """For each two places of a `size` x `size` map the number of their distance, rows * size +
+    columns: [N, N].
+    """
     # On the CPU even where the model is built on `meta`: these numbers are in no checkpoint.
     row, column = torch.meshgrid(*[torch.arange(size, device="cpu")] * 2, indexing="ij")
     row, column = row.flatten(), column.flatten()
@@ -124,7 +136,9 @@ def distances(size: int) -> Tensor:
 
 
 class LocalWindowAttention(nn.Module):
-    """Attention within windows of the size that its biases are made for: [B, C, H, W] -> the same shape."""
+    """Attention within windows of the size that its biases are made for: [B, C, H, W] -> the same
+    shape.
+    """
 
     def __init__(self, dim: int, *, kernels: tuple[int, ...], key_dim: int, size: int):
         super().__init__()
@@ -139,20 +153,24 @@ class LocalWindowAttention(nn.Module):
         x = F.pad(x, (0, right, 0, bottom)).permute(0, 2, 3, 1)  # whole windows, [B, H', W', C]
         windows = window_partition(x, (side, side))  # [B, windows, side * side, C]
         count = windows.shape[1]
-        maps = windows.flatten(0, 1).transpose(1, 2).unflatten(2, (side, side))  # [B * windows, C, side, side]
+        # [B * windows, C, side, side]
+        maps = windows.flatten(0, 1).transpose(1, 2).unflatten(2, (side, side))
         tokens = self.attn(maps).flatten(2).transpose(1, 2).unflatten(0, (batch, count))
         x = window_reverse(tokens, (side, side), (height + bottom, width + right))
         return x[:, :height, :width].permute(0, 3, 1, 2)
 
 
 class EfficientVitBlock(nn.Module):
-    """Convolutions and an MLP, one attention, convolutions and an MLP: [B, C, H, W] -> the same shape."""
+    """Convolutions and an MLP, one attention, convolutions and an MLP: [B, C, H, W] -> the same
+    shape.
+    """
 
     def __init__(self, dim: int, *, kernels: tuple[int, ...], key_dim: int, size: int):
         super().__init__()
         self.dw0 = Residual(ConvNorm(dim, dim, 3, groups=dim, scale=0.0))
         self.ffn0 = Residual(ConvMlp(dim))
-        self.mixer = Residual(LocalWindowAttention(dim, kernels=kernels, key_dim=key_dim, size=size))
+        self.mixer = Residual(LocalWindowAttention(dim, kernels=kernels, key_dim=key_dim,
+                                                   size=size))
         self.dw1 = Residual(ConvNorm(dim, dim, 3, groups=dim, scale=0.0))
         self.ffn1 = Residual(ConvMlp(dim))
 
@@ -161,7 +179,9 @@ class EfficientVitBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halve the map with a mobile block and channel attention: [B, in_chans, H, W] -> [B, out_chans, H/2, W/2]."""
+    """Halve the map with a mobile block and channel attention: [B, in_chans, H, W]
+    -> [B, out_chans, H/2, W/2].
+    """
 
     def __init__(self, in_chans: int, out_chans: int):
         super().__init__()
@@ -183,7 +203,8 @@ def downsample(in_chans: int, out_chans: int) -> nn.Sequential:
         return nn.Sequential(Residual(ConvNorm(dim, dim, 3, groups=dim)), Residual(ConvMlp(dim)))
 
     return nn.Sequential(OrderedDict(
-        res1=refine(in_chans), patchmerge=PatchMerging(in_chans, out_chans), res2=refine(out_chans)))
+        res1=refine(in_chans), patchmerge=PatchMerging(in_chans, out_chans),
+        res2=refine(out_chans)))
 
 
 class NormLinear(nn.Module):
@@ -201,11 +222,12 @@ class NormLinear(nn.Module):
         return self.linear(self.drop(self.bn(x)))
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class EfficientViTM(VisionModel):
-    """Photo [B, in_chans, H, W] -> logits [B, num_classes]. Any size is taken: maps are filled up to whole windows.
+    """Photo [B, in_chans, H, W] -> logits [B, num_classes]. Any size is taken: maps are filled up
+    to whole windows.
 
     img_size: the side in pixels, or (height, width), of the photos that the windows are cut for
     widths:   channels of the three stages;  depths: their blocks
@@ -254,20 +276,24 @@ class EfficientViTM(VisionModel):
             stages.append(nn.Sequential(OrderedDict(
                 downsample=downsample(chans, width) if i else nn.Identity(),
                 blocks=nn.Sequential(*(
-                    EfficientVitBlock(width, kernels=stage_kernels, key_dim=key_dim, size=side) for _ in range(depth)
+                    EfficientVitBlock(width, kernels=stage_kernels, key_dim=key_dim, size=side)
+                    for _ in range(depth)
                 )),
             )))
             table.append(Stage(f"stage{i + 1}", f"stages.{i}", width, reduction))
             chans = width
-        self.stages = nn.Sequential(*stages)  # the checkpoint's name; the stages' table is `stage_table`
+        # the checkpoint's name; the stages' table is `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.stage_table = table
         self.num_features = chans
         self._create_head(num_classes, global_pool)
 
     def _create_head(self, num_classes: int, pool_type: str) -> None:
-        self.global_pool, _ = create_classifier(self.num_features, num_classes, pool_type, device="meta")
+        self.global_pool, _ = create_classifier(self.num_features, num_classes, pool_type,
+                                                device="meta")
         width = self.num_features * self.global_pool.feat_mult()
-        self.head = NormLinear(width, num_classes, drop_rate=self.drop_rate) if num_classes else nn.Identity()
+        self.head = (NormLinear(width, num_classes, drop_rate=self.drop_rate) if num_classes
+                     else nn.Identity())
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.patch_embed(x)
@@ -288,15 +314,17 @@ class EfficientViTM(VisionModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         place, training = parameter_place(self), self.head.training
-        self._create_head(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)
+        self._create_head(num_classes,
+                          self.global_pool.pool_type if global_pool is None else global_pool)
         self.head.to(**place).train(training)
         self.num_classes = num_classes
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
         """Trained tensors with our names -> those that fit this model's windows; see `LoadReport`.
 
-        A place is as large as before, so what was learnt of near places holds: a smaller window leaves the far ones
-        out, and in a larger one, what is farther than any was gets the number of the farthest.
+        A place is as large as before, so what was learnt of near places holds: a smaller window
+        leaves the far ones out, and in a larger one, what is farther than any was gets the number
+        of the farthest.
         """
         own, state = dict(self.named_parameters()), dict(state)
         for key in [key for key in state if key.endswith("attention_biases") and key in own]:
@@ -304,18 +332,24 @@ class EfficientViTM(VisionModel):
             if old != new:
                 near = torch.arange(new).clamp(max=old - 1)
                 state[key] = state[key].unflatten(1, (old, old))[:, near][:, :, near].flatten(1)
-                report.adapted.append(f"{key}: from windows of {old} x {old} places to {new} x {new}")
+                report.adapted.append(f"{key}: from windows of {old} x {old} places to {new} x "
+                                      f"{new}")
         return state
 
 
 MODEL = EfficientViTM
 
+
+def _row(widths: tuple[int, ...], depths: tuple[int, ...],
+         *kernels: tuple[int, ...]) -> dict[str, Any]:
+    return dict(widths=widths, depths=depths, kernels=kernels)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "efficientvit_m0": dict(widths=(64, 128, 192), depths=(1, 2, 3), kernels=((5, 5, 5, 5),) * 3),
-    "efficientvit_m1": dict(widths=(128, 144, 192), depths=(1, 2, 3), kernels=((7, 5), (7, 5, 3), (7, 5, 3))),
-    "efficientvit_m2": dict(widths=(128, 192, 224), depths=(1, 2, 3), kernels=((7, 5, 3, 3), (7, 5, 3), (7, 5))),
-    "efficientvit_m3": dict(widths=(128, 240, 320), depths=(1, 2, 3),
-                            kernels=((5, 5, 5, 5), (5, 5, 5), (5, 5, 5, 5))),
-    "efficientvit_m4": dict(widths=(128, 256, 384), depths=(1, 2, 3), kernels=((7, 5, 3, 3),) * 3),
-    "efficientvit_m5": dict(widths=(192, 288, 384), depths=(1, 3, 4), kernels=((7, 5, 3), (7, 5, 3), (7, 5, 3, 3))),
+    "efficientvit_m0": _row((64, 128, 192), (1, 2, 3), *[(5, 5, 5, 5)] * 3),
+    "efficientvit_m1": _row((128, 144, 192), (1, 2, 3), (7, 5), (7, 5, 3), (7, 5, 3)),
+    "efficientvit_m2": _row((128, 192, 224), (1, 2, 3), (7, 5, 3, 3), (7, 5, 3), (7, 5)),
+    "efficientvit_m3": _row((128, 240, 320), (1, 2, 3), (5, 5, 5, 5), (5, 5, 5), (5, 5, 5, 5)),
+    "efficientvit_m4": _row((128, 256, 384), (1, 2, 3), *[(7, 5, 3, 3)] * 3),
+    "efficientvit_m5": _row((192, 288, 384), (1, 3, 4), (7, 5, 3), (7, 5, 3), (7, 5, 3, 3)),
 }

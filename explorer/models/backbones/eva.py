@@ -15,111 +15,32 @@ https://arxiv.org/abs/2303.11331; for the relatives see the catalog. Parameter n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.attention_pool import AttentionPool
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.init import init_linear, rescale_branches
-from explorer.models.layers.rotary import AxialRotary, CentredRotary, MixedRotary, Turn, rotate_pairs
+from explorer.models.layers.rotary import AxialRotary, CentredRotary, MixedRotary, Turn
+from explorer.models.layers.rotary_attention import RotaryAttention
 from explorer.models.layers.swiglu import SwiGLU
 from explorer.models.layers.transformer import Mlp, PatchEmbed, SwiGLUPacked
-
-
-class RotaryAttention(nn.Module):
-    """Self-attention whose queries and keys turn with their patch's position: [B, N, C] -> [B, N, C].
-
-    num_kv_heads: keys and values have fewer heads than queries, each shared by several: less to compute
-    fused:        one matrix for queries, keys and values; otherwise three
-    key_bias:     False: queries and values have a bias and keys none, which softmax would take away again
-    qk_norm:      a norm on queries and keys;  scale_norm: one on what the heads give
-    num_prefix_tokens: so many tokens at the front are no patches, and are not turned
-    halves:       which numbers form a pair, see `rotate_pairs`
-    """
-
-    def __init__(self, dim: int, num_heads: int, *, num_kv_heads: int | None = None, qkv_bias: bool = True,
-                 fused: bool = True, key_bias: bool = False, qk_norm: bool = False, scale_norm: bool = False,
-                 num_prefix_tokens: int = 1, halves: bool = False, attn_drop: float = 0.0, proj_drop: float = 0.0,
-                 norm_layer: Any = nn.LayerNorm):
-        super().__init__()
-        num_kv_heads = num_kv_heads or num_heads
-        if dim % num_heads or num_heads % num_kv_heads:
-            raise ValueError(
-                f"{dim} channels, {num_heads} heads and {num_kv_heads} heads of keys don't fit: use divisors, such "
-                f"as {num_heads} heads of {dim // num_heads * num_heads} channels."
-            )
-        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, dim // num_heads
-        self.scale = self.head_dim**-0.5
-        self.num_prefix_tokens, self.halves = num_prefix_tokens, halves
-        kv_dim = self.head_dim * num_kv_heads
-        self.q_bias = self.v_bias = self.qkv = None
-        if fused:
-            if qkv_bias and not key_bias:
-                self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(kv_dim))
-            self.qkv = nn.Linear(dim, dim + 2 * kv_dim, bias=qkv_bias and key_bias)
-        else:
-            self.q_proj = nn.Linear(dim, dim, bias=qkv_bias)
-            self.k_proj = nn.Linear(dim, kv_dim, bias=qkv_bias and key_bias)
-            self.v_proj = nn.Linear(dim, kv_dim, bias=qkv_bias)
-        self.q_norm = norm_layer(self.head_dim) if qk_norm else nn.Identity()
-        self.k_norm = norm_layer(self.head_dim) if qk_norm else nn.Identity()
-        self.attn_drop = nn.Dropout(attn_drop)
-        self.norm = norm_layer(dim) if scale_norm else nn.Identity()
-        self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(proj_drop)
-
-    def queries_keys_values(self, x: Tensor, turn: Turn | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, heads, N, C / heads] of tokens [B, N, C]; queries and keys of patches are turned."""
-        if self.qkv is None:
-            parts = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        else:
-            bias = self.qkv.bias
-            if self.q_bias is not None:
-                bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
-            width = self.num_kv_heads * self.head_dim
-            parts = F.linear(x, self.qkv.weight, bias).split((self.num_heads * self.head_dim, width, width), dim=2)
-        query, key, value = (part.unflatten(2, (-1, self.head_dim)).transpose(1, 2) for part in parts)
-        query, key = self.q_norm(query), self.k_norm(key)
-        if turn is not None:
-            query, key = self.turn(query, turn), self.turn(key, turn)
-        if self.num_kv_heads != self.num_heads:  # each head of keys and values serves several of queries
-            repeats = self.num_heads // self.num_kv_heads
-            key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
-        return query, key, value
-
-    def turn(self, x: Tensor, turn: Turn) -> Tensor:
-        count = self.num_prefix_tokens
-        return torch.cat((x[:, :, :count], rotate_pairs(x[:, :, count:], turn, halves=self.halves)), dim=2)
-
-    def attention_weights(self, x: Tensor, turn: Turn | None = None) -> Tensor:
-        """How much each token (row) takes from each token (column): [B, heads, N, N]; every row sums to 1.
-
-        x, turn: what `forward` gets; dropout is left out here.
-        """
-        query, key, _ = self.queries_keys_values(x, turn)
-        return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
-
-    def forward(self, x: Tensor, turn: Turn | None = None) -> Tensor:
-        """turn: cosines and sines of the patches' angles (see `layers/rotary.py`); None: no rotation."""
-        query, key, value = self.queries_keys_values(x, turn)
-        dropout = self.attn_drop.p if self.training else 0.0
-        x = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)  # [B, heads, N, C / heads]
-        return self.proj_drop(self.proj(self.norm(x.transpose(1, 2).flatten(2))))
+from explorer.models.tokens import TokenModel
 
 
 class Block(nn.Module):
     """Attention, then an MLP, each a correction added to its input: [B, N, C] -> [B, N, C].
 
-    make_attention, make_mlp: give the layers;  init_values: starts of the learnt factors on both branches
+    make_attention, make_mlp: give the layers;  init_values: starts of the learnt factors on both
+                              branches
     """
 
-    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any, drop_path: float,
-                 init_values: float | None, attn_only_layer_scale: bool):
+    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any,
+                 drop_path: float, init_values: float | None, attn_only_layer_scale: bool):
         super().__init__()
         self.gamma_1 = nn.Parameter(torch.full((dim,), float(init_values))) if init_values else None
         second = init_values and not attn_only_layer_scale
@@ -139,9 +60,12 @@ class Block(nn.Module):
 
 
 class PostNormBlock(nn.Module):
-    """The block with its norms behind the branches, as the largest EVA-02 has it: [B, N, C] -> [B, N, C]."""
+    """The block with its norms behind the branches, as the largest EVA-02 has it: [B, N, C]
+    -> [B, N, C].
+    """
 
-    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any, drop_path: float):
+    def __init__(self, dim: int, *, make_attention: Any, make_mlp: Any, norm_layer: Any,
+                 drop_path: float):
         super().__init__()
         self.attn = make_attention()
         self.norm1 = norm_layer(dim)
@@ -155,24 +79,60 @@ class PostNormBlock(nn.Module):
         return x + self.drop_path2(self.norm2(self.mlp(x)))
 
 
+@dataclass(frozen=True)
+class Rotary:
+    """Which rotary positions a network has; see `layers/rotary.py`.
+
+    kind:       "axial", "centred" or "mixed"
+    grid:       rows and columns of patches in training; those of any photo are spread over it
+                ("axial")
+    offset:     the number of the first row and column;  rows_first: rows turn the first pairs
+                ("axial")
+    rescale:    while training, positions are stretched by up to this factor ("centred")
+    """
+
+    kind: str
+    temperature: float = 10000.0
+    grid: tuple[int, int] | None = None
+    offset: float = 0.0
+    rows_first: bool = True
+    rescale: float | None = None
+
+    def layer(self, head_dim: int, *, depth: int, num_heads: int) -> nn.Module:
+        """What gives the angles of a grid of patches; raises ValueError with the known names."""
+        if self.kind == "axial":
+            return AxialRotary(head_dim, temperature=self.temperature, trained_grid=self.grid,
+                               offset=self.offset, rows_first=self.rows_first)
+        if self.kind == "centred":
+            return CentredRotary(head_dim, temperature=self.temperature, rescale=self.rescale)
+        if self.kind == "mixed":
+            return MixedRotary(head_dim, depth=depth, num_heads=num_heads,
+                               temperature=self.temperature)
+        raise ValueError(
+            f"Unknown rotary positions {self.kind!r}. Use None, 'axial', 'centred' or 'mixed'."
+        )
+
+
 class Eva(TokenModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, init_values, class_token, reg_tokens,
-    no_embed_class, dynamic_img_size, drop rates: as in `VisionTransformer`
+    img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, init_values, class_token,
+    reg_tokens, no_embed_class, dynamic_img_size, drop rates: as in `VisionTransformer`
     num_kv_heads:  heads of keys and values, one number or one a block; None: as many as of queries
     qkv_fused, key_bias, qk_norm, scale_attn: see `RotaryAttention`
-    mlp:           "mlp"; "swiglu"; "swiglu_norm" with a norm inside; "swiglu_packed", both halves in one matrix
+    mlp:           "mlp"; "swiglu"; "swiglu_norm" with a norm inside; "swiglu_packed", both halves
+                   in one matrix
     align_to:      the gate's width is rounded up to a multiple of it
     post_norm:     norms behind the branches instead of in front of them
     abs_positions: a learnt position is added to each patch
-    rope:          rotary positions: None, "axial", "centred" or "mixed" (see `layers/rotary.py`), set by
-                   rope_temperature, rope_grid (patches in training), rope_offset, rope_rows_first, rope_rescale
+    rope:          rotary positions, a `Rotary` or its kind alone; None: no rotary positions
     halves:        which numbers of a query form a pair, see `rotate_pairs`
     attn_only_layer_scale: learnt factors on attention only
     pre_norm, final_norm: a norm in front of the blocks; one at the end
-    fc_norm:       whether the norm at the end sits behind the pooling; by default where patches are averaged
-    global_pool:   "avg", "max" or "avgmax" of the patches, "token", "map" (attention with `pool_heads` heads), ""
+    fc_norm:       whether the norm at the end sits behind the pooling; by default where patches are
+                   averaged
+    global_pool:   "avg", "max" or "avgmax" of the patches, "token", "map" (attention with
+                   `pool_heads` heads), ""
     head_init_scale: a fresh classifier is made so many times smaller: it starts by knowing nothing
     """
 
@@ -206,12 +166,7 @@ class Eva(TokenModel):
         reg_tokens: int = 0,
         no_embed_class: bool = False,
         abs_positions: bool = True,
-        rope: str | None = None,
-        rope_temperature: float = 10000.0,
-        rope_grid: tuple[int, int] | None = None,
-        rope_offset: float = 0.0,
-        rope_rows_first: bool = True,
-        rope_rescale: float | None = None,
+        rope: Rotary | str | None = None,
         halves: bool = False,
         pre_norm: bool = False,
         final_norm: bool = True,
@@ -227,7 +182,8 @@ class Eva(TokenModel):
         norm_layer: Any = partial(nn.LayerNorm, eps=1e-6),
     ):
         super().__init__()
-        self.num_classes, self.in_chans, self.head_init_scale = num_classes, in_chans, head_init_scale
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.head_init_scale = head_init_scale
         self.num_features = self.embed_dim = embed_dim
         self.has_class_token, self.num_reg_tokens = class_token, reg_tokens
         self.num_prefix_tokens = int(class_token) + reg_tokens
@@ -236,28 +192,32 @@ class Eva(TokenModel):
         self.fixed_image_size = not dynamic_img_size
         self.global_pool = self._check_pool(global_pool)
 
-        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim, bias=not pre_norm,
-                                      dynamic_img_size=dynamic_img_size)
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim,
+                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size)
         positions = self.num_prefix_positions + self.patch_embed.num_patches
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
-        self.pos_embed = nn.Parameter(torch.zeros(1, positions, embed_dim)) if abs_positions else None
+        self.pos_embed = (nn.Parameter(torch.zeros(1, positions, embed_dim)) if abs_positions
+                          else None)
         self.pos_drop = nn.Dropout(pos_drop_rate)
-        self.rope = create_rotary(rope, embed_dim // num_heads, depth=depth, num_heads=num_heads,
-                                  temperature=rope_temperature, trained_grid=rope_grid, offset=rope_offset,
-                                  rows_first=rope_rows_first, rescale=rope_rescale)
+        if isinstance(rope, str):
+            rope = Rotary(rope)
+        self.rope = rope and rope.layer(embed_dim // num_heads, depth=depth, num_heads=num_heads)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
 
-        make_mlp = partial(create_mlp, mlp, embed_dim, int(embed_dim * mlp_ratio), norm_layer=norm_layer,
-                           align_to=align_to, drop=proj_drop_rate)
+        make_attention = partial(
+            RotaryAttention, embed_dim, num_heads, qkv_bias=qkv_bias, fused=qkv_fused,
+            key_bias=key_bias, qk_norm=qk_norm, scale_norm=scale_attn, halves=halves,
+            norm_layer=norm_layer, num_prefix_tokens=self.num_prefix_tokens,
+            attn_drop=attn_drop_rate, proj_drop=proj_drop_rate)
+        make_mlp = partial(create_mlp, mlp, embed_dim, int(embed_dim * mlp_ratio),
+                           norm_layer=norm_layer, align_to=align_to, drop=proj_drop_rate)
         block = PostNormBlock if post_norm else partial(
             Block, init_values=init_values, attn_only_layer_scale=attn_only_layer_scale)
         rates = drop_path_rates(drop_path_rate, (depth,))[0]
         self.blocks = nn.ModuleList(
-            block(embed_dim, make_mlp=make_mlp, norm_layer=norm_layer, drop_path=rate, make_attention=partial(
-                RotaryAttention, embed_dim, num_heads, num_kv_heads=kv_heads, qkv_bias=qkv_bias, fused=qkv_fused,
-                key_bias=key_bias, qk_norm=qk_norm, scale_norm=scale_attn, halves=halves, norm_layer=norm_layer,
-                num_prefix_tokens=self.num_prefix_tokens, attn_drop=attn_drop_rate, proj_drop=proj_drop_rate))
+            block(embed_dim, make_mlp=make_mlp, norm_layer=norm_layer, drop_path=rate,
+                  make_attention=partial(make_attention, num_kv_heads=kv_heads))
             for rate, kv_heads in zip(rates, heads_of_blocks(num_kv_heads, depth))
         )
         if fc_norm is None:
@@ -289,7 +249,9 @@ class Eva(TokenModel):
                 self.head.weight.mul_(self.head_init_scale)
 
     def walk_blocks(self, tokens: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
-        """The tokens [B, prefix + N, C] behind each block; the angles of the grid's patches are made once."""
+        """The tokens [B, prefix + N, C] behind each block; the angles of the grid's patches are
+        made once.
+        """
         if self.rope is None:
             turns = [None] * len(self.blocks)
         elif isinstance(self.rope, MixedRotary):
@@ -301,23 +263,8 @@ class Eva(TokenModel):
             yield tokens
 
 
-def create_rotary(kind: str | None, head_dim: int, *, depth: int, num_heads: int, temperature: float,
-                  trained_grid: tuple[int, int] | None, offset: float, rows_first: bool,
-                  rescale: float | None) -> nn.Module | None:
-    """Rotary positions by name; raises ValueError with the known names."""
-    if kind is None:
-        return None
-    if kind == "axial":
-        return AxialRotary(head_dim, temperature=temperature, trained_grid=trained_grid, offset=offset,
-                           rows_first=rows_first)
-    if kind == "centred":
-        return CentredRotary(head_dim, temperature=temperature, rescale=rescale)
-    if kind == "mixed":
-        return MixedRotary(head_dim, depth=depth, num_heads=num_heads, temperature=temperature)
-    raise ValueError(f"Unknown rotary positions {kind!r}. Use None, 'axial', 'centred' or 'mixed'.")
-
-
-def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: int, drop: float) -> nn.Module:
+def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: int,
+               drop: float) -> nn.Module:
     """The small network behind attention, by name; raises ValueError with the known names."""
     if kind == "mlp":
         return Mlp(dim, hidden, drop=drop)
@@ -326,7 +273,8 @@ def create_mlp(kind: str, dim: int, hidden: int, *, norm_layer: Any, align_to: i
     if kind in ("swiglu", "swiglu_norm"):
         inside = norm_layer if kind == "swiglu_norm" else None
         return SwiGLU(dim, hidden, norm_layer=inside, align_to=align_to, drop=drop)
-    raise ValueError(f"Unknown MLP {kind!r}. Use 'mlp', 'swiglu', 'swiglu_norm' or 'swiglu_packed'.")
+    raise ValueError(f"Unknown MLP {kind!r}. Use 'mlp', 'swiglu', "
+                     "'swiglu_norm' or 'swiglu_packed'.")
 
 
 def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Sequence[int | None]:
@@ -335,7 +283,8 @@ def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Seq
         return [num_kv_heads] * depth
     if len(num_kv_heads) != depth:
         raise ValueError(
-            f"num_kv_heads has {len(num_kv_heads)} entries for {depth} blocks: give one number, or one a block."
+            f"num_kv_heads has {len(num_kv_heads)} entries for {depth} blocks: give one number, "
+            "or one a block."
         )
     return num_kv_heads
 
@@ -343,46 +292,61 @@ def heads_of_blocks(num_kv_heads: int | Sequence[int] | None, depth: int) -> Seq
 MODEL = Eva
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=192, num_heads=3)
 _SMALL = dict(embed_dim=384, num_heads=6)
 _MEDIUM = dict(embed_dim=512, num_heads=8)
+_MEDIUM_DEEP = dict(_MEDIUM, depth=20, qkv_bias=False)
 _BETWIXT = dict(embed_dim=640, num_heads=10)
 _BASE = dict(embed_dim=768, num_heads=12)
 _LARGE = dict(embed_dim=1024, depth=24, num_heads=16)
 _HUGE = dict(embed_dim=1280, depth=32, num_heads=20)
 _GIANT = dict(embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11, patch_size=14)
-_GIGANTIC = dict(embed_dim=1536, num_heads=16, mlp_ratio=35 / 6, patch_size=14, class_token=False, rope_offset=0.0)
+_ENORMOUS = dict(embed_dim=1792, depth=64, num_heads=16, mlp_ratio=60 / 7, patch_size=14)
+_GIGANTIC = dict(embed_dim=1536, num_heads=16, mlp_ratio=35 / 6, patch_size=14,
+                 class_token=False, rope=Rotary("axial", grid=(32, 32), rows_first=False))
 
-_EVA02 = dict(patch_size=14, rope="axial", rope_grid=(16, 16), mlp_ratio=8 / 3)
+_1280 = dict(embed_dim=1280, depth=32, num_heads=16)
+_1536 = dict(embed_dim=1536, depth=40, num_heads=24)
+_2432 = dict(embed_dim=2432, depth=56, num_heads=32)
+_7B = dict(embed_dim=4096, depth=40, num_heads=32, mlp_ratio=2, mlp="swiglu", align_to=64)
+
+_EVA02 = dict(patch_size=14, rope=Rotary("axial", grid=(16, 16)), mlp_ratio=8 / 3)
 _EVA02_SMALL = dict(_EVA02, mlp="swiglu_packed")
 _EVA02_LARGE = dict(_EVA02, mlp="swiglu_norm", qkv_fused=False)
 _EVA02_CLIP = dict(_EVA02_LARGE, scale_attn=True, global_pool="token")
 
 _EPS5 = partial(nn.LayerNorm, eps=1e-5)
-_DINO3 = dict(rope="centred", rope_temperature=100.0, halves=True, abs_positions=False, init_values=1e-5,
-              reg_tokens=4, fc_norm=False, dynamic_img_size=True, norm_layer=_EPS5)
+_DINO3 = dict(rope=Rotary("centred", temperature=100.0), halves=True, abs_positions=False,
+              init_values=1e-5, reg_tokens=4, fc_norm=False, dynamic_img_size=True,
+              norm_layer=_EPS5)
 _DINO3_PLAIN = dict(_DINO3, img_size=256, qkv_bias=False)
 _DINO3_BIAS = dict(_DINO3, img_size=256)
 _PLUS = dict(mlp="swiglu", align_to=8)
 _LINGBOT = dict(_DINO3, global_pool="token", img_size=512)
 
-_ROPE = dict(rope="axial", rope_temperature=100.0, rope_rows_first=False, key_bias=True, init_values=1e-5,
-             global_pool="token", abs_positions=False)
+_ROPE = dict(rope=Rotary("axial", temperature=100.0, rows_first=False), key_bias=True,
+             init_values=1e-5, global_pool="token", abs_positions=False)
 _ROPE_APE = dict(_ROPE, abs_positions=True, no_embed_class=True)
-_MIXED = dict(_ROPE, rope="mixed", rope_temperature=10.0)
+_MIXED = dict(_ROPE, rope=Rotary("mixed", temperature=10.0))
 _MIXED_APE = dict(_MIXED, abs_positions=True, no_embed_class=True)
-_ROPE_GAP = dict(img_size=256, rope="axial", rope_grid=(16, 16), class_token=False, abs_positions=False,
-                 init_values=1e-5)
+_ROPE_GAP = dict(img_size=256, rope=Rotary("axial", grid=(16, 16)), class_token=False,
+                 abs_positions=False, init_values=1e-5)
 
-_PE = dict(rope="axial", rope_rows_first=False, rope_offset=1.0, key_bias=True, pre_norm=True, norm_layer=_EPS5)
+_PE = dict(key_bias=True, pre_norm=True, norm_layer=_EPS5)
+_PE14, _PE24, _PE32 = (Rotary("axial", grid=(side, side), offset=1.0, rows_first=False)
+                       for side in (14, 24, 32))
+_336 = dict(patch_size=14, img_size=336, rope=_PE24)
+_448 = dict(img_size=448, init_values=0.1)
 _PE_CORE = dict(_PE, global_pool="map")
-_PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope_grid=(32, 32))  # language models and maps read the tokens
+# language models and maps read the tokens
+_PE_DENSE = dict(_PE, final_norm=False, fc_norm=False, rope=_PE32)
 
-_SAPIENS = dict(img_size=(1024, 768), rope="centred", rope_temperature=100.0, rope_rescale=2.0, halves=True,
-                abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True, mlp="swiglu_packed",
-                init_values=1.0, attn_only_layer_scale=True, reg_tokens=8, global_pool="token", dynamic_img_size=True,
+_SAPIENS = dict(img_size=(1024, 768), rope=Rotary("centred", temperature=100.0, rescale=2.0),
+                halves=True, abs_positions=False, key_bias=True, qkv_fused=False, qk_norm=True,
+                mlp="swiglu_packed", init_values=1.0, attn_only_layer_scale=True, reg_tokens=8,
+                global_pool="token", dynamic_img_size=True,
                 norm_layer=partial(nn.RMSNorm, eps=1e-6))
 
 
@@ -408,8 +372,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eva02_base_patch16_clip_224": dict(_BASE, **{**_EVA02_CLIP, "patch_size": 16}),
     "eva02_large_patch14_clip_224": dict(_LARGE, **_EVA02_CLIP),
     "eva02_large_patch14_clip_336": dict(_LARGE, **_EVA02_CLIP, img_size=336),
-    "eva02_enormous_patch14_clip_224": dict(embed_dim=1792, depth=64, num_heads=16, mlp_ratio=60 / 7, patch_size=14,
-                                            post_norm=True, global_pool="token"),
+    "eva02_enormous_patch14_clip_224": dict(_ENORMOUS, post_norm=True, global_pool="token"),
 
     "vit_small_patch16_rope_224": dict(_SMALL, **_ROPE),
     "vit_base_patch16_rope_224": dict(_BASE, **_ROPE),
@@ -424,7 +387,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_rope_mixed_ape_224": dict(_BASE, **_MIXED_APE),
     "vit_large_patch16_rope_mixed_ape_224": dict(_LARGE, **_MIXED_APE),
     "vit_medium_patch16_rope_reg1_gap_256": dict(_MEDIUM, **_ROPE_GAP, reg_tokens=1),
-    "vit_mediumd_patch16_rope_reg1_gap_256": dict(_MEDIUM, **_ROPE_GAP, reg_tokens=1, depth=20, qkv_bias=False),
+    "vit_mediumd_patch16_rope_reg1_gap_256": dict(_MEDIUM_DEEP, **_ROPE_GAP, reg_tokens=1),
     "vit_betwixt_patch16_rope_reg4_gap_256": dict(_BETWIXT, **_ROPE_GAP, reg_tokens=4),
     "vit_base_patch16_rope_reg1_gap_256": dict(_BASE, **_ROPE_GAP, reg_tokens=1),
 
@@ -433,8 +396,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_dinov3": dict(_BASE, **_DINO3_PLAIN),
     "vit_large_patch16_dinov3": dict(_LARGE, **_DINO3_PLAIN),
     "vit_huge_plus_patch16_dinov3": dict(_HUGE, **_DINO3_PLAIN, **_PLUS),
-    "vit_7b_patch16_dinov3": dict(_DINO3_PLAIN, embed_dim=4096, depth=40, num_heads=32, mlp_ratio=2, mlp="swiglu",
-                                  align_to=64),
+    "vit_7b_patch16_dinov3": dict(_7B, **_DINO3_PLAIN),
     "vit_tiny_patch16_dinov3_qkvb": dict(_TINY, **_DINO3_BIAS),
     "vit_small_patch16_dinov3_qkvb": dict(_SMALL, **_DINO3_BIAS),
     "vit_small_plus_patch16_dinov3_qkvb": dict(_SMALL, **_DINO3_BIAS, **_PLUS),
@@ -445,35 +407,35 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_small_patch16_lingbot": dict(_SMALL, **_LINGBOT),
     "vit_base_patch16_lingbot": dict(_BASE, **_LINGBOT),
     "vit_large_patch16_lingbot": dict(_LARGE, **_LINGBOT),
-    "vit_giant_patch16_lingbot": dict(_LINGBOT, embed_dim=1536, depth=40, num_heads=24, mlp_ratio=8 / 3, mlp="swiglu",
-                                      align_to=8, qkv_bias=False),
+    "vit_giant_patch16_lingbot": dict(_1536, **_LINGBOT, **_PLUS, mlp_ratio=8 / 3, qkv_bias=False),
 
-    "vit_pe_core_tiny_patch16_384": dict(_TINY, **_PE_CORE, img_size=384, rope_grid=(24, 24)),
-    "vit_pe_core_small_patch16_384": dict(_SMALL, **_PE_CORE, img_size=384, rope_grid=(24, 24)),
-    "vit_pe_core_base_patch16_224": dict(_BASE, **_PE_CORE, rope_grid=(14, 14)),
-    "vit_pe_core_large_patch14_336": dict(_LARGE, **_PE_CORE, patch_size=14, img_size=336, rope_grid=(24, 24)),
-    "vit_pe_core_gigantic_patch14_448": dict(_PE_CORE | _GIGANTIC, depth=50, img_size=448, rope_grid=(32, 32)),
-    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, patch_size=14, img_size=448,
-                                          init_values=0.1),
-    "vit_pe_lang_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=47, img_size=448, init_values=0.1),
+    "vit_pe_core_tiny_patch16_384": dict(_TINY, **_PE_CORE, img_size=384, rope=_PE24),
+    "vit_pe_core_small_patch16_384": dict(_SMALL, **_PE_CORE, img_size=384, rope=_PE24),
+    "vit_pe_core_base_patch16_224": dict(_BASE, **_PE_CORE, rope=_PE14),
+    "vit_pe_core_large_patch14_336": dict(_LARGE, **_PE_CORE, **_336),
+    "vit_pe_core_gigantic_patch14_448": dict(_PE_CORE | _GIGANTIC, depth=50, img_size=448),
+    "vit_pe_lang_large_patch14_448": dict(_LARGE | dict(depth=23), **_PE_DENSE, **_448,
+                                          patch_size=14),
+    "vit_pe_lang_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=47, **_448),
     "vit_pe_spatial_tiny_patch16_512": dict(_TINY, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_small_patch16_512": dict(_SMALL, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_base_patch16_512": dict(_BASE, **_PE_DENSE, img_size=512),
     "vit_pe_spatial_large_patch14_448": dict(_LARGE, **_PE_DENSE, patch_size=14, img_size=448),
-    "vit_pe_spatial_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=50, img_size=448, init_values=0.1),
+    "vit_pe_spatial_gigantic_patch14_448": dict(_PE_DENSE | _GIGANTIC, depth=50, **_448),
 
     "vit_base_patch16_sapiens2": dict(_BASE, **_SAPIENS),
     "vit_large_patch16_sapiens2": dict(_LARGE, **_SAPIENS, **_fewer_keys(24, 16)),
-    "vit_huge_patch16_sapiens2": dict(_SAPIENS, embed_dim=1280, depth=32, num_heads=16, **_fewer_keys(32, 16)),
-    "vit_giant_patch16_sapiens2": dict(_SAPIENS, embed_dim=1536, depth=40, num_heads=24, **_fewer_keys(40, 24)),
-    "vit_5b_patch16_sapiens2": dict(_SAPIENS, embed_dim=2432, depth=56, num_heads=32, **_fewer_keys(56, 32)),
+    "vit_huge_patch16_sapiens2": dict(_1280, **_SAPIENS, **_fewer_keys(32, 16)),
+    "vit_giant_patch16_sapiens2": dict(_1536, **_SAPIENS, **_fewer_keys(40, 24)),
+    "vit_5b_patch16_sapiens2": dict(_2432, **_SAPIENS, **_fewer_keys(56, 32)),
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
-def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]], drop: Sequence[str]) -> dict[str, Tensor]:
+def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]],
+            drop: Sequence[str]) -> dict[str, Tensor]:
     """Parts of names replaced, in order; tensors whose name holds a word in `drop` are left out."""
     mapped = {}
     for key, value in state.items():
@@ -486,7 +448,9 @@ def _rename(state: dict[str, Tensor], pairs: Sequence[tuple[str, str]], drop: Se
 
 
 def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The names in EVA-02's own files, with three matrices and two biases; tables of angles are made anew here."""
+    """The names in EVA-02's own files, with three matrices and two biases; tables of angles are
+    made anew here.
+    """
     state = {key.removeprefix("visual."): value for key, value in state.items()}
     pairs = [(".inner_attn_ln.", ".norm."), (".ffn_ln.", ".norm."), (".mlp.w1.", ".mlp.fc1_g."),
              (".mlp.w2.", ".mlp.fc1_x."), (".mlp.w3.", ".mlp.fc2.")]
@@ -498,7 +462,8 @@ def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     if row.get("qkv_fused", True):
         joins.append((".attn.qkv.weight", [f".attn.{part}_proj.weight" for part in "qkv"]))
     if row.get("mlp") == "swiglu_packed":
-        joins += [(f".mlp.fc1.{kind}", [f".mlp.fc1_{part}.{kind}" for part in "gx"]) for kind in ("weight", "bias")]
+        joins += [(f".mlp.fc1.{kind}", [f".mlp.fc1_{part}.{kind}" for part in "gx"])
+                  for kind in ("weight", "bias")]
     for whole, parts in joins:
         for key in [key for key in mapped if key.endswith(parts[0])]:
             block = key.removesuffix(parts[0])
@@ -508,8 +473,9 @@ def _from_eva02(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _from_dinov3(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in DINOv3's own files, where the keys' bias is there and masked."""
-    pairs = [("storage_tokens", "reg_token"), (".ls1.gamma", ".gamma_1"), (".ls2.gamma", ".gamma_2"),
-             (".mlp.w1.", ".mlp.fc1_g."), (".mlp.w2.", ".mlp.fc1_x."), (".mlp.w3.", ".mlp.fc2.")]
+    pairs = [("storage_tokens", "reg_token"), (".ls1.gamma", ".gamma_1"),
+             (".ls2.gamma", ".gamma_2"), (".mlp.w1.", ".mlp.fc1_g."), (".mlp.w2.", ".mlp.fc1_x."),
+             (".mlp.w3.", ".mlp.fc2.")]
     mapped = _rename(state, pairs, ("bias_mask", "rope_embed", "mask_token"))
     for key in [key for key in mapped if key.endswith(".attn.qkv.bias")]:
         query, _, value = mapped.pop(key).chunk(3)

@@ -1,14 +1,15 @@
 """FastViT: a transformer's frame, made of convolutions that can be folded away.
 
-A transformer's block mixes places, then channels, each beside a shortcut; on large maps attention costs too much,
-and every shortcut is one more trip to memory. FastViT's RepMixer mixes places with a 3 x 3 depthwise convolution,
-arranged so that its shortcut, norms and learnt scale are all linear: `reparameterize` leaves one convolution.
-Attention remains on the last, small map of the larger networks, where it is cheap; the "mci" networks are
-MobileCLIP's image encoders.
+A transformer's block mixes places, then channels, each beside a shortcut; on large maps attention
+costs too much, and every shortcut is one more trip to memory. FastViT's RepMixer mixes places with
+a 3 x 3 depthwise convolution, arranged so that its shortcut, norms and learnt scale are all linear:
+`reparameterize` leaves one convolution. Attention remains on the last, small map of the larger
+networks, where it is cheap; the "mci" networks are MobileCLIP's image encoders.
 
 Vasu et al., "FastViT: A Fast Hybrid Vision Transformer using Structural Reparameterization", 2023,
-https://arxiv.org/abs/2303.14189; mci: Vasu et al., "MobileCLIP", 2023, https://arxiv.org/abs/2311.17049, and
-Faghri et al., "MobileCLIP2", 2025, https://arxiv.org/abs/2508.20691. Parameter names are timm's.
+https://arxiv.org/abs/2303.14189; mci: Vasu et al., "MobileCLIP", 2023,
+https://arxiv.org/abs/2311.17049, and Faghri et al., "MobileCLIP2", 2025,
+https://arxiv.org/abs/2508.20691. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -41,21 +42,24 @@ from explorer.models.layers.transformer import Attention
 HEAD_CHANNELS = 32  # of each head of attention
 
 
-# --- convolutions with branches -----------------------------------------------------------------------------
+# --- convolutions with branches -------------------------------------------------------------------
 #
-# Each has `reparameterize`, which replaces its branches in place by one convolution with the same answers in
-# evaluation; a second call does nothing. The rules of the algebra are in `layers/reparam.py`.
+# Each has `reparameterize`, which replaces its branches in place by one convolution with the same
+# answers in evaluation; a second call does nothing. The rules of the algebra are in
+# `layers/reparam.py`.
 
 
 class MobileOneBlock(nn.Module):
     """MobileOne's block with one copy: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
 
-    A convolution, beside it a 1 x 1 convolution where the kernel is larger (`scale`) and a BatchNorm alone where the
-    shape stays; then squeeze-and-excitation and the activation. Without `conv` only the BatchNorm is there.
+    A convolution, beside it a 1 x 1 convolution where the kernel is larger (`scale`) and a
+    BatchNorm alone where the shape stays; then squeeze-and-excitation and the activation. Without
+    `conv` only the BatchNorm is there.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, groups: int = 1,
-                 conv: bool = True, scale: bool = True, se: bool = False, act: str = "gelu"):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 groups: int = 1, conv: bool = True, scale: bool = True, se: bool = False,
+                 act: str = "gelu"):
         super().__init__()
         self.kernel, self.stride, self.groups = kernel, stride, groups
         self.se = SEModule(out_chans, 1 / 16, rd_divisor=1) if se else nn.Identity()
@@ -64,10 +68,12 @@ class MobileOneBlock(nn.Module):
         self.conv_kxk = self.conv_scale = None
         if conv:  # a list of one: checkpoints have room for MobileOne's copies
             self.conv_kxk = nn.ModuleList([
-                ConvNormAct(in_chans, out_chans, kernel, stride=stride, groups=groups, apply_act=False)
+                ConvNormAct(in_chans, out_chans, kernel, stride=stride, groups=groups,
+                            apply_act=False)
             ])
             if scale and kernel > 1:
-                self.conv_scale = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups, apply_act=False)
+                self.conv_scale = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups,
+                                              apply_act=False)
         self.act = create_act(act)
         self.reparam_conv = None
 
@@ -82,52 +88,61 @@ class MobileOneBlock(nn.Module):
         return self.act(self.se(sum(branches)))
 
     def filters(self) -> Filters:
-        """The one convolution that its branches add up to, as filters [out, in / groups, kernel, kernel] and bias.
+        """The one convolution that its branches add up to, as filters
+        [out, in / groups, kernel, kernel] and bias.
 
-        Each branch is one convolution once its BatchNorm is folded in; smaller filters get zeros around them:
-            K * x + b_k   +   S * x + b_s   +   E * x + b_e   =   (K + S + E) * x  +  (b_k + b_s + b_e)
+        Each branch is one convolution once its BatchNorm is folded in; smaller filters get zeros
+        around them:
+            K * x + b_k   +   S * x + b_s   +   E * x + b_e   =   (K + S + E) * x  +  (b_k + b_s +
+            b_e)
         """
         if self.reparam_conv is not None:
             return self.reparam_conv.weight, self.reparam_conv.bias
         branches = [] if self.identity is None else [fold_identity(self.identity, self.groups)]
-        branches += [fold_conv_norm(conv) for conv in (self.conv_scale, *(self.conv_kxk or ())) if conv is not None]
+        branches += [fold_conv_norm(conv) for conv in (self.conv_scale, *(self.conv_kxk or ()))
+                     if conv is not None]
         return add_filters(branches, self.kernel)
 
     @torch.no_grad()
     def reparameterize(self) -> None:
         if self.reparam_conv is None:
             like = self.identity if self.conv_kxk is None else self.conv_kxk
-            self.reparam_conv = make_conv(self.filters(), like=like, stride=self.stride, groups=self.groups)
+            self.reparam_conv = make_conv(self.filters(), like=like, stride=self.stride,
+                                          groups=self.groups)
             del self.identity, self.conv_kxk, self.conv_scale
 
 
 class LargeKernelConv(nn.Module):
-    """A 7 x 7 depthwise convolution, trained with a 3 x 3 one beside it: [B, in, H, W] -> [B, out, H/2, W/2].
+    """A 7 x 7 depthwise convolution, trained with a 3 x 3 one beside it: [B, in, H, W]
+    -> [B, out, H/2, W/2].
 
-    A large filter alone learns the near neighbourhood badly; the small one is added to its middle afterwards.
+    A large filter alone learns the near neighbourhood badly; the small one is added to its middle
+    afterwards.
     """
 
     def __init__(self, in_chans: int, out_chans: int, *, se: bool, act: str | None):
         super().__init__()
         self.groups = in_chans
-        self.large_conv = ConvNormAct(in_chans, out_chans, 7, stride=2, padding=3, groups=in_chans, apply_act=False)
-        self.small_conv = ConvNormAct(in_chans, out_chans, 3, stride=2, padding=1, groups=in_chans, apply_act=False)
+        self.large_conv = ConvNormAct(in_chans, out_chans, 7, stride=2, padding=3, groups=in_chans,
+                                      apply_act=False)
+        self.small_conv = ConvNormAct(in_chans, out_chans, 3, stride=2, padding=1, groups=in_chans,
+                                      apply_act=False)
         self.se = SEModule(out_chans, 1 / 4) if se else nn.Identity()
         self.act = create_act(act)
         self.reparam_conv = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.reparam_conv is not None:
-            x = self.reparam_conv(x)
-        else:
-            x = self.large_conv(x) + self.small_conv(x)
-        return self.act(self.se(x))
+            return self.act(self.se(self.reparam_conv(x)))
+        return self.act(self.se(self.large_conv(x) + self.small_conv(x)))
 
     @torch.no_grad()
     def reparameterize(self) -> None:
         if self.reparam_conv is None:
-            filters = add_filters([fold_conv_norm(self.large_conv), fold_conv_norm(self.small_conv)], 7)
-            self.reparam_conv = make_conv(filters, like=self.large_conv, stride=2, groups=self.groups)
+            filters = add_filters([fold_conv_norm(self.large_conv),
+                                   fold_conv_norm(self.small_conv)], 7)
+            self.reparam_conv = make_conv(filters, like=self.large_conv, stride=2,
+                                          groups=self.groups)
             del self.large_conv, self.small_conv
 
 
@@ -143,7 +158,9 @@ class Scale(nn.Module):
 
 
 class RepMixer(nn.Module):
-    """x + scale * (mixer(x) - norm(x)): mix places with a 3 x 3 filter in each channel, [B, C, H, W] -> the same."""
+    """x + scale * (mixer(x) - norm(x)): mix places with a 3 x 3 filter in each channel,
+    [B, C, H, W] -> the same.
+    """
 
     def __init__(self, dim: int):
         super().__init__()
@@ -161,7 +178,8 @@ class RepMixer(nn.Module):
     def reparameterize(self) -> None:
         """One convolution for all of it, shortcut included.
 
-        The mixer is M * x + m and the norm N * x + n, once their own branches are added up. I copies each channel:
+        The mixer is M * x + m and the norm N * x + n, once their own branches are added up. I
+        copies each channel:
             x + g (M * x + m - N * x - n)   =   (I + g (M - N)) * x  +  g (m - n)
         """
         if self.reparam_conv is not None:
@@ -170,13 +188,14 @@ class RepMixer(nn.Module):
         scale = self.layer_scale.gamma.to(mixer.dtype)  # [C, 1, 1]
         copy = identity_weight(len(scale), len(scale), device=mixer.device, dtype=mixer.dtype)
         weight = pad_weight(copy, 3) + scale[..., None] * (mixer - norm)
-        self.reparam_conv = make_conv((weight, scale.flatten() * (mixer_bias - norm_bias)), like=self.mixer,
-                                      groups=len(scale))
+        self.reparam_conv = make_conv((weight, scale.flatten() * (mixer_bias - norm_bias)),
+                                      like=self.mixer, groups=len(scale))
         del self.norm, self.mixer, self.layer_scale
 
 
 class ConditionalPosition(nn.Module):
-    """Tells each place where it is, from its neighbourhood up to the edge: [B, C, H, W] -> the same.
+    """Tells each place where it is, from its neighbourhood up to the edge: [B, C, H, W] -> the
+    same.
 
     x + a 7 x 7 depthwise convolution of x, which is one convolution: (I + K) * x + k.
     Chu et al., "Conditional Positional Encodings for Vision Transformers", 2021.
@@ -195,28 +214,34 @@ class ConditionalPosition(nn.Module):
         if self.reparam_conv is None:
             weight, bias = self.pos_enc.weight, self.pos_enc.bias
             copy = identity_weight(len(bias), len(bias), device=weight.device, dtype=weight.dtype)
-            self.reparam_conv = make_conv((weight + pad_weight(copy, 7), bias), like=self.pos_enc, groups=len(bias))
+            self.reparam_conv = make_conv((weight + pad_weight(copy, 7), bias), like=self.pos_enc,
+                                          groups=len(bias))
             del self.pos_enc
 
 
-# --- blocks -------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class MapAttention(Attention):
-    """Self-attention between all places of a map, in heads of 32 channels: [B, C, H, W] -> [B, C, H, W]."""
+    """Self-attention between all places of a map, in heads of 32 channels: [B, C, H, W]
+    -> [B, C, H, W].
+    """
 
     def __init__(self, dim: int):
         super().__init__(dim, dim // HEAD_CHANNELS)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return super().queries_keys_values(x.flatten(2).transpose(1, 2))  # [B, C, H, W] -> [B, N, C]
+        # [B, C, H, W] -> [B, N, C]
+        return super().queries_keys_values(x.flatten(2).transpose(1, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).transpose(1, 2).unflatten(2, x.shape[-2:])  # [B, N, C] -> [B, C, H, W]
+        # [B, N, C] -> [B, C, H, W]
+        return super().forward(x).transpose(1, 2).unflatten(2, x.shape[-2:])
 
 
 class ConvMlp(nn.Module):
-    """Look around once more in each channel, then mix the channels: [B, C, H, W] -> [B, C, H, W]."""
+    """Look around once more in each channel, then mix the channels: [B, C, H, W] -> [B, C, H, W].
+    """
 
     def __init__(self, dim: int, hidden: int, *, drop: float):
         super().__init__()
@@ -265,12 +290,15 @@ class AttentionBlock(nn.Module):
 
 
 class Downsampling(nn.Module):
-    """A large filter halves the map, a 1 x 1 convolution mixes the channels: [B, in, H, W] -> [B, out, H/2, W/2]."""
+    """A large filter halves the map, a 1 x 1 convolution mixes the channels: [B, in, H, W]
+    -> [B, out, H/2, W/2].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, se: bool, act: str | None):
         super().__init__()
         self.proj = nn.Sequential(
-            LargeKernelConv(in_chans, out_chans, se=se, act=act), MobileOneBlock(out_chans, out_chans, 1)
+            LargeKernelConv(in_chans, out_chans, se=se, act=act),
+            MobileOneBlock(out_chans, out_chans, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -278,7 +306,9 @@ class Downsampling(nn.Module):
 
 
 class FastVitStage(nn.Module):
-    """A smaller map, its positions where attention follows, then blocks: [B, in, H, W] -> [B, out, H/2, W/2]."""
+    """A smaller map, its positions where attention follows, then blocks: [B, in, H, W]
+    -> [B, out, H/2, W/2].
+    """
 
     def __init__(self, downsample: nn.Module, position: nn.Module, blocks: Sequence[nn.Module]):
         super().__init__()
@@ -290,7 +320,7 @@ class FastVitStage(nn.Module):
         return self.blocks(self.pos_emb(self.downsample(x)))
 
 
-# --- the model ----------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class FastViT(VisionModel):
@@ -303,7 +333,8 @@ class FastViT(VisionModel):
     stem_scale:  1 x 1 branches beside the stem's 3 x 3 convolutions
     down_act:    an activation behind each convolution that halves the map
     down_se:     the stages in which squeeze-and-excitation follows that convolution
-    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the MLPs, of whole branches
+    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the MLPs, of
+        whole branches
     """
 
     classifier_path = "head.fc"
@@ -336,22 +367,26 @@ class FastViT(VisionModel):
         )
         table, stages, chans = [], [], width
         rates = drop_path_rates(drop_path_rate, tuple(depths))
-        for i, depth in enumerate(depths):
+        for i in range(len(depths)):
             downsample: nn.Module = nn.Identity()  # the stem has halved twice already
             if i:
-                downsample = Downsampling(chans, 2 * chans, se=i in down_se, act="gelu" if down_act else None)
+                downsample = Downsampling(chans, 2 * chans, se=i in down_se,
+                                          act="gelu" if down_act else None)
                 chans *= 2
             hidden, options = int(chans * mlp_ratio), dict(drop=proj_drop_rate)
             if i < len(depths) - attention:
                 position: nn.Module = nn.Identity()
-                blocks = [RepMixerBlock(chans, hidden, drop_path=rate, **options) for rate in rates[i]]
+                blocks = [RepMixerBlock(chans, hidden, drop_path=rate, **options)
+                          for rate in rates[i]]
             else:
                 position = ConditionalPosition(chans)
-                blocks = [AttentionBlock(chans, hidden, layer_norm=layer_norm, drop_path=rate, **options)
+                blocks = [AttentionBlock(chans, hidden, layer_norm=layer_norm, drop_path=rate,
+                                         **options)
                           for rate in rates[i]]
             stages.append(FastVitStage(downsample, position, blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.stage_table = table
         self.num_features = 2 * chans
         self.final_conv = MobileOneBlock(chans, self.num_features, 3, groups=chans, se=True)
@@ -360,11 +395,15 @@ class FastViT(VisionModel):
 
     @property
     def default_out_indices(self) -> tuple[int, ...]:
-        """Maps of a quarter to a 32nd of the photo's side: the largest networks have one more, smaller than those."""
+        """Maps of a quarter to a 32nd of the photo's side: the largest networks have one more,
+        smaller than those.
+        """
         return (0, 1, 2, 3)
 
     def init_weights(self) -> None:
-        """Truncated normal weights of deviation 0.02 in MLPs, attention and classifier; elsewhere PyTorch's own."""
+        """Truncated normal weights of deviation 0.02 in MLPs, attention and classifier; elsewhere
+        PyTorch's own.
+        """
         layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
         for mlp in (module for module in self.modules() if isinstance(module, ConvMlp)):
             layers += [mlp.conv.conv, mlp.fc1, mlp.fc2]
@@ -374,9 +413,11 @@ class FastViT(VisionModel):
                 nn.init.zeros_(layer.bias)
 
     def reparameterize(self) -> None:
-        """Fold all branches into single convolutions, in place; outputs in evaluation stay the same. For predicting.
+        """Fold all branches into single convolutions, in place; outputs in evaluation stay the
+        same. For predicting.
 
-        A file of an already re-parameterised FastViT is loaded by calling this first, then `load_state_dict`.
+        A file of an already re-parameterised FastViT is loaded by calling this first, then
+        `load_state_dict`.
         """
         reparameterize_parts(self)
 

@@ -1,12 +1,13 @@
 """GhostNet: half of a map is a cheap copy of the other half.
 
-Look at the maps inside a trained network, and many are near twins: shifted, blurred or sharpened versions of one
-another. So each layer computes only half of its channels in full, and makes the other half, their ghosts, by one
-small filter for each. Version 2 adds a gate that sees whole rows and columns; version 3 trains every convolution as
-a sum of several, which `reparameterize` turns into one, with equal outputs.
+Look at the maps inside a trained network, and many are near twins: shifted, blurred or sharpened
+versions of one another. So each layer computes only half of its channels in full, and makes the
+other half, their ghosts, by one small filter for each. Version 2 adds a gate that sees whole rows
+and columns; version 3 trains every convolution as a sum of several, which `reparameterize` turns
+into one, with equal outputs.
 
-Han et al., "GhostNet: More Features from Cheap Operations", 2019, https://arxiv.org/abs/1911.11907; Tang et al.,
-"GhostNetV2", 2022, https://arxiv.org/abs/2211.12905; Liu et al., "GhostNetV3", 2024,
+Han et al., "GhostNet: More Features from Cheap Operations", 2019, https://arxiv.org/abs/1911.11907;
+Tang et al., "GhostNetV2", 2022, https://arxiv.org/abs/2211.12905; Liu et al., "GhostNetV3", 2024,
 https://arxiv.org/abs/2404.11202. Parameter names are timm's.
 """
 
@@ -36,16 +37,19 @@ from explorer.models.layers.reparam import (
 BRANCHES = 3  # convolutions that version 3 trains side by side in the place of one
 
 
-def conv(in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def conv(in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+         groups: int = 1) -> nn.Conv2d:
     """A convolution without bias (a norm layer follows) that keeps the map's size at stride 1."""
     return nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
 class ConvNorm(nn.Module):
-    """Convolution and BatchNorm, with ReLU where asked for: [B, in_chans, H, W] -> [B, out_chans, H/s, W/s]."""
+    """Convolution and BatchNorm, with ReLU where asked for: [B, in_chans, H, W]
+    -> [B, out_chans, H/s, W/s].
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, groups: int = 1,
-                 apply_act: bool = False):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 groups: int = 1, apply_act: bool = False):
         super().__init__()
         self.conv = conv(in_chans, out_chans, kernel, stride=stride, groups=groups)
         self.bn1 = BatchNormAct2d(out_chans, apply_act=apply_act)
@@ -54,20 +58,25 @@ class ConvNorm(nn.Module):
         return self.bn1(self.conv(x))
 
 
-# --- ghosts -----------------------------------------------------------------------------------------------
+# --- ghosts ---------------------------------------------------------------------------------------
 #
-# All: [B, in_chans, H, W] -> [B, out_chans, H, W], half of it computed, half of it made of that half.
+# All: [B, in_chans, H, W] -> [B, out_chans, H, W], half of it computed, half of it made of that
+# half.
 
 
 class GhostModule(nn.Module):
-    """1 x 1 convolution to half of the channels; one 3 x 3 filter for each of them makes the other half."""
+    """1 x 1 convolution to half of the channels; one 3 x 3 filter for each of them makes the other
+    half.
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, act: bool):
         super().__init__()
         half = out_chans // 2
         activation = partial(nn.ReLU, inplace=True) if act else nn.Identity
-        self.primary_conv = nn.Sequential(conv(in_chans, half, 1), nn.BatchNorm2d(half), activation())
-        self.cheap_operation = nn.Sequential(conv(half, half, 3, groups=half), nn.BatchNorm2d(half), activation())
+        self.primary_conv = nn.Sequential(conv(in_chans, half, 1), nn.BatchNorm2d(half),
+                                          activation())
+        self.cheap_operation = nn.Sequential(conv(half, half, 3, groups=half), nn.BatchNorm2d(half),
+                                             activation())
 
     def forward(self, x: Tensor) -> Tensor:
         own = self.primary_conv(x)
@@ -75,7 +84,9 @@ class GhostModule(nn.Module):
 
 
 def create_gate(in_chans: int, out_chans: int) -> nn.Sequential:
-    """Version 2's attention: along rows, then along columns, so that five and five weights see 25 places."""
+    """Version 2's attention: along rows, then along columns, so that five and five weights see 25
+    places.
+    """
     return nn.Sequential(
         conv(in_chans, out_chans, 1), nn.BatchNorm2d(out_chans),
         nn.Conv2d(out_chans, out_chans, (1, 5), padding=(0, 2), groups=out_chans, bias=False),
@@ -110,7 +121,8 @@ def add_branches(x: Tensor, branches: Iterable[nn.Module]) -> Tensor:
 
 
 def merge_branches(convs: nn.ModuleList, *others: nn.Module) -> nn.Conv2d:
-    """One convolution for the sum of `convs` and of `others`: smaller convolutions, or BatchNorm on the input.
+    """One convolution for the sum of `convs` and of `others`: smaller convolutions, or BatchNorm on
+    the input.
 
     The algebra is in `layers/reparam.py`.
     """
@@ -126,7 +138,8 @@ def merge_branches(convs: nn.ModuleList, *others: nn.Module) -> nn.Conv2d:
 
 
 class GhostModuleV3(nn.Module):
-    """A ghost module that trains each convolution as a sum: three alike, and for the ghosts two simpler ones.
+    """A ghost module that trains each convolution as a sum: three alike, and for the ghosts two
+    simpler ones.
 
     gated: with version 2's gate.
     """
@@ -134,11 +147,13 @@ class GhostModuleV3(nn.Module):
     def __init__(self, in_chans: int, out_chans: int, *, act: bool, gated: bool):
         super().__init__()
         half = out_chans // 2
-        self.primary_conv = self.cheap_operation = None  # what `reparameterize` puts in the place of the branches
+        # what `reparameterize` puts in the place of the branches
+        self.primary_conv = self.cheap_operation = None
         self.primary_rpr_conv = nn.ModuleList(ConvNorm(in_chans, half, 1) for _ in range(BRANCHES))
         self.primary_activation = nn.ReLU(inplace=True) if act else nn.Identity()
         self.cheap_rpr_skip = nn.BatchNorm2d(half)
-        self.cheap_rpr_conv = nn.ModuleList(ConvNorm(half, half, 3, groups=half) for _ in range(BRANCHES))
+        self.cheap_rpr_conv = nn.ModuleList(ConvNorm(half, half, 3, groups=half)
+                                            for _ in range(BRANCHES))
         self.cheap_rpr_scale = ConvNorm(half, half, 1, groups=half)
         self.cheap_activation = nn.ReLU(inplace=True) if act else nn.Identity()
         self.short_conv = create_gate(in_chans, out_chans) if gated else None
@@ -146,7 +161,8 @@ class GhostModuleV3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.primary_conv is None:
             own = self.primary_activation(add_branches(x, self.primary_rpr_conv))
-            ghosts = add_branches(own, (self.cheap_rpr_scale, self.cheap_rpr_skip, *self.cheap_rpr_conv))
+            ghosts = add_branches(own,
+                                  (self.cheap_rpr_scale, self.cheap_rpr_skip, *self.cheap_rpr_conv))
         else:
             own = self.primary_activation(self.primary_conv(x))
             ghosts = self.cheap_operation(own)
@@ -155,21 +171,23 @@ class GhostModuleV3(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """Replace the branches by two convolutions that give what they give in evaluation; in place.
+        """Replace the branches by two convolutions that give what they give in evaluation; in
+        place.
 
         A second call does nothing.
         """
         if self.primary_conv is not None:
             return
         self.primary_conv = merge_branches(self.primary_rpr_conv)
-        self.cheap_operation = merge_branches(self.cheap_rpr_conv, self.cheap_rpr_scale, self.cheap_rpr_skip)
+        self.cheap_operation = merge_branches(self.cheap_rpr_conv, self.cheap_rpr_scale,
+                                              self.cheap_rpr_skip)
         del self.primary_rpr_conv, self.cheap_rpr_conv, self.cheap_rpr_scale, self.cheap_rpr_skip
 
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 #
-# Both: widen by ghosts, shrink the map where stride is 2, weigh the channels, narrow by ghosts; add to the input.
-# [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
+# Both: widen by ghosts, shrink the map where stride is 2, weigh the channels, narrow by ghosts; add
+# to the input. [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
 
 
 def create_shortcut(in_chans: int, out_chans: int, kernel: int, stride: int) -> nn.Sequential:
@@ -183,17 +201,20 @@ def create_shortcut(in_chans: int, out_chans: int, kernel: int, stride: int) -> 
 
 
 def create_se(channels: int, ratio: float) -> nn.Module | None:
-    """Squeeze-and-excitation whose small layer has a `ratio` of the channels, in fours; None for ratio 0."""
+    """Squeeze-and-excitation whose small layer has a `ratio` of the channels, in fours; None for
+    ratio 0.
+    """
     if not ratio:
         return None
-    return SqueezeExcite(channels, make_divisible(channels * ratio, 4), act_layer="relu", gate_layer="hard_sigmoid")
+    return SqueezeExcite(channels, make_divisible(channels * ratio, 4), act_layer="relu",
+                         gate_layer="hard_sigmoid")
 
 
 class GhostBottleneck(nn.Module):
     """The block of versions 1 and 2; gated: version 2's gate on the widened map."""
 
-    def __init__(self, in_chans: int, middle: int, out_chans: int, *, kernel: int, stride: int, se: float,
-                 gated: bool):
+    def __init__(self, in_chans: int, middle: int, out_chans: int, *, kernel: int, stride: int,
+                 se: float, gated: bool):
         super().__init__()
         self.ghost1 = (GhostModuleV2 if gated else GhostModule)(in_chans, middle, act=True)
         self.conv_dw = self.bn_dw = None
@@ -217,15 +238,16 @@ class GhostBottleneck(nn.Module):
 class GhostBottleneckV3(nn.Module):
     """The block of version 3: the filter that shrinks the map is trained as a sum, too."""
 
-    def __init__(self, in_chans: int, middle: int, out_chans: int, *, kernel: int, stride: int, se: float,
-                 gated: bool):
+    def __init__(self, in_chans: int, middle: int, out_chans: int, *, kernel: int, stride: int,
+                 se: float, gated: bool):
         super().__init__()
         self.ghost1 = GhostModuleV3(in_chans, middle, act=True, gated=gated)
         self.conv_dw = None  # what `reparameterize` puts in the place of the branches
         self.dw_rpr_conv = self.dw_rpr_scale = None
         if stride > 1:
             self.dw_rpr_conv = nn.ModuleList(
-                ConvNorm(middle, middle, kernel, stride=stride, groups=middle) for _ in range(BRANCHES)
+                ConvNorm(middle, middle, kernel, stride=stride, groups=middle)
+                for _ in range(BRANCHES)
             )
             self.dw_rpr_scale = ConvNorm(middle, middle, 1, stride=stride, groups=middle)
         self.se = create_se(middle, se)
@@ -245,7 +267,8 @@ class GhostBottleneckV3(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """Replace the branches by one convolution with their outputs, in this block and in its ghosts; in place.
+        """Replace the branches by one convolution with their outputs, in this block and in its
+        ghosts; in place.
 
         A second call does nothing.
         """
@@ -256,11 +279,13 @@ class GhostBottleneckV3(nn.Module):
         self.ghost2.reparameterize()
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class Row(NamedTuple):
-    """kernel: of the shrinking filter;  middle, out: channels;  se: squeeze-and-excitation's share, 0 for none."""
+    """kernel: of the shrinking filter;  middle, out: channels;  se: squeeze-and-excitation's share,
+    0 for none.
+    """
 
     kernel: int
     middle: int
@@ -279,7 +304,8 @@ STAGES: tuple[tuple[Row, ...], ...] = (  # table 1 of the paper
     (Row(3, 200, 80, 0, 1), Row(3, 184, 80, 0, 1), Row(3, 184, 80, 0, 1), Row(3, 480, 112, 0.25, 1),
      Row(3, 672, 112, 0.25, 1)),
     (Row(5, 672, 160, 0.25, 2),),
-    (Row(5, 960, 160, 0, 1), Row(5, 960, 160, 0.25, 1), Row(5, 960, 160, 0, 1), Row(5, 960, 160, 0.25, 1)),
+    (Row(5, 960, 160, 0, 1), Row(5, 960, 160, 0.25, 1), Row(5, 960, 160, 0, 1),
+     Row(5, 960, 160, 0.25, 1)),
 )
 LAST, HIDDEN = 960, 1280  # channels of the last map, before scaling, and of the vector made of it
 
@@ -309,7 +335,8 @@ class GhostNet(VisionModel):
         if version not in (1, 2, 3):
             raise ValueError(f"version is {version!r}: there are GhostNet 1, 2 and 3.")
         if drop_path_rate:
-            raise ValueError("GhostNet was made without stochastic depth: leave drop_path_rate at 0.")
+            raise ValueError("GhostNet was made without stochastic depth: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         block = GhostBottleneckV3 if version == 3 else GhostBottleneck
 
@@ -321,9 +348,10 @@ class GhostNet(VisionModel):
         for i, rows in enumerate(STAGES):
             blocks = []
             for row in rows:
-                middle, out = make_divisible(row.middle * width, 4), make_divisible(row.out * width, 4)
-                blocks.append(block(chans, middle, out, kernel=row.kernel, stride=row.stride, se=row.se,
-                                    gated=version > 1 and i > 1))
+                middle = make_divisible(row.middle * width, 4)
+                out = make_divisible(row.out * width, 4)
+                blocks.append(block(chans, middle, out, kernel=row.kernel, stride=row.stride,
+                                    se=row.se, gated=version > 1 and i > 1))
                 chans = out
             stages.append(nn.Sequential(*blocks))
             if rows[0].stride == 2:
@@ -335,7 +363,8 @@ class GhostNet(VisionModel):
         self.stages = tuple(table)
 
         self.global_pool = self._create_pool(num_classes, global_pool)
-        self.conv_head = nn.Conv2d(self.num_features, HIDDEN, 1)  # behind the pooling, where it costs next to nothing
+        # behind the pooling, where it costs next to nothing
+        self.conv_head = nn.Conv2d(self.num_features, HIDDEN, 1)
         self.act2 = nn.ReLU(inplace=True)
         self.classifier = nn.Linear(HIDDEN, num_classes) if num_classes else nn.Identity()
 
@@ -344,11 +373,13 @@ class GhostNet(VisionModel):
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not pool_type:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         pool = SelectAdaptivePool2d(pool_type)  # [B, C, 1, 1]: a convolution follows
         if pool.feat_mult() != 1:
-            raise ValueError(f'global_pool {pool_type!r} widens the map, and a convolution behind it has one width: '
-                             'use "avg", "max" or "avgmax".')
+            raise ValueError(f'global_pool {pool_type!r} widens the map, '
+                             'and a convolution behind it has one width: use "avg", '
+                             '"max" or "avgmax".')
         return pool
 
     @property
@@ -362,7 +393,8 @@ class GhostNet(VisionModel):
                 module.reset_parameters()
 
     def reparameterize(self) -> None:
-        """Make every sum of branches one convolution (version 3; others have none), in place; for predicting only.
+        """Make every sum of branches one convolution (version 3; others have none), in place; for
+        predicting only.
 
         Outputs in evaluation stay the same.
         """

@@ -1,13 +1,14 @@
 """GoogLeNet: let the network choose how far to look.
 
-An Inception module looks at the same map in four ways at once, through 1 x 1, 3 x 3 and larger windows and a
-max pool, and puts the answers beside each other. Thin 1 x 1 convolutions in front of the costly windows keep
-it cheap: 22 layers with a twelfth of AlexNet's parameters. Two side classifiers half-way gave the early
-layers a gradient, before batch normalisation and shortcuts did so better; they are used only in training.
+An Inception module looks at the same map in four ways at once, through 1 x 1, 3 x 3 and larger
+windows and a max pool, and puts the answers beside each other. Thin 1 x 1 convolutions in front of
+the costly windows keep it cheap: 22 layers with a twelfth of AlexNet's parameters. Two side
+classifiers half-way gave the early layers a gradient, before batch normalisation and shortcuts did
+so better; they are used only in training.
 
-Szegedy et al., "Going Deeper with Convolutions", 2014, https://arxiv.org/abs/1409.4842, here with batch
-normalisation. Parameter names are torchvision's, and so is its slip that the trained weights carry for good:
-the third branch has 3 x 3 filters where the paper has 5 x 5.
+Szegedy et al., "Going Deeper with Convolutions", 2014, https://arxiv.org/abs/1409.4842, here with
+batch normalisation. Parameter names are torchvision's, and so is its slip that the trained weights
+carry for good: the third branch has 3 x 3 filters where the paper has 5 x 5.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from explorer.models.layers.pool import create_classifier
 class BasicConv2d(nn.Module):
     """Convolution, norm, ReLU; the names `conv` and `bn` are those in torchvision's checkpoints."""
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, padding: int = 0):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 padding: int = 0):
         super().__init__()
         self.conv = nn.Conv2d(in_chans, out_chans, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(out_chans, eps=0.001)
@@ -41,12 +43,16 @@ class Inception(nn.Module):
     reduce3, reduce5: channels of the thin convolutions in front of the wider windows.
     """
 
-    def __init__(self, in_chans: int, one: int, reduce3: int, three: int, reduce5: int, five: int, pool: int):
+    def __init__(self, in_chans: int, one: int, reduce3: int, three: int, reduce5: int, five: int,
+                 pool: int):
         super().__init__()
         self.branch1 = BasicConv2d(in_chans, one, 1)
-        self.branch2 = nn.Sequential(BasicConv2d(in_chans, reduce3, 1), BasicConv2d(reduce3, three, 3, padding=1))
-        self.branch3 = nn.Sequential(BasicConv2d(in_chans, reduce5, 1), BasicConv2d(reduce5, five, 3, padding=1))
-        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), BasicConv2d(in_chans, pool, 1))
+        self.branch2 = nn.Sequential(BasicConv2d(in_chans, reduce3, 1),
+                                     BasicConv2d(reduce3, three, 3, padding=1))
+        self.branch3 = nn.Sequential(BasicConv2d(in_chans, reduce5, 1),
+                                     BasicConv2d(reduce5, five, 3, padding=1))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1),
+                                     BasicConv2d(in_chans, pool, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
@@ -90,18 +96,20 @@ INCEPTIONS = {
     "inception5a": (832, 256, 160, 320, 32, 128, 128),
     "inception5b": (832, 384, 192, 384, 48, 128, 128),
 }
-POOLS = {"inception3b": ("maxpool3", 3), "inception4e": ("maxpool4", 2)}  # the pool behind a module, its window
+# the pool behind a module, its window
+POOLS = {"inception3b": ("maxpool3", 3), "inception4e": ("maxpool4", 2)}
 
 
 class GoogLeNet(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    aux_logits:    build the two side classifiers. In training, forward then gives `GoogLeNetOutputs`; in evaluation
-                   always the logits alone
+    aux_logits:    build the two side classifiers. In training, forward then gives
+                   `GoogLeNetOutputs`; in evaluation always the logits alone
     aux_drop_rate: dropout in the side classifiers
 
-    torchvision's weights were trained on pixels in -1..1. torchvision turns ImageNet-normalised photos into those
-    inside the model (`transform_input`); here the weights' config says mean 0.5 and std 0.5, which is the same.
+    torchvision's weights were trained on pixels in -1..1. torchvision turns ImageNet-normalised
+    photos into those inside the model (`transform_input`); here the weights' config says mean 0.5
+    and std 0.5, which is the same.
     """
 
     classifier_path = "fc"
@@ -119,7 +127,8 @@ class GoogLeNet(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("GoogLeNet has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("GoogLeNet has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.num_features, self.aux_logits = 1024, aux_logits
 
@@ -154,8 +163,11 @@ class GoogLeNet(VisionModel):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
 
-    def forward_stages(self, x: Tensor, aside: list[Tensor] | None = None) -> Generator[Tensor, None, Tensor]:
-        """aside: a list that takes up the side classifiers' logits on the way; without one they don't run."""
+    def forward_stages(self, x: Tensor,
+                       aside: list[Tensor] | None = None) -> Generator[Tensor, None, Tensor]:
+        """aside: a list that takes up the side classifiers' logits on the way; without one they
+        don't run.
+        """
         x = self.conv1(x)
         yield x  # conv1       [B, 64, H/2, W/2]
         x = self.conv3(self.conv2(self.maxpool1(x)))
@@ -190,16 +202,21 @@ class GoogLeNet(VisionModel):
             side.fc2 = nn.Linear(1024, num_classes, **place) if num_classes else nn.Identity()
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Leave out the side classifiers of a checkpoint where this model has none, or none for its classes yet."""
+        """Leave out the side classifiers of a checkpoint where this model has none, or none for its
+        classes yet.
+        """
         if self.aux1 is None:
             unused: tuple[str, ...] = ("aux1.", "aux2.")
         else:
             unused = () if self.num_classes else ("aux1.fc2.", "aux2.fc2.")
         kept = {key: value for key, value in state.items() if not key.startswith(unused)}
-        headless = "aux1.fc1.weight" in state and "aux1.fc2.weight" not in state  # taken away with the classifier
+        # taken away with the classifier
+        headless = "aux1.fc1.weight" in state and "aux1.fc2.weight" not in state
         if len(kept) < len(state) or headless:
-            report.skipped.append("the side classifiers aux1 and aux2: used only while GoogLeNet learns"
-                                  if self.aux1 is None else "the last layers of the side classifiers: untrained now")
+            report.skipped.append("the side classifiers aux1 and aux2: "
+                                  "used only while GoogLeNet learns"
+                                  if self.aux1 is None else "the last layers of the side "
+                                  "classifiers: untrained now")
         return kept
 
 

@@ -1,14 +1,16 @@
 """Hiera: a pyramid of attention without the bells and whistles.
 
-Transformers with a pyramid, such as Swin, had gathered shifted windows, relative positions and convolutions to learn
-from ImageNet. Hiera takes all of that away and lets the network learn it instead, by filling in photos of which six
-parts of ten are covered (MAE). What is left: attention inside small windows while maps are large, attention over
-the whole map later, and a step to a smaller map by taking the strongest of four neighbouring queries.
+Transformers with a pyramid, such as Swin, had gathered shifted windows, relative positions and
+convolutions to learn from ImageNet. Hiera takes all of that away and lets the network learn it
+instead, by filling in photos of which six parts of ten are covered (MAE). What is left: attention
+inside small windows while maps are large, attention over the whole map later, and a step to a
+smaller map by taking the strongest of four neighbouring queries.
 
 Ryali et al., "Hiera: A Hierarchical Vision Transformer without the Bells-and-Whistles", 2023,
-https://arxiv.org/abs/2306.00989; positions of the "abswin" variants: Bolya et al., "Window Attention is Bugged: How
-not to Interpolate Position Embeddings", 2023, https://arxiv.org/abs/2311.05613. Parameter names are timm's. Maps are
-channels-last inside, [B, H, W, C].
+https://arxiv.org/abs/2306.00989; positions of the "abswin" variants: Bolya et al., "Window
+Attention is Bugged: How not to Interpolate Position Embeddings", 2023,
+https://arxiv.org/abs/2311.05613. Parameter names are timm's. Maps are channels-last inside,
+[B, H, W, C].
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from explorer.models.layers.init import init_linear, rescale_branches
 from explorer.models.layers.transformer import LayerScale, Mlp, resample_abs_pos_embed, to_pair
 from explorer.models.layers.windows import window_partition, window_reverse
 
-UNIT = 8  # patches on a side of the window that the first stage attends in; MAE covers whole windows
+# patches on a side of the window that the first stage attends in; MAE covers whole windows
+UNIT = 8
 POOLS = ("avg", "max", "avgmax", "")
 
 
@@ -44,13 +47,15 @@ class PooledAttention(nn.Module):
     """Self-attention in windows or over the whole map: [B, H, W, in] -> [B, H, W, C].
 
     window: patches on a window's side; None: the map is one window
-    pool:   the strongest of four neighbouring queries asks for all of them: [B, H, W, in] -> [B, H/2, W/2, C]
+    pool:   the strongest of four neighbouring queries asks for all of them: [B, H, W, in]
+            -> [B, H/2, W/2, C]
     """
 
     def __init__(self, in_dim: int, dim: int, num_heads: int, *, window: int | None, pool: bool):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                             f"use a divisor of {dim}.")
         self.num_heads, self.window, self.pool = num_heads, window, pool
         self.scale = (dim // num_heads) ** -0.5
         self.qkv = nn.Linear(in_dim, 3 * dim)
@@ -78,9 +83,11 @@ class PooledAttention(nn.Module):
         return (x.shape[1], x.shape[2]) if self.window is None else (self.window, self.window)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each query (row) takes from each place of its window (column): [B, windows, heads, N, N].
+        """How much each query (row) takes from each place of its window (column):
+        [B, windows, heads, N, N].
 
-        x: the map that `forward` gets. Every row sums to 1; a layer that pools has a quarter of the rows.
+        x: the map that `forward` gets. Every row sums to 1; a layer that pools has a quarter of the
+           rows.
         """
         query, key, _ = self.queries_keys_values(x)
         return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
@@ -89,19 +96,21 @@ class PooledAttention(nn.Module):
         window, size, step = self.window_of(x), x.shape[1:3], 2 if self.pool else 1
         x = F.scaled_dot_product_attention(*self.queries_keys_values(x))
         x = x.transpose(2, 3).flatten(3)  # [B, windows, N, C]
-        x = window_reverse(x, (window[0] // step, window[1] // step), (size[0] // step, size[1] // step))
+        x = window_reverse(x, (window[0] // step, window[1] // step),
+                           (size[0] // step, size[1] // step))
         return self.proj(x)
 
 
 class Block(nn.Module):
-    """Attention, then an MLP: [B, H, W, in] -> [B, H, W, C], or [B, H/2, W/2, C] where a new stage begins.
+    """Attention, then an MLP: [B, H, W, in] -> [B, H, W, C], or [B, H/2, W/2, C] where a new stage
+    begins.
 
-    expand_proj: how the shortcut grows there: by a learnt layer and the strongest of four; otherwise the strongest
-                 and the mean of four, side by side
+    expand_proj: how the shortcut grows there: by a learnt layer and the strongest of four;
+                 otherwise the strongest and the mean of four, side by side
     """
 
-    def __init__(self, in_dim: int, dim: int, num_heads: int, *, window: int | None, pool: bool, expand_proj: bool,
-                 mlp_ratio: float, init_values: float | None, drop_path: float):
+    def __init__(self, in_dim: int, dim: int, num_heads: int, *, window: int | None, pool: bool,
+                 expand_proj: bool, mlp_ratio: float, init_values: float | None, drop_path: float):
         super().__init__()
         self.grows, self.pool = in_dim != dim, pool
         self.norm1 = nn.LayerNorm(in_dim, eps=1e-6)
@@ -128,7 +137,9 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Overlapping patches of 7 x 7 pixels, one every four: [B, in_chans, H, W] -> [B, H/4, W/4, dim]."""
+    """Overlapping patches of 7 x 7 pixels, one every four: [B, in_chans, H, W]
+    -> [B, H/4, W/4, dim].
+    """
 
     def __init__(self, in_chans: int, dim: int):
         super().__init__()
@@ -162,12 +173,14 @@ class Head(nn.Module):
 class Hiera(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size:   side of the photo in pixels, or (height, width), multiples of 32; the model is built for that size
+    img_size:   side of the photo in pixels, or (height, width), multiples of 32; the model is built
+                for that size
     embed_dim, num_heads: of the first stage; both double from stage to stage
-    depths:     blocks in each stage. The first two attend in windows, the last two over the whole map; a stage's
-                first block still has the manner of the stage before
-    global_positions: None: one position for each patch. (rows, columns): a small grid that is stretched over the
-                photo, and positions inside a window that repeat in every window ("abswin")
+    depths:     blocks in each stage. The first two attend in windows, the last two over the whole
+                map; a stage's first block still has the manner of the stage before
+    global_positions: None: one position for each patch. (rows, columns): a small grid that is
+                stretched over the photo, and positions inside a window that repeat in every window
+                ("abswin")
     expand_proj: see `Block`;  init_values: start of the learnt factors on every branch (LayerScale)
     global_pool: "avg", "max", "avgmax" or ""
     balanced_init: start from weights that keep a signal's strength, as the "abswin" variants do
@@ -200,8 +213,8 @@ class Hiera(VisionModel):
         if any(side < 32 or side % 32 for side in self.img_size):
             near = " x ".join(str(max(1, round(side / 32)) * 32) for side in self.img_size)
             raise ValueError(
-                f"img_size is {self.img_size[0]} x {self.img_size[1]}: windows of {UNIT} patches of 4 pixels "
-                f"need multiples of 32, e.g. {near}."
+                f"img_size is {self.img_size[0]} x {self.img_size[1]}: "
+                f"windows of {UNIT} patches of 4 pixels need multiples of 32, e.g. {near}."
             )
         self._check_head(num_classes, global_pool)
         self.num_classes, self.in_chans, self.balanced_init = num_classes, in_chans, balanced_init
@@ -222,11 +235,13 @@ class Hiera(VisionModel):
             for index, rate in enumerate(rates):
                 before = max(number - 1, 0) if index == 0 else number  # whose map the block reads
                 self.blocks.append(Block(
-                    in_dim, dim, num_heads * 2**number, window=UNIT // 2**before if before < 2 else None,
-                    pool=in_dim != dim, expand_proj=expand_proj, mlp_ratio=mlp_ratio, init_values=init_values,
-                    drop_path=rate))
+                    in_dim, dim, num_heads * 2**number,
+                    window=UNIT // 2**before if before < 2 else None,
+                    pool=in_dim != dim, expand_proj=expand_proj, mlp_ratio=mlp_ratio,
+                    init_values=init_values, drop_path=rate))
                 in_dim = dim
-            stages.append(Stage(f"stage{number}", f"blocks.{len(self.blocks) - 1}", dim, 4 * 2**number))
+            stages.append(Stage(f"stage{number}", f"blocks.{len(self.blocks) - 1}", dim,
+                                4 * 2**number))
         self.stages = tuple(stages)
         self.head = Head(self.num_features, num_classes, global_pool, drop_rate)
         self.init_weights()
@@ -236,10 +251,12 @@ class Hiera(VisionModel):
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if global_pool not in POOLS:
-            raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, POOLS))}.")
+            raise ValueError(f"Unknown pooling {global_pool!r}. "
+                             f"Use one of {', '.join(map(repr, POOLS))}.")
 
     def init_weights(self) -> None:
-        """Weights of the paper's own code, or balanced ones; the deeper a block, the smaller what it adds at first.
+        """Weights of the paper's own code, or balanced ones; the deeper a block, the smaller what
+        it adds at first.
 
         A fresh classifier is all zeros: it starts by knowing nothing.
         """
@@ -248,7 +265,8 @@ class Hiera(VisionModel):
                 nn.init.trunc_normal_(positions, std=0.02)
         patches = self.patch_embed.proj
         if self.balanced_init:
-            spread = patches.weight[0].numel() ** -0.5 / 0.8796  # the cut at two deviations takes some of it away
+            # the cut at two deviations takes some of it away
+            spread = patches.weight[0].numel() ** -0.5 / 0.8796
             nn.init.trunc_normal_(patches.weight, std=spread, a=-2 * spread, b=2 * spread)
             nn.init.zeros_(patches.bias)
         else:
@@ -258,7 +276,10 @@ class Hiera(VisionModel):
                 continue
             if self.balanced_init:  # as strong a signal behind a layer as in front of it
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.normal_(module.bias, std=1e-6) if ".mlp." in name else nn.init.zeros_(module.bias)
+                if ".mlp." in name:
+                    nn.init.normal_(module.bias, std=1e-6)
+                else:
+                    nn.init.zeros_(module.bias)
             else:
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.constant_(module.bias, 0.02)
@@ -278,15 +299,17 @@ class Hiera(VisionModel):
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if tuple(x.shape[-2:]) != self.img_size:
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {x.shape[-2]} x "
-                f"{x.shape[-1]}. Resize the photo, or create the model with img_size=({x.shape[-2]}, {x.shape[-1]})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {x.shape[-2]} x {x.shape[-1]}. Resize the photo, or create the model with "
+                f"img_size=({x.shape[-2]}, {x.shape[-1]})."
             )
         x = self.patch_embed(x) + self.positions()  # [B, H/4, W/4, C]
         ends = {int(stage.module.removeprefix("blocks.")) for stage in self.stages}
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in ends:
-                yield x.permute(0, 3, 1, 2)  # stage0 [B, C, H/4, W/4] ... stage3 [B, 8C, H/32, W/32]
+                # stage0 [B, C, H/4, W/4] ... stage3 [B, 8C, H/32, W/32]
+                yield x.permute(0, 3, 1, 2)
         return x.flatten(1, 2)  # [B, N, 8C]
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
@@ -299,22 +322,28 @@ class Hiera(VisionModel):
             init_linear(self.head.fc)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Positions for another size of photo; those of "abswin" are stretched at every use and fit as they are."""
+        """Positions for another size of photo; those of "abswin" are stretched at every use and fit
+        as they are.
+        """
         state = dict(state)
         positions = state.get("pos_embed")
-        if self.pos_embed_win is None and positions is not None and positions.shape != self.pos_embed.shape:
-            if positions.ndim == 3:
-                state["pos_embed"] = resample_abs_pos_embed(positions, self.grid, num_prefix_tokens=0)
-                report.adapted.append(
-                    f"pos_embed: from {positions.shape[1]} patches to a grid of {self.grid[0]} x {self.grid[1]}"
-                )
+        if positions is None or self.pos_embed_win is not None:
+            return state
+        if positions.ndim == 3 and positions.shape != self.pos_embed.shape:
+            state["pos_embed"] = resample_abs_pos_embed(positions, self.grid, num_prefix_tokens=0)
+            report.adapted.append(
+                f"pos_embed: from {positions.shape[1]} patches to a grid of {self.grid[0]} x "
+                f"{self.grid[1]}"
+            )
         return state
 
 
 MODEL = Hiera
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
+
+_ABSWIN = dict(img_size=256, init_values=1e-5, balanced_init=True)
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "hiera_tiny_224": dict(depths=(1, 2, 7, 2)),
@@ -323,19 +352,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hiera_base_plus_224": dict(embed_dim=112, num_heads=2, depths=(2, 3, 16, 3)),
     "hiera_large_224": dict(embed_dim=144, num_heads=2, depths=(2, 6, 36, 4)),
     "hiera_huge_224": dict(embed_dim=256, num_heads=4, depths=(2, 6, 36, 4)),
-    "hiera_small_abswin_256": dict(depths=(1, 2, 11, 2), img_size=256, global_positions=(16, 16), init_values=1e-5,
-                                   expand_proj=False, balanced_init=True),
-    "hiera_base_abswin_256": dict(depths=(2, 3, 16, 3), img_size=256, global_positions=(14, 14), init_values=1e-5,
-                                  balanced_init=True),
+    "hiera_small_abswin_256": dict(_ABSWIN, depths=(1, 2, 11, 2), global_positions=(16, 16),
+                                   expand_proj=False),
+    "hiera_base_abswin_256": dict(_ABSWIN, depths=(2, 3, 16, 3), global_positions=(14, 14)),
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_facebook(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in Hiera's own files."""
-    starts = (("head.projection.", "head.fc."), ("encoder_norm.", "head.norm."), ("norm.", "head.norm."))
+    starts = (("head.projection.", "head.fc."), ("encoder_norm.", "head.norm."),
+              ("norm.", "head.norm."))
     mapped = {}
     for key, value in state.items():
         for theirs, ours in starts:

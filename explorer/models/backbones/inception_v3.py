@@ -25,14 +25,16 @@ from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.inception import inception_conv
 from explorer.models.layers.pool import create_classifier
 
-# A path: its convolutions as (channels, kernel), one behind the other. A list of two reads the same map twice.
+# A path: its convolutions as (channels, kernel), one behind the other. A list of two reads the same
+# map twice.
 Path = Sequence[tuple | list]
 
 
 class Mixed(nn.Module):
     """Paths beside each other: [B, C, H, W] -> [B, all paths' channels together, H, W].
 
-    paths: name -> path. The one called "branch_pool" averages 3 x 3 neighbours before its convolution.
+    paths: name -> path. The one called "branch_pool" averages 3 x 3 neighbours before its
+           convolution.
     halve: every path ends at stride 2, without padding, and a max pool is one more path:
     [B, ..., (H-1)//2, (W-1)//2].
     """
@@ -48,7 +50,9 @@ class Mixed(nn.Module):
                 last = i == len(layers)
                 base = path if len(layers) == 1 else f"{path}_{i}"
                 names, out = [], 0
-                for letter, (channels, kernel) in zip("ab", layer if isinstance(layer, list) else [layer]):
+                for letter, (channels, kernel) in zip("ab",
+                                                      layer if isinstance(layer, list)
+                                                      else [layer]):
                     names.append(base + letter if isinstance(layer, list) else base)
                     how = "halve" if halve and last else "keep"
                     self.add_module(names[-1], inception_conv(before, channels, kernel, how))
@@ -71,7 +75,7 @@ class Mixed(nn.Module):
         return torch.cat(answers, dim=1)
 
 
-# --- the blocks of the paper's figures ----------------------------------------------------------------------
+# --- the blocks of the paper's figures ------------------------------------------------------------
 
 ROW, COLUMN = (1, 7), (7, 1)
 
@@ -91,7 +95,8 @@ def figure_6(narrow: int) -> dict[str, Path]:
     return {
         "branch1x1": [(192, 1)],
         "branch7x7": [(narrow, 1), (narrow, ROW), (192, COLUMN)],
-        "branch7x7dbl": [(narrow, 1), (narrow, COLUMN), (narrow, ROW), (narrow, COLUMN), (192, ROW)],
+        "branch7x7dbl": [(narrow, 1), (narrow, COLUMN), (narrow, ROW), (narrow, COLUMN),
+                         (192, ROW)],
         "branch_pool": [(192, 1)],
     }
 
@@ -107,20 +112,24 @@ MIXED: dict[str, dict[str, Any]] = {
     "Mixed_5b": dict(paths=figure_5(pool=32)),
     "Mixed_5c": dict(paths=figure_5(pool=64)),
     "Mixed_5d": dict(paths=figure_5(pool=64)),
-    "Mixed_6a": dict(paths={"branch3x3": [(384, 3)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3)]}, halve=True),
+    "Mixed_6a": dict(paths={"branch3x3": [(384, 3)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3)]},
+                     halve=True),
     "Mixed_6b": dict(paths=figure_6(128)),
     "Mixed_6c": dict(paths=figure_6(160)),
     "Mixed_6d": dict(paths=figure_6(160)),
     "Mixed_6e": dict(paths=figure_6(192)),
     "Mixed_7a": dict(paths={"branch3x3": [(192, 1), (320, 3)],
-                            "branch7x7x3": [(192, 1), (192, ROW), (192, COLUMN), (192, 3)]}, halve=True),
+                            "branch7x7x3": [(192, 1), (192, ROW), (192, COLUMN), (192, 3)]},
+                     halve=True),
     "Mixed_7b": dict(paths=FIGURE_7),
     "Mixed_7c": dict(paths=FIGURE_7),
 }
 
 
 class InceptionV3(VisionModel):
-    """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
+    """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the
+    paper.
+    """
 
     classifier_path = "fc"
 
@@ -135,7 +144,8 @@ class InceptionV3(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("Inception v3 has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("Inception v3 has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
         self.Conv2d_1a_3x3 = inception_conv(in_chans, 32, 3, "halve")
@@ -171,11 +181,14 @@ class InceptionV3(VisionModel):
             nn.init.zeros_(self.fc.bias)
 
     def adapt_state_dict(self, state: Mapping[str, Tensor], report) -> dict[str, Tensor]:
-        """The tensors of a checkpoint without those of the second classifier, which is for training only."""
+        """The tensors of a checkpoint without those of the second classifier, which is for training
+        only.
+        """
         kept = {key: value for key, value in state.items() if not key.startswith("AuxLogits.")}
         if len(kept) < len(state):
             left_out = len(state) - len(kept)
-            report.skipped.append(f"AuxLogits: {left_out} tensors of the second classifier, for training")
+            report.skipped.append(f"AuxLogits: {left_out} tensors of the second classifier, "
+                                  "for training")
         return kept
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
@@ -183,8 +196,8 @@ class InceptionV3(VisionModel):
         for name in self._body:
             x = getattr(self, name)(x)
             if name in ends:
-                # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 288, 35, 35], [B, 768, 17, 17],
-                # [B, 2048, 8, 8]
+                # for 299 x 299: [B, 64, 147, 147], [B, 192, 71, 71], [B, 288, 35, 35],
+                # [B, 768, 17, 17], [B, 2048, 8, 8]
                 yield x
         return x
 

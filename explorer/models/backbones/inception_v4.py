@@ -28,7 +28,9 @@ ROW, COLUMN = (1, 7), (7, 1)  # a filter of 7 x 7 taken apart
 
 
 class Fork(nn.Module):
-    """Figure 6: paths that end in a row and a column beside each other: [B, 1536, H, W] -> [B, 1536, H, W]."""
+    """Figure 6: paths that end in a row and a column beside each other: [B, 1536, H, W]
+    -> [B, 1536, H, W].
+    """
 
     out_chans = 1536
 
@@ -62,19 +64,23 @@ STEM: tuple[Callable[[int], nn.Module], ...] = (
 )
 FIGURE_4 = partial(InceptionPaths, branch0=[(96, 1)], branch1=[(64, 1), (96, 3)],
                    branch2=[(64, 1), (96, 3), (96, 3)], branch3=["avg", (96, 1)])
-FIGURE_5 = partial(InceptionPaths, branch0=[(384, 1)], branch1=[(192, 1), (224, ROW), (256, COLUMN)],
+FIGURE_5 = partial(InceptionPaths, branch0=[(384, 1)],
+                   branch1=[(192, 1), (224, ROW), (256, COLUMN)],
                    branch2=[(192, 1), (192, COLUMN), (224, ROW), (224, COLUMN), (256, ROW)],
                    branch3=["avg", (128, 1)])
 FIGURE_7 = partial(InceptionPaths, branch0=[(384, 3, "halve")],
                    branch1=[(192, 1), (224, 3), (256, 3, "halve")], branch2=["max"])
 FIGURE_8 = partial(InceptionPaths, branch0=[(192, 1), (192, 3, "halve")],
-                   branch1=[(256, 1), (256, ROW), (320, COLUMN), (320, 3, "halve")], branch2=["max"])
+                   branch1=[(256, 1), (256, ROW), (320, COLUMN), (320, 3, "halve")],
+                   branch2=["max"])
 
 PLAN = (*STEM, *[FIGURE_4] * 4, FIGURE_7, *[FIGURE_5] * 7, FIGURE_8, *[Fork] * 3)
 
 
 class InceptionV4(VisionModel):
-    """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the paper."""
+    """Photo [B, in_chans, H, W] -> logits [B, num_classes]; H and W from 75 pixels on, 299 in the
+    paper.
+    """
 
     classifier_path = "last_linear"
     feature_names = "_"
@@ -90,10 +96,12 @@ class InceptionV4(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("Inception v4 has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("Inception v4 has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         layers: list[nn.Module] = [
-            inception_conv(in_chans, 32, 3, "halve"), inception_conv(32, 32, 3, "cut"), inception_conv(32, 64, 3),
+            inception_conv(in_chans, 32, 3, "halve"), inception_conv(32, 32, 3, "cut"),
+            inception_conv(32, 64, 3),
         ]
         chans = 64
         for make in PLAN:
@@ -102,7 +110,8 @@ class InceptionV4(VisionModel):
         self.features = nn.Sequential(*layers)
         self.stages = (
             Stage("stem", "features.2", 64, 2), Stage("stem2", "features.3", 160, 4),
-            Stage("inception_a", "features.9", 384, 8), Stage("inception_b", "features.17", 1024, 16),
+            Stage("inception_a", "features.9", 384, 8),
+            Stage("inception_b", "features.17", 1024, 16),
             Stage("inception_c", "features.21", chans, 32),
         )
         self.num_features = chans
@@ -120,8 +129,8 @@ class InceptionV4(VisionModel):
         for i, layer in enumerate(self.features):
             x = layer(x)
             if f"features.{i}" in ends:
-                # for 299 x 299: [B, 64, 147, 147], [B, 160, 73, 73], [B, 384, 35, 35], [B, 1024, 17, 17],
-                # [B, 1536, 8, 8]
+                # for 299 x 299: [B, 64, 147, 147], [B, 160, 73, 73], [B, 384, 35, 35],
+                # [B, 1024, 17, 17], [B, 1536, 8, 8]
                 yield x
         return x
 

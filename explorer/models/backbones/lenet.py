@@ -1,15 +1,15 @@
 """LeNet-5: where it all begins.
 
-Small filters slide over the picture and share their weights, so that a stroke is found wherever it is;
-sub-sampling in between makes the exact place matter less and less. Learnt from the pixels, end to end, it
-read the amounts on a tenth of all cheques in the United States. Every network in this catalog up to the
-transformers is its descendant.
+Small filters slide over the picture and share their weights, so that a stroke is found wherever it
+is; sub-sampling in between makes the exact place matter less and less. Learnt from the pixels, end
+to end, it read the amounts on a tenth of all cheques in the United States. Every network in this
+catalog up to the transformers is its descendant.
 
-LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of
-the IEEE, 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf, figure 2. The layers carry the paper's
-names. As in today's textbooks, four details are modern: ReLU in place of the scaled tanh (`act_layer="tanh"`
-comes close), a plain mean without weights for sub-sampling, C3 connected to all maps of S2, and a linear
-layer for the output.
+LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition",
+Proceedings of the IEEE, 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf, figure 2. The
+layers carry the paper's names. As in today's textbooks, four details are modern: ReLU in place of
+the scaled tanh (`act_layer="tanh"` comes close), a plain mean without weights for sub-sampling, C3
+connected to all maps of S2, and a linear layer for the output.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ SMALLEST = 32  # pixels; C5's 5 x 5 filters then fit exactly once
 class LeNet5(VisionModel):
     """Grey picture [B, 1, H, W], at least 32 x 32, -> logits [B, num_classes].
 
-    Digits of 28 x 28 are padded to 32 x 32, as in the paper. On a larger picture the network slides, as the paper
-    describes in section VII: C5 gives a map instead of one place, and `global_pool` combines its places.
+    Digits of 28 x 28 are padded to 32 x 32, as in the paper. On a larger picture the network
+    slides, as the paper describes in section VII: C5 gives a map instead of one place, and
+    `global_pool` combines its places.
 
     act_layer: "relu", "tanh", ...
     """
 
     classifier_path = "output"
-    pyramid = False  # S2 and C3 have the same stride, and no padding keeps the maps in line with the picture
+    # S2 and C3 have the same stride, and no padding keeps the maps in line with the picture
+    pyramid = False
 
     def __init__(
         self,
@@ -81,7 +83,9 @@ class LeNet5(VisionModel):
         return 84
 
     def init_weights(self) -> None:
-        """He initialisation; the paper draws from a uniform distribution that shrinks with the fan-in, too."""
+        """He initialisation; the paper draws from a uniform distribution that shrinks with the
+        fan-in, too.
+        """
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -90,8 +94,9 @@ class LeNet5(VisionModel):
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if min(x.shape[-2:]) < SMALLEST:
             size = f"{x.shape[-2]} x {x.shape[-1]}"
-            raise ValueError(f"LeNet-5 reads pictures of at least {SMALLEST} x {SMALLEST} pixels, not {size}: "
-                             "pad them (F.pad(x, (2, 2, 2, 2)) for 28 x 28) or resize them.")
+            raise ValueError(f"LeNet-5 reads pictures of at least {SMALLEST} x {SMALLEST} pixels, "
+                             f"not {size}: pad them (F.pad(x, (2, 2, 2, 2)) for 28 x 28) or resize "
+                             "them.")
         x = self.act1(self.c1(x))
         yield x  # C1 [B, 6, H-4, W-4]: 28 x 28 of a picture of 32 x 32
         x = self.s2(x)
@@ -112,15 +117,16 @@ class LeNet5(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         if global_pool is not None:
             self.global_pool = create_place_pool(global_pool)
-        self.output = nn.Linear(84, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+        self.output = (nn.Linear(84, num_classes, **parameter_place(self)) if num_classes
+                       else nn.Identity())
         self.num_classes = num_classes
 
 
 def create_place_pool(kind: str) -> SelectAdaptivePool2d:
     """C5's map [B, 120, h, w] -> [B, 120], as F6 reads it."""
     if kind not in ("avg", "max", "avgmax"):
-        raise ValueError(f"global_pool is {kind!r}: LeNet-5's layer F6 reads 120 numbers, so use 'avg', 'max' or "
-                         "'avgmax'.")
+        raise ValueError(f"global_pool is {kind!r}: LeNet-5's layer F6 reads 120 numbers, "
+                         "so use 'avg', 'max' or 'avgmax'.")
     return SelectAdaptivePool2d(kind, flatten=True)
 
 

@@ -1,12 +1,13 @@
 """LeViT: a transformer in a convolutional network's clothing, built for speed.
 
-A few small convolutions shrink the photo to 14 x 14 places before attention begins, and the map shrinks twice more:
-there, every second place asks all places. Positions are learnt biases for each distance, BatchNorm replaces LayerNorm
-(once trained it melts into the layer before it), and keys are narrower than values, which saves most of the time.
+A few small convolutions shrink the photo to 14 x 14 places before attention begins, and the map
+shrinks twice more: there, every second place asks all places. Positions are learnt biases for each
+distance, BatchNorm replaces LayerNorm (once trained it melts into the layer before it), and keys
+are narrower than values, which saves most of the time.
 
 Graham et al., "LeViT: a Vision Transformer in ConvNet's Clothing for Faster Inference", 2021,
-https://arxiv.org/abs/2104.01136. Parameter names are timm's: the `levit_conv` models are the same networks with 1 x 1
-convolutions on maps in place of linear layers on tokens.
+https://arxiv.org/abs/2104.01136. Parameter names are timm's: the `levit_conv` models are the same
+networks with 1 x 1 convolutions on maps in place of linear layers on tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from explorer.models.layers.transformer import to_pair
 
 
 class ConvNorm(nn.Module):
-    """A convolution and BatchNorm: [B, in, H, W] -> [B, out, H/stride, W/stride]. `linear`: the name in checkpoints."""
+    """A convolution and BatchNorm: [B, in, H, W] -> [B, out, H/stride, W/stride].
+
+    `linear`: the name in checkpoints.
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, kernel: int = 1, stride: int = 1):
         super().__init__()
-        self.linear = nn.Conv2d(in_chans, out_chans, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.linear = nn.Conv2d(in_chans, out_chans, kernel, stride=stride, padding=kernel // 2,
+                                bias=False)
         self.bn = nn.BatchNorm2d(out_chans)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +60,9 @@ def mixer(in_chans: int, out_chans: int, *, maps: bool) -> nn.Module:
 
 
 def make_stem(in_chans: int, dim: int, *, stride: int, act: str) -> nn.Sequential:
-    """3 x 3 convolutions that halve the map and double the channels: [B, in_chans, H, W] -> [B, dim, H/s, W/s]."""
+    """3 x 3 convolutions that halve the map and double the channels: [B, in_chans, H, W]
+    -> [B, dim, H/s, W/s].
+    """
     if stride not in (8, 16):
         raise ValueError(f"stem_stride is {stride}: LeViT's stems shrink the photo 8 or 16 times.")
     steps = 3 if stride == 8 else 4
@@ -70,13 +77,14 @@ def make_stem(in_chans: int, dim: int, *, stride: int, act: str) -> nn.Sequentia
     return nn.Sequential(layers)
 
 
-# --- attention ------------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------
 
 
 class Attention(DistanceAttention):
     """Every place asks all others: tokens [B, N, C] or a map [B, C, H, W] -> the same shape."""
 
-    def __init__(self, dim: int, num_heads: int, key_dim: int, *, ratio: int, size: Size, maps: bool, act: str):
+    def __init__(self, dim: int, num_heads: int, key_dim: int, *, ratio: int, size: Size,
+                 maps: bool, act: str):
         super().__init__(num_heads, key_dim, ratio * key_dim, size=size)
         self.qkv = mixer(dim, num_heads * (2 * key_dim + self.value_dim), maps=maps)
         inner = num_heads * self.value_dim
@@ -100,22 +108,26 @@ class Subsample(nn.Module):
 
 
 class AttentionDownsample(DistanceAttention):
-    """Every second place asks all: [B, N, C] -> [B, N / 4, out], or a map [B, C, H, W] -> [B, out, H/2, W/2]."""
+    """Every second place asks all: [B, N, C] -> [B, N / 4, out], or a map [B, C, H, W]
+    -> [B, out, H/2, W/2].
+    """
 
-    def __init__(self, dim: int, dim_out: int, key_dim: int, *, ratio: int, size: Size, maps: bool, act: str):
+    def __init__(self, dim: int, dim_out: int, key_dim: int, *, ratio: int, size: Size, maps: bool,
+                 act: str):
         super().__init__(dim // key_dim, key_dim, ratio * key_dim, size=size, stride=2)
         inner = self.num_heads * self.value_dim
         self.kv = mixer(dim, self.num_heads * key_dim + inner, maps=maps)
         asks = mixer(dim, self.num_heads * key_dim, maps=maps)
         self.q = nn.Sequential(OrderedDict(down=Subsample(size), ln=asks))
-        self.proj = nn.Sequential(OrderedDict(act=create_act(act), ln=mixer(inner, dim_out, maps=maps)))
+        self.proj = nn.Sequential(OrderedDict(act=create_act(act),
+                                              ln=mixer(inner, dim_out, maps=maps)))
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key, value = self.heads(self.kv(x)).split((self.key_dim, self.value_dim), dim=3)
         return self.heads(self.q(x)), key, value
 
 
-# --- blocks ---------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class LevitMlp(nn.Module):
@@ -134,7 +146,8 @@ class LevitMlp(nn.Module):
 class LevitBlock(nn.Module):
     """Attention, then an MLP, each a correction added to its input; shape stays."""
 
-    def __init__(self, dim: int, num_heads: int, key_dim: int, *, size: Size, maps: bool, act: str, drop_path: float):
+    def __init__(self, dim: int, num_heads: int, key_dim: int, *, size: Size, maps: bool, act: str,
+                 drop_path: float):
         super().__init__()
         self.attn = Attention(dim, num_heads, key_dim, ratio=2, size=size, maps=maps, act=act)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
@@ -149,9 +162,11 @@ class LevitBlock(nn.Module):
 class LevitDownsample(nn.Module):
     """Attention that shrinks the map, without a shortcut, then an MLP with one."""
 
-    def __init__(self, dim: int, dim_out: int, key_dim: int, *, size: Size, maps: bool, act: str, drop_path: float):
+    def __init__(self, dim: int, dim_out: int, key_dim: int, *, size: Size, maps: bool, act: str,
+                 drop_path: float):
         super().__init__()
-        self.attn_downsample = AttentionDownsample(dim, dim_out, key_dim, ratio=4, size=size, maps=maps, act=act)
+        self.attn_downsample = AttentionDownsample(dim, dim_out, key_dim, ratio=4, size=size,
+                                                   maps=maps, act=act)
         self.mlp = LevitMlp(dim_out, maps=maps, act=act)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
@@ -187,7 +202,7 @@ class NormLinear(nn.Module):
         return self.linear(self.drop(self.bn(x)))
 
 
-# --- the model ------------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class LeViT(VisionModel):
@@ -227,11 +242,12 @@ class LeViT(VisionModel):
     ):
         super().__init__()
         if not len(embed_dim) == len(depth) == len(num_heads):
-            raise ValueError(f"embed_dim {embed_dim}, depth {depth} and num_heads {num_heads} must have one entry for "
-                             "each stage.")
+            raise ValueError(f"embed_dim {embed_dim}, depth {depth} and num_heads {num_heads} must "
+                             "have one entry for each stage.")
         self.img_size, self.maps, self.distilled = to_pair(img_size), maps, distilled
         self.in_chans, self.num_features, self.drop_rate = in_chans, embed_dim[-1], drop_rate
-        #: Whether training gives both answers, for a loss with a teacher; see `set_distilled_training`.
+        #: Whether training gives both answers, for a loss with a teacher; see
+        #: `set_distilled_training`.
         self.distilled_training = False
         self.stem = make_stem(in_chans, embed_dim[0], stride=stem_stride, act=act)
 
@@ -247,7 +263,8 @@ class LeViT(VisionModel):
                 LevitBlock(dim, heads, key_dim, size=size, **options) for _ in range(blocks)]))
             table.append((Stage(f"stages.{i}", f"stages.{i}", dim, reduction), size))
             before = dim
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.stage_table = tuple(stage for stage, _ in table)
         self.sizes = tuple(size for _, size in table)
         self.init_weights()
@@ -274,15 +291,17 @@ class LeViT(VisionModel):
         if tuple(x.shape[-2:]) != self.img_size:
             height, width = x.shape[-2:]
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
-                f"Resize the photo, or create the model with img_size=({height}, {width})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {height} x {width}. Resize the photo, or create the model with "
+                f"img_size=({height}, {width})."
             )
         x = self.stem(x)  # [B, C, H/16, W/16]
         if not self.maps:
             x = x.flatten(2).transpose(1, 2)  # [B, N, C]
         for stage, size in zip(self.stages, self.sizes):
             x = stage(x)
-            yield x if self.maps else x.transpose(1, 2).unflatten(2, size)  # stages.0 [B, C, H/16, W/16] ...
+            # stages.0 [B, C, H/16, W/16] ...
+            yield x if self.maps else x.transpose(1, 2).unflatten(2, size)
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
@@ -305,9 +324,11 @@ class LeViT(VisionModel):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool if global_pool is None else global_pool
         if pool not in ("avg", ""):
-            raise ValueError(f'global_pool is {pool!r}: LeViT has "avg", and "" (none) without a classifier.')
+            raise ValueError(f'global_pool is {pool!r}: LeViT has "avg", '
+                             'and "" (none) without a classifier.')
         if num_classes and not pool:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         self.num_classes, self.global_pool = num_classes, pool
         for name in ("head", "head_dist") if self.distilled else ("head",):
             head: nn.Module = nn.Identity()
@@ -316,13 +337,17 @@ class LeViT(VisionModel):
             setattr(self, name, head.to(**parameter_place(self)).train(self.training))
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Linear layers as 1 x 1 convolutions and the other way round; no norm of a classifier that is not there."""
+        """Linear layers as 1 x 1 convolutions and the other way round; no norm of a classifier that
+        is not there.
+        """
         own = self.state_dict()
         adapted = {}
         for key, value in state.items():
-            if key.endswith("attention_bias_idxs") or key.startswith("head") and isinstance(self.head, nn.Identity):
+            if (key.endswith("attention_bias_idxs") or key.startswith("head")
+                and isinstance(self.head, nn.Identity)):
                 continue
-            if key in own and value.shape != own[key].shape and {value.ndim, own[key].ndim} == {2, 4} \
+            if key in own and value.shape != own[key].shape and {value.ndim,
+                                                                 own[key].ndim} == {2, 4} \
                     and value.numel() == own[key].numel():
                 value = value.reshape(own[key].shape)
             adapted[key] = value
@@ -332,24 +357,27 @@ class LeViT(VisionModel):
 MODEL = LeViT
 
 
-# --- variants -------------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
-_384 = dict(embed_dim=(384, 512, 768), depth=(4, 4, 4), num_heads=(6, 9, 12), key_dim=32, distilled=True)
-_512 = dict(key_dim=64, act="silu")
+_TAUGHT = dict(depth=(4, 4, 4), key_dim=32, distilled=True)
+_384 = dict(_TAUGHT, embed_dim=(384, 512, 768), num_heads=(6, 9, 12))
+_512 = dict(key_dim=64, act="silu", depth=(4, 4, 4))
+_256D = dict(key_dim=32, act="silu", depth=(4, 8, 6))
 _ON_TOKENS: dict[str, dict[str, Any]] = {
     "levit_128s": dict(distilled=True),
     "levit_128": dict(depth=(4, 4, 4), num_heads=(4, 8, 12), distilled=True),
-    "levit_192": dict(embed_dim=(192, 288, 384), depth=(4, 4, 4), num_heads=(3, 5, 6), key_dim=32, distilled=True),
-    "levit_256": dict(embed_dim=(256, 384, 512), depth=(4, 4, 4), num_heads=(4, 6, 8), key_dim=32, distilled=True),
+    "levit_192": dict(_TAUGHT, embed_dim=(192, 288, 384), num_heads=(3, 5, 6)),
+    "levit_256": dict(_TAUGHT, embed_dim=(256, 384, 512), num_heads=(4, 6, 8)),
     "levit_384": dict(_384),
     "levit_384_s8": dict(_384, stem_stride=8, act="silu"),
-    "levit_512_s8": dict(_512, embed_dim=(512, 640, 896), depth=(4, 4, 4), num_heads=(8, 10, 14), stem_stride=8),
-    "levit_512": dict(_512, embed_dim=(512, 768, 1024), depth=(4, 4, 4), num_heads=(8, 12, 16)),
-    "levit_256d": dict(embed_dim=(256, 384, 512), depth=(4, 8, 6), num_heads=(4, 6, 8), key_dim=32, act="silu"),
-    "levit_512d": dict(_512, embed_dim=(512, 640, 768), depth=(4, 8, 6), num_heads=(8, 10, 12)),
+    "levit_512_s8": dict(_512, embed_dim=(512, 640, 896), num_heads=(8, 10, 14), stem_stride=8),
+    "levit_512": dict(_512, embed_dim=(512, 768, 1024), num_heads=(8, 12, 16)),
+    "levit_256d": dict(_256D, embed_dim=(256, 384, 512), num_heads=(4, 6, 8)),
+    "levit_512d": dict(_256D | dict(key_dim=64), embed_dim=(512, 640, 768), num_heads=(8, 10, 12)),
 }
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **_ON_TOKENS,
-    **{name.replace("levit_", "levit_conv_"): dict(row, maps=True) for name, row in _ON_TOKENS.items()},
+    **{name.replace("levit_", "levit_conv_"): dict(row, maps=True)
+       for name, row in _ON_TOKENS.items()},
 }

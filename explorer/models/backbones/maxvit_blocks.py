@@ -1,10 +1,13 @@
-"""The blocks of CoAtNet, MaxViT and their relatives: convolutions, attention over the whole map, attention in windows.
+"""The blocks of CoAtNet, MaxViT and their relatives: convolutions, and attention near and far.
 
 All blocks: a map [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], beside a shortcut.
     conv         how convolution blocks are built (`ConvOptions`)
     attention    how attention blocks are built (`AttentionOptions`)
     size         rows and columns of the map that comes out; attention knows offsets only up to it
     drop_path    how often a whole branch is dropped while training
+
+They stand in a file of their own because the family has many kinds of them; the models are in
+`maxvit.py`.
 
 Dai et al., "CoAtNet", 2021, https://arxiv.org/abs/2106.04803; Tu et al., "MaxViT", 2022,
 https://arxiv.org/abs/2204.01697. Parameter names are timm's.
@@ -38,10 +41,14 @@ class ConvOptions:
 
     kind:          "mbconv" (MobileNetV2's block) or "convnext"
     expand_output: the middle is `expand_ratio` times as wide as what comes out, not as what goes in
-    pre_act:       an activation behind the first norm;  bias: of the last convolution and of the shortcut's
-    shrink:        what halves the map in the branch: "dw", the depthwise convolution, or "pool", an average before all
-    shortcut_pool: what halves it beside the branch: "avg2" or "max";  padding: "" symmetric, "same" TensorFlow's
-    se_ratio:      width of the channel attention's small layer, as a share; se_early: it stands in front of the norm
+    pre_act:       an activation behind the first norm;  bias: of the last convolution and of the
+                   shortcut's
+    shrink:        what halves the map in the branch: "dw", the depthwise convolution, or "pool", an
+                   average before all
+    shortcut_pool: what halves it beside the branch: "avg2" or "max";  padding: "" symmetric, "same"
+                   TensorFlow's
+    se_ratio:      width of the channel attention's small layer, as a share; se_early: it stands in
+                   front of the norm
     layer_scale:   start of the learnt factors on the branch (ConvNeXt only)
     """
 
@@ -66,10 +73,14 @@ class AttentionOptions:
     """How the attention blocks are built; the defaults are CoAtNet's.
 
     head_dim:      channels of each head
-    expand_first:  where a block widens the map, queries, keys and values are wide already; else only the result
-    head_first:    how a checkpoint orders them: each head's query, key and value together, or all queries first
-    pool:          what halves the map: "avg2" or "max";  shortcut_bias: of the convolution that widens the shortcut
-    position:      "bias", "bias_tf" or "mlp" (see `layers/relative_position.py`);  position_hidden: width of the last
+    expand_first:  where a block widens the map, queries, keys and values are wide already; else
+                   only the result
+    head_first:    how a checkpoint orders them: each head's query, key and value together, or all
+                   queries first
+    pool:          what halves the map: "avg2" or "max";  shortcut_bias: of the convolution that
+                   widens the shortcut
+    position:      "bias", "bias_tf" or "mlp" (see `layers/relative_position.py`);  position_hidden:
+                   width of the last
     grid_only:     MaxViT's block without attention in windows, with the grid alone
     norm:          "layer", or "batch" (CoAtNet only)
     layer_scale:   start of the learnt factors on the branches; None: no factors
@@ -94,7 +105,7 @@ def create_drop_path(rate: float) -> nn.Module:
     return DropPath(rate) if rate else nn.Identity()
 
 
-# --- small parts --------------------------------------------------------------------------------------------
+# --- small parts ----------------------------------------------------------------------------------
 
 
 class LayerNormAct2d(LayerNorm2d):
@@ -122,43 +133,52 @@ class ConvMlp(nn.Module):
 
 
 class Downsample2d(nn.Module):
-    """Half the map by pooling, and a 1 x 1 convolution where it gets wider: [B, in, H, W] -> [B, out, H/2, W/2]."""
+    """Half the map by pooling, and a 1 x 1 convolution where it gets wider: [B, in, H, W]
+    -> [B, out, H/2, W/2].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, pool: str, bias: bool = True):
         super().__init__()
         if pool not in ("avg2", "max"):
             raise ValueError(f"Unknown pooling {pool!r}. Known: avg2, max.")
         self.pool = nn.AvgPool2d(2) if pool == "avg2" else nn.MaxPool2d(3, stride=2, padding=1)
-        self.expand = nn.Conv2d(in_chans, out_chans, 1, bias=bias) if in_chans != out_chans else nn.Identity()
+        self.expand = (nn.Conv2d(in_chans, out_chans, 1, bias=bias) if in_chans != out_chans
+                       else nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.expand(self.pool(x))
 
 
-# --- convolution blocks -------------------------------------------------------------------------------------
+# --- convolution blocks ---------------------------------------------------------------------------
 
 
 class MbConvBlock(nn.Module):
-    """Norm, widen, look around in each channel, weigh the channels, narrow: MobileNetV2's block with its norm first."""
+    """Norm, widen, look around in each channel, weigh the channels, narrow: MobileNetV2's block
+    with its norm first.
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, conv: ConvOptions, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, conv: ConvOptions,
+                 drop_path: float):
         super().__init__()
         middle = make_divisible((out_chans if conv.expand_output else in_chans) * conv.expand_ratio)
         se_width = int(conv.se_ratio * (out_chans if conv.expand_output else middle))
         by_pool = conv.shrink == "pool"
 
         def norm(channels: int, apply_act: bool = True) -> nn.Module:
-            return BatchNormAct2d(channels, eps=conv.norm_eps, act_layer=conv.act, apply_act=apply_act)
+            return BatchNormAct2d(channels, eps=conv.norm_eps, act_layer=conv.act,
+                                  apply_act=apply_act)
 
         self.shortcut: nn.Module = nn.Identity()
         if stride == 2:
-            self.shortcut = Downsample2d(in_chans, out_chans, pool=conv.shortcut_pool, bias=conv.bias)
+            self.shortcut = Downsample2d(in_chans, out_chans, pool=conv.shortcut_pool,
+                                         bias=conv.bias)
         self.pre_norm = norm(in_chans, conv.pre_act)
-        self.down = Downsample2d(in_chans, in_chans, pool="avg2") if stride == 2 and by_pool else nn.Identity()
+        self.down = (Downsample2d(in_chans, in_chans, pool="avg2") if stride == 2 and by_pool
+                     else nn.Identity())
         self.conv1_1x1 = nn.Conv2d(in_chans, middle, 1, bias=False)
         self.norm1 = norm(middle)
-        self.conv2_kxk = create_conv2d(middle, middle, 3, stride=1 if by_pool else stride, padding=conv.padding,
-                                       groups=middle)
+        self.conv2_kxk = create_conv2d(middle, middle, 3, stride=1 if by_pool else stride,
+                                       padding=conv.padding, groups=middle)
         # Two names for one thing at two places, as checkpoints have them.
         se = SEModule(middle, rd_channels=se_width, act_layer=conv.se_act)
         self.se_early = se if conv.se_early else None
@@ -178,13 +198,17 @@ class MbConvBlock(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """A wide depthwise convolution, a norm, and an MLP at each place: ConvNeXt's block, which may halve the map."""
+    """A wide depthwise convolution, a norm, and an MLP at each place: ConvNeXt's block, which may
+    halve the map.
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, conv: ConvOptions, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, conv: ConvOptions,
+                 drop_path: float):
         super().__init__()
         self.shortcut: nn.Module = nn.Identity()
         if stride == 2:
-            self.shortcut = Downsample2d(in_chans, out_chans, pool=conv.shortcut_pool, bias=conv.bias)
+            self.shortcut = Downsample2d(in_chans, out_chans, pool=conv.shortcut_pool,
+                                         bias=conv.bias)
         self.conv_dw = nn.Conv2d(in_chans, out_chans, 7, stride=stride, padding=3, groups=in_chans)
         self.norm = LayerNorm2d(out_chans, eps=conv.norm_eps)
         self.mlp = ConvMlp(out_chans, int(out_chans * conv.expand_ratio), act_layer=conv.act)
@@ -198,7 +222,7 @@ class ConvNeXtBlock(nn.Module):
 CONV_BLOCKS = {"mbconv": MbConvBlock, "convnext": ConvNeXtBlock}
 
 
-# --- attention ----------------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------------
 
 
 class RelativeAttention(nn.Module):
@@ -214,16 +238,20 @@ class RelativeAttention(nn.Module):
         super().__init__()
         inner = dim_out if attention.expand_first and dim_out > dim else dim
         if inner % attention.head_dim:
-            raise ValueError(f"{inner} channels don't make heads of {attention.head_dim}: use a multiple of it.")
+            raise ValueError(f"{inner} channels don't make heads of {attention.head_dim}: "
+                             "use a multiple of it.")
         self.num_heads, self.head_first = inner // attention.head_dim, attention.head_first
         self.scale = attention.head_dim**-0.5
         kernel = (1,) if self.layer is nn.Conv2d else ()
         self.qkv = self.layer(dim, 3 * inner, *kernel)
-        self.rel_pos = create_rel_pos(attention.position, size, self.num_heads, hidden=attention.position_hidden)
+        self.rel_pos = create_rel_pos(attention.position, size, self.num_heads,
+                                      hidden=attention.position_hidden)
         self.proj = self.layer(inner, dim_out, *kernel)
 
     def tokens_qkv(self, x: Tensor) -> Tensor:
-        """Queries, keys and values of each place, side by side [B, N, 3 * C], from the input of `forward`."""
+        """Queries, keys and values of each place, side by side [B, N, 3 * C], from the input of
+        `forward`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define tokens_qkv")
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,10 +261,12 @@ class RelativeAttention(nn.Module):
             qkv = qkv.unflatten(2, (self.num_heads, 3, -1)).transpose(2, 3)
         else:
             qkv = qkv.unflatten(2, (3, self.num_heads, -1))
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, N, 3, heads, C / heads] -> [3, B, heads, N, C / heads]
+        # [B, N, 3, heads, C / heads] -> [3, B, heads, N, C / heads]
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place (row) takes from each other (column): [B, heads, N, N]; every row sums to 1.
+        """How much each place (row) takes from each other (column): [B, heads, N, N]; every row
+        sums to 1.
 
         x: what `forward` gets; with windows, B counts photos times windows.
         """
@@ -259,12 +289,15 @@ class MapAttention(RelativeAttention):
         return self.qkv(x).flatten(2).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.attend(x).transpose(1, 2).unflatten(2, x.shape[-2:])  # [B, N, C] -> [B, C, H, W]
+        # [B, N, C] -> [B, C, H, W]
+        mixed = self.attend(x).transpose(1, 2).unflatten(2, x.shape[-2:])
         return self.proj(mixed)
 
 
 class WindowAttention(RelativeAttention):
-    """Every place of a window looks at the others in it: [B * windows, N, C] -> [B * windows, N, dim_out]."""
+    """Every place of a window looks at the others in it: [B * windows, N, C]
+    -> [B * windows, N, dim_out].
+    """
 
     layer = nn.Linear
 
@@ -276,7 +309,10 @@ class WindowAttention(RelativeAttention):
 
 
 def in_windows(attention: nn.Module, x: Tensor, window: Size) -> Tensor:
-    """Attention in each window of neighbours: [B, H, W, C] -> [B, H, W, out]. H, W are multiples of the window."""
+    """Attention in each window of neighbours: [B, H, W, C] -> [B, H, W, out].
+
+    H, W are multiples of the window.
+    """
     windows = window_partition(x, window)  # [B, windows, N, C]
     mixed = attention(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
     return window_reverse(mixed, window, x.shape[1:3])
@@ -285,11 +321,12 @@ def in_windows(attention: nn.Module, x: Tensor, window: Size) -> Tensor:
 def in_grid(attention: nn.Module, x: Tensor, grid: Size) -> Tensor:
     """Attention among places that stand far apart: [B, H, W, C] -> [B, H, W, out].
 
-    A grid of h x w points lies over the whole map; the places on its points look at each other. Moved by one place
-    it is the next group, until every place has been in one.
+    A grid of h x w points lies over the whole map; the places on its points look at each other.
+    Moved by one place it is the next group, until every place has been in one.
     """
     (rows, columns), (height, width) = grid, x.shape[1:3]
-    high, wide = height // rows, width // columns  # how far the points are apart, and so how many groups there are
+    # how far the points are apart, and so how many groups there are
+    high, wide = height // rows, width // columns
     x = x.unflatten(2, (columns, wide)).unflatten(1, (rows, high))  # [B, h, H/h, w, W/w, C]
     groups = x.permute(0, 2, 4, 1, 3, 5).flatten(3, 4)  # [B, H/h, W/w, N, C]
     mixed = attention(groups.flatten(0, 2)).unflatten(0, groups.shape[:3])
@@ -297,7 +334,7 @@ def in_grid(attention: nn.Module, x: Tensor, grid: Size) -> Tensor:
     return mixed.flatten(3, 4).flatten(1, 2)
 
 
-# --- attention blocks ---------------------------------------------------------------------------------------
+# --- attention blocks -----------------------------------------------------------------------------
 
 
 def create_layer_scale(dim: int, start: float | None, *, tokens: bool) -> nn.Module:
@@ -309,8 +346,8 @@ def create_layer_scale(dim: int, start: float | None, *, tokens: bool) -> nn.Mod
 class TransformerBlock2d(nn.Module):
     """CoAtNet's second half: attention over the whole map, then an MLP, each beside a shortcut."""
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, size: Size, attention: AttentionOptions,
-                 drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, size: Size,
+                 attention: AttentionOptions, drop_path: float):
         super().__init__()
 
         def norm(channels: int) -> nn.Module:
@@ -320,14 +357,16 @@ class TransformerBlock2d(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         self.norm1 = norm(in_chans)
         if stride == 2:
-            self.shortcut = Downsample2d(in_chans, out_chans, pool=attention.pool, bias=attention.shortcut_bias)
+            self.shortcut = Downsample2d(in_chans, out_chans, pool=attention.pool,
+                                         bias=attention.shortcut_bias)
             down = Downsample2d(in_chans, in_chans, pool=attention.pool)
             self.norm1 = nn.Sequential(OrderedDict(norm=self.norm1, down=down))
         self.attn = MapAttention(in_chans, out_chans, size=size, attention=attention)
         self.ls1 = create_layer_scale(out_chans, attention.layer_scale, tokens=False)
         self.drop_path1 = create_drop_path(drop_path)
         self.norm2 = norm(out_chans)
-        self.mlp = ConvMlp(out_chans, int(out_chans * attention.expand_ratio), act_layer=attention.act)
+        self.mlp = ConvMlp(out_chans, int(out_chans * attention.expand_ratio),
+                           act_layer=attention.act)
         self.ls2 = create_layer_scale(out_chans, attention.layer_scale, tokens=False)
         self.drop_path2 = create_drop_path(drop_path)
 
@@ -336,14 +375,20 @@ class TransformerBlock2d(nn.Module):
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
-class PartitionAttention(nn.Module):
-    """Attention in windows, or on a grid, then an MLP, each beside a shortcut: [B, H, W, C] -> the same."""
+class PlaceMixer(nn.Module):
+    """Attention among some of a map's places, then an MLP, each beside a shortcut: [B, H, W, C]
+    -> the same.
 
-    def __init__(self, dim: int, *, window: Size, grid: bool, attention: AttentionOptions, drop_path: float):
+    attentions: what a kind of it calls `WindowAttention` for, by name; `mix` says who looks at whom
+    """
+
+    def __init__(self, dim: int, attentions: dict[str, nn.Module], *, window: Size,
+                 attention: AttentionOptions, drop_path: float):
         super().__init__()
-        self.window, self.partition = window, in_grid if grid else in_windows
+        self.window = window
         self.norm1 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.attn = WindowAttention(dim, dim, size=window, attention=attention)
+        for name, layer in attentions.items():
+            self.add_module(name, layer)
         self.ls1 = create_layer_scale(dim, attention.layer_scale, tokens=True)
         self.drop_path1 = create_drop_path(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=attention.norm_eps)
@@ -351,20 +396,55 @@ class PartitionAttention(nn.Module):
         self.ls2 = create_layer_scale(dim, attention.layer_scale, tokens=True)
         self.drop_path2 = create_drop_path(drop_path)
 
+    def mix(self, x: Tensor) -> Tensor:
+        """What the places of [B, H, W, C] take from each other: the same shape."""
+        raise NotImplementedError
+
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path1(self.ls1(self.partition(self.attn, self.norm1(x), self.window)))
+        x = x + self.drop_path1(self.ls1(self.mix(self.norm1(x))))
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
-class MaxVitBlock(nn.Module):
-    """MaxViT's block: a convolution block, attention in windows (near), attention on a grid (far)."""
+class PartitionAttention(PlaceMixer):
+    """Attention in windows, or on a grid: [B, H, W, C] -> the same."""
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, window: Size, conv: ConvOptions,
-                 attention: AttentionOptions, drop_path: float):
+    def __init__(self, dim: int, *, window: Size, grid: bool, attention: AttentionOptions,
+                 drop_path: float):
+        attentions = {"attn": WindowAttention(dim, dim, size=window, attention=attention)}
+        super().__init__(dim, attentions, window=window, attention=attention, drop_path=drop_path)
+        self.partition = in_grid if grid else in_windows
+
+    def mix(self, x: Tensor) -> Tensor:
+        return self.partition(self.attn, x, self.window)
+
+
+class ParallelPartitionAttention(PlaceMixer):
+    """Windows and grid at the same time: each gives half of the channels. [B, H, W, C] -> the same.
+    """
+
+    def __init__(self, dim: int, *, window: Size, attention: AttentionOptions, drop_path: float):
+        attentions = {name: WindowAttention(dim, dim // 2, size=window, attention=attention)
+                      for name in ("attn_block", "attn_grid")}
+        super().__init__(dim, attentions, window=window, attention=attention, drop_path=drop_path)
+
+    def mix(self, x: Tensor) -> Tensor:
+        near = in_windows(self.attn_block, x, self.window)
+        far = in_grid(self.attn_grid, x, self.window)
+        return torch.cat((near, far), dim=-1)
+
+
+class MaxVitBlock(nn.Module):
+    """MaxViT's block: a convolution block, attention in windows (near), attention on a grid (far).
+    """
+
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, window: Size,
+                 conv: ConvOptions, attention: AttentionOptions, drop_path: float):
         super().__init__()
-        self.conv = CONV_BLOCKS[conv.kind](in_chans, out_chans, stride=stride, conv=conv, drop_path=drop_path)
+        self.conv = CONV_BLOCKS[conv.kind](in_chans, out_chans, stride=stride, conv=conv,
+                                           drop_path=drop_path)
         options = dict(window=window, attention=attention, drop_path=drop_path)
-        self.attn_block = None if attention.grid_only else PartitionAttention(out_chans, grid=False, **options)
+        self.attn_block = (None if attention.grid_only
+                           else PartitionAttention(out_chans, grid=False, **options))
         self.attn_grid = PartitionAttention(out_chans, grid=True, **options)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -374,41 +454,20 @@ class MaxVitBlock(nn.Module):
         return self.attn_grid(x).permute(0, 3, 1, 2)
 
 
-class ParallelPartitionAttention(nn.Module):
-    """Windows and grid at the same time: each gives half of the channels. [B, H, W, C] -> the same."""
-
-    def __init__(self, dim: int, *, window: Size, attention: AttentionOptions, drop_path: float):
-        super().__init__()
-        self.window = window
-        self.norm1 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.attn_block = WindowAttention(dim, dim // 2, size=window, attention=attention)
-        self.attn_grid = WindowAttention(dim, dim // 2, size=window, attention=attention)
-        self.ls1 = create_layer_scale(dim, attention.layer_scale, tokens=True)
-        self.drop_path1 = create_drop_path(drop_path)
-        self.norm2 = nn.LayerNorm(dim, eps=attention.norm_eps)
-        self.mlp = Mlp(dim, int(dim * attention.expand_ratio), act_layer=attention.act)
-        self.ls2 = create_layer_scale(dim, attention.layer_scale, tokens=True)
-        self.drop_path2 = create_drop_path(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm1(x)
-        near, far = in_windows(self.attn_block, y, self.window), in_grid(self.attn_grid, y, self.window)
-        x = x + self.drop_path1(self.ls1(torch.cat((near, far), dim=-1)))
-        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
-
-
 class ParallelMaxVitBlock(nn.Module):
-    """Two convolution blocks, then windows and grid side by side: fewer steps one after the other."""
+    """Two convolution blocks, then windows and grid side by side: fewer steps one after the other.
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, window: Size, conv: ConvOptions,
-                 attention: AttentionOptions, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, window: Size,
+                 conv: ConvOptions, attention: AttentionOptions, drop_path: float):
         super().__init__()
         block = CONV_BLOCKS[conv.kind]
         self.conv = nn.Sequential(
             block(in_chans, out_chans, stride=stride, conv=conv, drop_path=drop_path),
             block(out_chans, out_chans, stride=1, conv=conv, drop_path=drop_path),
         )
-        self.attn = ParallelPartitionAttention(out_chans, window=window, attention=attention, drop_path=drop_path)
+        self.attn = ParallelPartitionAttention(out_chans, window=window, attention=attention,
+                                               drop_path=drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x).permute(0, 2, 3, 1)  # [B, C, H, W] -> [B, H, W, C]

@@ -1,12 +1,14 @@
 """MetaFormer: what if attention doesn't matter?
 
-PoolFormer replaces a transformer's attention by something embarrassingly simple, the mean of a place's neighbours,
-and still works: the frame (norm, mix places, norm, mix channels, each beside a shortcut) does most of it. Later the
-authors fill the same frame with pooling, with separable convolutions (ConvFormer), and with convolutions first and
-attention on the small maps (CAFormer), with the same activation and the same training for all.
+PoolFormer replaces a transformer's attention by something embarrassingly simple, the mean of a
+place's neighbours, and still works: the frame (norm, mix places, norm, mix channels, each beside a
+shortcut) does most of it. Later the authors fill the same frame with pooling, with separable
+convolutions (ConvFormer), and with convolutions first and attention on the small maps (CAFormer),
+with the same activation and the same training for all.
 
-Yu et al., "MetaFormer Is Actually What You Need for Vision", 2021, https://arxiv.org/abs/2111.11418, and "MetaFormer
-Baselines for Vision", 2022, https://arxiv.org/abs/2210.13452. Parameter names are timm's.
+Yu et al., "MetaFormer Is Actually What You Need for Vision", 2021,
+https://arxiv.org/abs/2111.11418, and "MetaFormer Baselines for Vision", 2022,
+https://arxiv.org/abs/2210.13452. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ POOLS = ("avg", "max", "avgmax", "")
 HEAD_CHANNELS = 32  # of each head of attention
 
 
-# --- parts --------------------------------------------------------------------------------------------------
+# --- parts ----------------------------------------------------------------------------------------
 
 
 class StarReLU(nn.Module):
@@ -51,7 +53,9 @@ class SquaredReLU(nn.Module):
 
 
 class WholeNorm(nn.GroupNorm):
-    """Mean and variance over all channels and places of a map together: [B, C, H, W] -> [B, C, H, W]."""
+    """Mean and variance over all channels and places of a map together: [B, C, H, W]
+    -> [B, C, H, W].
+    """
 
     def __init__(self, num_channels: int, eps: float = 1e-5, *, bias: bool = True):
         super().__init__(1, num_channels, eps=eps)
@@ -60,7 +64,8 @@ class WholeNorm(nn.GroupNorm):
 
 
 class Scale(nn.Module):
-    """A learnt factor for each channel of a map [B, C, H, W], or of tokens [B, N, C] with `tokens`."""
+    """A learnt factor for each channel of a map [B, C, H, W], or of tokens [B, N, C] with `tokens`.
+    """
 
     def __init__(self, dim: int, init_value: float, *, tokens: bool = False):
         super().__init__()
@@ -74,7 +79,8 @@ class Scale(nn.Module):
 class MapMlp(nn.Module):
     """`Mlp` for each place of a map: [B, C, H, W] -> [B, C, H, W]."""
 
-    def __init__(self, dim: int, hidden: int, *, act_layer: type[nn.Module], bias: bool, drop: float):
+    def __init__(self, dim: int, hidden: int, *, act_layer: type[nn.Module], bias: bool,
+                 drop: float):
         super().__init__()
         self.fc1 = nn.Conv2d(dim, hidden, 1, bias=bias)
         self.act = act_layer()
@@ -86,11 +92,13 @@ class MapMlp(nn.Module):
         return self.drop2(self.fc2(self.drop1(self.act(self.fc1(x)))))
 
 
-# --- three ways to mix places -------------------------------------------------------------------------------
+# --- three ways to mix places ---------------------------------------------------------------------
 
 
 class SepConv(nn.Module):
-    """MobileNetV2's inverted bottleneck: widen, look around in each channel, narrow; [B, C, H, W] -> the same."""
+    """MobileNetV2's inverted bottleneck: widen, look around in each channel, narrow; [B, C, H, W]
+    -> the same.
+    """
 
     def __init__(self, dim: int, proj_drop: float = 0.0):
         super().__init__()
@@ -115,11 +123,12 @@ class MetaFormerBlock(nn.Module):
 
     [B, C, H, W] -> the same; with attention, tokens [B, N, C] -> the same.
 
-    layer_scale: start of the learnt factors on the branches;  res_scale: on the shortcuts;  None: no factors
+    layer_scale: start of the learnt factors on the branches;  res_scale: on the shortcuts;  None:
+                 no factors
     """
 
-    def __init__(self, dim: int, mixer: type[nn.Module], *, group_norm: bool, first: bool, layer_scale: float | None,
-                 res_scale: float | None, drop: float, drop_path: float):
+    def __init__(self, dim: int, mixer: type[nn.Module], *, group_norm: bool, first: bool,
+                 layer_scale: float | None, res_scale: float | None, drop: float, drop_path: float):
         """first: the block of the first paper, with GELU and biases."""
         super().__init__()
         tokens = issubclass(mixer, Attention)
@@ -127,7 +136,8 @@ class MetaFormerBlock(nn.Module):
         def norm() -> nn.Module:
             if group_norm:
                 return WholeNorm(dim, eps=1e-5 if first else 1e-6, bias=first)
-            return nn.LayerNorm(dim, eps=1e-6, bias=False) if tokens else LayerNorm2d(dim, bias=False)
+            return (nn.LayerNorm(dim, eps=1e-6, bias=False) if tokens
+                    else LayerNorm2d(dim, bias=False))
 
         def scale(value: float | None) -> nn.Module:
             return nn.Identity() if value is None else Scale(dim, value, tokens=tokens)
@@ -139,7 +149,8 @@ class MetaFormerBlock(nn.Module):
         self.layer_scale1 = scale(layer_scale)
         self.res_scale1 = scale(res_scale)
         self.norm2 = norm()
-        self.mlp = mlp(dim, 4 * dim, act_layer=nn.GELU if first else StarReLU, bias=first, drop=drop)
+        self.mlp = mlp(dim, 4 * dim, act_layer=nn.GELU if first else StarReLU, bias=first,
+                       drop=drop)
         self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
         self.layer_scale2 = scale(layer_scale)
         self.res_scale2 = scale(res_scale)
@@ -211,11 +222,13 @@ class Head(nn.Module):
     def __init__(self, dim: int, num_classes: int, pool_type: str, *, mlp: bool, drop_rate: float):
         super().__init__()
         if pool_type not in POOLS:
-            raise ValueError(f"Unknown pooling {pool_type!r}. Use one of {', '.join(map(repr, POOLS))}.")
+            raise ValueError(f"Unknown pooling {pool_type!r}. "
+                             f"Use one of {', '.join(map(repr, POOLS))}.")
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not pool_type:
-            raise ValueError('A classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         self.global_pool = SelectAdaptivePool2d(pool_type)
         self.norm = LayerNorm2d(dim)
         self.drop = nn.Dropout(drop_rate)
@@ -232,7 +245,7 @@ class Head(nn.Module):
         return x if pre_logits else self.fc(x)
 
 
-# --- the model ----------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class MetaFormer(VisionModel):
@@ -240,12 +253,14 @@ class MetaFormer(VisionModel):
 
     depths, dims:  blocks, and channels, in each of the four stages
     mixers:        how each stage mixes places: Pooling, SepConv or TokenAttention
-    group_norm:    norms over the whole map in the blocks (PoolFormer), not over the channels of each place
+    group_norm:    norms over the whole map in the blocks (PoolFormer), not over the channels of
+                   each place
     first:         as in the first paper: GELU, biases, and no norm where the map shrinks
     layer_scale:   start of learnt factors on the branches; None: none
     res_scales:    for each stage, the start of learnt factors on the shortcuts; None: none
     mlp_head:      whether the classifier has a hidden layer
-    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of whole branches
+    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches,
+        of whole branches
     """
 
     classifier_path = "head.fc"  # with a hidden layer, that too
@@ -270,7 +285,8 @@ class MetaFormer(VisionModel):
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        self.num_classes, self.in_chans, self.drop_rate, self.mlp_head = num_classes, in_chans, drop_rate, mlp_head
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.drop_rate, self.mlp_head = drop_rate, mlp_head
         self.num_features = dims[-1]
         self.stem = Stem(in_chans, dims[0], norm=not first)
         rates = drop_path_rates(drop_path_rate, tuple(depths))
@@ -278,13 +294,16 @@ class MetaFormer(VisionModel):
         for i, (depth, dim, mixer) in enumerate(zip(depths, dims, mixers, strict=True)):
             downsample = Downsampling(dims[i - 1], dim, norm=not first) if i else nn.Identity()
             blocks = [
-                MetaFormerBlock(dim, mixer, group_norm=group_norm, first=first, layer_scale=layer_scale,
-                                res_scale=res_scales[i], drop=proj_drop_rate, drop_path=rates[i][j])
+                MetaFormerBlock(dim, mixer, group_norm=group_norm, first=first,
+                                layer_scale=layer_scale, res_scale=res_scales[i],
+                                drop=proj_drop_rate, drop_path=rates[i][j])
                 for j in range(depth)
             ]
             stages.append(MetaFormerStage(downsample, blocks, tokens=issubclass(mixer, Attention)))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
-        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*stages)
+        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i)
+                                 for i, dim in enumerate(dims))
         self.head = Head(dims[-1], num_classes, global_pool, mlp=mlp_head, drop_rate=drop_rate)
         self.init_weights()
 
@@ -300,9 +319,13 @@ class MetaFormer(VisionModel):
         return x
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier, its hidden layer too where it has one; the norm in front of it stays."""
-        norm, pool = self.head.norm, self.head.global_pool.pool_type if global_pool is None else global_pool
-        head = Head(self.num_features, num_classes, pool, mlp=self.mlp_head, drop_rate=self.drop_rate)
+        """A fresh classifier, its hidden layer too where it has one; the norm in front of it stays.
+        """
+        norm, pool = self.head.norm, global_pool
+        if pool is None:
+            pool = self.head.global_pool.pool_type
+        head = Head(self.num_features, num_classes, pool, mlp=self.mlp_head,
+                    drop_rate=self.drop_rate)
         self.head = head.to(**parameter_place(self)).train(self.training)
         self.head.norm = norm
         self.num_classes = num_classes
@@ -327,7 +350,7 @@ def init_layer(module: nn.Module) -> None:
 MODEL = MetaFormer
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _S12 = dict(depths=(2, 2, 6, 2), dims=(64, 128, 320, 512))
 _S24 = dict(depths=(4, 4, 12, 4), dims=(64, 128, 320, 512))

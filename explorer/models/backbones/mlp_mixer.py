@@ -1,13 +1,15 @@
 """MLP-Mixer: a photo without convolution and without attention.
 
-The photo is cut into patches, and two small networks take turns: one mixes the patches, channel by channel, with the
-same learnt weights for every photo; the other mixes the channels, patch by patch. That so plain a network comes close
-to a vision transformer showed how much of the transformer's success is its shape (patches, residual blocks, norms).
-ResMLP mixes patches with a single linear layer; gMLP lets one half of the channels open and close the other.
+The photo is cut into patches, and two small networks take turns: one mixes the patches, channel by
+channel, with the same learnt weights for every photo; the other mixes the channels, patch by patch.
+That so plain a network comes close to a vision transformer showed how much of the transformer's
+success is its shape (patches, residual blocks, norms). ResMLP mixes patches with a single linear
+layer; gMLP lets one half of the channels open and close the other.
 
-Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", 2021, https://arxiv.org/abs/2105.01601;
-Touvron et al., "ResMLP", 2021, https://arxiv.org/abs/2105.03404;
-Liu et al., "Pay Attention to MLPs", 2021, https://arxiv.org/abs/2105.08050. Parameter names are timm's.
+Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", 2021,
+https://arxiv.org/abs/2105.01601; Touvron et al., "ResMLP", 2021, https://arxiv.org/abs/2105.03404;
+Liu et al., "Pay Attention to MLPs", 2021, https://arxiv.org/abs/2105.08050. Parameter names are
+timm's.
 """
 
 from __future__ import annotations
@@ -32,13 +34,16 @@ def path(rate: float) -> nn.Module:
     return DropPath(rate) if rate else nn.Identity()
 
 
-# --- small networks -----------------------------------------------------------------------------------------
+# --- small networks -------------------------------------------------------------------------------
 
 
 class GluMlp(nn.Module):
-    """An MLP whose second half opens and closes the first: [..., in] -> [..., in]; `hidden_features` counts both."""
+    """An MLP whose second half opens and closes the first: [..., in] -> [..., in];
+    `hidden_features` counts both.
+    """
 
-    def __init__(self, in_features: int, hidden_features: int, *, act_layer: Any = nn.SiLU, drop: float = 0.0):
+    def __init__(self, in_features: int, hidden_features: int, *, act_layer: Any = nn.SiLU,
+                 drop: float = 0.0):
         super().__init__()
         self.fc1 = nn.Linear(in_features, hidden_features)
         self.act = create_act(act_layer)
@@ -52,7 +57,9 @@ class GluMlp(nn.Module):
 
 
 class SpatialGatingUnit(nn.Module):
-    """Half of the channels, mixed over all patches, opens and closes the others: [B, N, C] -> [B, N, C / 2]."""
+    """Half of the channels, mixed over all patches, opens and closes the others: [B, N, C]
+    -> [B, N, C / 2].
+    """
 
     def __init__(self, dim: int, num_patches: int):
         super().__init__()
@@ -94,19 +101,20 @@ class Affine(nn.Module):
         return torch.addcmul(self.beta, self.alpha, x)
 
 
-# --- blocks -------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class MixerBlock(nn.Module):
-    """Mix the patches, then the channels, each a correction added to its input: [B, N, C] -> [B, N, C].
+    """Mix the patches, then the channels, each a correction added to its input: [B, N, C]
+    -> [B, N, C].
 
     mlp_ratio: how wide the middle of each MLP is, as a multiple of C.
     """
 
     norm_layer = Norm
 
-    def __init__(self, dim: int, num_patches: int, *, mlp_ratio: tuple[float, float], mlp_layer: Any = Mlp,
-                 drop: float = 0.0, drop_path: float = 0.0):
+    def __init__(self, dim: int, num_patches: int, *, mlp_ratio: tuple[float, float],
+                 mlp_layer: Any = Mlp, drop: float = 0.0, drop_path: float = 0.0):
         super().__init__()
         tokens, channels = (int(ratio * dim) for ratio in mlp_ratio)
         self.norm1 = Norm(dim)
@@ -116,21 +124,23 @@ class MixerBlock(nn.Module):
         self.mlp_channels = mlp_layer(dim, channels, drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.mlp_tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)  # over N, for each channel
+        # over N, for each channel
+        mixed = self.mlp_tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)
         x = x + self.drop_path(mixed)
         return x + self.drop_path(self.mlp_channels(self.norm2(x)))
 
 
 class ResBlock(nn.Module):
-    """ResMLP's block: one linear layer over the patches, then an MLP over the channels: [B, N, C] -> [B, N, C].
+    """ResMLP's block: one linear layer over the patches, then an MLP over the channels: [B, N, C]
+    -> [B, N, C].
 
     init_values: start of the learnt factors on both branches; the deeper the network, the smaller.
     """
 
     norm_layer = Affine
 
-    def __init__(self, dim: int, num_patches: int, *, mlp_ratio: float = 4.0, init_values: float = 1e-4,
-                 drop: float = 0.0, drop_path: float = 0.0):
+    def __init__(self, dim: int, num_patches: int, *, mlp_ratio: float = 4.0,
+                 init_values: float = 1e-4, drop: float = 0.0, drop_path: float = 0.0):
         super().__init__()
         self.norm1 = Affine(dim)
         self.linear_tokens = nn.Linear(num_patches, num_patches)
@@ -162,18 +172,20 @@ class SpatialGatingBlock(nn.Module):
         return x + self.drop_path(self.mlp_channels(self.norm(x)))
 
 
-# --- the model ----------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class MlpMixer(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size:   side of the photo in pixels, or (height, width); the layers over the patches are built for that size
-    patch_size: side of a patch in pixels;  embed_dim: numbers in a patch;  num_blocks: how many blocks
+    img_size:   side of the photo in pixels, or (height, width); the layers over the patches are
+                built for that size
+    patch_size: side of a patch in pixels;  embed_dim: numbers in a patch;  num_blocks: how many
+                blocks
     block:      MixerBlock, ResBlock or SpatialGatingBlock, with `block_options`
     global_pool: "avg", or "" for logits of each patch
-    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of whole branches,
-                the same in every block
+    drop_rate, proj_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches,
+                of whole branches, the same in every block
     """
 
     classifier_path = "head"
@@ -205,13 +217,15 @@ class MlpMixer(VisionModel):
         if block_options is None:
             block_options = {"mlp_ratio": (0.5, 4.0)} if block is MixerBlock else {}
         self.blocks = nn.Sequential(*(
-            block(embed_dim, self.stem.num_patches, **block_options, drop=proj_drop_rate, drop_path=drop_path_rate)
+            block(embed_dim, self.stem.num_patches, **block_options, drop=proj_drop_rate,
+                  drop_path=drop_path_rate)
             for _ in range(num_blocks)
         ))
         self.norm = block.norm_layer(embed_dim)
         self.head_drop = nn.Dropout(drop_rate)
         self.head = self._new_head()
-        self.stages = tuple(Stage(f"block{i}", f"blocks.{i}", embed_dim, patch_size) for i in range(num_blocks))
+        self.stages = tuple(Stage(f"block{i}", f"blocks.{i}", embed_dim, patch_size)
+                            for i in range(num_blocks))
         self.init_weights()
 
     def _new_head(self) -> nn.Module:
@@ -269,22 +283,24 @@ class MlpMixer(VisionModel):
             trained = {len(value) for key, value in state.items() if key.endswith(ends)}
             if trained - {self.stem.num_patches}:
                 raise ValueError(
-                    f"they mix {max(trained)} patches, this model {self.stem.num_patches}, and nobody can know how. "
-                    "Leave img_size and patch_size at those of the weights."
+                    f"they mix {max(trained)} patches, this model {self.stem.num_patches}, "
+                    "and nobody can know how. Leave img_size and patch_size at those of the "
+                    "weights."
                 )
         return state
 
 
 def _check_pool(global_pool: str) -> str:
     if global_pool not in POOLS:
-        raise ValueError(f"Unknown pooling {global_pool!r}. Use one of {', '.join(map(repr, POOLS))}.")
+        raise ValueError(f"Unknown pooling {global_pool!r}. "
+                         f"Use one of {', '.join(map(repr, POOLS))}.")
     return global_pool
 
 
 MODEL = MlpMixer
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _SMALL = dict(embed_dim=512, num_blocks=8)
 _BASE = dict(embed_dim=768, num_blocks=12)
@@ -294,7 +310,8 @@ _GLU = dict(embed_dim=384, block_options=dict(mlp_ratio=(1.0, 4.0), mlp_layer=Gl
 
 def _res(depth: int, init_values: float, **more: Any) -> dict[str, Any]:
     options = dict(init_values=init_values)
-    return {"embed_dim": 384, "num_blocks": depth, "block": ResBlock, "block_options": options, **more}
+    return {"embed_dim": 384, "num_blocks": depth, "block": ResBlock, "block_options": options,
+            **more}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -318,7 +335,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_facebook(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

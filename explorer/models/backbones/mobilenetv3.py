@@ -1,13 +1,14 @@
 """MobileNetV3 and its relatives: a searched network, finished by hand.
 
-A search chose the blocks' widths and kernels, as MnasNet's did; then people looked where the milliseconds went. They
-moved the widest convolution behind the pooling, where it works on one place instead of 49, and put activations that
-a phone can compute (hard swish, hard sigmoid) in place of the smooth ones, in the deeper half, where they help.
-FBNetV3 searched the training recipe together with the network; LCNet is made for the plain processor of a laptop.
+A search chose the blocks' widths and kernels, as MnasNet's did; then people looked where the
+milliseconds went. They moved the widest convolution behind the pooling, where it works on one place
+instead of 49, and put activations that a phone can compute (hard swish, hard sigmoid) in place of
+the smooth ones, in the deeper half, where they help. FBNetV3 searched the training recipe together
+with the network; LCNet is made for the plain processor of a laptop.
 
-Howard et al., "Searching for MobileNetV3", 2019, https://arxiv.org/abs/1905.02244; Dai et al., "FBNetV3", 2020,
-https://arxiv.org/abs/2006.02049; Cui et al., "PP-LCNet", 2021, https://arxiv.org/abs/2109.15099.
-Blocks and scaling are EfficientNet's; parameter names are timm's.
+Howard et al., "Searching for MobileNetV3", 2019, https://arxiv.org/abs/1905.02244; Dai et al.,
+"FBNetV3", 2020, https://arxiv.org/abs/2006.02049; Cui et al., "PP-LCNet", 2021,
+https://arxiv.org/abs/2109.15099. Blocks and scaling are EfficientNet's; parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -21,22 +22,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.backbones.efficientnet import Architecture, Row, from_torchvision, scale, stack
-from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import make_divisible
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import create_conv2d
 from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import SqueezeExcite
+from explorer.models.layers.mobile_rows import Architecture, Row, scale, stack
 from explorer.models.layers.pool import SelectAdaptivePool2d
+from explorer.models.weights.in_order import from_torchvision
 
 
-def create_attention(channels: int, in_chans: int, *, ratio: float, share_of: str, rounding: Callable[[float], int],
-                     act_layer: str) -> nn.Module:
+def create_attention(channels: int, in_chans: int, *, ratio: float, share_of: str,
+                     rounding: Callable[[float], int], act_layer: str) -> nn.Module:
     """Squeeze-and-excitation for the middle of a block; nothing where `ratio` is 0.
 
-    share_of: its small layer is a share of the block's wide "middle", as the paper has it, or of its "input".
+    share_of: its small layer is a share of the block's wide "middle", as the paper has it, or of
+              its "input".
     """
     if not ratio:
         return nn.Identity()
@@ -44,13 +47,14 @@ def create_attention(channels: int, in_chans: int, *, ratio: float, share_of: st
     return SqueezeExcite(channels, reduced, act_layer=act_layer, gate_layer="hard_sigmoid")
 
 
-# --- architectures: one line a stage ----------------------------------------------------------------------
+# --- architectures: one line a stage --------------------------------------------------------------
 
 LARGE: Architecture = (  # Table 1 of the paper; without a word on it, hard swish
     [Row("separable", 3, 1, 1, 16, 1, act="relu")],
     [Row("inverted", 3, 2, 4, 24, 1, act="relu"), Row("inverted", 3, 1, 3, 24, 1, act="relu")],
     [Row("inverted", 5, 2, 3, 40, 3, se=0.25, act="relu")],
-    [Row("inverted", 3, 2, 6, 80, 1), Row("inverted", 3, 1, 2.5, 80, 1), Row("inverted", 3, 1, 2.3, 80, 2)],
+    [Row("inverted", 3, 2, 6, 80, 1), Row("inverted", 3, 1, 2.5, 80, 1),
+     Row("inverted", 3, 1, 2.3, 80, 2)],
     [Row("inverted", 3, 1, 6, 112, 2, se=0.25)],
     [Row("inverted", 5, 2, 6, 160, 3, se=0.25)],
     [Row("conv", 1, 1, 1, 960, 1)],
@@ -67,8 +71,11 @@ SMALL: Architecture = (  # Table 2
 
 
 def minimal(architecture: Architecture) -> Architecture:
-    """Only what the simplest chips can do: 3 x 3 filters, no squeeze-and-excitation (and ReLU everywhere)."""
-    return [[row._replace(kernel=min(row.kernel, 3), se=0.0) for row in stage] for stage in architecture]
+    """Only what the simplest chips can do: 3 x 3 filters, no squeeze-and-excitation (and ReLU
+    everywhere).
+    """
+    return [[row._replace(kernel=min(row.kernel, 3), se=0.0) for row in stage]
+            for stage in architecture]
 
 
 # An early rebuild from the paper's first version, whose first block had no shortcut.
@@ -107,7 +114,8 @@ FBNETV3_G: Architecture = (
     [Row("conv", 1, 1, 1, 1728, 1)],
 )
 
-LCNET: Architecture = (  # MobileNet's plain blocks, with large filters and attention where they are cheap: at the end
+# MobileNet's plain blocks, with large filters and attention where they are cheap: at the end
+LCNET: Architecture = (
     [Row("separable_v1", 3, 1, 1, 32, 1)],
     [Row("separable_v1", 3, 2, 1, 64, 2)],
     [Row("separable_v1", 3, 2, 1, 128, 2)],
@@ -117,20 +125,23 @@ LCNET: Architecture = (  # MobileNet's plain blocks, with large filters and atte
 )
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class MobileNetV3(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    architecture:   stages of rows, before scaling;  width, depth: multipliers of channels and repeats
+    architecture:   stages of rows, before scaling;  width, depth: multipliers of channels and
+                    repeats
     stem:           channels of the first convolution, before scaling
-    head:           length of the vector that the last convolution makes of the pooled one;  head_bias: its bias
+    head:           length of the vector that the last convolution makes of the pooled one;
+                    head_bias: its bias
     keep:           what the multipliers leave alone: "stem"
     act_layer:      activation where the architecture doesn't say
     se_act:         activation of squeeze-and-excitation, "" for the block's own
     se_share, se_rounding: see `create_attention`
-    padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps: BatchNorm's epsilon
+    padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps:
+                    BatchNorm's epsilon
     output_stride:  32, 16 or 8: later stages dilate instead of halving
     """
 
@@ -171,14 +182,17 @@ class MobileNetV3(VisionModel):
         chans = stem if "stem" in keep else make_divisible(stem * width)
         self.conv_stem = conv(in_chans, chans, 3, stride=2)
         self.bn1 = norm(chans)
-        self.blocks, self.stages, self.num_features = stack(
-            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv, norm=norm,
-            attend=lambda row: partial(create_attention, ratio=row.se, share_of=se_share, rounding=se_rounding,
+        self.blocks, shown, self.num_features = stack(
+            plan, chans, output_stride=output_stride, drop_path_rate=drop_path_rate, conv=conv,
+            norm=norm, attend=lambda row: partial(create_attention, ratio=row.se, share_of=se_share,
+                                                  rounding=se_rounding,
                                        act_layer=se_act or row.act or act_layer),
         )
+        self.stages = tuple(Stage(*each) for each in shown)
         self._hidden = head
         self.global_pool = self._create_pool(num_classes, global_pool)
-        self.conv_head = nn.Conv2d(self.num_features * self.global_pool.feat_mult(), head, 1, bias=head_bias)
+        self.conv_head = nn.Conv2d(self.num_features * self.global_pool.feat_mult(), head, 1,
+                                   bias=head_bias)
         self.act2 = create_act(act_layer, inplace=True)
         self.classifier = nn.Linear(head, num_classes) if num_classes else nn.Identity()
         self.init_weights()
@@ -186,7 +200,8 @@ class MobileNetV3(VisionModel):
     @staticmethod
     def _create_pool(num_classes: int, pool_type: str) -> SelectAdaptivePool2d:
         if num_classes and not pool_type:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         return SelectAdaptivePool2d(pool_type)  # [B, C, 1, 1]: a convolution follows
 
     @property
@@ -197,7 +212,8 @@ class MobileNetV3(VisionModel):
         init_by_fan_out(self)
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
-        x = self.bn1(self.conv_stem(x))  # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        # [B, stem, H/2, W/2]; these BatchNorms bring their activation
+        x = self.bn1(self.conv_stem(x))
         shown = {stage.module for stage in self.stages}
         if "bn1" in shown:
             yield x
@@ -216,15 +232,17 @@ class MobileNetV3(VisionModel):
         return x if pre_logits else self.classifier(x)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self._create_pool(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)
+        pool = self._create_pool(num_classes,
+                                 self.global_pool.pool_type if global_pool is None else global_pool)
         if pool.feat_mult() != self.global_pool.feat_mult():
             raise ValueError(
-                f"global_pool {pool.pool_type!r} gives another number of channels than the last convolution reads: "
-                "create the model with it."
+                f"global_pool {pool.pool_type!r} gives another number of channels than the last "
+                "convolution reads: create the model with it."
             )
         self.global_pool = pool
         place = parameter_place(self)
-        self.classifier = nn.Linear(self._hidden, num_classes, **place) if num_classes else nn.Identity()
+        self.classifier = (nn.Linear(self._hidden, num_classes, **place) if num_classes
+                           else nn.Identity())
         self.num_classes = num_classes
 
 
@@ -243,13 +261,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mobilenetv3_small_050": dict(_SMALL, width=0.5, keep=("stem",)),
     "mobilenetv3_small_075": dict(_SMALL, width=0.75),
     "mobilenetv3_small_100": dict(_SMALL, width=1.0),
-    "mobilenetv3_rw": dict(architecture=LARGE_RW, head_bias=False, se_act="", se_rounding=round, norm_eps=1e-3),
+    "mobilenetv3_rw": dict(architecture=LARGE_RW, head_bias=False, se_act="", se_rounding=round,
+                           norm_eps=1e-3),
     "tf_mobilenetv3_large_075": dict(width=0.75, **_TF),
     "tf_mobilenetv3_large_100": dict(width=1.0, **_TF),
     "tf_mobilenetv3_large_minimal_100": dict(architecture=minimal(LARGE), act_layer="relu", **_TF),
     "tf_mobilenetv3_small_075": dict(_SMALL, width=0.75, **_TF),
     "tf_mobilenetv3_small_100": dict(_SMALL, width=1.0, **_TF),
-    "tf_mobilenetv3_small_minimal_100": dict(architecture=minimal(SMALL), head=1024, act_layer="relu", **_TF),
+    "tf_mobilenetv3_small_minimal_100": dict(architecture=minimal(SMALL), head=1024,
+                                             act_layer="relu", **_TF),
 
     "fbnetv3_b": dict(_FB, architecture=FBNETV3_B),
     "fbnetv3_d": dict(_FB, architecture=FBNETV3_D, stem=24),

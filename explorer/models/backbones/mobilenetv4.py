@@ -1,12 +1,13 @@
 """MobileNetV4: one block that a search may bend into four, and attention that a phone can afford.
 
-The universal block is MobileNetV2's with two places for a cheap depthwise filter, in front of the widening and in the
-middle of it; each may be left out, so that a search chooses among MobileNet's, ConvNeXt's and a transformer's block
-by itself. The hybrid networks add attention whose heads share one set of keys and values: a phone waits for memory
-more than for arithmetic, and that set is all there is to fetch.
+The universal block is MobileNetV2's with two places for a cheap depthwise filter, in front of the
+widening and in the middle of it; each may be left out, so that a search chooses among MobileNet's,
+ConvNeXt's and a transformer's block by itself. The hybrid networks add attention whose heads share
+one set of keys and values: a phone waits for memory more than for arithmetic, and that set is all
+there is to fetch.
 
-Qin et al., "MobileNetV4: Universal Models for the Mobile Ecosystem", 2024, https://arxiv.org/abs/2404.10518.
-Parameter names are timm's.
+Qin et al., "MobileNetV4: Universal Models for the Mobile Ecosystem", 2024,
+https://arxiv.org/abs/2404.10518. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.mobile_blocks import ConvBlock, EdgeResidual
 from explorer.models.layers.pool import BlurPool2d, SelectAdaptivePool2d
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class LayerScale2d(nn.Module):
-    """A learnt factor for each channel of a residual branch, small at first: [B, C, H, W] -> the same shape."""
+    """A learnt factor for each channel of a residual branch, small at first: [B, C, H, W] -> the
+    same shape.
+    """
 
     def __init__(self, channels: int, init_values: float):
         super().__init__()
@@ -50,7 +53,7 @@ def anti_alias(kind: str, channels: int) -> nn.Module:
 class UniversalInvertedResidual(nn.Module):
     """Filter, widen, filter, narrow: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
 
-    start, mid: the sizes of the two depthwise filters; 0 leaves one out, and gives four blocks in one:
+    start, mid: the sizes of the two depthwise filters; 0 leaves one out. Four blocks in one:
         both          the paper's "extra depthwise" block
         mid only      MobileNetV2's inverted residual
         start only    ConvNeXt's block
@@ -58,13 +61,16 @@ class UniversalInvertedResidual(nn.Module):
     The stride is the middle filter's.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, *, start: int, mid: int, expand: float, stride: int,
-                 dilation: int, aa: str, layer_scale: float, act_layer: str, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, start: int, mid: int, expand: float,
+                 stride: int, dilation: int, aa: str, layer_scale: float, act_layer: str,
+                 drop_path: float):
         super().__init__()
         if stride > 1 and not mid:
-            raise ValueError(f"A block of stride {stride} needs a filter in its middle: give mid, such as 3.")
+            raise ValueError(f"A block of stride {stride} needs a filter in its middle: give mid, "
+                             "such as 3.")
         middle = make_divisible(in_chans * expand)
-        linear, active = partial(ConvNormAct, apply_act=False), partial(ConvNormAct, act_layer=act_layer)
+        linear = partial(ConvNormAct, apply_act=False)
+        active = partial(ConvNormAct, act_layer=act_layer)
         blur = bool(aa) and stride > 1
         self.dw_start = linear(
             in_chans, in_chans, start, dilation=dilation, groups=in_chans
@@ -82,7 +88,8 @@ class UniversalInvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
         x = self.pw_exp(self.dw_start(x))        # [B, in, H, W] -> [B, in * expand, H, W]
-        x = self.pw_proj(self.aa(self.dw_mid(x)))  # -> [B, in * expand, H/s, W/s] -> [B, out, H/s, W/s]
+        # -> [B, in * expand, H/s, W/s] -> [B, out, H/s, W/s]
+        x = self.pw_proj(self.aa(self.dw_mid(x)))
         x = self.layer_scale(x)
         return shortcut + self.drop_path(x) if self.has_shortcut else x
 
@@ -90,9 +97,10 @@ class UniversalInvertedResidual(nn.Module):
 class MultiQueryAttention2d(nn.Module):
     """Attention over the places of a map: [B, C, H, W] -> the same shape.
 
-    Every head asks its own question (query) of the same keys and values: eight heads fetch one set of them, not
-    eight. Where `kv_stride` is 2, these are read from a map of half the size, and there is a quarter of them.
-    Shazeer, "Fast Transformer Decoding: One Write-Head is All You Need", 2019; the paper calls it "Mobile MQA".
+    Every head asks its own question (query) of the same keys and values: eight heads fetch one set
+    of them, not eight. Where `kv_stride` is 2, these are read from a map of half the size, and
+    there is a quarter of them. Shazeer, "Fast Transformer Decoding: One Write-Head is All You
+    Need", 2019; the paper calls it "Mobile MQA".
     """
 
     def __init__(self, dim: int, *, num_heads: int, key_dim: int, kv_stride: int):
@@ -121,15 +129,21 @@ class MultiQueryAttention2d(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, heads, H * W, key_dim]; keys and values, each once for all heads: [B, 1, N, key_dim]."""
-        query = self.query(x).flatten(2).unflatten(1, (self.num_heads, self.key_dim))  # [B, heads, key_dim, H * W]
+        """Queries [B, heads, H * W, key_dim]; keys and values, each once for all heads:
+        [B, 1, N, key_dim].
+        """
+        # [B, heads, key_dim, H * W]
+        query = self.query(x).flatten(2).unflatten(1, (self.num_heads, self.key_dim))
         key, value = self.key(x).flatten(2), self.value(x).flatten(2)  # [B, key_dim, N]
-        return query.transpose(2, 3), key.transpose(1, 2).unsqueeze(1), value.transpose(1, 2).unsqueeze(1)
+        return (query.transpose(2, 3), key.transpose(1, 2).unsqueeze(1),
+                value.transpose(1, 2).unsqueeze(1))
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place (row) takes from each place of the keys' map (column): [B, heads, H * W, N].
+        """How much each place (row) takes from each place of the keys' map (column):
+        [B, heads, H * W, N].
 
-        x: the map [B, C, H, W] that `forward` gets. Every row sums to 1. `forward` uses the same weights without
+        x: the map [B, C, H, W] that `forward` gets. Every row sums to 1. `forward` uses the same
+           weights without
         ever holding this matrix in memory.
         """
         query, key, _ = self.queries_keys_values(x)
@@ -139,18 +153,20 @@ class MultiQueryAttention2d(nn.Module):
         query, key, value = self.queries_keys_values(x)
         shape = (-1, self.num_heads, -1, -1)  # a view: nothing is copied
         mixed = F.scaled_dot_product_attention(query, key.expand(shape), value.expand(shape))
-        mixed = mixed.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[-2:])  # [B, heads * key_dim, H, W]
+        # [B, heads * key_dim, H, W]
+        mixed = mixed.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[-2:])
         return self.output(mixed)
 
 
 class MobileAttention(nn.Module):
     """Multi-query attention beside a shortcut: [B, C, H, W] -> the same shape."""
 
-    def __init__(self, dim: int, *, num_heads: int, key_dim: int, kv_stride: int, layer_scale: float,
-                 drop_path: float):
+    def __init__(self, dim: int, *, num_heads: int, key_dim: int, kv_stride: int,
+                 layer_scale: float, drop_path: float):
         super().__init__()
         self.norm = BatchNormAct2d(dim, apply_act=False)
-        self.attn = MultiQueryAttention2d(dim, num_heads=num_heads, key_dim=key_dim, kv_stride=kv_stride)
+        self.attn = MultiQueryAttention2d(dim, num_heads=num_heads, key_dim=key_dim,
+                                          kv_stride=kv_stride)
         self.layer_scale = LayerScale2d(dim, layer_scale) if layer_scale else nn.Identity()
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
@@ -158,7 +174,7 @@ class MobileAttention(nn.Module):
         return x + self.drop_path(self.layer_scale(self.attn(self.norm(x))))
 
 
-# --- architectures, as the tables in the appendix of the paper have them ---------------------------------
+# --- architectures, as the tables in the appendix of the paper have them --------------------------
 
 
 class Uib(NamedTuple):
@@ -210,9 +226,10 @@ CONV_SMALL = (
 CONV_MEDIUM = (
     Blocks(48, 2, [Fused(3, 4)]),
     Blocks(80, 2, [Uib(3, 5), Uib(3, 3, 2)]),
-    Blocks(160, 2, [Uib(3, 5, 6), *[Uib(3, 3)] * 2, Uib(3, 5), Uib(3, 3), Uib(3, 0), Uib(0, 0, 2), Uib(3, 0)]),
-    Blocks(256, 2, [Uib(5, 5, 6), Uib(5, 5), *[Uib(3, 5)] * 2, Uib(0, 0), Uib(3, 0), Uib(3, 5, 2), Uib(5, 5),
-                    *[Uib(0, 0)] * 2, Uib(5, 0, 2)]),
+    Blocks(160, 2, [Uib(3, 5, 6), *[Uib(3, 3)] * 2, Uib(3, 5), Uib(3, 3), Uib(3, 0), Uib(0, 0, 2),
+                    Uib(3, 0)]),
+    Blocks(256, 2, [Uib(5, 5, 6), Uib(5, 5), *[Uib(3, 5)] * 2, Uib(0, 0), Uib(3, 0), Uib(3, 5, 2),
+                    Uib(5, 5), *[Uib(0, 0)] * 2, Uib(5, 0, 2)]),
     Blocks(960, 1, [Conv(1)]),
 )
 
@@ -235,7 +252,8 @@ HYBRID_MEDIUM = (
     *CONV_MEDIUM[:2],
     Blocks(160, 2, [Uib(3, 5, 6), Uib(0, 0, 2), Uib(3, 3), Uib(3, 5),
                     *between(Mqa(4, 64, 2), [Uib(3, 3), Uib(3, 0), Uib(3, 3), Uib(3, 0)])]),
-    Blocks(256, 2, [Uib(5, 5, 6), Uib(5, 5), *[Uib(3, 5)] * 2, Uib(0, 0, 2), Uib(3, 5, 2), Uib(0, 0, 2), Uib(0, 0),
+    Blocks(256, 2, [Uib(5, 5, 6), Uib(5, 5), *[Uib(3, 5)] * 2, Uib(0, 0, 2), Uib(3, 5, 2),
+                    Uib(0, 0, 2), Uib(0, 0),
                     *between(Mqa(4, 64), [Uib(3, 0), Uib(5, 5), Uib(5, 0), Uib(5, 0)])]),
     CONV_MEDIUM[4],
 )
@@ -250,7 +268,7 @@ HYBRID_LARGE = (
 )
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class MobileNetV4(VisionModel):
@@ -288,7 +306,8 @@ class MobileNetV4(VisionModel):
     ):
         super().__init__()
         if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, 16 and 32.")
+            raise ValueError(f"output_stride is {output_stride}: "
+                             "EfficientNets and MobileNets offer 8, 16 and 32.")
         if aa not in ("", "avg", "blur"):
             raise ValueError(f'aa is {aa!r}: use "avg", "blur" or "" (strides).')
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
@@ -297,13 +316,15 @@ class MobileNetV4(VisionModel):
         self.bn1 = BatchNormAct2d(stem, act_layer=act_layer)
 
         chans, stages, groups = stem, [Stage("stem", "bn1", stem, 2)], []
-        stride_so_far, dilation, count, total = 2, 1, 0, sum(len(group.rows) for group in architecture)
+        stride_so_far, dilation, count = 2, 1, 0
+        total = sum(len(group.rows) for group in architecture)
         for i, group in enumerate(architecture):
             blocks = []
             for j, row in enumerate(group.rows):
                 stride, own_dilation = (group.stride if j == 0 else 1), dilation
                 if stride_so_far * stride > output_stride:
-                    # the block that would have halved still sees neighbours; those behind it look further
+                    # the block that would have halved still sees neighbours; those behind it look
+                    # further
                     dilation, stride = dilation * stride, 1
                 stride_so_far *= stride
                 out = make_divisible((getattr(row, "channels", 0) or group.channels) * width)
@@ -311,7 +332,8 @@ class MobileNetV4(VisionModel):
                                           drop_path=drop_path_rate * count / total))
                 chans, count = out, count + 1
             groups.append(nn.Sequential(*blocks))
-            if i + 1 == len(architecture) or architecture[i + 1].stride > 1:  # the last map of its size
+            # the last map of its size
+            if i + 1 == len(architecture) or architecture[i + 1].stride > 1:
                 stages.append(Stage(f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
         self.blocks = nn.Sequential(*groups)
         self.stages = tuple(stages)
@@ -323,17 +345,20 @@ class MobileNetV4(VisionModel):
         self.classifier = nn.Linear(head, num_classes) if num_classes else nn.Identity()
         self.init_weights()
 
-    def _block(self, row: Uib | Fused | Conv | Mqa, in_chans: int, out_chans: int, *, stride: int, dilation: int,
-               drop_path: float) -> nn.Module:
+    def _block(self, row: Uib | Fused | Conv | Mqa, in_chans: int, out_chans: int, *, stride: int,
+               dilation: int, drop_path: float) -> nn.Module:
         if isinstance(row, Uib):
-            return UniversalInvertedResidual(in_chans, out_chans, **row._asdict(), stride=stride, dilation=dilation,
-                                             aa=self._aa, layer_scale=self._layer_scale, act_layer=self._act_layer,
-                                             drop_path=drop_path)
+            return UniversalInvertedResidual(in_chans, out_chans, **row._asdict(), stride=stride,
+                                             dilation=dilation, aa=self._aa,
+                                             layer_scale=self._layer_scale,
+                                             act_layer=self._act_layer, drop_path=drop_path)
         if isinstance(row, Mqa):
-            return MobileAttention(in_chans, num_heads=row.heads, key_dim=row.key_dim, kv_stride=row.kv_stride,
-                                   layer_scale=self._layer_scale, drop_path=drop_path)
-        parts = dict(kernel=row.kernel, stride=stride, dilation=dilation, conv=create_conv2d, drop_path=drop_path,
-                     norm=partial(BatchNormAct2d, act_layer=self._act_layer), attend=lambda *_: nn.Identity())
+            return MobileAttention(in_chans, num_heads=row.heads, key_dim=row.key_dim,
+                                   kv_stride=row.kv_stride, layer_scale=self._layer_scale,
+                                   drop_path=drop_path)
+        parts = dict(kernel=row.kernel, stride=stride, dilation=dilation, conv=create_conv2d,
+                     drop_path=drop_path, norm=partial(BatchNormAct2d, act_layer=self._act_layer),
+                     attend=lambda *_: nn.Identity())
         if isinstance(row, Fused):
             return EdgeResidual(in_chans, out_chans, expand=row.expand, **parts,
                                 aa=partial(anti_alias, self._aa) if self._aa else None)
@@ -342,7 +367,8 @@ class MobileNetV4(VisionModel):
     @staticmethod
     def _create_pool(num_classes: int, pool_type: str) -> SelectAdaptivePool2d:
         if num_classes and not pool_type:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         return SelectAdaptivePool2d(pool_type)  # [B, C, 1, 1]: a convolution follows
 
     @property
@@ -362,7 +388,8 @@ class MobileNetV4(VisionModel):
         for i, blocks in enumerate(self.blocks):
             x = blocks(x)
             if f"blocks.{i}" in shown:
-                yield x  # [B, C1, H/4, W/4], [B, C2, H/8, W/8], [B, C3, H/16, W/16], [B, C4, H/32, W/32]
+                # [B, C1, H/4, W/4], [B, C2, H/8, W/8], [B, C3, H/16, W/16], [B, C4, H/32, W/32]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -374,15 +401,17 @@ class MobileNetV4(VisionModel):
         return x if pre_logits else self.classifier(x)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        pool = self._create_pool(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)
+        pool = self._create_pool(num_classes,
+                                 self.global_pool.pool_type if global_pool is None else global_pool)
         if pool.feat_mult() != self.global_pool.feat_mult():
             raise ValueError(
-                f"global_pool {pool.pool_type!r} gives another number of channels than the last convolution reads: "
-                "create the model with it."
+                f"global_pool {pool.pool_type!r} gives another number of channels than the last "
+                "convolution reads: create the model with it."
             )
         self.global_pool = pool
         place = parameter_place(self)
-        self.classifier = nn.Linear(self._hidden, num_classes, **place) if num_classes else nn.Identity()
+        self.classifier = (nn.Linear(self._hidden, num_classes, **place) if num_classes
+                           else nn.Identity())
         self.num_classes = num_classes
 
 

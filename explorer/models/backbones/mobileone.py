@@ -1,12 +1,13 @@
 """MobileOne: one millisecond on a phone, because only a plain stack of convolutions is left.
 
-Few multiplications do not make a network fast on a phone: reading and writing maps, and waiting for branches, takes
-the time. MobileOne keeps MobileNet's pairs of a depthwise 3 x 3 and a 1 x 1 convolution, and trains each of them with
-branches beside it: up to four copies, a 1 x 1 "scale" branch and a BatchNorm as shortcut. `reparameterize` then adds
-them all up into one convolution, so the network that runs has no branch at all.
+Few multiplications do not make a network fast on a phone: reading and writing maps, and waiting for
+branches, takes the time. MobileOne keeps MobileNet's pairs of a depthwise 3 x 3 and a 1 x 1
+convolution, and trains each of them with branches beside it: up to four copies, a 1 x 1 "scale"
+branch and a BatchNorm as shortcut. `reparameterize` then adds them all up into one convolution, so
+the network that runs has no branch at all.
 
-Vasu et al., "MobileOne: An Improved One millisecond Mobile Backbone", 2022, https://arxiv.org/abs/2206.04040.
-Parameter names are timm's.
+Vasu et al., "MobileOne: An Improved One millisecond Mobile Backbone", 2022,
+https://arxiv.org/abs/2206.04040. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -33,15 +34,20 @@ from explorer.models.layers.reparam import (
 
 
 class MobileOneBlock(nn.Module):
-    """One convolution, trained with branches: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
+    """One convolution, trained with branches: [B, in_chans, H, W]
+    -> [B, out_chans, H/stride, W/stride].
 
-    copies: how many convolutions of that kernel stand side by side, each with its BatchNorm, and are added. Beside
-    them is a 1 x 1 convolution where the kernel is larger, and a BatchNorm alone where the shape stays.
-    groups: in_chans for a depthwise convolution;  attn: channel attention in front of the activation, or None
+    copies: how many convolutions of that kernel stand side by side, each with its BatchNorm, and
+            are added. Beside
+    them is a 1 x 1 convolution where the kernel is larger, and a BatchNorm alone where the shape
+    stays.
+    groups: in_chans for a depthwise convolution;  attn: channel attention in front of the
+            activation, or None
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, groups: int = 1,
-                 copies: int = 1, attn: nn.Module | None = None, act_layer: str = "relu", drop_path: float = 0.0):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 groups: int = 1, copies: int = 1, attn: nn.Module | None = None,
+                 act_layer: str = "relu", drop_path: float = 0.0):
         super().__init__()
         self.kernel, self.stride, self.groups = kernel, stride, groups
         same = stride == 1 and in_chans == out_chans
@@ -52,7 +58,8 @@ class MobileOneBlock(nn.Module):
         )
         self.conv_scale = None
         if kernel > 1:
-            self.conv_scale = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups, apply_act=False)
+            self.conv_scale = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups,
+                                          apply_act=False)
         # only beside a shortcut: without one, a dropped sample would be gone
         self.drop_path = DropPath(drop_path) if drop_path and same else nn.Identity()
         self.attn = attn if attn is not None else nn.Identity()
@@ -71,12 +78,15 @@ class MobileOneBlock(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """Replace the branches by one convolution that gives what they give in evaluation; in place.
+        """Replace the branches by one convolution that gives what they give in evaluation; in
+        place.
 
-        With BatchNorm folded into each branch (see `layers/reparam.py` for the algebra), the block computes
+        With BatchNorm folded into each branch (see `layers/reparam.py` for the algebra), the block
+        computes
             sum over the copies (K_i * x + b_i)   +   S * x + b_s   +   E * x + b_e
-        where S is 1 x 1, and E copies each channel, scaled by its BatchNorm. With zeros around S and E all filters
-        have one size, and their sum is one convolution. A second call does nothing.
+        where S is 1 x 1, and E copies each channel, scaled by its BatchNorm. With zeros around S
+        and E all filters have one size, and their sum is one convolution. A second call does
+        nothing.
         """
         if self.reparam_conv is not None:
             return
@@ -85,17 +95,19 @@ class MobileOneBlock(nn.Module):
             branches.append(fold_conv_norm(self.conv_scale))
         if self.identity is not None:
             branches.append(fold_identity(self.identity, self.groups))
-        self.reparam_conv = make_conv(add_filters(branches, self.kernel), like=self.conv_kxk, stride=self.stride,
-                                      groups=self.groups)
+        self.reparam_conv = make_conv(add_filters(branches, self.kernel), like=self.conv_kxk,
+                                      stride=self.stride, groups=self.groups)
         del self.identity, self.conv_kxk, self.conv_scale, self.drop_path
 
 
 class MobileOne(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    depths:  pairs of a depthwise and a 1 x 1 convolution in each of the four stages;  widths: their channels
+    depths:  pairs of a depthwise and a 1 x 1 convolution in each of the four stages;  widths: their
+             channels
     copies:  convolutions that stand side by side in each block while it learns
-    se:      in each stage, how many of the last pairs have squeeze-and-excitation, in both their blocks
+    se:      in each stage, how many of the last pairs have squeeze-and-excitation, in both their
+             blocks
     """
 
     classifier_path = "head.fc"
@@ -126,16 +138,19 @@ class MobileOne(VisionModel):
             for j in range(depth):
                 attended = j >= depth - se[i]
                 for width, kernel, groups, stride, rate in (
-                    (chans, 3, chans, 2 if j == 0 else 1, rates[i][2 * j]),  # look around, in each channel by itself
+                    # look around, in each channel by itself
+                    (chans, 3, chans, 2 if j == 0 else 1, rates[i][2 * j]),
                     (out, 1, 1, 1, rates[i][2 * j + 1]),  # mix the channels
                 ):
                     attn = SEModule(width, 1 / 16, rd_divisor=1) if attended else None
-                    blocks.append(MobileOneBlock(chans, width, kernel, stride=stride, groups=groups, copies=copies,
-                                                 attn=attn, act_layer=act_layer, drop_path=rate))
+                    blocks.append(MobileOneBlock(chans, width, kernel, stride=stride, groups=groups,
+                                                 copies=copies, attn=attn, act_layer=act_layer,
+                                                 drop_path=rate))
                     chans = width
             stages.append(nn.Sequential(*blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         table[-1] = Stage("stages.3", "final_conv", chans, 32)
         self.stage_table = table
         self.num_features = chans
@@ -156,9 +171,11 @@ class MobileOne(VisionModel):
                 nn.init.zeros_(module.bias)
 
     def reparameterize(self) -> None:
-        """Make every block one convolution, in place; outputs in evaluation stay the same. For predicting only.
+        """Make every block one convolution, in place; outputs in evaluation stay the same. For
+        predicting only.
 
-        A file of an already re-parameterised MobileOne is loaded by calling this first, then `load_state_dict`.
+        A file of an already re-parameterised MobileOne is loaded by calling this first, then
+        `load_state_dict`.
         """
         reparameterize_parts(self)
 

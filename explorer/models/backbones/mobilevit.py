@@ -1,13 +1,14 @@
 """MobileViT: attention for phones, between MobileNetV2's convolutions.
 
-A small map is cut into patches of 2 x 2 places, and places at the same corner of all patches look at each other: the
-convolutions around have told each place what its three neighbours know, so a quarter of the work is enough. Version 2
-drops the matrix of who looks at whom: every place gives one number, the softmax of these numbers makes one summary of
-the photo, and that summary opens and closes the channels everywhere; the cost grows with the places, not their square.
+A small map is cut into patches of 2 x 2 places, and places at the same corner of all patches look
+at each other: the convolutions around have told each place what its three neighbours know, so a
+quarter of the work is enough. Version 2 drops the matrix of who looks at whom: every place gives
+one number, the softmax of these numbers makes one summary of the photo, and that summary opens and
+closes the channels everywhere; the cost grows with the places, not their square.
 
-Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer", 2021,
-https://arxiv.org/abs/2110.02178, and "Separable Self-attention for Mobile Vision Transformers", 2022,
-https://arxiv.org/abs/2206.02680. Parameter names are timm's.
+Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision
+Transformer", 2021, https://arxiv.org/abs/2110.02178, and "Separable Self-attention for Mobile
+Vision Transformers", 2022, https://arxiv.org/abs/2206.02680. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -31,17 +32,20 @@ PATCH = 2  # rows and columns of a patch
 
 
 class BottleneckBlock(nn.Module):
-    """Widen, filter each channel by itself, narrow again: [B, in, H, W] -> [B, out, H/stride, W/stride].
+    """Widen, filter each channel by itself, narrow again: [B, in, H, W]
+    -> [B, out, H/stride, W/stride].
 
     MobileNetV2's block, with the parameter names that these checkpoints carry.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, expand: int, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, expand: int,
+                 drop_path: float):
         super().__init__()
         middle = make_divisible(in_chans * expand)
         self.has_shortcut = stride == 1 and in_chans == out_chans
         self.conv1_1x1 = ConvNormAct(in_chans, middle, act_layer="silu")
-        self.conv2_kxk = ConvNormAct(middle, middle, 3, stride=stride, groups=middle, act_layer="silu")
+        self.conv2_kxk = ConvNormAct(middle, middle, 3, stride=stride, groups=middle,
+                                     act_layer="silu")
         self.conv3_1x1 = ConvNormAct(middle, out_chans, apply_act=False)
         self.drop_path = DropPath(drop_path) if drop_path and self.has_shortcut else nn.Identity()
 
@@ -51,18 +55,21 @@ class BottleneckBlock(nn.Module):
         return shortcut + self.drop_path(x) if self.has_shortcut else x
 
 
-# --- patches --------------------------------------------------------------------------------------------------
+# --- patches --------------------------------------------------------------------------------------
 
 
 def unfold(x: Tensor) -> Tensor:
-    """A map [B, C, H, W] as places of patches [B, C, P, N]: the P corners of a patch, the N patches."""
+    """A map [B, C, H, W] as places of patches [B, C, P, N]: the P corners of a patch, the N
+    patches.
+    """
     x = x.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))  # [B, C, H/2, 2, W/2, 2]
     return x.permute(0, 1, 3, 5, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
 def fold(x: Tensor, size: tuple[int, int]) -> Tensor:
     """What `unfold` cut, put together again: [B, C, P, N] -> [B, C, H, W]."""
-    x = x.unflatten(3, (size[0] // PATCH, size[1] // PATCH)).unflatten(2, (PATCH, PATCH))  # [B, C, 2, 2, H/2, W/2]
+    # [B, C, 2, 2, H/2, W/2]
+    x = x.unflatten(3, (size[0] // PATCH, size[1] // PATCH)).unflatten(2, (PATCH, PATCH))
     return x.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
 
 
@@ -71,11 +78,12 @@ def whole_patches(size: Sequence[int]) -> tuple[int, int]:
     return tuple(math.ceil(side / PATCH) * PATCH for side in size)
 
 
-# --- version 1 ------------------------------------------------------------------------------------------------
+# --- version 1 ------------------------------------------------------------------------------------
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then an MLP, each a correction added to its input: [B * P, N, C] -> [B * P, N, C]."""
+    """Attention, then an MLP, each a correction added to its input: [B * P, N, C] -> [B * P, N, C].
+    """
 
     def __init__(self, dim: int, *, drop_path: float):
         super().__init__()
@@ -92,13 +100,16 @@ class TransformerBlock(nn.Module):
 
 
 class MobileVitBlock(nn.Module):
-    """Look around by convolution, look far by attention, and join both with the input: [B, C, H, W] -> the same."""
+    """Look around by convolution, look far by attention, and join both with the input: [B, C, H, W]
+    -> the same.
+    """
 
     def __init__(self, chans: int, dim: int, *, depth: int, drop_path: float):
         super().__init__()
         self.conv_kxk = ConvNormAct(chans, chans, 3, act_layer="silu")
         self.conv_1x1 = nn.Conv2d(chans, dim, 1, bias=False)
-        self.transformer = nn.Sequential(*(TransformerBlock(dim, drop_path=drop_path) for _ in range(depth)))
+        self.transformer = nn.Sequential(*(TransformerBlock(dim, drop_path=drop_path)
+                                           for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
         self.conv_proj = ConvNormAct(dim, chans, act_layer="silu")
         self.conv_fusion = ConvNormAct(2 * chans, chans, 3, act_layer="silu")
@@ -118,14 +129,14 @@ class MobileVitBlock(nn.Module):
         return self.conv_fusion(torch.cat((shortcut, self.conv_proj(x)), dim=1))
 
 
-# --- version 2 ------------------------------------------------------------------------------------------------
+# --- version 2 ------------------------------------------------------------------------------------
 
 
 class LinearSelfAttention(nn.Module):
     """Self-attention that costs as much as it has places: [B, C, P, N] -> [B, C, P, N].
 
-    Every place gives one number, its weight; the keys, summed up with these weights, are a summary [C] of all N
-    places, and each place takes from it what its own values let through.
+    Every place gives one number, its weight; the keys, summed up with these weights, are a summary
+    [C] of all N places, and each place takes from it what its own values let through.
     """
 
     def __init__(self, dim: int):
@@ -139,9 +150,11 @@ class LinearSelfAttention(nn.Module):
         return self.qkv_proj(x).split((1, self.dim, self.dim), dim=1)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place (row) takes from each other (column): [B * P, 1, N, N]; every row sums to 1.
+        """How much each place (row) takes from each other (column): [B * P, 1, N, N]; every row
+        sums to 1.
 
-        x: [B, C, P, N], as `forward` gets it. All rows are equal, which is why `forward` needs only one of them.
+        x: [B, C, P, N], as `forward` gets it. All rows are equal, which is why `forward` needs only
+           one of them.
         """
         weights = self.queries_keys_values(x)[0].softmax(dim=-1)  # [B, 1, P, N]
         count = weights.shape[-1]
@@ -184,13 +197,16 @@ class LinearTransformerBlock(nn.Module):
 
 
 class MobileVitV2Block(nn.Module):
-    """Look around in each channel, then far by linear attention: [B, C, H, W] -> [B, C, H, W], H, W made even."""
+    """Look around in each channel, then far by linear attention: [B, C, H, W] -> [B, C, H, W], H, W
+    made even.
+    """
 
     def __init__(self, chans: int, dim: int, *, depth: int, drop_path: float):
         super().__init__()
         self.conv_kxk = ConvNormAct(chans, chans, 3, groups=chans, act_layer="silu")
         self.conv_1x1 = nn.Conv2d(chans, dim, 1, bias=False)
-        self.transformer = nn.Sequential(*(LinearTransformerBlock(dim, drop_path=drop_path) for _ in range(depth)))
+        self.transformer = nn.Sequential(*(LinearTransformerBlock(dim, drop_path=drop_path)
+                                           for _ in range(depth)))
         self.norm = nn.GroupNorm(1, dim)
         self.conv_proj = ConvNormAct(dim, chans, apply_act=False)
 
@@ -206,7 +222,7 @@ class MobileVitV2Block(nn.Module):
 ATTENTION_BLOCKS = {1: MobileVitBlock, 2: MobileVitV2Block}
 
 
-# --- the model ------------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class MobileViT(VisionModel):
@@ -215,7 +231,8 @@ class MobileViT(VisionModel):
     version:      1 or 2, the kind of attention
     stem:         channels of the first convolution;  chans: of each stage's map
     dims:         channels of the attention blocks, which end the last three stages
-    first_depths: convolution blocks in the first two stages;  depths: transformer blocks in each of the last three
+    first_depths: convolution blocks in the first two stages;  depths: transformer blocks in each of
+                  the last three
     expand:       how many times wider a convolution block's middle is
     final:        channels of a last 1 x 1 convolution; 0: none
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
@@ -245,8 +262,9 @@ class MobileViT(VisionModel):
         if version not in ATTENTION_BLOCKS:
             raise ValueError(f"version is {version!r}: MobileViT has 1 and 2.")
         if not (len(chans), len(dims), len(first_depths), len(depths)) == (5, 3, 2, 3):
-            raise ValueError("MobileViT has five stages, two without attention and three with: give 5 chans, 3 dims, "
-                             f"2 first_depths and 3 depths, not {chans}, {dims}, {first_depths} and {depths}.")
+            raise ValueError("MobileViT has five stages, two without attention and three with: "
+                             f"give 5 chans, 3 dims, 2 first_depths and 3 depths, not {chans}, "
+                             f"{dims}, {first_depths} and {depths}.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.num_features = final or chans[-1]
         self.stem = ConvNormAct(in_chans, stem, 3, stride=2, act_layer="silu")
@@ -256,13 +274,16 @@ class MobileViT(VisionModel):
             stage = []
             for j in range(first_depths[i] if i < 2 else 1):
                 stride = 2 if i and not j else 1
-                stage.append(BottleneckBlock(width, out, stride=stride, expand=expand, drop_path=rates[i][j]))
+                stage.append(BottleneckBlock(width, out, stride=stride, expand=expand,
+                                             drop_path=rates[i][j]))
                 width = out
             if i >= 2:
-                stage.append(ATTENTION_BLOCKS[version](out, dims[i - 2], depth=depths[i - 2], drop_path=rates[i][-1]))
+                stage.append(ATTENTION_BLOCKS[version](out, dims[i - 2], depth=depths[i - 2],
+                                                       drop_path=rates[i][-1]))
             stages.append(nn.Sequential(*stage))
             table.append(Stage(f"stages.{i}", f"stages.{i}", out, 2 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.final_conv = ConvNormAct(width, final, act_layer="silu") if final else nn.Identity()
         table[-1] = Stage("final_conv", "final_conv", self.num_features, 32)
         self.stage_table = table
@@ -270,7 +291,9 @@ class MobileViT(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Convolutions by their fan-out, small linear layers; a block with a shortcut starts as that shortcut."""
+        """Convolutions by their fan-out, small linear layers; a block with a shortcut starts as
+        that shortcut.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
@@ -296,7 +319,7 @@ class MobileViT(VisionModel):
 MODEL = MobileViT
 
 
-# --- variants -------------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 
 def _v2(width: float) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """NFNet: a ResNet that needs no normalisation.
 
-BatchNorm keeps a signal at a good size, and costs memory, time, and a tie between the photos of a batch. Here nothing
-is normalised on the way: filters are standardised instead of maps, each activation is followed by a number that makes
-good what it takes away, and each block divides its input by the deviation that arithmetic predicts for it. What is
-added in a block is scaled by 0.2, so that the prediction is easy: each block adds 0.04 to the variance.
+BatchNorm keeps a signal at a good size, and costs memory, time, and a tie between the photos of a
+batch. Here nothing is normalised on the way: filters are standardised instead of maps, each
+activation is followed by a number that makes good what it takes away, and each block divides its
+input by the deviation that arithmetic predicts for it. What is added in a block is scaled by 0.2,
+so that the prediction is easy: each block adds 0.04 to the variance.
 
-Brock et al., "Characterizing signal propagation to close the performance gap in unnormalized ResNets", 2021,
-https://arxiv.org/abs/2101.08692, and "High-Performance Large-Scale Image Recognition Without Normalization", 2021,
-https://arxiv.org/abs/2102.06171. Parameter names are timm's.
+Brock et al., "Characterizing signal propagation to close the performance gap in unnormalized
+ResNets", 2021, https://arxiv.org/abs/2101.08692, and "High-Performance Large-Scale Image
+Recognition Without Normalization", 2021, https://arxiv.org/abs/2102.06171. Parameter names are
+timm's.
 """
 
 from __future__ import annotations
@@ -29,21 +31,23 @@ from explorer.models.layers.conv_same import same_padding
 from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
-# An activation of numbers of deviation 1 leaves numbers of less; these factors make it 1 again (first paper, 3.2).
+# An activation of numbers of deviation 1 leaves numbers of less; these factors make it 1 again
+# (first paper, 3.2).
 GAMMA = {"relu": 1.7139588594436646, "silu": 1.7881293296813965, "gelu": 1.7015043497085571}
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class ScaledStdConv2d(nn.Conv2d):
-    """A convolution whose filters have mean 0, and keep a signal's deviation: [B, in, H, W] -> [B, out, H/s, W/s].
+    """A convolution whose filters have mean 0, and keep a signal's deviation: [B, in, H, W]
+    -> [B, out, H/s, W/s].
 
     gamma: what the activation in front of it takes away;  same: TensorFlow's padding
     `gain` scales each filter, and is learnt.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilation: int = 1,
-                 groups: int = 1, gamma: float = 1.0, same: bool = False):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 dilation: int = 1, groups: int = 1, gamma: float = 1.0, same: bool = False):
         padding = 0 if same else (stride - 1 + dilation * (kernel - 1)) // 2
         super().__init__(in_chans, out_chans, kernel, stride, padding, dilation, groups)
         self.same = same
@@ -52,12 +56,14 @@ class ScaledStdConv2d(nn.Conv2d):
 
     def standardised_weight(self) -> Tensor:
         """The filters [out, in / groups, k, k] that the convolution really uses."""
-        variance, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)  # [out, 1, 1, 1]
+        # [out, 1, 1, 1]
+        variance, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
         return (self.weight - mean) * torch.rsqrt(variance + 1e-5) * (self.gain * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.same:
-            pad_y, pad_x = (same_padding(side, self.kernel_size[0], self.stride[0], self.dilation[0])
+            pad_y, pad_x = (same_padding(side, self.kernel_size[0], self.stride[0],
+                                         self.dilation[0])
                             for side in x.shape[-2:])
             x = F.pad(x, (pad_x // 2, pad_x - pad_x // 2, pad_y // 2, pad_y - pad_y // 2))
         weight = self.standardised_weight()
@@ -76,9 +82,12 @@ class ScaledAct(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """Average where the map halves, then a 1 x 1 convolution: [B, in, H, W] -> [B, out, H/stride, W/stride]."""
+    """Average where the map halves, then a 1 x 1 convolution: [B, in, H, W]
+    -> [B, out, H/stride, W/stride].
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int, conv: Callable):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int,
+                 conv: Callable):
         super().__init__()
         self.pool: nn.Module = nn.Identity()
         if stride > 1:
@@ -92,20 +101,22 @@ class Shortcut(nn.Module):
 
 
 class NormFreeBlock(nn.Module):
-    """A bottleneck with its activations in front: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
+    """A bottleneck with its activations in front: [B, in_chans, H, W]
+    -> [B, out_chans, H/stride, W/stride].
 
     deviation:  of the input, as predicted;  alpha: how much of what is found is added
     dilations:  of the first k x k convolution and of what follows it
     extra_conv: a second 3 x 3 convolution
-    attn, attn_last: channel attention behind the 3 x 3 convolutions, or at the end; it halves the signal about, so
-                its result is doubled
-    skipinit:   a learnt factor of the branch that starts at zero; otherwise the last convolution's gain does
+    attn, attn_last: channel attention behind the 3 x 3 convolutions, or at the end; it halves the
+                signal about, so its result is doubled
+    skipinit:   a learnt factor of the branch that starts at zero; otherwise the last convolution's
+                gain does
     """
 
     def __init__(self, in_chans: int, out_chans: int, middle: int, *, groups: int, stride: int,
-                 dilations: tuple[int, int], shortcut: bool, deviation: float, alpha: float, extra_conv: bool,
-                 attn: Callable | None, attn_last: Callable | None, skipinit: bool, conv: Callable, act: Callable,
-                 drop_path: float):
+                 dilations: tuple[int, int], shortcut: bool, deviation: float, alpha: float,
+                 extra_conv: bool, attn: Callable | None, attn_last: Callable | None,
+                 skipinit: bool, conv: Callable, act: Callable, drop_path: float):
         super().__init__()
         first, then = dilations
         self.beta, self.alpha = 1 / deviation, alpha
@@ -113,7 +124,8 @@ class NormFreeBlock(nn.Module):
         if shortcut:
             self.downsample = Shortcut(in_chans, out_chans, stride=stride, dilation=then, conv=conv)
         self.act1, self.conv1 = act(), conv(in_chans, middle, 1)
-        self.act2, self.conv2 = act(), conv(middle, middle, 3, stride=stride, dilation=first, groups=groups)
+        self.act2, self.conv2 = act(), conv(middle, middle, 3, stride=stride, dilation=first,
+                                            groups=groups)
         self.conv2b: nn.Module | None = None
         if extra_conv:
             self.act2b, self.conv2b = act(), conv(middle, middle, 3, dilation=then, groups=groups)
@@ -140,7 +152,7 @@ class NormFreeBlock(nn.Module):
         return x * self.alpha + shortcut
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 ATTENTION: dict[str, Callable[..., nn.Module]] = {"se": SEModule, "eca": EcaModule}
 
@@ -151,11 +163,13 @@ class NFNet(VisionModel):
     depths, channels: blocks of each stage, and channels of its map
     stem:        "deep" (four 3 x 3 convolutions), "7x7" (one and a max pool) or "3x3" (one)
     stem_chans:  channels behind it;  num_features: of a last 1 x 1 convolution, 0 for none
-    ratio:       channels inside a block, as a share of its result's, or of its input's with `from_input` (RegNet)
+    ratio:       channels inside a block, as a share of its result's, or of its input's with
+                 `from_input` (RegNet)
     group_size:  channels in a group of the 3 x 3 convolutions; 0: one group
-    attn, attn_ratio: channel attention "", "se" or "eca", and how narrow "se" is; at a block's end, or inside it
-                 with `from_input`
-    act_layer:   "relu", "silu" or "gelu";  gamma_in_act: the factor behind it is the activation's, not the filters'
+    attn, attn_ratio: channel attention "", "se" or "eca", and how narrow "se" is; at a block's end,
+                 or inside it with `from_input`
+    act_layer:   "relu", "silu" or "gelu";  gamma_in_act: the factor behind it is the activation's,
+                 not the filters'
     skipinit, extra_conv: see `NormFreeBlock`;  same: TensorFlow's padding
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
@@ -194,9 +208,11 @@ class NFNet(VisionModel):
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride is {output_stride}: NFNets offer 8, 16 and 32.")
         if act_layer not in GAMMA:
-            raise ValueError(f"The factor for {act_layer!r} is unknown. Activations: {', '.join(GAMMA)}.")
+            raise ValueError(f"The factor for {act_layer!r} is unknown. Activations: "
+                             f"{', '.join(GAMMA)}.")
         if attn and attn not in ATTENTION:
-            raise ValueError(f"Unknown channel attention {attn!r}. Known: '', {', '.join(map(repr, ATTENTION))}.")
+            raise ValueError(f"Unknown channel attention {attn!r}. Known: '', "
+                             f"{', '.join(map(repr, ATTENTION))}.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         conv = partial(ScaledStdConv2d, gamma=1.0 if gamma_in_act else GAMMA[act_layer], same=same)
         act = partial(ScaledAct if gamma_in_act else create_act, act_layer)
@@ -230,7 +246,8 @@ class NFNet(VisionModel):
                 chans = out
             stages.append(nn.Sequential(*blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.final_conv: nn.Module = nn.Identity()
         if num_features:
             self.final_conv = conv(chans, num_features, 1)
@@ -272,10 +289,14 @@ class NFNet(VisionModel):
         return self.final_act(x)
 
 
-def create_stem(kind: str, in_chans: int, chans: int, conv: Callable, act: Callable) -> tuple[nn.Sequential, str, int]:
-    """The stem, the name of its layer whose map is the last of half the photo's size, and that map's channels."""
+def create_stem(kind: str, in_chans: int, chans: int, conv: Callable,
+                act: Callable) -> tuple[nn.Sequential, str, int]:
+    """The stem, the name of its layer whose map is the last of half the photo's size, and that
+    map's channels.
+    """
     if kind == "7x7":
-        layers = {"conv": conv(in_chans, chans, 7, stride=2), "pool": nn.MaxPool2d(3, stride=2, padding=1)}
+        layers = {"conv": conv(in_chans, chans, 7, stride=2),
+                  "pool": nn.MaxPool2d(3, stride=2, padding=1)}
         return nn.Sequential(OrderedDict(layers)), "conv", chans
     if kind == "3x3":
         return nn.Sequential(OrderedDict(conv=conv(in_chans, chans, 3, stride=2))), "conv", chans
@@ -292,13 +313,13 @@ def create_stem(kind: str, in_chans: int, chans: int, conv: Callable, act: Calla
 
 MODEL = NFNet
 
-# --- variants ---------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _F = dict(group_size=128, extra_conv=True)
 _DM = dict(_F, gamma_in_act=True, skipinit=True, same=True)  # DeepMind's weights
 _L = dict(ratio=0.25, group_size=64, extra_conv=True, act_layer="silu")
-_RESNET = dict(channels=(256, 512, 1024, 2048), stem="7x7", stem_chans=64, num_features=0, ratio=0.25, attn="",
-               attn_ratio=1 / 16, act_layer="relu")
+_RESNET = dict(channels=(256, 512, 1024, 2048), stem="7x7", stem_chans=64, num_features=0,
+               ratio=0.25, attn="", attn_ratio=1 / 16, act_layer="relu")
 _SE, _ECA = dict(_RESNET, attn="se"), dict(_RESNET, attn="eca")
 _REGNET = dict(stem="3x3", ratio=2.25, from_input=True, group_size=8, act_layer="silu")
 _26, _50, _101 = (dict(depths=depths) for depths in ((2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3)))
@@ -334,11 +355,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nf_regnet_b1": dict(
         _REGNET, depths=(2, 4, 7, 7), channels=(40, 80, 160, 328), stem_chans=40, num_features=960),
     "nf_regnet_b2": dict(
-        _REGNET, depths=(2, 4, 8, 8), channels=(40, 88, 176, 368), stem_chans=40, num_features=1064),
+        _REGNET, depths=(2, 4, 8, 8), channels=(40, 88, 176, 368), stem_chans=40,
+        num_features=1064),
     "nf_regnet_b3": dict(
-        _REGNET, depths=(2, 5, 9, 9), channels=(40, 96, 184, 400), stem_chans=40, num_features=1152),
+        _REGNET, depths=(2, 5, 9, 9), channels=(40, 96, 184, 400), stem_chans=40,
+        num_features=1152),
     "nf_regnet_b4": dict(
-        _REGNET, depths=(2, 6, 11, 11), channels=(48, 112, 216, 464), stem_chans=48, num_features=1344),
+        _REGNET, depths=(2, 6, 11, 11), channels=(48, 112, 216, 464), stem_chans=48,
+        num_features=1344),
     "nf_regnet_b5": dict(
-        _REGNET, depths=(3, 7, 14, 14), channels=(64, 128, 256, 528), stem_chans=64, num_features=1536),
+        _REGNET, depths=(3, 7, 14, 14), channels=(64, 128, 256, 528), stem_chans=64,
+        num_features=1536),
 }

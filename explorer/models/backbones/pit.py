@@ -1,12 +1,12 @@
 """PiT: a vision transformer whose map shrinks on the way, as a convolutional network's does.
 
-A plain transformer has as many tokens at its end as at its start. Convolutional networks halve the map now and then
-and widen it, and the authors show that transformers gain by the same: fewer places, with more to say each. Between the
-stages a depthwise convolution with stride 2 does it; the class token, which has no place, goes through a linear layer
-beside it.
+A plain transformer has as many tokens at its end as at its start. Convolutional networks halve the
+map now and then and widen it, and the authors show that transformers gain by the same: fewer
+places, with more to say each. Between the stages a depthwise convolution with stride 2 does it; the
+class token, which has no place, goes through a linear layer beside it.
 
-Heo et al., "Rethinking Spatial Dimensions of Vision Transformers", 2021, https://arxiv.org/abs/2103.16302.
-Parameter names are timm's.
+Heo et al., "Rethinking Spatial Dimensions of Vision Transformers", 2021,
+https://arxiv.org/abs/2103.16302. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TwoTokens
-from explorer.models.backbones.vit import Block
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.transformer import Mlp, resample_abs_pos_embed, to_pair
+from explorer.models.layers.transformer_block import Block
+from explorer.models.tokens import TwoTokens
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 class OverlappingPatches(nn.Module):
@@ -39,7 +39,9 @@ class OverlappingPatches(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Half the map with more channels, and tokens [B, n, C] that grow along with it: -> [B, n, out]."""
+    """Half the map with more channels, and tokens [B, n, C] that grow along with it:
+    -> [B, n, out].
+    """
 
     def __init__(self, dim: int, out_dim: int):
         super().__init__()
@@ -51,14 +53,18 @@ class Pooling(nn.Module):
 
 
 class Transformer(nn.Module):
-    """One stage: pooling where there is one, then blocks on the tokens and all places of the map together."""
+    """One stage: pooling where there is one, then blocks on the tokens and all places of the map
+    together.
+    """
 
-    def __init__(self, dim: int, num_heads: int, *, pool: nn.Module | None, drop_path: Sequence[float], **block: Any):
+    def __init__(self, dim: int, num_heads: int, *, pool: nn.Module | None,
+                 drop_path: Sequence[float], **block: Any):
         super().__init__()
         self.pool = pool
         self.blocks = nn.Sequential(*(
-            Block(dim, num_heads, qkv_bias=True, qk_norm=False, proj_bias=True, init_values=None, drop_path=rate,
-                  act_layer="gelu", norm_layer=partial(nn.LayerNorm, eps=1e-6), mlp_layer=Mlp, **block)
+            Block(dim, num_heads, qkv_bias=True, qk_norm=False, proj_bias=True, init_values=None,
+                  drop_path=rate, act_layer="gelu", norm_layer=partial(nn.LayerNorm, eps=1e-6),
+                  mlp_layer=Mlp, **block)
             for rate in drop_path
         ))
 
@@ -72,7 +78,7 @@ class Transformer(nn.Module):
         return together[:, count:].transpose(1, 2).unflatten(2, grid), together[:, :count]
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class PiT(TwoTokens):
@@ -82,7 +88,8 @@ class PiT(TwoTokens):
     patch_size, stride: side of a patch, and how far it is to the next
     base_dims, heads, depth: numbers of a head, heads and blocks, of each of the three stages
     global_pool:   "token": what becomes of the class token
-    distilled:     a second token, with a classifier of its own (`head_dist`), that learns from a teacher
+    distilled:     a second token, with a classifier of its own (`head_dist`), that learns from a
+                   teacher
     """
 
     classifier_path = "head"
@@ -113,20 +120,24 @@ class PiT(TwoTokens):
         super().__init__()
         self.img_size, self.in_chans, self.distilled = to_pair(img_size), in_chans, distilled
         if min(self.img_size) < patch_size:
-            raise ValueError(f"A photo of {img_size} pixels holds no patch of {patch_size} x {patch_size}.")
-        #: Whether training gives both answers, for a loss with a teacher; see `set_distilled_training`.
+            raise ValueError(f"A photo of {img_size} pixels holds no patch of {patch_size} x "
+                             f"{patch_size}.")
+        #: Whether training gives both answers, for a loss with a teacher; see
+        #: `set_distilled_training`.
         self.distilled_training = False
         self.num_prefix_tokens = 2 if distilled else 1
         dims = [base * count for base, count in zip(base_dims, heads)]
         grid = tuple((side - patch_size) // stride + 1 for side in self.img_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, dims[0], *grid))
         self.cls_token = nn.Parameter(torch.zeros(1, self.num_prefix_tokens, dims[0]))
-        self.patch_embed = OverlappingPatches(in_chans, dims[0], patch_size=patch_size, stride=stride)
+        self.patch_embed = OverlappingPatches(in_chans, dims[0], patch_size=patch_size,
+                                              stride=stride)
         self.pos_drop = nn.Dropout(pos_drop_rate)
         rates = drop_path_rates(drop_path_rate, tuple(depth))
         self.transformers = nn.ModuleList(
-            Transformer(dim, heads[i], pool=Pooling(dims[i - 1], dim) if i else None, drop_path=rates[i],
-                        mlp_ratio=mlp_ratio, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate)
+            Transformer(dim, heads[i], pool=Pooling(dims[i - 1], dim) if i else None,
+                        drop_path=rates[i], mlp_ratio=mlp_ratio, proj_drop=proj_drop_rate,
+                        attn_drop=attn_drop_rate)
             for i, dim in enumerate(dims)
         )
         self.num_features = dims[-1]
@@ -143,17 +154,20 @@ class PiT(TwoTokens):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
 
     def set_distilled_training(self, enable: bool = True) -> None:
-        """While training, give the two answers (logits, distillation logits) instead of their mean."""
+        """While training, give the two answers (logits, distillation logits) instead of their mean.
+        """
         if enable and not self.distilled:
-            raise ValueError("This model has no distillation token: create one such as pit_ti_distilled_224.")
+            raise ValueError("This model has no distillation token: "
+                             "create one such as pit_ti_distilled_224.")
         self.distilled_training = enable
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         if tuple(x.shape[-2:]) != self.img_size:
             height, width = x.shape[-2:]
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
-                f"Resize the photo, or create the model with img_size=({height}, {width})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {height} x {width}. Resize the photo, or create the model with "
+                f"img_size=({height}, {width})."
             )
         x = self.pos_drop(self.patch_embed(x) + self.pos_embed)  # [B, C, H/s, W/s]
         tokens = self.cls_token.expand(x.shape[0], -1, -1)
@@ -171,10 +185,12 @@ class PiT(TwoTokens):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         pool = self.global_pool if global_pool is None else global_pool
         if pool != "token":
-            raise ValueError(f'global_pool is {pool!r}: at its end PiT has the class token alone, so use "token".')
+            raise ValueError(f'global_pool is {pool!r}: at its end PiT has the class token alone, '
+                             'so use "token".')
 
         def classifier() -> nn.Module:
-            return nn.Linear(self.num_features, num_classes, **parameter_place(self)) if num_classes else nn.Identity()
+            return (nn.Linear(self.num_features, num_classes, **parameter_place(self))
+                    if num_classes else nn.Identity())
 
         self.global_pool, self.num_classes = pool, num_classes
         self.head = classifier()
@@ -182,7 +198,9 @@ class PiT(TwoTokens):
             self.head_dist = classifier()
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained position embeddings, resized as a picture where this model reads photos of another size."""
+        """Trained position embeddings, resized as a picture where this model reads photos of
+        another size.
+        """
         new, key = tuple(self.pos_embed.shape[-2:]), "pos_embed"
         if key not in state or tuple(state[key].shape[-2:]) == new:
             return state

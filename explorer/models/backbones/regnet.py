@@ -1,12 +1,14 @@
 """RegNet: a rule for networks instead of one network.
 
-Its authors trained thousands of small random networks and asked not which was best, but which kinds were good.
-In the good ones the width grows along a straight line from block to block, so that four numbers describe them all:
-depth, first width, slope, and the factor between stages. RegNetY adds squeeze-and-excitation; RegNetZ turns the
-blocks inside out as MobileNetV2 does, and RegNetV normalises before each convolution instead of after it.
+Its authors trained thousands of small random networks and asked not which was best, but which kinds
+were good. In the good ones the width grows along a straight line from block to block, so that four
+numbers describe them all: depth, first width, slope, and the factor between stages. RegNetY adds
+squeeze-and-excitation; RegNetZ turns the blocks inside out as MobileNetV2 does, and RegNetV
+normalises before each convolution instead of after it.
 
-Radosavovic et al., "Designing Network Design Spaces", 2020, https://arxiv.org/abs/2003.13678; Dollár et al., "Fast
-and Accurate Model Scaling", 2021, https://arxiv.org/abs/2103.06877. Parameter names are timm's.
+Radosavovic et al., "Designing Network Design Spaces", 2020, https://arxiv.org/abs/2003.13678;
+Dollár et al., "Fast and Accurate Model Scaling", 2021, https://arxiv.org/abs/2103.06877. Parameter
+names are timm's.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.norm_act import GroupNormAct
 from explorer.models.layers.pool import AvgPool2dSame, ClassifierHead
 
-# --- the rule ---------------------------------------------------------------------------------------------
+# --- the rule -------------------------------------------------------------------------------------
 
 
 class StagePlan(NamedTuple):
-    """depth: blocks;  width: channels of their results;  middle: inside;  groups: of the middle convolution."""
+    """depth: blocks;  width: channels of their results;  middle: inside;  groups: of the middle
+    convolution.
+    """
 
     depth: int
     width: int
@@ -39,18 +43,20 @@ class StagePlan(NamedTuple):
     groups: int
 
 
-def plan_stages(*, depth: int, w0: int, wa: float, wm: float, group_size: int, expansion: float = 1.0,
-                round_limit: float = 0.0) -> list[StagePlan]:
+def plan_stages(*, depth: int, w0: int, wa: float, wm: float, group_size: int,
+                expansion: float = 1.0, round_limit: float = 0.0) -> list[StagePlan]:
     """The stages of a network, from the numbers of the paper (section 3.3, equations 2 to 4).
 
-    Block j would be w0 + wa * j wide. Each width is moved to the nearest power of wm (times w0), then to a
-    multiple of 8; blocks of one width are a stage. Last, the middle must be a whole number of groups.
+    Block j would be w0 + wa * j wide. Each width is moved to the nearest power of wm (times w0),
+    then to a multiple of 8; blocks of one width are a stage. Last, the middle must be a whole
+    number of groups.
 
     expansion:   how many times wider than its ends a block's middle is (4 in RegNetZ)
     round_limit: round the middle as torchvision does, never below this share of it (0.9 there)
     """
     if wa < 0 or w0 <= 0 or wm <= 1 or w0 % 8:
-        raise ValueError(f"w0 must be a positive multiple of 8, wa from 0, wm above 1; got {w0}, {wa} and {wm}.")
+        raise ValueError(f"w0 must be a positive multiple of 8, wa from 0, wm above 1; got {w0}, "
+                         f"{wa} and {wm}.")
     widths = []
     for j in range(depth):
         line = w0 + wa * j
@@ -68,7 +74,7 @@ def plan_stages(*, depth: int, w0: int, wa: float, wm: float, group_size: int, e
     return plan
 
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 #
 # Both: [B, in_chans, H, W] -> [B, plan.width, H/stride, W/stride].
 #     se       channels of squeeze-and-excitation, 0 for none
@@ -76,19 +82,21 @@ def plan_stages(*, depth: int, w0: int, wa: float, wm: float, group_size: int, e
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, then 3 x 3 in groups, then 1 x 1, beside a shortcut: ResNeXt's block that needn't be narrow.
+    """1 x 1, then 3 x 3 in groups, then 1 x 1, beside a shortcut: ResNeXt's block that needn't be
+    narrow.
 
     linear: no activation behind the sum.
     """
 
-    def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int, dilation: int, se: int,
-                 shortcut: str, linear: bool, act_layer: str, norm_layer: Callable[..., nn.Module],
-                 drop_path: float):
+    def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int,
+                 dilation: int, se: int, shortcut: str, linear: bool, act_layer: str,
+                 norm_layer: Callable[..., nn.Module], drop_path: float):
         super().__init__()
         out, middle = plan.width, plan.middle
         conv = partial(ConvNormAct, act_layer=act_layer, norm_layer=norm_layer)
         self.conv1 = conv(in_chans, middle, 1)
-        self.conv2 = conv(middle, middle, 3, stride=stride, dilation=first_dilation, groups=plan.groups)
+        self.conv2 = conv(middle, middle, 3, stride=stride, dilation=first_dilation,
+                          groups=plan.groups)
         self.se = SEModule(middle, rd_channels=se, act_layer=act_layer) if se else nn.Identity()
         self.conv3 = conv(middle, out, 1, apply_act=False)
         self.act3 = create_act(None if linear else act_layer)
@@ -109,17 +117,20 @@ class Bottleneck(nn.Module):
 
 
 class PreBottleneck(nn.Module):
-    """The same block with its norms in front of the convolutions; the shortcut starts behind the first norm."""
+    """The same block with its norms in front of the convolutions; the shortcut starts behind the
+    first norm.
+    """
 
-    def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int, dilation: int, se: int,
-                 shortcut: str, linear: bool, act_layer: str, norm_layer: Callable[..., nn.Module],
-                 drop_path: float):
+    def __init__(self, in_chans: int, plan: StagePlan, *, stride: int, first_dilation: int,
+                 dilation: int, se: int, shortcut: str, linear: bool, act_layer: str,
+                 norm_layer: Callable[..., nn.Module], drop_path: float):
         super().__init__()
         out, middle = plan.width, plan.middle
         self.norm1 = norm_layer(in_chans, act_layer=act_layer)
         self.conv1 = create_conv2d(in_chans, middle, 1)
         self.norm2 = norm_layer(middle, act_layer=act_layer)
-        self.conv2 = create_conv2d(middle, middle, 3, stride=stride, dilation=first_dilation, groups=plan.groups)
+        self.conv2 = create_conv2d(middle, middle, 3, stride=stride, dilation=first_dilation,
+                                   groups=plan.groups)
         self.se = SEModule(middle, rd_channels=se, act_layer=act_layer) if se else nn.Identity()
         self.norm3 = norm_layer(middle, act_layer=act_layer)
         self.conv3 = create_conv2d(middle, out, 1)
@@ -145,7 +156,7 @@ class PreBottleneck(nn.Module):
         return x
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 class RegNet(VisionModel):
@@ -159,7 +170,8 @@ class RegNet(VisionModel):
     norm_layer:    makes a norm with its activation, as `BatchNormAct2d` is
     preact:        norms in front of the convolutions
     num_features:  channels of a last 1 x 1 convolution; 0 for none
-    zero_init_last: last norms start at zero, so that each block starts as its shortcut; it must have one
+    zero_init_last: last norms start at zero, so that each block starts as its shortcut; it must
+                    have one
     output_stride: 32, 16 or 8: later stages dilate instead of halving
     """
 
@@ -197,13 +209,14 @@ class RegNet(VisionModel):
             raise ValueError(f"output_stride is {output_stride}: RegNets offer 8, 16 and 32.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.zero_init_last = zero_init_last
-        plan = plan_stages(depth=depth, w0=w0, wa=wa, wm=wm, group_size=group_size, expansion=expansion,
-                           round_limit=round_limit)
+        plan = plan_stages(depth=depth, w0=w0, wa=wa, wm=wm, group_size=group_size,
+                           expansion=expansion, round_limit=round_limit)
 
         if preact:
             self.stem: nn.Module = create_conv2d(in_chans, stem_width, 3, stride=2)
         else:
-            self.stem = ConvNormAct(in_chans, stem_width, 3, stride=2, act_layer=act_layer, norm_layer=norm_layer)
+            self.stem = ConvNormAct(in_chans, stem_width, 3, stride=2, act_layer=act_layer,
+                                    norm_layer=norm_layer)
         block = partial(PreBottleneck if preact else Bottleneck, linear=linear, act_layer=act_layer,
                         norm_layer=norm_layer)
 
@@ -218,8 +231,9 @@ class RegNet(VisionModel):
             layers = nn.Sequential()
             for j, rate in enumerate(rates[i]):
                 layers.add_module(f"b{j + 1}", block(
-                    chans, stage, stride=1 if j else stride, first_dilation=dilation if j else before,
-                    dilation=dilation, se=round(chans * se_ratio), shortcut=shortcut, drop_path=rate,
+                    chans, stage, stride=1 if j else stride,
+                    first_dilation=dilation if j else before, dilation=dilation,
+                    se=round(chans * se_ratio), shortcut=shortcut, drop_path=rate,
                 ))
                 chans = stage.width
             self.add_module(f"s{i + 1}", layers)
@@ -236,7 +250,9 @@ class RegNet(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He initialisation; with `zero_init_last` each block starts as its shortcut (Goyal et al. 2017)."""
+        """He initialisation; with `zero_init_last` each block starts as its shortcut (Goyal et al.
+        2017).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
@@ -260,10 +276,12 @@ MODEL = RegNet
 
 _Y = dict(se_ratio=0.25)
 _V = dict(se_ratio=0.25, preact=True, act_layer="silu")
-_Z = dict(se_ratio=0.25, expansion=4.0, shortcut="", linear=True, zero_init_last=False, act_layer="silu")
+_Z = dict(se_ratio=0.25, expansion=4.0, shortcut="", linear=True, zero_init_last=False,
+          act_layer="silu")
 _TV = dict(round_limit=0.9)  # as torchvision rounds
 
-VARIANTS: dict[str, dict[str, Any]] = {  # the number is a photo's cost, in 100 million multiplications
+# the number is a photo's cost, in 100 million multiplications
+VARIANTS: dict[str, dict[str, Any]] = {
     "regnetx_002": dict(w0=24, wa=36.44, wm=2.49, group_size=8, depth=13),
     "regnetx_004": dict(w0=24, wa=24.48, wm=2.54, group_size=16, depth=22),
     "regnetx_004_tv": dict(w0=24, wa=24.48, wm=2.54, group_size=16, depth=22, **_TV),
@@ -286,8 +304,8 @@ VARIANTS: dict[str, dict[str, Any]] = {  # the number is a photo's cost, in 100 
     "regnety_016": dict(w0=48, wa=20.71, wm=2.65, group_size=24, depth=27, **_Y),
     "regnety_032": dict(w0=80, wa=42.63, wm=2.66, group_size=24, depth=21, **_Y),
     "regnety_040": dict(w0=96, wa=31.41, wm=2.24, group_size=64, depth=22, **_Y),
-    "regnety_040_sgn": dict(w0=96, wa=31.41, wm=2.24, group_size=64, depth=22, **_Y, act_layer="silu",
-                            norm_layer=partial(GroupNormAct, group_size=16)),
+    "regnety_040_sgn": dict(w0=96, wa=31.41, wm=2.24, group_size=64, depth=22, **_Y,
+                            act_layer="silu", norm_layer=partial(GroupNormAct, group_size=16)),
     "regnety_064": dict(w0=112, wa=33.22, wm=2.27, group_size=72, depth=25, **_Y),
     "regnety_080": dict(w0=192, wa=76.82, wm=2.19, group_size=56, depth=17, **_Y),
     "regnety_080_tv": dict(w0=192, wa=76.82, wm=2.19, group_size=56, depth=17, **_Y, **_TV),
@@ -303,12 +321,14 @@ VARIANTS: dict[str, dict[str, Any]] = {  # the number is a photo's cost, in 100 
 
     "regnetz_005": dict(w0=16, wa=10.7, wm=2.51, group_size=4, depth=21, num_features=1024, **_Z),
     "regnetz_040": dict(w0=48, wa=14.5, wm=2.226, group_size=8, depth=28, **_Z),
-    "regnetz_040_h": dict(w0=48, wa=14.5, wm=2.226, group_size=8, depth=28, num_features=1536, **_Z),
+    "regnetz_040_h": dict(w0=48, wa=14.5, wm=2.226, group_size=8, depth=28, num_features=1536,
+                          **_Z),
 }
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """torchvision's names: a, b and c for a block's convolutions, and 0 and 1 for convolution and norm.
+    """torchvision's names: a, b and c for a block's convolutions, and 0 and 1 for convolution and
+    norm.
 
     Raises ValueError for a key that such a file does not have.
     """

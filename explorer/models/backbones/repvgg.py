@@ -1,12 +1,12 @@
 """RepVGG: train a network with shortcuts, use it without.
 
-A plain stack of 3 x 3 convolutions is what every chip computes fastest, and it learns badly. RepVGG therefore trains
-each 3 x 3 convolution with two helpers at its side, a 1 x 1 convolution and a shortcut, which are added to it. All
-three are linear, so once training is over `reparameterize` adds them up into a single 3 x 3 convolution: the same
-answers from a network as plain as VGG.
+A plain stack of 3 x 3 convolutions is what every chip computes fastest, and it learns badly. RepVGG
+therefore trains each 3 x 3 convolution with two helpers at its side, a 1 x 1 convolution and a
+shortcut, which are added to it. All three are linear, so once training is over `reparameterize`
+adds them up into a single 3 x 3 convolution: the same answers from a network as plain as VGG.
 
-Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", 2021, https://arxiv.org/abs/2101.03697.
-Parameter names are timm's.
+Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", 2021,
+https://arxiv.org/abs/2101.03697. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -33,21 +33,25 @@ from explorer.models.layers.reparam import (
 
 
 class RepVggBlock(nn.Module):
-    """3 x 3 and 1 x 1 convolution and a shortcut, added: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
+    """3 x 3 and 1 x 1 convolution and a shortcut, added: [B, in_chans, H, W]
+    -> [B, out_chans, H/stride, W/stride].
 
-    Each of the three has its own BatchNorm; the only activation is behind the sum. The shortcut exists where the
-    shape stays. dilation: of the 3 x 3 convolution;  attn: channel attention in front of the activation, or None
+    Each of the three has its own BatchNorm; the only activation is behind the sum. The shortcut
+    exists where the shape stays. dilation: of the 3 x 3 convolution;  attn: channel attention in
+    front of the activation, or None
     """
 
-    def __init__(self, in_chans: int, out_chans: int, *, stride: int = 1, dilation: int = 1, groups: int = 1,
-                 attn: nn.Module | None = None, act_layer: str = "relu", drop_path: float = 0.0):
+    def __init__(self, in_chans: int, out_chans: int, *, stride: int = 1, dilation: int = 1,
+                 groups: int = 1, attn: nn.Module | None = None, act_layer: str = "relu",
+                 drop_path: float = 0.0):
         super().__init__()
         self.stride, self.dilation, self.groups = stride, dilation, groups
         same = stride == 1 and in_chans == out_chans
         self.identity = nn.BatchNorm2d(out_chans) if same else None
-        self.conv_kxk = ConvNormAct(in_chans, out_chans, 3, stride=stride, padding=dilation, dilation=dilation,
-                                    groups=groups, apply_act=False)
-        self.conv_1x1 = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups, apply_act=False)
+        self.conv_kxk = ConvNormAct(in_chans, out_chans, 3, stride=stride, padding=dilation,
+                                    dilation=dilation, groups=groups, apply_act=False)
+        self.conv_1x1 = ConvNormAct(in_chans, out_chans, 1, stride=stride, groups=groups,
+                                    apply_act=False)
         # only beside a shortcut: without one, a dropped sample would be gone
         self.drop_path = DropPath(drop_path) if drop_path and same else nn.Identity()
         self.attn = attn if attn is not None else nn.Identity()
@@ -64,12 +68,14 @@ class RepVggBlock(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """Replace the branches by one 3 x 3 convolution that gives what they give in evaluation; in place.
+        """Replace the branches by one 3 x 3 convolution that gives what they give in evaluation; in
+        place.
 
-        With BatchNorm folded into each branch (see `layers/reparam.py` for the algebra), the block computes
+        With BatchNorm folded into each branch (see `layers/reparam.py` for the algebra), the block
+        computes
             K3 * x + b3   +   K1 * x + b1   +   E * x + b0
-        where E copies each channel, scaled by its BatchNorm. K1 and E are 1 x 1: with zeros around them they are
-        3 x 3 filters too, and K3 + K1 + E, b3 + b1 + b0 make up one convolution.
+        where E copies each channel, scaled by its BatchNorm. K1 and E are 1 x 1: with zeros around
+        them they are 3 x 3 filters too, and K3 + K1 + E, b3 + b1 + b0 make up one convolution.
         A second call does nothing.
         """
         if self.reparam_conv is not None:
@@ -77,8 +83,9 @@ class RepVggBlock(nn.Module):
         branches = [fold_conv_norm(self.conv_kxk), fold_conv_norm(self.conv_1x1)]
         if self.identity is not None:
             branches.append(fold_identity(self.identity, self.groups))
-        self.reparam_conv = make_conv(add_filters(branches, 3), like=self.conv_kxk, stride=self.stride,
-                                      dilation=self.dilation, groups=self.groups)
+        self.reparam_conv = make_conv(add_filters(branches, 3), like=self.conv_kxk,
+                                      stride=self.stride, dilation=self.dilation,
+                                      groups=self.groups)
         del self.identity, self.conv_kxk, self.conv_1x1, self.drop_path
 
 
@@ -86,7 +93,8 @@ class RepVGG(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     depths:      blocks in each of the four stages
-    width:       multiplier of the channels 64, 128, 256 of the first three stages;  last_width: of the last one's 512
+    width:       multiplier of the channels 64, 128, 256 of the first three stages;  last_width: of
+                 the last one's 512
     groups:      of the convolutions in every second block; 1: whole ones everywhere
     se:          squeeze-and-excitation in every block
     output_stride: 32, 16 or 8: later stages dilate instead of halving
@@ -134,13 +142,15 @@ class RepVGG(VisionModel):
             blocks = []
             for j in range(depth):
                 blocks.append(block(
-                    chans, out, stride=stride if j == 0 else 1, dilation=before if j == 0 else dilation,
-                    groups=groups if j % 2 else 1, drop_path=rates[i][j],
+                    chans, out, stride=stride if j == 0 else 1,
+                    dilation=before if j == 0 else dilation, groups=groups if j % 2 else 1,
+                    drop_path=rates[i][j],
                 ))
                 chans = out
             stages.append(nn.Sequential(*blocks))
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         table[-1] = Stage("stages.3", "final_conv", chans, stride_so_far)
         self.stage_table = table
         self.num_features = chans
@@ -149,7 +159,9 @@ class RepVGG(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He initialisation by fan-out, of each group; small random BatchNorms, since three branches add up."""
+        """He initialisation by fan-out, of each group; small random BatchNorms, since three
+        branches add up.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
@@ -164,9 +176,11 @@ class RepVGG(VisionModel):
                 nn.init.zeros_(module.bias)
 
     def reparameterize(self) -> None:
-        """Make every block one convolution, in place; outputs in evaluation stay the same. For predicting only.
+        """Make every block one convolution, in place; outputs in evaluation stay the same. For
+        predicting only.
 
-        A file of an already re-parameterised RepVGG is loaded by calling this first, then `load_state_dict`.
+        A file of an already re-parameterised RepVGG is loaded by calling this first, then
+        `load_state_dict`.
         """
         reparameterize_parts(self)
 
@@ -175,7 +189,8 @@ class RepVGG(VisionModel):
         yield x  # stem      [B, 64, H/2, W/2]
         for stage in self.stages:
             x = stage(x)
-            yield x  # stages.0 [B, 64 * width, H/4, W/4] ... stages.3 [B, 512 * last_width, H/32, W/32]
+            # stages.0 [B, 64 * width, H/4, W/4] ... stages.3 [B, 512 * last_width, H/32, W/32]
+            yield x
         return self.final_conv(x)
 
 

@@ -1,11 +1,12 @@
 """RepViT: a MobileNet rebuilt with what transformers taught.
 
-A transformer's block first mixes places, then channels, each with its own shortcut. RepViT orders MobileNetV3's parts
-like that: a depthwise filter and squeeze-and-excitation mix the places, two 1 x 1 convolutions the channels. The
-depthwise filter is trained as a sum of three, which `reparameterize` turns into one, with equal outputs.
+A transformer's block first mixes places, then channels, each with its own shortcut. RepViT orders
+MobileNetV3's parts like that: a depthwise filter and squeeze-and-excitation mix the places, two
+1 x 1 convolutions the channels. The depthwise filter is trained as a sum of three, which
+`reparameterize` turns into one, with equal outputs.
 
-Wang et al., "RepViT: Revisiting Mobile CNN From ViT Perspective", 2023, https://arxiv.org/abs/2307.09283. Parameter
-names are timm's.
+Wang et al., "RepViT: Revisiting Mobile CNN From ViT Perspective", 2023,
+https://arxiv.org/abs/2307.09283. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -31,29 +32,34 @@ from explorer.models.layers.reparam import (
 class ConvNorm(nn.Sequential):
     """Convolution and BatchNorm: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride].
 
-    norm_start: what BatchNorm's weights start from; 0 makes a residual branch start as nothing. `c`: the historical
+    norm_start: what BatchNorm's weights start from; 0 makes a residual branch start as nothing.
+                `c`: the historical
     name that checkpoints carry.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1, groups: int = 1,
-                 norm_start: float = 1.0):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int = 1, *, stride: int = 1,
+                 groups: int = 1, norm_start: float = 1.0):
         super().__init__()
-        self.add_module("c", nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2, groups=groups, bias=False))
+        self.add_module("c", nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2,
+                                       groups=groups, bias=False))
         self.add_module("bn", nn.BatchNorm2d(out_chans))
         self.norm_start = norm_start
 
 
 class RepVggDw(nn.Module):
-    """3 x 3 filter, 1 x 1 filter and the input, added, for each channel by itself: [B, C, H, W] -> the same shape.
+    """3 x 3 filter, 1 x 1 filter and the input, added, for each channel by itself: [B, C, H, W]
+    -> the same shape.
 
-    legacy: the 1 x 1 filter has its own BatchNorm and the sum has none, as in the paper's first models.
+    legacy: the 1 x 1 filter has its own BatchNorm and the sum has none, as in the paper's first
+            models.
     """
 
     def __init__(self, dim: int, *, legacy: bool):
         super().__init__()
         self.dim = dim
         self.conv = ConvNorm(dim, dim, 3, groups=dim)
-        self.conv1 = ConvNorm(dim, dim, groups=dim) if legacy else nn.Conv2d(dim, dim, 1, groups=dim)
+        self.conv1 = (ConvNorm(dim, dim, groups=dim) if legacy
+                      else nn.Conv2d(dim, dim, 1, groups=dim))
         self.bn = nn.Identity() if legacy else nn.BatchNorm2d(dim)
         self.reparam_conv = None  # what `reparameterize` puts in the place of the branches
 
@@ -64,7 +70,8 @@ class RepVggDw(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """Replace the sum by one 3 x 3 convolution that gives what it gives in evaluation; in place.
+        """Replace the sum by one 3 x 3 convolution that gives what it gives in evaluation; in
+        place.
 
         The algebra is in `layers/reparam.py`. A second call does nothing.
         """
@@ -111,7 +118,9 @@ class RepViTBlock(nn.Module):
 
 
 class RepVitDownsample(nn.Module):
-    """Halve the map and change its channels, in two steps with blocks around: [B, in, H, W] -> [B, out, H/2, W/2]."""
+    """Halve the map and change its channels, in two steps with blocks around: [B, in, H, W]
+    -> [B, out, H/2, W/2].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, *, legacy: bool):
         super().__init__()
@@ -127,12 +136,17 @@ class RepVitDownsample(nn.Module):
 
 
 class RepVitStage(nn.Module):
-    """Halve the map in all stages but the first, then blocks, every second one with squeeze-and-excitation."""
+    """Halve the map in all stages but the first, then blocks, every second one with
+    squeeze-and-excitation.
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, *, depth: int, downsample: bool, legacy: bool):
+    def __init__(self, in_chans: int, out_chans: int, *, depth: int, downsample: bool,
+                 legacy: bool):
         super().__init__()
-        self.downsample = RepVitDownsample(in_chans, out_chans, legacy=legacy) if downsample else nn.Identity()
-        self.blocks = nn.Sequential(*(RepViTBlock(out_chans, use_se=i % 2 == 0, legacy=legacy) for i in range(depth)))
+        self.downsample = (RepVitDownsample(in_chans, out_chans, legacy=legacy) if downsample
+                           else nn.Identity())
+        self.blocks = nn.Sequential(*(RepViTBlock(out_chans, use_se=i % 2 == 0, legacy=legacy)
+                                      for i in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(self.downsample(x))
@@ -153,9 +167,12 @@ class NormLinear(nn.Module):
 
 
 class RepVitClassifier(nn.Module):
-    """One classifier, or the mean of two: one learnt from labels, one from a teacher. [B, C] -> [B, num_classes]."""
+    """One classifier, or the mean of two: one learnt from labels, one from a teacher. [B, C]
+    -> [B, num_classes].
+    """
 
-    def __init__(self, dim: int, num_classes: int, *, distilled: bool, drop_rate: float, device=None, dtype=None):
+    def __init__(self, dim: int, num_classes: int, *, distilled: bool, drop_rate: float,
+                 device=None, dtype=None):
         super().__init__()
         self.head_drop = nn.Dropout(drop_rate)
         self.head = self.head_dist = nn.Identity()
@@ -175,8 +192,8 @@ class RepVit(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     depths, dims: blocks and channels of the four stages;  legacy: see `RepVggDw`
-    distilled:    two classifiers, as the published weights have them. Replacing them leaves one: a new task has no
-                  teacher
+    distilled:    two classifiers, as the published weights have them. Replacing them leaves one: a
+                  new task has no teacher
     """
 
     classifier_path = "head"
@@ -203,11 +220,13 @@ class RepVit(VisionModel):
         self.stem.add_module("conv1", ConvNorm(in_chans, dims[0] // 2, 3, stride=2))
         self.stem.add_module("act1", nn.GELU())
         self.stem.add_module("conv2", ConvNorm(dims[0] // 2, dims[0], 3, stride=2))
-        self.stages = nn.Sequential(*(  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*(
             RepVitStage(dims[max(i - 1, 0)], dim, depth=depth, downsample=i > 0, legacy=legacy)
             for i, (depth, dim) in enumerate(zip(depths, dims))
         ))
-        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i) for i, dim in enumerate(dims))
+        self.stage_table = tuple(Stage(f"stages.{i}", f"stages.{i}", dim, 4 * 2**i)
+                                 for i, dim in enumerate(dims))
         self.num_features = dims[-1]
         self._set_head(num_classes, global_pool)
         self.init_weights()
@@ -216,17 +235,22 @@ class RepVit(VisionModel):
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         if num_classes and not global_pool:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
-        pool = SelectAdaptivePool2d(global_pool, flatten=bool(global_pool))  # unpooled, the map stays a map
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
+        # unpooled, the map stays a map
+        pool = SelectAdaptivePool2d(global_pool, flatten=bool(global_pool))
         if pool.feat_mult() != 1:
-            raise ValueError(f'global_pool {global_pool!r} widens the vector, and the norm behind it has one width: '
-                             'use "avg", "max" or "avgmax".')
+            raise ValueError(f'global_pool {global_pool!r} widens the vector, '
+                             'and the norm behind it has one width: use "avg", "max" or "avgmax".')
         self.global_pool, self.num_classes = pool, num_classes
         self.head = RepVitClassifier(self.num_features, num_classes, distilled=self.distilled,
                                      drop_rate=self.drop_rate, **parameter_place(self))
 
     def init_weights(self) -> None:
-        """Residual branches start as nothing: the norm at their end is zero. The rest is as PyTorch starts it."""
+        """Residual branches start as nothing: the norm at their end is zero.
+
+        The rest is as PyTorch starts it.
+        """
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 nn.init.constant_(module.bn.weight, module.norm_start)
@@ -239,10 +263,13 @@ class RepVit(VisionModel):
         reparameterize_parts(self)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Leave out the norms of classifiers that this model does not have; `create_model` leaves out only the rest."""
+        """Leave out the norms of classifiers that this model does not have; `create_model` leaves
+        out only the rest.
+        """
         missing = [f"head.{name}.bn." for name in ("head", "head_dist")
                    if not isinstance(getattr(self.head, name), NormLinear)]
-        return {key: value for key, value in state.items() if not key.startswith(tuple(missing) or ("-",))}
+        return {key: value for key, value in state.items()
+                if not key.startswith(tuple(missing) or ("-",))}
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         x = self.stem(x)  # [B, C, H/4, W/4]
@@ -256,11 +283,14 @@ class RepVit(VisionModel):
         return x if pre_logits else self.head(x)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh classifier on; where there was one, its teacher's half goes (see `distilled`)."""
+        """Put a fresh classifier on; where there was one, its teacher's half goes (see
+        `distilled`).
+        """
         awake = self.head.training
         if self.num_classes:
             self.distilled = False
-        self._set_head(num_classes, self.global_pool.pool_type if global_pool is None else global_pool)
+        self._set_head(num_classes, self.global_pool.pool_type if global_pool is None
+                       else global_pool)
         self.head.train(awake)
 
 

@@ -1,11 +1,13 @@
 """Res2Net: many sizes of neighbourhood inside one block.
 
-The middle of a ResNet block is cut into a few groups of channels. Each group but the last gets its own 3 x 3
-convolution, which also reads the result of the group before it; so one group has been through one convolution, the
-next through two, and one block holds small and large neighbourhoods beside each other.
+The middle of a ResNet block is cut into a few groups of channels. Each group but the last gets its
+own 3 x 3 convolution, which also reads the result of the group before it; so one group has been
+through one convolution, the next through two, and one block holds small and large neighbourhoods
+beside each other.
 
-Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", 2019, https://arxiv.org/abs/1904.01169.
-Parameter names are timm's and the paper's own code's.
+Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", 2019,
+https://arxiv.org/abs/1904.01169. Parameter names are timm's and the paper's own code's.
+The network is `ResNet`, of the same family, with another block.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import Parts, ResNet, conv
+from explorer.models.backbones.resnet import ResNet
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.resnet_blocks import Parts, conv
 
 
 class Bottle2neck(nn.Module):
-    """Narrow, filter in a cascade, widen beside a shortcut: [B, in, H, W] -> [B, 4 * width, H/stride, W/stride].
+    """Narrow, filter in a cascade, widen beside a shortcut: [B, in, H, W]
+    -> [B, 4 * width, H/stride, W/stride].
 
     scale: groups of channels in the cascade; the last of them goes on without a convolution.
     """
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float, scale: int = 4):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int,
+                 first_dilation: int, shortcut: nn.Module | None, drop_path: float, scale: int = 4):
         super().__init__()
         if parts.aa or parts.reduce_first != 1:
             raise ValueError("A Res2Net block averages by itself: leave aa and reduce_first away.")
@@ -36,8 +40,8 @@ class Bottle2neck(nn.Module):
             raise ValueError(f"scale is {scale}: a cascade has 2 groups of channels or more.")
         out, part = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         self.scale = scale
-        # A stage's first block may halve the map: a result then no longer fits the next group, so in every such
-        # block all groups go side by side.
+        # A stage's first block may halve the map: a result then no longer fits the next group, so
+        # in every such block all groups go side by side.
         self.is_first = stride > 1 or shortcut is not None
         self.conv1 = conv(in_chans, part * scale, 1)
         self.bn1 = parts.norm(part * scale)
@@ -60,7 +64,8 @@ class Bottle2neck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        *groups, last = self.relu(self.bn1(self.conv1(x))).chunk(self.scale, 1)  # scale of [B, part, H, W]
+        # scale of [B, part, H, W]
+        *groups, last = self.relu(self.bn1(self.conv1(x))).chunk(self.scale, 1)
         results: list[Tensor] = []
         for group, conv3x3, norm in zip(groups, self.convs, self.bns):
             if results and not self.is_first:
@@ -85,7 +90,8 @@ class Res2Net(ResNet):
 
 MODEL = Res2Net
 
-_D = dict(stem="deep", stem_width=32, avg_down=True)  # "Bag of Tricks", variant D; the authors' "v1b"
+# "Bag of Tricks", variant D; the authors' "v1b"
+_D = dict(stem="deep", stem_width=32, avg_down=True)
 
 # 26w_4s: 4 groups of 26 channels each in the first stage
 VARIANTS: dict[str, dict[str, Any]] = {

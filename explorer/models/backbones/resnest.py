@@ -1,11 +1,13 @@
 """ResNeSt: a ResNet whose middle convolution makes several maps and chooses between them.
 
-The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole photo
-says for each channel how much of each map goes on ("split attention"). It joins the ideas of SE-ResNet, which
-weighs channels, and of SKNet, which chooses between paths. Where the map halves, an average does it, not a stride.
+The 3 x 3 convolution of each block gives two maps or more, and an attention computed from the whole
+photo says for each channel how much of each map goes on ("split attention"). It joins the ideas of
+SE-ResNet, which weighs channels, and of SKNet, which chooses between paths. Where the map halves,
+an average does it, not a stride.
 
 Zhang et al., "ResNeSt: Split-Attention Networks", 2020, https://arxiv.org/abs/2004.08955.
 Parameter names are timm's and the paper's own code's.
+The network is `ResNet`, of the same family, with another block.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import Parts, ResNet
+from explorer.models.backbones.resnet import ResNet
 from explorer.models.layers.drop import DropPath
+from explorer.models.layers.resnet_blocks import Parts
 from explorer.models.layers.split_attention import SplitAttention
 
 
 class ResNestBottleneck(nn.Module):
-    """Narrow, split attention, widen beside a shortcut: [B, in, H, W] -> [B, 4 * width, H/stride, W/stride].
+    """Narrow, split attention, widen beside a shortcut: [B, in, H, W]
+    -> [B, 4 * width, H/stride, W/stride].
 
     radix:     maps that the attention chooses between
     avd_first: average before the split attention instead of behind it, which is faster
@@ -28,19 +32,22 @@ class ResNestBottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float, radix: int = 2, avd_first: bool = False):
+    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int,
+                 first_dilation: int, shortcut: nn.Module | None, drop_path: float, radix: int = 2,
+                 avd_first: bool = False):
         super().__init__()
         if parts.aa or parts.reduce_first != 1:
-            raise ValueError("A split-attention block averages by itself: leave aa and reduce_first away.")
+            raise ValueError("A split-attention block averages by itself: "
+                             "leave aa and reduce_first away.")
         out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
         average = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
         self.conv1 = nn.Conv2d(in_chans, middle, 1, bias=False)
         self.bn1 = parts.norm(middle)
         self.act1 = parts.act()
         self.avd_first = average if avd_first else None
-        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation, groups=parts.cardinality,
-                                    radix=radix, norm=parts.norm, act=parts.act)
+        self.conv2 = SplitAttention(middle, middle, dilation=first_dilation,
+                                    groups=parts.cardinality, radix=radix, norm=parts.norm,
+                                    act=parts.act)
         self.avd_last = None if avd_first else average
         self.conv3 = nn.Conv2d(middle, out, 1, bias=False)
         self.bn3 = parts.norm(out)
@@ -70,16 +77,20 @@ class ResNestBottleneck(nn.Module):
 class ResNest(ResNet):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    radix, avd_first: see `ResNestBottleneck`;  options: ResNet's, such as depths, stem_width and cardinality
+    radix, avd_first: see `ResNestBottleneck`;  options: ResNet's, such as depths, stem_width and
+                      cardinality
     """
 
-    def __init__(self, *, radix: int = 2, avd_first: bool = False, stem: str = "deep", stem_width: int = 32,
-                 avg_down: bool = True, **options: Any):
-        super().__init__(block=ResNestBottleneck, block_options=dict(radix=radix, avd_first=avd_first),
+    def __init__(self, *, radix: int = 2, avd_first: bool = False, stem: str = "deep",
+                 stem_width: int = 32, avg_down: bool = True, **options: Any):
+        super().__init__(block=ResNestBottleneck,
+                         block_options=dict(radix=radix, avd_first=avd_first),
                          stem=stem, stem_width=stem_width, avg_down=avg_down, **options)
 
 
 MODEL = ResNest
+
+_FAST = dict(depths=(3, 4, 6, 3), avd_first=True)  # the fast settings of the ablation
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "resnest14d": dict(depths=(1, 1, 1, 1)),
@@ -88,7 +99,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "resnest101e": dict(depths=(3, 4, 23, 3), stem_width=64),
     "resnest200e": dict(depths=(3, 24, 36, 3), stem_width=64),
     "resnest269e": dict(depths=(3, 30, 48, 8), stem_width=64),
-    # the ablation's fast settings: radix, "s"; groups, "x"; channels of a group, "d"
-    "resnest50d_4s2x40d": dict(depths=(3, 4, 6, 3), radix=4, cardinality=2, base_width=40, avd_first=True),
-    "resnest50d_1s4x24d": dict(depths=(3, 4, 6, 3), radix=1, cardinality=4, base_width=24, avd_first=True),
+    # the ablation's: radix, "s"; groups, "x"; channels of a group, "d"
+    "resnest50d_4s2x40d": dict(_FAST, radix=4, cardinality=2, base_width=40),
+    "resnest50d_1s4x24d": dict(_FAST, radix=1, cardinality=4, base_width=24),
 }

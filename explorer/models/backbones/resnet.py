@@ -1,18 +1,18 @@
 """ResNet: a network that learns corrections.
 
-Each block computes a small change and adds it to its input, so the shortest path through the network skips
-every block, and gradients reach the first layer undamped. Twenty layers or two hundred then train alike.
-The relatives change one thing each: the stem (C, D, S, T), the width (Wide), groups (ResNeXt), a weight for each
-channel (SE, ECA), blur before halving (AA, Blur), and the training recipe (RS).
+Each block computes a small change and adds it to its input, so the shortest path through the
+network skips every block, and gradients reach the first layer undamped. Twenty layers or two
+hundred then train alike. The relatives change one thing each: the stem (C, D, S, T), the width
+(Wide), groups (ResNeXt), a weight for each channel (SE, ECA), blur before halving (AA, Blur), and
+the training recipe (RS).
 
 He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385;
-for the relatives see `explorer/models/catalog.py`. Parameter names are torchvision's and timm's.
+for the relatives see `explorer/models/catalog/`. Parameter names are torchvision's and timm's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator
 from functools import partial
 from typing import Any
 
@@ -21,136 +21,16 @@ from torch import Tensor, nn
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.activations import create_act
 from explorer.models.layers.channel_attention import create_attn
-from explorer.models.layers.drop import DropPath, drop_path_rates
-from explorer.models.layers.pool import AvgPool2dSame, BlurPool2d, create_classifier
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What all blocks of one network share: how to make a norm, an activation and channel attention, and widths."""
-
-    norm: Callable[[int], nn.Module]
-    act: Callable[[], nn.Module]
-    attn: Callable[[int], nn.Module | None]
-    aa: str
-    cardinality: int
-    base_width: int
-    reduce_first: int
-
-
-def conv(
-    in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    """A convolution without bias (a norm layer follows) that keeps the map's size at stride 1."""
-    padding = (stride - 1 + dilation * (kernel - 1)) // 2
-    return nn.Conv2d(in_chans, out_chans, kernel, stride, padding, dilation, groups, bias=False)
-
-
-def anti_alias(kind: str, channels: int, stride: int) -> nn.Module:
-    """What shrinks the map in place of a strided convolution: "avg" or "blur"; nothing without a kind."""
-    if not kind:
-        return nn.Identity()
-    return nn.AvgPool2d(stride) if kind == "avg" else BlurPool2d(channels, stride=stride)
-
-
-class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut: [B, in, H, W] -> [B, width, H/stride, W/stride]."""
-
-    expansion = 1
-
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float):
-        super().__init__()
-        if parts.cardinality != 1 or parts.base_width != 64:
-            raise ValueError("BasicBlock has no groups: use Bottleneck for cardinality and base_width.")
-        norm, act = parts.norm, parts.act
-        first, blur = width // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
-        self.conv1 = conv(in_chans, first, 3, stride=1 if blur else stride, dilation=first_dilation)
-        self.bn1 = norm(first)
-        self.act1 = act()
-        self.aa = anti_alias(parts.aa if blur else "", first, stride)
-        self.conv2 = conv(first, width, 3, dilation=dilation)
-        self.bn2 = norm(width)
-        self.se = parts.attn(width)
-        self.act2 = act()
-        self.downsample = shortcut
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-
-    @property
-    def last_norm(self) -> nn.Module:
-        return self.bn2
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.aa(self.act1(self.bn1(self.conv1(x))))
-        x = self.bn2(self.conv2(x))
-        if self.se is not None:
-            x = self.se(x)
-        return self.act2(self.drop_path(x) + shortcut)
-
-
-class Bottleneck(nn.Module):
-    """Narrow, filter, widen beside a shortcut: [B, in, H, W] -> [B, 4 * width, H/stride, W/stride]."""
-
-    expansion = 4
-
-    def __init__(self, in_chans: int, width: int, parts: Parts, *, stride: int, dilation: int, first_dilation: int,
-                 shortcut: nn.Module | None, drop_path: float):
-        super().__init__()
-        norm, act = parts.norm, parts.act
-        out, middle = width * self.expansion, width * parts.base_width // 64 * parts.cardinality
-        first, blur = middle // parts.reduce_first, bool(parts.aa) and (stride == 2 or first_dilation != dilation)
-        self.conv1 = conv(in_chans, first, 1)
-        self.bn1 = norm(first)
-        self.act1 = act()
-        self.conv2 = conv(first, middle, 3, stride=1 if blur else stride, dilation=first_dilation,
-                          groups=parts.cardinality)
-        self.bn2 = norm(middle)
-        self.act2 = act()
-        self.aa = anti_alias(parts.aa if blur else "", middle, stride)
-        self.conv3 = conv(middle, out, 1)
-        self.bn3 = norm(out)
-        self.se = parts.attn(out)
-        self.act3 = act()
-        self.downsample = shortcut
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-
-    @property
-    def last_norm(self) -> nn.Module:
-        return self.bn3
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.act1(self.bn1(self.conv1(x)))
-        x = self.aa(self.act2(self.bn2(self.conv2(x))))
-        x = self.bn3(self.conv3(x))
-        if self.se is not None:
-            x = self.se(x)
-        return self.act3(self.drop_path(x) + shortcut)
-
-
-def conv_shortcut(
-    in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm
-) -> nn.Module:
-    """The shortcut where shapes change, as the paper has it: one strided convolution."""
-    if stride == 1 and dilation == 1:
-        kernel = 1
-    return nn.Sequential(
-        conv(in_chans, out_chans, kernel, stride=stride, dilation=first_dilation if kernel > 1 else 1), norm(out_chans)
-    )
-
-
-def avg_shortcut(
-    in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, first_dilation: int, norm
-) -> nn.Module:
-    """ResNet-D's shortcut: average first, so that no pixel is skipped."""
-    if dilation > 1:
-        pool: nn.Module = AvgPool2dSame()
-    elif stride > 1:
-        pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
-    else:
-        pool = nn.Identity()
-    return nn.Sequential(pool, conv(in_chans, out_chans, 1), norm(out_chans))
+from explorer.models.layers.drop import drop_path_rates
+from explorer.models.layers.pool import BlurPool2d, create_classifier
+from explorer.models.layers.resnet_blocks import (
+    BasicBlock,
+    Bottleneck,
+    Parts,
+    avg_shortcut,
+    conv,
+    conv_shortcut,
+)
 
 
 class ResNet(VisionModel):
@@ -158,7 +38,8 @@ class ResNet(VisionModel):
 
     block:       BasicBlock, Bottleneck or a relative's, with its own `block_options`
     depths:      blocks in each of the four stages;  widths: their channels
-    stem:        "" (one 7 x 7), "deep" (three 3 x 3), "deep_tiered" (three, growing);  stem_width: their channels
+    stem:        "" (one 7 x 7), "deep" (three 3 x 3), "deep_tiered" (three, growing);  stem_width:
+                 their channels
     stem_conv_pool: a strided convolution in place of the max pool behind the stem (ResNet-RS)
     cardinality, base_width: groups of the middle convolution and their width (ResNeXt, Wide)
     avg_down:    shortcuts average before they halve (ResNet-D)
@@ -202,7 +83,8 @@ class ResNet(VisionModel):
             raise ValueError(f"output_stride is {output_stride}: ResNets offer 8, 16 and 32.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         act = partial(create_act, act_layer, inplace=True)
-        parts = Parts(norm=norm_layer, act=act, attn=partial(create_attn, attn, **(attn_options or {})), aa=aa,
+        parts = Parts(norm=norm_layer, act=act,
+                      attn=partial(create_attn, attn, **(attn_options or {})), aa=aa,
                       cardinality=cardinality, base_width=base_width, reduce_first=reduce_first)
 
         if stem:
@@ -236,10 +118,12 @@ class ResNet(VisionModel):
                 if j == 0:
                     first_dilation = before
                     if stride != 1 or chans != out:
-                        shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride, dilation=dilation,
-                                                 first_dilation=before, norm=norm_layer)
-                blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1, dilation=dilation,
-                                    first_dilation=first_dilation, shortcut=shortcut, drop_path=rates[i][j],
+                        shortcut = make_shortcut(chans, out, kernel=down_kernel, stride=stride,
+                                                 dilation=dilation, first_dilation=before,
+                                                 norm=norm_layer)
+                blocks.append(block(chans, width, parts, stride=stride if j == 0 else 1,
+                                    dilation=dilation, first_dilation=first_dilation,
+                                    shortcut=shortcut, drop_path=rates[i][j],
                                     **(block_options or {})))
                 chans = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
@@ -261,7 +145,9 @@ class ResNet(VisionModel):
         return nn.MaxPool2d(3, stride=2, padding=1)
 
     def init_weights(self) -> None:
-        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al. 2017)."""
+        """He initialisation; each block starts as the identity (its last norm at zero, Goyal et al.
+        2017).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -286,6 +172,8 @@ _C = dict(stem="deep", stem_width=32)
 _S = dict(stem="deep", stem_width=64)
 _RS = dict(**_D, stem_conv_pool=True, attn="se", attn_options=dict(rd_ratio=0.25))
 
+_32X4, _32X8 = dict(cardinality=32, base_width=4), dict(cardinality=32, base_width=8)  # ResNeXt
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "resnet18": dict(block=BasicBlock, depths=(2, 2, 2, 2)),
     "resnet26": dict(depths=(2, 2, 2, 2)),
@@ -299,10 +187,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wide_resnet50_2": dict(depths=(3, 4, 6, 3), base_width=128),
     "wide_resnet101_2": dict(depths=(3, 4, 23, 3), base_width=128),
 
-    "resnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4),
-    "resnext50d_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, **_D),
-    "resnext101_32x4d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=4),
-    "resnext101_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8),
+    "resnext50_32x4d": dict(depths=(3, 4, 6, 3), **_32X4),
+    "resnext50d_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, **_D),
+    "resnext101_32x4d": dict(depths=(3, 4, 23, 3), **_32X4),
+    "resnext101_32x8d": dict(depths=(3, 4, 23, 3), **_32X8),
     "resnext101_32x16d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=16),
     "resnext101_32x32d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=32),
     "resnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4),
@@ -316,15 +204,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seresnet152d": dict(depths=(3, 8, 36, 3), attn="se", **_D),
     "seresnet200d": dict(depths=(3, 24, 36, 3), attn="se", **_D),
     "seresnet269d": dict(depths=(3, 30, 48, 8), attn="se", **_D),
-    "seresnext26d_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="se", **_D),
-    "seresnext26t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="se", **_T),
-    "seresnext50_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, attn="se"),
-    "seresnext101_32x4d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=4, attn="se"),
-    "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se"),
+    "seresnext26d_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="se", **_D),
+    "seresnext26t_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="se", **_T),
+    "seresnext50_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, attn="se"),
+    "seresnext101_32x4d": dict(depths=(3, 4, 23, 3), **_32X4, attn="se"),
+    "seresnext101_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se"),
     "seresnext101_64x4d": dict(depths=(3, 4, 23, 3), cardinality=64, base_width=4, attn="se"),
-    "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, attn="se", **_D),
-    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S, down_kernel=3,
-                     reduce_first=2),
+    "seresnext101d_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, attn="se", **_D),
+    "senet154": dict(depths=(3, 8, 36, 3), cardinality=64, base_width=4, attn="se", **_S,
+                     down_kernel=3, reduce_first=2),
 
     "resnet10t": dict(block=BasicBlock, depths=(1, 1, 1, 1), **_T),
     "resnet14t": dict(depths=(1, 1, 1, 1), **_T),
@@ -351,8 +239,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ecaresnet101d": dict(depths=(3, 4, 23, 3), attn="eca", **_D),
     "ecaresnet200d": dict(depths=(3, 24, 36, 3), attn="eca", **_D),
     "ecaresnet269d": dict(depths=(3, 30, 48, 8), attn="eca", **_D),
-    "ecaresnext26t_32x4d": dict(depths=(2, 2, 2, 2), cardinality=32, base_width=4, attn="eca", **_T),
-    "ecaresnext50t_32x4d": dict(depths=(3, 4, 6, 3), cardinality=32, base_width=4, attn="eca", **_T),
+    "ecaresnext26t_32x4d": dict(depths=(2, 2, 2, 2), **_32X4, attn="eca", **_T),
+    "ecaresnext50t_32x4d": dict(depths=(3, 4, 6, 3), **_32X4, attn="eca", **_T),
 
     "resnetblur18": dict(block=BasicBlock, depths=(2, 2, 2, 2), aa="blur"),
     "resnetblur50": dict(depths=(3, 4, 6, 3), aa="blur"),
@@ -363,8 +251,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "resnetaa50d": dict(depths=(3, 4, 6, 3), aa="avg", **_D),
     "resnetaa101d": dict(depths=(3, 4, 23, 3), aa="avg", **_D),
     "seresnetaa50d": dict(depths=(3, 4, 6, 3), aa="avg", attn="se", **_D),
-    "seresnextaa101d_32x8d": dict(depths=(3, 4, 23, 3), cardinality=32, base_width=8, aa="avg", attn="se", **_D),
-    "seresnextaa201d_32x8d": dict(depths=(3, 24, 36, 4), cardinality=32, base_width=8, aa="avg", attn="se",
+    "seresnextaa101d_32x8d": dict(depths=(3, 4, 23, 3), **_32X8, aa="avg", attn="se", **_D),
+    "seresnextaa201d_32x8d": dict(depths=(3, 24, 36, 4), **_32X8, aa="avg", attn="se",
                                   stem="deep", stem_width=64, avg_down=True),
 
     "resnetrs50": dict(depths=(3, 4, 6, 3), **_RS),

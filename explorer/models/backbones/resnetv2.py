@@ -32,32 +32,38 @@ from explorer.models.layers.pool import AvgPool2dSame, SelectAdaptivePool2d
 from explorer.models.layers.std_conv import StdConv2d
 
 NORMS: dict[str, Callable[..., nn.Module]] = {  # all end in their activation
-    "batch": BatchNormAct2d, "group": GroupNormAct, "evo": EvoNorm2dS0, "frn": FilterResponseNormTlu2d,
+    "batch": BatchNormAct2d, "group": GroupNormAct, "evo": EvoNorm2dS0,
+    "frn": FilterResponseNormTlu2d,
 }
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What all blocks of one network share: how to make a convolution and a norm with its activation."""
+    """What all blocks of one network share: how to make a convolution and a norm with its
+    activation.
+    """
 
     conv_layer: Callable[..., nn.Conv2d]
     norm: Callable[[int], nn.Module]
     avg_down: bool
 
-    def conv(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    def conv(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+             dilation: int = 1) -> nn.Conv2d:
         """A convolution without bias that keeps the map's size at stride 1."""
         padding = dilation * (kernel - 1) // 2
         return self.conv_layer(in_chans, out_chans, kernel, stride, padding, dilation, bias=False)
 
 
-# --- blocks -----------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 #
-# Both: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]. The first norm belongs to the branch; only where
-# shapes change does the shortcut start behind it.
+# Both: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]. The first norm belongs to the
+# branch; only where shapes change does the shortcut start behind it.
 
 
 class Downsample(nn.Module):
-    """The shortcut where shapes change: a 1 x 1 convolution, strided or behind a mean that skips no pixel."""
+    """The shortcut where shapes change: a 1 x 1 convolution, strided or behind a mean that skips no
+    pixel.
+    """
 
     def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int, dilation: int):
         super().__init__()
@@ -75,12 +81,14 @@ class Downsample(nn.Module):
 class PreActBasic(nn.Module):
     """Two 3 x 3 convolutions, each behind its norm and activation."""
 
-    def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int, first_dilation: int,
-                 dilation: int, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int,
+                 first_dilation: int, dilation: int, drop_path: float):
         super().__init__()
-        self.downsample: nn.Module | None = None  # in front of the norms, as checkpoints count parameters
+        # in front of the norms, as checkpoints count parameters
+        self.downsample: nn.Module | None = None
         if in_chans != out_chans or stride != 1 or first_dilation != dilation:
-            self.downsample = Downsample(in_chans, out_chans, parts, stride=stride, dilation=dilation)
+            self.downsample = Downsample(in_chans, out_chans, parts, stride=stride,
+                                         dilation=dilation)
         self.norm1 = parts.norm(in_chans)
         self.conv1 = parts.conv(in_chans, out_chans, 3, stride=stride, dilation=first_dilation)
         self.norm2 = parts.norm(out_chans)
@@ -100,13 +108,14 @@ class PreActBasic(nn.Module):
 class PreActBottleneck(nn.Module):
     """Narrow to a quarter, filter, widen; each convolution behind its norm and activation."""
 
-    def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int, first_dilation: int,
-                 dilation: int, drop_path: float):
+    def __init__(self, in_chans: int, out_chans: int, parts: Parts, *, stride: int,
+                 first_dilation: int, dilation: int, drop_path: float):
         super().__init__()
         middle = make_divisible(out_chans / 4)
         self.downsample: nn.Module | None = None
         if in_chans != out_chans or stride != 1 or first_dilation != dilation:
-            self.downsample = Downsample(in_chans, out_chans, parts, stride=stride, dilation=dilation)
+            self.downsample = Downsample(in_chans, out_chans, parts, stride=stride,
+                                         dilation=dilation)
         self.norm1 = parts.norm(in_chans)
         self.conv1 = parts.conv(in_chans, middle, 1)
         self.norm2 = parts.norm(middle)
@@ -127,15 +136,18 @@ class PreActBottleneck(nn.Module):
 
 
 class ResNetStage(nn.Module):
-    """Blocks one behind the other; the first may halve the map: [B, in, H, W] -> [B, out, H/stride, W/stride]."""
+    """Blocks one behind the other; the first may halve the map: [B, in, H, W]
+    -> [B, out, H/stride, W/stride].
+    """
 
-    def __init__(self, in_chans: int, out_chans: int, block: type[nn.Module], parts: Parts, *, stride: int,
-                 first_dilation: int, dilation: int, rates: list[float]):
+    def __init__(self, in_chans: int, out_chans: int, block: type[nn.Module], parts: Parts, *,
+                 stride: int, first_dilation: int, dilation: int, rates: list[float]):
         super().__init__()
         blocks = []
         for i, rate in enumerate(rates):
             blocks.append(block(in_chans, out_chans, parts, stride=1 if i else stride,
-                                first_dilation=dilation if i else first_dilation, dilation=dilation, drop_path=rate))
+                                first_dilation=dilation if i else first_dilation, dilation=dilation,
+                                drop_path=rate))
             in_chans = out_chans
         self.blocks = nn.Sequential(*blocks)
 
@@ -144,7 +156,9 @@ class ResNetStage(nn.Module):
 
 
 class ConvHead(nn.Module):
-    """Pooling, dropout and a classifier that is a 1 x 1 convolution: [B, C, H, W] -> [B, num_classes]."""
+    """Pooling, dropout and a classifier that is a 1 x 1 convolution: [B, C, H, W]
+    -> [B, num_classes].
+    """
 
     def __init__(self, in_features: int, num_classes: int, pool_type: str, drop_rate: float):
         super().__init__()
@@ -152,12 +166,14 @@ class ConvHead(nn.Module):
         self.drop = nn.Dropout(drop_rate)
         self.reset(num_classes, pool_type)
 
-    def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
+    def reset(self, num_classes: int, pool_type: str | None = None, *, device=None,
+              dtype=None) -> None:
         """A fresh classifier, and another pooling where `pool_type` is given."""
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}: give 0 (no classifier) or more.")
         pool = self.global_pool.pool_type if pool_type is None else pool_type
-        self.global_pool = SelectAdaptivePool2d(pool, flatten=bool(pool))  # unpooled, the map stays a map
+        # unpooled, the map stays a map
+        self.global_pool = SelectAdaptivePool2d(pool, flatten=bool(pool))
         width = self.in_features * self.global_pool.feat_mult()
         self.fc: nn.Module = nn.Identity()
         if num_classes:
@@ -168,13 +184,14 @@ class ConvHead(nn.Module):
         return x if pre_logits else self.fc(x)
 
 
-# --- the model --------------------------------------------------------------------------------------------
+# --- the model ------------------------------------------------------------------------------------
 
 
 def create_stem(kind: str, in_chans: int, out_chans: int, parts: Parts) -> nn.Sequential:
     """Convolution(s) at stride 2 and a max pool: [B, in_chans, H, W] -> [B, out_chans, H/4, W/4].
 
-    kind: "plain" (one 7 x 7); "deep" (three 3 x 3); "deep_tiered" (three, growing); "bit": plain, and the pool's
+    kind: "plain" (one 7 x 7); "deep" (three 3 x 3); "deep_tiered" (three, growing); "bit": plain,
+          and the pool's
     border is zero instead of minus infinity, as in the network that the BiT weights come from.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -199,7 +216,8 @@ def create_stem(kind: str, in_chans: int, out_chans: int, parts: Parts) -> nn.Se
 class ResNetV2(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    depths:       blocks in each of the four stages;  basic: two 3 x 3 convolutions in a block, not a bottleneck
+    depths:       blocks in each of the four stages;  basic: two 3 x 3 convolutions in a block, not
+                  a bottleneck
     width_factor: how many times wider than a ResNet all maps are (BiT)
     stem:         see `create_stem`;  avg_down: shortcuts average before they halve (ResNet-D)
     norm:         "batch", "group", "evo" or "frn"
@@ -243,17 +261,19 @@ class ResNetV2(VisionModel):
         end = "stem.conv3" if stem.startswith("deep") else "stem.conv"
         layers, table = [], [Stage("stem", end, chans, 2)]
         stride_so_far, dilation = 4, 1
-        for i, (width, rates) in enumerate(zip((64, 128, 256, 512), drop_path_rates(drop_path_rate, depths))):
+        for i, (width, rates) in enumerate(zip((64, 128, 256, 512),
+                                               drop_path_rates(drop_path_rate, depths))):
             stride, before = (2 if i else 1), dilation
             if stride_so_far * stride > output_stride:
                 dilation, stride = dilation * stride, 1
             stride_so_far *= stride
             out = width * expansion * width_factor
-            layers.append(ResNetStage(chans, out, block, parts, stride=stride, first_dilation=before,
-                                      dilation=dilation, rates=rates))
+            layers.append(ResNetStage(chans, out, block, parts, stride=stride,
+                                      first_dilation=before, dilation=dilation, rates=rates))
             chans = out
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, stride_so_far))
-        self.stages = nn.Sequential(*layers)  # the name in checkpoints; the contract's stages are in `stage_table`
+        # the name in checkpoints; the contract's stages are in `stage_table`
+        self.stages = nn.Sequential(*layers)
         self.stage_table = table
 
         self.num_features = chans

@@ -1,11 +1,13 @@
 """ReXNet: no narrow places.
 
-MobileNetV2's channels grow in a few large steps, and behind each step a layer has to squeeze many channels into few.
-Its authors measured the rank of what such layers hold, and found them too narrow. So channels grow by the same small
-number from block to block, along a straight line; a shortcut then adds the old channels to the first of the new ones.
+MobileNetV2's channels grow in a few large steps, and behind each step a layer has to squeeze many
+channels into few. Its authors measured the rank of what such layers hold, and found them too
+narrow. So channels grow by the same small number from block to block, along a straight line; a
+shortcut then adds the old channels to the first of the new ones.
 
-Han et al., "Rethinking Channel Dimensions for Efficient Model Design", 2020, https://arxiv.org/abs/2007.00992.
-Parameter names are timm's. The "r" variants round all channels to multiples of 8 or 16, as GPUs like them.
+Han et al., "Rethinking Channel Dimensions for Efficient Model Design", 2020,
+https://arxiv.org/abs/2007.00992. Parameter names are timm's. The "r" variants round all channels to
+multiples of 8 or 16, as GPUs like them.
 """
 
 from __future__ import annotations
@@ -23,23 +25,29 @@ from explorer.models.layers.drop import DropPath, drop_path_rates
 from explorer.models.layers.init import init_by_fan_out
 from explorer.models.layers.pool import ClassifierHead
 
-DEPTHS, STRIDES = (1, 2, 2, 3, 3, 5), (1, 2, 2, 2, 1, 2)  # blocks of each stage, and the stride of its first
-FIRST, GROWTH = 16, 180  # channels of the first block, and how many more the last would have one step later
+# blocks of each stage, and the stride of its first
+DEPTHS, STRIDES = (1, 2, 2, 3, 3, 5), (1, 2, 2, 2, 1, 2)
+# channels of the first block, and how many more the last would have one step later
+FIRST, GROWTH = 16, 180
 
 
 class LinearBottleneck(nn.Module):
-    """Widen, filter each channel by itself, narrow; add to the input: [B, in, H, W] -> [B, out, H/s, W/s].
+    """Widen, filter each channel by itself, narrow; add to the input: [B, in, H, W]
+    -> [B, out, H/s, W/s].
 
-    At stride 1 the input is added to as many channels as it has; the others are new. se: channels of
-    squeeze-and-excitation's small layer, 0 for none.
+    At stride 1 the input is added to as many channels as it has; the others are new. se: channels
+    of squeeze-and-excitation's small layer, 0 for none.
     """
 
-    def __init__(self, in_chans: int, middle: int, out_chans: int, *, stride: int, se: int, drop_path: float):
+    def __init__(self, in_chans: int, middle: int, out_chans: int, *, stride: int, se: int,
+                 drop_path: float):
         super().__init__()
         self.use_shortcut = stride == 1 and in_chans <= out_chans
-        self.conv_exp = ConvNormAct(in_chans, middle, 1, act_layer="silu") if middle != in_chans else nn.Identity()
+        self.conv_exp = (ConvNormAct(in_chans, middle, 1, act_layer="silu") if middle != in_chans
+                         else nn.Identity())
         self.conv_dw = ConvNormAct(middle, middle, 3, stride=stride, groups=middle, apply_act=False)
-        self.se = SEModule(middle, rd_channels=se, norm_layer=nn.BatchNorm2d) if se else nn.Identity()
+        self.se = (SEModule(middle, rd_channels=se, norm_layer=nn.BatchNorm2d) if se
+                   else nn.Identity())
         self.act_dw = nn.ReLU6()
         self.conv_pwl = ConvNormAct(middle, out_chans, 1, apply_act=False)  # "l" for linear
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -80,7 +88,8 @@ class ReXNet(VisionModel):
         chans = make_divisible(round(32 * width), multiple)
         self.stem = ConvNormAct(in_chans, chans, 3, stride=2, act_layer="silu")
 
-        strides = [stride if j == 0 else 1 for depth, stride in zip(DEPTHS, STRIDES) for j in range(depth)]
+        strides = [stride if j == 0 else 1 for depth, stride in zip(DEPTHS, STRIDES)
+                   for j in range(depth)]
         count = len(strides)
         rates = drop_path_rates(drop_path_rate, (count,))[0]
         self.features = nn.Sequential()
@@ -88,8 +97,10 @@ class ReXNet(VisionModel):
         for i, stride in enumerate(strides):
             out = make_divisible(round((FIRST + i * GROWTH / count) * width), multiple)
             middle = make_divisible(6 * chans, multiple) if i else chans
-            se = make_divisible(middle // 12, multiple) if i >= 3 else 0  # not in the first two, large, sizes of map
-            self.features.append(LinearBottleneck(chans, middle, out, stride=stride, se=se, drop_path=rates[i]))
+            # not in the first two, large, sizes of map
+            se = make_divisible(middle // 12, multiple) if i >= 3 else 0
+            self.features.append(LinearBottleneck(chans, middle, out, stride=stride, se=se,
+                                                  drop_path=rates[i]))
             chans, reduction = out, reduction * stride
             if i + 1 == count or strides[i + 1] == 2:  # the last of its size
                 table.append(Stage(f"features.{i}", f"features.{i}", chans, reduction))
@@ -108,7 +119,9 @@ class ReXNet(VisionModel):
         for i, block in enumerate(self.features):
             x = block(x)
             if f"features.{i}" in shown:
-                yield x  # features.0 [B, 16, H/2, W/2], features.2 [B, 38, H/4, W/4] ... [B, 185, H/32, W/32]
+                # features.0 [B, 16, H/2, W/2], features.2 [B, 38, H/4, W/4] ... [B, 185, H/32,
+                # W/32]
+                yield x
         return x
 
 

@@ -1,12 +1,13 @@
 """SENet: let a network listen to some of its channels more than to others.
 
-A block has found edges, colours, fur; which of them matter depends on the photo. So it takes the mean of each channel
-(squeeze), asks two small layers for a weight between 0 and 1 (excitation), and turns each channel up or down before
-it adds its correction. That won ImageNet's last contest in 2017, for hardly any arithmetic more.
+A block has found edges, colours, fur; which of them matter depends on the photo. So it takes the
+mean of each channel (squeeze), asks two small layers for a weight between 0 and 1 (excitation), and
+turns each channel up or down before it adds its correction. That won ImageNet's last contest in
+2017, for hardly any arithmetic more.
 
-Hu et al., "Squeeze-and-Excitation Networks", 2017, https://arxiv.org/abs/1709.01507. These are the networks of the
-first PyTorch checkpoints, with their own parameter names ("legacy" in timm); today's, `seresnet50` and its like,
-are in `explorer/models/backbones/resnet.py`.
+Hu et al., "Squeeze-and-Excitation Networks", 2017, https://arxiv.org/abs/1709.01507. These are the
+networks of the first PyTorch checkpoints, with their own parameter names ("legacy" in timm);
+today's, `seresnet50` and its like, are in `explorer/models/backbones/resnet.py`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from explorer.models.backbones.resnet import conv
 from explorer.models.contract import Stage, VisionModel
 from explorer.models.layers.pool import create_classifier
+from explorer.models.layers.resnet_blocks import conv
 
 
 class SEModule(nn.Module):
-    """Squeeze-and-excitation: [B, C, H, W] -> the same shape; the narrow layer has C / 16 channels."""
+    """Squeeze-and-excitation: [B, C, H, W] -> the same shape; the narrow layer has C / 16 channels.
+    """
 
     def __init__(self, channels: int, reduction: int = 16):
         super().__init__()
@@ -55,7 +57,8 @@ class SEBasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))  # unlike ResNet's: this block adds, and never takes away
+        # unlike ResNet's: this block adds, and never takes away
+        x = self.relu(self.bn2(self.conv2(x)))
         return self.relu(self.se_module(x) + shortcut)
 
 
@@ -63,13 +66,14 @@ class SEBottleneck(nn.Module):
     """Narrow, filter, widen beside a shortcut: [B, in, H, W] -> [B, 4 * width, H/stride, W/stride].
 
     first, middle: channels of the first and the middle convolution, as multiples of `width`
-    stride_first: the narrow 1 x 1 convolution halves, as in the first ResNets, and not the middle one
+    stride_first: the narrow 1 x 1 convolution halves, as in the first ResNets, and not the middle
+                  one
     """
 
     expansion = 4
 
-    def __init__(self, in_chans: int, width: int, *, stride: int, shortcut: nn.Module | None, groups: int = 1,
-                 first: int = 1, middle: int = 1, stride_first: bool = False):
+    def __init__(self, in_chans: int, width: int, *, stride: int, shortcut: nn.Module | None,
+                 groups: int = 1, first: int = 1, middle: int = 1, stride_first: bool = False):
         super().__init__()
         out, first, middle = width * self.expansion, width * first, width * middle
         self.conv1 = conv(in_chans, first, 1, stride=stride if stride_first else 1)
@@ -117,9 +121,11 @@ class SENet(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("The first SENets know no stochastic depth: leave drop_path_rate at 0.")
+            raise ValueError("The first SENets know no stochastic depth: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
-        steps = [(in_chans, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 1)] if deep_stem else [(in_chans, 64, 7, 2)]
+        steps = ([(in_chans, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 1)] if deep_stem
+                 else [(in_chans, 64, 7, 2)])
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, (chans, out, kernel, stride) in enumerate(steps, start=1):
             layers[f"conv{i}"] = conv(chans, out, kernel, stride=stride)
@@ -136,9 +142,12 @@ class SENet(VisionModel):
             for j in range(depth):
                 stride, shortcut = (2 if i > 0 and j == 0 else 1), None
                 if stride > 1 or chans != out:
-                    kernel = 1 if i == 0 else down_kernel  # the first stage changes the channels only
-                    shortcut = nn.Sequential(conv(chans, out, kernel, stride=stride), nn.BatchNorm2d(out))
-                blocks.append(block(chans, width, stride=stride, shortcut=shortcut, **(block_options or {})))
+                    # the first stage changes the channels only
+                    kernel = 1 if i == 0 else down_kernel
+                    shortcut = nn.Sequential(conv(chans, out, kernel, stride=stride),
+                                             nn.BatchNorm2d(out))
+                blocks.append(block(chans, width, stride=stride, shortcut=shortcut,
+                                    **(block_options or {})))
                 chans = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
             stages.append(Stage(f"layer{i + 1}", f"layer{i + 1}", chans, 4 * 2**i))
@@ -164,7 +173,8 @@ class SENet(VisionModel):
 MODEL = SENet
 
 _RESNET = dict(block_options=dict(stride_first=True))
-_RESNEXT = dict(block_options=dict(groups=32, first=2, middle=2))  # 32 groups of 4 channels in the first stage
+# 32 groups of 4 channels in the first stage
+_RESNEXT = dict(block_options=dict(groups=32, first=2, middle=2))
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "legacy_seresnet18": dict(block=SEBasicBlock, depths=(2, 2, 2, 2)),

@@ -1,9 +1,9 @@
 """ShuffleNetV2: fast is not the same as few multiplications.
 
-Its authors measured what really costs time on a phone: memory traffic, splits into many groups, many small
-steps. So each block sets half of the channels aside, works on the other half, and puts the two beside each
-other. Then the channels are shuffled, like two halves of a deck of cards, so that in the next block both
-halves meet.
+Its authors measured what really costs time on a phone: memory traffic, splits into many groups,
+many small steps. So each block sets half of the channels aside, works on the other half, and puts
+the two beside each other. Then the channels are shuffled, like two halves of a deck of cards, so
+that in the next block both halves meet.
 
 Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", 2018,
 https://arxiv.org/abs/1807.11164. Parameter names are torchvision's.
@@ -28,16 +28,19 @@ def channel_shuffle(x: Tensor, groups: int = 2) -> Tensor:
 
 def pointwise(in_chans: int, out_chans: int) -> list[nn.Module]:
     """Mix the channels of each place: a 1 x 1 convolution, norm, ReLU."""
-    return [nn.Conv2d(in_chans, out_chans, 1, bias=False), nn.BatchNorm2d(out_chans), nn.ReLU(inplace=True)]
+    return [nn.Conv2d(in_chans, out_chans, 1, bias=False), nn.BatchNorm2d(out_chans),
+            nn.ReLU(inplace=True)]
 
 
 def depthwise(chans: int, stride: int) -> list[nn.Module]:
     """Filter each channel by itself: a 3 x 3 convolution and norm; no ReLU behind it."""
-    return [nn.Conv2d(chans, chans, 3, stride, padding=1, groups=chans, bias=False), nn.BatchNorm2d(chans)]
+    return [nn.Conv2d(chans, chans, 3, stride, padding=1, groups=chans, bias=False),
+            nn.BatchNorm2d(chans)]
 
 
 class InvertedResidual(nn.Module):
-    """Half of the channels pass by, half are worked on, then all are shuffled: [B, in, H, W] -> [B, out, H/s, W/s].
+    """Half of the channels pass by, half are worked on, then all are shuffled: [B, in, H, W]
+    -> [B, out, H/s, W/s].
 
     At stride 2 nothing can pass by unchanged: both branches then read all channels.
     """
@@ -46,8 +49,10 @@ class InvertedResidual(nn.Module):
         super().__init__()
         self.stride, half = stride, out_chans // 2
         entering = in_chans if stride == 2 else half
-        self.branch1 = nn.Sequential(*(depthwise(in_chans, 2) + pointwise(in_chans, half) if stride == 2 else []))
-        self.branch2 = nn.Sequential(*pointwise(entering, half), *depthwise(half, stride), *pointwise(half, half))
+        self.branch1 = nn.Sequential(*(depthwise(in_chans, 2) + pointwise(in_chans, half)
+                                       if stride == 2 else []))
+        self.branch2 = nn.Sequential(*pointwise(entering, half), *depthwise(half, stride),
+                                     *pointwise(half, half))
 
     def forward(self, x: Tensor) -> Tensor:
         one, other = (x, x) if self.stride == 2 else x.chunk(2, dim=1)
@@ -57,7 +62,8 @@ class InvertedResidual(nn.Module):
 class ShuffleNetV2(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    widths: channels of the stem, the three stages and the last convolution;  depths: blocks in each stage.
+    widths: channels of the stem, the three stages and the last convolution;  depths: blocks in each
+            stage.
     """
 
     classifier_path = "fc"
@@ -75,7 +81,8 @@ class ShuffleNetV2(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("ShuffleNetV2 has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("ShuffleNetV2 has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
         chans = widths[0]
@@ -83,8 +90,10 @@ class ShuffleNetV2(VisionModel):
                                    nn.BatchNorm2d(chans), nn.ReLU(inplace=True))
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         stages = [Stage("conv1", "conv1", chans, 2), Stage("maxpool", "maxpool", chans, 4)]
-        for number, (depth, width) in enumerate(zip(depths, widths[1:4]), start=2):  # stage 1 is the stem
-            blocks = [InvertedResidual(chans if i == 0 else width, width, 2 if i == 0 else 1) for i in range(depth)]
+        # stage 1 is the stem
+        for number, (depth, width) in enumerate(zip(depths, widths[1:4]), start=2):
+            blocks = [InvertedResidual(chans if i == 0 else width, width, 2 if i == 0 else 1)
+                      for i in range(depth)]
             self.add_module(f"stage{number}", nn.Sequential(*blocks))
             stages.append(Stage(f"stage{number}", f"stage{number}", width, 2 ** (number + 1)))
             chans = width
@@ -106,7 +115,8 @@ class ShuffleNetV2(VisionModel):
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Tensor]:
         for layer in (self.conv1, self.maxpool, self.stage2, self.stage3, self.stage4):
             x = layer(x)
-            yield x  # conv1 [B, 24, H/2, W/2], maxpool [B, 24, H/4, W/4], stage2 [B, 116, H/8, W/8] ...
+            # conv1 [B, 24, H/2, W/2], maxpool [B, 24, H/4, W/4], stage2 [B, 116, H/8, W/8] ...
+            yield x
         return self.conv5(x)  # [B, 1024, H/32, W/32]
 
 

@@ -1,12 +1,13 @@
 """SqueezeNet: AlexNet's accuracy in a fiftieth of its parameters.
 
-A Fire module squeezes its input into few channels with cheap 1 x 1 convolutions, then expands them again,
-half by 1 x 1 and half by 3 x 3. Maps stay large until late in the network, which helps accuracy. There is no
+A Fire module squeezes its input into few channels with cheap 1 x 1 convolutions, then expands them
+again, half by 1 x 1 and half by 3 x 3. Maps stay large until late in the network, which helps
+accuracy. There is no
 dense layer: a last 1 x 1 convolution makes one map for each class, and its mean is the score.
 
-Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016,
-https://arxiv.org/abs/1602.07360. Parameter names are torchvision's; version 1.1 is the authors' own faster
-one, https://github.com/forresti/SqueezeNet.
+Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
+size", 2016, https://arxiv.org/abs/1602.07360. Parameter names are torchvision's; version 1.1 is the
+authors' own faster one, https://github.com/forresti/SqueezeNet.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Fire(nn.Module):
 def create_class_pool(kind: str, num_classes: int) -> SelectAdaptivePool2d:
     """Class maps [B, K, H, W] -> scores [B, K]; unpooled maps only where there are no classes."""
     if kind == "catavgmax" or (num_classes and not kind):
-        raise ValueError(f"global_pool is {kind!r}: SqueezeNet pools its class maps to one score each, so use 'avg', "
-                         "'max' or 'avgmax'.")
+        raise ValueError(f"global_pool is {kind!r}: SqueezeNet pools its class maps to one score "
+                         "each, so use 'avg', 'max' or 'avgmax'.")
     return SelectAdaptivePool2d(kind, flatten=bool(kind))
 
 
@@ -54,8 +55,9 @@ class SqueezeNet(VisionModel):
     fires:     (squeeze, expand) of the Fire modules, in groups with a max pool in front of each
     drop_rate: dropout in front of the class convolution; the paper has 0.5
 
-    The classifier is a convolution on the map and pooled only afterwards, so the logits don't follow from the pooled
-    vector [B, 512] that `forward_head(pre_logits=True)` gives: `forward_vector_and_logits` has both.
+    The classifier is a convolution on the map and pooled only afterwards, so the logits don't
+    follow from the pooled vector [B, 512] that `forward_head(pre_logits=True)` gives:
+    `forward_vector_and_logits` has both.
     """
 
     classifier_path = "classifier.1"
@@ -74,10 +76,12 @@ class SqueezeNet(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("SqueezeNet has no residual branches to drop: leave drop_path_rate at 0.")
+            raise ValueError("SqueezeNet has no residual branches to drop: "
+                             "leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
-        layers: list[nn.Module] = [nn.Conv2d(in_chans, stem_chans, stem_kernel, stride=2), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [nn.Conv2d(in_chans, stem_chans, stem_kernel, stride=2),
+                                   nn.ReLU(inplace=True)]
         chans, stages = stem_chans, [Stage("conv1", "features.1", stem_chans, 2)]
         for i, group in enumerate(fires):
             layers.append(nn.MaxPool2d(3, stride=2, ceil_mode=True))
@@ -109,7 +113,8 @@ class SqueezeNet(VisionModel):
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in ends:
-                yield x  # conv1 [B, 64, H/2, W/2], fires1 [B, 128, H/4, W/4] ... fires3 [B, 512, H/16, W/16]
+                # conv1 [B, 64, H/2, W/2], fires1 [B, 128, H/4, W/4] ... fires3 [B, 512, H/16, W/16]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -121,13 +126,15 @@ class SqueezeNet(VisionModel):
         return self.forward_head(x, pre_logits=True), self.forward_head(x)
 
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
-        raise ValueError("SqueezeNet classifies each place of the map before it pools, so its logits don't follow "
-                         "from one vector: use forward_head, or forward_vector_and_logits for both.")
+        raise ValueError("SqueezeNet classifies each place of the map before it pools, "
+                         "so its logits don't follow from one vector: use forward_head, "
+                         "or forward_vector_and_logits for both.")
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         kind = self.classifier[-1].pool_type if global_pool is None else global_pool
         pool, place = create_class_pool(kind, num_classes), parameter_place(self)
-        fresh = nn.Conv2d(self.num_features, num_classes, 1, **place) if num_classes else nn.Identity()
+        fresh = (nn.Conv2d(self.num_features, num_classes, 1, **place) if num_classes
+                 else nn.Identity())
         self.classifier[1] = fresh
         self.classifier[-1] = pool
         self.num_classes = num_classes
@@ -138,9 +145,11 @@ MODEL = SqueezeNet
 # (squeeze, expand) of each Fire module; a max pool stands in front of each group.
 VARIANTS: dict[str, dict[str, Any]] = {
     "squeezenet1_0": dict(stem_chans=96, stem_kernel=7, fires=(
-        ((16, 64), (16, 64), (32, 128)), ((32, 128), (48, 192), (48, 192), (64, 256)), ((64, 256),))),
+        ((16, 64), (16, 64), (32, 128)), ((32, 128), (48, 192), (48, 192), (64, 256)),
+        ((64, 256),))),
     "squeezenet1_1": dict(stem_chans=64, stem_kernel=3, fires=(
-        ((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))),
+        ((16, 64), (16, 64)), ((32, 128), (32, 128)),
+        ((48, 192), (48, 192), (64, 256), (64, 256)))),
 }
 
 # Our names are torchvision's: its checkpoints load as they are.

@@ -1,13 +1,15 @@
 """Swin Transformer: attention in windows, and a pyramid of maps.
 
-Attention between all patches costs the square of their number. Swin lets each patch attend only to the others in
-its small window, and moves the windows by half their side in every second block, so that neighbours exchange what
-they know. Between the stages four patches become one, as in a convolutional network: large maps first, small ones
-later, which is what detectors and segmenters want.
+Attention between all patches costs the square of their number. Swin lets each patch attend only to
+the others in its small window, and moves the windows by half their side in every second block, so
+that neighbours exchange what they know. Between the stages four patches become one, as in a
+convolutional network: large maps first, small ones later, which is what detectors and segmenters
+want.
 
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021,
-https://arxiv.org/abs/2103.14030; the S3 variants: Chen et al., "Searching the Search Space of Vision Transformer",
-2021, https://arxiv.org/abs/2111.14725. Parameter names are timm's. Maps are channels-last inside, [B, H, W, C].
+https://arxiv.org/abs/2103.14030; the S3 variants: Chen et al., "Searching the Search Space of
+Vision Transformer", 2021, https://arxiv.org/abs/2111.14725. Parameter names are timm's. Maps are
+channels-last inside, [B, H, W, C].
 """
 
 from __future__ import annotations
@@ -37,23 +39,28 @@ from explorer.models.layers.windows import (
 
 
 class MapPatchEmbed(PatchEmbed):
-    """Patches as a channels-last map with a norm: [B, in_chans, H, W] -> [B, H/p, W/p, embed_dim]."""
+    """Patches as a channels-last map with a norm: [B, in_chans, H, W] -> [B, H/p, W/p, embed_dim].
+    """
 
-    def __init__(self, img_size: int | tuple[int, int], patch_size: int, *, in_chans: int, embed_dim: int):
+    def __init__(self, img_size: int | tuple[int, int], patch_size: int, *, in_chans: int,
+                 embed_dim: int):
         super().__init__(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim)
         self.norm = nn.LayerNorm(embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         if tuple(x.shape[-2:]) != self.img_size:
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {x.shape[-2]} x "
-                f"{x.shape[-1]}. Resize the photo, or create the model with img_size=({x.shape[-2]}, {x.shape[-1]})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {x.shape[-2]} x {x.shape[-1]}. Resize the photo, or create the model with "
+                f"img_size=({x.shape[-2]}, {x.shape[-1]})."
             )
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one patch: [B, H, W, C] -> [B, H/2, W/2, out]; an odd side gets a row of zeros."""
+    """Four neighbours become one patch: [B, H, W, C] -> [B, H/2, W/2, out]; an odd side gets a row
+    of zeros.
+    """
 
     def __init__(self, dim: int, out_dim: int):
         super().__init__()
@@ -65,52 +72,63 @@ class PatchMerging(nn.Module):
 
 
 def gather_neighbours(x: Tensor) -> Tensor:
-    """Squares of 2 x 2 places side by side: [B, H, W, C] -> [B, H/2, W/2, 4C], column by column of the square."""
+    """Squares of 2 x 2 places side by side: [B, H, W, C] -> [B, H/2, W/2, 4C], column by column of
+    the square.
+    """
     _, height, width, _ = x.shape
     x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
-    return torch.cat((x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]), dim=-1)
+    return torch.cat((x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]),
+                     dim=-1)
 
 
 class WindowAttention(nn.Module):
     """Self-attention among the N tokens of each window: [B, windows, N, C] -> [B, windows, N, C].
 
-    A learnt number for each offset between two tokens is added to how well they fit; so the network knows where in
-    the window they are. Section 3.2 of the paper.
+    A learnt number for each offset between two tokens is added to how well they fit; so the network
+    knows where in the window they are. Section 3.2 of the paper.
     """
 
-    def __init__(self, dim: int, num_heads: int, window_size: tuple[int, int], *, qkv_bias: bool = True,
-                 attn_drop: float = 0.0, proj_drop: float = 0.0):
+    def __init__(self, dim: int, num_heads: int, window_size: tuple[int, int], *,
+                 qkv_bias: bool = True, attn_drop: float = 0.0, proj_drop: float = 0.0):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                             f"use a divisor of {dim}.")
         self.num_heads, self.window_size = num_heads, window_size
         self.scale = (dim // num_heads) ** -0.5
         h, w = window_size
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * h - 1) * (2 * w - 1), num_heads))
-        self.register_buffer("relative_position_index", relative_position_index(window_size), persistent=False)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * h - 1) * (2 * w - 1),
+                                                                     num_heads))
+        self.register_buffer("relative_position_index", relative_position_index(window_size),
+                             persistent=False)
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.attn_drop = nn.Dropout(attn_drop)
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_drop)
 
     def position_bias(self, mask: Tensor | None = None) -> Tensor:
-        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where `mask` is."""
+        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where
+        `mask` is.
+        """
         table = self.relative_position_bias_table
         bias = table[self.relative_position_index.to(table.device)]  # [N, N, heads]
         return hide(bias.permute(2, 0, 1)[None], mask)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Three tensors [B, windows, heads, N, C / heads] of tokens [B, windows, N, C]."""
-        qkv = self.qkv(x).unflatten(3, (3, self.num_heads, -1))  # [B, windows, N, 3, heads, C / heads]
+        # [B, windows, N, 3, heads, C / heads]
+        qkv = self.qkv(x).unflatten(3, (3, self.num_heads, -1))
         return qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
 
     def attention_weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """How much each token (row) takes from each in its window: [B, windows, heads, N, N]; rows sum to 1.
+        """How much each token (row) takes from each in its window: [B, windows, heads, N, N]; rows
+        sum to 1.
 
         x, mask: what `forward` gets.
         """
         query, key, _ = self.queries_keys_values(x)
-        return (query * self.scale @ key.transpose(-2, -1) + self.position_bias(mask)).softmax(dim=-1)
+        fit = query * self.scale @ key.transpose(-2, -1)
+        return (fit + self.position_bias(mask)).softmax(dim=-1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """mask: True where two tokens must not see each other, [windows, N, N]."""
@@ -123,7 +141,9 @@ class WindowAttention(nn.Module):
 
 
 def hide(bias: Tensor, mask: Tensor | None) -> Tensor:
-    """A bias [1, heads, N, N], minus infinity where `mask` [windows, N, N] is True: [windows, heads, N, N]."""
+    """A bias [1, heads, N, N], minus infinity where `mask` [windows, N, N] is True:
+    [windows, heads, N, N].
+    """
     return bias if mask is None else bias.masked_fill(mask.to(bias.device)[:, None], float("-inf"))
 
 
@@ -144,7 +164,9 @@ class WindowBlock(nn.Module):
         self.register_buffer("attn_mask", mask, persistent=False)
 
     def to_windows(self, x: Tensor) -> Tensor:
-        """A map [B, H, W, C] -> windows of tokens [B, windows, N, C], shifted in every second block."""
+        """A map [B, H, W, C] -> windows of tokens [B, windows, N, C], shifted in every second
+        block.
+        """
         if any(self.shift_size):
             x = x.roll((-self.shift_size[0], -self.shift_size[1]), dims=(1, 2))
         x = F.pad(x, (0, 0, 0, self.padding[1], 0, self.padding[0]))
@@ -158,14 +180,17 @@ class WindowBlock(nn.Module):
 
 
 class SwinBlock(WindowBlock):
-    """Attention in windows, then an MLP, each a correction added to its input: [B, H, W, C] -> [B, H, W, C]."""
+    """Attention in windows, then an MLP, each a correction added to its input: [B, H, W, C]
+    -> [B, H, W, C].
+    """
 
-    def __init__(self, dim: int, num_heads: int, input_size: tuple[int, int], window_size: int, *, shift: bool,
-                 mlp_ratio: float, qkv_bias: bool, proj_drop: float, attn_drop: float, drop_path: float):
+    def __init__(self, dim: int, num_heads: int, input_size: tuple[int, int], window_size: int, *,
+                 shift: bool, mlp_ratio: float, qkv_bias: bool, proj_drop: float, attn_drop: float,
+                 drop_path: float):
         super().__init__(input_size, window_size, shift=shift)
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, num_heads, self.window_size, qkv_bias=qkv_bias, attn_drop=attn_drop,
-                                    proj_drop=proj_drop)
+        self.attn = WindowAttention(dim, num_heads, self.window_size, qkv_bias=qkv_bias,
+                                    attn_drop=attn_drop, proj_drop=proj_drop)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=proj_drop)
@@ -196,13 +221,16 @@ class SwinTransformer(VisionModel):
     patch_size:  side of a patch in pixels
     embed_dim:   numbers in a patch of the first stage; each later stage doubles it
     depths, num_heads: blocks, and heads of attention, in each stage
-    window_size: side of a window in patches, one for all stages or one for each; no larger than the stage's map
+    window_size: side of a window in patches, one for all stages or one for each; no larger than the
+                 stage's map
     mlp_ratio:   how many times wider than a patch the MLP's middle is
-    drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier, in the branches, of
-                 attention weights, of whole branches
-    block, downsample, stage_options: the parts, and more options for each stage's blocks (see `swinv2.py`)
+    drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the classifier,
+                 in the branches, of attention weights, of whole branches
+    block, downsample, stage_options: the parts, and more options for each stage's blocks (see
+        `swinv2.py`)
 
-    `forward_features` gives a channels-last map [B, H/32, W/32, C], as timm does; stages are [B, C, H, W].
+    `forward_features` gives a channels-last map [B, H/32, W/32, C], as timm does; stages are
+    [B, C, H, W].
     """
 
     classifier_path = "head.fc"
@@ -233,17 +261,19 @@ class SwinTransformer(VisionModel):
     ):
         super().__init__()
         depths, num_heads = tuple(depths), tuple(num_heads)
-        windows = (window_size,) * len(depths) if isinstance(window_size, int) else tuple(window_size)
+        same = isinstance(window_size, int)
+        windows = (window_size,) * len(depths) if same else tuple(window_size)
         more = stage_options or [{}] * len(depths)
         if not len(depths) == len(num_heads) == len(windows) == len(more):
             raise ValueError(
-                f"depths {depths}, num_heads {num_heads} and window_size {windows} must have one entry for each "
-                "stage."
+                f"depths {depths}, num_heads {num_heads} and window_size {windows} must have one "
+                "entry for each stage."
             )
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.embed_dim, self.num_features = embed_dim, embed_dim * 2 ** (len(depths) - 1)
 
-        self.patch_embed = MapPatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim)
+        self.patch_embed = MapPatchEmbed(img_size, patch_size, in_chans=in_chans,
+                                         embed_dim=embed_dim)
         size, dim = self.patch_embed.grid_size, embed_dim
         rates = drop_path_rates(drop_path_rate, depths)
         layers, stages = [], []
@@ -253,8 +283,9 @@ class SwinTransformer(VisionModel):
                 merge = downsample(dim, 2 * dim)
                 size, dim = ((size[0] + 1) // 2, (size[1] + 1) // 2), 2 * dim
             layers.append(SwinStage(merge, [
-                block(dim, num_heads[i], size, windows[i], shift=j % 2 == 1, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias,
-                      proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=rates[i][j], **more[i])
+                block(dim, num_heads[i], size, windows[i], shift=j % 2 == 1, mlp_ratio=mlp_ratio,
+                      qkv_bias=qkv_bias, proj_drop=proj_drop_rate, attn_drop=attn_drop_rate,
+                      drop_path=rates[i][j], **more[i])
                 for j in range(depth)
             ]))
             stages.append(Stage(f"layers{i}", f"layers.{i}", dim, patch_size * 2**i))
@@ -290,16 +321,20 @@ class SwinTransformer(VisionModel):
             init_linear(self.head.fc)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained tensors with our names -> those that fit this model's windows; see `LoadReport`."""
+        """Trained tensors with our names -> those that fit this model's windows; see `LoadReport`.
+        """
         state = {key: value for key, value in state.items() if not key.endswith(FIXED)}
         own = dict(self.named_parameters())
-        for key in [key for key in state if key.endswith("relative_position_bias_table") and key in own]:
+        for key in [key for key in state if key.endswith("relative_position_bias_table")
+                    and key in own]:
             window = self.get_submodule(key.rpartition(".")[0]).window_size
             side = (math.isqrt(len(state[key])) + 1) // 2
-            if (side, side) == window or len(state[key]) == len(own[key]) and window[0] != window[1]:
+            oblong = window[0] != window[1]
+            if (side, side) == window or oblong and len(state[key]) == len(own[key]):
                 continue
             state[key] = resize_bias_table(state[key], window)
-            report.adapted.append(f"{key}: from windows of {side} x {side} patches to {window[0]} x {window[1]}")
+            size = f"{window[0]} x {window[1]}"
+            report.adapted.append(f"{key}: from windows of {side} x {side} patches to {size}")
         return state
 
 
@@ -310,7 +345,7 @@ FIXED = ("relative_position_index", "relative_coords_table", "attn_mask")
 MODEL = SwinTransformer
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
 _SMALL = dict(embed_dim=96, depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24))
@@ -332,11 +367,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def from_microsoft(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The names in the paper's own files, where patches merge at the end of a stage, not at the start of the next."""
+    """The names in the paper's own files, where patches merge at the end of a stage, not at the
+    start of the next.
+    """
     mapped = {}
     for key, value in state.items():
         if match := re.match(r"layers\.(\d+)\.downsample\.(.*)", key):
@@ -348,8 +385,11 @@ def from_microsoft(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """torchvision's names of the same layers: there, `features` holds patches, blocks and merging in turn."""
-    outside = (("features.0.0.", "patch_embed.proj."), ("features.0.2.", "patch_embed.norm."), ("head.", "head.fc."))
+    """torchvision's names of the same layers: there, `features` holds patches, blocks and merging
+    in turn.
+    """
+    outside = (("features.0.0.", "patch_embed.proj."), ("features.0.2.", "patch_embed.norm."),
+               ("head.", "head.fc."))
     mapped = {}
     for key, value in state.items():
         if match := re.match(r"features\.([1-9]\d*)\.(.*)", key):

@@ -1,11 +1,13 @@
 """Swin Transformer V2: larger networks, and windows that may grow after training.
 
-Three changes to Swin. The norm stands behind each branch, so that the sums don't grow from block to block; how well
-two patches fit is the cosine of the angle between them, which can't explode; and a small network computes the
-position bias from the distance, on a logarithmic scale, so that it also answers for larger windows than it learnt on.
+Three changes to Swin. The norm stands behind each branch, so that the sums don't grow from block to
+block; how well two patches fit is the cosine of the angle between them, which can't explode; and a
+small network computes the position bias from the distance, on a logarithmic scale, so that it also
+answers for larger windows than it learnt on.
 
-Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2021, https://arxiv.org/abs/2111.09883.
-Parameter names are timm's. Maps are channels-last inside, [B, H, W, C].
+Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2021,
+https://arxiv.org/abs/2111.09883. Parameter names are timm's. Maps are channels-last inside,
+[B, H, W, C]. The network is `SwinTransformer`, of the same family, with other blocks.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from explorer.models.layers.windows import relative_position_index
 
 
 class PatchMergingV2(nn.Module):
-    """Four neighbours become one patch, with the norm at the end: [B, H, W, C] -> [B, H/2, W/2, out]."""
+    """Four neighbours become one patch, with the norm at the end: [B, H, W, C]
+    -> [B, H/2, W/2, out].
+    """
 
     def __init__(self, dim: int, out_dim: int):
         super().__init__()
@@ -44,27 +48,34 @@ class PatchMergingV2(nn.Module):
 
 
 class CosineWindowAttention(nn.Module):
-    """Self-attention by angles among the N tokens of each window: [B, windows, N, C] -> [B, windows, N, C].
+    """Self-attention by angles among the N tokens of each window: [B, windows, N, C]
+    -> [B, windows, N, C].
 
-    pretrained_window: side of the windows in which `cpb_mlp` learnt what a distance means; 0: of these here.
+    pretrained_window: side of the windows in which `cpb_mlp` learnt what a distance means; 0: of
+                       these here.
     Section 3.3 of the paper.
     """
 
     #: The largest factor of a cosine, so that attention never becomes a hard choice.
     MAX_SCALE = 100.0
 
-    def __init__(self, dim: int, num_heads: int, window_size: tuple[int, int], *, pretrained_window: int = 0,
-                 qkv_bias: bool = True, attn_drop: float = 0.0, proj_drop: float = 0.0):
+    def __init__(self, dim: int, num_heads: int, window_size: tuple[int, int], *,
+                 pretrained_window: int = 0, qkv_bias: bool = True, attn_drop: float = 0.0,
+                 proj_drop: float = 0.0):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
-        self.num_heads, self.window_size, self.pretrained_window = num_heads, window_size, pretrained_window
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                             f"use a divisor of {dim}.")
+        self.num_heads, self.window_size = num_heads, window_size
+        self.pretrained_window = pretrained_window
         self.logit_scale = nn.Parameter(torch.log(torch.full((num_heads, 1, 1), 10.0)))
         # The keys have no bias: it would move all scores of a query alike.
         self.q_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
         self.v_bias = nn.Parameter(torch.zeros(dim)) if qkv_bias else None
-        self.cpb_mlp = nn.Sequential(nn.Linear(2, 512), nn.ReLU(inplace=True), nn.Linear(512, num_heads, bias=False))
-        self.register_buffer("relative_position_index", relative_position_index(window_size), persistent=False)
+        self.cpb_mlp = nn.Sequential(nn.Linear(2, 512), nn.ReLU(inplace=True),
+                                     nn.Linear(512, num_heads, bias=False))
+        self.register_buffer("relative_position_index", relative_position_index(window_size),
+                             persistent=False)
         trained = (pretrained_window, pretrained_window) if pretrained_window else window_size
         offsets = log_spaced_offsets(window_size, trained)
         self.register_buffer("relative_coords_table", offsets, persistent=False)
@@ -74,14 +85,18 @@ class CosineWindowAttention(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
 
     def position_bias(self, mask: Tensor | None = None) -> Tensor:
-        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where `mask` is."""
+        """What is added to the fit of each two tokens: [1 or windows, heads, N, N]; -infinity where
+        `mask` is.
+        """
         place = self.logit_scale.device
         table = self.cpb_mlp(self.relative_coords_table.to(place))  # [offsets, heads]
         bias = 16 * torch.sigmoid(table)[self.relative_position_index.to(place)]  # [N, N, heads]
         return hide(bias.permute(2, 0, 1)[None], mask)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Three tensors [B, windows, heads, N, C / heads]; keys of length 1, queries of their head's scale."""
+        """Three tensors [B, windows, heads, N, C / heads]; keys of length 1, queries of their
+        head's scale.
+        """
         bias = None
         if self.q_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
@@ -91,7 +106,8 @@ class CosineWindowAttention(nn.Module):
         return F.normalize(query, dim=-1) * scale, F.normalize(key, dim=-1), value
 
     def attention_weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """How much each token (row) takes from each in its window: [B, windows, heads, N, N]; rows sum to 1.
+        """How much each token (row) takes from each in its window: [B, windows, heads, N, N]; rows
+        sum to 1.
 
         x, mask: what `forward` gets.
         """
@@ -109,10 +125,12 @@ class CosineWindowAttention(nn.Module):
 
 
 def log_spaced_offsets(window_size: tuple[int, int], trained: tuple[int, int]) -> Tensor:
-    """All offsets (rows, columns) in a window, [offsets, 2], as `cpb_mlp` reads them; on the CPU always.
+    """All offsets (rows, columns) in a window, [offsets, 2], as `cpb_mlp` reads them; on the CPU
+    always.
 
-    The farthest of windows of size `trained` is 8 patches' worth, then the logarithm follows: log2(1 + 8) / 3 = 1.06.
-    A window twice as large so asks for numbers only a little beyond those that were learnt.
+    The farthest of windows of size `trained` is 8 patches' worth, then the logarithm follows:
+    log2(1 + 8) / 3 = 1.06. A window twice as large so asks for numbers only a little beyond those
+    that were learnt.
     """
     axes = [torch.arange(1 - n, n, device="cpu", dtype=torch.float32) / max(known - 1, 1) * 8
             for n, known in zip(window_size, trained)]
@@ -121,14 +139,17 @@ def log_spaced_offsets(window_size: tuple[int, int], trained: tuple[int, int]) -
 
 
 class SwinV2Block(WindowBlock):
-    """Attention in windows, then an MLP, each normed and added to its input: [B, H, W, C] -> [B, H, W, C]."""
+    """Attention in windows, then an MLP, each normed and added to its input: [B, H, W, C]
+    -> [B, H, W, C].
+    """
 
-    def __init__(self, dim: int, num_heads: int, input_size: tuple[int, int], window_size: int, *, shift: bool,
-                 pretrained_window: int = 0, mlp_ratio: float, qkv_bias: bool, proj_drop: float, attn_drop: float,
-                 drop_path: float):
+    def __init__(self, dim: int, num_heads: int, input_size: tuple[int, int], window_size: int, *,
+                 shift: bool, pretrained_window: int = 0, mlp_ratio: float, qkv_bias: bool,
+                 proj_drop: float, attn_drop: float, drop_path: float):
         super().__init__(input_size, window_size, shift=shift)
-        self.attn = CosineWindowAttention(dim, num_heads, self.window_size, pretrained_window=pretrained_window,
-                                          qkv_bias=qkv_bias, attn_drop=attn_drop, proj_drop=proj_drop)
+        self.attn = CosineWindowAttention(dim, num_heads, self.window_size,
+                                          pretrained_window=pretrained_window, qkv_bias=qkv_bias,
+                                          attn_drop=attn_drop, proj_drop=proj_drop)
         self.norm1 = nn.LayerNorm(dim)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=proj_drop)
@@ -144,16 +165,18 @@ class SwinV2Block(WindowBlock):
 class SwinTransformerV2(SwinTransformer):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    pretrained_window_sizes: for each stage, the side of the windows that the weights were trained with, where another
-                             one is used now; None, or 0 for a stage: the same
+    pretrained_window_sizes: for each stage, the side of the windows that the weights were trained
+                             with, where another one is used now; None, or 0 for a stage: the same
 
     All other options are `SwinTransformer`'s.
     """
 
     def __init__(self, img_size: int | tuple[int, int] = 256, *,
                  pretrained_window_sizes: Sequence[int] | None = None, **options: Any):
-        windows = pretrained_window_sizes and [{"pretrained_window": side} for side in pretrained_window_sizes]
-        super().__init__(img_size, block=SwinV2Block, downsample=PatchMergingV2, stage_options=windows, **options)
+        windows = pretrained_window_sizes and [{"pretrained_window": side}
+                                               for side in pretrained_window_sizes]
+        super().__init__(img_size, block=SwinV2Block, downsample=PatchMergingV2,
+                         stage_options=windows, **options)
 
     def init_weights(self) -> None:
         """Each branch starts at zero (its norm does), so that a fresh block changes nothing."""
@@ -167,7 +190,7 @@ class SwinTransformerV2(SwinTransformer):
 MODEL = SwinTransformerV2
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
 _SMALL = dict(embed_dim=96, depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24))
@@ -191,11 +214,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """As for Swin; queries, keys and values have one bias there, of which the keys' part is not used."""
+    """As for Swin; queries, keys and values have one bias there, of which the keys' part is not
+    used.
+    """
     mapped = {}
     for key, value in from_torchvision(state, name).items():
         if key.endswith("attn.qkv.bias"):

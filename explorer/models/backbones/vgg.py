@@ -1,8 +1,9 @@
 """VGG: depth out of the simplest part.
 
-Nothing but 3 x 3 convolutions, one after the other, and a max pool that halves the map five times. Two small
-convolutions see as much of the photo as one of 5 x 5, with fewer weights and one more non-linearity.
-The two huge layers before the classifier, 120 of its 138 million parameters, were the price.
+Nothing but 3 x 3 convolutions, one after the other, and a max pool that halves the map five times.
+Two small convolutions see as much of the photo as one of 5 x 5, with fewer weights and one more
+non-linearity. The two huge layers before the classifier, 120 of its 138 million parameters, were
+the price.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014,
 https://arxiv.org/abs/1409.1556. Parameter names are timm's: the large layers are convolutions.
@@ -23,10 +24,12 @@ from explorer.models.layers.pool import ClassifierHead
 class ConvMlp(nn.Module):
     """VGG's two large layers as convolutions: [B, C, H, W] -> [B, out, H-6, W-6].
 
-    As a 7 x 7 convolution the first one also slides over larger photos; smaller ones are stretched to 7 x 7.
+    As a 7 x 7 convolution the first one also slides over larger photos; smaller ones are stretched
+    to 7 x 7.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, kernel_size: int = 7, drop_rate: float = 0.0):
+    def __init__(self, in_features: int, out_features: int, *, kernel_size: int = 7,
+                 drop_rate: float = 0.0):
         super().__init__()
         self.kernel_size = kernel_size
         self.fc1 = nn.Conv2d(in_features, out_features, kernel_size)
@@ -110,7 +113,8 @@ class VGG(VisionModel):
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in ends:
-                yield x  # group1 [B, 64, H, W] ... group5 [B, 512, H/16, W/16], pool5 [B, 512, H/32, W/32]
+                # group1 [B, 64, H, W] ... group5 [B, 512, H/16, W/16], pool5 [B, 512, H/32, W/32]
+                yield x
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -139,7 +143,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """torchvision's three linear layers -> two convolutions and a linear layer."""
-    places = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
+    places = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2",
+              "classifier.6": "head.fc"}
     mapped = {}
     for key, value in state.items():
         layer, _, kind = key.rpartition(".")

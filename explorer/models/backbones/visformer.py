@@ -1,9 +1,9 @@
 """Visformer: step by step from a transformer to a ResNet, keeping at each step what helps.
 
-The authors turn one into the other in eight small changes and measure each with few and with many training photos.
-What comes out on top has a transformer's attention on the small maps only, convolutions with groups in place of
-attention on the large one, and BatchNorm throughout. It learns from few photos as a ResNet does, and gets better
-with more as a transformer does.
+The authors turn one into the other in eight small changes and measure each with few and with many
+training photos. What comes out on top has a transformer's attention on the small maps only,
+convolutions with groups in place of attention on the large one, and BatchNorm throughout. It learns
+from few photos as a ResNet does, and gets better with more as a transformer does.
 
 Chen et al., "Visformer: The Vision-friendly Transformer", 2021, https://arxiv.org/abs/2104.12533.
 Parameter names are timm's.
@@ -26,12 +26,15 @@ from explorer.models.layers.transformer import resample_abs_pos_embed, to_pair
 
 
 class SpatialMlp(nn.Module):
-    """Two layers at each place; with `groups`, a 3 x 3 convolution between looks around: [B, C, H, W] -> the same."""
+    """Two layers at each place; with `groups`, a 3 x 3 convolution between looks around:
+    [B, C, H, W] -> the same.
+    """
 
     def __init__(self, dim: int, hidden: int, *, groups: int):
         super().__init__()
         self.conv1 = nn.Conv2d(dim, hidden, 1, bias=False)
-        self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1, groups=groups, bias=False) if groups else None
+        self.conv2 = (nn.Conv2d(hidden, hidden, 3, padding=1, groups=groups, bias=False) if groups
+                      else None)
         self.conv3 = nn.Conv2d(hidden, dim, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,18 +50,21 @@ class MapAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: use a divisor of {dim}.")
+            raise ValueError(f"{dim} channels can't be shared by {num_heads} heads: "
+                             f"use a divisor of {dim}.")
         self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
         self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
         self.proj = nn.Conv2d(dim, dim, 1, bias=False)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Three tensors [B, heads, N, C / heads] of a map [B, C, H, W] with N places."""
-        qkv = self.qkv(x).flatten(2).unflatten(1, (3, self.num_heads, -1))  # [B, 3, heads, C / heads, N]
+        # [B, 3, heads, C / heads, N]
+        qkv = self.qkv(x).flatten(2).unflatten(1, (3, self.num_heads, -1))
         return qkv.permute(1, 0, 2, 4, 3).unbind(0)
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place (row) takes from each other (column): [B, heads, N, N]; every row sums to 1.
+        """How much each place (row) takes from each other (column): [B, heads, N, N]; every row
+        sums to 1.
 
         x: the map that `forward` gets.
         """
@@ -66,12 +72,15 @@ class MapAttention(nn.Module):
         return (query * self.scale @ key.transpose(-2, -1)).softmax(dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = F.scaled_dot_product_attention(*self.queries_keys_values(x))  # [B, heads, N, C / heads]
+        # [B, heads, N, C / heads]
+        mixed = F.scaled_dot_product_attention(*self.queries_keys_values(x))
         return self.proj(mixed.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[-2:]))
 
 
 class Block(nn.Module):
-    """Attention (where there is one), then an MLP, each a correction added to its input; [B, C, H, W] -> the same."""
+    """Attention (where there is one), then an MLP, each a correction added to its input;
+    [B, C, H, W] -> the same.
+    """
 
     def __init__(self, dim: int, *, num_heads: int, hidden: int, groups: int, drop_path: float):
         """num_heads 0: no attention; groups 0: no convolution in the MLP."""
@@ -89,7 +98,9 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Squares of `patch` x `patch` places become one: [B, in, H, W] -> [B, out, H / patch, W / patch]."""
+    """Squares of `patch` x `patch` places become one: [B, in, H, W]
+    -> [B, out, H / patch, W / patch].
+    """
 
     def __init__(self, in_chans: int, out_chans: int, patch: int):
         super().__init__()
@@ -104,7 +115,8 @@ class Visformer(VisionModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
     img_size:      side of the photo in pixels, or (height, width); the model is built for that size
-    init_channels: of the first convolution;  embed_dim: of the middle stage, half of it before, twice behind
+    init_channels: of the first convolution;  embed_dim: of the middle stage, half of it before,
+                   twice behind
     depth:         blocks of each of the three stages;  num_heads: of attention, in the last two
     group:         groups of the first stage's 3 x 3 convolutions
     drop_rate, drop_path_rate: dropout in front of the classifier, of whole branches
@@ -131,10 +143,12 @@ class Visformer(VisionModel):
     ):
         super().__init__()
         if len(depth) != 3:
-            raise ValueError(f"depth is {depth}: give the number of blocks in each of three stages.")
+            raise ValueError(f"depth is {depth}: "
+                             "give the number of blocks in each of three stages.")
         self.img_size = to_pair(img_size)
         if min(self.img_size) < 32:
-            raise ValueError(f"img_size is {img_size}: the last map is a 32nd of the photo, so give 32 or more.")
+            raise ValueError(f"img_size is {img_size}: the last map is a 32nd of the photo, "
+                             "so give 32 or more.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         dims = (embed_dim // 2, embed_dim, 2 * embed_dim)
         self.num_features = dims[-1]
@@ -181,8 +195,9 @@ class Visformer(VisionModel):
         if tuple(x.shape[-2:]) != self.img_size:
             height, width = x.shape[-2:]
             raise ValueError(
-                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x {width}. "
-                f"Resize the photo, or create the model with img_size=({height}, {width})."
+                f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                f"got {height} x {width}. Resize the photo, or create the model with "
+                f"img_size=({height}, {width})."
             )
         x = self.stem(x)                                            # [B, 32, H/2, W/2]
         x = self.stage1(self.patch_embed1(x) + self.pos_embed1)
@@ -202,7 +217,9 @@ class Visformer(VisionModel):
         init_linear(self.head)
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained position embeddings, resized as pictures where this model reads photos of another size."""
+        """Trained position embeddings, resized as pictures where this model reads photos of another
+        size.
+        """
         state = dict(state)
         for key in ("pos_embed1", "pos_embed2", "pos_embed3"):
             new = tuple(getattr(self, key).shape[-2:])
@@ -211,14 +228,15 @@ class Visformer(VisionModel):
                 tokens = state[key].flatten(2).transpose(1, 2)  # [1, C, h, w] -> [1, N, C]
                 tokens = resample_abs_pos_embed(tokens, new, old_size=old, num_prefix_tokens=0)
                 state[key] = tokens.transpose(1, 2).unflatten(2, new)
-                report.adapted.append(f"{key}: from {old[0]} x {old[1]} places to {new[0]} x {new[1]}")
+                report.adapted.append(f"{key}: from {old[0]} x {old[1]} places to {new[0]} x "
+                                      f"{new[1]}")
         return state
 
 
 MODEL = Visformer
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "visformer_tiny": dict(init_channels=16, embed_dim=192, num_heads=3),

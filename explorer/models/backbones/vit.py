@@ -1,14 +1,16 @@
 """Vision Transformer: a photo read like a sentence.
 
-The photo is cut into patches, and each becomes a word (a token). In every block, attention lets each token
-gather what it needs from all others, however far away, and a small network works on it. There is no built-in
-idea of "near": a learnt position, added to each token, says where its patch was.
+The photo is cut into patches, and each becomes a word (a token). In every block, attention lets
+each token gather what it needs from all others, however far away, and a small network works on it.
+There is no built-in idea of "near": a learnt position, added to each token, says where its patch
+was.
 
-A class token, without a patch of its own, collects what the classifier needs; later work takes the mean of all
-patches instead (GAP), learns without labels (DINOv2, CLIP), or adds registers, spare tokens to scribble on.
+A class token, without a patch of its own, collects what the classifier needs; later work takes the
+mean of all patches instead (GAP), learns without labels (DINOv2, CLIP), or adds registers, spare
+tokens to scribble on.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020, https://arxiv.org/abs/2010.11929;
-for the relatives see `explorer/models/catalog.py`. Parameter names are timm's.
+for the relatives see `explorer/models/catalog/`. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -19,55 +21,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.backbones.tokens import TokenModel
 from explorer.models.layers.attention_pool import AttentionPool
-from explorer.models.layers.drop import DropPath, drop_path_rates
+from explorer.models.layers.drop import drop_path_rates
 from explorer.models.layers.init import init_linear
-from explorer.models.layers.transformer import (
-    Attention,
-    LayerScale,
-    Mlp,
-    PatchEmbed,
-    QuickGELU,
-    SwiGLUPacked,
-)
-
-
-class Block(nn.Module):
-    """Attention, then an MLP, each a correction added to its input: [B, N, C] -> [B, N, C].
-
-    The norms sit inside the branches ("pre-norm"), so the sum itself runs untouched from first block to last.
-    """
-
-    def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float, qkv_bias: bool, qk_norm: bool,
-                 proj_bias: bool, init_values: float | None, proj_drop: float, attn_drop: float,
-                 drop_path: float, act_layer: Any, norm_layer: Any, mlp_layer: Any, scale_norms: bool = False):
-        super().__init__()
-
-        def scale() -> nn.Module:
-            return LayerScale(dim, init_values) if init_values else nn.Identity()
-
-        self.norm1 = norm_layer(dim)
-        self.attn = Attention(dim, num_heads, qkv_bias=qkv_bias, qk_norm=qk_norm, proj_bias=proj_bias,
-                              attn_drop=attn_drop, proj_drop=proj_drop, norm_layer=norm_layer,
-                              scale_norm=scale_norms)
-        self.ls1 = scale()
-        self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
-        self.norm2 = norm_layer(dim)
-        inside = {"norm_layer": norm_layer} if scale_norms else {}
-        self.mlp = mlp_layer(dim, int(dim * mlp_ratio), act_layer=act_layer, bias=proj_bias, drop=proj_drop, **inside)
-        self.ls2 = scale()
-        self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path1(self.ls1(self.attn(self.norm1(x))))
-        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
+from explorer.models.layers.transformer import Mlp, PatchEmbed, QuickGELU, SwiGLUPacked
+from explorer.models.layers.transformer_block import Block
+from explorer.models.tokens import TokenModel
 
 
 class VisionTransformer(TokenModel):
     """Photo [B, in_chans, H, W] -> logits [B, num_classes].
 
-    img_size:         side of the photo in pixels, or (height, width); the model is built for that size
+    img_size:         side of the photo in pixels, or (height, width); the model is built for that
+                      size
     patch_size:       side of a patch in pixels, or (height, width)
     embed_dim, depth, num_heads: numbers in a token, blocks, and heads of attention in each
     mlp_ratio:        how many times wider than a token the MLP's middle is
@@ -81,13 +47,16 @@ class VisionTransformer(TokenModel):
     final_norm:       whether the tokens are normalised at the end
     fc_norm:          whether that norm sits behind the pooling; by default where patches are pooled
     pool_include_prefix: whether class token and registers are pooled too
-    init_values:      start of the learnt factors on every branch (LayerScale); None: no such factors
-    dynamic_img_size: take any photo whose sides are multiples of the patch, resizing the positions on the fly
-    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of the
-                      classifier, behind the positions, in the branches, of attention weights, of whole branches
+    init_values:      start of the learnt factors on every branch (LayerScale); None: no such
+                      factors
+    dynamic_img_size: take any photo whose sides are multiples of the patch, resizing the positions
+                      on the fly
+    drop_rate, pos_drop_rate, proj_drop_rate, attn_drop_rate, drop_path_rate: dropout in front of
+                      the classifier, behind the positions, in the branches, of attention weights,
+                      of whole branches
 
-    Tokens come in this order: class token, registers, patches row by row; so the first `num_prefix_tokens`
-    are no patches. The way through the blocks is `TokenModel`'s.
+    Tokens come in this order: class token, registers, patches row by row; so the first
+    `num_prefix_tokens` are no patches. The way through the blocks is `TokenModel`'s.
     """
 
     pools = ("token", "avg", "max", "avgmax", "map", "")
@@ -137,7 +106,8 @@ class VisionTransformer(TokenModel):
         self.fixed_image_size = not dynamic_img_size
 
         self.patch_embed = PatchEmbed(img_size, patch_size, in_chans=in_chans, embed_dim=embed_dim,
-                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size, norm_layer=embed_norm)
+                                      bias=not pre_norm, dynamic_img_size=dynamic_img_size,
+                                      norm_layer=embed_norm)
         self.num_prefix_positions = 0 if no_embed_class else self.num_prefix_tokens
         positions = self.num_prefix_positions + self.patch_embed.num_patches
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
@@ -146,10 +116,11 @@ class VisionTransformer(TokenModel):
         self.pos_drop = nn.Dropout(pos_drop_rate)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
         self.blocks = nn.Sequential(*(
-            self.new_block(index, embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, qk_norm=qk_norm,
-                           proj_bias=proj_bias, init_values=init_values, proj_drop=proj_drop_rate,
-                           attn_drop=attn_drop_rate, drop_path=rate, act_layer=act_layer, norm_layer=norm_layer,
-                           mlp_layer=mlp_layer, scale_norms=scale_norms)
+            self.new_block(index, embed_dim, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias,
+                           qk_norm=qk_norm, proj_bias=proj_bias, init_values=init_values,
+                           proj_drop=proj_drop_rate, attn_drop=attn_drop_rate, drop_path=rate,
+                           act_layer=act_layer, norm_layer=norm_layer, mlp_layer=mlp_layer,
+                           scale_norms=scale_norms)
             for index, rate in enumerate(drop_path_rates(drop_path_rate, (depth,))[0])
         ))
         if fc_norm is None:
@@ -157,8 +128,8 @@ class VisionTransformer(TokenModel):
         self.norm = norm_layer(embed_dim) if final_norm and not fc_norm else nn.Identity()
         self.attn_pool = None
         if global_pool == "map":
-            self.attn_pool = AttentionPool(embed_dim, num_heads, mlp_ratio=mlp_ratio, norm_layer=norm_layer,
-                                           act_layer=act_layer)
+            self.attn_pool = AttentionPool(embed_dim, num_heads, mlp_ratio=mlp_ratio,
+                                           norm_layer=norm_layer, act_layer=act_layer)
         self.fc_norm = norm_layer(embed_dim) if final_norm and fc_norm else nn.Identity()
         self.head_drop = nn.Dropout(drop_rate)
         self.head = self._new_head()
@@ -166,7 +137,8 @@ class VisionTransformer(TokenModel):
         self.init_weights()
 
     def new_block(self, index: int, dim: int, num_heads: int, **options: Any) -> nn.Module:
-        """Block number `index`, [B, N, C] -> [B, N, C]; a family with other blocks overrides this."""
+        """Block number `index`, [B, N, C] -> [B, N, C]; a family with other blocks overrides this.
+        """
         return Block(dim, num_heads, **options)
 
     def init_weights(self) -> None:
@@ -189,7 +161,7 @@ class VisionTransformer(TokenModel):
 MODEL = VisionTransformer
 
 
-# --- variants -----------------------------------------------------------------------------------------------
+# --- variants -------------------------------------------------------------------------------------
 
 _TINY = dict(embed_dim=192, num_heads=3)
 _WEE = dict(embed_dim=256, depth=14, num_heads=4, mlp_ratio=5)
@@ -223,6 +195,9 @@ _QUICK = dict(_CLIP, act_layer=QuickGELU)
 _TANH = dict(act_layer=partial(nn.GELU, approximate="tanh"))
 _GELU_TANH = dict(_GAP, **_TANH)
 _MAP = dict(class_token=False, global_pool="map")
+
+_SO150M2_REG = dict(_DINO, **_POOLED, qkv_bias=False, reg_tokens=1)
+_INTERN = dict(init_values=0.1, final_norm=False, dynamic_img_size=True)
 
 
 def _row(size: dict, patch_size: int, img_size: int, *more: dict, **options: Any) -> dict[str, Any]:
@@ -258,7 +233,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_plus_240": _row(_PLUS, 16, 240, init_values=1e-5),
     "vit_base_patch32_plus_256": _row(_PLUS, 32, 256, init_values=1e-5),
     "vit_small_patch16_36x1_224": _row(_SMALL, 16, 224, depth=36, init_values=1e-5),
-    "vit_intern300m_patch14_448": _row(_LARGE, 14, 448, init_values=0.1, final_norm=False, dynamic_img_size=True),
+    "vit_intern300m_patch14_448": _row(_LARGE, 14, 448, **_INTERN),
 
     "vit_base_patch16_gap_224": _row(_BASE, 16, 224, _GAP, num_heads=16),
     "vit_medium_patch16_gap_240": _row(_MEDIUM, 16, 240, _SCALED_GAP),
@@ -292,9 +267,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vit_so150m_patch16_reg4_map_256": _row(_SO150M, 16, 256, _MAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_256": _row(_SO150M, 16, 256, _GAP, reg_tokens=4),
     "vit_so150m_patch16_reg4_gap_384": _row(_SO150M, 16, 384, _GAP, reg_tokens=4),
-    "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
-    "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
-    "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, _DINO, _POOLED, qkv_bias=False, reg_tokens=1),
+    "vit_so150m2_patch16_reg1_gap_256": _row(_SO150M2, 16, 256, **_SO150M2_REG),
+    "vit_so150m2_patch16_reg1_gap_384": _row(_SO150M2, 16, 384, **_SO150M2_REG),
+    "vit_so150m2_patch16_reg1_gap_448": _row(_SO150M2, 16, 448, **_SO150M2_REG),
     "vit_base_patch14_reg1_tipsv2": _row(_BASE, 14, 448, _TIPS),
     "vit_large_patch14_reg1_tipsv2": _row(_LARGE, 14, 448, _TIPS),
     "vit_so400m_patch14_reg1_tipsv2": _row(_SO400M, 14, 448, _TIPS),
@@ -377,16 +352,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# --- names in other people's files ------------------------------------------------------------------------
+# --- names in other people's files ----------------------------------------------------------------
 
 
 def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """torchvision's names of the same layers."""
     inside = (("ln_1.", "norm1."), ("ln_2.", "norm2."), ("self_attention.in_proj_", "attn.qkv."),
-              ("self_attention.out_proj.", "attn.proj."), ("mlp.0.", "mlp.fc1."), ("mlp.3.", "mlp.fc2."),
-              ("mlp.linear_1.", "mlp.fc1."), ("mlp.linear_2.", "mlp.fc2."))
+              ("self_attention.out_proj.", "attn.proj."), ("mlp.0.", "mlp.fc1."),
+              ("mlp.3.", "mlp.fc2."), ("mlp.linear_1.", "mlp.fc1."), ("mlp.linear_2.", "mlp.fc2."))
     outside = (("class_token", "cls_token"), ("conv_proj.", "patch_embed.proj."),
-               ("encoder.pos_embedding", "pos_embed"), ("encoder.ln.", "norm."), ("heads.head.", "head."))
+               ("encoder.pos_embedding", "pos_embed"), ("encoder.ln.", "norm."),
+               ("heads.head.", "head."))
     block = "encoder.layers.encoder_layer_"
     mapped = {}
     for key, value in state.items():
@@ -404,7 +380,8 @@ def _from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _from_dinov2(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The names in DINOv2's own files."""
-    pairs = (("register_tokens", "reg_token"), (".mlp.w12.", ".mlp.fc1."), (".mlp.w3.", ".mlp.fc2."))
+    pairs = (("register_tokens", "reg_token"), (".mlp.w12.", ".mlp.fc1."),
+             (".mlp.w3.", ".mlp.fc2."))
     mapped = {}
     for key, value in state.items():
         for theirs, ours in pairs:

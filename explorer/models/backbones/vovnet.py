@@ -1,12 +1,13 @@
 """VoVNet: DenseNet's wealth of features without its price.
 
-DenseNet hands every layer's map to all later layers, which costs memory traffic more than arithmetic.
-VoVNet lets its layers follow each other plainly and puts all their maps together once, at the end of each block
-("one-shot aggregation"), so its result still holds small and large neighbourhoods. The second version ("b")
-adds a shortcut around the blocks and a cheap channel attention at each stage's end.
+DenseNet hands every layer's map to all later layers, which costs memory traffic more than
+arithmetic. VoVNet lets its layers follow each other plainly and puts all their maps together once,
+at the end of each block ("one-shot aggregation"), so its result still holds small and large
+neighbourhoods. The second version ("b") adds a shortcut around the blocks and a cheap channel
+attention at each stage's end.
 
-Lee et al., "An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object Detection",
-2019, https://arxiv.org/abs/1904.09730; version 2: Lee and Park, "CenterMask", 2019,
+Lee et al., "An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object
+Detection", 2019, https://arxiv.org/abs/1904.09730; version 2: Lee and Park, "CenterMask", 2019,
 https://arxiv.org/abs/1911.06667.
 Parameter names are timm's.
 """
@@ -29,15 +30,17 @@ from explorer.models.layers.pool import ClassifierHead
 
 
 class SeparableConvNormAct(nn.Module):
-    """A 3 x 3 convolution in two cheap steps, filter each channel and mix them; then norm and activation.
+    """A 3 x 3 convolution in two cheap steps, filter each channel and mix them; then norm and
+    activation.
 
     [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
     """
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, norm_layer: Callable,
-                 act_layer: str):
+    def __init__(self, in_chans: int, out_chans: int, kernel: int, *, stride: int = 1,
+                 norm_layer: Callable, act_layer: str):
         super().__init__()
-        self.conv_dw = nn.Conv2d(in_chans, in_chans, kernel, stride, kernel // 2, groups=in_chans, bias=False)
+        self.conv_dw = nn.Conv2d(in_chans, in_chans, kernel, stride, kernel // 2, groups=in_chans,
+                                 bias=False)
         self.conv_pw = nn.Conv2d(in_chans, out_chans, 1, bias=False)
         self.bn = norm_layer(out_chans, act_layer=act_layer)
 
@@ -54,8 +57,9 @@ class OsaBlock(nn.Module):
     attn:      channel attention behind the aggregation, or None
     """
 
-    def __init__(self, in_chans: int, mid_chans: int, out_chans: int, *, layers: int, conv: Callable,
-                 conv1x1: Callable, reduction: bool, residual: bool, attn: nn.Module | None, drop_path: float):
+    def __init__(self, in_chans: int, mid_chans: int, out_chans: int, *, layers: int,
+                 conv: Callable, conv1x1: Callable, reduction: bool, residual: bool,
+                 attn: nn.Module | None, drop_path: float):
         super().__init__()
         self.residual = residual
         self.conv_reduction = conv1x1(in_chans, mid_chans, 1) if reduction else nn.Identity()
@@ -136,7 +140,8 @@ class VovNet(VisionModel):
 
         first, second, chans = stem_chans
         self.stem = nn.Sequential(
-            full(in_chans, first, 3, stride=2), conv(first, second, 3), conv(second, chans, 3, stride=2)
+            full(in_chans, first, 3, stride=2), conv(first, second, 3),
+            conv(second, chans, 3, stride=2)
         )
         table, stages = [Stage("stem", "stem.1", second, 2)], []
         rates = drop_path_rates(drop_path_rate, depths)
@@ -151,7 +156,8 @@ class VovNet(VisionModel):
                 chans = out
             stages.append(OsaStage(blocks, pool=i > 0))  # the stem has halved twice already
             table.append(Stage(f"stages.{i}", f"stages.{i}", chans, 4 * 2**i))
-        self.stages = nn.Sequential(*stages)  # the name in checkpoints; the contract's are in `stage_table`
+        # the name in checkpoints; the contract's are in `stage_table`
+        self.stages = nn.Sequential(*stages)
         self.stage_table = table
         self.num_features = chans
         self.head = ClassifierHead(chans, num_classes, global_pool, drop_rate)

@@ -1,13 +1,13 @@
 """Xception: an Inception block taken to its end.
 
-Inception looks for patterns in the photo and for mixtures of channels in several paths. Xception makes one
-path of each channel: a 3 x 3 filter sees that channel only, and a 1 x 1 convolution then mixes all of
-them. With shortcuts around every two or three of these cheap pairs it beats Inception v3 with as many
-weights.
+Inception looks for patterns in the photo and for mixtures of channels in several paths. Xception
+makes one path of each channel: a 3 x 3 filter sees that channel only, and a 1 x 1 convolution then
+mixes all of them. With shortcuts around every two or three of these cheap pairs it beats Inception
+v3 with as many weights.
 
 Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", 2016,
-https://arxiv.org/abs/1610.02357. Parameter names are those of timm's `legacy_xception`; the later networks
-for DeepLab are in `xception_aligned`.
+https://arxiv.org/abs/1610.02357. Parameter names are those of timm's `legacy_xception`; the later
+networks for DeepLab are in `xception_aligned`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ class SeparableConv2d(nn.Module):
 
 
 class Block(nn.Module):
-    """Separable convolutions beside a shortcut: [B, in, H, W] -> [B, widths[-1], H/stride, W/stride].
+    """Separable convolutions beside a shortcut: [B, in, H, W]
+    -> [B, widths[-1], H/stride, W/stride].
 
     widths:    channels behind each of them
     act_first: whether an activation comes before the first (the stem has just had one)
     """
 
-    def __init__(self, in_chans: int, widths: tuple[int, ...], *, stride: int = 1, act_first: bool = True):
+    def __init__(self, in_chans: int, widths: tuple[int, ...], *, stride: int = 1,
+                 act_first: bool = True):
         super().__init__()
         self.skip: nn.Module | None = None
         if stride != 1 or in_chans != widths[-1]:
@@ -50,7 +52,8 @@ class Block(nn.Module):
         layers: list[nn.Module] = []
         for i, width in enumerate(widths):
             if i or act_first:
-                layers.append(nn.ReLU(inplace=i > 0))  # the first one's input is the shortcut's as well
+                # the first one's input is the shortcut's as well
+                layers.append(nn.ReLU(inplace=i > 0))
             layers += [SeparableConv2d(in_chans, width), nn.BatchNorm2d(width)]
             in_chans = width
         if stride != 1:
@@ -88,8 +91,8 @@ class Xception(VisionModel):
     ):
         super().__init__()
         if drop_path_rate:
-            raise ValueError("The first Xception knows no stochastic depth (xception41 and others do): leave "
-                             "drop_path_rate at 0.")
+            raise ValueError("The first Xception knows no stochastic depth "
+                             "(xception41 and others do): leave drop_path_rate at 0.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
 
         self.conv1 = nn.Conv2d(in_chans, 32, 3, stride=2, bias=False)
@@ -101,7 +104,8 @@ class Xception(VisionModel):
         chans, reduction, stages = 64, 2, [Stage("stem", "act2", 64, 2)]
         for i, row in enumerate(BLOCKS, start=1):
             if row.get("stride", 1) != 1:
-                if i > 1:  # the map before each halving, with the activation that the next block begins with
+                # the map before each halving, with the activation that the next block begins with
+                if i > 1:
                     stages.append(Stage(f"block{i - 1}", f"block{i}.rep.0", chans, reduction))
                 reduction *= row["stride"]
             self.add_module(f"block{i}", Block(chans, **row))
@@ -119,7 +123,8 @@ class Xception(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He initialisation by what goes in, which for a filter of one channel is its nine pixels."""
+        """He initialisation by what goes in, which for a filter of one channel is its nine pixels.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -1,11 +1,11 @@
 """Aligned Xception: Xception as the backbone of DeepLab.
 
-Segmentation needs maps that lie exactly over the photo. So the max pools went, for strided convolutions
-that can dilate instead of halving, each filter got its own BatchNorm, and the network grew to 41, 65 or 71
-layers. The "p" variants put norm and activation before the convolutions.
+Segmentation needs maps that lie exactly over the photo. So the max pools went, for strided
+convolutions that can dilate instead of halving, each filter got its own BatchNorm, and the network
+grew to 41, 65 or 71 layers. The "p" variants put norm and activation before the convolutions.
 
-Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation" (DeepLab
-v3+), 2018, https://arxiv.org/abs/1802.02611, figure 4. Parameter names are timm's.
+Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation"
+(DeepLab v3+), 2018, https://arxiv.org/abs/1802.02611, figure 4. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class SeparableConv2d(nn.Module):
     def __init__(self, in_chans: int, out_chans: int, *, stride: int, dilation: int, act_layer: str,
                  norm: Callable[[int], nn.Module]):
         super().__init__()
-        self.conv_dw = create_conv2d(in_chans, in_chans, 3, stride=stride, dilation=dilation, groups=in_chans)
+        self.conv_dw = create_conv2d(in_chans, in_chans, 3, stride=stride, dilation=dilation,
+                                     groups=in_chans)
         self.bn_dw = norm(in_chans)
         self.act_dw = create_act(act_layer, inplace=True)
         self.conv_pw = create_conv2d(in_chans, out_chans, 1)
@@ -53,7 +54,8 @@ class PreSeparableConv2d(nn.Module):
                  norm: Callable[[int], nn.Module] | None):
         super().__init__()
         self.norm = norm(in_chans) if norm is not None else nn.Identity()
-        self.conv_dw = create_conv2d(in_chans, in_chans, 3, stride=stride, dilation=dilation, groups=in_chans)
+        self.conv_dw = create_conv2d(in_chans, in_chans, 3, stride=stride, dilation=dilation,
+                                     groups=in_chans)
         self.conv_pw = create_conv2d(in_chans, out_chans, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,14 +63,16 @@ class PreSeparableConv2d(nn.Module):
 
 
 class XceptionModule(nn.Module):
-    """Three separable convolutions and a shortcut: [B, in, H, W] -> [B, widths[-1], H/stride, W/stride].
+    """Three separable convolutions and a shortcut: [B, in, H, W]
+    -> [B, widths[-1], H/stride, W/stride].
 
-    The last of the three has the stride. The map in front of it, as large as the input and as rich as the
-    output, is what the network shows as a stage: `begin` gives it, `end` goes on from there.
+    The last of the three has the stride. The map in front of it, as large as the input and as rich
+    as the output, is what the network shows as a stage: `begin` gives it, `end` goes on from there.
     """
 
     def __init__(self, in_chans: int, widths: tuple[int, int, int], *, stride: int, dilation: int,
-                 with_shortcut: bool, preact: bool, act_layer: str, norm_eps: float, drop_path: float):
+                 with_shortcut: bool, preact: bool, act_layer: str, norm_eps: float,
+                 drop_path: float):
         super().__init__()
         self.with_shortcut = with_shortcut
         norm_act = partial(BatchNormAct2d, eps=norm_eps, act_layer=act_layer)
@@ -80,9 +84,11 @@ class XceptionModule(nn.Module):
 
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, width in enumerate(widths, start=1):
-            place: dict[str, Any] = dict(stride=stride if i == len(widths) else 1, dilation=dilation)
+            place: dict[str, Any] = dict(stride=stride if i == len(widths) else 1,
+                                         dilation=dilation)
             if preact:
-                layers[f"conv{i}"] = PreSeparableConv2d(in_chans, width, norm=norm_act if i > 1 else None, **place)
+                layers[f"conv{i}"] = PreSeparableConv2d(in_chans, width,
+                                                        norm=norm_act if i > 1 else None, **place)
             else:
                 if with_shortcut:  # the first activation's input is the shortcut's as well
                     layers[f"act{i}"] = create_act(act_layer, inplace=i > 1)
@@ -147,7 +153,8 @@ class XceptionAligned(VisionModel):
             create_conv2d(32, 64, 3) if preact else ConvNormAct(32, 64, 3, norm_layer=norm_act),
         )
 
-        plan = [((width,) * 3, stride, True) for width, stride in entry]  # widths, stride, with a shortcut
+        # widths, stride, with a shortcut
+        plan = [((width,) * 3, stride, True) for width, stride in entry]
         plan += [((entry[-1][0],) * 3, 1, True) for _ in range(middle)]
         plan += [((entry[-1][0], 1024, 1024), 2, True), ((1536, 1536, 2048), 1, False)]
         chans, stride_so_far, dilation = 64, 2, 1
@@ -155,15 +162,18 @@ class XceptionAligned(VisionModel):
         for i, (widths, stride, with_shortcut) in enumerate(plan):
             if stride > 1:
                 inner = "conv2" if preact else "act3"
-                stages.append(Stage(f"blocks.{i}", f"blocks.{i}.stack.{inner}", widths[1], stride_so_far))
+                stages.append(Stage(f"blocks.{i}", f"blocks.{i}.stack.{inner}", widths[1],
+                                    stride_so_far))
             own_dilation = dilation
             if stride_so_far * stride > output_stride:
-                # the block that would have halved still sees neighbours; those behind it look further
+                # the block that would have halved still sees neighbours; those behind it look
+                # further
                 dilation, stride = dilation * stride, 1
             stride_so_far *= stride
             blocks.append(XceptionModule(
-                chans, widths, stride=stride, dilation=own_dilation, with_shortcut=with_shortcut, preact=preact,
-                act_layer=act_layer, norm_eps=norm_eps, drop_path=drop_path_rate * i / (len(plan) - 1),
+                chans, widths, stride=stride, dilation=own_dilation, with_shortcut=with_shortcut,
+                preact=preact, act_layer=act_layer, norm_eps=norm_eps,
+                drop_path=drop_path_rate * i / (len(plan) - 1),
             ))
             chans = widths[-1]
         self.blocks = nn.Sequential(*blocks)
@@ -175,7 +185,8 @@ class XceptionAligned(VisionModel):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """He initialisation by what goes in, which for a filter of one channel is its nine pixels."""
+        """He initialisation by what goes in, which for a filter of one channel is its nine pixels.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -186,7 +197,8 @@ class XceptionAligned(VisionModel):
         for i, block in enumerate(self.blocks):
             if f"blocks.{i}" in shown:
                 inner, shortcut = block.begin(x)
-                yield inner  # [B, 128, H/2, W/2], [B, 256, H/4, W/4], [B, 728, H/8, W/8], [B, 1024, H/16, W/16]
+                # [B, 128, H/2, W/2], [B, 256, H/4, W/4], [B, 728, H/8, W/8], [B, 1024, H/16, W/16]
+                yield inner
                 x = block.end(inner, shortcut)
             else:
                 x = block(x)

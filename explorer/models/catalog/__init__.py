@@ -7,6 +7,8 @@ file of code (`module`), where they differ only in the block they stack.
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from types import ModuleType
 
 from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, transformers
@@ -22,8 +24,24 @@ FAMILY_OF: dict[str, Family] = {name: family for family in FAMILIES.values() for
 
 
 def family_module(architecture: str) -> ModuleType:
-    """The file that builds a known architecture, e.g. `explorer.models.backbones.resnet`; imported now, with torch."""
+    """The file that builds a known architecture, such as `explorer.models.backbones.resnet`.
+
+    It is imported now, with torch.
+    """
     return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
 
 
-__all__ = ["FAMILIES", "FAMILY_OF", "Family", "family_module"]
+def family_classes() -> dict[str, tuple[str, ...]]:
+    """"backbones.resnet" -> ("ResNet",) and so on: the class of each file of a family. None of them is imported."""
+    folder = Path(__file__).parents[1] / "backbones"
+    modules = sorted({family.module for family in FAMILIES.values()})
+    return {f"backbones.{module}": class_in(folder / f"{module}.py") for module in modules}
+
+
+def class_in(file: Path) -> tuple[str, ...]:
+    """The class that a family's file calls its MODEL, as its text says; none where it is another file's class."""
+    text = file.read_text(encoding="utf-8")
+    return tuple(name for name in re.findall(r"^MODEL = (\w+)$", text, re.MULTILINE) if f"\nclass {name}(" in text)
+
+
+__all__ = ["FAMILIES", "FAMILY_OF", "Family", "class_in", "family_classes", "family_module"]

@@ -37,8 +37,8 @@ class Family:
 
 
 def family(
-    name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str, names: str,
-    oracle: str = "timm",
+    name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str,
+    names: str, oracle: str = "timm",
 ) -> Family:
     """One row of the table: the paper by its number on arXiv, or by `url` where it is not there."""
     return Family(name=name, title=title, year=year, paper=paper, url=url or f"https://arxiv.org/abs/{arxiv}",

@@ -12,7 +12,8 @@ ACTIVATIONS = {
     "silu": nn.SiLU,
     "swish": nn.SiLU,
     "gelu": nn.GELU,
-    "gelu_tanh": partial(nn.GELU, approximate="tanh"),  # a formula that is nearly the same; TensorFlow's default
+    # a formula that is nearly the same; TensorFlow's default
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
     "hard_swish": nn.Hardswish,
     "hard_sigmoid": nn.Hardsigmoid,
     "leaky_relu": nn.LeakyReLU,

@@ -15,7 +15,8 @@ class AttentionPool(nn.Module):
     """A learnt question asks all tokens, and an MLP works on the answer: [B, N, C] -> [B, C].
 
     In place of a mean, where every patch counts the same, the network learns which ones to look at.
-    Lee et al., "Set Transformer", 2019, section 3.2; in vision: Zhai et al., "Scaling Vision Transformers", 2021.
+    Lee et al., "Set Transformer", 2019, section 3.2; in vision: Zhai et al., "Scaling Vision Transformers",
+    2021.
     """
 
     def __init__(self, dim: int, num_heads: int, *, mlp_ratio: float = 4.0, norm_layer: Any = nn.LayerNorm,

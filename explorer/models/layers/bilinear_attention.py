@@ -13,10 +13,10 @@ from explorer.models.layers.conv_norm_act import ConvNormAct
 class BilinearTransform(nn.Module):
     """A map between two matrices, both made from the map itself: [B, C, H, W] -> [B, C, H, W].
 
-    P @ map @ Q for each channel: P mixes rows, Q mixes columns, so that any place reaches any other in two cheap steps,
-    where attention compares all pairs of places. The matrices are `size` wide: they mix the places that lie at the same
-    spot of `size` x `size` equal tiles. Half of the channels share a pair of matrices.
-    Raises ValueError where the map can't be cut into such tiles.
+    P @ map @ Q for each channel: P mixes rows, Q mixes columns, so that any place reaches any other in two
+    cheap steps, where attention compares all pairs of places. The matrices are `size` wide: they mix the
+    places that lie at the same spot of `size` x `size` equal tiles. Half of the channels share a pair of
+    matrices. Raises ValueError where the map can't be cut into such tiles.
     """
 
     def __init__(self, channels: int, *, size: int = 8, groups: int = 2):
@@ -33,7 +33,8 @@ class BilinearTransform(nn.Module):
         rows = F.adaptive_max_pool2d(summary, (self.size, 1))  # the strongest answer in each band of rows
         columns = F.adaptive_max_pool2d(summary, (1, self.size))
         shape = (self.groups, self.size, self.size)
-        p = self.conv_p(rows).view(-1, *shape).sigmoid()  # [B, groups * size * size, 1, 1] -> [B, groups, size, size]
+        # [B, groups * size * size, 1, 1] -> [B, groups, size, size]
+        p = self.conv_p(rows).view(-1, *shape).sigmoid()
         q = self.conv_q(columns).view(-1, *shape).sigmoid()
         return p / p.sum(3, keepdim=True), q / q.sum(2, keepdim=True)
 
@@ -41,11 +42,12 @@ class BilinearTransform(nn.Module):
         height, width = x.shape[-2:]
         if height % self.size or width % self.size:
             raise ValueError(
-                f"A map of {height} x {width} can't be cut into {self.size} x {self.size} equal tiles, as bilinear "
-                "attention needs. Use photos of 256 x 256 pixels, or multiples of it."
+                f"A map of {height} x {width} can't be cut into {self.size} x {self.size} equal tiles, "
+                "as bilinear attention needs. Use photos of 256 x 256 pixels, or multiples of it."
             )
         p, q = self.matrices(x)
-        tiles = x.unflatten(1, (self.groups, -1)).unflatten(-1, (self.size, -1)).unflatten(-3, (self.size, -1))
+        tiles = x.unflatten(1, (self.groups, -1)).unflatten(-1, (self.size, -1))
+        tiles = tiles.unflatten(-3, (self.size, -1))
         # [B, groups, C/groups, size, H/size, size, W/size]: tile, place in it; down, then across
         mixed = torch.einsum("bgij,bgcjyuw,bguv->bgciyvw", p, tiles, q)
         return self.conv2(mixed.reshape(x.shape))

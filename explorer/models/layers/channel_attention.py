@@ -123,7 +123,8 @@ class SpatialAttention(nn.Module):
 class CbamModule(nn.Module):
     """Convolutional block attention: which channels, then which places: [B, C, H, W] -> [B, C, H, W].
 
-    rd_ratio, rd_channels: width of the narrow layer between;  spatial_kernel_size: how far a place looks around
+    rd_ratio, rd_channels: width of the narrow layer between;  spatial_kernel_size: how far a place looks
+                           around
     Woo et al., "CBAM: Convolutional Block Attention Module", 2018.
     """
 

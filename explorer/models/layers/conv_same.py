@@ -16,8 +16,8 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int) -> int:
 class Conv2dSame(nn.Conv2d):
     """A convolution that pads by the size of its input, as TensorFlow's "SAME" does.
 
-    [B, C, H, W] -> [B, out, ceil(H/stride), ceil(W/stride)]. An odd pixel of padding goes to the right and the
-    bottom, so at stride 2 the result is shifted against PyTorch's symmetric padding: weights that were
+    [B, C, H, W] -> [B, out, ceil(H/stride), ceil(W/stride)]. An odd pixel of padding goes to the right and
+    the bottom, so at stride 2 the result is shifted against PyTorch's symmetric padding: weights that were
     trained with one kind of padding do not work with the other.
     """
 
@@ -42,7 +42,8 @@ def create_conv2d(
 ) -> nn.Conv2d:
     """A convolution whose padding is given as a number or a word.
 
-    padding: "" or None: symmetric, keeps the size at stride 1; "same": TensorFlow's; "valid": none; or pixels, the
+    padding: "" or None: symmetric, keeps the size at stride 1; "same": TensorFlow's; "valid": none; or
+             pixels, the
     only way for a kernel that is no square.
     Depthwise: groups = in_channels. Raises ValueError for another word.
     """

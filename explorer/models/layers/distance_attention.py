@@ -14,9 +14,11 @@ Size = tuple[int, int]
 
 
 def distance_index(size: Size, stride: int) -> Tensor:
-    """For each place that asks and each that answers, the number of their distance [N / stride^2, N]; on the CPU.
+    """For each place that asks and each that answers, the number of their distance [N / stride^2, N]; on the
+    CPU.
 
-    Only every `stride`-th row and column asks. A distance is (rows, columns) without a sign, counted row by row.
+    Only every `stride`-th row and column asks. A distance is (rows, columns) without a sign, counted row by
+    row.
     """
     height, width = size
     rows, columns = torch.arange(height, device="cpu"), torch.arange(width, device="cpu")
@@ -49,16 +51,21 @@ class DistanceAttention(nn.Module):
         return biases[:, self.attention_bias_idxs.to(biases.device)][None]
 
     def heads(self, x: Tensor) -> Tensor:
-        """Channels shared among the heads: a map [B, C, H, W] or tokens [B, N, C] -> [B, heads, N, C / heads]."""
+        """Channels shared among the heads: a map [B, C, H, W] or tokens [B, N, C]
+        -> [B, heads, N, C / heads].
+        """
         tokens = x.flatten(2).transpose(1, 2) if x.ndim == 4 else x
         return tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, heads, N / stride^2, key], [B, heads, N, key], [B, heads, N, value], from the input of `forward`."""
+        """[B, heads, N / stride^2, key], [B, heads, N, key], [B, heads, N, value], from the input of
+        `forward`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define queries_keys_values")
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each place that asks (row) takes from each (column): [B, heads, N / stride^2, N]; rows sum to 1.
+        """How much each place that asks (row) takes from each (column): [B, heads, N / stride^2, N]; rows sum
+        to 1.
 
         x: what `forward` gets.
         """

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 def drop_block_2d(x: Tensor, drop_prob: float, block_size: int = 7, *, gamma_scale: float = 1.0) -> Tensor:
-    """Set squares of a map [B, C, H, W] to zero, about `drop_prob` of it in all, and raise the rest to keep the mean.
+    """Set squares of a map [B, C, H, W] to zero, about `drop_prob` of it in all, and raise the rest to keep
+    the mean.
 
     block_size: side of a square in pixels of the map, at most the map's;  gamma_scale: more or fewer squares
     Each channel has its own squares.
@@ -19,7 +20,8 @@ def drop_block_2d(x: Tensor, drop_prob: float, block_size: int = 7, *, gamma_sca
     # as many seeds as make squares of that area, but for those that overlap: the paper's equation 1
     share = gamma_scale * drop_prob / block**2 * height * width / (free[0] * free[1])
     seeds = torch.bernoulli(x.new_full((*x.shape[:2], *free), min(share, 1.0)))
-    # A square grows from its upper left corner: a place is dropped where one of the last `block` places is a seed.
+    # A square grows from its upper left corner: a place is dropped where one of the last `block` places is a
+    # seed.
     dropped = F.max_pool2d(F.pad(seeds, [block - 1] * 4), block, stride=1)  # [B, C, H, W]
     keep = 1 - dropped
     return x * keep * (keep.numel() / keep.sum().clamp(min=1))
@@ -28,8 +30,8 @@ def drop_block_2d(x: Tensor, drop_prob: float, block_size: int = 7, *, gamma_sca
 class DropBlock2d(nn.Module):
     """Dropout of whole squares: [B, C, H, W] -> the same shape; does nothing in evaluation.
 
-    Neighbours on a map say nearly the same, so single dropped places are made good by those beside them. A square that
-    is gone is gone, and the network has to look elsewhere.
+    Neighbours on a map say nearly the same, so single dropped places are made good by those beside them. A
+    square that is gone is gone, and the network has to look elsewhere.
     Ghiasi et al., "DropBlock: A regularization method for convolutional networks", 2018.
     """
 

@@ -10,8 +10,8 @@ class EvoNorm2dS0(nn.Module):
     """x * sigmoid(v * x) / (deviation of the group of channels), then a scale and a shift for each channel.
 
     [B, C, H, W] -> the same shape. Every photo is normalised by itself, so the batch may be as small as one.
-    Without `apply_act` only the scale and the shift are left. act_layer and drop_layer are there so that it can
-    stand in the place of `BatchNormAct2d`, and do nothing: the formula has its own activation.
+    Without `apply_act` only the scale and the shift are left. act_layer and drop_layer are there so that it
+    can stand in the place of `BatchNormAct2d`, and do nothing: the formula has its own activation.
     Liu et al., "Evolving Normalization-Activation Layers", 2020, section 4.2.
     """
 

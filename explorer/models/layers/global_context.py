@@ -26,25 +26,30 @@ class ContextMlp(nn.Module):
 class GlobalContext(nn.Module):
     """Each place hears a summary of the whole map: [B, C, H, W] -> [B, C, H, W].
 
-    The map itself says which places count (a softmax over all of them); their weighted mean goes through a small
-    MLP. What comes out is added everywhere, or weighs the channels with `scale`, as squeeze-and-excitation does.
+    The map itself says which places count (a softmax over all of them); their weighted mean goes through a
+    small MLP. What comes out is added everywhere, or weighs the channels with `scale`, as
+    squeeze-and-excitation does.
     hidden: width of the MLP; None: an eighth of the channels. Cao et al., "GCNet", 2019.
     """
 
-    def __init__(self, channels: int, hidden: int | None = None, *, scale: bool = False, act_layer: str = "relu"):
+    def __init__(self, channels: int, hidden: int | None = None, *, scale: bool = False,
+                 act_layer: str = "relu"):
         super().__init__()
         hidden = make_divisible(channels / 8, 1, round_limit=0.0) if hidden is None else hidden
         self.conv_attn = nn.Conv2d(channels, 1, 1)
         self.scale = scale
         # two names, as checkpoints have them
-        self.add_module("mlp_scale" if scale else "mlp_add", ContextMlp(channels, hidden, act_layer=act_layer))
+        self.add_module("mlp_scale" if scale else "mlp_add",
+                        ContextMlp(channels, hidden, act_layer=act_layer))
 
     @property
     def mlp(self) -> ContextMlp:
         return self.mlp_scale if self.scale else self.mlp_add
 
     def init_weights(self) -> None:
-        """He initialisation of the question; the answer starts at zero: nothing is added, or all weighs the same."""
+        """He initialisation of the question; the answer starts at zero: nothing is added, or all weighs the
+        same.
+        """
         nn.init.kaiming_normal_(self.conv_attn.weight, mode="fan_in", nonlinearity="relu")
         nn.init.zeros_(self.mlp.fc2.weight)
 

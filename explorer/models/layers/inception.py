@@ -19,7 +19,8 @@ _conv = partial(ConvNormAct, norm_layer=partial(BatchNormAct2d, eps=1e-3))
 Step = tuple | str
 
 
-def inception_conv(in_chans: int, out_chans: int, kernel: int | tuple[int, int], how: str = "keep") -> ConvNormAct:
+def inception_conv(in_chans: int, out_chans: int, kernel: int | tuple[int, int],
+                   how: str = "keep") -> ConvNormAct:
     """Convolution, BatchNorm, ReLU: [B, in, H, W] -> [B, out, H, W], for a kernel of any shape.
 
     how: "keep" the size; "cut": without padding; "halve": without padding, at stride 2.

@@ -12,23 +12,25 @@ from explorer.models.layers.norm import GlobalResponseNorm
 
 def create_linear(in_features: int, out_features: int, *, use_conv: bool, bias: bool = True) -> nn.Module:
     """What mixes the last axis [..., in], or with `use_conv` the channels of a map [B, in, H, W]."""
-    return nn.Conv2d(in_features, out_features, 1, bias=bias) if use_conv else nn.Linear(in_features, out_features, bias)
+    return (nn.Conv2d(in_features, out_features, 1, bias=bias) if use_conv
+            else nn.Linear(in_features, out_features, bias))
 
 
 class GluMlp(nn.Module):
-    """An MLP whose one half opens and closes the other: [..., in] -> [..., out]; maps [B, in, H, W] with `use_conv`.
+    """An MLP whose one half opens and closes the other: [..., in] -> [..., out]; maps [B, in, H, W] with
+    `use_conv`.
 
     hidden_features: of both halves together, so an even number
     act_layer:       of the gate; a sigmoid is the original, SiLU makes SwiGLU
     gate_last:       whether the second half is the gate
-    Dauphin et al., "Language Modeling with Gated Convolutional Networks", 2016; Shazeer, "GLU Variants Improve
-    Transformer", 2020.
+    Dauphin et al., "Language Modeling with Gated Convolutional Networks", 2016; Shazeer, "GLU Variants
+    Improve Transformer", 2020.
     """
 
     def __init__(
         self, in_features: int, hidden_features: int | None = None, out_features: int | None = None, *,
-        act_layer: str | type[nn.Module] = nn.Sigmoid, bias: bool = True, drop: float = 0.0, use_conv: bool = False,
-        gate_last: bool = True,
+        act_layer: str | type[nn.Module] = nn.Sigmoid, bias: bool = True, drop: float = 0.0,
+        use_conv: bool = False, gate_last: bool = True,
     ):
         super().__init__()
         hidden_features = hidden_features or in_features
@@ -65,7 +67,8 @@ class GlobalResponseNormMlp(nn.Module):
 
     def __init__(
         self, in_features: int, hidden_features: int | None = None, out_features: int | None = None, *,
-        act_layer: str | type[nn.Module] = nn.GELU, bias: bool = True, drop: float = 0.0, use_conv: bool = False,
+        act_layer: str | type[nn.Module] = nn.GELU, bias: bool = True, drop: float = 0.0,
+        use_conv: bool = False,
     ):
         super().__init__()
         hidden_features = hidden_features or in_features

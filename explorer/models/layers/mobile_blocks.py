@@ -1,4 +1,4 @@
-"""The blocks of mobile networks: narrow at their ends, wide in the middle, where every channel is filtered by itself.
+"""The blocks of mobile networks: narrow ends, and a wide middle that filters each channel by itself.
 
 All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut where the shape stays
 (unless shortcut=False).
@@ -8,8 +8,8 @@ All: [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride], with a shortcut 
     attend     makes the channel attention: attend(channels, in_chans)
     aa         makes what halves the map behind the filter, in place of its stride: aa(channels)
 
-Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Gupta and Akin, "Accelerator-aware Neural
-Network Design using AutoML", 2020, https://arxiv.org/abs/2003.02838. Parameter names are timm's.
+Sandler et al., "MobileNetV2", 2018, https://arxiv.org/abs/1801.04381; Gupta and Akin, "Accelerator-aware
+Neural Network Design using AutoML", 2020, https://arxiv.org/abs/2003.02838. Parameter names are timm's.
 """
 
 from __future__ import annotations
@@ -95,15 +95,16 @@ class InvertedResidual(nn.Module):
     middle: its channels in the middle exactly; 0: `expand` times as many as come in, in steps of 8.
     """
 
-    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int, expand: float,
-                 conv: Callable, norm: Callable, attend: Callable, drop_path: float,
+    def __init__(self, in_chans: int, out_chans: int, *, kernel: int, stride: int, dilation: int,
+                 expand: float, conv: Callable, norm: Callable, attend: Callable, drop_path: float,
                  aa: Callable[[int], nn.Module] | None = None, middle: int = 0):
         super().__init__()
         middle = middle or make_divisible(in_chans * expand)
         blur = aa is not None and stride > 1
         self.conv_pw = conv(in_chans, middle, 1)
         self.bn1 = norm(middle)
-        self.conv_dw = conv(middle, middle, kernel, stride=1 if blur else stride, dilation=dilation, groups=middle)
+        self.conv_dw = conv(middle, middle, kernel, stride=1 if blur else stride, dilation=dilation,
+                            groups=middle)
         self.bn2 = norm(middle)
         self.aa = aa(middle) if blur else nn.Identity()
         self.se = attend(middle, in_chans)

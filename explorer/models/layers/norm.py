@@ -1,7 +1,7 @@
 """Norms of one place on a map, over its channels, and of one channel over all places.
 
-BatchNorm compares a photo with the others of its batch; these look at each photo by itself, so that training and
-evaluation are the same calculation, with any size of batch.
+BatchNorm compares a photo with the others of its batch; these look at each photo by itself, so that training
+and evaluation are the same calculation, with any size of batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class RmsNorm2d(nn.Module):
-    """Divide by the root mean square of the channels, without taking their mean away: [B, C, H, W] -> the same.
+    """Divide by the root mean square of the channels, without taking their mean away: [B, C, H, W] -> the
+    same.
 
     Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
     """
@@ -69,7 +70,8 @@ class GlobalResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         places, channel, shape = ((1, 2), -1, (-1,)) if self.channels_last else ((2, 3), 1, (-1, 1, 1))
-        strength = torch.linalg.vector_norm(x, dim=places, keepdim=True)  # of each channel, over the whole map
+        # of each channel, over the whole map
+        strength = torch.linalg.vector_norm(x, dim=places, keepdim=True)
         share = strength / (strength.mean(dim=channel, keepdim=True) + self.eps)
         return x + self.weight.view(shape) * (x * share) + self.bias.view(shape)
 
@@ -80,7 +82,10 @@ NORMS = {"layer": LayerNorm2d, "rms": RmsNorm2d, "simple": SimpleNorm2d}
 
 
 def create_norm2d(kind: str, num_channels: int, *, eps: float = 1e-6) -> nn.Module:
-    """A norm over the channels by name: "layer", "rms" or "simple". Raises ValueError with the known names."""
+    """A norm over the channels by name: "layer", "rms" or "simple".
+
+    Raises ValueError with the known names.
+    """
     if kind not in NORMS:
         raise ValueError(f"Unknown norm {kind!r}. Known: {', '.join(NORMS)}.")
     return NORMS[kind](num_channels, eps=eps)

@@ -20,9 +20,9 @@ class GroupNormAct(nn.GroupNorm):
     Raises ValueError where the channels can't form equal groups.
     """
 
-    def __init__(self, num_channels: int, *, num_groups: int = 32, group_size: int | None = None, eps: float = 1e-5,
-                 apply_act: bool = True, act_layer: str | type[nn.Module] | None = nn.ReLU, inplace: bool = True,
-                 drop_layer: type[nn.Module] | None = None):
+    def __init__(self, num_channels: int, *, num_groups: int = 32, group_size: int | None = None,
+                 eps: float = 1e-5, apply_act: bool = True, act_layer: str | type[nn.Module] | None = nn.ReLU,
+                 inplace: bool = True, drop_layer: type[nn.Module] | None = None):
         if group_size is not None and num_channels % group_size:
             raise ValueError(
                 f"{num_channels} channels can't form groups of {group_size}: use a divisor of {num_channels}."

@@ -53,7 +53,8 @@ def _by_name(norm: Any, known: dict[str, Callable[..., nn.Module]], what: str) -
             raise ValueError(f"Unknown {what} {norm!r}. Known: {', '.join(known)}.")
         return known[key]
     if isinstance(norm, nn.Module) or not callable(norm):
-        raise TypeError(f"A {what} is a name or a class, such as 'batchnorm2d' or nn.BatchNorm2d; got {norm!r}.")
+        raise TypeError(f"A {what} is a name or a class, such as 'batchnorm2d' or nn.BatchNorm2d; "
+                        f"got {norm!r}.")
     return norm
 
 
@@ -74,10 +75,11 @@ def create_norm(norm: str | Callable[..., nn.Module], num_features: int, **optio
 
 
 def create_norm_act(
-    norm: str | Callable[..., nn.Module], num_features: int, *, act_layer: str | type[nn.Module] | None = nn.ReLU,
-    apply_act: bool = True, **options: Any,
+    norm: str | Callable[..., nn.Module], num_features: int, *,
+    act_layer: str | type[nn.Module] | None = nn.ReLU, apply_act: bool = True, **options: Any,
 ) -> nn.Module:
-    """A norm with an activation behind it, [B, C, H, W] -> the same shape: "batchnorm2d", "groupnorm", or a class.
+    """A norm with an activation behind it, [B, C, H, W] -> the same shape: "batchnorm2d", "groupnorm", or a
+    class.
 
     "evonorms0" and "frntlu" bring an activation of their own. Raises ValueError with the known names.
     """

@@ -1,4 +1,4 @@
-"""The head of ConvNeXt and of those that came after it: the norm stands behind the pooling, where it costs next to nothing."""
+"""The head of ConvNeXt and its followers: a norm behind the pooling, where it costs next to nothing."""
 
 from __future__ import annotations
 
@@ -30,16 +30,20 @@ class NormHead(nn.Module):
         self.reset(num_classes, pool_type)
 
     def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
-        """A fresh classifier, and another pooling where `pool_type` is given; the norm and the layer between stay."""
+        """A fresh classifier, and another pooling where `pool_type` is given; the norm and the layer between
+        stay.
+        """
         if pool_type is None:
             pool_type = self.global_pool.pool_type
         if pool_type == "catavgmax":
             raise ValueError(
-                "This head normalises the pooled vector with one weight a channel, and catavgmax would double the "
+                "This head normalises the pooled vector with one weight a channel, "
+                "and catavgmax would double the "
                 'channels. Use global_pool "avg", "max" or "avgmax".'
             )
         if num_classes and not pool_type:
-            raise ValueError('A linear classifier needs pooled features: use num_classes=0 with global_pool="".')
+            raise ValueError('A linear classifier needs pooled features: '
+                             'use num_classes=0 with global_pool="".')
         self.global_pool = SelectAdaptivePool2d(pool_type)
         self.fc: nn.Module = nn.Identity()
         if num_classes:

@@ -76,7 +76,9 @@ class ClassifierHead(nn.Module):
         self.flatten = nn.Identity()  # shown by timm; the pooling flattens already
 
     def reset(self, num_classes: int, pool_type: str | None = None, *, device=None, dtype=None) -> None:
-        """A fresh classifier, and another pooling where `pool_type` is given; dropout stays as awake as it was."""
+        """A fresh classifier, and another pooling where `pool_type` is given; dropout stays as awake as it
+        was.
+        """
         pool = self.global_pool.pool_type if pool_type is None else pool_type
         self.global_pool, self.fc = create_classifier(
             self.in_features, num_classes, pool, device=device, dtype=dtype
@@ -95,7 +97,9 @@ class AvgPool2dSame(nn.Module):
 
 
 class Pooling(nn.Module):
-    """The mean of the 3 x 3 neighbours, less the place itself, which the shortcut adds: [B, C, H, W] -> the same."""
+    """The mean of the 3 x 3 neighbours, less the place itself, which the shortcut adds: [B, C, H, W] -> the
+    same.
+    """
 
     def __init__(self, dim: int, proj_drop: float = 0.0):
         super().__init__()
@@ -106,8 +110,8 @@ class Pooling(nn.Module):
 
 
 class BlurPool2d(nn.Module):
-    """Blur, then take every second pixel: [B, C, H, W] -> [B, C, H/2, W/2], so that a shift of the photo by one
-    pixel changes little. Zhang, "Making Convolutional Networks Shift-Invariant Again", 2019.
+    """Blur, then take every second pixel: [B, C, H, W] -> [B, C, H/2, W/2], so that a shift of the photo by
+    one pixel changes little. Zhang, "Making Convolutional Networks Shift-Invariant Again", 2019.
     """
 
     def __init__(self, channels: int, filt_size: int = 3, stride: int = 2, pad_mode: str = "reflect"):
@@ -124,7 +128,8 @@ class BlurPool2d(nn.Module):
             row = F.pad(row, (1, 0)) + F.pad(row, (0, 1))
         row = row / row.sum()
         kernel = (row[:, None] * row[None, :])[None, None].expand(x.shape[1], 1, -1, -1)
-        return F.conv2d(F.pad(x, self.padding, mode=self.pad_mode), kernel, stride=self.stride, groups=x.shape[1])
+        return F.conv2d(F.pad(x, self.padding, mode=self.pad_mode), kernel, stride=self.stride,
+                        groups=x.shape[1])
 
 
 BlurPool = BlurPool2d

@@ -1,11 +1,11 @@
 """Where two places stand to each other, as a number that attention adds to how well they fit.
 
-Attention sees a set, not a picture: shuffled places give shuffled answers. A bias for each offset (so many rows up,
-so many columns to the left) tells it the picture again, and the same offset has the same bias everywhere in the
-window, as a convolution has the same weight.
+Attention sees a set, not a picture: shuffled places give shuffled answers. A bias for each offset (so many
+rows up, so many columns to the left) tells it the picture again, and the same offset has the same bias
+everywhere in the window, as a convolution has the same weight.
 
-All: forward() -> [1, heads, N, N], for the N = h * w places of a window, row by row: what is added for a place that
-asks (row) and a place that answers (column).
+All: forward() -> [1, heads, N, N], for the N = h * w places of a window, row by row: what is added for a
+place that asks (row) and a place that answers (column).
     window_size    (h, w), rows and columns of the window
     num_heads      each head of attention has biases of its own
 
@@ -25,14 +25,16 @@ from explorer.models.layers.windows import relative_position_index
 
 
 class RelPosBias(nn.Module):
-    """A learnt number for each offset and head: the table has a row for each offset, (2h-1) * (2w-1) of them."""
+    """A learnt number for each offset and head: the table has a row for each offset, (2h-1) * (2w-1) of them.
+    """
 
     def __init__(self, window_size: tuple[int, int], num_heads: int):
         super().__init__()
         self.window_size = window_size
         h, w = window_size
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * h - 1) * (2 * w - 1), num_heads))
-        self.register_buffer("relative_position_index", relative_position_index(window_size), persistent=False)
+        self.register_buffer("relative_position_index", relative_position_index(window_size),
+                             persistent=False)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -68,10 +70,12 @@ class RelPosBiasTf(nn.Module):
 
 
 class RelPosMlp(nn.Module):
-    """A small network computes the bias from the offset, on a logarithmic scale, so that it can answer for any window.
+    """A small network computes the bias from the offset, on a logarithmic scale, so that it can answer for
+    any window.
 
     Liu et al., "Swin Transformer V2", 2021, section 3.3, without the bounds that paper puts on the answer.
-    hidden: width of its middle; some of it is dropped while training, for the network sees few different offsets.
+    hidden: width of its middle; some of it is dropped while training, for the network sees few different
+            offsets.
     """
 
     def __init__(self, window_size: tuple[int, int], num_heads: int, *, hidden: int = 512):
@@ -79,7 +83,8 @@ class RelPosMlp(nn.Module):
         self.window_size = window_size
         self.mlp = Mlp(2, hidden, num_heads, act_layer="relu")
         self.mlp.drop1.p = 0.125
-        self.register_buffer("relative_position_index", relative_position_index(window_size), persistent=False)
+        self.register_buffer("relative_position_index", relative_position_index(window_size),
+                             persistent=False)
         self.register_buffer("rel_coords_log", log_offsets(window_size), persistent=False)
 
     def forward(self) -> Tensor:
@@ -90,7 +95,8 @@ class RelPosMlp(nn.Module):
 
 
 def log_offsets(window_size: tuple[int, int]) -> Tensor:
-    """Every offset in a window as sign * log(1 + length), [2h-1, 2w-1, (rows, columns)]; on the CPU always."""
+    """Every offset in a window as sign * log(1 + length), [2h-1, 2w-1, (rows, columns)]; on the CPU always.
+    """
     rows, columns = (torch.arange(1 - side, side, device="cpu", dtype=torch.float32) for side in window_size)
     offsets = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
     return offsets.sign() * offsets.abs().log1p()
@@ -99,7 +105,8 @@ def log_offsets(window_size: tuple[int, int]) -> Tensor:
 RELATIVE_POSITIONS = {"bias": RelPosBias, "bias_tf": RelPosBiasTf, "mlp": RelPosMlp}
 
 
-def create_rel_pos(kind: str, window_size: tuple[int, int], num_heads: int, *, hidden: int = 512) -> nn.Module:
+def create_rel_pos(kind: str, window_size: tuple[int, int], num_heads: int, *,
+                   hidden: int = 512) -> nn.Module:
     """A relative position by name: "bias", "bias_tf" or "mlp"; `hidden` is for the last.
 
     Raises ValueError with the known names.
@@ -113,15 +120,15 @@ def create_rel_pos(kind: str, window_size: tuple[int, int], num_heads: int, *, h
 def resize_bias_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
     """Biases [(2s - 1)^2, heads] of square windows for windows of another size.
 
-    A patch is as large as before, so what was learnt about near offsets holds, and only the far ones are spread:
-    see `stretched_offsets`. Between them it is interpolated linearly. Raises ValueError where the old
+    A patch is as large as before, so what was learnt about near offsets holds, and only the far ones are
+    spread: see `stretched_offsets`. Between them it is interpolated linearly. Raises ValueError where the old
     windows are no squares.
     """
     side = math.isqrt(len(table))
     if side * side != len(table):
         raise ValueError(
-            f"their {len(table)} position biases form no square, so the shape of their windows is unknown. Load them "
-            "with the img_size and window_size that they were trained for."
+            f"their {len(table)} position biases form no square, so the shape of their windows is unknown. "
+            "Load them with the img_size and window_size that they were trained for."
         )
     rows, columns = (interpolation_matrix(stretched_offsets(side, 2 * n - 1), 2 * n - 1) for n in window_size)
     picture = table.float().reshape(side, side, -1)  # [2s - 1, 2s - 1, heads]
@@ -129,7 +136,8 @@ def resize_bias_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
 
 
 def stretched_offsets(old: int, new: int) -> Tensor:
-    """Where `old` offsets, an odd number around 0, lie among `new` ones: steps that grow from the middle outwards.
+    """Where `old` offsets, an odd number around 0, lie among `new` ones: steps that grow from the middle
+    outwards.
 
     The first step is 1; each further one is `ratio` times as long, so that the outermost reach new // 2.
     As BEiT does it: Bao et al., "BEiT: BERT Pre-Training of Image Transformers", 2021.

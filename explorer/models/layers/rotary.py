@@ -1,12 +1,14 @@
 """Rotary position embedding: positions as angles.
 
-Take two of a query's numbers as a point on a plane and turn it by an angle that grows with the patch's position; do
-the same to the keys. How well a turned query fits a turned key depends only on the difference of their angles, so
-attention sees how far apart two patches are, at any size of photo, and nothing is added to the tokens themselves.
-Each pair of numbers turns at its own speed: fast ones tell neighbours apart, slow ones the ends of the photo.
+Take two of a query's numbers as a point on a plane and turn it by an angle that grows with the patch's
+position; do the same to the keys. How well a turned query fits a turned key depends only on the difference of
+their angles, so attention sees how far apart two patches are, at any size of photo, and nothing is added to
+the tokens themselves. Each pair of numbers turns at its own speed: fast ones tell neighbours apart, slow ones
+the ends of the photo.
 
-Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021; on photos: Heo et al., "Rotary
-Position Embedding for Vision Transformer", 2024. Angles are made anew for each grid of patches: no buffers.
+Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021; on photos: Heo et al.,
+"Rotary Position Embedding for Vision Transformer", 2024. Angles are made anew for each grid of patches: no
+buffers.
 """
 
 from __future__ import annotations
@@ -52,11 +54,12 @@ class AxialRotary(nn.Module):
     rows_first:  whether rows turn the first half of the pairs; otherwise columns do
     """
 
-    def __init__(self, head_dim: int, *, temperature: float = 10000.0, trained_grid: tuple[int, int] | None = None,
-                 offset: float = 0.0, rows_first: bool = True):
+    def __init__(self, head_dim: int, *, temperature: float = 10000.0,
+                 trained_grid: tuple[int, int] | None = None, offset: float = 0.0, rows_first: bool = True):
         super().__init__()
         if head_dim % 4:
-            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, so give a multiple of 4.")
+            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, "
+                             "so give a multiple of 4.")
         self.num_speeds, self.temperature = head_dim // 4, temperature
         self.trained_grid, self.offset, self.rows_first = trained_grid, offset, rows_first
 
@@ -75,15 +78,16 @@ class CentredRotary(nn.Module):
     """Positions from -1 to 1 in each direction, whatever the size of the photo, as DINOv3 has them.
 
     temperature: the slowest pair needs so many times the photo's half for one full turn; the fastest one half
-    rescale:     while training, both directions are stretched by a factor drawn anew from 1 / rescale to rescale,
-                 which makes the model indifferent to the photo's size; None: never
+    rescale:     while training, both directions are stretched by a factor drawn anew from 1 / rescale to
+                 rescale, which makes the model indifferent to the photo's size; None: never
     Siméoni et al., "DINOv3", 2025, section 3.2.
     """
 
     def __init__(self, head_dim: int, *, temperature: float = 100.0, rescale: float | None = None):
         super().__init__()
         if head_dim % 4:
-            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, so give a multiple of 4.")
+            raise ValueError(f"A head has {head_dim} numbers: rows and columns need pairs, "
+                             "so give a multiple of 4.")
         self.num_speeds, self.temperature, self.rescale = head_dim // 4, temperature, rescale
 
     def forward(self, grid: tuple[int, int], device: torch.device | None = None) -> Turn:
@@ -103,7 +107,8 @@ class CentredRotary(nn.Module):
 class MixedRotary(nn.Module):
     """Learnt speeds in any direction, for each block and each head: a pair may turn along a diagonal.
 
-    depth, num_heads: of the network; `temperature`: of the speeds at the start, which point in random directions
+    depth, num_heads: of the network; `temperature`: of the speeds at the start, which point in random
+                      directions
     Heo et al., 2024, section 3.2 ("RoPE-Mixed").
     """
 
@@ -121,7 +126,8 @@ class MixedRotary(nn.Module):
         count = pairs // 2
         speeds = self.temperature ** -(torch.arange(count, device=self.freqs.device) / count)
         turns = 2 * math.pi * torch.rand(depth, num_heads, 1, device=self.freqs.device)
-        directions = torch.cat((turns.expand(-1, -1, count), turns.expand(-1, -1, count) + math.pi / 2), dim=-1)
+        directions = torch.cat((turns.expand(-1, -1, count), turns.expand(-1, -1, count) + math.pi / 2),
+                               dim=-1)
         with torch.no_grad():
             self.freqs[0] = speeds.repeat(2) * directions.cos()
             self.freqs[1] = speeds.repeat(2) * directions.sin()

@@ -10,7 +10,8 @@ from explorer.models.layers.conv_norm_act import ConvNormAct
 
 
 class SelectiveKernelAttn(nn.Module):
-    """How much of each path is taken, for each channel: all paths' sum [B, C, H, W] -> [B, paths, C, 1, 1]."""
+    """How much of each path is taken, for each channel: all paths' sum [B, C, H, W] -> [B, paths, C, 1, 1].
+    """
 
     def __init__(self, channels: int, num_paths: int, reduced: int, act_layer: str | type[nn.Module]):
         super().__init__()
@@ -49,7 +50,8 @@ class SelectiveKernel(nn.Module):
         self.split_input = split_input
         chans = in_chans // len(dilations) if split_input else in_chans
         self.paths = nn.ModuleList(
-            ConvNormAct(chans, out_chans, 3, stride, padding=d, dilation=d, groups=groups, act_layer=act_layer)
+            ConvNormAct(chans, out_chans, 3, stride, padding=d, dilation=d, groups=groups,
+                        act_layer=act_layer)
             for d in dilations
         )
         reduced = make_divisible(out_chans * rd_ratio, rd_divisor, round_limit=0.0)

@@ -22,13 +22,15 @@ class SeparableConv2d(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, *, dilation: int = 1,
-        padding: int | str = "", bias: bool = False, channel_multiplier: float = 1.0, pw_kernel_size: int = 1,
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, *,
+        dilation: int = 1, padding: int | str = "", bias: bool = False, channel_multiplier: float = 1.0,
+        pw_kernel_size: int = 1,
     ):
         super().__init__()
         middle = int(in_channels * channel_multiplier)
         if middle % in_channels or middle < in_channels:
-            raise ValueError(f"channel_multiplier is {channel_multiplier}: each channel has a whole number of filters.")
+            raise ValueError(f"channel_multiplier is {channel_multiplier}: "
+                             "each channel has a whole number of filters.")
         self.conv_dw = create_conv2d(in_channels, middle, kernel_size, stride=stride, dilation=dilation,
                                      padding=padding, groups=in_channels)
         self.conv_pw = create_conv2d(middle, out_channels, pw_kernel_size, padding=padding, bias=bias)
@@ -46,19 +48,20 @@ class SeparableConv2d(nn.Module):
 
 
 class SeparableConvNormAct(SeparableConv2d):
-    """Separable convolution -> norm -> activation: [B, in_channels, H, W] -> [B, out_channels, H/stride, W/stride].
+    """Separable convolution -> norm -> activation: [B, in_channels, H, W]
+    -> [B, out_channels, H/stride, W/stride].
 
     norm_layer: a norm that brings its activation, such as `BatchNormAct2d`
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, *, dilation: int = 1,
-        padding: int | str = "", bias: bool = False, channel_multiplier: float = 1.0, pw_kernel_size: int = 1,
-        norm_layer: Callable[..., nn.Module] = BatchNormAct2d, act_layer: str | type[nn.Module] | None = nn.ReLU,
-        apply_act: bool = True,
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, *,
+        dilation: int = 1, padding: int | str = "", bias: bool = False, channel_multiplier: float = 1.0,
+        pw_kernel_size: int = 1, norm_layer: Callable[..., nn.Module] = BatchNormAct2d,
+        act_layer: str | type[nn.Module] | None = nn.ReLU, apply_act: bool = True,
     ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation=dilation, padding=padding, bias=bias,
-                         channel_multiplier=channel_multiplier, pw_kernel_size=pw_kernel_size)
+        super().__init__(in_channels, out_channels, kernel_size, stride, dilation=dilation, padding=padding,
+                         bias=bias, channel_multiplier=channel_multiplier, pw_kernel_size=pw_kernel_size)
         # `bn`: the historical name that checkpoints carry
         self.bn = norm_layer(out_channels, apply_act=apply_act, act_layer=act_layer)
 

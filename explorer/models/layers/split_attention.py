@@ -15,8 +15,8 @@ class SplitAttention(nn.Module):
     [B, in_chans, H, W] -> [B, out_chans, H/stride, W/stride]
 
     For each channel, a softmax over the maps says how much of each is taken; it is computed from the mean of
-    their sum over the whole photo. With radix 1 the one map is weighed by a sigmoid. norm and act make the layers
-    in between. Zhang et al., "ResNeSt: Split-Attention Networks", 2020, section 3.1.
+    their sum over the whole photo. With radix 1 the one map is weighed by a sigmoid. norm and act make the
+    layers in between. Zhang et al., "ResNeSt: Split-Attention Networks", 2020, section 3.1.
     """
 
     def __init__(

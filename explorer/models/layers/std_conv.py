@@ -10,14 +10,15 @@ from torch.nn import functional as F
 class StdConv2d(nn.Conv2d):
     """A convolution with filters of mean 0 and variance 1: [B, in, H, W] -> [B, out, H/stride, W/stride].
 
-    BatchNorm keeps a signal's size by looking at a batch of photos. Large models train with few photos at a time,
-    where that is noise; this looks at the filters instead, and goes with GroupNorm, which looks at one photo.
-    The parameters are a convolution's own: what is stored is the filter before it is standardised.
+    BatchNorm keeps a signal's size by looking at a batch of photos. Large models train with few photos at a
+    time, where that is noise; this looks at the filters instead, and goes with GroupNorm, which looks at one
+    photo. The parameters are a convolution's own: what is stored is the filter before it is standardised.
     Qiao et al., "Micro-Batch Training with Batch-Channel Normalization and Weight Standardization", 2019.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0,
-                 dilation: int = 1, groups: int = 1, bias: bool = False, *, eps: float = 1e-6):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
+                 padding: int = 0, dilation: int = 1, groups: int = 1, bias: bool = False, *,
+                 eps: float = 1e-6):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.eps = eps
 

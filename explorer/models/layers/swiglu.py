@@ -10,12 +10,14 @@ from explorer.models.layers.activations import create_act
 
 
 class SwiGLU(nn.Module):
-    """act(gate) * values, where act is SiLU by default, then back to the tokens' width: [..., in] -> [..., in].
+    """act(gate) * values, where act is SiLU by default, then back to the tokens' width: [..., in]
+    -> [..., in].
 
     hidden_features: of the gate and of the values each
     norm_layer:      a norm of the product, which keeps large models stable; None: none
     align_to:        hidden_features is rounded up to a multiple of it, which suits the hardware
-    `SwiGLUPacked` is the same with both halves in one matrix. Shazeer, "GLU Variants Improve Transformer", 2020.
+    `SwiGLUPacked` is the same with both halves in one matrix. Shazeer, "GLU Variants Improve Transformer",
+    2020.
     """
 
     def __init__(self, in_features: int, hidden_features: int, *, norm_layer: Any = None, align_to: int = 1,

@@ -59,9 +59,9 @@ class PatchEmbed(nn.Module):
         if not self.dynamic_img_size:
             if (height, width) != self.img_size:
                 raise ValueError(
-                    f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; got {height} x "
-                    f"{width}. Resize the photo, or create the model with img_size=({height}, {width}) or "
-                    "dynamic_img_size=True."
+                    f"This model reads photos of {self.img_size[0]} x {self.img_size[1]} pixels; "
+                    f"got {height} x {width}. Resize the photo, or create the model with "
+                    f"img_size=({height}, {width}) or dynamic_img_size=True."
                 )
         elif height % ph or width % pw:
             near = (max(1, round(height / ph)) * ph, max(1, round(width / pw)) * pw)
@@ -221,7 +221,8 @@ class LayerScale2d(LayerScale):
 class Mlp(nn.Module):
     """Two layers with an activation between them, for each token by itself: [..., in] -> [..., out].
 
-    hidden_features and out_features are in_features where they are not given; `norm_layer`: a norm of the middle.
+    hidden_features and out_features are in_features where they are not given; `norm_layer`: a norm of the
+    middle.
     """
 
     def __init__(

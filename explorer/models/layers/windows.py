@@ -10,7 +10,9 @@ from torch import Tensor
 
 
 def window_partition(x: Tensor, window_size: tuple[int, int]) -> Tensor:
-    """A map [B, H, W, C] as windows of tokens [B, H/h * W/w, h * w, C], row by row; H, W are multiples of h, w."""
+    """A map [B, H, W, C] as windows of tokens [B, H/h * W/w, h * w, C], row by row; H, W are multiples of h,
+    w.
+    """
     h, w = window_size
     x = x.unflatten(2, (-1, w)).unflatten(1, (-1, h))  # [B, H/h, h, W/w, w, C]
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
@@ -23,11 +25,12 @@ def window_reverse(windows: Tensor, window_size: tuple[int, int], size: tuple[in
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-def fit_window(window_size: int, shift: bool, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+def fit_window(window_size: int, shift: bool, size: tuple[int, int]) -> tuple[tuple[int, int],
+                                                                              tuple[int, int]]:
     """(window, shift) in rows and columns for a map of that size.
 
-    Half a window is shifted. Where the map is no larger than the window, the window is the map, and nothing is
-    left to shift.
+    Half a window is shifted. Where the map is no larger than the window, the window is the map, and nothing
+    is left to shift.
     """
     window = tuple(min(window_size, side) for side in size)
     shifts = tuple(window_size // 2 if shift and side > window_size else 0 for side in size)
@@ -39,8 +42,9 @@ def shifted_window_mask(
 ) -> Tensor | None:
     """Which pairs of tokens in a window must not see each other, [windows, N, N]; None without a shift.
 
-    A shift rolls the map, so that what leaves at the top comes back at the bottom: a window there holds places
-    that are far from each other in the photo. size: of the map, padded to whole windows. On the CPU always.
+    A shift rolls the map, so that what leaves at the top comes back at the bottom: a window there holds
+    places that are far from each other in the photo. size: of the map, padded to whole windows. On the CPU
+    always.
     """
     if not any(shift):
         return None

@@ -1,9 +1,9 @@
 """`optimize`: the same answers, sooner. A copy of a model for predicting, not for training.
 
-While a network learns, BatchNorm behind a convolution keeps the signal at a good scale. Once it has learnt, BatchNorm
-only multiplies and shifts each channel by fixed numbers, which the convolution's own weights can do as well: the two
-become one (see `explorer/models/layers/reparam.py` for the arithmetic). RepVGG, MobileOne and their like go further,
-and turn whole branches into one convolution.
+While a network learns, BatchNorm behind a convolution keeps the signal at a good scale. Once it has learnt,
+BatchNorm only multiplies and shifts each channel by fixed numbers, which the convolution's own weights can do
+as well: the two become one (see `explorer/models/layers/reparam.py` for the arithmetic). RepVGG, MobileOne
+and their like go further, and turn whole branches into one convolution.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from explorer.models.contract import evaluation, parameter_place
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
 from explorer.models.layers.reparam import fold_batch_norm
-from explorer.models.surgery.surgery import backbone, look_through, photo_size
+from explorer.models.surgery.inside import backbone, look_through, photo_size
 from explorer.models.watching import Turn, watching
 
 #: Largest difference of the scores, as a share of the largest score, that rounding may make.
@@ -58,18 +58,22 @@ class OptimizeReport:
 
 
 @checked(model=network, example=batch)
-def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: bool | None = None) -> nn.Module:
+def optimize(
+    model: nn.Module, *, example: Tensor | None = None, channels_last: bool | None = None
+) -> nn.Module:
     """A new model that predicts the same, faster; the one given stays as it is.
 
     example:       photos [B, C, H, W] to try it with; by default noise of the size that the model takes
     channels_last: how maps lie in memory; None: channels-last for networks that are mostly convolutions
 
-    It is in evaluation mode, and meant to stay there: `train()` finds no norms to train with. All that a model can do
-    works as before (stages, features, `explorer.look`), and `optimize_report` tells what was done. Its `state_dict` has
-    the folded weights, without the norms, so it fits no other model: keep the original to train on, and to save.
+    It is in evaluation mode, and meant to stay there: `train()` finds no norms to train with. All that a
+    model can do works as before (stages, features, `explorer.look`), and `optimize_report` tells what was
+    done. Its `state_dict` has the folded weights, without the norms, so it fits no other model: keep the
+    original to train on, and to save.
 
-    A norm is folded only where a run shows that it, and nothing else, reads the convolution's result. At last both
-    models answer the same example: RuntimeError where they disagree. TypeError for what keeps no contract.
+    A norm is folded only where a run shows that it, and nothing else, reads the convolution's result. At last
+    both models answer the same example: RuntimeError where they disagree. TypeError for what keeps no
+    contract.
     """
     model, network = look_through(model), backbone(model)
     fast = copy.deepcopy(model).eval()
@@ -83,7 +87,8 @@ def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: 
     if example is None:
         place = parameter_place(network)
         noise = torch.Generator().manual_seed(0)
-        example = torch.randn(1, *photo_size(network), generator=noise, dtype=torch.float32, device="cpu").to(**place)
+        size = (1, *photo_size(network))
+        example = torch.randn(size, generator=noise, dtype=torch.float32, device="cpu").to(**place)
     pairs = find_pairs(fast, example)
     for conv, norm in pairs:
         fold(fast, conv, norm)
@@ -95,12 +100,14 @@ def optimize(model: nn.Module, *, example: Tensor | None = None, channels_last: 
     error = compare(model, fast, example)
     if not error <= TOLERANCE[example.dtype]:
         raise RuntimeError(
-            f"The optimized {network.config.name or type(network).__name__} does not give the original's scores: they "
-            f"differ by {error:.1e} of the largest. Use the original, and please report this model."
+            f"The optimized {network.config.name or type(network).__name__} does not give the original's "
+            f"scores: they differ by {error:.1e} of the largest. Use the original, and please report this "
+            "model."
         )
     fast.optimize_report = OptimizeReport(
         folded=len(pairs), norms_left=sum(isinstance(m, nn.BatchNorm2d) for m in fast.modules()),
-        reparameterized=reparameterized, parameters=(before, count(fast)), channels_last=bool(channels_last), error=error,
+        reparameterized=reparameterized, parameters=(before, count(fast)),
+        channels_last=bool(channels_last), error=error,
     )
     return fast
 
@@ -124,7 +131,9 @@ class Readers(TorchFunctionMode):
         self.watched[id(tensor)] = tensor
         self.readers[id(tensor)] = 0
 
-    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         result = function(*args, **(kwargs or {}))
         if any(True for _ in tensors_in(result)):  # not for a question such as x.shape
             for key in {id(tensor) for tensor in tensors_in((args, kwargs))} & self.readers.keys():
@@ -144,9 +153,10 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def find_pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """(convolution, norm) by path, where that norm alone reads what that convolution gives, in a run on `example`.
+    """(convolution, norm) by path, where that norm alone reads what that convolution gives.
 
-    Both must run just once. A map that the model shows (a stage's, or its result) is read by others too.
+    Told by a run on `example`. Both must run just once. A map that the model shows (a stage's, or its result)
+    is read by others too.
     """
     foldable_conv = {path: m for path, m in model.named_modules() if is_foldable_conv(m)}
     foldable_norm = {path: m for path, m in model.named_modules() if is_foldable_norm(m)}
@@ -180,17 +190,21 @@ def find_pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
 
 def is_foldable_conv(module: nn.Module) -> bool:
     """A convolution that uses its weights as they are: not one that normalises them first, for example."""
-    return type(module) in (nn.Conv2d, Conv2dSame) or (isinstance(module, nn.Conv2d) and type(module).__name__ == "Conv2dSame")
+    theirs = isinstance(module, nn.Conv2d) and type(module).__name__ == "Conv2dSame"
+    return theirs or type(module) in (nn.Conv2d, Conv2dSame)
 
 
 def is_foldable_norm(module: nn.Module) -> bool:
-    """BatchNorm with statistics and weights, alone or with an activation behind it (ours, or another library's)."""
+    """BatchNorm with statistics and weights, alone or with an activation behind it, ours or another's."""
     known = type(module) in (nn.BatchNorm2d, BatchNormAct2d) or type(module).__name__ == "BatchNormAct2d"
     return known and isinstance(module, nn.BatchNorm2d) and module.affine and module.running_var is not None
 
 
 def fold(model: nn.Module, conv_path: str, norm_path: str) -> None:
-    """Let a convolution do its norm's work. In the norm's place stays what it had behind it: an activation, or nothing."""
+    """Let a convolution do its norm's work.
+
+    In the norm's place stays what it had behind it: an activation, or nothing.
+    """
     conv, norm = model.get_submodule(conv_path), model.get_submodule(norm_path)
     with torch.no_grad():
         weight, bias = fold_batch_norm(conv.weight, norm, conv.bias)
@@ -211,7 +225,10 @@ def mostly_convolutions(model: nn.Module) -> bool:
 
 
 def compare(model: nn.Module, fast: nn.Module, example: Tensor) -> float:
-    """Largest difference of two models' results as a share of the largest number; infinite where shapes differ."""
+    """Largest difference of two models' results as a share of the largest number.
+
+    Infinite where shapes differ.
+    """
     with torch.no_grad(), evaluation(model):
         wanted, found = list(tensors_in(model(example))), list(tensors_in(fast(example)))
     error = 0.0 if len(wanted) == len(found) else float("inf")

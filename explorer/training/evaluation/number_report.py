@@ -6,8 +6,8 @@ import base64
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from explorer.display.html import (
@@ -19,21 +19,9 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.display.words import counted, number_text
-from explorer.training.evaluation.report import (
-    PHOTOS,
-    ROWS,
-    Chart,
-    columns,
-    literal,
-    named,
-    pace_of,
-    photo_figure,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from explorer.training.evaluation.numbers import EstimatedPhoto, NumberEvaluation
+from explorer.training.evaluation.charts import Chart, literal
+from explorer.training.evaluation.number_answers import EstimatedPhoto, NumberAnswers
+from explorer.training.evaluation.report import PHOTOS, ROWS, columns, named, pace_of, photo_figure
 
 CHARTS = 9  # numbers that are drawn
 HEAD = ("number", "MAE", "RMSE", "R²", "bias", "MAE of guessing the mean")
@@ -43,13 +31,13 @@ def r2_text(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def headline(result: NumberEvaluation) -> str:
+def headline(result: NumberAnswers) -> str:
     """The figures that stand for all."""
     return (f"{counted(len(result), 'photo')}, MAE {number_text(result.mae)}, RMSE "
             f"{number_text(result.rmse)}, R² {r2_text(result.r2)}")
 
 
-def facts(result: NumberEvaluation) -> list[str]:
+def facts(result: NumberAnswers) -> list[str]:
     """Sentences on what the figures say, and what they took."""
     if len(result.numbers) == 1:
         name, one = result.numbers[0], result.per_number[result.numbers[0]]
@@ -62,13 +50,13 @@ def facts(result: NumberEvaluation) -> list[str]:
     return [*found, *pace_of(result.throughput)]
 
 
-def weakest(result: NumberEvaluation) -> list[str]:
+def weakest(result: NumberAnswers) -> list[str]:
     """The numbers in their order; of many those with the lowest R²."""
     names = list(result.numbers)
     return names if len(names) <= ROWS else by_r2(result)[:ROWS]
 
 
-def by_r2(result: NumberEvaluation) -> list[str]:
+def by_r2(result: NumberAnswers) -> list[str]:
     def key(name: str) -> float:
         r2 = result.per_number[name].r2
         return math.inf if r2 is None else r2
@@ -76,19 +64,19 @@ def by_r2(result: NumberEvaluation) -> list[str]:
     return sorted(result.numbers, key=key)
 
 
-def _figures(result: NumberEvaluation, name: str) -> list[str]:
+def _figures(result: NumberAnswers, name: str) -> list[str]:
     one = result.per_number[name]
     return [number_text(one.mae), number_text(one.rmse), r2_text(one.r2), number_text(one.bias),
             number_text(one.guess)]
 
 
-def furthest(result: NumberEvaluation, row: EstimatedPhoto) -> int:
-    """The index of the number that is furthest off for a photo, in standard deviations where they are known."""
+def furthest(result: NumberAnswers, row: EstimatedPhoto) -> int:
+    """The index of the number that is furthest off for a photo, in standard deviations where known."""
     spread = [result.scale[i] if result.scale else 1.0 for i in range(len(result.numbers))]
     return max(range(len(row.true)), key=lambda i: abs(row.true[i] - row.predicted[i]) / (spread[i] or 1.0))
 
 
-def _values(result: NumberEvaluation, row: EstimatedPhoto) -> tuple[str, str]:
+def _values(result: NumberAnswers, row: EstimatedPhoto) -> tuple[str, str]:
     """(what is true, what was said): the number, or of several the one that is furthest off, by name."""
     if len(result.numbers) == 1:
         return number_text(row.true[0]), number_text(row.predicted[0])
@@ -99,7 +87,7 @@ def _values(result: NumberEvaluation, row: EstimatedPhoto) -> tuple[str, str]:
 # --- text ---------------------------------------------------------------------------------------------------
 
 
-def as_text(result: NumberEvaluation) -> str:
+def as_text(result: NumberAnswers) -> str:
     """What a terminal shows."""
     lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
     shown = weakest(result)
@@ -114,7 +102,7 @@ def as_text(result: NumberEvaluation) -> str:
 # --- HTML ---------------------------------------------------------------------------------------------------
 
 
-def as_html(result: NumberEvaluation) -> str:
+def as_html(result: NumberAnswers) -> str:
     shown = weakest(result)
     few = f", the {len(shown)} weakest of {len(result.numbers)}" if len(shown) < len(result.numbers) else ""
     figures = table_html(HEAD, "".join(row_html(name, _figures(result, name)) for name in shown),
@@ -130,7 +118,7 @@ def as_html(result: NumberEvaluation) -> str:
             f"{side_by_side_html(f'{figures}{chart}{furthest_off}', gap=24)}</div>")
 
 
-def _words(result: NumberEvaluation, row: EstimatedPhoto) -> str:
+def _words(result: NumberAnswers, row: EstimatedPhoto) -> str:
     true, said = _values(result, row)
     return f"is {true}, said {said}, off by {row.error:.2f} standard deviations"
 
@@ -138,7 +126,7 @@ def _words(result: NumberEvaluation, row: EstimatedPhoto) -> str:
 # --- chart --------------------------------------------------------------------------------------------------
 
 
-def plot(result: NumberEvaluation, numbers: Sequence[str] | None = None) -> Figure:
+def plot(result: NumberAnswers, numbers: Sequence[str] | None = None) -> Figure:
     """Predicted against true, a chart a number. Raises ValueError for a number that is not there."""
     if numbers is None:
         chosen = list(result.numbers) if len(result.numbers) <= CHARTS else by_r2(result)[:CHARTS]
@@ -158,7 +146,7 @@ def plot(result: NumberEvaluation, numbers: Sequence[str] | None = None) -> Figu
     return chart
 
 
-def draw_number(axes: Axes, result: NumberEvaluation, name: str) -> None:
+def draw_number(axes: Axes, result: NumberAnswers, name: str) -> None:
     i = result.numbers.index(name)
     true, said = result.truth[:, i].tolist(), result.predicted[:, i].tolist()
     low, high = min(true + said), max(true + said)

@@ -1,4 +1,4 @@
-"""An `Evaluation` for people: as text, as plain HTML without script, and as charts to keep.
+"""An `Evaluation` for people: as text, and as plain HTML without script. Its charts are in `charts`.
 
 The HTML takes its text colour from the page and shades cells with see-through colours, so it is right on
 light and on dark pages. Shades and bars only repeat what stands there as a number.
@@ -6,13 +6,8 @@ light and on dark pages. Shades and bars only repeat what stands there as a numb
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from explorer.data.images import ImageError
 from explorer.display import draw, words
@@ -29,16 +24,13 @@ from explorer.display.html import (
     table_html,
     title_html,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from explorer.training.evaluation.evaluation import Confused, Evaluation, JudgedPhoto, Throughput
-    from explorer.training.evaluation.numbers import EstimatedPhoto, NumberEvaluation
+from explorer.training.evaluation.class_answers import ClassAnswers
+from explorer.training.evaluation.figures import Confused, JudgedPhoto, Throughput
+from explorer.training.evaluation.number_answers import EstimatedPhoto, NumberAnswers
 
 TABLE = 25  # classes up to which the confusion matrix is a table; a larger one is a picture
 ROWS = 25  # classes in a table of figures: the weakest, where there are more
-PAIRS, PHOTOS, CURVES = 10, 8, 10  # confused pairs, worst photos and curves that are shown
+PAIRS, PHOTOS = 10, 8  # confused pairs and worst photos that are shown
 RIGHT, WRONG = "74,143,217", "222,122,40"  # blue and orange, which colour-blind people can tell apart
 
 
@@ -47,13 +39,13 @@ def percent(share: float | None) -> str:
     return words.percent(share, missing="–")
 
 
-def named(result: Evaluation | NumberEvaluation) -> str:
+def named(result: ClassAnswers | NumberAnswers) -> str:
     """Which model, on which photos; a run is often named after its data already."""
     inside = result.data_name in result.model_name
     return result.model_name if inside else f"{result.model_name} on {result.data_name}"
 
 
-def headline(result: Evaluation) -> str:
+def headline(result: ClassAnswers) -> str:
     """The figures that stand for all: how many photos, how many right, how sure."""
     parts = [words.counted(len(result), "photo")]
     if result.multi_label:
@@ -66,7 +58,7 @@ def headline(result: Evaluation) -> str:
     return ", ".join([*parts, f"loss {result.loss:.3f}"])
 
 
-def facts(result: Evaluation) -> list[str]:
+def facts(result: ClassAnswers) -> list[str]:
     """Sentences on how far the figures can be trusted, and what they took."""
     found = []
     if result.top1_interval is not None:
@@ -90,7 +82,7 @@ def pace_of(pace: Throughput | None) -> list[str]:
             f"the network; {threads})."]
 
 
-def weakest(result: Evaluation) -> list[str]:
+def weakest(result: ClassAnswers) -> list[str]:
     """The classes in their order; of many those with the smallest F1."""
     names = list(result.per_class)
     if len(names) <= ROWS:
@@ -99,7 +91,7 @@ def weakest(result: Evaluation) -> list[str]:
     return sorted(known, key=lambda name: result.per_class[name].f1)[:ROWS]
 
 
-def _figures(result: Evaluation, name: str) -> list[str]:
+def _figures(result: ClassAnswers, name: str) -> list[str]:
     one = result.per_class[name]
     area = f"{result.roc[name].area:.3f}" if name in result.roc else "–"
     return [percent(one.precision), percent(one.recall), percent(one.f1), area, str(one.support)]
@@ -111,7 +103,7 @@ FIGURES = ("precision", "recall", "F1", "ROC area", "photos")
 # --- text ---------------------------------------------------------------------------------------------------
 
 
-def as_text(result: Evaluation) -> str:
+def as_text(result: ClassAnswers) -> str:
     """What a terminal shows."""
     lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
     shown = weakest(result)
@@ -141,7 +133,7 @@ def columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
 # --- HTML ---------------------------------------------------------------------------------------------------
 
 
-def as_html(result: Evaluation) -> str:
+def as_html(result: ClassAnswers) -> str:
     title = title_html(f"{named(result)}: {headline(result)}")
     parts = [per_class_html(result)]
     if not result.multi_label:
@@ -151,7 +143,7 @@ def as_html(result: Evaluation) -> str:
             f"{side_by_side_html(''.join(parts), gap=24)}</div>")
 
 
-def per_class_html(result: Evaluation) -> str:
+def per_class_html(result: ClassAnswers) -> str:
     shown = weakest(result)
     every = len(result.per_class)
     few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
@@ -159,7 +151,7 @@ def per_class_html(result: Evaluation) -> str:
     return table_html(("class", *FIGURES), "".join(rows), caption=f"Class by class{few}", left=1)
 
 
-def confusion_html(result: Evaluation) -> str:
+def confusion_html(result: ClassAnswers) -> str:
     """Rows are true classes, columns what they were taken for: a table, or for many classes a picture."""
     matrix, totals = result.confusion.tolist(), result.confusion.sum(1).tolist()
     if len(matrix) > TABLE:
@@ -177,7 +169,8 @@ def confusion_html(result: Evaluation) -> str:
             f"background:rgba({RIGHT if i == j else WRONG},{0.6 * count / max(totals[i], 1):.2f})'>"
             f"{count or '·'}</td>" for j, count in enumerate(counts))
         rows.append(f"<tr>{name_html(name)}{cells}</tr>")
-    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are true, columns what they were taken for")
+    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are true, columns what they were "
+                                                                  "taken for")
 
 
 def confused_html(pairs: Sequence[Confused]) -> str:
@@ -187,7 +180,7 @@ def confused_html(pairs: Sequence[Confused]) -> str:
     return table_html(head, rows, caption="Most often confused", left=2) if rows else ""
 
 
-def reliability_html(result: Evaluation) -> str:
+def reliability_html(result: ClassAnswers) -> str:
     """Bars: how many answers with that confidence are right; the line in each is the confidence itself."""
     rows = []
     for one in result.calibration.bins:
@@ -204,19 +197,19 @@ def reliability_html(result: Evaluation) -> str:
                       caption="Is it as sure as it is right? (bar: right, line: sure)")
 
 
-def worst_html(result: Evaluation) -> str:
+def worst_html(result: ClassAnswers) -> str:
     figures = "".join(_photo_html(result, row) for row in result.worst[:PHOTOS])
     return (f"<div><p style='margin:.3em 0;font-weight:bold'>The highest losses</p>"
             f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{figures}</div></div>")
 
 
-def _photo_html(result: Evaluation, row: JudgedPhoto) -> str:
+def _photo_html(result: ClassAnswers, row: JudgedPhoto) -> str:
     answer = f"is {row.true}, taken for {row.predicted} ({percent(row.probability)})" if not row.right else \
         f"is {row.true}, and taken for it ({percent(row.probability)})"
     return photo_figure(result, row, f"{answer}, loss {row.loss:.2f}")
 
 
-def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | EstimatedPhoto, said: str) -> str:
+def photo_figure(result: ClassAnswers | NumberAnswers, row: JudgedPhoto | EstimatedPhoto, said: str) -> str:
     """A judged photo, small, with its name and what is said about it below it."""
     picture = ""
     if result.data is not None:
@@ -227,120 +220,3 @@ def photo_figure(result: Evaluation | NumberEvaluation, row: JudgedPhoto | Estim
             pass
     return (f"<figure style='margin:0;width:9em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
             f"<figcaption>{escape(row.name)}: {escape(said)}</figcaption></figure>")
-
-
-# --- charts -------------------------------------------------------------------------------------------------
-
-
-class Chart(Figure):
-    """A figure of its own, not one of pyplot's: nothing global keeps it alive. A notebook shows it as PNG."""
-
-    def __init__(self, width: float = 6.0, height: float = 5.0):
-        super().__init__(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(self)
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
-
-
-def plot_confusion(result: Evaluation) -> Figure:
-    if result.multi_label:
-        raise ValueError("Photos with several classes have no confusion matrix: there is no one answer.")
-    side = min(max(4.5, 0.45 * len(result.classes) + 2), 16)
-    chart = Chart(side, side)
-    draw_confusion(chart.add_subplot(), result)
-    return chart
-
-
-def plot_reliability(result: Evaluation) -> Figure:
-    chart = Chart()
-    draw_reliability(chart.add_subplot(), result)
-    return chart
-
-
-def plot_curves(result: Evaluation, kind: str, classes: Sequence[str] | None) -> Figure:
-    """kind: "roc" or "pr"."""
-    chart = Chart()
-    draw_curves(chart.add_subplot(), result, kind, classes)
-    return chart
-
-
-def plot_overview(result: Evaluation, classes: Sequence[str] | None = None) -> Figure:
-    """The charts in one figure: confusion matrix (where there is one), reliability, ROC and precision-recall.
-
-    classes: of these the curves; None: as in `plot_roc`
-    """
-    draws = [lambda axes: draw_reliability(axes, result), lambda axes: draw_curves(axes, result, "roc", classes),
-             lambda axes: draw_curves(axes, result, "pr", classes)]
-    if result.multi_label:
-        chart = Chart(15, 5)
-        for axes, draw_on in zip(chart.subplots(1, 3), draws):
-            draw_on(axes)
-        return chart
-    chart = Chart(13, 11)
-    places = chart.subplots(2, 2).flatten()
-    for axes, draw_on in zip(places, [lambda axes: draw_confusion(axes, result), *draws]):
-        draw_on(axes)
-    return chart
-
-
-def draw_confusion(axes: Axes, result: Evaluation) -> None:
-    count = len(result.classes)
-    shares = (result.confusion / result.confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
-    axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(named(result), parse_math=False)
-    if count <= 2 * TABLE:
-        names = [literal(name) for name in result.classes]
-        axes.set_xticks(range(count), names, rotation=90)
-        axes.set_yticks(range(count), names)
-    if count <= TABLE:
-        for i, j in result.confusion.nonzero().tolist():
-            axes.text(j, i, int(result.confusion[i, j]), ha="center", va="center",
-                      color="white" if shares[i, j] > 0.5 else "black")
-
-
-def draw_reliability(axes: Axes, result: Evaluation) -> None:
-    bins = [one for one in result.calibration.bins if one.count]
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
-    right = [one.right for one in bins]
-    axes.bar([one.low for one in bins], right, [one.high - one.low for one in bins], align="edge",
-             color="#4a8fd9", edgecolor="white", label="right")
-    axes.plot([one.confidence for one in bins], right, "o", color="#de7a28", label="mean confidence")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers",
-             title=f"Calibration error {percent(result.calibration.error)}, {len(result)} photos")
-    axes.legend()
-
-
-def draw_curves(axes: Axes, result: Evaluation, kind: str, classes: Sequence[str] | None) -> None:
-    """kind: "roc" or "pr"."""
-    curves = getattr(result, kind)
-    if classes is None:
-        chosen = list(curves)
-        if len(chosen) > CURVES:
-            chosen = sorted(chosen, key=lambda name: curves[name].area)[:CURVES]
-    else:
-        chosen = [result.classes[result.index(name)] for name in classes]
-    for name in chosen:
-        # Recall falls along the curve; "post" holds each precision down to the next recall, as average
-        # precision counts it.
-        axes.plot(curves[name].x, curves[name].y, drawstyle="default" if kind == "roc" else "steps-post",
-                  label=f"{literal(name)} ({curves[name].area:.3f})")
-    if kind == "roc":
-        axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
-        axes.set(xlabel="share of other photos that pass", ylabel="share of the class that passes")
-    else:
-        axes.set(xlabel="recall", ylabel="precision")
-    area = "area" if kind == "roc" else "average precision"
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_title(named(result), parse_math=False)
-    if chosen:
-        axes.legend(title=f"class ({area})", fontsize="small")
-
-
-def literal(name: str) -> str:
-    """A class called "$5" is no formula."""
-    return name.replace("$", r"\$")

@@ -1,1 +1,2 @@
-"""The training loop and what it is made of: batches, recipe, objective, schedules, augmentation, the team of processes."""
+"""The training loop and what it is made of: state, batches, recipe, objective, schedules, augmentation, team.
+"""

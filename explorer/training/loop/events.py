@@ -27,7 +27,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The run begins, or goes on behind `step` steps. batches: of one epoch; learns: trainable numbers."""
+    """The run begins, or goes on behind `step` steps: `epoch` epochs, and `batch` batches of the next.
+
+    batches: of one epoch;  learns: trainable numbers;  cached: whether each photo was looked at once only
+    """
 
     kind: ClassVar[str] = "started"
     epochs: int
@@ -35,6 +38,8 @@ class Started(Event):
     step: int
     learns: int
     cached: bool
+    epoch: int = 0
+    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Saved(Event):
 
 @dataclass(frozen=True)
 class Note(Event):
-    """A sentence that a reader of the result must know: a photo left out, a batch split for want of memory."""
+    """A sentence that a reader of the result must know: a photo left out, a batch too large for memory."""
 
     kind: ClassVar[str] = "note"
     text: str

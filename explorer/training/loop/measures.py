@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,11 @@ class Measure:
 
 TOP1 = Measure("top1", "right answers", "right", higher=True, share=True)
 MAE = Measure("mae", "mean absolute error", "MAE", higher=False, share=False)
+
+
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row of the best epoch so far; None before the first."""
+    return next((row for row in reversed(history) if row.get("best")), None)
 
 
 def best_text(run: Any) -> str:

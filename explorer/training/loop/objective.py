@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.data.datasets import DataError, Label, PhotoSet, Splits, of_what
+from explorer.data.folders import DataError
+from explorer.data.photo_sets import PhotoSet, Splits, of_what
+from explorer.data.rows import Label
+from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 from explorer.training.loop.measures import MAE, TOP1, Measure
-
-if TYPE_CHECKING:
-    from explorer.models.contract import VisionModel
-    from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.recipe import Recipe
 
 # Of numbers. Huber's is squared up to a distance of 1 (one standard deviation) and grows evenly beyond:
 # outliers pull less.
@@ -44,7 +44,7 @@ class Objective:
         return MAE if self.outputs.numbers else TOP1
 
     def targets(self, labels: Sequence[Label]) -> Tensor:
-        """Labels as the loss takes them: class indices [B], rows of 0 and 1 [B, K], standardised numbers [B, K]."""
+        """Labels for the loss: class indices [B], rows of 0 and 1 [B, K], or standardised numbers [B, K]."""
         if self.outputs.numbers:
             numbers = torch.tensor(labels, dtype=torch.float64).view(len(labels), len(self.outputs))
             return self.standardised(numbers).float()
@@ -78,7 +78,7 @@ class Objective:
         return torch.cat((torch.zeros_like(raw), raw), 1) if self.outputs.kind == "yes/no" else raw
 
     def figure(self, raw: Tensor, targets: Tensor) -> float:
-        """The sum over the batch of what `measure` is the mean of: right answers, or errors in their own unit.
+        """The sum over the batch of what `measure` is the mean of: right answers, or errors in their unit.
 
         Of several classes at once the share of each photo's yeses and noes that is right; of several numbers
         their mean.
@@ -95,7 +95,7 @@ class Objective:
         return float((self.scores(raw).argmax(1) == targets).sum().item())
 
     def weight(self, targets: Tensor) -> float:
-        """What the loss of these photos counts in a larger batch: how many they are, or their classes' weights."""
+        """What these photos' loss counts in a larger batch: how many they are, or their classes' weights."""
         if self.class_weights is None or targets.ndim == 2:
             return float(len(targets))
         return self.class_weights.to(targets.device)[targets].sum().item()
@@ -159,8 +159,9 @@ def kind_of(splits: Splits, recipe: Recipe) -> str:
 def answers_of(net: VisionModel, splits: Splits, kind: str, *, fresh: bool) -> dict[str, Any]:
     """What the config of a model says of its outputs from now on: kind, names, and the scale of numbers.
 
-    fresh: its classifier is new. One that stays keeps the scale that it has learnt in. Where it has none, as a
-           head of somebody's own, its weights are turned into that of the data: its answers stay what they are
+    fresh: its classifier is new. One that stays keeps the scale that it has learnt in. Where it has none, as
+           a head of somebody's own, its weights are turned into that of the data: its answers stay what they
+           are
     """
     facts: dict[str, Any] = {"labels": splits.classes, "num_classes": width_of(kind, len(splits.classes)),
                              "outputs": "" if kind == "one" else kind, "number_mean": (), "number_std": ()}
@@ -178,7 +179,7 @@ def answers_of(net: VisionModel, splits: Splits, kind: str, *, fresh: bool) -> d
 
 
 def turned(head: nn.Module, mean: Sequence[float], std: Sequence[float]) -> bool:
-    """Let a last layer give (number - mean) / std where it gave the number; False where that can't be done."""
+    """Let a last layer give (number - mean) / std where it gave the number; False where it can't."""
     if not isinstance(head, nn.Linear) or head.bias is None:
         return False
     with torch.no_grad():

@@ -13,7 +13,9 @@ from explorer.models.outputs import check_kind
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.schedules import SCHEDULES
 
-TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier", "all": "everything"}
+TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier",
+         "all": "everything"}
+PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 LOSS_NAMES = ("mse", "l1", "huber")  # of numbers
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
@@ -27,8 +29,8 @@ MOST_VIEWS = 1000  # each costs a pass over all photos, and their features a pla
 class Recipe:
     """The settings of a run; `finetune` makes one of its arguments.
 
-    epochs:     how often every photo is seen. A run that goes on may be given another number: the rates of what is left
-                then follow the schedule of the new number
+    epochs:     how often every photo is seen. A run that goes on may be given another number: the rates of
+                what is left then follow the schedule of the new number
     train:      "head" (the classifier alone), "last_stage" or "all"
     lr:         learning rate of the classifier; None: a rate that suits `optimizer` and `train`
     body_lr:    that of the body, where it learns; None: a tenth of lr
@@ -38,8 +40,8 @@ class Recipe:
     weight_decay: None: 0.01 for adamw, 0 for adam, 1e-4 for sgd
     schedule, warmup: see explorer.training.loop.schedules; warmup as a share of all steps
     augment:    see explorer.training.loop.augmentation
-    label_smoothing, mixup, cutmix, clip, ema: 0 or None is off; mixup and cutmix are alphas, clip the largest norm of
-                the gradient, ema the decay of averaged weights, which are then judged and kept
+    label_smoothing, mixup, cutmix, clip, ema: 0 or None is off; mixup and cutmix are alphas, clip the largest
+                norm of the gradient, ema the decay of averaged weights, which are then judged and kept
     class_weights: "balanced", or one weight a class
     precision:  "float32" or "bfloat16" (autocast)
     outputs:    what the answers are: "one" class, "yes/no" (two classes by one score), "several" classes at
@@ -48,10 +50,12 @@ class Recipe:
     loss:       of numbers "mse", "l1" or "huber"; None: mse. Classes have the cross-entropy
     patience:   stop after so many epochs without a better one
     save_every: a checkpoint after so many batches too, not only after each epoch
-    views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at variants, which
-                take turns by epoch; None: once. (On flowers5, 2 and 4 views cost their time and gained nothing.)
+    views:      how often the frozen body of a head-only run looks at each photo: once as it is, then at
+                variants, which take turns by epoch; None: once. (On flowers5, 2 and 4 views cost their time
+                and gained nothing.)
     cache:      False: a head-only run, too, sees every photo anew in each epoch
-    threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to the notebook
+    threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to
+                the notebook
     seed:       draws the split, the order, the variants and the fresh classifier
     """
 
@@ -84,40 +88,45 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", ("float32", "bfloat16"))):
+        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
         check_kind(self.outputs)
         if self.loss is not None and (not isinstance(self.loss, str) or self.loss not in LOSS_NAMES):
             raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
-        if not callable(self.augment) and (not isinstance(self.augment, str) or self.augment not in AUGMENTATIONS):
-            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a function.")
+        known = isinstance(self.augment, str) and self.augment in AUGMENTATIONS
+        if not callable(self.augment) and not known:
+            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a "
+                             "function.")
         optimizer_class(self.optimizer)
         for name, most in (("epochs", MOST_EPOCHS), ("batch_size", None), ("accumulate", None)):
             self._whole(name, 1, most)
-        for name, most in (("patience", None), ("save_every", None), ("views", MOST_VIEWS), ("threads", None)):
+        for name in ("patience", "save_every", "views", "threads"):
             if getattr(self, name) is not None:
-                self._whole(name, 1, most)
+                self._whole(name, 1, MOST_VIEWS if name == "views" else None)
         self._whole("seed", 0)
         for name in ("lr", "body_lr", "clip"):
-            self._number(name, f"give a number above 0, such as {0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
+            self._number(name, "give a number above 0, such as "
+                               f"{0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
         for name in ("layer_decay", "ema", "label_smoothing", "warmup"):
             self._number(name, "give a share, 0 to 1", lambda value: 0 <= value <= 1)
         for name in ("mixup", "cutmix", "weight_decay"):
-            self._number(name, f"give 0 (off) or more, 1000 at most, such as {0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
+            self._number(name, "give 0 (off) or more, 1000 at most, such as "
+                               f"{0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
         if not isinstance(self.cache, bool):
             raise ValueError(f"cache is {self.cache!r}: give True or False.")
         if self.class_weights is not None:
             object.__setattr__(self, "class_weights", _class_weights(self.class_weights))
         if self.cached and (self.mixup or self.cutmix):
-            raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: add cache=False, "
-                             "or train='last_stage'.")
+            raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: "
+                             "add cache=False, or train='last_stage'.")
 
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         """A whole number; numpy's become Python's, which can be written down."""
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not is_whole or value < least or (most is not None and value > most):
             to = "" if most is None else f" to {most:,}"
             raise ValueError(f"{name} is {value!r}: give a whole number from {least}{to}.")
         object.__setattr__(self, name, int(value))
@@ -127,7 +136,8 @@ class Recipe:
         value = getattr(self, name)
         if value is None and type(self).__dataclass_fields__[name].default is None:
             return
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not can_be(value):
+        is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not can_be(value):
             raise ValueError(f"{name} is {value!r}: {expected}.")
         object.__setattr__(self, name, value if isinstance(value, int) else float(value))
 
@@ -160,14 +170,17 @@ class Recipe:
 
 
 def optimizer_class(name: str) -> type:
-    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one, and for one that can't make a step here."""
+    """"adamw" or "AdamW" -> torch.optim.AdamW. Raises ValueError for an unknown one, and for one that can't
+    make a step here.
+    """
     from torch import optim
 
     known = {key.lower(): value for key, value in vars(optim).items()
-             if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer}
+             if isinstance(value, type) and issubclass(value, optim.Optimizer)
+             and value is not optim.Optimizer}
     if not isinstance(name, str) or name.lower() not in known:
-        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another class of torch.optim, "
-                         "such as 'RMSprop'.")
+        raise ValueError(f"optimizer is {name!r}: expected {', '.join(OPTIMIZERS)}, or the name of another "
+                         "class of torch.optim, such as 'RMSprop'.")
     found = known[name.lower()]
     if signature(found.step).parameters["closure"].default is Parameter.empty:
         why = "goes through each batch several times in one step (it wants a closure)"
@@ -175,8 +188,8 @@ def optimizer_class(name: str) -> type:
         why = "takes sparse gradients alone, and those of a vision model are dense"
     else:
         return found
-    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or the name of another class of "
-                     "torch.optim.")
+    raise ValueError(f"optimizer is {name!r}, which {why}: choose {', '.join(OPTIMIZERS)}, or the name of "
+                     "another class of torch.optim.")
 
 
 def _class_weights(given: Any) -> str | tuple[float, ...]:
@@ -185,7 +198,8 @@ def _class_weights(given: Any) -> str | tuple[float, ...]:
         return given
     expected = "expected 'balanced', or one number from 0 for each class, in the classes' order"
     try:
-        weights = None if isinstance(given, str | bytes | Mapping | Set) else tuple(float(weight) for weight in given)
+        listed = not isinstance(given, str | bytes | Mapping | Set)
+        weights = tuple(float(weight) for weight in given) if listed else None
     except (TypeError, ValueError):
         weights = None
     if weights is None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, as factors 0..1 of the rate: a function of the step, so that they can be drawn beforehand.
+"""Learning-rate schedules, as factors 0..1 of the rate: functions of the step, to be drawn beforehand.
 
     factor = schedule("cosine", total=120, warmup=12)
     factor(0), factor(60), factor(119)
@@ -12,14 +12,17 @@ from collections.abc import Callable
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
 
 
-def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3, gamma: float = 0.1) -> Callable[[int], float]:
+def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3,
+             gamma: float = 0.1) -> Callable[[int], float]:
     """step -> factor of the learning rate.
 
     constant   1 throughout
     step       1, then `gamma` times less at each of `steps` equal parts of the run
     cosine     half a cosine from 1 to 0 (Loshchilov and Hutter, SGDR, https://arxiv.org/abs/1608.03983)
-    one_cycle  up for three tenths of the run from 1/25, down to almost 0 (Smith, https://arxiv.org/abs/1708.07120)
-    warmup: steps of a straight line from 0 to 1 before; one_cycle has its own. Raises ValueError for an unknown name.
+    one_cycle  up for three tenths of the run from 1/25, down to almost 0 (Smith,
+               https://arxiv.org/abs/1708.07120)
+    warmup: steps of a straight line from 0 to 1 before; one_cycle has its own. Raises ValueError for an
+            unknown name.
     """
     if name not in SCHEDULES:
         raise ValueError(f"Unknown schedule {name!r}. Known: {', '.join(SCHEDULES)}.")

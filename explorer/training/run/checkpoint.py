@@ -1,7 +1,7 @@
-"""A run's folder: what it must keep to go on after a crash, written so that a crash in the middle loses nothing.
+"""A run's folder: what it must keep to go on after a crash, written so that no crash loses anything.
 
     recipe.json      the settings
-    model.json       which model began, and its classes and preparation of photos: what `load_run` builds it of
+    model.json       which model began, its classes and preparation of photos: what `load_run` builds it of
     identity.json    what the run is: model, weights, labels, photos, preparation, augmentation
     history.jsonl    every event but the batches, one a line
     last.pt          where the run is: weights, optimizer, averages, counters (tensors and plain values only)
@@ -17,11 +17,15 @@ from typing import Any
 import torch
 
 from explorer.files import write_whole
-from explorer.models.weights.reading import check_sizes, read_content
-from explorer.training.loop.loop import State, TrainingError
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.reading import check_sizes
+from explorer.training.loop.errors import TrainingError
+from explorer.training.loop.state import State
 
-RECIPE, MODEL, HISTORY, LAST, IDENTITY = "recipe.json", "model.json", "history.jsonl", "last.pt", "identity.json"
+RECIPE, MODEL, IDENTITY = "recipe.json", "model.json", "identity.json"
+HISTORY, LAST = "history.jsonl", "last.pt"
 COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
+MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs take one or two
 OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
 
 
@@ -42,11 +46,12 @@ def append_lines(path: Path, lines: list[str]) -> None:
 
 def save(folder: Path, state: State) -> Path:
     """Write where the run is; the path. Raises DiskError; what was there before stays."""
+    counters = {name: getattr(state, name) for name in COUNTERS}
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
-        "average": None if state.average is None else state.average.state_dict(), "best_weights": state.best_weights,
-        "gradients": state.gradients_now(),
-        **{name: list(value) if isinstance(value := getattr(state, name), tuple) else value for name in COUNTERS},
+        "average": None if state.average is None else state.average.state_dict(),
+        "best_weights": state.best_weights, "gradients": state.gradients_now(),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in counters.items()},
     }
     write_whole(folder / LAST, lambda beside: torch.save(content, beside))
     return folder / LAST
@@ -59,8 +64,12 @@ def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
     """
     try:
         path = folder / LAST
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if mmap else read_content(path)
-        if not isinstance(content, dict) or not {"network", "optimizer", "best_weights", "epoch"} <= content.keys():
+        if mmap:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:
+            content = read_content(path)
+        needed = {"network", "optimizer", "best_weights", "epoch"}
+        if not isinstance(content, dict) or not needed <= content.keys():
             raise ValueError("another program's")
         for weights in (content["network"], content["best_weights"] or {}):
             check_sizes(weights, LAST, path.stat().st_size)
@@ -71,7 +80,9 @@ def read(folder: Path, *, mmap: bool = False) -> dict[str, Any]:
 
 
 def restore(folder: Path, state: State) -> None:
-    """Put a run where its folder says it was. Raises TrainingError for a file that does not fit or can't be read."""
+    """Put a run where its folder says it was. Raises TrainingError for a file that is damaged or does not
+    fit.
+    """
     content = read(folder)
     try:
         state.network.load_state_dict(content["network"])
@@ -86,6 +97,28 @@ def restore(folder: Path, state: State) -> None:
         state.take_gradients_back()
     except Exception as error:  # whatever a foreign file can raise
         raise TrainingError(
-            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give another "
-            "run_dir, or empty this one."
+            f"The run in '{folder}' can't go on: {LAST} is of another model ({type(error).__name__}). Give "
+            "another run_dir, or empty this one."
         ) from error
+
+
+def past_epochs(folder: Path, epochs: int) -> list[dict[str, Any]]:
+    """The epochs in the history file, up to where the checkpoint is; a line that was cut off is left out."""
+    rows: dict[int, dict[str, Any]] = {}
+    path = folder / HISTORY
+    try:
+        if path.stat().st_size >= MOST_HISTORY_BYTES:
+            return []
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(event, dict) or event.pop("kind", "") != "epoch":
+            continue
+        if type(epoch := event.get("epoch")) is int and epoch < epochs:
+            rows[epoch] = event
+    return [rows[epoch] for epoch in sorted(rows)]

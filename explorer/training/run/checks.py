@@ -1,6 +1,7 @@
-"""What can be known of a run before it starts, asked at the call: a wrong setting is told where it was written.
+"""What can be known of a run before it starts, asked at the call: a wrong setting is told at its place.
 
-The settings alone are the recipe's matter (`explorer.training.loop.recipe`); here they meet data, model and computer.
+The settings alone are the recipe's matter (`explorer.training.loop.recipe`); here they meet data, model and
+computer.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from explorer.data.datasets import Splits
 from explorer.data.images import ImageError
+from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
-from explorer.models.doors.adapters import WrappedModel
-from explorer.models.surgery.surgery import parameter_groups
+from explorer.models.doors.wrapped import WrappedModel
+from explorer.models.surgery.rates import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.order import batches_of, drawn_by
 from explorer.training.loop.recipe import Recipe, optimizer_class
-from explorer.training.loop.sources import batches_of, drawn_by
 
 TRIED = 20  # photos, until one opens: an augmentation is tried on it
 
@@ -41,12 +42,13 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
     """Raises ValueError where the settings do not fit the data."""
     weights, classes = recipe.class_weights, splits.train.classes
     if weights is not None and not isinstance(weights, str) and len(weights) != len(classes):
-        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: give one "
-                         f"for each, in this order: {', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
+        raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: "
+                         "give one for each, in this order: "
+                         f"{', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
 
 
 def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, workers: int = 1) -> None:
-    """Raises ValueError where the settings do not fit the model, whose parts that learn are chosen already."""
+    """Raises ValueError where the settings do not fit the model, whose learning parts are chosen already."""
     optimizer_for(model, model, recipe)
     if callable(recipe.augment):
         _check_augmentation(recipe, splits, model)
@@ -63,16 +65,18 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
     """
     rate, body_rate = recipe.rates
     if recipe.train == "head":
-        groups: Any = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": rate, "weight_decay": recipe.decay}]
+        learning = [p for p in network.parameters() if p.requires_grad]
+        groups: Any = [{"params": learning, "lr": rate, "weight_decay": recipe.decay}]
     else:
-        groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay, layer_decay=recipe.layer_decay)
+        groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay,
+                                  layer_decay=recipe.layer_decay)
         groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
     extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer.lower() == "sgd" else {}
     try:
         return optimizer_class(recipe.optimizer)(groups, lr=rate, **extra)
     except (ValueError, TypeError, RuntimeError) as error:  # such as Muon, which takes matrices alone
-        raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model ({str(error).splitlines()[0]}): choose adamw or "
-                         "sgd.") from None
+        raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model "
+                         f"({str(error).splitlines()[0]}): choose adamw or sgd.") from None
 
 
 def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
@@ -86,18 +90,18 @@ def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> N
         try:
             varied = recipe.augment(photo.copy())
         except Exception as error:
-            raise ValueError(f"augment={called} failed with the photo '{name}' ({type(error).__name__}: {error}). It is called with a "
-                             "PIL image, and gives one back.") from error
+            raise ValueError(f"augment={called} failed with the photo '{name}' ({type(error).__name__}: "
+                             f"{error}). It is called with a PIL image, and gives one back.") from error
         if not isinstance(varied, Image.Image):
-            raise ValueError(f"augment={called} gave {type(varied).__name__} for the photo '{name}': it is called with a PIL image, and "
-                             "gives one back.")
+            raise ValueError(f"augment={called} gave {type(varied).__name__} for the photo '{name}': it is "
+                             "called with a PIL image, and gives one back.")
         try:
             shape = tuple(create_augmentation(lambda _: varied, config)(photo).shape)
         except (RuntimeError, ValueError, TypeError):
             shape = ()
     if shape != tuple(config["input_size"]):
-        raise ValueError(f"augment={called} made a picture of mode {varied.mode} of the photo '{name}': this model takes "
-                         f"{config['input_size'][0]} channels.")
+        raise ValueError(f"augment={called} made a picture of mode {varied.mode} of the photo '{name}': this "
+                         f"model takes {config['input_size'][0]} channels.")
 
 
 def _first_photo(splits: Splits) -> tuple[Image.Image | None, str]:
@@ -110,7 +114,7 @@ def _first_photo(splits: Splits) -> tuple[Image.Image | None, str]:
 
 
 def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
-    """BatchNorm that learns can't take mean and variance over one number a channel: one pass finds out whether it must."""
+    """BatchNorm that learns takes no mean over one number a channel: one pass finds out whether it must."""
     learning = model.get_classifier() if recipe.cached else model  # behind a frozen body, that rests
     if not any(isinstance(module, _BatchNorm) for module in learning.modules()):
         return
@@ -123,15 +127,19 @@ def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> N
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 return  # of another kind: the run tells it
-            given = f"batch_size is {recipe.batch_size}" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
-            raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences within a batch: give 2 "
-                             "photos or more (accumulate= adds batches up), or train='head', which leaves the body's alone.") from None
+            given = f"There is {len(splits.train)} photo to learn from"
+            if recipe.batch_size == 1:
+                given = "batch_size is 1"
+            raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences "
+                             "within a batch: give 2 photos or more (accumulate= adds batches up), or "
+                             "train='head', which leaves the body's alone.") from None
         except RuntimeError:
             return
 
 
 def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
-    """Somebody's own module may cut its scores off from its weights: one pass finds out whether anything can learn."""
+    """A module of one's own may cut scores off from weights: one pass finds out whether anything can learn.
+    """
     photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
     with _as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
         try:
@@ -141,9 +149,10 @@ def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
                 return  # of another kind: the run tells it
             learns = False
     if not learns:
-        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's scores to the weights that "
-                         "are to learn: it runs its forward pass under torch.no_grad or torch.inference_mode, or detaches what it "
-                         "computes. Take that out, or give train='head' with cache=True, which teaches the classifier alone.")
+        raise ValueError(f"train is {recipe.train!r}, and no gradient can be followed from this model's "
+                         "scores to the weights that are to learn: it runs its forward pass under "
+                         "torch.no_grad or torch.inference_mode, or detaches what it computes. Take that "
+                         "out, or give train='head' with cache=True, which teaches the classifier alone.")
 
 
 @contextmanager

@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 from torch import nn
 
 from explorer.files import DiskError, make_folder, remove_stale
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Event, Finished, Note, Stopped
-from explorer.training.loop.loop import TrainingError
 from explorer.training.run import checkpoint, kept
-
-if TYPE_CHECKING:
-    from explorer.training.run.run import Run
 
 LOCK = "run.lock"
 UNLOCKED = ("The disk of this folder knows no locks: nothing would keep a second run from writing there too. "
@@ -57,12 +55,12 @@ class Claim:
             if self in _held:
                 return
             if by := _teacher(self.model):
-                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy of the "
-                                    "model: copy.deepcopy(model).")
+                raise TrainingError(f"{by} is teaching this model at present. Stop it first, or give a copy "
+                                    "of the model: copy.deepcopy(model).")
             if self._taught and _last.get(self.model) is not self:
                 by = _last[self.model].name if self.model in _last else "Another run"
-                raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't go on. "
-                                    "Start another run from the model as it is now.")
+                raise TrainingError(f"{by} has taught the model of {self.name} since, so {self.name} can't "
+                                    "go on. Start another run from the model as it is now.")
             self._lock_folder()
             _held.append(self)
         try:
@@ -95,20 +93,18 @@ class Claim:
             if lock is not None:
                 lock.release()
 
-    def around(self, work: Callable[[Run], Iterator[Event]]) -> Callable[[Run], Iterator[Event]]:
-        """The work of a run, which gives the claim back when it ends, before anybody hears of the end."""
-        def events(run: Run) -> Iterator[Event]:
-            try:
-                notes, self.notes = self.notes, []
-                yield from map(Note, notes)
-                for event in work(run):
+    def around(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """The events of a run, which gives the claim back when it ends, before anybody hears of the end."""
+        try:
+            notes, self.notes = self.notes, []
+            yield from map(Note, notes)
+            with closing(events):
+                for event in events:
                     if isinstance(event, Finished | Stopped):
                         self.release()
                     yield event
-            finally:
-                self.release()
-
-        return events
+        finally:
+            self.release()
 
     def _lock_folder(self) -> None:
         if self.folder is None:
@@ -121,8 +117,8 @@ class Claim:
             here = os.path.realpath(self.folder)
             others = [claim for claim in _held if claim.folder and os.path.realpath(claim.folder) == here]
             by = others[0].name if others else "Another run"
-            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give another "
-                                "run_dir.") from None
+            raise TrainingError(f"{by} is writing in '{self.folder}' at present. Stop it first, or give "
+                                "another run_dir.") from None
         except NotImplementedError:  # the library's word for a disk without locks
             self.notes.append(UNLOCKED)
             return
@@ -134,8 +130,9 @@ class Claim:
         """Whether the folder is still this run's, now that nobody else writes there."""
         now = None if self.folder is None else _stamp(self.folder / checkpoint.LAST)
         if self._taught and now not in (None, self._left):
-            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. To go on "
-                                "from there: finetune(..., resume=True) with what this one began with.")
+            raise TrainingError(f"Another run has gone on in '{self.folder}' since {self.name} was stopped. "
+                                "To go on from there: finetune(..., resume=True) with what this one began "
+                                "with.")
         self.check(self._taught)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.data.datasets import PhotoSet
+from explorer.data.photo_sets import PhotoSet
 
 SAMPLED = 8    # photos of a set that are opened
 DEEPEST = 12   # a function that holds a function that holds ...
@@ -53,8 +53,8 @@ def of_shapes(tensors: Mapping[str, Any]) -> str:
 def of_photos(photos: PhotoSet) -> str:
     """Tells sets of photos apart: the names, labels and file sizes of all, and the content of a few.
 
-    The same photos in another folder, or on another computer, are the same. Photos that are different each time
-    they are opened (a data set with a random transform) are known by their names and labels alone.
+    The same photos in another folder, or on another computer, are the same. Photos that are different each
+    time they are opened (a data set with a random transform) are known by their names and labels alone.
     """
     digest = hashlib.sha256(repr((photos.names, photos.labels)).encode())
     count = len(photos)

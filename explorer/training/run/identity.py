@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from explorer.data.datasets import Splits
+from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel
-from explorer.training.loop.loop import TrainingError
+from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run import checkpoint
@@ -26,8 +26,8 @@ MAY_CHANGE = ("epochs", "threads", "save_every", "patience")  # settings that a 
 MOST_BYTES = 64 * 1024**2  # of a file that says what a run is
 ADVICE = "Give another run_dir, or empty this one."
 RANDOM = "random weights"
-UNKNOWN = ("The folder was written by an earlier explorer, which did not note the weights, the photos and the "
-           "augmentation that a run began with. What it noted agrees; the rest can't be compared.")
+UNKNOWN = ("The folder was written by an earlier explorer, which did not note the weights, the photos and "
+           "the augmentation that a run began with. What it noted agrees; the rest can't be compared.")
 REPLACED = ("The model that was given began with other random weights than this run: the run's own were put "
             "in their place.")
 # What differs in words, by its place in the facts; in the order in which it is said.
@@ -98,8 +98,8 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
     """
     recipe, before = _table(folder / checkpoint.RECIPE), _facts(folder)
     if recipe is None:
-        raise TrainingError(f"'{folder}' holds a {checkpoint.LAST}, but no {checkpoint.RECIPE} that says of which "
-                            f"run. {ADVICE}")
+        raise TrainingError(f"'{folder}' holds a {checkpoint.LAST}, but no {checkpoint.RECIPE} that says of "
+                            f"which run. {ADVICE}")
     content = checkpoint.read(folder, mmap=True)
     notes: list[str] = []
     if before is None:
@@ -122,8 +122,8 @@ def compare(folder: Path, now: Identity, model: VisionModel) -> list[str]:
         more = [name.rstrip("=").removeprefix("the ") for name, _, _ in differing[1:]]
         also = f" Different too: {', '.join(more)}." if more else ""
         gap = "" if what.endswith("=") else " "
-        raise TrainingError(f"The run in '{folder}' was started with {what}{gap}{old}, not {new}: a resumed run "
-                            f"stays what it was.{also} {ADVICE}")
+        raise TrainingError(f"The run in '{folder}' was started with {what}{gap}{old}, not {new}: a resumed "
+                            f"run stays what it was.{also} {ADVICE}")
     return notes
 
 
@@ -208,7 +208,8 @@ def _weights(before: dict[str, Any], now: Identity, model: VisionModel, content:
     if old.get("body") == new["body"]:
         return "the same"
     names = set(body_of(model))
-    states = [state for state in (content["network"], content["best_weights"]) if state and set(state) >= names]
+    there = (content["network"], content["best_weights"])
+    states = [state for state in there if state and set(state) >= names]
     if any(new["body"] == of_tensors(body_of(model, state)) for state in states):
         return "the same"
     return "replaced" if not now.head_only and old.get("origin") == new["origin"] == RANDOM else "others"

@@ -3,8 +3,9 @@
     run.checkpoints                # (0, 1, 2, 3): after how many epochs; 0 is before the first
     run.model_at(1)                # a copy of the model as it was then
 
-A frozen body is the same after every epoch: a head-only run keeps a few kB an epoch. What grows too large is thinned: every
-second epoch goes, then every second of those that are left; the first, the best and the last stay.
+A frozen body is the same after every epoch: a head-only run keeps a few kB an epoch. What grows too large is
+thinned: every second epoch goes, then every second of those that are left; the first, the best and the last
+stay.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from explorer.files import make_folder, write_whole
 from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs, read_outputs
-from explorer.models.weights.entries import LoadReport
+from explorer.models.weights.report import LoadReport
 
 MEMORY_BYTES = 256 * 1024**2  # of one run without a folder
 DISK_BYTES = 1024**3          # of one run_dir
@@ -30,16 +31,19 @@ OURS = r"[0-9]{4,9}\.safetensors"  # the names of the files in it
 
 
 def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
-    """{name in `network`: name in `model`} of what learning changes: trainable weights, and buffers of parts that learn.
+    """{name in `network`: name in `model`} of what learning changes: trainable weights, and buffers of parts
+    that learn.
 
     network: `model` itself, or the part of it that learns behind a frozen body
     """
     training = {id(part): part.training for part in network.modules()}
     network.train()  # frozen BatchNorm layers stay in evaluation: their statistics do not change
     kept = network.state_dict(keep_vars=True)
-    found = [name for name, weight in network.named_parameters(remove_duplicate=False) if weight.requires_grad and name in kept]
+    weights = network.named_parameters(remove_duplicate=False)
+    found = [name for name, weight in weights if weight.requires_grad and name in kept]
     for path, part in network.named_modules():
-        found += [name for key in part._buffers if part.training and (name := f"{path}.{key}".lstrip(".")) in kept]
+        buffers = [f"{path}.{key}".lstrip(".") for key in part._buffers if part.training]
+        found += [name for name in buffers if name in kept]
         part.training = training[id(part)]
     if network is model:
         return {name: name for name in found}
@@ -48,10 +52,12 @@ def learning_names(model: VisionModel, network: nn.Module) -> dict[str, str]:
 
 
 class KeptWeights:
-    """The weights that learn by epoch, named as in the model: in memory, or in a folder as one safetensors file an epoch.
+    """The weights that learn by epoch, named as in the model: in memory, or in a folder as one safetensors
+    file an epoch.
 
-    room: bytes that all of them may take, which are `MOST` at most. In memory the best epoch is not counted, since the
-          run holds it anyway; a folder takes three epochs at least. May be read while another thread keeps.
+    room: bytes that all of them may take, which are `MOST` at most. In memory the best epoch is not counted,
+          since the run holds it anyway; a folder takes three epochs at least. May be read while another
+          thread keeps.
     largest: bytes of a file that is still read, for a folder that somebody else may have filled
     """
 
@@ -69,7 +75,9 @@ class KeptWeights:
             return tuple(sorted(self._epochs()))
 
     def keep(self, epoch: int, weights: dict[str, Tensor], *, best: bool = False) -> None:
-        """Keep weights that nobody changes any more as those after `epoch` epochs. Raises DiskError for a full disk."""
+        """Keep weights that nobody changes any more as those after `epoch` epochs. Raises DiskError for a
+        full disk.
+        """
         if self.folder is not None:
             from safetensors.torch import save_file
 
@@ -89,8 +97,8 @@ class KeptWeights:
         if held is not None:
             return held
         if self.folder is None or epoch not in there:
-            raise ValueError(f"There is no checkpoint after {epoch} epochs. There are: {', '.join(map(str, there)) or 'none'}. "
-                             "(0 is before the first.)")
+            raise ValueError(f"There is no checkpoint after {epoch} epochs. There are: "
+                             f"{', '.join(map(str, there)) or 'none'}. (0 is before the first.)")
         from safetensors.torch import load_file
 
         path = self._path(epoch)
@@ -98,10 +106,11 @@ class KeptWeights:
             fits = self.largest is None or path.stat().st_size <= self.largest
             found = load_file(path) if fits else {}
         except Exception as error:  # whatever a damaged file can raise
-            raise ValueError(f"The checkpoint '{path}' can't be read ({type(error).__name__}): it is damaged, or was taken "
-                             "away.") from error
+            raise ValueError(f"The checkpoint '{path}' can't be read ({type(error).__name__}): it is "
+                             "damaged, or was taken away.") from error
         if not fits:
-            raise ValueError(f"The checkpoint '{path}' is larger than the model: it is of another one, or damaged.")
+            raise ValueError(f"The checkpoint '{path}' is larger than the model: it is of another one, or "
+                             "damaged.")
         return found
 
     def forget(self, *, behind: int) -> None:
@@ -118,11 +127,14 @@ class KeptWeights:
     def _epochs(self) -> list[int]:
         if self.folder is None:
             return list(self._held)
-        found = (path for path in self.folder.glob("*.safetensors") if re.fullmatch(r"[0-9]{4,9}", path.stem) and path.is_file())
+        found = (path for path in self.folder.glob("*.safetensors")
+                 if re.fullmatch(r"[0-9]{4,9}", path.stem) and path.is_file())
         return [epoch for path in found if self._path(epoch := int(path.stem)) == path]
 
     def _thin(self, last: int) -> None:
-        """Let go of what is too much: every second epoch, then every second of the rest; at last the first, then the last."""
+        """Let go of what is too much: every second epoch, then every second of the rest; at last the first,
+        then the last.
+        """
         always = (0, last, self.best)
         self._drop_between(always)
         while self._too_much() and any(epoch not in always for epoch in self._epochs()):
@@ -165,13 +177,16 @@ class HasCheckpoints:
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
-        """After how many epochs the weights can be had again; 0 is before the first. Empty where none were kept."""
+        """After how many epochs the weights can be had again; 0 is before the first. Empty where none were
+        kept.
+        """
         return self.kept.checkpoints
 
     def model_at(self, epoch: int) -> VisionModel:
         """A copy of the model as it was after `epoch` epochs (0: before the first), in evaluation mode.
 
-        The averaged weights, where the run has such (ema). Raises ValueError for an epoch that is not in `checkpoints`.
+        The averaged weights, where the run has such (ema). Raises ValueError for an epoch that is not in
+        `checkpoints`.
         """
         weights = self.kept.weights(epoch)  # before anything is copied
         model = copy.deepcopy(self.model).eval()
@@ -181,7 +196,9 @@ class HasCheckpoints:
 
 
 def put_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Make a copy of a run's model what it was when it had these `weights`. Raises ValueError where they don't fit."""
+    """Make a copy of a run's model what it was when it had these `weights`. Raises ValueError where they
+    don't fit.
+    """
     if not weights:
         raise ValueError("The checkpoint is empty: it is damaged, or of another model.")
     try:
@@ -202,9 +219,12 @@ def name_epoch(model: VisionModel, run: str, epoch: int, epochs: int) -> None:
 
 
 def save_epochs(kept: KeptWeights, folder: Path) -> None:
-    """Put the kept epochs beside a saved model, in a folder that has none yet, where all of them together are small."""
+    """Put the kept epochs beside a saved model, in a folder that has none yet, where all of them together are
+    small.
+    """
     saved = KeptWeights(folder / FOLDER, room=2 * SAVED_BYTES)
     epochs = kept.checkpoints
-    if epochs and len(epochs) * sum(value.nbytes for value in kept.weights(epochs[0]).values()) <= SAVED_BYTES:
+    each = sum(value.nbytes for value in kept.weights(epochs[0]).values()) if epochs else 0
+    if len(epochs) * each <= SAVED_BYTES:
         for epoch in epochs:
             saved.keep(epoch, kept.weights(epoch))

@@ -147,8 +147,9 @@ class TensorBoardListener:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ModuleNotFoundError(
-                "TensorBoard is not installed. Install it with `pip install tensorboard`; without it, the same "
-                "figures are in run.history, and in history.jsonl of a run_dir.", name="tensorboard") from error
+                "TensorBoard is not installed. Install it with `pip install tensorboard`; without it, the "
+                "same figures are in run.history, and in history.jsonl of a "
+                "run_dir.", name="tensorboard") from error
         self.writer: Any = SummaryWriter(str(given_path(folder, "folder")))
 
     def __call__(self, event: Event) -> None:

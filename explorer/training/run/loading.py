@@ -19,23 +19,31 @@ from torch import nn
 
 from explorer.arguments import checked, network
 from explorer.files import given_path
-from explorer.inspection.look.looking import labels_of
+from explorer.inspection.look.model import labels_of
+from explorer.models.building import check_room
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
-from explorer.models.create import LIBRARIES, check_name, check_room, create_model, is_model, split_door
-from explorer.models.doors.adapters import SAVED_OPTIONS, wrap
-from explorer.models.surgery.surgery import look_through
-from explorer.models.weights.entries import MOST_SIDE, check_config, config_for, open_door
-from explorer.models.weights.fitting import LoadReport, examine, fill, read_checkpoint, rows_in
-from explorer.models.weights.reading import check_sizes, read_content
+from explorer.models.create import create_model
+from explorer.models.doors.saved import SAVED_OPTIONS
+from explorer.models.doors.settings import MOST_SIDE, check_config, open_door
+from explorer.models.doors.wrapping import wrap
+from explorer.models.names import LIBRARIES, check_name, is_model, split_door
+from explorer.models.surgery.inside import look_through, photo_size
+from explorer.models.weights.choosing import own_tensors
+from explorer.models.weights.kinds import read_content
+from explorer.models.weights.loading import examine, load_into
+from explorer.models.weights.reading import check_sizes, read_checkpoint
+from explorer.models.weights.report import LoadReport
+from explorer.models.weights.shapes import rows_in
+from explorer.models.weights.table import config_for
 from explorer.training.loop.augmentation import AUGMENTATIONS
-from explorer.training.loop.loop import TrainingError
-from explorer.training.loop.measures import best_text, epochs_html, measure_in, measure_of
+from explorer.training.loop.errors import TrainingError
+from explorer.training.loop.features import Classifier
+from explorer.training.loop.measures import best_of, best_text, epochs_html, measure_in, measure_of
 from explorer.training.loop.objective import width_of
+from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import MOST_EPOCHS, Recipe
-from explorer.training.loop.sources import Classifier, drawn_by
 from explorer.training.run import checkpoint
-from explorer.training.run.finetuning import past_epochs
 from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.run.saving import read_json, read_run
 
@@ -65,7 +73,7 @@ class LoadedRun(HasCheckpoints):
     @property
     def best(self) -> dict[str, Any] | None:
         """The dict of the best epoch, whose weights the model has; None before the first."""
-        return next((row for row in reversed(self.history) if row.get("best")), None)
+        return best_of(self.history)
 
     def __repr__(self) -> str:
         best = self.best
@@ -82,9 +90,9 @@ class LoadedRun(HasCheckpoints):
 def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> LoadedRun:
     """Open a folder that `Run.save` wrote, or the run_dir of a run, whose best weights so far are taken.
 
-    model: for a run that was started with a model of one's own, not with a name: that model, built again, whose
-           weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes from where
-           it came from before
+    model: for a run that was started with a model of one's own, not with a name: that model, built again,
+           whose weights then become the run's. A run_dir's checkpoint holds what learnt; a frozen body comes
+           from where it came from before
 
     No code in the folder is run. Raises TrainingError for a folder that holds neither, or no whole
     checkpoint; WeightsError where the frozen body's weights can't be had.
@@ -101,8 +109,8 @@ def load_run(path: str | os.PathLike, *, model: nn.Module | None = None) -> Load
 
 def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
     facts = read_run(folder)
-    net = (create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)).eval()
-    labels = labels_of(net)
+    net = create_model(f"local-dir:{folder}", pretrained=True) if model is None else _filled(model, folder)
+    labels = labels_of(net.eval())
     notes, recipe = [str(note) for note in listed(facts.get("notes"))], Recipe()
     if not facts:
         notes.append("The folder has no run.json: how the model was trained is unknown.")
@@ -110,7 +118,8 @@ def _saved(folder: Path, model: nn.Module | None) -> LoadedRun:
         try:
             recipe = recipe_from(facts.get("recipe", {}))
         except (ValueError, TypeError) as error:
-            notes.append(f"The settings in run.json can't be, so how the model was trained is unknown: {error}")
+            notes.append("The settings in run.json can't be, so how the model was trained is unknown: "
+                         f"{error}")
     return LoadedRun(str(facts.get("name") or folder.name), folder, net, labels, recipe,
                      history_from(facts.get("history")), str(facts.get("data", "")), notes)
 
@@ -123,13 +132,17 @@ def _wrapped(module: nn.Module, config: ModelConfig) -> VisionModel:
 
 
 def _filled(module: nn.Module, folder: Path) -> VisionModel:
-    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit."""
+    """A model of one's own with the weights that `Run.save` wrote. Raises WeightsError where they don't fit.
+    """
     config, found = open_door("local-dir", str(folder))
     model = _wrapped(module, config)
     if model.num_classes != config.num_classes:
         model.reset_classifier(config.num_classes)
     report = LoadReport(source=f"the file {found.name}", name=config.name)
-    fill(model, read_checkpoint(found), report)
+    tensors = own_tensors(model, read_checkpoint(found), report)
+    load_into(model, tensors, report, trained_chans=config.input_size[0])
+    if model.fixed_image_size:  # it may be built for photos of another size than the saved one
+        config = config.with_(input_size=(config.input_size[0], *photo_size(model)[1:]), test_input_size=None)
     model.config, model.load_report = config, report
     model.claim_head()
     return model
@@ -148,23 +161,26 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
         weights, notes = content["best_weights"], []
         if not weights:
             weights = content["network"]
-            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody has "
-                         "judged.")
+            notes.append(f"No epoch was over: these are the weights of step {content['step']}, which nobody "
+                         "has judged.")
         labels, config = tuple(map(str, facts["labels"])), ModelConfig.from_dict(facts["config"])
         config = config.with_(labels=labels, num_classes=width_of(config.outputs, len(labels)))
         check_config(config)
-        if facts["channels"] is not None and type(facts["channels"]) is not int or not {"name", "by_name", "pretrained"} <= facts.keys():
+        channels = facts["channels"]
+        whole = channels is None or type(channels) is int
+        if not whole or not {"name", "by_name", "pretrained"} <= facts.keys():
             raise ValueError("another program's")
-        if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()):
+        named = all(isinstance(name, str) for name in weights)
+        if not named or not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise ValueError("no weights")
         check_sizes(weights, checkpoint.LAST, (folder / checkpoint.LAST).stat().st_size)
         too_many = len(labels) > 1 + max(rows_in(weights), default=0)
-        if too_many or not 1 <= (facts["channels"] or 1) <= MOST_SIDE:
+        if too_many or not 1 <= (channels or 1) <= MOST_SIDE:
             raise ValueError("a larger model's")
-        history = history_from(past_epochs(folder, content["epoch"]))
+        history = history_from(checkpoint.past_epochs(folder, content["epoch"]))
     except FileNotFoundError as error:
-        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off before "
-                            "its first checkpoint. Start it again.") from error
+        raise TrainingError(f"The run in '{folder}' has no {Path(error.filename).name}: it was cut off "
+                            "before its first checkpoint. Start it again.") from error
     except Exception as error:  # whatever a broken or foreign file can raise
         raise TrainingError(f"The run in '{folder}' can't be opened: a file in it is damaged "
                             f"({type(error).__name__}).") from error
@@ -179,8 +195,9 @@ def _run_dir(folder: Path, model: nn.Module | None) -> LoadedRun:
             raise RuntimeError("other layers")
         fitting.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"The checkpoint in '{folder}' is of another model than {config.name or 'this one'}: "
-                            "give the one that the run began with, load_run(path, model=...).") from error
+        raise TrainingError(f"The checkpoint in '{folder}' is of another model than "
+                            f"{config.name or 'this one'}: give the one that the run began with, "
+                            "load_run(path, model=...).") from error
     net.config = config
     net.claim_head()
     net.load_report = LoadReport(source=f"the run in {folder}", name=config.name, loaded=len(weights))
@@ -210,8 +227,8 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
     body_missing = recipe.train == "head" and all(key.startswith("layers.") for key in weights)
     if body_missing and not by_name:
-        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and holds no "
-                            "more than that: give the model, load_run(path, model=...).")
+        raise TrainingError(f"The run in '{folder}' taught only the classifier of a model of yours, and "
+                            "holds no more than that: give the model, load_run(path, model=...).")
     pretrained = body_missing and bool(facts["pretrained"])
     check_room(name, str(folder), num_classes=classes, **options)
     with drawn_by(recipe.seed, -2):  # as finetune does: a random body that was never trained is drawn again
@@ -226,8 +243,8 @@ class _Lost:
         self.__name__ = name
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. To "
-                            "train again, give it: finetune(..., augment=...).")
+        raise TrainingError(f"The augmentation {self.__name__!r} was a function of the program that trained. "
+                            "To train again, give it: finetune(..., augment=...).")
 
 
 def recipe_from(facts: dict[str, Any]) -> Recipe:
@@ -247,11 +264,13 @@ def recipe_from(facts: dict[str, Any]) -> Recipe:
 def history_from(rows: Any) -> list[dict[str, Any]]:
     """The epochs of a file that anybody may have written: a row whose figures are none is left out."""
     def number(value: Any) -> bool:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > 1e30  # NaN is one
+        is_one = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_one and not abs(value) > 1e30  # NaN is one
 
     kept = []
     for row in listed(rows):
-        if not isinstance(row, dict) or type(row.get("epoch")) is not int or not 0 <= row["epoch"] < MOST_EPOCHS:
+        epoch = row.get("epoch") if isinstance(row, dict) else None
+        if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
             continue
         measure = measure_in(row)
         figures = ("loss", measure.key, "val_loss", measure.judged)

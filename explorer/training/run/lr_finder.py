@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +19,16 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, photo_size, whole
-from explorer.data.datasets import Splits, open_data, ordered_as
+from explorer.data.checks import ordered_as
+from explorer.data.datasets import open_data
+from explorer.data.photo_sets import Splits
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.surgery import look_through
-from explorer.training.loop.loop import learn
+from explorer.models.surgery.inside import look_through
+from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
-from explorer.training.loop.sources import drawn_by
-from explorer.training.run.finetuning import Job, labels_known, model_for, threads_for
-from explorer.training.run.run import Run
+from explorer.training.loop.team import Alone
+from explorer.training.run.head import labels_known, model_for
+from explorer.training.run.training import Training, threads_for
 
 PHOTOS = 512  # that are looked at, at most
 FEW = 4       # photos to judge by that stay, though nobody judges: a data set must have some
@@ -33,7 +36,8 @@ FEW = 4       # photos to judge by that stay, though nobody judges: a data set m
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it never does.
+    """The loss, smoothed, at each rate of the classifier. suggestion: where it falls fastest, None where it
+    never does.
 
     photos: of how many; seconds: what it took, opening them included
     """
@@ -53,7 +57,8 @@ class LearningRates:
         axes.plot(self.rates, self.losses)
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss (smoothed)")
         if self.suggestion is not None:
-            axes.axvline(self.suggestion, linestyle="--", color="tab:orange", label=f"suggested: {self.suggestion:.1e}")
+            label = f"suggested: {self.suggestion:.1e}"
+            axes.axvline(self.suggestion, linestyle="--", color="tab:orange", label=label)
             axes.legend()
         return figure
 
@@ -72,16 +77,18 @@ class LearningRates:
 @checked(input_size=photo_size, photos=whole(), start=number(0, above=True), stop=number(0, above=True))
 def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: float = 10.0, steps: int = 80,
             photos: int = PHOTOS, pretrained: bool = True, input_size: tuple[int, int, int] | None = None,
-            on_rate: Callable[[float, float], None] | None = None, should_stop: Callable[[], bool] = lambda: False,
-            **settings: Any) -> LearningRates:
+            on_rate: Callable[[float, float], None] | None = None,
+            should_stop: Callable[[], bool] = lambda: False, **settings: Any) -> LearningRates:
     """Try `steps` rates from `start` to `stop`, one batch each; ends early where the loss explodes.
 
     photos:   look at so many, at most, drawn by the seed; behind a frozen body each is seen once
     on_rate:  called with (rate, smoothed loss) after each step
     should_stop: asked often; True ends it with what there is
-    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...); accumulate has no part in it
+    settings: those of `finetune` (train, batch_size, optimizer, augment, seed, ...); accumulate has no part
+              in it
 
-    The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune` raises.
+    The model is left as it was: a copy learns. Raises ValueError for rates that can't be, and what `finetune`
+    raises.
     """
     began = time.perf_counter()
     if not 0 < start < stop:
@@ -94,51 +101,53 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     opened = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
     splits = some_of(ordered_as(labels_known(mine), opened), photos, recipe.seed)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
-    job = Job(net, splits, recipe)
-    run = Run(net, splits, recipe, job.events, name="learning-rate finder")
-    run.listen(lambda _event: should_stop() and run.stop(wait=False))  # told of while the body looks at the photos
+    training = Training(net, splits, recipe)
+    wanted = threading.Event()
     rates: list[float] = []
     losses: list[float] = []
     with threads_for(recipe) as threads:
-        for _ in job.prepare(run, threads):
-            pass  # its notes are the run's matter; nobody listens here
-        if job.state is not None:
-            for rate, loss in _climb(job, recipe, start, stop, steps):
+        for _ in training.prepare(threads, wanted.is_set):  # nobody listens to what it tells
+            if should_stop():
+                wanted.set()
+        if training.state is not None:
+            for rate, loss in _climb(training, start, stop, steps):
                 rates.append(rate)
                 losses.append(loss)
                 if on_rate is not None:
                     on_rate(rate, loss)
                 if should_stop():
                     break
-            job.source.close()
-    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(job.splits.train), time.perf_counter() - began)
+            training.source.close()
+    return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(training.data.train),
+                         time.perf_counter() - began)
 
 
 def some_of(splits: Splits, photos: int, seed: int) -> Splits:
-    """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a few stay."""
+    """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a
+    few stay.
+    """
     train = splits.train
     if len(train) > photos:
         train = train.subset(sorted(random.Random(seed).sample(range(len(train)), photos)))
     return replace(splits, train=train, val=splits.val.subset(range(min(len(splits.val), FEW))))
 
 
-def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
+def _climb(training: Training, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
     """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
-    state, source, place = job.state, job.source, parameter_place(job.model)
+    state, recipe, place = training.state, training.recipe, parameter_place(training.model)
     optimizer = state.optimizer
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
-    batches = chain.from_iterable(source.batches(epoch) for epoch in count())
+    batches = chain.from_iterable(training.source.batches(epoch) for epoch in count())
     mean = best = 0.0
     weight = min(8 / steps, 0.5)  # of the newest loss: a mean over about as many decades, however many steps
     state.network.train()
-    for number in range(steps):
-        rate = start * (stop / start) ** (number / (steps - 1))
+    for step in range(steps):
+        rate = start * (stop / start) ** (step / (steps - 1))
         for group, share in zip(optimizer.param_groups, shares):
             group["lr"] = rate * share
         inputs, targets = next(batches)
-        with drawn_by(recipe.seed, -3, number):
-            loss, _, state.pieces = learn(state.network, inputs, targets, recipe, place, job.objective,
-                                          state.pieces)
+        with drawn_by(recipe.seed, -3, step):
+            loss = Alone().learn(state, inputs, targets, recipe, place, training.objective).loss
         if not math.isfinite(loss):
             return
         if recipe.clip is not None:
@@ -146,19 +155,22 @@ def _climb(job: Job, recipe: Recipe, start: float, stop: float, steps: int) -> I
         optimizer.step()
         optimizer.zero_grad()
         mean = (1 - weight) * mean + weight * loss
-        smooth = mean / (1 - (1 - weight) ** (number + 1))
-        best = smooth if number == 0 else min(best, smooth)
+        smooth = mean / (1 - (1 - weight) ** (step + 1))
+        best = smooth if step == 0 else min(best, smooth)
         yield rate, smooth
-        if number > 5 and smooth > 3 * best:
+        if step > 5 and smooth > 3 * best:
             return
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The rate at which the loss falls fastest, before its lowest point; None where it does not fall by a twentieth."""
+    """The rate at which the loss falls fastest, before its lowest point; None where it does not fall by a
+    twentieth.
+    """
     if len(losses) < 5:
         return None
     lowest = min(range(len(losses)), key=losses.__getitem__)
     if losses[lowest] > 0.95 * losses[0] or lowest < 2:
         return None
-    slopes = torch.gradient(torch.tensor(losses[:lowest + 1]), spacing=(torch.tensor(rates[:lowest + 1]).log(),))[0]
+    falling, places = torch.tensor(losses[:lowest + 1]), torch.tensor(rates[:lowest + 1]).log()
+    slopes = torch.gradient(falling, spacing=(places,))[0]
     return rates[int(slopes.argmin())]

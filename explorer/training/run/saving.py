@@ -1,15 +1,22 @@
-"""A trained model as a folder: safetensors, labels, settings and a model card. No code is stored, and none is run."""
+"""A trained model as a folder: safetensors, labels, settings and a model card. No code is stored, and none is
+run.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from explorer import __version__
+from explorer.data.photo_sets import Splits
 from explorer.files import (
     DiskError,
     beside_folder,
@@ -20,20 +27,42 @@ from explorer.files import (
     write_whole,
     writing,
 )
-from explorer.training.loop.measures import measure_of
+from explorer.models.contract import VisionModel
+from explorer.training.loop.measures import best_of, measure_of
+from explorer.training.loop.recipe import Recipe
 from explorer.training.run.checkpoint import write_json
 from explorer.training.run.kept import FOLDER, KeptWeights, save_epochs
-
-if TYPE_CHECKING:
-    import torch
-
-    from explorer.training.run.run import Run
 
 FILES = ("run.json", "model.safetensors", "config.json", "README.md")  # what save_run writes, in this order
 SAVING = "saving"  # the folder in which they become whole
 OURS = SAVING + "|" + "|".join(map(re.escape, FILES))
 CARD_SAYS = "trained with explorer"  # in every card
 MOST_JSON_BYTES = 256 * 1024**2  # thousands of epochs take one or two
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is to be saved of a run.
+
+    labels: of its classes or numbers;  history: its epochs;  data: what it learnt from and was judged by
+    began_with: where its first weights came from;  kept: the weights by epoch, which go along where they are
+                small
+    """
+
+    name: str
+    model: VisionModel
+    labels: tuple[str, ...]
+    recipe: Recipe
+    history: list[dict[str, Any]]
+    notes: list[str]
+    data: Splits
+    began_with: str
+    kept: KeptWeights
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best epoch, whose weights the model has; None before the first."""
+        return best_of(self.history)
 
 
 def check_free(folder: Path) -> None:
@@ -49,7 +78,8 @@ def check_free(folder: Path) -> None:
     there = {path.name for path in folder.iterdir()}
     if there and not _own(folder):
         strange = next(name for name in (*FILES, *sorted(there)) if name in there)
-        raise FileExistsError(f"'{folder}' is there already and holds something else ({strange}): give another name.")
+        raise FileExistsError(f"'{folder}' is there already and holds something else ({strange}): give "
+                              "another name.")
 
 
 def _own(folder: Path) -> bool:
@@ -62,14 +92,15 @@ def _own(folder: Path) -> bool:
         return True
 
 
-def save_run(run: Run, folder: Path) -> Path:
-    """Write `run.model` as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens it.
+def save_run(run: Trained, folder: Path) -> Path:
+    """Write a model as timm's hub repositories are: `create_model("local-dir:folder", pretrained=True)` opens
+    it.
 
-    A network that came through a door ("timm/NAME", "torchvision/NAME") is built by that library again; one that was built by
-    hand must be built so again: `load_run(folder, model=model)`.
-    The weights of each epoch go along where they are small, as those of a classifier are.
-    All files are whole in a folder beside their places before the first takes its place: what was saved there before stays
-    until then. Raises FileExistsError where the folder holds something else already, DiskError where it can't be written.
+    A network that came through a door ("timm/NAME", "torchvision/NAME") is built by that library again; one
+    that was built by hand must be built so again: `load_run(folder, model=model)`. The weights of each epoch
+    go along where they are small, as those of a classifier are. All files are whole in a folder beside their
+    places before the first takes its place: what was saved there before stays until then. Raises
+    FileExistsError where the folder holds something else already, DiskError where it can't be written.
     """
     from safetensors.torch import save_file
 
@@ -77,23 +108,21 @@ def save_run(run: Run, folder: Path) -> Path:
     fresh = not folder.exists()
     make_folder(folder)
     model, config = run.model, run.model.config
-    state: dict[str, torch.Tensor] = {}
-    places: set[int] = set()  # in memory: a layer that is used twice is written twice, as the format wants it
-    for key, value in model.state_dict().items():
-        value = value.detach().cpu().contiguous()
-        state[key] = value.clone() if value.data_ptr() in places else value
-        places.add(value.data_ptr())
+    state = _written_weights(model)
     own = {**config.as_timm(), "num_classes": model.num_classes, "tag": "", "hf_hub_id": "", "url": "",
            "input_size": (model.in_chans, *config.input_size[1:])}
     own.pop("labels", None)
     made = beside_folder(folder, SAVING)
     try:
-        write_json(made / "run.json", {"name": run.name, "data": run.data.name, "recipe": run.recipe.as_dict(),
-                                       "history": run.history, "notes": run.notes, "versions": versions()})
-        write_whole(made / "model.safetensors", lambda path: save_file(state, path, metadata={"format": "pt"}))
+        write_json(made / "run.json", {
+            "name": run.name, "data": run.data.name, "recipe": run.recipe.as_dict(), "history": run.history,
+            "notes": run.notes, "versions": versions(),
+        })
+        write_whole(made / "model.safetensors",
+                    lambda path: save_file(state, path, metadata={"format": "pt"}))
         write_json(made / "config.json", {
-            "architecture": config.architecture, "num_classes": model.num_classes, "num_features": model.num_features,
-            "label_names": list(run.labels), "pretrained_cfg": own,
+            "architecture": config.architecture, "num_classes": model.num_classes,
+            "num_features": model.num_features, "label_names": list(run.labels), "pretrained_cfg": own,
         })
         write_text(made / "README.md", card(run))
         save_epochs(run.kept, made)
@@ -115,15 +144,21 @@ def save_run(run: Run, folder: Path) -> Path:
     return folder
 
 
+def _written_weights(model: VisionModel) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = {}
+    places: set[int] = set()  # in memory: a layer that is used twice is written twice, as the format wants it
+    for key, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        state[key] = value.clone() if value.data_ptr() in places else value
+        places.add(value.data_ptr())
+    return state
+
+
 def versions() -> dict[str, str]:
-    import platform
-
-    import torch
-
     return {"explorer": __version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def card(run: Run) -> str:
+def card(run: Trained) -> str:
     """The model card: what it is, what it learnt from, how good it is, and what that does not say."""
     best, recipe, config = run.best, run.recipe, run.model.config
     measure = measure_of(run)
@@ -135,14 +170,14 @@ def card(run: Run) -> str:
             f" (epoch {best['epoch'] + 1} of {recipe.epochs})"
     what, figure = ("Classes", "Right") if measure.share else ("Numbers, each in its own unit",
                                                                "Mean absolute error (MAE)")
-    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items() if value is not None)
-    return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n"
-            f"- {what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
-            f"{judged}\n- Began with: {run.began_with}"
-            f"{f' ({config.license})' if config.license else ''}\n\n"
-            "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, so it is a "
-            "little too good; photos from elsewhere may do much worse.\n\n"
-            f"| setting | value |\n|---|---|\n{settings}\n")
+    settings = "\n".join(f"| {key} | {value} "
+                         "|" for key, value in recipe.as_dict().items() if value is not None)
+    return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n- "
+            f"{what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
+            f"{judged}\n- Began with: {run.began_with}{f' ({config.license})' if config.license else ''}\n\n"
+            "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, "
+            "so it is a little too good; photos from elsewhere may do much worse.\n\n| setting | value "
+            f"|\n|---|---|\n{settings}\n")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -155,9 +190,12 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises ValueError for one that holds something else, or is too large to be a run's."""
+    """What a JSON file holds. Raises ValueError for one that holds something else, or is too large to be a
+    run's.
+    """
     if path.exists() and (not path.is_file() or path.stat().st_size > MOST_JSON_BYTES):
-        raise ValueError(f"'{path}' is no file of a run: it is larger than {MOST_JSON_BYTES // 1024**2} MB, or no file at all.")
+        raise ValueError(f"'{path}' is no file of a run: it is larger than {MOST_JSON_BYTES // 1024**2} MB, "
+                         "or no file at all.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:

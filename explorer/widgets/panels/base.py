@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,9 +25,10 @@ AnyLine = TypeVar("AnyLine", bound=Line)
 class Panel(W.VBox):
     """A part of the dashboard that draws one side of the session, and asks it for changes.
 
-    A panel never runs the model and never calls another panel. `draw_on` names the session's traits behind it:
-    whenever one changes, `draw` runs, in the thread that published and under the session's lock. What takes a
-    while is a job (`explorer.widgets.jobs`) in a line of the panel's own, which `line` gives.
+    A panel never runs the model and never calls another panel. `draw_on` names the session's traits behind
+    it: whenever one changes, `draw` runs, in the thread that published and under the session's lock; `when`
+    does the same for controls. What takes a while is a job (`explorer.widgets.jobs`) in a line of the panel's
+    own, which `line` gives.
 
     Most panels make their controls in `make`, when they are first looked at: a dashboard has many, and opens
     fast.
@@ -47,8 +48,9 @@ class Panel(W.VBox):
     draw_on: tuple[str, ...] = ()
     rests = False  # whether nothing is drawn while something else is in front
 
-    def __init__(self, session: Session, children: Sequence[W.Widget] = (), *, beside: Sequence[W.Widget] = ()):
-        """children: what is below the bar; none where `make` makes it. beside: controls at the right of the bar."""
+    def __init__(self, session: Session, children: Sequence[W.Widget] = (), *,
+                 beside: Sequence[W.Widget] = ()):
+        """children: what is below the bar; none where `make` makes it. beside: controls at its right."""
         self.session = session
         self.own_lines: list[Line] = []
         self.built, self.in_front, self.gone = bool(children), True, False
@@ -72,9 +74,11 @@ class Panel(W.VBox):
         """What stands on top, made once; nothing where a panel has no title and nothing to offer."""
         if self._head is None:
             cls, self._head = type(self), [*self._beside]
-            offers = offers_of(code=cls.code is not Panel.code, figure=cls.figure is not Panel.figure, guide=bool(cls.guide))
+            offers = offers_of(code=cls.code is not Panel.code, figure=cls.figure is not Panel.figure,
+                               guide=bool(cls.guide))
             if self.title or offers:
-                self.tools = PanelTools(title=self.title, label=self.called, offers=offers, lock=self.session.lock)
+                self.tools = PanelTools(title=self.title, label=self.called, offers=offers,
+                                        lock=self.session.lock)
                 self.tools.on_ask(self._asked)
                 self._head = [W.HBox([self.tools, *self._beside]) if self._beside else self.tools]
                 self._head[0].add_class("vx-panel-head")
@@ -140,8 +144,9 @@ class Panel(W.VBox):
         """Bring what is shown up to date with the session."""
 
     def code(self) -> str:
-        """The few lines of explorer that reproduce what is shown now, "" while nothing is; called under the lock.
+        """The few lines of explorer that reproduce what is shown now, "" while nothing is.
 
+        They come from the settings that ran, not from controls that were moved since. Called under the lock.
         They run as they are in a notebook where `dash` is the Dashboard, which they name only for what has no
         name of its own: a model that was built in a cell, a photo from the clipboard.
         """
@@ -159,7 +164,7 @@ class Panel(W.VBox):
         return f"{self.called}: {self.session.model_name}" if self.session.model_name else self.called
 
     def caption(self) -> str:
-        """The settings behind `figure`, in sentences: they stand below the picture and in the file's metadata."""
+        """The settings behind `figure`, in sentences, for below the picture and for the file's metadata."""
         return export.caption_of(self.session)
 
     # --- what the bar does ----------------------------------------------------------------------------------
@@ -171,41 +176,37 @@ class Panel(W.VBox):
 
     def changed(self) -> None:
         """Say that other lines reproduce what is shown now; `draw` and `on_choice` say so by themselves."""
-        if self._code_sent is None:
-            return
-        with self.session.lock:
-            text = self._code_text()
-            if self._code_sent not in (None, text):
-                self._send_code(text)
+        if self._code_sent is not None:
+            self.tell(self._send_again)
+
+    def _send_again(self) -> None:
+        text = self._code_text()
+        if self._code_sent not in (None, text):
+            self._send_code(text)
 
     def exported(self, format: str = "png") -> bytes:
         """The bytes of the file behind "Export figure": "png", and of charts "svg" and "pdf" too.
 
         Raises ValueError while there is nothing to export, and for a format that the figure does not have.
         """
-        return export.file_bytes(self._figure_now(), format, title=self._title_now(), caption=self._caption_now())
+        figure, title, caption, _ = self._to_export()
+        return export.file_bytes(figure, format, title=title, caption=caption)
 
     def save_figure(self, path: str | Path) -> Path:
-        """Write what "Export figure" gives, in the format that the file's ending names; the path of the file."""
+        """Write what "Export figure" gives, in the format that the file's ending names; the file's path."""
         path = given_path(path)
         content = self.exported(path.suffix.lstrip(".").lower())
         write_whole(path, lambda beside: beside.write_bytes(content))
         return path
 
-    def _figure_now(self) -> Any:
+    def _to_export(self) -> tuple[Any, str, str, str]:
+        """(figure, title, caption, name of the file), all of the same moment. Raises ValueError for none."""
         with self.session.lock:
             figure = self.figure()
-        if figure is None:
-            raise ValueError(self.nothing_yet)
-        return figure
-
-    def _caption_now(self) -> str:
-        with self.session.lock:
-            return f"{self.caption()} Made with {export.software()}.".strip()
-
-    def _title_now(self) -> str:
-        with self.session.lock:
-            return self.heading()
+            if figure is None:
+                raise ValueError(self.nothing_yet)
+            caption = f"{self.caption()} Made with {export.software()}.".strip()
+            return figure, self.heading(), caption, self._file_name()
 
     def _code_text(self) -> str:
         try:
@@ -223,8 +224,7 @@ class Panel(W.VBox):
         if what == "guide":
             self.tools.answer("guide", {"html": self.guide})
         elif what == "code":
-            with self.session.lock:
-                self._send_code(self._code_text())
+            self.tell(lambda: self._send_code(self._code_text()))
         elif what == "shut":
             self._code_sent, self._exported = None, None
         elif what == "figure" or what in FORMATS:
@@ -235,7 +235,7 @@ class Panel(W.VBox):
         """Draw the figure and show it, or save the one that is shown in another format; in the background."""
         try:
             if what == "figure":
-                self._exported = self._figure_now(), self._title_now(), self._caption_now(), self._file_name()
+                self._exported = self._to_export()
             if self._exported is None:  # shut in the meantime
                 return
             figure, title, caption, name = self._exported
@@ -249,30 +249,45 @@ class Panel(W.VBox):
             self.tools.answer("figure" if what == "figure" else "file", content, data)
         except Exception as error:
             expected = isinstance(error, ValueError)
-            log.log(logging.INFO if expected else logging.ERROR, "no figure of %s", self.called, exc_info=not expected)
+            level = logging.INFO if expected else logging.ERROR
+            log.log(level, "no figure of %s", self.called, exc_info=not expected)
             why = sentence_of(error, unexpected="The figure could not be drawn ({problem}).")
             self.tools.answer("problem", {"text": why})
 
     def _file_name(self) -> str:
-        with self.session.lock:
-            return export.file_name(self.called, self.session.model_name, self.session.image_name)
+        return export.file_name(self.called, self.session.model_name, self.session.image_name)
 
     def wait_export(self, timeout: float | None = 60) -> bool:
         """Block until the page has the figure that was asked for; False after `timeout` seconds."""
         return self._exporter is None or self._exporter.wait(timeout)
 
-    # --- following the session ------------------------------------------------------------------------------
+    # --- following the session, and the reader -------------------------------------------------------------
 
-    def _redraw(self, _change=None) -> None:
+    def tell(self, show: Callable[..., None], *given: Any) -> None:
+        """Call `show(*given)` under the lock, unless the panel is closed; from whatever thread."""
         with self.session.lock:
-            if self.built and not self.gone:
-                if self.in_front or not self.rests:
-                    self.draw()
-                self.changed()
+            if not self.gone:
+                show(*given)
+
+    def when(self, control: W.Widget, call: Callable[[], None], name: str = "value") -> None:
+        """Call `call()` under the lock when the reader presses a button, or moves a control."""
+        if isinstance(control, W.Button):
+            control.on_click(lambda _: self.tell(call))
+        else:
+            control.observe(lambda _: self.tell(call), name)
 
     def on_choice(self, control: W.Widget, name: str = "value") -> None:
         """Redraw when the reader moves a control; the model does not run for that."""
-        control.observe(self._redraw, name)
+        self.when(control, self._draw_anew, name)
+
+    def _redraw(self, _change=None) -> None:
+        self.tell(self._draw_anew)
+
+    def _draw_anew(self) -> None:
+        if self.built:
+            if self.in_front or not self.rests:
+                self.draw()
+            self.changed()
 
 
 def labelled(description: str, control_class, **options) -> W.Widget:

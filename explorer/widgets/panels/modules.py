@@ -19,14 +19,15 @@ class ModulesPanel(Panel):
     name = "Modules"
     draw_on = ("tree",)
     guide = """
-        <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many numbers each holds
-        (its parameters), the shape of what comes out for one photo, and how many floating-point operations that takes. A
-        multiply-add counts as two; convolutions, matrix products and attention are counted, the small rest is not.</p>
-        <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory traffic and the
-        hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others, 2018: ShuffleNet V2</a>). Each of
-        these numbers alone can put two models into the opposite order
-        (<a href="https://arxiv.org/abs/2110.12894">Dehghani and others, 2022: The Efficiency Misnomer</a>). Where much of the
-        model lies is not where the answer is made.</p>"""
+        <p><b>What you see.</b> The modules that the model is made of, as PyTorch nests them: how many
+        numbers each holds (its parameters), the shape of what comes out for one photo, and how many
+        floating-point operations that takes. A multiply-add counts as two; convolutions, matrix products
+        and attention are counted, the small rest is not.</p>
+        <p><b>What it does not prove.</b> Fewer parameters or operations do not make a model faster: memory
+        traffic and the hardware decide as much (<a href="https://arxiv.org/abs/1807.11164">Ma and others,
+        2018: ShuffleNet V2</a>). Each of these numbers alone can put two models into the opposite order (<a
+        href="https://arxiv.org/abs/2110.12894">Dehghani and others, 2022: The Efficiency Misnomer</a>).
+        Where much of the model lies is not where the answer is made.</p>"""
 
     def __init__(self, session: Session):
         self.tree = ModuleTree()
@@ -45,10 +46,9 @@ class ModulesPanel(Panel):
         self._shown = tree
         self.tree.show(tree.rows(), title=self.session.model_name)
         flops = "not measured" if tree.flops is None else f"{tree.flops / 1e9:.2f} G"
-        self.note.value = (
-            f'<span class="vx-soft">{tree.params:,} parameters, {tree.trainable:,} trainable; {flops} floating-point '
-            "operations for one photo. Click a module to copy its name.</span>"
-        )
+        text = (f"{tree.params:,} parameters, {tree.trainable:,} trainable; {flops} floating-point "
+                "operations for one photo. Click a module to copy its name.")
+        self.note.value = f'<span class="vx-soft">{text}</span>'
 
     # --- code and figure ---
 
@@ -86,6 +86,7 @@ class ModulesPanel(Panel):
             return super().caption()
         kept, total = len(self._levels()), sum(1 for _ in tree.walk())
         part = f"The upper {kept} of {total} modules." if kept < total else f"All {total} modules."
-        size = "" if tree.input_shape is None else f" Output and operations for an input of {' × '.join(map(str, tree.input_shape))}."
+        shape = " × ".join(map(str, tree.input_shape or ()))
+        size = f" Output and operations for an input of {shape}." if shape else ""
         parts = export.caption_of(self.session, photo=False)
         return f"{parts} {part}{size} A multiply-add counts as two operations."

@@ -9,12 +9,15 @@ import ipywidgets as W
 
 from explorer.display import draw
 from explorer.widgets import export
+from explorer.widgets.panels.bars import bar_html
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.work import notes_html
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, setup_lines
 
 if TYPE_CHECKING:  # importing it loads torch: the dashboard is on the screen before that
-    from explorer.inspection.look.looking import Look, Prediction
+    from explorer.inspection.look.answers import Prediction
+    from explorer.inspection.look.result import Look
     from explorer.models.outputs import Outputs
 
 
@@ -27,11 +30,8 @@ def bars_html(predictions: list[Prediction], *, logits: bool = False) -> str:
                         f'<span class="vx-value"><b>{escape(p.text)}</b></span></li>')
             continue
         value = p.text + (f" &nbsp; logit {p.logit:.2f}" if logits else "")
-        share = p.probability if p.probability == p.probability else 0
-        rows.append(
-            f'<li><span class="vx-name">{escape(p.label)}</span><span class="vx-value">{value}</span>'
-            f'<span class="vx-track"><span class="vx-bar" style="width:{share:.2%}"></span></span></li>'
-        )
+        rows.append(f'<li><span class="vx-name">{escape(p.label)}</span>'
+                    f'<span class="vx-value">{value}</span>{bar_html(p.probability)}</li>')
     numbers = any(p.value is not None for p in predictions)
     label = "Numbers that the model gives" if numbers else "Predictions, most likely first"
     return f'<ol class="vx-predictions" aria-label="{label}">{"".join(rows)}</ol>'
@@ -65,16 +65,17 @@ class PredictionsPanel(Panel):
     title = "Predictions"
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds likeliest. The
-        last layer gives every class a score, the <i>logit</i>; softmax turns all scores into shares that add up to 100 %.
-        Where several classes may be there at once, a sigmoid gives each class a share of its own, and where the
-        answer is yes or no, one sigmoid gives the share of the yes. Numbers that a model works out stand as they
-        are.</p>
-        <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks are surer of
-        themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and others, 2017: On Calibration of
-        Modern Neural Networks</a>). The shares are shared out among the classes that the model knows: a photo of anything
-        else gets one of them too, often with a high share (<a href="https://arxiv.org/abs/1610.02136">Hendrycks and Gimpel,
-        2017</a>). And a right answer may rest on the background: see what changes with another photo.</p>"""
+        <p><b>What you see.</b> The part of the photo that the network got, and the classes that it finds
+        likeliest. The last layer gives every class a score, the <i>logit</i>; softmax turns all scores into
+        shares that add up to 100 %. Where several classes may be there at once, a sigmoid gives each class
+        a share of its own, and where the answer is yes or no, one sigmoid gives the share of the yes.
+        Numbers that a model works out stand as they are.</p>
+        <p><b>What it does not prove.</b> 90 % does not mean right nine times out of ten: modern networks
+        are surer of themselves than they are right (<a href="https://arxiv.org/abs/1706.04599">Guo and
+        others, 2017: On Calibration of Modern Neural Networks</a>). The shares are shared out among the
+        classes that the model knows: a photo of anything else gets one of them too, often with a high share
+        (<a href="https://arxiv.org/abs/1610.02136">Hendrycks and Gimpel, 2017</a>). And a right answer may
+        rest on the background: see what changes with another photo.</p>"""
 
     def __init__(self, session: Session):
         self.photo = W.Image(format="jpeg", layout=W.Layout(width="224px", height="auto", max_width="100%"))
@@ -82,8 +83,8 @@ class PredictionsPanel(Panel):
         self.bars = W.HTML(layout=W.Layout(width="100%"))
         self.notes = W.HTML()
         self.steps = W.HTML()
-        self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)], value=5,
-                             layout=W.Layout(width="112px"))
+        self.topk = labelled("Show", W.Dropdown, options=[("top 3", 3), ("top 5", 5), ("top 10", 10)],
+                             value=5, layout=W.Layout(width="112px"))
         self.logits = W.Checkbox(description="logits", indent=False, layout=W.Layout(width="auto"))
         self.prepared = W.Checkbox(description="how the photo was prepared", indent=False,
                                    layout=W.Layout(width="auto"))
@@ -105,19 +106,20 @@ class PredictionsPanel(Panel):
         self.body.layout.display = "" if look else "none"
         if look is None:
             return
-        from explorer.inspection.look.looking import top_predictions
+        from explorer.inspection.look.answers import top_predictions
 
         self.photo.value = draw.jpeg_bytes(look.seen)
         height, width = look.input.shape[-2:]
-        name = escape(self.session.image_name)
+        name, seen = escape(self.session.image_name), f"The network sees {width} × {height} pixels"
         self.words.value = (f'<div class="vx-caption"><span title="{name}">{name}</span>'
-                              f'<span class="vx-soft">The network sees {width} × {height} pixels</span></div>')
-        self.notes.value = "".join(f'<div class="vx-note">{escape(note)}</div>' for note in look.notes)
+                            f'<span class="vx-soft">{seen}</span></div>')
+        self.notes.value = notes_html(look.notes)
         if look.predictions:
             best = top_predictions(look.logits, look.outputs, self.topk.value)
             self.bars.value = bars_html(best, logits=self.logits.value) + meaning_html(look.outputs)
         else:
-            self.bars.value = '<span class="vx-soft">This model has no classifier: look at its feature maps.</span>'
+            text = "This model has no classifier: look at its feature maps."
+            self.bars.value = f'<span class="vx-soft">{text}</span>'
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
         self.logits.layout.display = "none" if look.outputs.numbers else ""
@@ -142,7 +144,7 @@ class PredictionsPanel(Panel):
             return None
         from matplotlib.figure import Figure
 
-        from explorer.inspection.look.looking import top_predictions
+        from explorer.inspection.look.answers import top_predictions
 
         best = top_predictions(look.logits, look.outputs, self.topk.value) if look.predictions else []
         figure = Figure(figsize=(9 if best else 3.4, max(3.2, 0.36 * len(best) + 1.1)), layout="constrained")
@@ -152,7 +154,8 @@ class PredictionsPanel(Panel):
         if best and look.outputs.numbers:
             places[1].set_axis_off()
             for row, one in enumerate(best):
-                text, height = f"{export.shortened(one.label)}: {one.text}", 0.9 - 0.8 * row / max(len(best), 4)
+                text = f"{export.shortened(one.label)}: {one.text}"
+                height = 0.9 - 0.8 * row / max(len(best), 4)
                 places[1].text(0, height, text, fontsize=12, transform=places[1].transAxes, parse_math=False)
         elif best:
             bars = places[1]

@@ -18,16 +18,19 @@ class StagesPanel(Panel):
     name = "Feature maps"
     draw_on = ("look",)
     guide = """
-        <p><b>What you see.</b> What comes out of one stage for this photo: every small picture is one channel, every pixel
-        of it one place of the photo. Early stages answer to edges and colours, with many places; late ones to parts and
-        things, with few. “Own” colours stretch each channel from its lowest to its highest value; “shared” colours make
-        channels comparable, and show how many are nearly silent.</p>
-        <p><b>What it does not prove.</b> A channel that lights up on the cat need not stand for cats: look at it with other
-        photos. Most networks spread what they know over many channels, and can do without those that seem to stand for
-        one thing (<a href="https://arxiv.org/abs/1803.06959">Morcos and others, 2018</a>). Bright means a large value, not
-        an important one: what counts for the answer is what the later layers make of it.</p>
-        <p><b>To read.</b> <a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014: Visualizing and Understanding
-        Convolutional Networks</a>; <a href="https://distill.pub/2017/feature-visualization/">Olah and others, 2017: Feature
+        <p><b>What you see.</b> What comes out of one stage for this photo: every small picture is one
+        channel, every pixel of it one place of the photo. Early stages answer to edges and colours, with
+        many places; late ones to parts and things, with few. “Own” colours stretch each channel from its
+        lowest to its highest value; “shared” colours make channels comparable, and show how many are nearly
+        silent.</p>
+        <p><b>What it does not prove.</b> A channel that lights up on the cat need not stand for cats: look
+        at it with other photos. Most networks spread what they know over many channels, and can do without
+        those that seem to stand for one thing (<a href="https://arxiv.org/abs/1803.06959">Morcos and
+        others, 2018</a>). Bright means a large value, not an important one: what counts for the answer is
+        what the later layers make of it.</p>
+        <p><b>To read.</b> <a href="https://arxiv.org/abs/1311.2901">Zeiler and Fergus, 2014: Visualizing
+        and Understanding Convolutional Networks</a>; <a
+        href="https://distill.pub/2017/feature-visualization/">Olah and others, 2017: Feature
         Visualization</a>.</p>"""
 
     def __init__(self, session: Session):
@@ -65,7 +68,9 @@ class StagesPanel(Panel):
         self.mosaic.show(maps.numpy(), title=f"{name} of {look.model_name}")
 
     def _offer(self, names: list[str]) -> None:
-        """Other buttons for another model; the same depth stays chosen, so that two models can be compared."""
+        """Other buttons for another model;
+        the same depth stays chosen, so that two models can be compared.
+        """
         depth = self.stage.index or 0
         share = depth / max(1, len(self.stage.options) - 1)
         look = self.session.look
@@ -91,7 +96,8 @@ class StagesPanel(Panel):
         shown = view.shown_channels
         if shown < channels:
             options["limit"] = shown
-        side = -(-max(height, width) // view.step)  # of one channel, in values; then as many pixels each as there is room for
+        # of one channel, in values; then as many pixels each as there is room for
+        side = -(-max(height, width) // view.step)
         options["cell"] = side * max(1, round(SHEET / (shown ** 0.5 * side)))
         return options
 
@@ -115,8 +121,11 @@ class StagesPanel(Panel):
 
     def caption(self) -> str:
         view = self.mosaic
-        colours = "each channel from its own minimum to its own maximum" if view.scale == "own" else "one scale for all channels"
+        own = "each channel from its own minimum to its own maximum"
+        colours = own if view.scale == "own" else "one scale for all channels"
         if view.colormap == "coolwarm":
             colours += ", zero in the middle"
-        order = "by channel number" if view.sort == "channel" else "the strongest first (mean absolute activation)"
-        return f"{super().caption()} {view.note[:1].upper()}{view.note[1:]}. Order: {order}. Colours: {view.colormap}, {colours}."
+        strongest = "the strongest first (mean absolute activation)"
+        order = "by channel number" if view.sort == "channel" else strongest
+        note = f"{view.note[:1].upper()}{view.note[1:]}"
+        return f"{super().caption()} {note}. Order: {order}. Colours: {view.colormap}, {colours}."

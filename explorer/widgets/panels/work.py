@@ -48,7 +48,8 @@ class Work(Line):
     """
 
     def __init__(self, runner: Runner, *, long: bool = True, tooltip: str = "",
-                 sentence: Callable[[Any], str] = sentence_of, busy: Callable[[bool], None] = lambda running: None,
+                 sentence: Callable[[Any], str] = sentence_of,
+                 busy: Callable[[bool], None] = lambda running: None,
                  meter: Callable[[Job, int, int, str], str] = usual_meter):
         super().__init__(runner, long=long, failed=self._failed, told=self._told, over=self._rest)
         self.sentence, self.busy, self.meter = sentence, busy, meter

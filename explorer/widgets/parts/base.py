@@ -21,11 +21,12 @@ log = logging.getLogger(__name__)
 # Traits that every ipywidget carries and nobody passes by keyword.
 _NOT_KEYWORDS = {"comm", "keys", "log", "ready"}
 
-_KIT = (Path(__file__).parent / "kit.js").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+_KIT = (_HERE / "kit.js").read_text(encoding="utf-8")
 
 
 class ExplorerPart(anywidget.AnyWidget):
-    """Base of the views that ipywidgets lacks; a subclass names its ``_esm`` and ``_css`` files.
+    """Base of the views that ipywidgets lacks; a subclass says what its ``files`` are called.
 
     The text of ``kit.js`` comes in front of its module, so that no view writes again what all of them need.
     ``lock`` is the lock of whoever shares its state with this view: what the reader chooses here then changes
@@ -43,10 +44,11 @@ class ExplorerPart(anywidget.AnyWidget):
     # The traits that the reader changes in the browser; nothing else can be set from there.
     _reader_traits: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **kwargs):
-        script = cls.__dict__.get("_esm")
-        if isinstance(script, Path):
-            cls._esm = f"{_KIT}\n{script.read_text(encoding='utf-8')}"
+    def __init_subclass__(cls, *, files: str = "", **kwargs):
+        """files: what its module and its style sheet beside this file are called, without an ending."""
+        if files:
+            script = (_HERE / f"{files}.js").read_text(encoding="utf-8")
+            cls._esm, cls._css = f"{_KIT}\n{script}", _HERE / f"{files}.css"
         super().__init_subclass__(**kwargs)
 
     def __init__(self, *, lock: threading.RLock | None = None, **kwargs):
@@ -112,7 +114,9 @@ class ExplorerPart(anywidget.AnyWidget):
                 self.send_state(key)        # put the page back to what is true here
 
     def _take(self, key: str, value) -> None:
-        """Set a trait to what is on the reader's screen already: it is not sent back. For checked values from the browser."""
+        """Set a trait to what is on the reader's screen already: it is not sent back.
+        For checked values from the browser.
+        """
         with self._lock:
             self._chosen = (key, value)
             try:

@@ -1,6 +1,7 @@
 """The card of one model as HTML, with its stages as a drawing; plain functions, no widget.
 
-Colours come from the page (`currentColor` and the dashboard's variables), so that one card serves light and dark.
+Colours come from the page (`currentColor` and the dashboard's variables), so that one card serves light and
+dark.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
     if c.top1 is not None:
         top5 = f", {c.top5:.1f} % top-5" if c.top5 is not None else ""
         rows.append(("accuracy", f"{c.top1:.1f} % top-1{top5} on ImageNet, as published"))
-    rows.append(("photo size", f"{pixels(c.input_size)} pixels" + (", no other" if c.fixed_input_size else "")))
+    other = ", no other" if c.fixed_input_size else ""
+    rows.append(("photo size", f"{pixels(c.input_size)} pixels{other}"))
     if card.published:
         classes = f"{c.num_classes} classes" if c.num_classes else "no classifier"
-        rows.append(("weights", f"{c.name}: {classes}, {'on this computer' if card.here else 'to be downloaded'}"))
+        where = "on this computer" if card.here else "to be downloaded"
+        rows.append(("weights", f"{c.name}: {classes}, {where}"))
         rows.append(("licence", stated(c.license)))
     else:
         rows.append(("weights", "none published"))
@@ -60,11 +63,13 @@ def pixels(size: Sequence[int]) -> str:
 
 
 def default_size(card: ModelCard) -> tuple[int, ...]:
-    """(C, H, W) that the multiply-adds are counted for: the default weights', whichever tag the card shows."""
+    """(C, H, W) that the multiply-adds are counted for:
+    the default weights', whichever tag the card shows.
+    """
     return card.tags[0].input_size if card.tags else card.config.input_size
 
 
-# --- the drawing ----------------------------------------------------------------------------------------------
+# --- the drawing ----------------------------------------------------------------------------------------
 
 
 def stages_figure(card: ModelCard) -> str:
@@ -87,7 +92,8 @@ def run_label(run: StageRun) -> str:
 def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) -> str:
     """Blocks as high as the stage's map (in proportion) and as wide as the logarithm of its channels.
 
-    Equal stages in a row, such as the blocks of a plain transformer, are thin blocks side by side with one label.
+    Equal stages in a row, such as the blocks of a plain transformer, are thin blocks side by side with one
+    label.
     """
     finest = min(run.reduction for run in runs)
     middle, bottom = HEIGHT / 2 + 2, HEIGHT + 4
@@ -105,8 +111,8 @@ def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) ->
         title = f"{run.label}: {run_label(run)}, maps of {side}"
         thin = pitch * 0.72 if run.count > 1 else drawn
         blocks = "".join(
-            f'<rect x="{start + pitch * i:.1f}" y="{top:.1f}" width="{thin:.1f}" height="{height:.1f}" rx="1.5"/>'
-            for i in range(run.count))
+            f'<rect x="{start + pitch * i:.1f}" y="{top:.1f}" width="{thin:.1f}" height="{height:.1f}" '
+            'rx="1.5"/>' for i in range(run.count))
         shapes.append('<g fill="currentColor" fill-opacity=".55" stroke="currentColor">'
                       f"<title>{escape(title)}</title>{blocks}</g>")
         if before is not None:
@@ -123,5 +129,6 @@ def stages_svg(runs: Sequence[StageRun], size: Sequence[int] = (3, 224, 224)) ->
     return (
         f'<svg viewBox="0 0 {width:.0f} {full}" width="{width:.0f}" height="{full}" role="img" '
         f'aria-label="{escape(spoken)}"><path d="{"".join(links)}" fill="currentColor" fill-opacity=".15"/>'
-        f'{"".join(shapes)}<g class="vx-drawing-text" font-size="10.5" text-anchor="middle">{"".join(labels)}</g></svg>'
+        f'{"".join(shapes)}<g class="vx-drawing-text" font-size="10.5" text-anchor="middle">'
+        f'{"".join(labels)}</g></svg>'
     )

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
 
 
-class Comparison(ExplorerPart):
+class Comparison(ExplorerPart, files="comparison"):
     """Names with their facts side by side. The reader may take one away or ask to see one: ``on_remove`` and
-    ``on_pick`` call back with its name. ``show`` may be called from any thread; with no rows nothing is on the page.
+    ``on_pick`` call back with its name. ``show`` may be called from any thread; with no rows nothing is on
+    the page.
     """
 
-    _esm = _HERE / "comparison.js"
-    _css = _HERE / "comparison.css"
 
     _table = t.Unicode("").tag(sync=True, echo_update=False)
 

@@ -1,7 +1,8 @@
 """A confusion matrix to click into: rows are true classes, columns what they were taken for.
 
-The page gets the cells that are not zero, and picks out of them what fits on a screen: of a thousand classes the most
-confused ones first, in pages, with all the others summed up in one more row and column. So no photo is hidden.
+The page gets the cells that are not zero, and picks out of them what fits on a screen: of a thousand
+classes the most confused ones first, in pages, with all the others summed up in one more row and column. So
+no photo is hidden.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,25 +18,25 @@ import traitlets as t
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 ANY, OTHERS = -1, -2  # in a picked cell: every class; the classes that are not on this page
 
 #: Called with (true classes, predicted classes) of a cell, as indices; None stands for all.
 Pick = Callable[[tuple[int, ...] | None, tuple[int, ...] | None], None]
 
 
-class ConfusionMatrix(ExplorerPart):
-    """Counts as text, shares as colour. ``on_pick`` calls back for a cell, a row's or a column's name, or a pair below.
+class ConfusionMatrix(ExplorerPart, files="confusion"):
+    """Counts as text, shares as colour.
+    ``on_pick`` calls back for a cell, a row's or a column's name, or a pair below.
 
-    ``share``: colours are shares of the photos of a class ("true"), or of the answers with its name ("predicted").
-    ``order``: "given", "photos" (most first) or "confused" (the most confused pairs first). ``picked`` is the marked
-    cell: [] or [true, predicted] with -1 for all classes and -2 for those not on the page. ``show`` may be called from
-    any thread.
+
+    share:  colours are shares of the photos of a class ("true"), or of the answers with its name
+            ("predicted")
+    order:  "given", "photos" (most first) or "confused" (the most confused pairs first)
+    picked: the marked cell: [] or [true, predicted] with -1 for all classes, -2 for those not on the page
+
+    ``show`` may be called from any thread.
     """
 
-    _esm = _HERE / "confusion.js"
-    _css = _HERE / "confusion.css"
     _reader_traits = ("share", "order")
 
     share = t.Enum(["true", "predicted"], "true", help="what the colours are shares of").tag(sync=True)
@@ -54,18 +54,21 @@ class ConfusionMatrix(ExplorerPart):
     def _a_cell(self, proposal):
         cell = proposal["value"]
         if len(cell) not in (0, 2) or any(index >= len(self._classes) for index in cell):
-            raise t.TraitError(f"A cell is [] or [true, predicted] with indices below {len(self._classes)}, not {cell}.")
+            raise t.TraitError("A cell is [] or [true, predicted] with indices below "
+                               f"{len(self._classes)}, not {cell}.")
         return cell
 
     def show(self, classes: Sequence[str], matrix: Any) -> None:
         """Show counts: matrix [K, K] of whole numbers, rows true, columns predicted.
 
-        Up to 24 classes come in their order, more with the most confused first. Raises ValueError for another shape.
+        Up to 24 classes come in their order, more with the most confused first. Raises ValueError for
+        another shape.
         """
         counts = np.asarray(matrix)
         if counts.shape != (len(classes), len(classes)) or counts.dtype.kind not in "iu":
-            raise ValueError(f"Expected whole numbers of shape [{len(classes)}, {len(classes)}], one row a class, got "
-                             f"{counts.dtype} of shape {list(counts.shape)}.")
+            shape = f"[{len(classes)}, {len(classes)}]"
+            raise ValueError(f"Expected whole numbers of shape {shape}, one row a class, got {counts.dtype} "
+                             f"of shape {list(counts.shape)}.")
         rows, columns = counts.nonzero()
         cells = np.stack([rows, columns, counts[rows, columns]], 1).tolist()
         used = len({*rows.tolist(), *columns.tolist()})
@@ -91,7 +94,9 @@ class ConfusionMatrix(ExplorerPart):
                 self.picked = [true, predicted]
 
     def on_pick(self, callback: Pick) -> None:
-        """Call ``callback(true, predicted)`` for each pick, in whichever thread the kernel handles messages in."""
+        """Call ``callback(true, predicted)`` for each pick,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:
@@ -99,7 +104,8 @@ class ConfusionMatrix(ExplorerPart):
             return super()._on_message(kind, content, buffers)
         true, predicted, cell = content.get("true"), content.get("predicted"), content.get("cell")
         with self._lock:  # or another table comes between the check and the mark
-            if not (self._indices(true) and self._indices(predicted) and isinstance(cell, list) and len(cell) == 2
+            a_pair = isinstance(cell, list) and len(cell) == 2
+            if not (self._indices(true) and self._indices(predicted) and a_pair
                     and all(type(one) is int and OTHERS <= one < len(self._classes) for one in cell)):
                 log.warning("%r: there is no such cell to pick", self)
                 return

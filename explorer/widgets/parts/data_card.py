@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from explorer.widgets.parts.photo_strip import Caption
 
 if TYPE_CHECKING:
-    from explorer.data.datasets import PhotoSet, Splits
+    from explorer.data.photo_sets import PhotoSet, Splits
 
 MOST_CLASSES = 24   # bars; the rest is counted
 SAMPLES = 12        # photos in the grid
 MEASURED = 24       # photos that are opened for their size
-CHECKED = 5000      # photos that are all opened to see whether they can be; more are checked when a run starts
+CHECKED = 5000      # photos that are all opened to see whether they can be; of more, when a run starts
 FEW = 10            # photos of a class to learn from
 
 
@@ -22,24 +22,26 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     """Counts per class as bars, the photos' sizes, and sentences. sizes: (width, height) of some photos."""
     facts = _facts_html(splits, sizes)
     if splits.train.numbers:
-        return f'<div class="vx-data">{facts}{numbers_html(splits)}{_notes_html([*splits.notes, *notes])}</div>'
+        said = _notes_html([*splits.notes, *notes])
+        return f'<div class="vx-data">{facts}{numbers_html(splits)}{said}</div>'
     learnt, judged = splits.train.counts(), splits.val.counts()
     most = max([*(learnt[name] + judged[name] for name in splits.classes), 1])
     rows = "".join(
-        f'<li><span class="vx-name">{escape(name)}</span><span class="vx-value">{learnt[name]} + {judged[name]}</span>'
+        f'<li><span class="vx-name">{escape(name)}</span>'
+        f'<span class="vx-value">{learnt[name]} + {judged[name]}</span>'
         f'<span class="vx-track"><span class="vx-bar" style="width:{learnt[name] / most:.1%}"></span>'
         f'<span class="vx-bar vx-bar-judged" style="width:{judged[name] / most:.1%}"></span></span></li>'
         for name in splits.classes[:MOST_CLASSES])
     rest = len(splits.classes) - MOST_CLASSES
     more = f'<p class="vx-soft">and {rest} more classes</p>' if rest > 0 else ""
     notes = [*splits.notes, *notes, *imbalance(learnt)]
-    return (f'<div class="vx-data">{facts}'
-            f'<ul class="vx-predictions vx-counts" aria-label="Photos of each class: to learn from + to judge by">{rows}</ul>{more}'
-            f"{_notes_html(notes)}</div>")
+    label = "Photos of each class: to learn from + to judge by"
+    bars = f'<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>'
+    return f'<div class="vx-data">{facts}{bars}{more}{_notes_html(notes)}</div>'
 
 
 def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
-    from explorer.data.datasets import of_what
+    from explorer.data.photo_sets import of_what
 
     usual = tuple(splits.folders) == ("train", "val")  # what anybody expects needs no word
     learnt_in, judged_in = (f" (in {folder})" if folder and not usual else "" for folder in splits.folders)
@@ -55,7 +57,9 @@ def _notes_html(notes: Sequence[str]) -> str:
 
 
 def numbers_html(splits: Splits) -> str:
-    """A table: of each number its range and mean, in both parts. Few photos, and a part beyond the other, are said."""
+    """A table: of each number its range and mean, in both parts.
+    Few photos, and a part beyond the other, are said.
+    """
     from explorer.display.words import number_text
 
     lines, said = [], []
@@ -63,29 +67,34 @@ def numbers_html(splits: Splits) -> str:
         cells, ends = "", []
         for part in (splits.train, splits.val):
             values = [label[i] for label in part.labels]
-            low, high, mean = (min(values), max(values), sum(values) / len(values)) if values else (0.0, 0.0, 0.0)
+            low, high = (min(values), max(values)) if values else (0.0, 0.0)
+            mean = sum(values) / max(len(values), 1)
             ends.append((low, high))
             range_text = f"{number_text(low)} to {number_text(high)}" if values else "–"
             cells += f"<td>{range_text}</td><td>{number_text(mean) if values else '–'}</td>"
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
         (low, high), judged = ends
         if len(splits.train) and len(splits.val) and (judged[0] < low or judged[1] > high):
-            said.append(f"Some photos to judge by have a {name} beyond those to learn from: a model seldom gets beyond "
-                        "what it has seen.")
+            said.append(f"Some photos to judge by have a {name} beyond those to learn from: a model seldom "
+                        "gets beyond what it has seen.")
     rest = len(splits.classes) - MOST_CLASSES
     more = f'<p class="vx-soft">and {rest} more numbers</p>' if rest > 0 else ""
     if len(splits.train) < FEW:
         said.insert(0, f"Fewer than {FEW} photos to learn from.")
-    return ('<table class="vx-numbers" aria-label="Range and mean of each number"><thead><tr><th scope="col">number</th>'
-            '<th scope="col">to learn from</th><th scope="col">mean</th><th scope="col">to judge by</th>'
-            f'<th scope="col">mean</th></tr></thead><tbody>{"".join(lines)}</tbody></table>{more}{_notes_html(said[:5])}')
+    titles = ("number", "to learn from", "mean", "to judge by", "mean")
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    return ('<table class="vx-numbers" aria-label="Range and mean of each number">'
+            f'<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>{more}'
+            f"{_notes_html(said[:5])}")
 
 
 def sizes_text(sizes: Sequence[tuple[int, int]]) -> str:
     """"96 × 96 pixels", or the smallest and the largest of them."""
     ordered = sorted(set(sizes), key=lambda size: size[0] * size[1])
     text = [f"{width} × {height}" for width, height in (ordered[0], ordered[-1])]
-    return f"{text[0]} pixels" if len(ordered) == 1 else f"{text[0]} to {text[1]} pixels in {len(sizes)} of them"
+    if len(ordered) == 1:
+        return f"{text[0]} pixels"
+    return f"{text[0]} to {text[1]} pixels in {len(sizes)} of them"
 
 
 def imbalance(counts: dict[str, int]) -> list[str]:
@@ -97,12 +106,15 @@ def imbalance(counts: dict[str, int]) -> list[str]:
         notes.append(f"Fewer than {FEW} photos to learn from: {shown}.")
     elif max(counts.values()) > 5 * min(counts.values()):
         low, high = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        notes.append(f"{high} has {counts[high] / counts[low]:.0f} times the photos of {low}: class weights may help.")
+        times = f"{counts[high] / counts[low]:.0f} times"
+        notes.append(f"{high} has {times} the photos of {low}: class weights may help.")
     return notes
 
 
 def spread(photos: PhotoSet, count: int) -> list[int]:
-    """Indices of `count` photos, taking turns among the classes; of numbers from the lowest to the highest first one."""
+    """Indices of `count` photos, taking turns among the classes;
+    of numbers from the lowest to the highest first one.
+    """
     if photos.numbers:
         order = sorted(range(len(photos)), key=lambda index: photos.labels[index])
         count = min(count, len(order))
@@ -111,7 +123,8 @@ def spread(photos: PhotoSet, count: int) -> list[int]:
     for index, label in enumerate(photos.labels):
         groups.setdefault(label, []).append(index)
     turns = max(map(len, groups.values()), default=0)
-    order = [group[turn] for turn in range(min(turns, count)) for group in groups.values() if turn < len(group)]
+    order = [group[turn] for turn in range(min(turns, count)) for group in groups.values()
+             if turn < len(group)]
     return order[:count]
 
 
@@ -120,13 +133,15 @@ def label_caption(photos: PhotoSet, index: int) -> Caption:
     if photos.numbers:
         values = ", ".join(f"{name} {value:.4g}" for name, value in zip(photos.classes, label))
         return Caption(values, title=photos.names[index])
-    return Caption(", ".join(photos.classes[i] for i in (label if isinstance(label, tuple) else (label,))), title=photos.names[index])
+    labels = label if isinstance(label, tuple) else (label,)
+    return Caption(", ".join(photos.classes[i] for i in labels), title=photos.names[index])
 
 
 def duplicates_text(pairs: Sequence[tuple[str, str]]) -> str:
-    """What `explorer.data.datasets.duplicates` found, as a sentence."""
+    """What `explorer.data.checks.duplicates` found, as a sentence."""
     if not pairs:
         return "No photo is in both parts, pixel for pixel."
     shown = "; ".join(f"{learnt} = {judged}" for learnt, judged in pairs[:5])
-    return (f"{len(pairs)} photo{'s are' if len(pairs) != 1 else ' is'} in both parts, and judge nothing: {shown}"
-            f"{' and others' if len(pairs) > 5 else ''}.")
+    more = " and others" if len(pairs) > 5 else ""
+    count = f"{len(pairs)} photo{'s are' if len(pairs) != 1 else ' is'}"
+    return f"{count} in both parts, and judge nothing: {shown}{more}."

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
 
 
-class Downloads(ExplorerPart):
-    """A button for each of ``offers``; ``on_ask`` calls back with the one that is pressed, ``answer`` sends its file.
+class Downloads(ExplorerPart, files="downloads"):
+    """A button for each of ``offers``;
+    ``on_ask`` calls back with the one that is pressed, ``answer`` sends its file.
 
     ``label`` is what a screen reader calls the row. Nothing travels before a button is pressed.
     """
 
-    _esm = _HERE / "downloads.js"
-    _css = _HERE / "downloads.css"
 
     offers = t.List(t.Unicode(), help="what the buttons say").tag(sync=True)
     label = t.Unicode("Download", help="what the row of buttons is called").tag(sync=True)

@@ -12,8 +12,10 @@ from explorer.display.words import counted
 from explorer.widgets.parts.judged_photos import Answer
 
 if TYPE_CHECKING:
-    from explorer.training.evaluation.evaluation import Evaluation, JudgedPhoto
-    from explorer.training.evaluation.numbers import EstimatedPhoto, NumberEvaluation
+    from explorer.training.evaluation.evaluation import Evaluation
+    from explorer.training.evaluation.figures import JudgedPhoto
+    from explorer.training.evaluation.number_answers import EstimatedPhoto
+    from explorer.training.evaluation.numbers import NumberEvaluation
 
 WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
@@ -35,7 +37,8 @@ def headline_html(result: Evaluation) -> str:
         tiles.append(("each class counted alike", percent(result.balanced)))
     tiles += [("calibration error", percent(result.calibration.error)), ("loss", f"{result.loss:.3f}"),
               ("photos", f"{len(result):,}")]
-    sentences = [one for one in facts(result) if not one.startswith("Each class counted alike")]  # a tile says it
+    # which a tile says
+    sentences = [one for one in facts(result) if not one.startswith("Each class counted alike")]
     return _head_html(result, tiles, [*sentences, *scarce(result)])
 
 
@@ -76,7 +79,8 @@ def scarce(result: Evaluation) -> list[str]:
     sentences = [f"{least} has {counted(counts[least], 'photo')}: each one moves its recall by "
                  f"{100 / counts[least]:.0f} points."]
     if len(few) > 1:
-        sentences.append(f"{len(few) - 1} more class{'es have' if len(few) > 2 else ' has'} fewer than {FEW} photos.")
+        more = f"{len(few) - 1} more class{'es have' if len(few) > 2 else ' has'}"
+        sentences.append(f"{more} fewer than {FEW} photos.")
     return [" ".join(sentences)]
 
 
@@ -91,12 +95,15 @@ def notes_html(result: Evaluation | NumberEvaluation) -> str:
         count = len(result.broken)
         what = "1 photo could not be opened, and is not judged" if count == 1 else \
             f"{count} photos could not be opened, and are not judged"
-        parts.append(f'<details class="vx-note"{" open" * (count <= 5)}><summary>{what}</summary><ul>{files}</ul></details>')
+        opened = " open" * (count <= 5)
+        parts.append(f'<details class="vx-note"{opened}><summary>{what}</summary><ul>{files}</ul></details>')
     return "".join(parts)
 
 
 def class_rows(result: Evaluation) -> tuple[list[tuple[str, str]], list[list[Any]], list[int]]:
-    """(columns, rows, the class of each row) of the table: all classes with photos, or that were given to some."""
+    """(columns, rows, the class of each row) of the table:
+    all classes with photos, or that were given to some.
+    """
     given = result.predicted.long()
     given = (given.sum(0) if result.multi_label else given.bincount(minlength=len(result.classes))).tolist()
     shown = [i for i, name in enumerate(result.classes) if result.per_class[name].support or given[i]]
@@ -114,8 +121,8 @@ def class_rows(result: Evaluation) -> tuple[list[tuple[str, str]], list[list[Any
 
 def number_rows(result: NumberEvaluation) -> tuple[list[tuple[str, str]], list[list[Any]]]:
     """(columns, rows) of the table: a row a number, in its own unit."""
-    columns = [("number", "text"), ("MAE", "number"), ("RMSE", "number"), ("R²", "number"), ("bias", "number"),
-               ("MAE of guessing the mean", "number")]
+    figures = ("MAE", "RMSE", "R²", "bias", "MAE of guessing the mean")
+    columns = [("number", "text"), *((title, "number") for title in figures)]
     rows = [[name, one.mae, one.rmse, one.r2, one.bias, one.guess] for name, one in result.per_number.items()]
     return columns, rows
 
@@ -126,11 +133,13 @@ def csv_text(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) 
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([title for title, _ in columns])
-    writer.writerows(["" if value is None or value != value else safe_cell(value) for value in row] for row in rows)
+    for row in rows:
+        writer.writerow(["" if value is None or value != value else safe_cell(value) for value in row])
     return file.getvalue()
 
 
-def cell_photos(result: Evaluation, true: Sequence[int] | None, predicted: Sequence[int] | None) -> list[JudgedPhoto]:
+def cell_photos(result: Evaluation, true: Sequence[int] | None,
+                predicted: Sequence[int] | None) -> list[JudgedPhoto]:
     """The photos of a cell, or of several classes at once (None: of all), highest loss first."""
     if all(part is None or len(part) == 1 for part in (true, predicted)):
         return result.photos(*(None if part is None else part[0] for part in (true, predicted)))
@@ -164,7 +173,8 @@ def number_answer_of(result: NumberEvaluation, row: EstimatedPhoto) -> Answer:
     i = furthest(result, row)
     name = f"{result.numbers[i]} " if len(result.numbers) > 1 else ""
     off = number_text(abs(row.predicted[i] - row.true[i]))
-    return Answer(name + number_text(row.true[i]), number_text(row.predicted[i]), f"off by {off}", None, row.name)
+    true = name + number_text(row.true[i])
+    return Answer(true, number_text(row.predicted[i]), f"off by {off}", None, row.name)
 
 
 def number_photo_html(result: NumberEvaluation, row: EstimatedPhoto) -> str:
@@ -186,12 +196,14 @@ def photo_html(result: Evaluation, row: JudgedPhoto) -> str:
     said = ", ".join(f"{escape(result.classes[i])} {percent(share)}" for share, i in
                      zip(best.values.tolist(), best.indices.tolist()))
     sign = "right" if row.right else f"taken for {escape(row.predicted)}"
-    return (f'<div class="vx-eval-one"><b>{escape(row.name)}</b> is {escape(row.true)}, {sign}. Likeliest: {said}. '
-            f"Loss {row.loss:.2f}.</div>")
+    what = f"<b>{escape(row.name)}</b> is {escape(row.true)}, {sign}"
+    return f'<div class="vx-eval-one">{what}. Likeliest: {said}. Loss {row.loss:.2f}.</div>'
 
 
 def themed_svg(figure: Any, label: str) -> str:
-    """A matplotlib figure as SVG whose lines and letters have the page's text colour, on the page's background."""
+    """A matplotlib figure as SVG whose lines and letters have the page's text colour,
+    on the page's background.
+    """
     from matplotlib.text import Text
 
     figure.patch.set_alpha(0)
@@ -214,7 +226,8 @@ def themed_svg(figure: Any, label: str) -> str:
     return f'<div class="vx-eval-chart" role="img" aria-label="{escape(label)}">{svg}</div>'
 
 
-def cell_text(result: Evaluation, true: Sequence[int] | None, predicted: Sequence[int] | None, count: int) -> str:
+def cell_text(result: Evaluation, true: Sequence[int] | None, predicted: Sequence[int] | None,
+              count: int) -> str:
     """What the photos of a cell have in common."""
     def name(part: Sequence[int]) -> str:
         return result.classes[part[0]] if len(part) == 1 else f"{len(part)} other classes"

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
 
 
-class PhotoGallery(ExplorerPart):
+class PhotoGallery(ExplorerPart, files="gallery"):
     """Thumbnails; a click (or Enter) picks one. ``selected`` is the marked one, -1 for none.
 
-    A pick is marked at once, also while Python is busy; ``mark`` says what has become of it. The pictures travel
-    once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
+    A pick is marked at once, also while Python is busy; ``mark`` says what has become of it. The pictures
+    travel once, as one binary buffer. ``show`` and ``mark`` may be called from any thread.
     """
 
-    _esm = _HERE / "gallery.js"
-    _css = _HERE / "gallery.css"
     _reader_traits = ("selected",)
 
     selected = t.Int(-1, min=-1, help="number of the marked photo, -1 for none").tag(sync=True)

@@ -7,17 +7,15 @@ word. Here the browser scales large photos down first, so every message stays sm
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
 
 
-class ImageInput(ExplorerPart):
+class ImageInput(ExplorerPart, files="image_input"):
     """Hands the bytes of one picture at a time to the callbacks given to ``on_image``.
 
     A JPEG, PNG, WebP, GIF or BMP file of at most ``max_side`` pixels a side and 4 MB arrives untouched, so
@@ -25,8 +23,6 @@ class ImageInput(ExplorerPart):
     transparent, with ``max_side`` pixels on its longer side. Nothing is decoded here.
     """
 
-    _esm = _HERE / "image_input.js"
-    _css = _HERE / "image_input.css"
 
     max_side = t.Int(1024, min=16, help="longer side, in pixels, of a picture scaled down").tag(sync=True)
 

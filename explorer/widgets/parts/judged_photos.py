@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,15 +26,15 @@ class Answer:
     name: str = ""
 
 
-class JudgedPhotos(ExplorerPart):
-    """Small photos in rows. ``selected`` is the picked one, -1 for none; ``on_pick`` calls back with its index.
+class JudgedPhotos(ExplorerPart, files="judged_photos"):
+    """Small photos in rows.
+    ``selected`` is the picked one, -1 for none; ``on_pick`` calls back with its index.
 
-    ``label``: what a screen reader calls them. ``note``: a line above them. ``show`` and ``pictures`` may be called from
-    any thread; ``pictures`` exchanges the pictures of the same photos, such as for heat maps.
+    ``label``: what a screen reader calls them. ``note``: a line above them. ``show`` and ``pictures`` may
+               be called from any thread; ``pictures`` exchanges the pictures of the same photos, such as
+               for heat maps.
     """
 
-    _esm = _HERE / "judged_photos.js"
-    _css = _HERE / "judged_photos.css"
     _reader_traits = ("selected",)
 
     label = t.Unicode("Photos", help="what the photos are").tag(sync=True)
@@ -58,7 +55,9 @@ class JudgedPhotos(ExplorerPart):
         super().__init__(**kwargs)
 
     def show(self, photos: Sequence[tuple[bytes, Answer]], *, note: str = "") -> None:
-        """Show photos: (the bytes of a small JPEG or PNG, what stands under it) of each. None is picked then."""
+        """Show photos: (the bytes of a small JPEG or PNG, what stands under it) of each.
+        None is picked then.
+        """
         with self._lock:
             if not self._closed:
                 self.note, self.selected = note, -1
@@ -69,7 +68,8 @@ class JudgedPhotos(ExplorerPart):
         """Other pictures of the same photos. Raises ValueError for another number of them."""
         with self._lock:
             if len(pictures) != len(self._answers):
-                raise ValueError(f"{len(pictures)} pictures do not fit {len(self._answers)} photos: give one for each.")
+                raise ValueError(f"{len(pictures)} pictures do not fit {len(self._answers)} photos: "
+                                 "give one for each.")
             if not self._closed:
                 self._pictures = packed(pictures)
 

@@ -1,7 +1,8 @@
 """Curves that grow while they are watched: loss, accuracy, learning rates.
 
-Only new points travel, ten times a second at most, in one message for all curves; a page that comes late or is
-reloaded asks for the whole and gets it. Scale, smoothing, legend and reading values are the browser's work alone.
+Only new points travel, ten times a second at most, in one message for all curves; a page that comes late or
+is reloaded asks for the whole and gets it. Scale, smoothing, legend and reading values are the browser's
+work alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import threading
 import time
 from array import array
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import traitlets as t
@@ -21,27 +21,24 @@ from explorer.display.words import counted
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 GAP = 0.1           # seconds between two messages, at least
 MOST_POINTS = 8192  # of one curve; beyond it the curve is thinned to a half, keeping its peaks
 MOST_CURVES = 32
 
 
-class LiveChart(ExplorerPart):
-    """Named curves of (x, y). ``push``, ``extend``, ``flush``, ``finish``, ``replace`` and ``clear``: from any thread.
+class LiveChart(ExplorerPart, files="live_chart"):
+    """Named curves of (x, y).
+    ``push``, ``extend``, ``flush``, ``finish``, ``replace`` and ``clear``: from any thread.
 
         chart = LiveChart(title="Loss", x_label="epoch")
         chart.push(0.5, {"learning": 1.2, "judged": 1.3})
         chart.finish()
 
     ``unit``: "number" or "percent" (then y is a share, 0..1). ``x_end``: how far the x axis reaches at least.
-    ``marks``: (x, text) of vertical lines. ``log``, ``smooth`` and ``hidden`` (names) are the reader's, and can be
-    set too; ``switches`` says which of the first two the page offers.
+    ``marks``: (x, text) of vertical lines. ``log``, ``smooth`` and ``hidden`` (names) are the reader's, and
+               can be set too; ``switches`` says which of the first two the page offers.
     """
 
-    _esm = _HERE / "live_chart.js"
-    _css = _HERE / "live_chart.css"
     _reader_traits = ("log", "smooth", "hidden")
 
     title = t.Unicode("", help="what is drawn; also what a screen reader calls it").tag(sync=True)
@@ -79,7 +76,9 @@ class LiveChart(ExplorerPart):
     # --- points in ---
 
     def push(self, x: float, values: Mapping[str, float]) -> None:
-        """Add one point to each curve named in ``values``; a new name begins a curve. Cheap unless a send is due."""
+        """Add one point to each curve named in ``values``; a new name begins a curve.
+        Cheap unless a send is due.
+        """
         self._add((name, (x, y)) for name, y in values.items())
         if time.monotonic() - self._last >= GAP:
             self.flush()
@@ -92,7 +91,8 @@ class LiveChart(ExplorerPart):
         with self._numbers:
             for name, numbers in pieces:
                 if name not in self._curves and len(self._curves) >= MOST_CURVES:
-                    raise ValueError(f"A chart of more than {MOST_CURVES} curves can't be read: {name!r} is one too many.")
+                    raise ValueError(f"A chart of more than {MOST_CURVES} curves can't be read: "
+                                     f"{name!r} is one too many.")
                 curve = self._curves.setdefault(str(name), array("f"))
                 curve.extend(numbers)
                 if len(curve) > 2 * MOST_POINTS:
@@ -111,15 +111,17 @@ class LiveChart(ExplorerPart):
                 else:
                     whole = False
                     new = {name: self._sent.get(f" {name}", 0) for name in self._curves}
-                    heads = [[name, start, len(self._curves[name]) // 2 - start] for name, start in new.items()
-                             if len(self._curves[name]) // 2 > start]
+                    lengths = {name: len(self._curves[name]) // 2 for name in new}
+                    heads = [[name, start, lengths[name] - start] for name, start in new.items()
+                             if lengths[name] > start]
                     chunk = b"".join(self._curves[name][2 * start:].tobytes() for name, start, _ in heads)
                     for name, start, count in heads:
                         self._sent[f" {name}"] = start + count
             if whole:
                 self.send_state("_points")
             elif heads:
-                self.send({"kind": "points", "generation": self._generation, "curves": heads}, buffers=[chunk])
+                message = {"kind": "points", "generation": self._generation, "curves": heads}
+                self.send(message, buffers=[chunk])
 
     def finish(self) -> None:
         """Send what is left, and then the whole as state, for notebooks that are saved without a browser."""
@@ -152,7 +154,9 @@ class LiveChart(ExplorerPart):
             return tuple(self._curves)
 
     def points(self, name: str) -> list[tuple[float, float]]:
-        """What the chart holds of a curve, as float32; thinned where it was long. Raises KeyError for an unknown one."""
+        """What the chart holds of a curve, as float32; thinned where it was long.
+        Raises KeyError for an unknown one.
+        """
         with self._numbers:
             numbers = self._curves[name].tolist()
         return list(zip(numbers[::2], numbers[1::2]))
@@ -161,9 +165,12 @@ class LiveChart(ExplorerPart):
         with self._numbers:
             data = b"".join(curve.tobytes() for curve in self._curves.values())
             sizes = [len(curve) // 2 for curve in self._curves.values()]
-            # What is in here need not be sent again; a message that was on its way repeats it, which is harmless.
-            self._sent = {"": self._generation, **{f" {name}": size for name, size in zip(self._curves, sizes)}}
-            return {"names": list(self._curves), "sizes": sizes, "generation": self._generation, "data": data or None}
+            # What is in here need not be sent again;
+            # a message that was on its way repeats it, which is harmless.
+            sent = {f" {name}": size for name, size in zip(self._curves, sizes)}
+            self._sent = {"": self._generation, **sent}
+            return {"names": list(self._curves), "sizes": sizes, "generation": self._generation,
+                    "data": data or None}
 
     def _on_message(self, kind, content, buffers) -> None:
         if kind == "resync":  # the page has missed a message
@@ -182,7 +189,8 @@ class LiveChart(ExplorerPart):
 
 
 def thin(curve: array, points: int) -> array:
-    """About ``points`` of a curve's points: of each piece the lowest and the highest one, in their order, and both ends.
+    """About ``points`` of a curve's points:
+    of each piece the lowest and the highest one, in their order, and both ends.
 
     So a short spike of the loss does not vanish, as it would from a mean or from every n-th point.
     """
@@ -194,7 +202,8 @@ def thin(curve: array, points: int) -> array:
     for piece in range(pieces):
         start, stop = 1 + piece * (count - 2) // pieces, 1 + (piece + 1) * (count - 2) // pieces
         heights = curve[2 * start + 1:2 * stop:2]
-        low, high = min(range(len(heights)), key=heights.__getitem__), max(range(len(heights)), key=heights.__getitem__)
+        places = range(len(heights))
+        low, high = min(places, key=heights.__getitem__), max(places, key=heights.__getitem__)
         for i in sorted({low, high}):
             kept.extend(curve[2 * (start + i):2 * (start + i) + 2])
     kept.extend(curve[-2:])

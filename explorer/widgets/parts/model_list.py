@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
 
-
-class ModelList(ExplorerPart):
+class ModelList(ExplorerPart, files="model_list"):
     """A list box with columns. ``value`` is the chosen name, None for none; a name that is not listed raises
-    ``TraitError``. ``load`` gives it all rows once, ``show`` says which are listed; both may be called from any thread.
+    ``TraitError``. ``load`` gives it all rows once, ``show`` says which are listed; both may be called from
+    any thread.
     """
 
-    _esm = _HERE / "model_list.js"
-    _css = _HERE / "model_list.css"
     _reader_traits = ("value",)
 
     value = t.Unicode(None, allow_none=True, help="name of the chosen model").tag(sync=True)
@@ -40,7 +36,9 @@ class ModelList(ExplorerPart):
         return tuple(names[index] for index in self._order)
 
     def load(self, columns: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> None:
-        """All rows: (name, a text before it, one text for each of ``columns``), of which one column is shown."""
+        """All rows: (name, a text before it,
+        one text for each of ``columns``), of which one column is shown.
+        """
         rows = [[str(name), str(first), [str(text) for text in texts]] for name, first, texts in rows]
         with self._lock:
             if self._closed:
@@ -51,7 +49,9 @@ class ModelList(ExplorerPart):
             self.show(self._names)
 
     def show(self, names: Iterable[str], *, column: int = 0, value: str | None = None) -> None:
-        """List these of the loaded names in this order, with that column; ``value`` is chosen (None: no one is)."""
+        """List these of the loaded names in this order, with that column;
+        ``value`` is chosen (None: no one is).
+        """
         names = list(names)
         with self._lock, self.hold_sync():
             if not self._closed:

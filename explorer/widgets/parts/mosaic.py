@@ -7,16 +7,13 @@ Python again. 256 channels of 56 x 56 are 800 kB.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import traitlets as t
 
+from explorer.display.draw import as_maps
 from explorer.display.words import counted
 
 from .base import ExplorerPart
-
-_HERE = Path(__file__).parent
 
 MAX_BYTES = 1_000_000   # what one view sends at most: beyond it the weaker channels stay behind
 MAX_CHANNELS = 4096     # more small pictures than this help nobody
@@ -25,7 +22,7 @@ LEVELS = 254            # codes 0..254 hold values
 NOT_FINITE = 255        # the last code says "NaN or infinite here"
 
 
-class FeatureMosaic(ExplorerPart):
+class FeatureMosaic(ExplorerPart, files="mosaic"):
     """Feature maps on one canvas; the reader sorts, recolours, reads values and enlarges a channel.
 
     ``show`` and ``clear`` may be called from any thread. ``selected`` (the enlarged channel, -1 for none),
@@ -33,8 +30,6 @@ class FeatureMosaic(ExplorerPart):
     ``show``: the same channel of the next photo is enlarged again, or none if it is not among those shown.
     """
 
-    _esm = _HERE / "mosaic.js"
-    _css = _HERE / "mosaic.css"
     _reader_traits = ("sort", "scale", "colormap", "selected")
 
     sort = t.Enum(["channel", "strength"], "channel", help="order of the pictures").tag(sync=True)
@@ -98,14 +93,7 @@ def pack(maps, *, title: str = "", total: int | None = None, channels=None) -> d
     ``data`` uint8 [C, H, W], ``lo``, ``hi``, ``strength`` float32 [C], ``channels`` int32 [C]. A value is
     ``lo + code / 254 * (hi - lo)``, and code 255 stands for a value that is not finite.
     """
-    maps = np.asarray(maps)
-    if maps.ndim != 3 or maps.size == 0:
-        raise ValueError(f"Expected feature maps of shape [channels, height, width], got {list(maps.shape)}. "
-                         "Take one picture out of a batch with maps[0].")
-    if maps.dtype.kind not in "fiub":
-        raise ValueError(f"Expected real numbers, got an array of {maps.dtype}.")
-    with np.errstate(over="ignore"):                                 # too large for float32: infinite there
-        maps = maps.astype(np.float32, copy=False)
+    maps = as_maps(maps)
     given, height, width = maps.shape
     channels = _channel_numbers(channels, given)
     total = given if total is None else int(total)

@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 OFFERS = ("code", "figure", "guide")
 FORMATS = ("png", "svg", "pdf")
 
 
-class PanelTools(ExplorerPart):
+class PanelTools(ExplorerPart, files="panel_tools"):
     """A title and up to three buttons, one for each of ``offers``; what they open folds out below.
 
     ``on_ask`` calls back with ("code", "figure", "guide", "shut" or the format of a file) for what the reader
     presses; ``answer`` sends what the page then shows or saves. ``open`` may be called from a cell as well.
     """
 
-    _esm = _HERE / "panel_tools.js"
-    _css = _HERE / "panel_tools.css"
 
     title = t.Unicode("", help="the heading; empty where a tab says it").tag(sync=True)
     label = t.Unicode("", help="what the panel is called, for a reader who does not see it").tag(sync=True)
@@ -39,11 +34,15 @@ class PanelTools(ExplorerPart):
         super().__init__(**kwargs)
 
     def on_ask(self, callback: Callable[[str], None]) -> None:
-        """Call ``callback(what)`` for each wish of the reader, in whichever thread the kernel handles messages in."""
+        """Call ``callback(what)`` for each wish of the reader,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def answer(self, kind: str, content: dict, data: bytes | None = None) -> None:
-        """Send ``content`` (and one file) to the page; from any thread, and into the void once it is closed."""
+        """Send ``content`` (and one file) to the page;
+        from any thread, and into the void once it is closed.
+        """
         with self._lock:
             if not self._closed:
                 self.send({"kind": kind, **content}, buffers=None if data is None else [data])

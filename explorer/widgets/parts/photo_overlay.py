@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from explorer.display.words import counted
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
-
 MAX_SIDE = 640       # pixels of what travels; boxes are in the photo's own pixels all the same
 MAX_BOXES = 100_000  # more than the candidates of any detector before its NMS
 _UNPAINTED = 0xFFFF  # a place of the mask that has no class
@@ -25,7 +22,7 @@ _BACKGROUND = ("background", "__background__")  # how data sets and torchvision 
 Listener = Callable[[tuple[int, ...]], None]
 
 
-class PhotoOverlay(ExplorerPart):
+class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     """A photo, the layers over it, and what the reader points out.
 
     ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes``
@@ -45,8 +42,6 @@ class PhotoOverlay(ExplorerPart):
     A click on a class of the mask, or on its name, shows it alone.
     """
 
-    _esm = _HERE / "photo_overlay.js"
-    _css = _HERE / "photo_overlay.css"
     _reader_traits = ("alpha", "mask_alpha", "lines", "outlines", "isolated")
 
     label = t.Unicode("Photo", help="what a screen reader calls the picture").tag(sync=True)

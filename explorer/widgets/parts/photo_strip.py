@@ -1,36 +1,36 @@
-"""Small photos in rows, with a line of text under each: samples of a data set, variants of a photo, predictions."""
+"""Small photos in rows, with a line of text under each:
+samples of a data set, variants of a photo, predictions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Caption:
-    """What stands under a photo. right: True or False gives it a sign, a word and a frame; title: on hovering."""
+    """What stands under a photo.
+    right: True or False gives it a sign, a word and a frame; title: on hovering.
+    """
 
     text: str = ""
     right: bool | None = None
     title: str = ""
 
 
-class PhotoStrip(ExplorerPart):
-    """Photos that are only looked at. The pictures travel once; ``caption`` exchanges the texts alone, which are small.
+class PhotoStrip(ExplorerPart, files="photo_strip"):
+    """Photos that are only looked at.
+    The pictures travel once; ``caption`` exchanges the texts alone, which are small.
 
-    ``label``: what a screen reader calls the row. ``side``: height of a photo in pixels. ``show`` and ``caption`` may be
-    called from any thread.
+    ``label``: what a screen reader calls the row. ``side``: height of a photo in pixels. ``show`` and
+               ``caption`` may be called from any thread.
     """
 
-    _esm = _HERE / "photo_strip.js"
-    _css = _HERE / "photo_strip.css"
 
     label = t.Unicode("Photos", help="what the photos are").tag(sync=True)
     side = t.Int(84, min=24, max=512, help="height of a photo in pixels").tag(sync=True)
@@ -44,7 +44,8 @@ class PhotoStrip(ExplorerPart):
         with self._lock:
             if not self._closed:
                 self._captions = [asdict(caption) for caption in captions]
-                self._pictures = {"sizes": [len(data) for data in pictures], "data": b"".join(pictures)} if pictures else {}
+                sizes = [len(data) for data in pictures]
+                self._pictures = {"sizes": sizes, "data": b"".join(pictures)} if pictures else {}
 
     def caption(self, captions: Sequence[Caption]) -> None:
         """Other texts under the photos that are there. Raises ValueError for another number of them."""

@@ -1,4 +1,6 @@
-"""The runs so far as a table: ticks choose whose curves are drawn, buttons ask to see a run or to use its model."""
+"""The runs so far as a table: ticks choose whose curves are drawn,
+buttons ask to see a run or to use its model.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,12 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -25,14 +24,13 @@ class Cell:
     best: bool = False
 
 
-class RunTable(ExplorerPart):
-    """Rows with a tick each. ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show" or "use", index).
+class RunTable(ExplorerPart, files="run_table"):
+    """Rows with a tick each.
+    ``ticked`` (indices) is the reader's; ``on_action`` calls back with ("show" or "use", index).
 
     ``show`` may be called from any thread; ticks of rows that are gone are taken away.
     """
 
-    _esm = _HERE / "run_table.js"
-    _css = _HERE / "run_table.css"
     _reader_traits = ("ticked",)
 
     ticked = t.List(t.Int(min=0), help="indices of the rows with a tick").tag(sync=True)
@@ -52,15 +50,18 @@ class RunTable(ExplorerPart):
         return sorted(set(proposal["value"]))
 
     def show(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, csv: str = "") -> None:
-        """Rows of cells under ``columns``, the first of each its name. csv: what the copy and download buttons give.
+        """Rows of cells under ``columns``, the first of each its name.
+        csv: what the copy and download buttons give.
 
         Raises ``ValueError`` for a row of another length.
         """
         for row in rows:
             if len(row) != len(columns):
-                raise ValueError(f"A row of {len(row)} cells does not fit {len(columns)} columns: {row[0].text!r}.")
-        message = json.dumps({"columns": list(columns), "rows": [[asdict(cell) for cell in row] for row in rows], "csv": csv},
-                             ensure_ascii=False, separators=(",", ":"))
+                raise ValueError(f"A row of {len(row)} cells does not fit {len(columns)} columns: "
+                                 f"{row[0].text!r}.")
+        cells = [[asdict(cell) for cell in row] for row in rows]
+        message = json.dumps({"columns": list(columns), "rows": cells, "csv": csv}, ensure_ascii=False,
+                             separators=(",", ":"))
         with self._lock:
             if not self._closed:
                 self._count = len(rows)

@@ -5,28 +5,25 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 MOST_POINTS = 20_000
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")
 
 
-class Scatter(ExplorerPart):
+class Scatter(ExplorerPart, files="scatter"):
     """Points with names, in the colours and shapes of their groups.
 
         scatter = Scatter(title="Models", x_label="photos a second", log_x=True, y_label="top-1",
                           y_unit="percent", names=True)
         scatter.show(x, y, labels=names, groups=[0, 1, 0], group_names=["ResNet", "ViT"], line=front)
-        scatter.on_pick(lambda index: ...)       # a click, or Enter on the point that the arrow keys reached
-        scatter.on_hover(lambda index: ...)      # with pictures=True: the page wants a picture of this point ...
-        scatter.picture(index, jpeg_bytes)       # ... and gets it, now or later, from any thread
+        scatter.on_pick(lambda index: ...)   # a click, or Enter on the point that the arrow keys reached
+        scatter.on_hover(lambda index: ...)  # with pictures=True: the page wants a picture of this point ...
+        scatter.picture(index, jpeg_bytes)   # ... and gets it, now or later, from any thread
 
     Points are given once; pictures travel one at a time, when somebody looks at a point, and the page keeps
     them.
@@ -42,8 +39,6 @@ class Scatter(ExplorerPart):
     point with the arrow keys. ``show`` and ``picture`` may be called from any thread.
     """
 
-    _esm = _HERE / "scatter.js"
-    _css = _HERE / "scatter.css"
     _reader_traits = ("selected", "hidden")
 
     title = t.Unicode("", help="what is drawn; also what a screen reader calls it").tag(sync=True)
@@ -103,7 +98,8 @@ class Scatter(ExplorerPart):
         groups = [int(group) for group in groups]
         limit = len(group_names) or max(groups, default=0) + 1
         if any(not 0 <= group < limit for group in groups):
-            raise ValueError(f"A group has the number {next(g for g in groups if not 0 <= g < limit)}: there are 0 to {limit - 1}.")
+            wrong = next(group for group in groups if not 0 <= group < limit)
+            raise ValueError(f"A group has the number {wrong}: there are 0 to {limit - 1}.")
         if unknown := [shape for shape in shapes if shape not in SHAPES]:
             raise ValueError(f"Unknown shape {unknown[0]!r}: expected one of {', '.join(SHAPES)}.")
         line = [int(index) for index in line]
@@ -136,7 +132,9 @@ class Scatter(ExplorerPart):
                 self.selected, self.marked = selected, [int(index) for index in marked]
 
     def on_pick(self, callback) -> None:
-        """Call ``callback(index)`` for each choice of the reader, in the thread that the kernel handles messages in."""
+        """Call ``callback(index)`` for each choice of the reader,
+        in the thread that the kernel handles messages in.
+        """
         self._callbacks["pick"].append(callback)
 
     def on_hover(self, callback) -> None:

@@ -6,29 +6,24 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-
 KINDS = ("text", "count", "share", "number")
 
 
-class SortTable(ExplorerPart):
+class SortTable(ExplorerPart, files="sort_table"):
     """Rows with a name each; ``on_pick`` calls back with the index of the row whose name is pressed.
 
     ``sort`` is [column, ascending], [] for the order that was given. ``show`` may be called from any thread.
     """
 
-    _esm = _HERE / "sort_table.js"
-    _css = _HERE / "sort_table.css"
     _reader_traits = ("sort",)
 
-    label = t.Unicode("Table", help="what a screen reader calls it, and the name of the CSV file").tag(sync=True)
+    label = t.Unicode("Table", help="what a screen reader calls it, and its CSV file").tag(sync=True)
     sort = t.List(help="[column, ascending], [] for the order that was given").tag(sync=True)
 
     _table = t.Unicode("").tag(sync=True, echo_update=False)
@@ -43,22 +38,26 @@ class SortTable(ExplorerPart):
         value = proposal["value"]
         if value and not (len(value) == 2 and type(value[0]) is int and type(value[1]) is bool
                           and 0 <= value[0] < self._columns):
-            raise t.TraitError(f"sort is [] or [column, ascending] with a column below {self._columns}, not {value}.")
+            raise t.TraitError("sort is [] or [column, ascending] with a column below "
+                               f"{self._columns}, not {value}.")
         return value
 
     def show(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | float | None]], *,
              csv: str = "") -> None:
         """Show rows of plain values; NaN and None are a dash, and come last in any order.
 
-        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent) and "number"; the first
-        one is the row's name. Raises ValueError for another kind, or a row of another length.
+        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent) and "number";
+                 the first one is the row's name
+        Raises ValueError for another kind, or a row of another length.
         """
         for title, kind in columns:
             if kind not in KINDS:
-                raise ValueError(f"The column {title!r} is of kind {kind!r}: expected one of {', '.join(KINDS)}.")
+                known = ", ".join(KINDS)
+                raise ValueError(f"The column {title!r} is of kind {kind!r}: expected one of {known}.")
         for row in rows:
             if len(row) != len(columns):
-                raise ValueError(f"A row of {len(row)} values does not fit {len(columns)} columns: {row[0]!r}.")
+                raise ValueError(f"A row of {len(row)} values does not fit {len(columns)} columns: "
+                                 f"{row[0]!r}.")
         plain = [[None if isinstance(value, float) and not math.isfinite(value) else value for value in row]
                  for row in rows]
         message = json.dumps({"columns": [list(column) for column in columns], "rows": plain, "csv": csv},
@@ -70,7 +69,9 @@ class SortTable(ExplorerPart):
                 self._table = message
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
-        """Call ``callback(index)`` for each row that is picked, in whichever thread the kernel handles messages in."""
+        """Call ``callback(index)`` for each row that is picked,
+        in whichever thread the kernel handles messages in.
+        """
         self._callbacks.append(callback)
 
     def _on_message(self, kind, content, buffers) -> None:

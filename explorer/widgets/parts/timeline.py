@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
 import traitlets as t
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
 
-
-class FamilyTimeline(ExplorerPart):
+class FamilyTimeline(ExplorerPart, files="timeline"):
     """Families by year; a click (or Enter) on a square selects its family, a second one lets go of it.
 
-    ``selected`` is the name of the selected family, "" for none; a name that is not shown raises ``TraitError``.
-    Hovering or moving with the arrow keys tells a family's title and idea below. ``show`` and ``light``
-    may be called from any thread.
+    ``selected`` is the name of the selected family, "" for none; a name that is not shown raises
+    ``TraitError``. Hovering or moving with the arrow keys tells a family's title and idea below. ``show``
+    and ``light`` may be called from any thread.
     """
 
-    _esm = _HERE / "timeline.js"
-    _css = _HERE / "timeline.css"
     _reader_traits = ("selected",)
 
     selected = t.Unicode("", help="name of the selected family, empty for none").tag(sync=True)
@@ -48,7 +43,9 @@ class FamilyTimeline(ExplorerPart):
             self._families = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
     def light(self, names: Iterable[str]) -> None:
-        """Fill the squares of these families; the others become hollow. Names that are not shown are ignored."""
+        """Fill the squares of these families; the others become hollow.
+        Names that are not shown are ignored.
+        """
         with self._lock:
             if not self._closed:
                 self._lit = sorted({self._names[name] for name in names if name in self._names})
@@ -56,7 +53,8 @@ class FamilyTimeline(ExplorerPart):
     @t.validate("selected")
     def _known(self, proposal):
         if proposal["value"] and proposal["value"] not in self._names:
-            raise t.TraitError(f"No family {proposal['value']!r} on this timeline of {len(self._names)} families.")
+            name, count = proposal["value"], len(self._names)
+            raise t.TraitError(f"No family {name!r} on this timeline of {count} families.")
         return proposal["value"]
 
     def _release(self) -> None:

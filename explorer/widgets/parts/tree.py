@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import traitlets as t
 
@@ -11,12 +10,10 @@ from explorer.display.words import did_you_mean
 
 from .base import ExplorerPart
 
-_HERE = Path(__file__).parent
-
 _FIELDS = "name, parent, kind, params, trainable, shape, flops"
 
 
-class ModuleTree(ExplorerPart):
+class ModuleTree(ExplorerPart, files="tree"):
     """The modules of a model; a click on one selects it and copies its dotted path.
 
     ``show`` may be called from any thread. ``selected`` is the dotted path of the selected module, as
@@ -24,8 +21,6 @@ class ModuleTree(ExplorerPart):
     Setting it opens the tree at that module; a path that is not in the tree raises ``TraitError``.
     """
 
-    _esm = _HERE / "tree.js"
-    _css = _HERE / "tree.css"
     _reader_traits = ("selected",)
 
     selected = t.Unicode(None, allow_none=True, help="dotted path of the selected module").tag(sync=True)

@@ -1,0 +1,353 @@
+"""What several models said of the same photos, to be asked: predictions, agreement, maps, heat maps, costs.
+
+Classes of different models are joined by their names; every share and every map is read from the passes that
+were made.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.data.labels import class_key
+from explorer.display.words import counted, number_text, sentence_of
+from explorer.inspection.attribution.explaining import explain
+from explorer.inspection.attribution.result import Attribution
+from explorer.inspection.compare.facts import (
+    ACCURACIES,
+    COLUMNS,
+    COSTS,
+    ClassRow,
+    Disagreement,
+    ModelRow,
+    NumberRow,
+    Point,
+    pareto_front,
+)
+from explorer.inspection.compare.joining import (
+    agreement_of,
+    differences_of,
+    distinct,
+    first_answers,
+    place_of,
+)
+from explorer.inspection.look.result import Look
+from explorer.models.contract import VisionModel
+from explorer.models.outputs import Outputs
+
+log = logging.getLogger(__name__)
+
+FEW = 16              # photos whose Looks are kept, and
+MOST_LOOKS = 64       # of all models together: a Look of a large network takes 10 to 20 MB
+JUDGED = 20           # labelled photos from which on a share of right answers says something
+
+Progress = Callable[[int, int, str], None]  # done, of how many, of what
+
+
+@dataclass(eq=False, repr=False)
+class Answers:
+    """What several models made of the same photos. A model has the same place in all lists; a photo too.
+
+    rows:     a ModelRow a model
+    photos:   what each photo is called
+    outputs:  what the scores of each model mean, with the names of its classes or numbers; None without a
+              classifier
+    logits:   [N, W] of each model, on the disk where there are many photos
+    looks:    [model][photo], empty where there are too many photos to keep them
+    truth:    the right class names of each photo, empty where nobody says
+    problems: (model or photo, why it is left out)
+    notes:    sentences that a reader must know
+    models:   the models themselves
+    """
+
+    rows: list[ModelRow]
+    photos: tuple[str, ...]
+    outputs: tuple[Outputs | None, ...]
+    logits: tuple[np.ndarray, ...]
+    looks: tuple[tuple[Look, ...], ...]
+    truth: tuple[frozenset[str], ...]
+    problems: list[tuple[str, str]]
+    notes: tuple[str, ...]
+    models: tuple[VisionModel, ...] = field(repr=False)
+    _cams: dict[tuple[int, int, str], Attribution] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row.name for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    # --- answers ---
+
+    @cached_property
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """The class names of each model; none for one that gives numbers, or has no classifier."""
+        return tuple(() if outputs is None or outputs.numbers else outputs.labels for outputs in self.outputs)
+
+    @cached_property
+    def top1(self) -> tuple[np.ndarray, ...]:
+        """Each model's first answer to each photo: class indices int64 [N]; -1 where it tells no classes.
+
+        Where several classes may hold at once it is the likeliest of them.
+        """
+        return tuple(first_answers(logits, outputs) for logits, outputs in zip(self.logits, self.outputs))
+
+    def answer(self, model: str | int, photo: str | int = 0) -> str:
+        """The name of a model's first answer, or its numbers; "" where it has no classifier."""
+        i, j = self.model_index(model), self.photo_index(photo)
+        outputs, index = self.outputs[i], int(self.top1[i][j])
+        if outputs is not None and outputs.numbers:
+            values = outputs.values(self._raw(i, j)).tolist()
+            return ", ".join(f"{label} {number_text(value)}" for label, value in zip(outputs.labels, values))
+        return self.labels[i][index] if index >= 0 else ""
+
+    def probabilities(self, model: str | int, photo: str | int = 0) -> np.ndarray:
+        """One photo's probabilities by one model, float32 [K]; each alone where several classes may hold.
+
+        Empty for a model that tells no classes.
+        """
+        i, j = self.model_index(model), self.photo_index(photo)
+        if not self.labels[i]:
+            return np.empty(0, np.float32)
+        return self.outputs[i].probabilities(self._raw(i, j)).numpy()
+
+    def _raw(self, model: int, photo: int) -> Tensor:
+        row = np.array(self.logits[model][photo], np.float32)  # a copy: it may be on the disk
+        return torch.from_numpy(row)
+
+    def numbers(self, photo: str | int = 0) -> list[NumberRow]:
+        """The numbers that models give for a photo, one row a name; empty where all tell classes."""
+        j = self.photo_index(photo)
+        found: dict[str, dict[int, float]] = {}
+        names: dict[str, str] = {}
+        for i, outputs in enumerate(self.outputs):
+            if outputs is not None and outputs.numbers:
+                values = outputs.values(self._raw(i, j)).tolist()
+                for key, label, value in zip(distinct(outputs.labels), outputs.labels, values):
+                    found.setdefault(key, {})[i] = value
+                    names.setdefault(key, label)
+        return [NumberRow(names[key], tuple(map(row.get, range(len(self))))) for key, row in found.items()]
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        """The mean distance of two models' numbers of one name over the photos, float64 [M, M].
+
+        Of several numbers that both give, it is the first's. NaN where they give no number of the same name.
+        Numbers agree more or less, never by chance entirely: so this stands in for `agreement`.
+        """
+        return differences_of(self.logits, self.outputs)
+
+    def predictions(self, photo: str | int = 0, *, topk: int = 5) -> list[ClassRow]:
+        """Every model's `topk` classes on one axis: the classes that any of them names, the likeliest first.
+
+        The same name is the same class, whatever its number in each model.
+        """
+        j = self.photo_index(photo)
+        found: dict[str, str] = {}
+        shares = [self.probabilities(i, j) for i in range(len(self))]
+        for i, share in enumerate(shares):
+            for index in np.argsort(-share, kind="stable")[:topk]:
+                found.setdefault(self.keys[i][index], self.labels[i][index])
+        truth = self.truth[j] if self.truth else frozenset()
+        rows = [ClassRow(label, tuple(self._share(i, key, shares[i]) for i in range(len(self))),
+                         (class_key(label) in truth) if truth else None) for key, label in found.items()]
+        return sorted(rows, key=lambda row: -max(share for share in row.shares if share is not None))
+
+    @cached_property
+    def agreement(self) -> np.ndarray:
+        """Share of the photos on which two models' first answers have the same name: float64 [M, M], 0..1.
+
+        NaN where one of them tells no classes.
+        """
+        return agreement_of(self.keys, self.top1)
+
+    def disagreements(self) -> list[Disagreement]:
+        """All photos: first those on which most pairs of models give different first answers, and among
+        equals where they are surest; of models that give numbers, where these are farthest apart.
+        """
+        telling = [i for i, labels in enumerate(self.labels) if labels]
+        rows = []
+        for j, photo in enumerate(self.photos):
+            keys = [self.keys[i][self.top1[i][j]] for i in telling]
+            differ = [first != second for first, second in combinations(keys, 2)]
+            sure = [float(self.probabilities(i, j).max()) for i in telling]
+            rows.append(Disagreement(photo, float(np.mean(differ)) if differ else 0.0,
+                                     float(np.mean(sure)) if sure else 0.0, self._distance(j),
+                                     tuple(self.answer(i, j) for i in range(len(self)))))
+        return sorted(rows, key=lambda row: (row.share, row.distance, row.confidence), reverse=True)
+
+    def _distance(self, photo: int) -> float:
+        """Of the numbers that at least two models give, the first's mean distance; 0 without any."""
+        for row in self.numbers(photo):
+            values = [value for value in row.values if value is not None]
+            if len(values) > 1:
+                return float(np.mean([abs(first - second) for first, second in combinations(values, 2)]))
+        return 0.0
+
+    @cached_property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """What joins each model's classes with the others': their names; the second of one numbered."""
+        return tuple(distinct(labels) for labels in self.labels)
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, int], ...]:
+        return tuple({key: index for index, key in enumerate(keys)} for keys in self.keys)
+
+    def _share(self, model: int, key: str, shares: np.ndarray) -> float | None:
+        index = self._places[model].get(key)
+        return None if index is None else float(shares[index])
+
+    # --- maps and heat maps ---
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """The strides at which any model has a map, finest first: input pixels from place to place."""
+        return tuple(sorted({stage.reduction for model in self.models for stage in model.stage_table}))
+
+    def stage_at(self, model: str | int, stride: int) -> str:
+        """The deepest stage of a model at a stride; "" where it has none there."""
+        table = self.models[self.model_index(model)].stage_table
+        at = [stage.name for stage in table if stage.reduction == stride]
+        return at[-1] if at else ""
+
+    def maps(self, stride: int, photo: str | int = 0) -> list[tuple[str, Tensor] | None]:
+        """(stage, its map [C, H, W]) of each model at one stride, None where it has no stage there.
+
+        Raises ValueError for a stride that no model has, or where the Looks were not kept.
+        """
+        self._needs_looks("Feature maps")
+        if not self.strides:
+            raise ValueError("None of these models has stages: none of their layers gives a map with places.")
+        if stride not in self.strides:
+            raise ValueError(f"No model has a map at stride {stride}. There are maps at "
+                             f"{_listed(self.strides)}.")
+        j = self.photo_index(photo)
+        names = [self.stage_at(i, stride) for i in range(len(self))]
+        return [(name, self.looks[i][j].stages[name]) if name else None for i, name in enumerate(names)]
+
+    def cam(self, model: str | int, photo: str | int = 0, *, target: str | None = None) -> Attribution:
+        """Grad-CAM of one model for one photo, from the Look that is there. target: a class name; None: its
+        first answer.
+
+        Raises ValueError for a class that the model does not know, or where the Looks were not kept.
+        """
+        self._needs_looks("Heat maps")
+        i, j = self.model_index(model), self.photo_index(photo)
+        index: Any = None
+        if target:
+            outputs = self.outputs[i]
+            places = self._places[i] if outputs is None or not outputs.numbers else \
+                {key: index for index, key in enumerate(distinct(outputs.labels))}
+            index = places.get(class_key(target))
+            if index is None:
+                raise ValueError(f"{self.names[i]} has no class {target!r}.")
+        place = (i, j, class_key(target or ""))
+        if place not in self._cams:
+            seen = self.looks[i][j]
+            self._cams[place] = explain(self.models[i], seen.image, method="gradcam", target=index, look=seen)
+        return self._cams[place]
+
+    def cams(self, photo: str | int = 0, *, target: str | None = None, on_progress: Progress | None = None,
+             should_stop: Callable[[], bool] | None = None) -> list[Attribution | str]:
+        """Grad-CAM of every model for one photo; a sentence where it can't be had. Stopped, it ends early."""
+        found: list[Attribution | str] = []
+        for i, name in enumerate(self.names):
+            if should_stop is not None and should_stop():
+                break
+            if on_progress is not None:
+                on_progress(i, len(self), f"heat map of {name}")
+            try:
+                found.append(self.cam(i, photo, target=target))
+            except Exception as error:
+                log.info("no heat map of %s", name, exc_info=error)
+                found.append(why(error))
+        return found
+
+    def _needs_looks(self, what: str) -> None:
+        if not self.looks:
+            raise ValueError(f"{what} need the passes themselves, which are kept for at most {FEW} photos "
+                             f"and {MOST_LOOKS} passes: compare fewer photos.")
+
+    # --- size, speed, accuracy ---
+
+    @property
+    def conditions(self) -> str:
+        """What the speeds were measured on, in a sentence; "" where nothing was measured."""
+        speeds = [row.latency or row.throughput for row in self.rows if row.latency or row.throughput]
+        return speeds[0].conditions if speeds else ""
+
+    @property
+    def accuracy(self) -> str:
+        """The accuracy that the scatter shows unless told otherwise: "measured" where every model with a
+        classifier was judged by at least 20 labelled photos, else "published"."""
+        judged = [row.judged for row in self.rows if row.num_classes]
+        return "measured" if judged and min(judged) >= JUDGED else "published"
+
+    def points(self, x: str = "", y: str = "") -> tuple[list[Point], list[tuple[str, str]]]:
+        """(the models that have both figures, those that have not with the reason).
+
+        x: a key of COSTS, by default "latency" where it was measured, else "parameters"
+        y: a key of ACCURACIES, by default `accuracy`
+        """
+        x, y = self.axes(x, y)
+        placed, left_out = [], []
+        for row in self.rows:
+            cost, value = COSTS[x].of(row), ACCURACIES[y].of(row)
+            if cost is None:
+                left_out.append((row.name, COSTS[x].missing))
+            elif value is None:
+                left_out.append((row.name, ACCURACIES[y].missing))
+            else:
+                placed.append((row.name, cost, value))
+        best = pareto_front([(cost, value) for _, cost, value in placed])
+        return [Point(name, cost, value, i in best) for i, (name, cost, value) in enumerate(placed)], left_out
+
+    def axes(self, x: str, y: str) -> tuple[str, str]:
+        x = x or ("latency" if any(row.latency for row in self.rows) else "parameters")
+        y = y or self.accuracy
+        for what, word, known in (("x", x, COSTS), ("y", y, ACCURACIES)):
+            if word not in known:
+                raise ValueError(f"{what} is {word!r}: expected one of {', '.join(known)}.")
+        return x, y
+
+    # --- on paper ---
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """(columns, a row of texts a model), as shown; columns in which no model has anything stay away."""
+        shown = [column for column in COLUMNS if any(column.text(row) for row in self.rows)]
+        texts = [[column.text(row) or "–" for column in shown] for row in self.rows]
+        return [column.title for column in shown], texts
+
+    @property
+    def captions(self) -> list[str]:
+        """What the numbers mean, what they were measured on, and what is left out, in sentences."""
+        sentences = [f"Compared with {counted(len(self.photos), 'photo')}.", *self.notes]
+        if self.conditions:
+            sentences.append(f"Speed: {self.conditions}")
+        return sentences + [f"{who}: {why}" for who, why in self.problems]
+
+    # --- names ---
+
+    def model_index(self, model: str | int) -> int:
+        return place_of(model, self.names, "model")
+
+    def photo_index(self, photo: str | int) -> int:
+        return place_of(photo, self.photos, "photo")
+
+
+def why(error: BaseException) -> str:
+    """What went wrong with one of several models or photos, beside whose name it stands."""
+    return sentence_of(error, scarce="There is not enough memory for it.", unexpected="{problem}")
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,106 @@
+"""How much a network's features know about your classes: the vote of the nearest photos, where nothing is
+learnt at all.
+
+    features = explorer.run_folder("tf_efficientnet_lite0", "flowers5")
+    knn_accuracy(features)
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from explorer.arguments import checked, number
+from explorer.display.words import percent
+from explorer.inspection.features.judging import labels_of_features, parts_of, wilson
+from explorer.inspection.features.result import Features
+from explorer.inspection.features.vectors import BLOCK, normalised
+
+LEAVE_ONE_OUT = "leave-one-out"
+
+
+@dataclass(eq=False, repr=False)
+class KnnAccuracy:
+    """What the neighbours' vote says; its fields mean the same as in `Probe`. k, temperature: of the vote."""
+
+    model_name: str
+    accuracy: float
+    interval: tuple[float, float]
+    predicted: np.ndarray
+    k: int
+    temperature: float
+    judged: int
+    how: str
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        low, high = self.interval
+        return (f"{self.k} nearest neighbours: {percent(self.accuracy)} of {self.judged:,} photos right (95 "
+                f"% interval {percent(low)} to {percent(high)}); {self.how}")
+
+    def __repr__(self) -> str:
+        return f"KnnAccuracy({self.model_name!r}, {self.sentence})"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escape(self.model_name)}</b>. {escape(self.sentence)}.</p>"
+
+
+@checked(temperature=number(0, above=True))
+def knn_accuracy(
+    features: Features, *, k: int = 20, temperature: float = 0.07, val: Features | float | str | None = None,
+    seed: int = 0,
+) -> KnnAccuracy:
+    """Accuracy of a vote of the k nearest photos, each weighing exp(cosine / temperature).
+
+    val: what to judge by: the features of other photos, a share of these, "leave-one-out" (each photo by all
+         others), or None: the folder's own val part where it has one, else leave-one-out
+
+    k is at most the number of photos that can vote. Nothing is learnt, so what it says is the network's
+    alone.
+    Source: Z. Wu, Y. Xiong, S. Yu, D. Lin, Unsupervised Feature Learning via Non-Parametric Instance
+            Discrimination,
+    arXiv 1805.01978, section 3.4.
+    """
+    started = time.perf_counter()
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1 or not temperature > 0:
+        raise ValueError(f"k is {k!r} and temperature {temperature!r}: expected a number of neighbours from "
+                         "1, and one above 0.")
+    labels, classes = labels_of_features(features)
+    if isinstance(val, str) and val != LEAVE_ONE_OUT:
+        raise ValueError(f"val is {val!r}: expected features, a share such as 0.2, or {LEAVE_ONE_OUT!r}.")
+    alone = val == LEAVE_ONE_OUT if isinstance(val, str) else val is None and features.held_out is None
+    if alone:
+        bank = queries = features.embeddings
+        y = y_val = labels
+        how = "each photo judged by all others"
+    else:
+        learn, judge, how = parts_of(features, labels, val, seed)
+        bank, y = features.embeddings[learn], labels[learn]
+        if judge is not None:
+            queries, y_val = features.embeddings[judge], labels[judge]
+        else:
+            queries, y_val = val.embeddings, labels_of_features(val)[0]
+    k = min(k, len(y) - alone)
+    if k < 1:
+        raise ValueError("One photo has no neighbours: give more.")
+    bank = normalised(bank)
+    predicted = np.empty(len(y_val), dtype=np.int64)
+    rows = max(1, min(BLOCK, 16_000_000 // len(bank)))  # so that the table of cosines stays below 64 MB
+    for start in range(0, len(y_val), rows):
+        cosines = normalised(queries[start:start + rows]) @ bank.T  # [rows, N]
+        if alone:
+            own = np.arange(len(cosines))
+            cosines[own, start + own] = -np.inf
+        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        weights = np.exp((np.take_along_axis(cosines, nearest, 1) - 1).astype(np.float64) / temperature)
+        votes = np.zeros((len(cosines), len(classes)))
+        np.add.at(votes, (np.arange(len(cosines))[:, None], y[nearest]), weights)
+        predicted[start:start + rows] = votes.argmax(1)
+    right = int((predicted == y_val).sum())
+    return KnnAccuracy(features.model_name, right / len(y_val), wilson(right, len(y_val)), predicted, k,
+                       temperature, len(y_val),
+                       how, time.perf_counter() - started)

@@ -1,0 +1,9 @@
+# Written by: python -m tests.style
+from explorer.inspection.look.answers import Prediction as Prediction
+from explorer.inspection.look.looking import look as look
+from explorer.inspection.look.model import model_name as model_name
+from explorer.inspection.look.modules import ModuleNode as ModuleNode
+from explorer.inspection.look.modules import module_tree as module_tree
+from explorer.inspection.look.predicting import PredictionTable as PredictionTable
+from explorer.inspection.look.predicting import predict as predict
+from explorer.inspection.look.result import Look as Look

@@ -1,0 +1,117 @@
+"""The model that looks: opened by name, in evaluation mode; what it is called, and what its scores mean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from explorer.data.labels import labels_for
+from explorer.models.config import ModelConfig
+from explorer.models.contract import VisionModel, evaluation, parameter_place
+from explorer.models.create import create_model
+from explorer.models.outputs import Outputs, read_outputs
+from explorer.models.surgery.inside import backbone
+
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_locks_guard = threading.Lock()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the `with` block, one thread at a time for each model.
+
+    Without the lock, one thread's end would switch the other back to training in mid-pass.
+    """
+    with _locks_guard:
+        lock = _locks.setdefault(model, threading.RLock())
+    with lock, evaluation(model):
+        yield
+
+
+def as_model(model: VisionModel | str) -> VisionModel:
+    """The model itself, seen through torch's wrappers, or a new one with trained weights by its name.
+
+    Raises TypeError for anything else, ValueError for a model without weights or an unknown name.
+    """
+    if isinstance(model, str):
+        return create_model(model, pretrained=True).eval()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
+            f"not {type(model).__name__}."
+        )
+    try:
+        model = backbone(model)
+    except TypeError as error:
+        raise TypeError(f"Expected a model made by explorer.create_model. {error}") from None
+    if parameter_place(model)["device"].type == "meta":
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
+    model.notice_head()
+    return model
+
+
+def model_name(model: nn.Module) -> str:
+    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its
+    architecture.
+    """
+    config = getattr(model, "config", None)
+    if not isinstance(config, ModelConfig) or not config.architecture:
+        return type(model).__name__
+    if model.load_report is None:
+        return config.architecture
+    return config.name if config.tag else model.load_report.name or config.architecture
+
+
+def outputs_of(model: VisionModel) -> Outputs:
+    """What the model's scores mean, and what they are called: the one answer that everybody reads."""
+    width = model.num_classes
+    return read_outputs(model.config, width, labels_for(width) if width == 1000 else None)
+
+
+def labels_of(model: VisionModel) -> tuple[str, ...]:
+    """One name for each of the model's classes or numbers; see `outputs_of`."""
+    return outputs_of(model).labels
+
+
+def not_pooled(logits: Tensor) -> ValueError:
+    """What is said of logits [B, K, ...] that hold more than one score a class."""
+    return ValueError(f"This model gives logits of shape {list(logits.shape[1:])} for one photo, not one "
+                      'score a class: create it with a global_pool, e.g. "avg".')
+
+
+def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
+    """What a reader of the predictions must know about the weights and the names.
+
+    scores: the raw ones that are shown, in any shape: where they are no numbers, that is said first
+    """
+    notes = []
+    if model.load_report is None:
+        what = "predictions" if model.num_classes else "features"
+        notes.append(f"No weights were loaded into this model: unless it was trained here, "
+                     f"its {what} mean nothing.")
+    else:
+        notes += [f"{text}." for text in model.load_report.noted]
+        notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
+    config = model.config
+    if model.num_classes and not outputs_of(model).named:
+        one = model.num_classes == 1
+        several = "numbers" if config.outputs == "numbers" else "classes"
+        called = "score is" if one else f"{model.num_classes} {several} are"
+        notes.append(f"Nobody said what this head's {called} called: explorer.wrap(model, labels=[...]) "
+                     f"names {'it' if one else 'them'}.")
+    elif config.labels == () and not model.num_classes:
+        notes.append("The classifier was taken away, so this model gives features and no predictions.")
+    if model.num_classes == 1 and not config.outputs:
+        notes.append("One score without a sigmoid behind it: it is read as a yes or no. If it is a number, "
+                     'say so: explorer.wrap(model, outputs="numbers").')
+    # A file whose numbers are none is noted already; weights also break in memory, by training or by hand.
+    if scores is not None and not torch.isfinite(scores).all() and not any("NaN" in note for note in notes):
+        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its answers mean nothing: "
+                        "its weights are broken, or too large for their precision.")
+    return tuple(notes)

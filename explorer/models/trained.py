@@ -1,0 +1,130 @@
+"""A network of the catalog with trained weights:
+built on the `meta` device, where it costs nothing, then fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from explorer.models.blank import Room, TooLarge, blank
+from explorer.models.building import build
+from explorer.models.contract import VisionModel
+from explorer.models.features import tensors_read
+from explorer.models.plan import Plan
+from explorer.models.weights.choosing import choose
+from explorer.models.weights.loading import load_into
+from explorer.models.weights.places import fetch
+from explorer.models.weights.reading import Checkpoint, read_checkpoint
+from explorer.models.weights.report import LoadReport, WeightsError
+from explorer.models.weights.shapes import Head, channels_of, head_of, room_for
+
+#: Classes of a network that is built only to see which tensors depend on them: no layer is as wide.
+UNUSUAL = 1009
+
+
+class Blank(NamedTuple):
+    """A network without numbers and without a classifier, and the weights that are to go in.
+
+    head:  which tensors a classifier would have
+    found: what the file of weights holds;  origin: where it is from, for a sentence
+    room:  how large the network may be, where a stranger's file says what to build
+    """
+
+    model: VisionModel
+    head: Head
+    found: Checkpoint | Mapping[str, Tensor]
+    origin: str
+    room: Room | None
+
+
+def build_on_meta(plan: Plan) -> Blank:
+    """The network of the plan without numbers.
+
+    Raises WeightsError where the weights can't be had or trusted.
+    """
+    if plan.checkpoint is not None:
+        found, origin = read_checkpoint(plan.checkpoint), f"the file {Path(plan.checkpoint).name}"
+    else:
+        found, origin = fetch(plan.config, plan.cache_dir)
+    room = room_for(found) if plan.config.build_options else None
+    # another one: what `reset_classifier` puts on need not be what was trained; a head wants a pooling
+    pool = plan.options["global_pool"] or None
+    try:
+        with blank(room):
+            model = build(plan.architecture, num_classes=0, **plan.options)
+            whole = build(plan.architecture, num_classes=UNUSUAL, **(plan.options | {"global_pool": pool}))
+    except TooLarge as error:
+        raise WeightsError(f"The settings beside {origin} ask for a {plan.architecture} of {error}, and the "
+                           "file holds fewer: they don't belong together.") from None
+    head = head_of(model.state_dict(), whole.state_dict(), UNUSUAL)
+    return Blank(model, head, found, origin, room)
+
+
+def fit_weights(plan: Plan, built: Blank) -> VisionModel:
+    """The network with the trained tensors.
+
+    Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise
+    the body is loaded without it, and a fresh one goes on top.
+    """
+    model, head, body = built.model, built.head, built.model.state_dict().keys()
+    choice = choose(built.found, model.state_dict(), plan.architecture)
+    state = choice.state
+    name = f"{plan.architecture} ({plan.whose})" if plan.whose else plan.config.name
+    report = LoadReport(source=built.origin, name=name)
+    report.found(choice.place, choice.others)
+    channels = channels_of(model, state)
+    if plan.options["in_chans"] is None and channels != model.in_chans:  # as its weights have it
+        with blank(built.room):
+            model = build(plan.architecture, num_classes=0, **(plan.options | {"in_chans": channels}))
+
+    # the classifier that the tensors themselves have, which may differ from the published one
+    trained = head.classes(state)
+    classes = trained if plan.num_classes is None else plan.num_classes
+    strangers = [key for key in state if key not in body and head.is_part(key)]
+    if said := _on_the_classifier(plan, trained, classes, strangers):
+        report.skipped.append(said)
+    keeps_theirs = bool(trained) and classes == trained
+    with blank():
+        if keeps_theirs:
+            model.reset_classifier(trained)  # still on `meta`: room for the trained one
+        if plan.maps is not False:
+            model.remove_head()
+    own = model.state_dict()
+    if not keeps_theirs:
+        state = {key: value for key, value in state.items()
+                 if key in own or not (key in body or head.is_part(key))}
+
+    model.config = plan.config.with_(num_classes=trained)
+    lacking = () if plan.maps is False else _unneeded(model, state, plan.maps)
+    load_into(model, state, report, lacking=lacking)
+    if classes != trained:
+        model.reset_classifier(classes)
+    model.load_report = report
+    return model
+
+
+def _on_the_classifier(plan: Plan, trained: int, classes: int, strangers: Sequence[str]) -> str:
+    """What is said of a trained classifier that is not used; "" where it is.
+
+    trained: how many classes it has, 0 for none;  classes: how many are wanted
+    strangers: names of a classifier that is built otherwise
+    """
+    if not trained and strangers:
+        return f"the classifier of the file, which is of another make: {strangers[0][:80]}"
+    if classes != trained:
+        found = f"the classifier of {trained} classes" if trained else "the classifier: the weights have none"
+        return f"{found}; the new one of {classes} is untrained" if classes else f"{found}: not asked for"
+    if not trained and plan.config.num_classes and plan.num_classes is None:
+        return "the classifier: the weights have none, so the model gives pooled features"
+    return ""
+
+
+def _unneeded(model: VisionModel, state: Mapping[str, Tensor], maps: int | Sequence[int] | None) -> list[str]:
+    """Tensors that the weights lack and that these maps do without."""
+    lacking = [key for key in model.state_dict() if key not in state]
+    needed = tensors_read(model, maps) if lacking else set()
+    return [key for key in lacking if key not in needed]

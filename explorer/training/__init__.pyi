@@ -1,0 +1,14 @@
+# Written by: python -m tests.style
+from explorer.training.evaluation.evaluating import evaluate as evaluate
+from explorer.training.evaluation.evaluation import Evaluation as Evaluation
+from explorer.training.evaluation.numbers import NumberEvaluation as NumberEvaluation
+from explorer.training.loop.errors import TrainingError as TrainingError
+from explorer.training.loop.events import Batch as Batch
+from explorer.training.loop.events import Epoch as Epoch
+from explorer.training.loop.recipe import Recipe as Recipe
+from explorer.training.run.finetuning import finetune as finetune
+from explorer.training.run.listeners import TensorBoardListener as TensorBoardListener
+from explorer.training.run.listeners import print_progress as print_progress
+from explorer.training.run.loading import LoadedRun as LoadedRun
+from explorer.training.run.loading import load_run as load_run
+from explorer.training.run.run import Run as Run

@@ -1,0 +1,103 @@
+"""What a frozen body saw of each photo, for the classifier to learn from: minutes become seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.data.photo_sets import PhotoSet
+from explorer.data.transforms import create_transform
+from explorer.models.contract import VisionModel, evaluation, parameter_place
+from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.objective import Objective
+from explorer.training.loop.order import drawn_by
+from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.sources import FeatureSource, body_batches, prepared
+from explorer.training.loop.team import Team
+
+
+class Classifier(nn.Module):
+    """The part of a model behind the vector: [B, D] -> logits [B, K]. Its parameters are the model's."""
+
+    def __init__(self, model: VisionModel):
+        super().__init__()
+        self.layers = model.get_classifier()
+        # In a list: not a part of this module, whose parameters would be the whole body's.
+        self._model = [model]
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self._model[0].forward_classifier(vectors)
+
+
+def cache_features(
+    model: VisionModel, body: VisionModel, train: PhotoSet, val: PhotoSet, config: Mapping[str, Any],
+    recipe: Recipe, objective: Objective, *, team: Team, threads: int = 1,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Generator[tuple[int, int], None, FeatureSource | None]:
+    """Every photo once through the body: the vectors in front of the classifier.
+
+    Yields (photos done, of how many) after each batch, and returns the source; None where it was asked to
+    stop, or where the classifier needs more than that vector (then nothing is lost but the time of one
+    batch).
+    body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged
+          by, the others are varied
+    team: each of its processes looks at a part of the photos, and all get all vectors
+    """
+    vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
+    place = parameter_place(body)
+    total = recipe.view_count * len(train) + len(val)
+    rows: list[Tensor] = []
+    done = 0
+    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos") as pool, \
+            evaluation(body), evaluation(model), torch.inference_mode():
+        for photos, view in [*((train, view) for view in range(recipe.view_count)), (val, 0)]:
+            groups = body_batches(len(photos))
+            mine = groups[team.rank::team.world]
+            batches = prepared(photos, plain, pool, mine) if view == 0 else \
+                _varied(photos, vary, recipe.seed, view, pool, mine)
+            vectors: list[Tensor] = []
+            for number in range(-(-len(groups) // team.world)):
+                if team.any(asked_to_stop()):
+                    return None
+                inputs, _ = next(batches, (None, None))
+                unfit = False
+                if inputs is not None:  # the last round of a team may have nothing for this process
+                    features = body.forward_features(inputs.to(**place))
+                    vector, logits = body.forward_vector_and_logits(features)
+                    unfit = not done and not lives_on_the_vector(model, vector, logits)
+                    vectors.append(vector.float().cpu())
+                    done += len(inputs)
+                if not rows and not number and team.any(unfit):
+                    return None
+                yield min(done * team.world, total), total
+            rows.append(team.gather(vectors, mine, len(photos)))
+    # Copied outside the inference mode they become ordinary tensors, which may be trained on.
+    return FeatureSource(torch.stack(rows[:-1]).clone(), objective.targets(train.labels), rows[-1].clone(),
+                         objective.targets(val.labels), recipe, team)
+
+
+def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> bool:
+    """Whether the logits [B, K] follow from the vectors [B, D] alone: not so, say, with two classifiers."""
+    if vector.ndim != 2:
+        return False
+    try:
+        return torch.allclose(model.forward_classifier(vector), logits, rtol=1e-3, atol=1e-4)
+    except ValueError:  # a family that says so itself
+        return False
+
+
+def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int,
+            pool: ThreadPoolExecutor, groups: Sequence[range]) -> Iterator[tuple[Tensor, range]]:
+    """As `prepared`, varied: opened in several threads, varied in this one, since torch has one source of
+    randomness.
+    """
+    for group in groups:
+        opened = list(pool.map(photos.open_one, group))
+        with drawn_by(seed, view, group.start):
+            inputs = torch.stack([vary(photo) for photo in opened])
+        yield inputs, group

@@ -1,0 +1,107 @@
+"""The model that a run begins with: a classifier for the classes or numbers of the data, and which parts
+learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from explorer.data.photo_sets import Splits
+from explorer.display.words import counted
+from explorer.models.contract import VisionModel
+from explorer.models.create import create_model
+from explorer.models.outputs import read_outputs
+from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.training.loop.objective import answers_of, kind_of, width_of
+from explorer.training.loop.order import drawn_by
+from explorer.training.loop.recipe import Recipe
+
+
+def labels_known(model: Any) -> Sequence[str]:
+    """The names of a model's own classes, whose order its classifier has; () where it has none."""
+    if not isinstance(model, VisionModel):
+        return ()
+    model.notice_head()
+    labels = model.config.labels
+    return labels if labels and len(labels) == len(read_outputs(model.config, model.num_classes)) else ()
+
+
+def keeps_head(net: VisionModel, splits: Splits, kind: str) -> bool:
+    """Whether a model's classifier is for these classes, or numbers: as many, of this kind, and of the same
+    names or of none that anybody gave.
+    """
+    net.notice_head()
+    config = net.config
+    return (net.num_classes == width_of(kind, len(splits.classes)) and (config.outputs or kind) == kind
+            and (config.labels or splits.classes) == splits.classes)
+
+
+def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple[str, ...]:
+    """What to say of a classifier that somebody made or trained, and that these classes can't use."""
+    if not isinstance(model, VisionModel) or keeps_head(model, splits, kind):
+        return ()
+    if model.config.labels is None or not model.num_classes:  # ImageNet's is expected to go
+        return ()
+    before, width = model.num_classes, width_of(kind, len(splits.classes))
+    noun = "numbers" if kind == "numbers" else "classes"
+    why = f"one of {width}" if before != width else f"a fresh one, as its {noun} have other names"
+    if before == width and (model.config.labels or splits.classes) == splits.classes:
+        why = "a fresh one, as its scores meant something else"
+    return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
+
+
+def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+              input_size: tuple[int, int, int] | None) -> VisionModel:
+    """The model with a fresh classifier for these classes or numbers, drawn by the seed."""
+    net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
+    return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
+
+
+def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+               input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
+    """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
+    width = width_of(kind_of(splits, recipe), len(splits.classes))
+    if isinstance(model, str):
+        extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
+        with drawn_by(recipe.seed, -2):
+            net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
+        return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(model, VisionModel):
+        return model, device
+    raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: "
+                    "explorer.wrap(module).")
+
+
+def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any,
+               input_size: tuple[int, int, int] | None, *, named: bool) -> VisionModel:
+    """The model with a classifier for these classes, drawn by the seed where it is fresh, and frozen as the
+    recipe says.
+
+    named: it was made by its name, for these classes
+    """
+    kind = kind_of(splits, recipe)
+    fresh = named or not keeps_head(net, splits, kind)
+    with drawn_by(recipe.seed, -2):
+        if fresh and not named:
+            net.reset_classifier(width_of(kind, len(splits.classes)))
+    if device is not None:
+        net.to(device)
+    # What it becomes is no published set of weights any more.
+    net.config = net.config.with_(**answers_of(net, splits, kind, fresh=fresh),
+                                  tag=splits.name, hf_hub_id="", url="", top1=None, top5=None)
+    net.claim_head()
+    if input_size is not None:
+        net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
+    unfreeze(net)
+    if recipe.train == "head":
+        freeze(net)
+    elif recipe.train == "last_stage":
+        stages = net.stage_table
+        if len(stages) < 2:
+            raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
+                             "'head' or 'all'.")
+        freeze(net, stages[-2].name)
+    return net

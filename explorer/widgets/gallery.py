@@ -1,0 +1,72 @@
+"""The gallery: the photos that a reader has at hand, under their titles, and small pictures of them."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from explorer.files import given_path
+
+
+class Gallery(tuple[tuple[str, Any], ...]):
+    """(title, source) of each photo, in their order;
+    a source is what `load_image` takes, a title is there once.
+    """
+
+
+NO_PHOTOS = Gallery()
+
+
+def gallery(images: Any) -> Gallery:
+    """What a reader gave as the photos to choose from; the bundled ones where that is None.
+
+    images: None, a folder (with those in it), one source, or a list of sources as `load_image` takes them.
+    Raises ValueError for a folder without pictures, and for an empty path.
+    """
+    from explorer.data.collection import is_many
+    from explorer.data.folders import PICTURE_SUFFIXES, find_pictures
+
+    if isinstance(images, Gallery):
+        return images
+    if images is None:
+        from explorer.data.samples import sample_photos
+
+        return Gallery((photo.title, photo.path) for photo in sample_photos())
+    if isinstance(images, (str, Path)) and (folder := given_path(images, "images")).is_dir():
+        found, _ = find_pictures(folder)
+        if not found:
+            suffixes = ", ".join(sorted(PICTURE_SUFFIXES))
+            raise ValueError(f"The folder '{images}' holds no pictures ({suffixes}).")
+        images = found
+    images = list(images) if is_many(images) else [images]
+    titles = [_title(source, number) for number, source in enumerate(images, 1)]
+    twice = {title for title in titles if titles.count(title) > 1}
+    return Gallery((f"{title} ({number})" if title in twice else title, source)
+                   for number, (title, source) in enumerate(zip(titles, images, strict=True), 1))
+
+
+def _title(source: Any, number: int) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(source).stem
+    title = getattr(source, "title", None)  # bundled photos have one; so do bytes, but theirs is a method
+    return title if isinstance(title, str) else f"photo {number}"
+
+
+def thumbnail_jpeg(source: Any, side: int = 96) -> bytes:
+    """A small square JPEG from the middle of a photo. Raises ImageError for what is no picture."""
+    from PIL import ImageOps
+
+    from explorer.data.images import load_image
+
+    small = ImageOps.fit(load_image(source), (side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def same_file(source: Any, other: Any) -> bool:
+    """Whether both are paths, and the same one."""
+    paths = all(isinstance(one, (str, os.PathLike)) for one in (source, other))
+    return paths and os.fspath(source) == os.fspath(other)

@@ -1,0 +1,29 @@
+"""What the tab "Compare" shows, and what it does not prove."""
+
+GUIDE = """
+<p><b>What you see.</b> Each model looks at the same photos once. <i>Predictions</i>: the likeliest classes
+of all models on one axis; models that know different classes are joined by the classes' names. <i>Heat
+maps</i>: where each model's answer comes from (<a href="https://arxiv.org/abs/1610.02391">Grad-CAM,
+Selvaraju et al., 2017</a>). <i>Feature maps</i>: what each model makes of the photo at the same stride,
+that is, with the same number of pixels to a step. <i>Agreement</i>: on how many photos two models give the
+same answer. <i>Accuracy and cost</i>: the dashed line joins the models that no other beats in both (the
+Pareto front); a disc is as large as the model has parameters.</p>
+<p><b>How speed is measured.</b> The models take turns, pass by pass, after a few to warm up; shown are the
+median and the quartiles, with the number of threads. Peak memory is the weights and the most that the
+tensors of a pass take at any moment (on a GPU: that PyTorch's allocator gave out); what single operations
+work in is not counted.</p>
+<p><b>What it does not prove.</b></p>
+<ul>
+<li><b>Speed belongs to this computer.</b> Another processor, more threads or a GPU can turn the order
+round; parameters and multiply-adds alone do not tell it either (<a
+href="https://arxiv.org/abs/2110.12894">Dehghani et al., The Efficiency Misnomer, 2021</a>).</li>
+<li><b>Published accuracy</b> is that of ImageNet's validation photos. On new photos of the same classes all
+models do worse, by unequal amounts (<a href="https://arxiv.org/abs/1902.10811">Recht et al., 2019</a>), and
+on your task the order may differ.</li>
+<li><b>Two that agree may both be wrong.</b> Good models agree often for the simple reason that both are
+often right (<a href="https://arxiv.org/abs/2006.16736">Geirhos et al., Beyond accuracy, 2020</a>).</li>
+<li><b>One photo says little.</b> 3 of 4 right is no accuracy; take a folder.</li>
+<li><b>Channel 5 of one model has nothing to do with channel 5 of another.</b> Look at what kinds of things
+there are.</li>
+</ul>
+"""

@@ -1,0 +1,338 @@
+"""Why this answer? A heat map over the photo,
+for any class and by any method, with what it cost and what it leaves open.
+
+What costs no more than a pass or two follows the photo by itself; Grad-CAM of the usual stage costs none,
+the look holds it all. What costs more says so first, begins on a click, shows how far it is, and can be
+stopped.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from explorer.display.words import sentence_of
+from explorer.widgets.jobs import Job
+from explorer.widgets.lifetime import close_whole
+from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
+from explorer.widgets.panels.explain.guide import GUIDE
+from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
+from explorer.widgets.panels.ran import Ran, ran_on
+from explorer.widgets.panels.work import Work
+from explorer.widgets.parts.photo_overlay import PhotoOverlay
+from explorer.widgets.parts.photo_strip import PhotoStrip
+from explorer.widgets.session import Session
+from explorer.widgets.snippets import call, literal
+
+if TYPE_CHECKING:
+    from explorer.inspection.attribution.methods import Method
+    from explorer.inspection.attribution.result import Attribution
+    from explorer.inspection.look.result import Look
+
+MOST_NAMES = 2000   # classes that are offered while a name is typed
+USUAL = "the usual one"
+GROUPS = {"cam": "map of a stage", "pixels": "gradient at the pixels", "cover": "covering parts",
+          "attention": "attention"}
+BESIDE = {"nothing": "nothing", "the likeliest classes": "classes", "the other quick methods": "methods"}
+
+
+class ExplainPanel(Panel):
+    name = "Heat map"
+    rests = True
+    draw_on = ("look",)
+    guide = GUIDE
+
+    def __init__(self, session: Session):
+        self.view: PhotoOverlay | None = None
+        self.shown: Attribution | None = None
+        self.ran, self.asked = Ran(), {}   # the model, photo and settings that gave `shown`
+        self._look: Look | None = None     # that `shown` was drawn from
+        self._filling = False              # controls are being exchanged: no wish of the reader's
+        # what a pass of that look's model takes when it is warm
+        self._seconds: tuple[Look | None, float] = (None, 0.0)
+        self._options: dict[str, W.Widget] = {}
+        super().__init__(session)
+        self.add_class("vx-explain")
+
+    def make(self) -> None:
+        from explorer.inspection.attribution.methods import METHODS
+
+        def wide() -> W.Layout:  # one each: they are shown and hidden one by one
+            return W.Layout(width="auto")
+
+        self.work = self.line(Work, sentence=self._sentence,
+                              busy=lambda running: setattr(self.go, "disabled", running))
+        self.timing = self.line()
+        self.progress, self.problem, self.stop = self.work.progress, self.work.message, self.work.button
+        self.view = PhotoOverlay(lock=self.session.lock)
+        self.method = labelled("Method", W.Dropdown, layout=wide(), options=[
+            (f"{method.title} ({GROUPS[method.group]})", name) for name, method in METHODS.items()])
+        self.target = labelled("Class", W.Combobox, layout=wide(), continuous_update=False,
+                               ensure_option=False, placeholder="the likeliest; or type a name")
+        self.stage = labelled("Stage", W.Dropdown, options=[USUAL], layout=wide())
+        self.own = W.Box()
+        self.own.add_class("vx-fields")
+        self.cost, self.facts, self.beside_note = W.HTML(), W.HTML(), W.HTML()
+        self.go = W.Button(description="Start", button_style="primary", layout=wide())
+        self.go.add_class("vx-open")
+        self.stop.add_class("vx-open")
+        self.begin = W.HBox([self.go, self.stop])
+        self.begin.add_class("vx-line")
+        self.beside = labelled("Beside it", W.Dropdown, options=list(BESIDE.items()),
+                               layout=W.Layout(width="260px", max_width="100%"))
+        self.strip = PhotoStrip(label="Heat maps side by side", side=150, lock=self.session.lock)
+
+        fields = W.Box([self.method, self.target, self.stage])
+        fields.add_class("vx-explain-fields")
+        right = W.VBox([fields, self.own, self.cost, self.begin, self.progress, self.problem, self.facts])
+        right.add_class("vx-explain-side")
+        row = W.Box([self.view, right])
+        row.add_class("vx-explain-row")
+        self.fill([row, self.beside, self.beside_note, self.strip])
+
+        self.method.observe(self._changed_method, "value")
+        for control in (self.target, self.stage):
+            control.observe(self._changed, "value")
+        self.beside.observe(self._changed, "value")
+        self.view.observe(lambda _: self.changed(), "alpha")
+        self.go.on_click(lambda _: self._ask(asked=True))
+        self._offer_options()
+
+    # --- what is asked for ------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Another model or photo is on the screen."""
+        look = self.session.look
+        if look is self._look:
+            return
+        if look is None:
+            self._look, self.shown, self._seconds = None, None, (None, 0.0)
+            self.view.clear()
+            self.strip.show([], [])
+            self.facts.value = '<span class="vx-soft">Choose a photo: the heat map appears here.</span>'
+            return
+        other_model = self._look is None or _offered(self._look) != _offered(look)
+        self._look, self.shown = look, None
+        self.view.show(look.image, label=f"Photo: {self.session.image_name}")
+        self.strip.show([], [])
+        self.facts.value = ""
+        if other_model:
+            self._offer(look)
+        self._ask()
+
+    def _offer(self, look: Look) -> None:
+        """Stages and classes of another model; what was chosen stays chosen where there is such a one."""
+        self._filling = True
+        try:
+            stages = [USUAL, *look.stages]
+            chosen = self.stage.value if self.stage.value in stages else USUAL
+            self.stage.options = stages
+            self.stage.value = chosen
+            self.target.options = tuple(dict.fromkeys(look.labels)) if len(look.labels) <= MOST_NAMES else ()
+            self.target.description = look.outputs.noun.capitalize()
+            usual = "the first" if look.outputs.numbers else "the likeliest"
+            self.target.placeholder = f"{usual}; or type a name"
+            if self.target.value and self._index(look) is None:
+                self.target.value = ""
+        finally:
+            self._filling = False
+
+    def _index(self, look: Look) -> int | None:
+        """The class that is typed; None for the likeliest, or where there is no such class."""
+        from explorer.inspection.look.targets import find_class
+
+        text = self.target.value.strip()
+        if not text:
+            return None
+        try:
+            return find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
+        except ValueError:
+            return None
+
+    def _changed_method(self, _change: Any = None) -> None:
+        with self.session.lock:
+            self._offer_options()
+        self._changed()
+
+    def _offer_options(self) -> None:
+        """The fields of the chosen method's own options."""
+        method = self._method
+        self.stage.layout.display = "" if method.needs_stage else "none"
+        self.target.layout.display = "" if method.needs_class else "none"
+        old = self.own.children
+        self._options = {name: control_for(name, default) for name, default in method.options.items()
+                         if name not in ("batch_size", "query")}
+        self.own.children = list(self._options.values())
+        close_whole(*old)
+        for control in self._options.values():
+            control.observe(self._changed, "value")
+
+    def _changed(self, _change: Any = None) -> None:
+        if not self._filling and self.view is not None:
+            self._ask()
+
+    @property
+    def _method(self) -> Method:
+        from explorer.inspection.attribution.methods import METHODS
+
+        return METHODS[self.method.value]
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments of `explorer.explain` that the controls stand for; usual ones are left away.
+
+        Raises ValueError for a class that there is not, and for an option that is no number.
+        """
+        from explorer.inspection.look.targets import find_class
+
+        method = self._method
+        found: dict[str, Any] = {} if method.name == "gradcam" else {"method": method.name}
+        text = self.target.value.strip()
+        if method.needs_class and text and self.session.look is not None:
+            look = self.session.look
+            chosen = int(text) if text.isdecimal() else text
+            found["target"] = find_class(chosen, look.labels, look.outputs.noun)
+        if method.needs_stage and self.stage.value != USUAL:
+            found["stage"] = self.stage.value
+        for name, control in self._options.items():
+            value = value_of(name, control, method.options[name])
+            if value != method.options[name]:
+                found[name] = value
+        return found
+
+    def _ask(self, *, asked: bool = False) -> None:
+        """Draw it if that is quick or was asked for; say otherwise what it would cost."""
+        look, model = self.session.look, self.session.model
+        if look is None or model is None:
+            return
+        method = self._method
+        with self.session.lock:
+            self.work.drop()  # what runs is no longer asked for, even if it ends at this moment
+            try:
+                settings = self.settings()
+                why = method.refuses(model)
+                if why:
+                    raise ValueError(f"{why} {others(model)}".strip())
+                own = {name: value for name, value in settings.items() if name in method.options}
+                passes = method.passes(model, **own)
+                seconds = self._seconds[1] if self._seconds[0] is look else look.timing["forward"]
+                cost = method.cost(model, seconds_per_pass=seconds, **own)
+            except (ValueError, IndexError) as error:
+                self._nothing()
+                self.work.say(str(error), wrong=True)
+                self.cost.value, self.begin.layout.display = "", "none"
+                return
+            quick = passes <= QUICK  # what it cost stands among the facts then
+            self.cost.value = "" if quick else f'<span class="vx-soft">This takes {escape(cost)}.</span>'
+            self.begin.layout.display = "none" if quick else ""
+            if quick or asked:
+                step = partial(self._compute, look, model, settings, self.beside.value, ran_on(self.session))
+                self.work.start(step, self._show_beside, long=not quick)
+                return
+            self._nothing()
+            self.work.say("")
+            if self._seconds[0] is not look:
+                self.timing.start(partial(self._time_a_pass, look, model),
+                                  partial(self._say_cost, look, model, method, own))
+
+    def _time_a_pass(self, look: Look, model: Any, _job: Job) -> float:
+        """What a pass takes: the look's own may have been its model's first,
+        which takes many times as long.
+        """
+        from explorer.inspection.look.looking import look as look_again
+
+        return min(look.timing["forward"], look_again(model, look.image).timing["forward"])
+
+    def _say_cost(self, look: Look, model: Any, method: Method, own: dict[str, Any], seconds: float) -> None:
+        """Say the cost again, now that it is known what a pass takes."""
+        if look is self.session.look:
+            self._seconds = look, seconds
+            if method is self._method and self.cost.value:
+                cost = method.cost(model, seconds_per_pass=seconds, **own)
+                self.cost.value = f'<span class="vx-soft">This takes {escape(cost)}.</span>'
+
+    def _nothing(self) -> None:
+        """The photo alone."""
+        self.shown = None
+        self.view.heat(None)
+        self.view.frame(())
+        self.facts.value = method_html(self._method)
+        self.strip.show([], [])
+        self.beside_note.value = ""
+        self.changed()
+
+    # --- in the background ------------------------------------------------------------------------------
+
+    def _compute(self, look: Look, model: Any, settings: dict[str, Any], beside: str, ran: Ran,
+                 job: Job) -> Strip:
+        """Draw the heat map as soon as it is there; what stands beside it comes next."""
+        from explorer.inspection.attribution.explaining import explain
+
+        told = partial(job.progress, what="passes")
+        found = explain(model, look=look, on_progress=told, should_stop=job.ended, **settings)
+        job.tell(self._show, found, look, settings, ran)
+        return others_of(found, look, model, settings, beside, job)
+
+    def _show(self, found: Attribution, look: Look, settings: dict[str, Any], ran: Ran) -> None:
+        if look is not self.session.look:  # another one came while nobody saw this panel
+            return
+        self.shown, self.asked, self.ran = found, settings, ran
+        what = f"{found.title} for {found.label}" if found.target is not None else found.title
+        self.view.heat(found.heatmap.numpy(), label=f"{self.session.image_name}, {what}")
+        left, top, right, bottom = found.seen_box
+        whole = left <= 1 and top <= 1 and right >= found.image.width - 1 and bottom >= found.image.height - 1
+        self.view.frame(() if whole else found.seen_box)
+        self.facts.value = facts_html(found, look)
+        self.work.say("")
+        self.changed()
+
+    def _sentence(self, error: Exception) -> str:
+        """What went wrong; nothing is shown then."""
+        from explorer.inspection.look.passes import Stopped
+
+        self._nothing()
+        return str(error) if isinstance(error, Stopped) else sentence_of(error)
+
+    def _show_beside(self, found: Strip) -> None:
+        pictures, captions, note = found
+        if self.shown is not None:
+            self.strip.show(pictures, captions)
+            self.beside_note.value = f'<span class="vx-soft">{escape(note)}</span>' if note else ""
+
+    # --- to keep ----------------------------------------------------------------------------------------
+
+    def code(self) -> str:
+        if self.shown is None:
+            return ""
+        comment = f"  # {literal(self.shown.label)}" if "target" in self.asked else ""
+        explained = call("explorer.explain", "model", "photo", options=self.asked)
+        overlaid = f"found.overlay({round(self.view.alpha, 2)})"
+        return "\n".join([*self.ran.setup, f"found = {explained}{comment}", overlaid])
+
+    def figure(self) -> Any:
+        return self.shown.overlay(self.view.alpha) if self.shown is not None else None
+
+    def caption(self) -> str:
+        if self.shown is None:
+            return super().caption()
+        found = self.shown
+        what = [found.title]
+        if found.target is not None:
+            what.append(f"{found.noun} {found.label}")
+        if found.stage:
+            what.append(f"from {found.stage}")
+        return f"{self.ran.about} {', '.join(what)}; brightest is the map's own highest value."
+
+    def heading(self) -> str:
+        return super().heading() if self.shown is None else f"{self.called}: {self.ran.model_name}"
+
+    def forget(self) -> None:
+        self.shown, self._look, self._seconds = None, None, (None, 0.0)
+
+
+def _offered(look: Look) -> tuple[Any, ...]:
+    """What the controls offer for a look: that of another model may offer the same."""
+    return look.model_name, look.labels, [*look.stages]

@@ -1,0 +1,83 @@
+"""The fields for the options of a method of explanation, and what is said of it and of a heat map."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from explorer.widgets.panels.base import labelled
+from explorer.widgets.panels.work import notes_html
+
+if TYPE_CHECKING:
+    from explorer.inspection.attribution.methods import Method
+    from explorer.inspection.attribution.result import Attribution
+    from explorer.inspection.look.result import Look
+
+
+def control_for(name: str, default: Any) -> W.Widget:
+    """A field for one option of a method."""
+    words = {"block": "Block", "head": "Head", "channels": "Channels", "window": "Square", "stride": "Step"}
+    title = words.get(name, name.replace("_", " ").capitalize())
+    hints = {"block": "-1: the last", "head": "all, their mean", "channels": "all",
+             "window": "an eighth of the side", "stride": "half a square"}
+    if isinstance(default, str):
+        from explorer.inspection.attribution.gradients import FILLS
+
+        return labelled(title, W.Dropdown, options=list(FILLS), value=default, layout=W.Layout(width="auto"))
+    return labelled(title, W.Text, value="", continuous_update=False, layout=W.Layout(width="auto"),
+                    placeholder=hints.get(name, f"{default}"), tooltip=f"Usual: {hints.get(name, default)}")
+
+
+def value_of(name: str, control: W.Widget, default: Any) -> Any:
+    """What is typed, as a number of the default's kind; the default where nothing is.
+    Raises ValueError for no number.
+    """
+    if isinstance(default, str):
+        return control.value
+    text = control.value.strip()
+    if not text:
+        return default
+    whole = not isinstance(default, float)
+    try:
+        return int(text) if whole else float(text)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{control.description} is {text!r}: expected {kind}, or nothing for the usual "
+                         "value.") from None
+
+
+def method_html(method: Method) -> str:
+    """What a method does and does not prove, and where it comes from."""
+    link = f'<a href="{escape(method.link)}" target="_blank" rel="noopener">{escape(method.source)}</a>'
+    return (f'<p>{escape(method.idea)}</p><p class="vx-soft">{escape(method.limits)}</p>'
+            f'<p class="vx-soft">{link}</p>')
+
+
+def others(model: Any) -> str:
+    """Which methods this model takes, for one that it does not; "" where there is none."""
+    from explorer.inspection.attribution.methods import METHODS
+
+    fit = [method.title for method in METHODS.values() if not method.refuses(model)]
+    return f"Choose another method: {', '.join(fit)}." if fit else ""
+
+
+def facts_html(found: Attribution, look: Look) -> str:
+    """One heat map in words; names of classes are untrusted."""
+    from explorer.inspection.attribution.methods import METHODS
+    from explorer.inspection.look.answers import top_predictions
+
+    parts = []
+    if found.target is not None:
+        every = top_predictions(look.logits, look.outputs, len(look.outputs))
+        answers = {one.index: one.text for one in every}
+        parts.append(f"<b>{escape(found.label)}</b> {answers[found.target]}")
+    if found.stage:
+        parts.append(f"from {escape(found.stage)}")
+    passes = "no further pass" if not found.passes else f"{found.passes} pass{'es' * (found.passes != 1)}"
+    taken = f"{1000 * found.seconds:.0f} ms" if found.seconds < 1 else f"{found.seconds:.1f} s"
+    parts.append(f"{passes}, {taken}")
+    # random weights, a photo that was squeezed: true of the map, too
+    notes = notes_html(dict.fromkeys([*look.notes, *found.notes]))
+    return f'<p>{" · ".join(parts)}</p>{notes}{method_html(METHODS[found.method])}'

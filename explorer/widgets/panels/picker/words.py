@@ -1,0 +1,79 @@
+"""What the picker writes of a model: a row of the list,
+a line of the drop-down of weights, a row of the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from explorer.models.card import ModelCard, TagRow, count_text, model_card
+from explorer.models.names import split_door
+from explorer.widgets.panels.picker.finding import LICENCES, Filters
+from explorer.widgets.parts.card import default_size, pixels, stated
+from explorer.widgets.snippets import call, literal
+
+COLUMNS = ("parameters", "macs", "top1")
+COLUMN_TITLES = ("params", "mult-adds", "top-1")
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} %"
+
+
+def list_rows(cards: dict[str, ModelCard]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The rows of the list: name, year, and the numbers of COLUMNS, of which one is shown."""
+    for name, card in cards.items():
+        numbers = count_text(card.parameters), count_text(card.macs), percent(card.config.top1)
+        yield name, str(card.family.year), numbers
+
+
+def tag_label(tag: TagRow) -> str:
+    """One line of the drop-down of weights."""
+    facts = [tag.tag or "(no tag)", percent(tag.top1), f"{tag.input_size[-1]} px", stated(tag.license)]
+    return ", ".join(filter(None, facts)) + (", here" if tag.here else "")
+
+
+COMPARED = ("model", "year", "parameters", "multiply-adds", "top-1", "photo", "last stage", "licence",
+            "weights")
+MEASURED = "Top-1: on ImageNet's validation photos, as published with the weights, not measured here"
+
+
+def comparison_row(name: str) -> list[str]:
+    """A model's facts under COMPARED; of another library's model only the name is known."""
+    if split_door(name)[0]:
+        return [name, *[""] * (len(COMPARED) - 2), "behind a door: known when it is opened"]
+    card = model_card(name)
+    c, last = card.config, card.stages[-1] if card.stages else None
+    macs = count_text(card.macs)
+    if macs and default_size(card) != c.input_size:  # counted for the default weights, not for these
+        macs += f" at {default_size(card)[-1]} px"
+    return [
+        name, str(card.family.year), count_text(card.parameters), macs, percent(c.top1), pixels(c.input_size),
+        f"{last.channels} ch, /{last.reduction}" if last else "",
+        stated(c.license) if card.published else "",
+        "none published" if not card.published else "here" if card.here else "to be downloaded",
+    ]
+
+
+def filters_text(filters: Filters) -> str:
+    """What is asked for, as a caption says it."""
+    said = []
+    for name in filters.active():
+        value = {"licence": LICENCES.get(filters.licence)}.get(name) or getattr(filters, name)
+        word = Filters.WORDS[name].removeprefix("the ")
+        said.append("weights on this computer" if name == "here" else f"{word} {value!r}")
+    return ", ".join(said) or "none"
+
+
+def listing_lines(filters: Filters, sort: str) -> tuple[list[str], str]:
+    """(imports, an expression): Python for the names that fit, in their order."""
+    asked = {name: getattr(filters, name) for name in filters.active()}
+    if sort == "name" and asked.keys() <= {"search", "family", "task"}:
+        word = asked.pop("search", "").strip().lower()
+        pattern = [literal(word if any(c in word for c in "*?[") else f"*{word}*")] if word else []
+        return [], call("explorer.list_models", *pattern, options=asked)
+    # the catalog's own filters do not know sizes, licences and what is on this computer
+    sorting = {} if sort == "name" else {"sort": sort}
+    found = call("find_cards", call("Filters", options=asked), options=sorting)
+    imports = ["from explorer.widgets.panels.picker import Filters, find_cards"]
+    return imports, f"[card.name for card in {found}]"

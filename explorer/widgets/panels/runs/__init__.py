@@ -1,0 +1,1 @@
+"""The Runs tab: the runs so far beside each other."""

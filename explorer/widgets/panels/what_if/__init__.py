@@ -1,0 +1,1 @@
+"""Change the photo and look again: one experiment a file."""

@@ -1,0 +1,24 @@
+"""The line below the title: which model is on the screen, with which weights, and what a pass of it takes."""
+
+from __future__ import annotations
+
+from html import escape
+
+from explorer.display.words import counted
+from explorer.widgets.session import Session
+
+
+def status_html(session: Session) -> str:
+    parts = []
+    if session.model_name:
+        report = session.model.load_report
+        weights = f"weights from {report.source}" if report else "random weights"
+        parts += [f"<b>{escape(session.model_name)}</b>", escape(weights)]
+    if session.look is not None:
+        timing = session.look.timing
+        count, seconds = timing.get("threads"), timing["forward"]
+        threads = f", {counted(count, 'thread')}" if count else ""
+        taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+        parts.append(f"{escape(timing['device'])}{threads}: one pass {taken}")
+    spans = "".join(f"<span>{part}</span>" for part in parts)
+    return f'<div class="vx-status" role="status" aria-live="polite">{spans}</div>'

@@ -1,0 +1,108 @@
+"""The style that a tool can hold: ruff's rules, the width of lines, and types on what `explorer` offers.
+
+`python -m tests.style` writes the table of wide lines and the stubs anew.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests import style
+from tests.test_house import read_house
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+
+#: What pyright finds at most in the modules that explorer offers names from: it only gets shorter.
+OPEN_TYPES: dict[str, int] = {
+    "explorer/data/images.py": 7,
+    "explorer/inspection/attribution/explaining.py": 6,
+    "explorer/inspection/compare/comparing.py": 5,
+    "explorer/inspection/compare/comparison.py": 2,
+    "explorer/inspection/compare/speed.py": 3,
+    "explorer/inspection/experiments/robustness_curves.py": 14,
+    "explorer/inspection/features/embeddings.py": 3,
+    "explorer/inspection/features/probes.py": 6,
+    "explorer/inspection/features/similarity.py": 7,
+    "explorer/inspection/features/store.py": 6,
+    "explorer/inspection/inside/activity.py": 5,
+    "explorer/inspection/inside/components.py": 1,
+    "explorer/inspection/inside/filters.py": 2,
+    "explorer/inspection/look/looking.py": 7,
+    "explorer/inspection/look/modules.py": 1,
+    "explorer/models/attention.py": 8,
+    "explorer/models/contract.py": 3,
+    "explorer/models/create.py": 4,
+    "explorer/models/doors/adapters.py": 29,
+    "explorer/models/surgery/optimized.py": 12,
+    "explorer/models/surgery/surgery.py": 17,
+    "explorer/models/weights/entries.py": 2,
+    "explorer/training/evaluation/evaluating.py": 23,
+    "explorer/training/evaluation/evaluation.py": 6,
+    "explorer/training/run/finetuning.py": 30,
+    "explorer/training/run/loading.py": 2,
+    "explorer/training/run/lr_finder.py": 12,
+    "explorer/training/run/run.py": 2,
+}
+
+
+def output_of(*command: str) -> str:
+    """What a tool of this interpreter's own environment prints, when it is run at the top of the checkout."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr  # 1: it has found something
+    return done.stdout
+
+
+def place(finding: dict, key: str) -> str:
+    return Path(finding[key]).resolve().relative_to(ROOT).as_posix()
+
+
+def test_ruff_finds_nothing():
+    found = json.loads(output_of("ruff", "check", "--no-cache", "--output-format=json"))
+    assert [f"{place(one, 'filename')}:{one['location']['row']}: {one['code']} {one['message']}" for one in found] == []
+
+
+def test_no_file_has_more_wide_lines_than_the_table_lets_it():
+    found, table = style.wide_lines(), style.read_table(style.TABLE.read_text(encoding="utf-8"))
+    worse = {path: f"{count} lines wider than {style.width_of(ROOT / path)}, {table.get(path, 0)} before"
+             for path, count in found.items() if count > table.get(path, 0)}
+    assert worse == {}
+    assert table == found, "lines were shortened: python -m tests.style"
+
+
+def test_the_table_of_wide_lines_is_read_as_it_is_written(tmp_path):
+    family = tmp_path / "explorer/models/backbones"
+    family.mkdir(parents=True)
+    (tmp_path / "tests").mkdir()
+    (family / "net.py").write_text("x = 1\n" + "#" * 101 + "\n", encoding="utf-8")
+    lines = "\n".join(("#" * 110, "é" * 111, "#" * 200))
+    (tmp_path / "tests" / "test_x.py").write_text(lines, encoding="utf-8")
+    found = style.wide_lines(tmp_path)
+    assert found == {"explorer/models/backbones/net.py": 1, "tests/test_x.py": 2}
+    assert style.read_table(style.table_text(found)) == found
+
+
+def test_the_stubs_name_what_the_packages_offer():
+    """Editors and type checkers read them in place of the lazy tables."""
+    written = {path: path.read_text(encoding="utf-8") for path in (ROOT / "explorer").rglob("*.pyi")}
+    assert written == style.stubs(), "python -m tests.style"
+
+
+def test_pyright_reads_every_module_that_explorer_offers_names_from():
+    origins = read_house(ROOT / "explorer")["explorer"].offers.values()
+    files = {f"{origin.replace('.', '/')}.py" for origin in origins}
+    assert set(SETTINGS["pyright"]["include"]) == {"explorer/__init__.pyi", *files}
+
+
+def test_pyright_finds_nothing_new_in_what_explorer_offers():
+    found = json.loads(output_of("pyright", "--outputjson"))["generalDiagnostics"]
+    faults: dict[str, list[str]] = {}
+    for fault in found:
+        if fault["severity"] == "error":
+            line = f"{fault['range']['start']['line'] + 1}: {fault['message']}"
+            faults.setdefault(place(fault, "file"), []).append(line)
+    assert {file: lines for file, lines in faults.items() if len(lines) > OPEN_TYPES.get(file, 0)} == {}
