@@ -44,6 +44,17 @@ def alone() -> None:
         library.omp_set_num_threads(1)
 
 
+def rest_after_cells() -> None:
+    """In a notebook, let the main thread rest after each cell: what computes next is a dashboard's job."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and _rest_after not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", _rest_after)
+
+
+def _rest_after(*_result: object) -> None:
+    rest()
+
+
 def active() -> bool:
     """Whether `rest` and `alone` do anything here."""
     return _libgomp() is not None

@@ -9,15 +9,15 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from explorer import __version__
-from explorer.cli import compare, evaluate, finetune, predict, show, tour
+from explorer import __version__, _memory
+from explorer.cli import compare, doctor, evaluate, finetune, predict, show, tour
 from explorer.cli import list as listing
 from explorer.cli.printing import PROGRAM, CommandError, complain, printable, sentence_for
 from explorer.display.words import nearest
 from explorer.files import FULL
 
 #: The commands, in the order in which the help lists them; each adds its arguments, and has a `run`.
-COMMANDS = (tour, listing, show, predict, compare, finetune, evaluate)
+COMMANDS = (tour, listing, show, predict, compare, finetune, evaluate, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what is wrong, or shown the help
         return int(stop.code or 0)
     try:
-        code = args.run(args)
+        with _memory.kept():
+            code = args.run(args)
         sys.stdout.flush()  # so that a closed pipe shows here, not at exit
         return code
     except KeyboardInterrupt:

@@ -18,7 +18,6 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,7 +29,7 @@ from explorer._threads import thread_count
 from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import is_picture, why_passed_over
 from explorer.data.images import ImageError, load_image
-from explorer.data.reading import group_by_group
+from explorer.data.reading import group_by_group, photo_threads
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
@@ -186,7 +185,7 @@ class _Worker:
         self.topk, self.batch_size = topk, batch_size
         self.transform = create_transform(**resolve_data_config({}, model=self.model))
         self.outputs = outputs_of(self.model)
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos")
+        self.pool = photo_threads(threads)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
         names = [str(name) for name in block["name"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from PIL import Image
@@ -14,6 +13,7 @@ from explorer.data.folders import NAMED
 from explorer.data.images import ImageError
 from explorer.data.labels import match_names
 from explorer.data.photo_sets import PhotoSet, Splits
+from explorer.data.reading import photo_threads
 
 
 def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, str]:
@@ -26,7 +26,7 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
             return str(error)
         return ""
 
-    with ThreadPoolExecutor(thread_count(threads, 8)) as pool:
+    with photo_threads(thread_count(threads, 8)) as pool:
         return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
 
 
@@ -65,7 +65,7 @@ def duplicates(splits: Splits) -> list[tuple[str, str]]:
         return hashlib.sha256(repr(photo.size).encode() + photo.tobytes()).digest()
 
     def keys(photos: PhotoSet) -> list[bytes]:
-        with ThreadPoolExecutor(thread_count(None, 8)) as pool:
+        with photo_threads(thread_count(None, 8)) as pool:
             return list(pool.map(lambda i: key(photos.open_one(i)), range(len(photos))))
 
     learnt = {k: name for k, name in zip(keys(splits.train), splits.train.names)}

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from explorer import _teams
 from explorer._threads import thread_count
+
+
+def photo_threads(count: int) -> ThreadPoolExecutor:
+    """A pool of threads that open and prepare photos, each computing by itself: the cores are the network's."""
+    return ThreadPoolExecutor(count, thread_name_prefix="explorer-photos", initializer=_teams.alone)
 
 
 def in_order(work: Callable[[Any], Any], items: Iterable[Any], *, ahead: int,
@@ -16,7 +22,7 @@ def in_order(work: Callable[[Any], Any], items: Iterable[Any], *, ahead: int,
     wanted.
     """
     waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(thread_count(threads, 8), thread_name_prefix="explorer-photos") as pool:
+    with photo_threads(thread_count(threads, 8)) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer import _memory
 from explorer.files import given_path, write_text
 from explorer.models.config import check_input_size
 from explorer.widgets.checks import check_labels, check_model
@@ -68,8 +69,7 @@ class Dashboard(W.VBox):
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
-    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
-    an
+    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
     input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
 
@@ -99,6 +99,7 @@ class Dashboard(W.VBox):
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
         _MADE.keep(self)
+        _memory.keep()
 
         self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._show_working, ["busy"])
@@ -151,6 +152,7 @@ class Dashboard(W.VBox):
         self.session.close()
         close_whole(self)
         super().close()
+        _memory.give_back()
 
     def __repr__(self) -> str:
         model = self.session.model_name or "no model yet"

@@ -22,6 +22,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
+from explorer import _memory, _teams
 from explorer._threads import ends_with_python, wait_for
 from explorer.display.words import is_told
 
@@ -192,6 +193,7 @@ class Runner:
     """
 
     def __init__(self, lock: threading.RLock | None = None):
+        _teams.rest_after_cells()
         self.lock = lock or threading.RLock()
         self.ended = threading.Event()  # set while nothing runs or waits
         self.ended.set()
@@ -222,6 +224,7 @@ class Runner:
 
     def enter(self, job: Job) -> None:
         """Let a job wait for its turn; one with the same key of the same line is given up."""
+        _teams.rest()  # whoever asks has nothing to compute while the job does
         line = job.line
         with self._guard:
             if line.closed:
@@ -286,6 +289,8 @@ class Runner:
             line = self._next()
             if line is None:
                 self._threads -= 1
+                if not self._threads:
+                    _memory.trim()
                 return False
             self._ready.remove(line)
             self._at_work.append(line)
@@ -295,6 +300,8 @@ class Runner:
             line.work_at(line.running)
         except BaseException:  # what a panel does when a job is over may fail too
             log.exception("a background job failed")
+        finally:
+            _teams.rest()
         with self._guard:
             self._at_work.remove(line)
             line.running = line.thread = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from explorer.display.words import counted
+from explorer.display.words import counted, megabytes
 from explorer.widgets.session import Session
 
 
@@ -15,10 +15,15 @@ def status_html(session: Session) -> str:
         weights = f"weights from {report.source}" if report else "random weights"
         parts += [f"<b>{escape(session.model_name)}</b>", escape(weights)]
     if session.look is not None:
+        from explorer.inspection.look.faster import copies
+
         timing = session.look.timing
         count, seconds = timing.get("threads"), timing["forward"]
         threads = f", {counted(count, 'thread')}" if count else ""
         taken = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
         parts.append(f"{escape(timing['device'])}{threads}: one pass {taken}")
+        count, size = copies()
+        if count:
+            parts.append(f"faster copies of {counted(count, 'model')}: {megabytes(size)}")
     spans = "".join(f"<span>{part}</span>" for part in parts)
     return f'<div class="vx-status" role="status" aria-live="polite">{spans}</div>'

@@ -1,54 +1,174 @@
-"""A faster copy of a model that stands in for it while many photos go through."""
+"""Faster copies of models, which stand in for them wherever photos are looked at and no weight learns.
+
+A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the same in about
+half the time. Making one takes as long as a few passes, and it holds the weights once or twice more. So it is made
+when that pays: where many photos follow, or once a model has looked at a few. It belongs to the weights that the model
+had then (their `fingerprint`): a model that has learnt since, or was given other weights, runs itself again. All copies
+together take `LIMIT` bytes at most; the one that was used longest ago goes first.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from torch import Tensor, nn
 
 from explorer.inspection.look.model import evaluating
-from explorer.models.contract import VisionModel
+from explorer.inspection.look.tail import fingerprint
+from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.optimized import optimize
+from explorer.models.surgery.packing import can_pack
 
 log = logging.getLogger(__name__)
 
-WORTH_OPTIMIZING = 64  # photos from which making a faster copy of the model pays
-SAME = 1e-5            # difference of its numbers, as a share of the largest, up to which it may stand in
+WORTH_OPTIMIZING = 64    # photos from which making a faster copy of the model pays at once
+WORTH_AFTER = 4          # looks of the model itself after which it does: a copy costs about as many
+WORTH_PACKING = 10**6    # weights from which laying them out pays where nothing can be folded
+SAME = 1e-5              # difference of its numbers, as a share of the largest, up to which it may stand in
+LIMIT = 2**30            # bytes of all copies
 
 Run = Callable[[VisionModel, Tensor], tuple[np.ndarray, ...]]
 
 
-class Faster:
-    """Runs batches through a model: through itself or, where many photos follow, a copy with folded norms.
+@dataclass(eq=False)
+class _Kept:
+    """What is known of a model with these weights. refused: a copy of it can't be made, or says something else."""
 
-    The copy (see `explorer.optimize`: channels-last, norms part of their convolutions) is made once, of the
-    model as it is then, and stands in only where the first photos show that its numbers are the same (to
-    `SAME`).
+    fingerprint: tuple[Any, ...]
+    looks: int = 0
+    copy: VisionModel | None = None
+    refused: bool = False
+    size: int = 0  # bytes of the copy
+    used: int = 0  # when, by `_clock`
+
+
+_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+_guard = threading.Lock()
+_clock = itertools.count(1)
+
+
+def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
+    """The model that should run: this one, or its faster copy, where there is one or where it pays to make one now.
+
+    following: how many photos come. The caller has put the model into evaluation (`look.model.evaluating`).
+    """
+    mark = fingerprint(model)
+    if mark is None or _watched(model):
+        return model
+    with _guard:
+        kept = _kept.get(model)
+        if kept is None or kept.fingerprint != mark:
+            kept = _kept[model] = _Kept(mark)
+        kept.used = next(_clock)
+        if kept.copy is None and not kept.refused:
+            kept.looks += not following
+        pays = following >= WORTH_OPTIMIZING or kept.looks > WORTH_AFTER
+    if kept.copy is None and not kept.refused and pays:
+        made = _copy_of(model)
+        with _guard:
+            kept.copy, kept.refused = made, made is None
+            kept.size = 0 if made is None else _size(made)
+            _make_room(kept)
+    return kept.copy or model
+
+
+def refuse(model: VisionModel) -> None:
+    """Let go of a model's copy, and make no other of these weights: it said something else."""
+    with _guard:
+        if (kept := _kept.get(model)) is not None:
+            kept.copy, kept.refused, kept.size = None, True, 0
+
+
+def copies() -> tuple[int, int]:
+    """(how many faster copies there are now, the bytes that they take)."""
+    with _guard:
+        sizes = [kept.size for kept in _kept.values() if kept.copy is not None]
+    return len(sizes), sum(sizes)
+
+
+def _make_room(newest: _Kept) -> None:
+    """Let the copies go that were used longest ago, until the others fit; the guard is held."""
+    others = sorted((kept for kept in _kept.values() if kept.copy is not None and kept is not newest),
+                    key=lambda kept: kept.used)
+    total = newest.size + sum(kept.size for kept in others)
+    for kept in others:
+        if total <= LIMIT:
+            return
+        total -= kept.size
+        kept.copy, kept.looks, kept.size = None, 0, 0
+
+
+def _watched(model: nn.Module) -> bool:
+    """Whether somebody has hooks in it: they would not hear of the copy's passes."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+
+
+def _copy_of(model: VisionModel) -> VisionModel | None:
+    """A faster copy that says the same; None where there is none."""
+    if not _can_gain(model):
+        return None
+    try:
+        with evaluating(model):
+            fast = optimize(model)
+    except (RuntimeError, ValueError, TypeError) as error:
+        log.info("no faster copy: %s", error)
+        return None
+    if not fast.optimize_report.error <= SAME:
+        log.info("no faster copy: it differs by %.1e", fast.optimize_report.error)
+        return None
+    return fast
+
+
+def _can_gain(model: nn.Module) -> bool:
+    """Whether something can be folded, or enough weights laid out anew."""
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) or hasattr(part, "reparameterize")
+           for part in model.modules()):
+        return True
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return can_pack() and parameter_place(model)["device"].type == "cpu" and weights >= WORTH_PACKING
+
+
+def _size(copy: nn.Module) -> int:
+    """Bytes of its weights, and of those that are laid out as well."""
+    plain = sum(tensor.nbytes for tensor in (*copy.parameters(), *copy.buffers()))
+    return plain + copy.optimize_report.laid_out
+
+
+class Faster:
+    """The model to run batches through, and the run: itself or, where many photos follow, a faster copy.
+
+    The copy stands in only where the first photos show that its numbers are the same (to `SAME`).
     """
 
     def __init__(self, model: VisionModel, run: Run):
-        self.model, self.fast, self._run, self._tried = model, None, run, False
+        self.model, self.fast, self._run, self._asked = model, None, run, False
 
     def __call__(self, batch: Tensor, *, following: int = 0) -> tuple[np.ndarray, ...]:
         """What `run` gives for photos [B, C, H, W]. following: how many photos may come after these."""
-        if not self._tried and following >= WORTH_OPTIMIZING:
-            self._tried, self.fast = True, self._copy(batch[:2])
+        if self.fast is None and not self._asked and following >= WORTH_OPTIMIZING:
+            self._asked = True
+            with evaluating(self.model):
+                self.fast = self._checked(stand_in(self.model, following=following), batch[:2])
         return self._run(self.fast or self.model, batch)
 
-    def _copy(self, few: Tensor) -> VisionModel | None:
-        if not any(isinstance(part, nn.modules.batchnorm._BatchNorm) or hasattr(part, "reparameterize")
-                   for part in self.model.modules()):
-            return None  # nothing can be folded
+    def _checked(self, fast: VisionModel, few: Tensor) -> VisionModel | None:
+        """The copy, if its numbers for a few photos are the model's."""
+        if fast is self.model:
+            return None
         try:
-            with evaluating(self.model):
-                fast = optimize(self.model)
             pairs = zip(self._run(fast, few), self._run(self.model, few), strict=True)
             if all(far(one, other) <= SAME for one, other in pairs):
                 return fast
         except (RuntimeError, ValueError, TypeError) as error:
-            log.info("no faster copy: %s", error)
+            log.info("the faster copy fails: %s", error)
+        refuse(self.model)
         return None
 
 

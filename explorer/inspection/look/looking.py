@@ -23,6 +23,7 @@ from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.answers import check_topk, top_predictions
+from explorer.inspection.look.faster import stand_in
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import default_stage, fingerprint, ordinary, walk
@@ -40,7 +41,9 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     topk:  how many predictions, at most as many as there are classes
 
     The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its
-    weights have; its training flags are put back afterwards. Calls from several threads take turns.
+    weights have; its training flags are put back afterwards. A model that has looked a few times has a faster
+    copy, which runs in its place from then on (`explorer.optimize`; its numbers differ by rounding). Calls
+    from several threads take turns.
     Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model
     that has a classifier but does not pool.
     """
@@ -55,7 +58,7 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     with evaluating(model):
         entered = time.perf_counter()
         begin = default_stage(model) if model.num_classes and model.stage_table else ""
-        maps, embedding, logits, tail = walk(model, tensor, stage=begin)
+        maps, embedding, logits, tail = walk(model, tensor, stage=begin, by=stand_in(model))
         finished = time.perf_counter()
         origin = Origin(weakref.ref(model), fingerprint(model), tail)
 

@@ -23,6 +23,7 @@ from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
 from explorer.models.layers.reparam import fold_batch_norm
 from explorer.models.surgery.inside import backbone, look_through, photo_size
+from explorer.models.surgery.packing import Packed, pack, packed_bytes
 from explorer.models.watching import Turn, watching
 
 #: Largest difference of the scores, as a share of the largest score, that rounding may make.
@@ -38,6 +39,8 @@ class OptimizeReport:
     reparameterized: modules whose branches became one convolution
     parameters:      how many there were, and how many there are
     channels_last:   whether maps now lie in memory as [B, H, W, C], which many chips compute faster
+    packed:          layers whose weights are laid out for the processor (`surgery.packing`), on a CPU
+    laid_out:        bytes that those layouts take, beside the weights themselves
     error:           largest difference of the scores to the original's, as a share of the largest score
     """
 
@@ -47,6 +50,8 @@ class OptimizeReport:
     parameters: tuple[int, int]
     channels_last: bool
     error: float
+    packed: int = 0
+    laid_out: int = 0
 
     def __str__(self) -> str:
         before, after = self.parameters
@@ -54,6 +59,8 @@ class OptimizeReport:
                  f"{self.reparameterized} modules re-parameterised", f"{before:,} parameters, now {after:,}"]
         if self.channels_last:
             lines.append("maps lie in memory channels-last")
+        if self.packed:
+            lines.append(f"the weights of {self.packed} layers laid out for the processor")
         return "\n".join([*lines, f"largest difference of the scores: {self.error:.1e} of the largest"])
 
 
@@ -66,10 +73,11 @@ def optimize(
     example:       photos [B, C, H, W] to try it with; by default noise of the size that the model takes
     channels_last: how maps lie in memory; None: channels-last for networks that are mostly convolutions
 
-    It is in evaluation mode, and meant to stay there: `train()` finds no norms to train with. All that a
-    model can do works as before (stages, features, `explorer.look`), and `optimize_report` tells what was
-    done. Its `state_dict` has the folded weights, without the norms, so it fits no other model: keep the
-    original to train on, and to save.
+    It is in evaluation mode, and meant to stay there: it has no norms to train with, and on a CPU its weights
+    are laid out for predicting, so that training it raises RuntimeError. All that a model can do works as
+    before (stages, features, heat maps, `explorer.look`), and `optimize_report` tells what was done. Its
+    `state_dict` has the folded weights, without the norms, so it fits no other model: keep the original to
+    train on, and to save.
 
     A norm is folded only where a run shows that it, and nothing else, reads the convolution's result. At last
     both models answer the same example: RuntimeError where they disagree. TypeError for what keeps no
@@ -96,6 +104,7 @@ def optimize(
         channels_last = mostly_convolutions(fast)
     if channels_last:
         fast = fast.to(memory_format=torch.channels_last)
+    pack(fast)
 
     error = compare(model, fast, example)
     if not error <= TOLERANCE[example.dtype]:
@@ -108,6 +117,7 @@ def optimize(
         folded=len(pairs), norms_left=sum(isinstance(m, nn.BatchNorm2d) for m in fast.modules()),
         reparameterized=reparameterized, parameters=(before, count(fast)),
         channels_last=bool(channels_last), error=error,
+        packed=sum(isinstance(part, Packed) for part in fast.modules()), laid_out=packed_bytes(fast),
     )
     return fast
 

@@ -36,7 +36,7 @@ def can_pack() -> bool:
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
 
 
-class _Packed(nn.Module):
+class Packed(nn.Module):
     """What packed layers share: when the layout may be used, and when it has to be made anew."""
 
     weight: nn.Parameter
@@ -73,7 +73,7 @@ CANT_LEARN = ("This is an optimized copy, whose weights are laid out for predict
               "Train the model that it was made of, and optimize that one again.")
 
 
-class PackedLinear(_Packed, nn.Linear):
+class PackedLinear(Packed, nn.Linear):
     """[..., in] -> [..., out], by a weight in oneDNN's layout."""
 
     def _lay_out(self) -> Tensor:
@@ -86,7 +86,7 @@ class PackedLinear(_Packed, nn.Linear):
         return torch.ops.mkldnn._linear_pointwise(x, packed, self.bias, *_PLAIN)
 
 
-class PackedConv2d(_Packed, nn.Conv2d):
+class PackedConv2d(Packed, nn.Conv2d):
     """[B, C, H, W] -> [B, out, H', W'], by a weight in oneDNN's layout; maps come out channels-last."""
 
     def _lay_out(self) -> Tensor:
@@ -119,7 +119,7 @@ class PackedConv2dSame(PackedConv2d, Conv2dSame):
 
 
 #: Only layers that use their weight as it is: a subclass may normalise it first.
-PACKED: dict[type[nn.Module], type[_Packed]] = {
+PACKED: dict[type[nn.Module], type[Packed]] = {
     nn.Linear: PackedLinear, nn.Conv2d: PackedConv2d, Conv2dSame: PackedConv2dSame}
 
 
@@ -149,4 +149,4 @@ def _packable(module: nn.Module) -> bool:
 def packed_bytes(model: nn.Module) -> int:
     """The memory that the layouts take: that of the weights once more, of the layers that have run."""
     return sum(module.weight.nbytes for module in model.modules()
-               if isinstance(module, _Packed) and module._layout is not None)
+               if isinstance(module, Packed) and module._layout is not None)

@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from explorer._threads import thread_count
 from explorer.data.folders import DataError
 from explorer.data.images import ImageError
 from explorer.data.photo_sets import PhotoSet
+from explorer.data.reading import photo_threads
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.model import evaluating
@@ -62,7 +62,7 @@ def ask_all(
     groups = [range(i, min(i + batch_size, len(photos))) for i in range(0, len(photos), batch_size)]
     parts: list[tuple[Tensor, ...]] = []
     forward, done, started = 0.0, 0, time.perf_counter()
-    with ThreadPoolExecutor(threads, thread_name_prefix="explorer-photos") as pool:
+    with photo_threads(threads) as pool:
         for inputs, _ in prepared(replace(photos, open_one=open_one), transform, pool, groups):
             entered = time.perf_counter()
             views = scores(inputs, following=len(photos) - done - len(inputs))

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.data.photo_sets import PhotoSet
+from explorer.data.reading import photo_threads
 from explorer.data.transforms import create_transform
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.loop.augmentation import create_augmentation
@@ -53,7 +54,7 @@ def cache_features(
     total = recipe.view_count * len(train) + len(val)
     rows: list[Tensor] = []
     done = 0
-    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos") as pool, \
+    with photo_threads(max(threads, 1)) as pool, \
             evaluation(body), evaluation(model), torch.inference_mode():
         for photos, view in [*((train, view) for view in range(recipe.view_count)), (val, 0)]:
             groups = body_batches(len(photos))

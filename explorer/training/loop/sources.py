@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.reading import group_by_group
+from explorer.data.reading import group_by_group, photo_threads
 from explorer.data.transforms import create_transform
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.objective import Objective
@@ -53,7 +53,7 @@ class PhotoSource:
         self.val = val.subset(team.share(range(len(val))))
         self.size = tuple(config["input_size"])
         self.vary, self.prepare = create_augmentation(recipe.augment, config), create_transform(**config)
-        self.pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="explorer-photos")
+        self.pool = photo_threads(max(threads, 1))
         self.side = round(1.5 * max(config["input_size"][1:]))
         self._kept: dict[int, Image.Image] = {}
         self._room = KEPT_BYTES

@@ -22,6 +22,7 @@ from explorer.display.words import counted
 from explorer.models.config import check_input_size
 from explorer.models.contract import VisionModel, check_device, parameter_place
 from explorer.models.doors.wrapped import WrappedModel
+from explorer.models.surgery.packing import CANT_LEARN, Packed
 from explorer.models.surgery.rates import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.order import batches_of, drawn_by
@@ -49,6 +50,8 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
 
 def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, workers: int = 1) -> None:
     """Raises ValueError where the settings do not fit the model, whose learning parts are chosen already."""
+    if any(isinstance(part, Packed) and part.weight.requires_grad for part in model.modules()):
+        raise ValueError(CANT_LEARN)
     optimizer_for(model, model, recipe)
     if callable(recipe.augment):
         _check_augmentation(recipe, splits, model)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from explorer import _memory, _teams
 from explorer._threads import ends_with_python, wait_for
 from explorer.data.photo_sets import Splits
 from explorer.display.words import sentence_of
@@ -119,6 +120,7 @@ class Run(HasCheckpoints):
             # aborting.
             thread = threading.Thread(target=self._listen, name=f"explorer-{self.name}", daemon=False)
             self.state, self.error, self._thread = "running", None, thread
+            _teams.rest()  # this thread waits while that one computes
             self.ended.clear()
             ends_with_python(self)
             try:
@@ -227,6 +229,7 @@ class Run(HasCheckpoints):
 
     def _listen(self) -> None:
         """The thread's work: events to the listeners, and whatever goes wrong into `error`."""
+        _memory.keep()  # a step fetches as much as the one before let go of
         try:
             events = self._work.events(self._stop.is_set)
             if self._claim is not None:
@@ -247,6 +250,8 @@ class Run(HasCheckpoints):
             log.error("%s failed", self.name, exc_info=error)
             self._hear(Note(f"{self.name} failed: {sentence_of(error)}"))
         finally:
+            _memory.give_back()
+            _teams.rest()
             self.ended.set()
 
     def _hear(self, event: Event) -> None:
