@@ -114,7 +114,7 @@ def test_of_many_photos_a_faster_copy_sees_most_and_says_the_same(monkeypatch):
             assert [p.logit for p in one.predictions] == pytest.approx(
                 [p.logit for p in other.predictions], rel=1e-4, abs=1e-5
             )
-    assert len(made) == 2 and all(copy.optimize_report.folded for copy in made)
+    assert len(made) == 1 and made[0].optimize_report.folded  # made for the first, and kept for the second
     before = fingerprint(model)
     predict(model, photos, batch_size=4)
     assert fingerprint(model) == before

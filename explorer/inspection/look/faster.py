@@ -1,11 +1,11 @@
 """Faster copies of models, which stand in for them wherever photos are looked at and no weight learns.
 
-A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the same in about
-half the time. Making one takes as long as a few passes, and it holds the weights once or twice more. So it is made
-when that pays: where many photos follow, or once a model has looked at a few. It belongs to the weights that the model
-had then (their `fingerprint`): a model that has learnt since, or was given other weights, runs itself again. All copies
-together take `LIMIT` bytes at most; the one that was used longest ago goes first.
-"""
+A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the same
+in about half the time. Making one takes as long as a few passes, and it holds the weights once or twice more.
+So it is made when that pays: where many photos follow, or once a model has looked at a few. It belongs to the
+weights that the model had then (their `fingerprint`): a model that has learnt since, or was given other
+weights, runs itself again. All copies together take `LIMIT` bytes at most; the one that was used longest ago
+goes first. """
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from explorer.inspection.look.model import evaluating
 from explorer.inspection.look.tail import fingerprint
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.optimized import optimize
-from explorer.models.surgery.packing import can_pack
+from explorer.models.surgery.packing import can_pack, packed_bytes
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,12 @@ _clock = itertools.count(1)
 
 
 def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
-    """The model that should run: this one, or its faster copy, where there is one or where it pays to make one now.
+    """The model that should run: this one, or its faster copy, where there is one or where it pays to make
+    one now.
 
-    following: how many photos come. The caller has put the model into evaluation (`look.model.evaluating`).
+    following: how many photos come; where any do, the caller compares the copy's numbers for the first ones with the
+               model's own, and calls `refuse` where they differ
+    The caller has put the model into evaluation (`look.model.evaluating`).
     """
     mark = fingerprint(model)
     if mark is None or _watched(model):
@@ -72,6 +75,9 @@ def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
         pays = following >= WORTH_OPTIMIZING or kept.looks > WORTH_AFTER
     if kept.copy is None and not kept.refused and pays:
         made = _copy_of(model)
+        if made is not None and not following and not made.optimize_report.error <= SAME:
+            log.info("no faster copy: it differs by %.1e", made.optimize_report.error)
+            made = None
         with _guard:
             kept.copy, kept.refused = made, made is None
             kept.size = 0 if made is None else _size(made)
@@ -116,14 +122,10 @@ def _copy_of(model: VisionModel) -> VisionModel | None:
         return None
     try:
         with evaluating(model):
-            fast = optimize(model)
+            return optimize(model)
     except (RuntimeError, ValueError, TypeError) as error:
         log.info("no faster copy: %s", error)
         return None
-    if not fast.optimize_report.error <= SAME:
-        log.info("no faster copy: it differs by %.1e", fast.optimize_report.error)
-        return None
-    return fast
 
 
 def _can_gain(model: nn.Module) -> bool:
@@ -138,7 +140,7 @@ def _can_gain(model: nn.Module) -> bool:
 def _size(copy: nn.Module) -> int:
     """Bytes of its weights, and of those that are laid out as well."""
     plain = sum(tensor.nbytes for tensor in (*copy.parameters(), *copy.buffers()))
-    return plain + copy.optimize_report.laid_out
+    return plain + packed_bytes(copy)
 
 
 class Faster:
