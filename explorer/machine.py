@@ -57,7 +57,8 @@ class Diagnosis(RichRepr):
 def doctor() -> Diagnosis:
     """What explorer found on this computer: versions, processors, and which of its accelerations are on.
 
-    It looks and changes nothing; no network is asked. `print(explorer.doctor())` is what to send with a question.
+    It looks and changes nothing; no network is asked. `print(explorer.doctor())` is what to send with a
+    question.
     """
     return Diagnosis(tuple([*_versions(), *_computer(), *_fast()]))
 
@@ -81,8 +82,8 @@ def _computer() -> Iterator[Finding]:
     threads, cores = torch.get_num_threads(), cpu_count()
     advice = ""
     if threads > cores:
-        advice = (f"torch computes with {threads} threads on {cores} processors, which then wait for each other: "
-                  f"set OMP_NUM_THREADS={cores} before Python starts, or torch.set_num_threads({cores}).")
+        advice = (f"torch computes with {threads} threads on {cores} processors, which then wait for each "
+                  f"other: set OMP_NUM_THREADS={cores} before Python starts, or torch.set_num_threads({cores}).")
     yield Finding("processors", f"{cores} for this process; torch computes with {threads} "
                                 f"{'thread' if threads == 1 else 'threads'}", advice)
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -99,7 +100,10 @@ def _fast() -> Iterator[Finding]:
         yield Finding("idle teams rest", off)
     else:
         kept = "kept now" if _memory.active() else "kept while a dashboard is open or a command runs"
-        yield Finding("memory for the next pass", kept if _memory.possible() else "off: it needs Linux with glibc")
-        yield Finding("idle teams rest", "on" if _teams.active() else "off: it needs Linux and torch's libgomp")
+        if not _memory.possible():
+            kept = "off: it needs Linux with glibc"
+        yield Finding("memory for the next pass", kept)
+        rest = "on" if _teams.active() else "off: it needs Linux and torch's libgomp"
+        yield Finding("idle teams rest", rest)
     packs = "on, in optimized copies" if can_pack() else "off: this torch lacks oneDNN's operators"
     yield Finding("weights laid out for the processor", packs)

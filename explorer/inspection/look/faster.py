@@ -39,14 +39,17 @@ Run = Callable[[VisionModel, Tensor], tuple[np.ndarray, ...]]
 
 @dataclass(eq=False)
 class _Kept:
-    """What is known of a model with these weights. refused: a copy of it can't be made, or says something else."""
+    """What is known of a model with these weights.
+
+    refused: a copy of it can't be made, or says something else;  size: bytes of the copy;  used: when, by `_clock`
+    """
 
     fingerprint: tuple[Any, ...]
     looks: int = 0
     copy: VisionModel | None = None
     refused: bool = False
-    size: int = 0  # bytes of the copy
-    used: int = 0  # when, by `_clock`
+    size: int = 0
+    used: int = 0
 
 
 _kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
@@ -58,8 +61,8 @@ def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
     """The model that should run: this one, or its faster copy, where there is one or where it pays to make
     one now.
 
-    following: how many photos come; where any do, the caller compares the copy's numbers for the first ones with the
-               model's own, and calls `refuse` where they differ
+    following: how many photos come; where any do, the caller compares the copy's numbers for the first ones
+               with the model's own, and calls `refuse` where they differ
     The caller has put the model into evaluation (`look.model.evaluating`).
     """
     mark = fingerprint(model)
