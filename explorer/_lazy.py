@@ -13,7 +13,7 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` for a package.
 
-    package: its `__name__`;  modules: submodule -> the names it gives;  found: more of them, which are worked out
+    package: its `__name__`;  modules: submodule -> the names it gives;  found: more of them, worked out
     The package's own files answer to their names too: `explorer.models.layers` needs no import of its own.
     Asking for any other name raises AttributeError, with the nearest name where one is near.
     """

@@ -40,7 +40,7 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
     """Whole files to one process, as `--dist loadfile` has it, and all of tests/browser too.
 
-    So one JupyterLab and one Chromium run at a time; two of each keep two cores so busy that pages answer too late.
+    So one JupyterLab and one Chromium run at a time; two of each keep two cores so busy that pages are late.
     """
     from xdist.scheduler import LoadFileScheduling
 

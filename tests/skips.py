@@ -46,7 +46,8 @@ def unexpected(session: pytest.Session) -> list[str]:
     """The unexpected skips of a run that is over, whole files that were skipped included."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     # a file that is skipped as a whole is told of by each process of `pytest -n`: dict drops the repetitions
-    skipped = list(dict.fromkeys((report.nodeid, _reason(report)) for report in reporter.stats.get("skipped", [])))
+    skipped = list(dict.fromkeys((report.nodeid, _reason(report))
+                                 for report in reporter.stats.get("skipped", [])))
     return not_allowed(skipped, read_allowed(ALLOWED.read_text(encoding="utf-8")))
 
 

@@ -1,27 +1,20 @@
-"""What `test_style.py` holds the files to, and the two kinds of files that follow from others.
+"""How wide lines may be, and the stubs that follow from the packages' tables of names.
 
-    python -m tests.style      # writes both anew
+    python -m tests.style      # writes the stubs anew
 
-`wide_lines.txt` names the files that have lines that are too wide, and how many: a table that may only shrink.
-The stubs (`__init__.pyi`) say what each package offers on first use, for editors and type checkers, which can't
+A stub (`__init__.pyi`) says what a package offers on first use, for editors and type checkers, which can't
 follow `lazy_names`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from explorer.models.catalog import family_classes
 from tests.test_house import Module, read_house
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = Path(__file__).with_name("wide_lines.txt")
 WIDTH, FAMILY_WIDTH = 110, 100  # columns
-HEAD = """\
-# Files with lines of more than 110 columns (100 in explorer/models/backbones), and how many.
-# Kept by tests/test_style.py; written by: python -m tests.style
-"""
 
 
 def width_of(path: Path, root: Path = ROOT) -> int:
@@ -29,25 +22,14 @@ def width_of(path: Path, root: Path = ROOT) -> int:
     return FAMILY_WIDTH if path.is_relative_to(root / "explorer/models/backbones") else WIDTH
 
 
-def wide_lines(root: Path = ROOT) -> dict[str, int]:
-    """File -> its count of lines that are too wide, where there are any; of explorer/ and tests/."""
-    found = {}
+def wide_lines(root: Path = ROOT) -> list[str]:
+    """The lines of explorer/ and tests/ that are too wide: "tests/test_x.py:12: 113 columns, at most 110"."""
+    found = []
     for path in sorted([*(root / "explorer").rglob("*.py"), *(root / "tests").rglob("*.py")]):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        if count := sum(len(line) > width_of(path, root) for line in lines):
-            found[path.relative_to(root).as_posix()] = count
+        most, name = width_of(path, root), path.relative_to(root).as_posix()
+        lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        found += [f"{name}:{n}: {len(line)} columns, at most {most}" for n, line in lines if len(line) > most]
     return found
-
-
-def read_table(text: str) -> dict[str, int]:
-    """File -> count, of lines "12 tests/test_x.py"."""
-    rows = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
-    return {path: int(count) for count, path in rows}
-
-
-def table_text(found: Mapping[str, int]) -> str:
-    """The table, as it stands in its file."""
-    return HEAD + "".join(f"{count:4} {path}\n" for path, count in found.items())
 
 
 def stub(module: Module) -> str:
@@ -74,7 +56,6 @@ def stubs(root: Path = ROOT) -> dict[Path, str]:
 
 
 def main() -> None:
-    TABLE.write_text(table_text(wide_lines()), encoding="utf-8")
     for path, text in stubs().items():
         path.write_text(text, encoding="utf-8")
 

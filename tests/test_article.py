@@ -1,7 +1,7 @@
 """The blocks of code in an introduction to timm that courses hand out, with `import explorer as timm`.
 
-Downloads are answered from memory: tensors of the right names and shapes, so that `pretrained=True` takes its real way
-except for the network. (Detection and segmentation models are not in explorer yet.)
+Downloads are answered from memory: tensors of the right names and shapes, so that `pretrained=True` takes its
+real way except for the network. (Detection and segmentation models are not in explorer yet.)
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ def test_pretrained_models_by_name(published):
 
 def test_lists_of_names():
     pretrained = timm.list_models(pretrained=True)
-    for name in ("cspdarknet53", "densenet121", "densenet161", "densenet169", "densenet201", "densenetblur121d", "dla34",
-                 "dla46_c"):
+    for name in ("cspdarknet53", "densenet121", "densenet161", "densenet169", "densenet201",
+                 "densenetblur121d", "dla34", "dla46_c"):
         assert any(full.startswith(f"{name}.") for full in pretrained), name
     assert timm.is_model("adv_inception_v3")
-    assert {"cspresnet50", "cspresnet50d", "cspresnet50w", "cspresnext50"} <= set(timm.list_models("*resne*t*"))
+    found = timm.list_models("*resne*t*")
+    assert {"cspresnet50", "cspresnet50d", "cspresnet50w", "cspresnext50"} <= set(found)
 
 
 def test_a_block_of_convolution_norm_and_activation_prints_as_shown():
@@ -59,7 +60,8 @@ def test_a_block_of_convolution_norm_and_activation_prints_as_shown():
 
     block = ConvBnAct(in_channels=3, out_channels=64, kernel_size=3, stride=1, act_layer=nn.ReLU)
     text = repr(block)
-    for line in ("ConvNormAct(", "(conv): Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)",
+    for line in ("ConvNormAct(",
+                 "(conv): Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)",
                  "(bn): BatchNormAct2d(", "(drop): Identity()", "(act): ReLU(inplace=True)"):
         assert line in text
 
@@ -128,21 +130,23 @@ def test_an_ensemble_of_two_and_a_stack_of_three(published):
     model2 = timm.create_model("vgg16", pretrained=True, num_classes=100)
     ensemble = ModelEnsemble([model1, model2])
     text = repr(ensemble)
-    for line in ("(act1): ReLU(inplace=True)", "(global_pool): SelectAdaptivePool2d (pool_type=avg, "
-                 "flatten=Flatten(start_dim=1, end_dim=-1))", "(fc): Linear(in_features=512, out_features=100, bias=True)",
+    pooling = "SelectAdaptivePool2d (pool_type=avg, flatten=Flatten(start_dim=1, end_dim=-1))"
+    for line in ("(act1): ReLU(inplace=True)", f"(global_pool): {pooling}",
+                 "(fc): Linear(in_features=512, out_features=100, bias=True)",
                  "(pre_logits): ConvMlp(", "(fc1): Conv2d(512, 4096, kernel_size=(7, 7), stride=(1, 1))",
                  "(fc): Linear(in_features=4096, out_features=100, bias=True)", "(flatten): Identity()"):
         assert line in text, line
     with torch.no_grad():
         x = torch.randn(1, 3, 224, 224)
         assert ensemble(x).shape == (1, 100)
-        models = [timm.create_model(name, pretrained=True) for name in ("resnet50", "efficientnet_b0", "densenet121")]
+        models = [timm.create_model(name, pretrained=True)
+                  for name in ("resnet50", "efficientnet_b0", "densenet121")]
         fused = torch.cat([model.eval()(x) for model in models], dim=1)
         # the article's own `Linear(3, 1)` can't read 3 x 1000 logits: here it has the size that it needs
         assert nn.Linear(3 * 1000, 1)(fused).shape == (1, 1)
 
 
-# --- training and testing: CIFAR-10, ResNet-50, Adam ------------------------------------------------------------
+# --- training and testing: CIFAR-10, ResNet-50, Adam --------------------------------------------------------
 
 
 def train_and_test(timm, root, *, num_epochs=10, batch_size=100, num_workers=2):

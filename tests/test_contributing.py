@@ -22,8 +22,9 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def recipe() -> tuple[str, str]:
     """(the file, the row) of the family in the recipe."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a family")[2].partition("\n## ")[0]
-    file, row = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    chapter = text.partition("## Add a family")[2].partition("\n## ")[0]
+    file, row = re.findall(r"```python\n(.+?)```", chapter, re.DOTALL)
     return file, row
 
 
@@ -46,7 +47,8 @@ def test_a_family_is_a_file_and_a_row(plainnet):
     assert explorer.list_models("plainnet*") == sorted(plainnet.VARIANTS)
     model = explorer.create_model("plainnet_small", num_classes=4).eval()
     x = torch.randn(2, 3, 64, 48)
-    assert model(x).shape == (2, 4) and [map_.shape[1] for map_ in model.forward_stages(x)] == [16, 32, 64, 128]
+    assert model(x).shape == (2, 4)
+    assert [map_.shape[1] for map_ in model.forward_stages(x)] == [16, 32, 64, 128]
     maps = explorer.create_model("plainnet_small", features_only=True).eval()
     assert maps.feature_info.reduction() == [2, 4, 8, 16] and [m.shape[-1] for m in maps(x)] == [24, 12, 6, 3]
     model.reset_classifier(7, "max")
@@ -77,12 +79,15 @@ def test_it_is_looked_into_like_any_other(plainnet):
     photo = explorer.sample_photos()[0]
     look = explorer.look(model, photo)
     assert list(look.stages) == ["stage1", "stage2", "stage3"] and len(look.predictions) == 3
-    assert 0 <= explorer.explain(model, photo).heatmap.min() <= explorer.explain(model, photo).heatmap.max() <= 1
+    heatmap = explorer.explain(model, photo).heatmap
+    assert 0 <= heatmap.min() <= heatmap.max() <= 1
 
 
 def test_what_the_recipes_name_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    paths = set(re.findall(r"`((?:explorer|tests|parts)/[\w./]+?\.(?:py|js)|(?:explorer|tests)/[\w/]+/)`", text))
+    file, folder = r"(?:explorer|tests|parts)/[\w./]+?\.(?:py|js)", r"(?:explorer|tests)/[\w/]+/"
+    paths = set(re.findall(f"`({file}|{folder})`", text))
     paths.discard("explorer/models/backbones/plainnet.py")
-    missing = [path for path in paths if not any((ROOT / start / path).exists() for start in ("", "explorer/widgets"))]
+    starts = ROOT, ROOT / "explorer/widgets"
+    missing = [path for path in paths if not any((start / path).exists() for start in starts)]
     assert len(paths) > 8 and missing == []

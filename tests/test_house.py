@@ -208,8 +208,9 @@ def upward(modules: Mapping[str, Module], floors, strangers=()) -> list[str]:
 
 
 def through_the_porch(modules: Mapping[str, Module]) -> list[str]:
-    """Arrows that nobody sees: `import explorer` inside explorer, for `explorer.look(...)`, or a name that a package
-    offers without its table saying so, such as a family's class."""
+    """Arrows that nobody sees: `import explorer` inside explorer, for `explorer.look(...)`, or a name that a
+    package offers without its table saying so, such as a family's class.
+    """
     def unseen(target: str) -> bool:
         package, _, name = target.rpartition(".")
         if target in modules:
@@ -431,7 +432,8 @@ def test_importing_the_whole_house_is_found(build, tmp_path):
 
 def test_importing_a_lazy_name_that_no_table_shows_is_found(build, tmp_path):
     build(roof="tile = 1", cellar="from house import tile, worked_out, __version__", _lazy="")
-    (tmp_path / "house" / "__init__.py").write_text("a, b, c = lazy_names(__name__, {'roof': ('tile',)}, others())")
+    table = "a, b, c = lazy_names(__name__, {'roof': ('tile',)}, others())"
+    (tmp_path / "house" / "__init__.py").write_text(table)
     [problem] = through_the_porch(read_house(tmp_path / "house"))
     assert "house.worked_out" in problem
 

@@ -27,8 +27,10 @@ def folder(tmp_path) -> Path:
     for name in ("daisy.jpg", "pizza.jpg"):
         shutil.copy(photos / name, tmp_path / "my_photos")
     for name in ("daisy", "tulips"):
-        shutil.copytree(assets_dir() / "data" / "flowers5_nano" / "val" / name, tmp_path / "my_flowers" / name)
-    rows = [f"{photo.relative_to(tmp_path).as_posix()},{age}" for age, photo in enumerate(sorted(tmp_path.glob("my_flowers/*/*")))]
+        source = assets_dir() / "data" / "flowers5_nano" / "val" / name
+        shutil.copytree(source, tmp_path / "my_flowers" / name)
+    photos = sorted(tmp_path.glob("my_flowers/*/*"))
+    rows = [f"{photo.relative_to(tmp_path).as_posix()},{age}" for age, photo in enumerate(photos)]
     (tmp_path / "ages.csv").write_text("\n".join(["file,age", *rows]))
     return tmp_path
 
@@ -48,7 +50,8 @@ def test_the_python_examples_run(title, folder):
 
 def test_the_terminal_examples_run(folder):
     lines = [shlex.split(line, comments=True) for line in blocks("In a terminal", "").splitlines()]
-    assert [words[1] for words in lines] == ["list", "show", "predict", "compare", "finetune", "evaluate", "tour"]
+    commands = [words[1] for words in lines]
+    assert commands == ["list", "show", "predict", "compare", "finetune", "evaluate", "tour"]
     for words in lines[:-1]:  # the tour does not end by itself; test_cli opens it
         command = [sys.executable, "-m", "explorer", *words[1:]]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)

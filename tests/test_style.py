@@ -1,6 +1,6 @@
 """The style that a tool can hold: ruff's rules, the width of lines, and types on what `explorer` offers.
 
-`python -m tests.style` writes the table of wide lines and the stubs anew.
+`python -m tests.style` writes the stubs anew.
 """
 
 from __future__ import annotations
@@ -63,27 +63,27 @@ def place(finding: dict, key: str) -> str:
 
 def test_ruff_finds_nothing():
     found = json.loads(output_of("ruff", "check", "--no-cache", "--output-format=json"))
-    assert [f"{place(one, 'filename')}:{one['location']['row']}: {one['code']} {one['message']}" for one in found] == []
+    faults = [f"{place(one, 'filename')}:{one['location']['row']}: {one['code']} {one['message']}"
+              for one in found]
+    assert faults == []
 
 
-def test_no_file_has_more_wide_lines_than_the_table_lets_it():
-    found, table = style.wide_lines(), style.read_table(style.TABLE.read_text(encoding="utf-8"))
-    worse = {path: f"{count} lines wider than {style.width_of(ROOT / path)}, {table.get(path, 0)} before"
-             for path, count in found.items() if count > table.get(path, 0)}
-    assert worse == {}
-    assert table == found, "lines were shortened: python -m tests.style"
+def test_no_line_is_too_wide():
+    assert style.wide_lines() == []
 
 
-def test_the_table_of_wide_lines_is_read_as_it_is_written(tmp_path):
+def test_a_line_that_is_too_wide_is_named(tmp_path):
     family = tmp_path / "explorer/models/backbones"
     family.mkdir(parents=True)
     (tmp_path / "tests").mkdir()
     (family / "net.py").write_text("x = 1\n" + "#" * 101 + "\n", encoding="utf-8")
     lines = "\n".join(("#" * 110, "é" * 111, "#" * 200))
     (tmp_path / "tests" / "test_x.py").write_text(lines, encoding="utf-8")
-    found = style.wide_lines(tmp_path)
-    assert found == {"explorer/models/backbones/net.py": 1, "tests/test_x.py": 2}
-    assert style.read_table(style.table_text(found)) == found
+    assert style.wide_lines(tmp_path) == [
+        "explorer/models/backbones/net.py:2: 101 columns, at most 100",
+        "tests/test_x.py:2: 111 columns, at most 110",
+        "tests/test_x.py:3: 200 columns, at most 110",
+    ]
 
 
 def test_the_stubs_name_what_the_packages_offer():

@@ -1,12 +1,14 @@
-"""The whole look at a photo (predictions, every stage, module tree, Grad-CAM, all drawn), and comparing models on many photos.
+"""How long the whole look at a photo takes, and how long comparing models on many photos.
 
-    python tests/benchmarks/bench_compare.py look            # against timm, torchinfo, pytorch-grad-cam and matplotlib
-    python tests/benchmarks/bench_compare.py many            # 6 models on 1,000 photos and on 4,000: time and peak memory
+    python tests/benchmarks/bench_compare.py look    # against timm, torchinfo, pytorch-grad-cam, matplotlib
+    python tests/benchmarks/bench_compare.py many    # 6 models, 1,000 photos and 4,000: time and peak memory
 
-The sides of `look` take turns in one process, so that whatever else the computer does hits all of them; printed are
-medians, their ratio, and what explorer takes in bare forward passes of the same network: for what needs the network
-(`look` with every map, and Grad-CAM from it), and for all of it with the module tree and the drawing, which cost
-about the same for a quick network as for a slow one.
+The whole look: predictions, every stage, the module tree, Grad-CAM, all of it drawn.
+
+The sides of `look` take turns in one process, so that whatever else the computer does hits all of them;
+printed are medians, their ratio, and what explorer takes in bare forward passes of the same network: for what
+needs the network (`look` with every map, and Grad-CAM from it), and for all of it with the module tree and
+the drawing, which cost about the same for a quick network as for a slow one.
 """
 
 from __future__ import annotations
@@ -29,15 +31,17 @@ from turns import interleaved
 ROOT = Path(__file__).resolve().parents[2]
 CHANNELS = 64  # of each stage, on both sides
 COLUMNS = 8
-SIX = ("resnet18", "mobilenetv3_small_100", "tf_efficientnet_lite0", "regnety_002", "convnext_atto", "vit_tiny_patch16_224")
+SIX = ("resnet18", "mobilenetv3_small_100", "tf_efficientnet_lite0", "regnety_002", "convnext_atto",
+       "vit_tiny_patch16_224")
 
 
-# --- one photo, everything to see ----------------------------------------------------------------------------
+# --- one photo, everything to see ---------------------------------------------------------------------------
 
 
 def looking(name: str, repeats: int) -> dict[str, float]:
-    """Median seconds of explorer's whole look ("of which the network": look and Grad-CAM), of the same with the other
-    libraries, and of a bare forward pass."""
+    """Median seconds of explorer's whole look ("of which the network": look and Grad-CAM), of the same with
+    the other libraries, and of a bare forward pass.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -95,7 +99,8 @@ def looking(name: str, repeats: int) -> dict[str, float]:
             handle.remove()
         for each in maps:
             strongest = each.abs().mean((1, 2)).topk(min(CHANNELS, len(each))).indices.sort().values
-            figure, axes = pyplot.subplots(-(-len(strongest) // COLUMNS), COLUMNS, figsize=(9, 9), squeeze=False)
+            rows = -(-len(strongest) // COLUMNS)
+            figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(9, 9), squeeze=False)
             for axis in axes.flat:
                 axis.axis("off")
             for axis, channel in zip(axes.flat, strongest.tolist()):
@@ -122,14 +127,15 @@ def looking(name: str, repeats: int) -> dict[str, float]:
     if answers["explorer"] != answers["others"]:
         raise SystemExit(f"{name}: the two sides disagree about the photo: {answers}")
     largest = heat["explorer"].max() or 1
-    mine = np.asarray(Image.fromarray((heat["explorer"] / largest).astype("float32")).resize(heat["others"].shape[::-1], Image.BILINEAR))
-    alike = float(np.corrcoef(mine.ravel(), heat["others"].ravel())[0, 1])
+    size = heat["others"].shape[::-1]
+    mine = Image.fromarray((heat["explorer"] / largest).astype("float32")).resize(size, Image.BILINEAR)
+    alike = float(np.corrcoef(np.asarray(mine).ravel(), heat["others"].ravel())[0, 1])
     if not alike > 0.9:
         raise SystemExit(f"{name}: the two heat maps are not of the same thing (correlation {alike:.3f})")
     return {**seconds, "of which the network": statistics.median(network[1:])}
 
 
-# --- many photos ----------------------------------------------------------------------------------------------
+# --- many photos --------------------------------------------------------------------------------------------
 
 
 def write_photos(folder: Path, count: int, side: int) -> None:
@@ -154,12 +160,13 @@ result = explorer.compare(models, folder, measure=False, cache_dir=cache)
 result.agreement
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"photos": len(result.photos), "models": len(result), "seconds": seconds, "before": before, "peak": peak}))
+counts = {"photos": len(result.photos), "models": len(result)}
+print(json.dumps({**counts, "seconds": seconds, "before": before, "peak": peak}))
 """
 
 
 def many(counts: list[int], models: list[str], side: int) -> list[dict[str, float]]:
-    """Each count of photos in a process of its own, with a cache of its own: seconds, and peak memory in kB (ru_maxrss)."""
+    """Each count of photos in a process and with a cache of its own: seconds, peak memory (ru_maxrss, kB)."""
     found = []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as place:
@@ -167,21 +174,24 @@ def many(counts: list[int], models: list[str], side: int) -> list[dict[str, floa
             folder = Path(place, f"photos{count}")
             folder.mkdir()
             write_photos(folder, count, side)
-            words = [sys.executable, "-c", MANY, ",".join(models), str(folder), str(Path(place, f"cache{count}"))]
-            done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment, cwd=ROOT)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
+            cache = Path(place, f"cache{count}")
+            words = [sys.executable, "-c", MANY, ",".join(models), str(folder), str(cache)]
+            printed = subprocess.check_output(words, text=True, env=environment, cwd=ROOT)
+            found.append(json.loads(printed.splitlines()[-1]))
     return found
 
 
-# --- printing ---------------------------------------------------------------------------------------------------
+# --- printing -----------------------------------------------------------------------------------------------
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=("look", "many", "all"), default="all")
     parser.add_argument("--repeats", type=int, default=7, help="timed rounds of each side (default 7)")
-    parser.add_argument("--models", nargs="+", default=["resnet50", "efficientnet_lite0"], help="of the whole look")
-    parser.add_argument("--photos", nargs="+", type=int, default=[1000, 4000], help="how many, of the comparison")
+    parser.add_argument("--models", nargs="+", default=["resnet50", "efficientnet_lite0"],
+                        help="of the whole look")
+    parser.add_argument("--photos", nargs="+", type=int, default=[1000, 4000],
+                        help="how many, of the comparison")
     parser.add_argument("--compared", nargs="+", default=list(SIX), help="models of the comparison")
     parser.add_argument("--side", type=int, default=256, help="of the photos, in pixels")
     options = parser.parse_args()
@@ -189,12 +199,15 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
 
     if options.what in ("look", "all"):
-        needed = {"timm": "timm", "torchinfo": "torchinfo", "pytorch_grad_cam": "grad-cam", "matplotlib": "matplotlib"}
+        needed = {"timm": "timm", "torchinfo": "torchinfo", "pytorch_grad_cam": "grad-cam",
+                  "matplotlib": "matplotlib"}
         missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
         if missing:
             raise SystemExit(f"The other side is not installed: pip install {' '.join(missing)}")
-        print(f"the whole look, medians of {options.repeats}: predictions, all stages, module tree, Grad-CAM, all drawn")
-        print(f"{'':28} {'explorer':>9} {'others':>9} {'ratio':>7} {'bare pass':>10} {'in bare passes: look, Grad-CAM':>31} {'all of it':>10}")
+        print(f"the whole look, medians of {options.repeats}: "
+              "predictions, all stages, module tree, Grad-CAM, all drawn")
+        print(f"{'':28} {'explorer':>9} {'others':>9} {'ratio':>7} {'bare pass':>10} "
+              f"{'in bare passes: look, Grad-CAM':>31} {'all of it':>10}")
         for name in options.models:
             took = looking(name, options.repeats)
             ours, theirs, bare = took["explorer"], took["others"], took["bare pass"]
@@ -202,11 +215,13 @@ def main() -> None:
                   f"{took['of which the network'] / bare:31.2f} {ours / bare:10.2f}", flush=True)
     if options.what in ("many", "all"):
         print(f"\ncomparing {len(options.compared)} models: {', '.join(options.compared)}")
-        print(f"{'photos':>8} {'seconds':>9} {'ms a photo and model':>21} {'peak memory':>12} {'before the photos':>18}")
+        print(f"{'photos':>8} {'seconds':>9} {'ms a photo and model':>21} "
+              f"{'peak memory':>12} {'before the photos':>18}")
         started = time.perf_counter()
         for row in many(options.photos, options.compared, options.side):
             each = 1000 * row["seconds"] / row["photos"] / row["models"]
-            print(f"{row['photos']:8} {row['seconds']:8.1f}s {each:21.2f} {row['peak'] / 1e3:9.0f} MB {row['before'] / 1e3:15.0f} MB", flush=True)
+            print(f"{row['photos']:8} {row['seconds']:8.1f}s {each:21.2f} "
+                  f"{row['peak'] / 1e3:9.0f} MB {row['before'] / 1e3:15.0f} MB", flush=True)
         print(f"(with writing the photos {time.perf_counter() - started:.0f} s)")
 
 

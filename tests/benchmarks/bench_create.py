@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_create.py
 
-Both sides read the same folder (`local-dir:`, timm's config.json and model.safetensors), in turn, in one process;
-medians and their ratio are printed, and the run stops if the two models don't hold the same numbers.
+Both sides read the same folder (`local-dir:`, timm's config.json and model.safetensors), in turn, in one
+process; medians and their ratio are printed, and the run stops if the two models don't hold the same numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pathlib import Path
 from turns import interleaved
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["resnet50", "efficientnet_b0", "densenet121", "convnext_tiny", "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
+NAMES = ["resnet50", "efficientnet_b0", "densenet121", "convnext_tiny", "vit_base_patch16_224",
+         "swin_tiny_patch4_window7_224"]
 
 
 def save(name: str, folder: Path) -> None:
@@ -46,8 +47,8 @@ def main() -> None:
 
     import explorer
 
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, {os.cpu_count()} cores, "
-          f"medians of {options.repeats}\n")
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, "
+          f"{os.cpu_count()} cores, medians of {options.repeats}\n")
     print(f"{'':52} {'explorer':>9} {'timm':>9} {'ratio':>7}")
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """A folder of photos through six backbones: is the time linear in the number of photos, and the memory flat?
 
-    python tests/benchmarks/bench_folder.py             # 1,000 and 4,000 photos: about half an hour on two cores
-    python tests/benchmarks/bench_folder.py --quick     # 100 and 400 photos through two backbones
+    python tests/benchmarks/bench_folder.py            # 1,000 and 4,000 photos: half an hour on two cores
+    python tests/benchmarks/bench_folder.py --quick    # 100 and 400 photos through two backbones
 
 The photos are random crops of the bundled ones, turned to other colours, written as JPEG into a folder of
 their own. Each backbone runs in a fresh process with a cache of its own, so that its peak memory (resident
@@ -94,7 +94,8 @@ def main() -> None:
     counts = options.photos or ([100, 400] if options.quick else [1000, 4000])
     names = options.models or (QUICK if options.quick else MODELS)
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.threads} threads\n")
-    print(f"{'':24} {'photos':>7} {'seconds':>8} {'photos/s':>9} {'again':>7} {'MiB before':>11} {'peak MiB':>9} {'disk MiB':>9}")
+    print(f"{'':24} {'photos':>7} {'seconds':>8} {'photos/s':>9} {'again':>7} "
+          f"{'MiB before':>11} {'peak MiB':>9} {'disk MiB':>9}")
     with tempfile.TemporaryDirectory(prefix="explorer-bench-") as place:
         folder = Path(place, "photos")
         folder.mkdir()
@@ -110,7 +111,8 @@ def main() -> None:
                     raise SystemExit(f"{name}: {run.stderr}")
                 row = json.loads(run.stdout.splitlines()[-1])
                 totals[count].append(row)
-                print(f"{name:24} {count:7,} {row['seconds']:8.1f} {count / row['seconds']:9.1f} {row['again']:7.2f} "
+                pace = count / row["seconds"]
+                print(f"{name:24} {count:7,} {row['seconds']:8.1f} {pace:9.1f} {row['again']:7.2f} "
                       f"{row['before']:11.0f} {row['peak']:9.0f} {row['disk']:9.1f}", flush=True)
         print()
         for count, rows in totals.items():

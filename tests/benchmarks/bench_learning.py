@@ -1,11 +1,12 @@
-"""How long a class waits for a trained model: explorer's runs against a plain PyTorch loop, and against fastai.
+"""How long a class waits for a trained model: explorer's runs against a plain PyTorch loop and fastai.
 
-    python tests/benchmarks/bench_learning.py                 # all pairs on flowers5: a quarter of an hour on two cores
+    python tests/benchmarks/bench_learning.py                # all pairs: a quarter of an hour on two cores
     python tests/benchmarks/bench_learning.py --only head --epochs 5
-    python tests/benchmarks/bench_learning.py --only plot     # what the live view costs a run
+    python tests/benchmarks/bench_learning.py --only plot    # what the live view costs a run
 
-Every side starts from the same ImageNet weights of tf_efficientnet_lite0 and sees the same photos at 224 x 224, in the
-same process and with the same threads. `pip install fastai` adds its side; without it, it is left out.
+Every side starts from the same ImageNet weights of tf_efficientnet_lite0 and sees the same photos (flowers5,
+at 224 x 224), in the same process and with the same threads. `pip install fastai` adds its side; without it,
+it is left out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def ours(epochs: int, train: str, threads: int, seed: int = 0, **settings) -> tu
     from explorer.training.run.finetuning import finetune
 
     start = time.perf_counter()
-    run = finetune(MODEL, str(DATA), epochs=epochs, train=train, threads=threads, seed=seed, device="cpu", **settings).wait()
+    run = finetune(MODEL, str(DATA), epochs=epochs, train=train, threads=threads, seed=seed, device="cpu",
+                   **settings)
+    run.wait()
     seconds = time.perf_counter() - start
     return seconds, run.best["val_top1"], epochs * len(run.data.train) / seconds
 
@@ -51,14 +54,16 @@ def plain(epochs: int, train: str, threads: int) -> tuple[float, float, float]:
     vary = v2.Compose([v2.RandomResizedCrop(224, (0.7, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
                        v2.RandomHorizontalFlip(), *norm])
     look = v2.Compose([v2.Resize(256, v2.InterpolationMode.BICUBIC), v2.CenterCrop(224), *norm])
-    learn = DataLoader(ImageFolder(DATA / "train", vary), 32, shuffle=True, num_workers=1, persistent_workers=True)
-    judge = DataLoader(ImageFolder(DATA / "val", look), 32, num_workers=1, persistent_workers=True)
+    beside = {"num_workers": 1, "persistent_workers": True}
+    learn = DataLoader(ImageFolder(DATA / "train", vary), 32, shuffle=True, **beside)
+    judge = DataLoader(ImageFolder(DATA / "val", look), 32, **beside)
     model = explorer.create_model(MODEL, pretrained=True, num_classes=5)
     head = model.get_classifier()
     if train == "head":
         model.requires_grad_(False)
         head.requires_grad_(True)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2 if train == "head" else 1e-4)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-2 if train == "head" else 1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(learn))
     best = 0.0
     for _ in range(epochs):
@@ -95,9 +100,9 @@ def with_fastai(epochs: int, train: str, threads: int) -> tuple[float, float, fl
     torch.manual_seed(0)
     start = time.perf_counter()
     model = explorer.create_model(MODEL, pretrained=True, num_classes=5)
+    norm = Normalize.from_stats(model.config.mean, model.config.std)
     data = ImageDataLoaders.from_folder(DATA, train="train", valid="val", bs=32, num_workers=1,
-                                        item_tfms=RandomResizedCrop(224, min_scale=0.7),
-                                        batch_tfms=[Normalize.from_stats(model.config.mean, model.config.std)])
+                                        item_tfms=RandomResizedCrop(224, min_scale=0.7), batch_tfms=[norm])
 
     def split(net):
         head = {id(p) for p in net.get_classifier().parameters()}
@@ -125,16 +130,19 @@ class Wire:
 
         class Comm(BaseComm):
             def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
-                packed = session.serialize(session.msg(msg_type, content={"data": data or {}}, metadata=metadata or {}))
+                message = session.msg(msg_type, content={"data": data or {}}, metadata=metadata or {})
                 wire.messages += 1
-                wire.bytes += sum(len(part) for part in packed) + sum(memoryview(part).nbytes for part in buffers or ())
+                wire.bytes += sum(len(part) for part in session.serialize(message))
+                wire.bytes += sum(memoryview(part).nbytes for part in buffers or ())
 
         self.make = Comm
 
 
 def watched(epochs: int, threads: int, *, view: bool) -> dict[str, float]:
-    """A head-only run, whose batches follow each other fastest, with or without the panel's view of it: seconds from its
-    first batch to its end, and what its listeners took of the run's own thread, by a clock around each call."""
+    """A head-only run, whose batches follow each other fastest, with or without the panel's view of it:
+    seconds from its first batch to its end, and what its listeners took of the run's own thread, by a clock
+    around each call.
+    """
     import comm
 
     from explorer.training.run.finetuning import finetune
@@ -181,12 +189,12 @@ def watched(epochs: int, threads: int, *, view: bool) -> dict[str, float]:
             session.close()
     finally:
         comm.create_comm = before
-    return {"seconds": times["finished"] - times["started"], "batches": len(run.batches), "messages": wire.messages,
-            "bytes": wire.bytes, "looked": looked, **spent}
+    return {"seconds": times["finished"] - times["started"], "batches": len(run.batches),
+            "messages": wire.messages, "bytes": wire.bytes, "looked": looked, **spent}
 
 
 def live_plot(threads: int, repeats: int) -> None:
-    """What the live view costs a run: the ratio of whole runs that take turns, and the listeners' own time."""
+    """What the live view costs: the ratio of whole runs that take turns, and the listeners' own time."""
     kept: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for turn in range(repeats + 1):
         for view in kept:
@@ -195,9 +203,12 @@ def live_plot(threads: int, repeats: int) -> None:
                 kept[view].append(figures)
     without, along = (statistics.median(one["seconds"] for one in kept[view]) for view in (False, True))
     middle = {name: statistics.median(one[name] for one in kept[True]) for name in kept[True][0]}
-    print(f"\nlive view of a head-only run, {EPOCHS_WATCHED} epochs, {middle['batches']:.0f} batches, {repeats} runs of each kind in turns")
-    print(f"{'without the view':40} {without:8.3f} s\n{'with the view':40} {along:8.3f} s {100 * (along / without - 1):+9.1f} %")
-    for name, what in (("charts", "the two live charts, processor time"), ("processor", "all its callbacks, processor time"),
+    print(f"\nlive view of a head-only run, {EPOCHS_WATCHED} epochs, {middle['batches']:.0f} batches, "
+          f"{repeats} runs of each kind in turns")
+    print(f"{'without the view':40} {without:8.3f} s")
+    print(f"{'with the view':40} {along:8.3f} s {100 * (along / without - 1):+9.1f} %")
+    for name, what in (("charts", "the two live charts, processor time"),
+                       ("processor", "all its callbacks, processor time"),
                        ("wall", "all its callbacks, by the wall clock"),
                        ("looked", "looks at photos, in a thread beside")):
         print(f"{what:40} {middle[name]:8.3f} s {100 * middle[name] / along:9.2f} %")
@@ -215,7 +226,8 @@ def main() -> None:
     sides = {"explorer": ours, "plain loop": plain}
     if importlib.util.find_spec("fastai"):
         sides["fastai"] = with_fastai
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.threads} threads, {MODEL} on {DATA.name}\n")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {options.threads} threads, "
+          f"{MODEL} on {DATA.name}\n")
     print(f"{'':40} {'seconds':>8} {'right':>7} {'photos/s':>9} {'against explorer':>17}")
     pairs = [("head", epochs) for epochs in options.epochs] + [("all", 1)]
     for train, epochs in pairs:
@@ -225,12 +237,13 @@ def main() -> None:
         for side, work in sides.items():
             seconds, right, pace = work(epochs, train, options.threads)
             first = first or seconds
-            print(f"{f'{train}, {epochs} epochs: {side}':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f} {seconds / first:16.1f}x",
-                  flush=True)
+            print(f"{f'{train}, {epochs} epochs: {side}':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f} "
+                  f"{seconds / first:16.1f}x", flush=True)
     if options.only in (None, "seeds"):
         for seed in range(3):
             seconds, right, pace = ours(5, "head", options.threads, seed)
-            print(f"{f'head, 5 epochs, seed {seed}: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
+            title = f"head, 5 epochs, seed {seed}: explorer"
+            print(f"{title:40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
         seconds, right, pace = ours(2, "all", options.threads)
         print(f"{'all, 2 epochs: explorer':40} {seconds:8.1f} {100 * right:6.1f}% {pace:9.1f}", flush=True)
 

@@ -1,9 +1,10 @@
-"""How much faster `explorer.optimize` makes a network predict, and how much memory checkpointing saves in training.
+"""How much faster `explorer.optimize` makes a network predict, and what memory checkpointing saves.
 
     python tests/benchmarks/bench_optimize.py
 
-A network and its optimized copies take turns in one process, on one photo at a time, so that whatever else the computer
-does hits all of them; medians and their ratio are printed. Ratios carry over to another computer, seconds do not.
+A network and its optimized copies take turns in one process, on one photo at a time, so that whatever else
+the computer does hits all of them; medians and their ratio are printed. Ratios carry over to another
+computer, seconds do not.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def predicting(name: str, batch: int, repeats: int) -> tuple[dict[str, float], e
 
     folded = explorer.optimize(model, example=photos, channels_last=False)
     last = explorer.optimize(model, example=photos, channels_last=True)
-    return interleaved({"plain": forward(model), "folded": forward(folded), "channels-last": forward(last)}, repeats), last
+    sides = {"plain": forward(model), "folded": forward(folded), "channels-last": forward(last)}
+    return interleaved(sides, repeats), last
 
 
 def kept_for_backward(model: nn.Module, photos: Tensor) -> int:
@@ -62,8 +64,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=11)
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, batch {options.batch}")
-    print(f"{'model':22} {'plain ms':>9} {'folded':>8} {'ratio':>6} {'ch.-last':>9} {'ratio':>6}   training keeps, MB of 4 photos")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
+          f"batch {options.batch}")
+    print(f"{'model':22} {'plain ms':>9} {'folded':>8} {'ratio':>6} {'ch.-last':>9} {'ratio':>6}   "
+          "training keeps, MB of 4 photos")
     for name in options.models:
         seconds, fast = predicting(name, options.batch, options.repeats)
         plain = seconds["plain"]

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_predict.py             # 600 photos, three rounds in turns
 
-All contestants answer for the same files with the same weights: a torch DataLoader with two workers and a plain loop, the
-same loop on `explorer.optimize`d weights, `explorer.predict` and `explorer.evaluate` as they are, and `run_folder`
-into a new cache each time.
+All contestants answer for the same files with the same weights: a torch DataLoader with two workers and a
+plain loop, the same loop on `explorer.optimize`d weights, `explorer.predict` and `explorer.evaluate` as they
+are, and `run_folder` into a new cache each time.
 """
 
 from __future__ import annotations
@@ -64,14 +64,18 @@ def main() -> None:
                 for batch in loader:
                     network(batch).softmax(1).topk(5)
 
+        def run_folder() -> None:
+            explorer.run_folder(model, folder, cache_dir=Path(place, f"cache{next(caches)}"))
+
         seconds = interleaved({
             "DataLoader loop": lambda: loop(model),
             "DataLoader loop, optimized model": lambda: loop(fast),
             "explorer.predict": lambda: explorer.predict(model, folder),
             "explorer.evaluate": lambda: explorer.evaluate(model, photos_in(place)[0]),
-            "explorer.run_folder": lambda: explorer.run_folder(model, folder, cache_dir=Path(place, f"cache{next(caches)}")),
+            "explorer.run_folder": run_folder,
         }, options.repeats)
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, "
+          f"{torch.get_num_threads()} threads, "
           f"{options.model}, {options.photos} photos, medians of {options.repeats}\n")
     plain = seconds["DataLoader loop"]
     for name, each in seconds.items():

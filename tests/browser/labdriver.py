@@ -120,8 +120,9 @@ class Lab:
         return self.page.evaluate(_RUN_CODE, [self.path, code, wait])
 
     def expect_code(self, code: str, printed: str, seconds: float = 10) -> None:
-        """Run code until it prints that. What a reader does and what a cell asks reach the kernel in two threads, so right
-        behind a click a cell may see what was before."""
+        """Run code until it prints that. What a reader does and what a cell asks reach the kernel in two
+        threads, so right behind a click a cell may see what was before.
+        """
         end = time.monotonic() + seconds
         while (said := self.run_code(code)) != printed:
             assert time.monotonic() < end, f"{code} still prints {said!r}, not {printed!r}"

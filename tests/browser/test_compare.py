@@ -62,7 +62,8 @@ def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
     press(panel, "Stop")
     expect(panel).to_contain_text("Stopped")
     lab.run_code("measure = dash.compare.shown.result.measure\n"
-                 "dash.compare.shown.result.measure = lambda **heard: measure(warm_up=0, repeats=2, many=2, **heard)")
+                 "quick = {'warm_up': 0, 'repeats': 2, 'many': 2}\n"
+                 "dash.compare.shown.result.measure = lambda **heard: measure(**quick, **heard)")
     press(panel, "Measure speed")
     expect(panel.locator(".vx-scatter canvas").first).to_be_visible(timeout=60_000)
     expect(panel).to_contain_text("Median of 2 passes")
@@ -103,16 +104,21 @@ def test_nothing_is_cut_off_or_unreadable(lab, expect, width, dark):
         expect(panel.locator(".vx-cmp-bars").first).to_be_visible(timeout=60_000)
         for name in VIEWS:
             press(panel, name)
-            expect(panel.get_by_role("button", name=name, exact=True)).to_have_class(re.compile(r"\bmod-active\b"))
+            pressed = panel.get_by_role("button", name=name, exact=True)
+            expect(pressed).to_have_class(re.compile(r"\bmod-active\b"))
             outside = panel.evaluate("""el => {
                 const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
                 return [...el.querySelectorAll('button, select, input, img, p, canvas')]
                   .filter(n => n.offsetParent !== null && !n.closest('[role=region]'))
-                  .filter(n => { const box = n.getBoundingClientRect(); return box.width && (box.right > right + 1 || box.left < left - 1); })
+                  .filter(n => {
+                    const box = n.getBoundingClientRect();
+                    return box.width && (box.right > right + 1 || box.left < left - 1);
+                  })
                   .map(n => n.outerHTML.slice(0, 90));
             }""")
             assert outside == [], name
         for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
-            ink = panel.locator(selector).first.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+            ink = panel.locator(selector).first.evaluate(
+                "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
             assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
     assert lab.page.js_errors == []

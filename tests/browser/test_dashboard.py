@@ -32,7 +32,7 @@ def upload(view, file: Path) -> None:
 
 
 def test_the_tour_from_top_to_bottom(lab, expect, tmp_path):
-    """Run all, another architecture, an own photo, a tree node, an enlarged map, a broken file; no console error."""
+    """Run all, another architecture, own photo, tree node, enlarged map, a broken file; no console error."""
     lab.open(ROOT / "notebooks" / "tour.ipynb")
     lab.run_all()
     view = lab.page.locator(".vx-dashboard").first
@@ -91,7 +91,8 @@ def test_a_click_on_a_bundled_photo_and_the_keyboard_choose_it(lab, dashboard, e
     expect(gallery).to_have_attribute("data-selected", "0")  # the first photo's own mark has arrived
     lab.run_code("import time; time.sleep(2)", wait=False)
     gallery.get_by_role("option", name="Espresso").click()
-    assert gallery.locator("[aria-selected='true']").get_attribute("title") == "Espresso"  # before Python knows
+    chosen = gallery.locator("[aria-selected='true']")
+    assert chosen.get_attribute("title") == "Espresso"  # before Python knows
     expect(first_prediction(dashboard)).to_have_text("espresso")
     lab.page.keyboard.press("ArrowLeft")      # moves the focus, chooses nothing
     expect(first_prediction(dashboard)).to_have_text("espresso")
@@ -112,8 +113,9 @@ def test_every_control_has_a_name_and_shows_that_it_has_the_focus(lab, dashboard
             if (seen.has(el) || !el.closest('.vx-dashboard')) return null;
             seen.add(el);
             const text = [el.getAttribute('aria-label'), el.labels?.[0]?.innerText, el.innerText];
+            const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1;
             return {name: text.find(Boolean) || '', html: el.outerHTML.slice(0, 90),
-                    ring: el.matches('.vx-input-file') || style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1};
+                    ring: el.matches('.vx-input-file') || outlined};
         }""")
         if control is None:  # out of the dashboard, or round to its first control
             break
@@ -121,7 +123,8 @@ def test_every_control_has_a_name_and_shows_that_it_has_the_focus(lab, dashboard
         if not (control["name"].strip() and control["ring"]):
             faults.append(control)
     assert faults == [] and reached > 15
-    tops = dashboard.locator(".vx-controls > *").evaluate_all("all => all.map(el => el.getBoundingClientRect().top)")
+    tops = dashboard.locator(".vx-controls > *").evaluate_all(
+        "all => all.map(el => el.getBoundingClientRect().top)")
     assert max(tops) - min(tops) < 8, "the controls under the bars fit on one line"
 
 
@@ -176,23 +179,28 @@ def test_the_dark_theme_reaches_every_panel(lab, expect):
         lab.run_all()
         view = lab.page.locator(".vx-dashboard")
         expect(first_prediction(view)).to_be_visible(timeout=60_000)
-        for selector in (".vx-dashboard", ".vx-predictions .vx-name", ".vx-mosaic-title", ".vx-input-zone", ".vx-card"):
+        selectors = ".vx-predictions .vx-name", ".vx-mosaic-title", ".vx-input-zone", ".vx-card"
+        for selector in (".vx-dashboard", *selectors):
             ink = view.page.locator(selector).first.evaluate(
                 "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
             assert min(ink) > 140, (selector, ink)  # light letters on dark
-        back = view.evaluate("el => getComputedStyle(el).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        back = view.evaluate(
+            "el => getComputedStyle(el).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)")
         assert max(back) < 80, back
 
 
 @pytest.mark.parametrize("width", [700, 1280])
 def test_nothing_is_cut_off_in_a_narrow_or_wide_window(lab, dashboard, width):
     lab.page.set_viewport_size({"width": width, "height": 900})
-    lab.page.wait_for_function(
-        "() => { const el = document.querySelector('.vx-dashboard'); return el.scrollWidth <= el.clientWidth + 1; }")
+    lab.page.wait_for_function("""() => {
+        const el = document.querySelector('.vx-dashboard');
+        return el.scrollWidth <= el.clientWidth + 1;
+    }""")
     outside = dashboard.evaluate("""el => {
         const right = el.getBoundingClientRect().right;
         return [...el.querySelectorAll('button, select, input, canvas, img, summary')]
-          .filter(n => n.offsetParent && n.getBoundingClientRect().right > right + 1 && !n.closest('.vx-mosaic-box'))
+          .filter(n => n.offsetParent && !n.closest('.vx-mosaic-box'))
+          .filter(n => n.getBoundingClientRect().right > right + 1)
           .map(n => n.outerHTML.slice(0, 80));
     }""")
     assert outside == []
@@ -200,7 +208,11 @@ def test_nothing_is_cut_off_in_a_narrow_or_wide_window(lab, dashboard, width):
 
 def test_a_new_photo_travels_in_little_traffic(lab, expect):
     received = []
-    lab.page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
+
+    def listen(socket) -> None:
+        socket.on("framereceived", lambda data: received.append(len(data)))
+
+    lab.page.on("websocket", listen)
     lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
     lab.run_all()
     view = lab.page.locator(".vx-dashboard")
@@ -210,12 +222,13 @@ def test_a_new_photo_travels_in_little_traffic(lab, expect):
     view.locator(".vx-gallery").get_by_role("option", name="Espresso").click()
     expect(first_prediction(view)).to_have_text("espresso")
     lab.run_code("dash.wait()")
-    # one stage of 16 x 112 x 112 bytes, the crop as a JPEG, bars and steps: no base64 floods, no whole network
+    # one stage of 16 x 112 x 112 bytes, the crop as a JPEG, bars and steps: no base64, no whole network
     assert sum(received) < 600_000, sum(received)
 
 
 def test_the_snapshot_is_plain_html_and_png(lab, dashboard, expect):
-    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash.wait()\ndash.snapshot()", name="snap.ipynb")
+    lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash.wait()\ndash.snapshot()",
+                   name="snap.ipynb")
     lab.run_all()
     saved = lab.save()
     html = "".join(saved["cells"][0]["outputs"][-1]["data"]["text/html"])

@@ -12,17 +12,18 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
 import explorer, torch
 from torch import nn
 torch.manual_seed(0)
-net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)),
-                    input_size=(3, 48, 48))
+layers = nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+net = explorer.wrap(nn.Sequential(*layers), input_size=(3, 48, 48))
 dash = explorer.Dashboard(net)
 dash
 """
 
 PLANE = """
 from explorer.widgets.parts.scatter import Scatter
-plane = Scatter(title='<img src=x onerror=window.hacked=1>', x_label='photos a second', y_label='top-1', y_unit='percent',
-                log_x=True, names=True)
-plane.show([10, 100, 1000, 0], [0.9, 0.8, 0.5, 0.1], labels=['<script>window.hacked=2</script>', 'b', 'c', 'nowhere'],
+plane = Scatter(title='<img src=x onerror=window.hacked=1>', x_label='photos a second', y_label='top-1',
+                y_unit='percent', log_x=True, names=True)
+plane.show([10, 100, 1000, 0], [0.9, 0.8, 0.5, 0.1],
+           labels=['<script>window.hacked=2</script>', 'b', 'c', 'nowhere'],
            groups=[0, 1, 1, 0], group_names=['<i>one</i>', 'two'], sizes=[20, 8, 4, 4], line=[0, 1, 2])
 picked = []
 plane.on_pick(picked.append)
@@ -89,11 +90,11 @@ def test_photos_are_embedded_looked_at_chosen_opened_and_probed(lab, expect, wid
     page.mouse.up()
     chosen = fact(scatter, "cursor")
     expect(scatter).to_have_attribute("data-selected", chosen)
-    expect(panel.locator(".vx-embed-block", has_text="Nearest photos").locator("b").first).to_have_text(
-        lab.run_code(f"print(dash.embeddings.shown.photos.features.names[{chosen}])").strip())
+    name = lab.run_code(f"print(dash.embeddings.shown.photos.features.names[{chosen}])").strip()
+    nearest = panel.locator(".vx-embed-block", has_text="Nearest photos")
+    expect(nearest.locator("b").first).to_have_text(name)
     panel.get_by_role("button", name="Open in the dashboard").click()
-    expect(view.locator(".vx-caption").first).to_contain_text(
-        lab.run_code(f"print(dash.embeddings.shown.photos.features.names[{chosen}].rpartition('/')[2])").strip())
+    expect(view.locator(".vx-caption").first).to_contain_text(name.rpartition("/")[2])
 
     panel.get_by_role("button", name="Probe", exact=True).click()
     expect(panel).to_contain_text("nearest neighbours:", timeout=60_000)
@@ -105,14 +106,18 @@ def test_photos_are_embedded_looked_at_chosen_opened_and_probed(lab, expect, wid
 
     outside = panel.evaluate("""el => {
         const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-        return [...el.querySelectorAll('button, select, input, canvas, img, p')].filter(n => n.offsetParent !== null).filter(n => {
-          const box = n.getBoundingClientRect();
-          return box.width && (box.right > right + 1 || box.left < left - 1);
-        }).map(n => n.outerHTML.slice(0, 90));
+        return [...el.querySelectorAll('button, select, input, canvas, img, p')]
+          .filter(n => n.offsetParent !== null)
+          .filter(n => {
+            const box = n.getBoundingClientRect();
+            return box.width && (box.right > right + 1 || box.left < left - 1);
+          })
+          .map(n => n.outerHTML.slice(0, 90));
     }""")
     assert outside == []
     for selector in (".vx-scatter-title", ".vx-scatter-key", ".vx-photos-one figcaption"):
-        ink = panel.locator(selector).first.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        ink = panel.locator(selector).first.evaluate(
+            "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
         assert min(ink) > 120 if dark else max(ink) < 140, (selector, ink)
     assert page.js_errors == []
 

@@ -1,4 +1,4 @@
-"""Judging a run as a reader does: evaluate, read and click cells, sort, see photos and heat maps; in a real JupyterLab."""
+"""Judging a run as a reader does, in a real JupyterLab: click cells, sort, see photos and heat maps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ JUDGED = """
 import explorer, torch
 from torch import nn
 torch.manual_seed(0)
-net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)),
-                    input_size=(3, 48, 48))
+layers = nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+net = explorer.wrap(nn.Sequential(*layers), input_size=(3, 48, 48))
 run = explorer.finetune(net, "flowers5_nano", train="all", epochs=2, lr=0.05, threads=1, name="nano").wait(60)
-dash = explorer.Dashboard(explorer.wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 5)), input_size=(3, 48, 48)))
+flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 5))
+dash = explorer.Dashboard(explorer.wrap(flat, input_size=(3, 48, 48)))
 dash.session.run = run
 dash.wait()
 dash
@@ -51,7 +52,8 @@ def test_a_run_is_judged_and_a_click_on_a_cell_shows_its_photos(lab, expect):
     cell, names = cells.nth(wrong), ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     true, taken = names[wrong // 5], names[wrong % 5]
     cell.hover()
-    expect(matrix.locator(".vx-confusion-reading")).to_contain_text(f"{counts[wrong]} of 8 {true} taken for {taken}")
+    reading = f"{counts[wrong]} of 8 {true} taken for {taken}"
+    expect(matrix.locator(".vx-confusion-reading")).to_contain_text(reading)
     cell.click()
     photos = panel.get_by_role("listbox", name="Photos of the cell")
     expect(photos.get_by_role("option")).to_have_count(counts[wrong])
@@ -89,8 +91,9 @@ def test_a_run_is_judged_and_a_click_on_a_cell_shows_its_photos(lab, expect):
     # the page never grows sideways
     lab.page.set_viewport_size({"width": 700, "height": 900})
     outside = panel.evaluate("""root => [...root.querySelectorAll('*')].filter(node => {
+        if (node.closest('.vx-confusion-scroll, .vx-sorted-scroll')) return false;
         const box = node.getBoundingClientRect();
-        return box.width && box.right > root.getBoundingClientRect().right + 1 && !node.closest('.vx-confusion-scroll, .vx-sorted-scroll');
+        return box.width && box.right > root.getBoundingClientRect().right + 1;
     }).map(node => node.outerHTML.slice(0, 90))""")
     assert outside == []
     assert lab.page.js_errors == []
@@ -113,7 +116,8 @@ def test_a_thousand_classes_come_in_pages_and_no_photo_is_hidden(lab, expect):
         # the last column: taken for a class that is not on this page
         row = matrix.locator("tbody tr").first.locator("[role=gridcell]")
         row.last.click()
-        found = lab.run_code("(true, predicted), = picks\nprint(len(true), len(predicted), counts[list(true)][:, list(predicted)].sum())")
+        found = lab.run_code("(true, predicted), = picks\n"
+                             "print(len(true), len(predicted), counts[list(true)][:, list(predicted)].sum())")
         assert found == f"1 976 {row.last.get_attribute('data-count')}\n"
 
         ink = matrix.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")

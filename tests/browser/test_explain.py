@@ -1,4 +1,4 @@
-"""Asking why, as a reader does: a heat map, another class, a hidden part, a look inside; in a real JupyterLab."""
+"""Asking why, as a reader does, in a real JupyterLab: heat map, another class, hidden part, a look inside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ ASKED = """
 import explorer, torch
 from torch import nn
 torch.manual_seed(0)
-net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU(),
+                    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 dash = explorer.Dashboard(net, labels=["cat", "<b>dog</b>", "bus"], input_size=(3, 64, 64))
 dash.wait()
 dash
@@ -24,7 +25,10 @@ def test_a_heat_map_another_class_a_hidden_part_and_a_look_inside(lab, expect):
     # the heat map is there by itself, drawn in colours over the photo
     heat = view.locator(".vx-explain")
     expect(heat.locator(".vx-view")).to_have_attribute("data-heat", "yes")
-    colours = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
+    colours = """canvas => {
+        const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        return new Set(pixels.data).size;
+    }"""
     assert heat.locator("canvas.vx-view-heat").evaluate(colours) > 10
     first = heat.locator("canvas.vx-view-heat").evaluate("canvas => canvas.toDataURL()")
 
@@ -66,7 +70,8 @@ def test_a_heat_map_another_class_a_hidden_part_and_a_look_inside(lab, expect):
     before = masked.get_attribute("src")
     page.keyboard.press("Shift+ArrowRight")  # the keyboard goes on where the mouse was
     expect(masked).not_to_have_attribute("src", before)
-    assert lab.run_code("mask = dash.explain.what_if.mask; print(mask.found.box == tuple(mask.view.box))").strip() == "True"
+    same = lab.run_code("mask = dash.explain.what_if.mask; print(mask.found.box == tuple(mask.view.box))")
+    assert same.strip() == "True"
 
     # inside: the first filters, which need no photo
     view.get_by_role("button", name="Inside the model").click()

@@ -10,8 +10,8 @@ TINY = """
 import explorer, torch
 from torch import nn
 torch.manual_seed(0)
-net = explorer.wrap(nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)),
-                    input_size=(3, 48, 48))
+layers = nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+net = explorer.wrap(nn.Sequential(*layers), input_size=(3, 48, 48))
 dash = explorer.Dashboard(net)
 dash
 """
@@ -46,13 +46,15 @@ def points(chart) -> int:
 
 
 def wait_for_points(page, chart, more_than: int) -> None:
-    page.wait_for_function("([el, n]) => Number(el.dataset.points) > n", arg=[chart.element_handle(), more_than], timeout=60_000)
+    page.wait_for_function("([el, n]) => Number(el.dataset.points) > n",
+                           arg=[chart.element_handle(), more_than], timeout=60_000)
 
 
 def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, expect):
     train.get_by_label("What learns", exact=True).select_option("everything")
     fill(train, "Epochs", "100000")
-    lab.run_code("dash.finetune.fields.advanced['warmup'].value = '0'")  # of so many epochs it would last for ever
+    # of so many epochs it would last for ever
+    lab.run_code("dash.finetune.fields.advanced['warmup'].value = '0'")
     fill(train, "Learning rate", "0.1")
     expect(train.locator(".vx-photos-one img").nth(15)).to_be_visible()
     train.get_by_role("button", name="Start", exact=True).click()
@@ -87,7 +89,7 @@ def test_a_run_is_started_watched_stopped_reloaded_resumed_and_used(lab, train, 
     wait_for_points(lab.page, loss, at - 1)
     run.get_by_role("button", name="Resume").click()
     expect(run.locator(".vx-run-line")).to_contain_text("Epoch")
-    lab.page.wait_for_function("([el, n]) => Number(el.dataset.points) > n", arg=[loss.element_handle(), points(loss)], timeout=60_000)
+    wait_for_points(lab.page, loss, points(loss))
     run.get_by_role("button", name="Stop").click()
     expect(run.locator(".vx-run-line")).to_contain_text("Stopped after")
     assert int(lab.run_code("print(len(dash.session.run.batches))")) > at
@@ -177,10 +179,12 @@ def test_nothing_of_the_training_is_cut_off_or_unreadable(lab, expect, width, da
               .map(n => n.outerHTML.slice(0, 90));
         }""")
         assert outside == []
-        short = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label").evaluate_all(
+        words = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label")
+        short = words.evaluate_all(
             "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)")
         assert short == []
-        for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign", ".vx-run-line"):
+        for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign",
+                         ".vx-run-line"):
             paint = "fill" if "text text" in selector else "color"
             ink = panel.locator(selector).first.evaluate(
                 f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
@@ -192,7 +196,8 @@ def test_names_that_are_html_stay_text_in_the_chart(lab, expect):
     lab.open_cells(
         "from explorer.widgets.parts.live_chart import LiveChart\n"
         "chart = LiveChart(title='<img src=x onerror=window.hacked=1>', x_label='<b>x</b>')\n"
-        "chart.push(1, {'<script>window.hacked=2</script>': 1.0, 'b': 2.0})\nchart.marks = [(1, '<i>m</i>')]\nchart")
+        "chart.push(1, {'<script>window.hacked=2</script>': 1.0, 'b': 2.0})\n"
+        "chart.marks = [(1, '<i>m</i>')]\nchart")
     lab.run_all()
     view = lab.outputs.locator(".vx-chart")
     expect(view.locator(".vx-chart-key").first).to_have_text("<script>window.hacked=2</script>")

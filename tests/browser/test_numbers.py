@@ -1,4 +1,4 @@
-"""A model that gives a number, as a reader meets it: a table of photos, training, the photo's number, judging."""
+"""A model that gives a number, as a reader meets it: table of photos, training, a photo's number, judging."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def test_a_number_is_learnt_from_a_table_shown_and_judged(lab, expect, tmp_path,
         judged.get_by_role("button", name="Evaluate", exact=True).click()
         expect(judged).to_contain_text("R²", timeout=60_000)
         picture(lab.page, f"evaluate-{width}")
-        wide = lab.page.evaluate("() => { const d = document.querySelector('.vx-dashboard'); return d.scrollWidth - d.clientWidth; }")
+        wide = view.evaluate("el => el.scrollWidth - el.clientWidth")
         assert wide <= 1, "nothing reaches past the dashboard's edge"
         assert lab.page.js_errors == []

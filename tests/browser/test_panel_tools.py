@@ -9,7 +9,8 @@ from PIL import Image
 
 def panel(view, name: str):
     """The panel whose buttons are labelled with this name."""
-    return view.locator(".vx-tools").filter(has=view.page.get_by_role("group", name=f"Code, figure and guide: {name}", exact=True))
+    group = view.page.get_by_role("group", name=f"Code, figure and guide: {name}", exact=True)
+    return view.locator(".vx-tools").filter(has=group)
 
 
 def test_code_is_copied_a_figure_is_saved_and_the_guide_opens_with_the_keyboard(lab, expect):
@@ -32,7 +33,8 @@ def test_code_is_copied_a_figure_is_saved_and_the_guide_opens_with_the_keyboard(
     expect(tools.locator(".vx-tools-live")).to_contain_text("Copied")
     copied = lab.page.evaluate("() => navigator.clipboard.readText()")
     assert copied == lines.inner_text() == lab.run_code("print(dash.predictions.code(), end='')")
-    assert lab.run_code(f"exec({copied!r})\nprint(look.predictions[:5] == dash.session.look.predictions)") == "True\n"
+    same = lab.run_code(f"exec({copied!r})\nprint(look.predictions[:5] == dash.session.look.predictions)")
+    assert same == "True\n"
 
     # the figure is shown with its caption, and saved in two formats
     tools.get_by_role("button", name="Export figure").click()
@@ -73,4 +75,5 @@ def test_where_copying_is_forbidden_the_lines_are_selected_to_copy_by_hand(lab, 
     tools.get_by_role("button", name="Show code").click()
     tools.get_by_role("button", name="Copy").click()
     expect(tools.locator(".vx-tools-live")).to_contain_text("Ctrl+C")
-    assert lab.page.evaluate("() => getSelection().toString()").strip() == tools.locator("pre").inner_text().strip()
+    selected = lab.page.evaluate("() => getSelection().toString()")
+    assert selected.strip() == tools.locator("pre").inner_text().strip()

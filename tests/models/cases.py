@@ -5,9 +5,9 @@
 
 A row holds names (one or several), the smallest side of a photo that shows what it is there for, what is held
 of it (`CHECKS`), the reason, and the options that keep it small. A family has a row for each path through its
-code: each block, stem, head, stride and pooling that its variants or options choose between. Its chapter is one
-of `cases_attention.py`, `cases_convolutional.py` and `cases_mobile.py`; what a family has of its own stays in its
-own file.
+code: each block, stem, head, stride and pooling that its variants or options choose between. Its chapter is
+one of `cases_attention.py`, `cases_convolutional.py` and `cases_mobile.py`; what a family has of its own
+stays in its own file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ TIMM_SAYS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and what is held of it. size: side of its photos or (height, width); None if it sees none."""
+    """A network, and what is held of it.
+
+    size: side of its photos or (height, width); None if it sees none.
+    """
 
     name: str
     size: int | tuple[int, int] | None

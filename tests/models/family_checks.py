@@ -11,7 +11,7 @@ from tests.models.oracle import TOLERANCE, photos, randomise, relative_error, sa
 
 
 def settings(model: nn.Module) -> dict[str, tuple]:
-    """What shapes don't tell of each convolution and BatchNorm: stride, padding, dilation, groups; epsilon."""
+    """What no shape tells of each convolution and BatchNorm: stride, padding, dilation, groups; epsilon."""
     found: dict[str, tuple] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -35,7 +35,7 @@ def check_other_channels(mine: nn.Module, theirs: nn.Module, size: int) -> None:
         assert relative_error(mine(x), theirs(x)) < TOLERANCE
 
 
-#: Biases in front of a softmax over all places, which they shift alike: the global context's attention has one.
+#: Biases in front of a softmax over all places, which they shift alike: global context's attention has one.
 NO_EFFECT = ("se.conv_attn.bias", "attn.conv_attn.bias")
 
 

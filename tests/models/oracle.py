@@ -16,8 +16,8 @@ TOLERANCE = 1e-5  # relative, in float32
 def without_initialisation() -> Iterator[None]:
     """Models built inside skip torch's and timm's initialisers, for shapes or for numbers that follow.
 
-    On `meta` each initialiser is Python code that computes nothing, and yet most of the time goes there: without
-    timm's truncated normal alone, on which its others stand, all its networks are built in a third of the time.
+    On `meta` each initialiser is Python code that computes nothing, and yet most of the time goes there:
+    without timm's truncated normal alone, on which its others stand, building all takes a third of the time.
     """
     names = [name for name in dir(nn.init) if name[0] != "_" and name[-1] == "_"]
     places = [(nn.init, name) for name in names]
@@ -108,7 +108,7 @@ def check_maps(mine: nn.Module, theirs: nn.Module, x: torch.Tensor, features: to
 def timm_maps(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     """All stages' maps of a timm model, NCHW: what the modules that its table names give.
 
-    Its own walk gives those of networks whose modules give tokens or channels last, or whose table names none.
+    Its own walk gives those of networks whose modules give tokens or channels last, or whose table has none.
     """
     indices = tuple(range(len(model.feature_info)))
     modules = dict(model.named_modules())

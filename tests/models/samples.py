@@ -20,7 +20,8 @@ def smallest_of_each_file() -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for family in FAMILIES.values():
         found.setdefault(family.module, []).extend(family.names)
-    return {module: min(names, key=lambda name: weights.parameter_count(name) or math.inf) for module, names in found.items()}
+    return {module: min(names, key=lambda name: weights.parameter_count(name) or math.inf)
+            for module, names in found.items()}
 
 
 ONE_A_FILE: dict[str, str] = smallest_of_each_file()

@@ -14,11 +14,11 @@ from tests.models.samples import ONE_A_FILE, empty, small
 
 #: Names that have attention where the file's first one has none.
 WITH_ATTENTION = {"metaformer": "caformer_s18", "mobilenetv4": "mobilenetv4_hybrid_medium"}
-#: Attention without torch's fused function, some of it linear in the number of tokens: these families' own tests hold
-#: the weights against the outputs.
+#: Attention without torch's fused function, some of it linear in the number of tokens: these families' own
+#: tests hold the weights against the outputs.
 UNFUSED = ("mobilevit", "efficientvit_mit", "efficientvit_msra", "levit", "edgenext", "fastvit", "visformer",
            "vit_relatives", "cait")
-#: One may add up to less than 1 there; differential attention takes one map away from another, and so goes below 0.
+#: One may add up to less than 1 there; differential attention takes one map from another, and goes below 0.
 NO_SHARES = ("efficientvit_mit", "vit_relatives")
 
 
@@ -52,7 +52,8 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
 def test_the_maps_are_the_weights_that_the_layers_mixed_with(module, mixed):
     nobody = empty(WITH_ATTENTION.get(module, ONE_A_FILE[module]))
     if not any(hasattr(m, "attention_weights") for m in nobody.modules()):
-        with pytest.raises(ValueError, match="has no attention layers whose weights could be shown. Take a transformer"):
+        sentence = "has no attention layers whose weights could be shown. Take a transformer"
+        with pytest.raises(ValueError, match=sentence):
             explorer.attention_maps(nobody, torch.zeros(1, 3, 64, 64))
         return
     model, photos = build(module)
@@ -95,7 +96,8 @@ def test_shifted_windows_come_with_their_geometry_and_their_masks():
 @pytest.mark.parametrize(("blocks", "numbers"), [(1, [2]), ((0, -1), [0, 2]), (None, [0, 1, 2])], ids=str)
 def test_blocks_are_chosen_by_number(blocks, numbers):
     model, photos = small("vit")
-    assert list(explorer.attention_maps(model, photos, blocks=blocks)) == [f"blocks.{i}.attn" for i in numbers]
+    found = explorer.attention_maps(model, photos, blocks=blocks)
+    assert list(found) == [f"blocks.{i}.attn" for i in numbers]
 
 
 def test_a_block_that_there_is_not_is_refused():
@@ -129,5 +131,6 @@ def test_another_librarys_transformer_says_where_its_own_kind_is_found():
     blocks = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
     patches = nn.Conv2d(3, 8, 16, 16), nn.Flatten(2), nn.Linear(196, 8), blocks
     model = explorer.wrap(nn.Sequential(*patches, nn.Flatten(), nn.Linear(64, 2)))
-    with pytest.raises(ValueError, match="another library's model, .* Take one of explorer's own transformers"):
+    sentence = "another library's model, .* Take one of explorer's own transformers"
+    with pytest.raises(ValueError, match=sentence):
         explorer.attention_maps(model, torch.zeros(1, 3, 32, 32))

@@ -17,12 +17,13 @@ timm = pytest.importorskip("timm")
 # Small networks with all of it.
 BASIC, BOTTLE = Row("basic", 2, 16), Row("bottle", 2, 32, 2, 0.5, 8)
 SMALL = {
-    "relu": dict(rows=(BASIC, Row("edge", 1, 24), BOTTLE, Row("bottle", 2, 32, 1, 2, 1)), attn="gc", num_features=40),
+    "relu": dict(rows=(BASIC, Row("edge", 1, 24), BOTTLE, Row("bottle", 2, 32, 1, 2, 1)), attn="gc",
+                 num_features=40),
     "bat": dict(rows=(BOTTLE, BOTTLE), stem=((8, 1), (16, 1)), attn="bat"),
-    "linear": dict(rows=(BOTTLE, BOTTLE, BOTTLE), stem=((8, 2), (12, 1), (16, 2)), attn="se_wide", expand_in=True,
-                   linear=True, act_layer="silu"),
-    "extra": dict(rows=(Row("bottle", 2, 16, 1, 0.5), BOTTLE, BOTTLE, BOTTLE), stem=((8, 2), (12, 1), (16, 1)),
-                  stem_plain=2, stem_pool=True, extra_conv=True, attn="eca"),
+    "linear": dict(rows=(BOTTLE, BOTTLE, BOTTLE), stem=((8, 2), (12, 1), (16, 2)), attn="se_wide",
+                   expand_in=True, linear=True, act_layer="silu"),
+    "extra": dict(rows=(Row("bottle", 2, 16, 1, 0.5), BOTTLE, BOTTLE, BOTTLE),
+                  stem=((8, 2), (12, 1), (16, 1)), stem_plain=2, stem_pool=True, extra_conv=True, attn="eca"),
 }
 
 

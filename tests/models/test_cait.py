@@ -30,14 +30,16 @@ def pair(name=NAME, **options):
         return ours.create_model(name, **options), timm.create_model(name, **options)
 
 
-@pytest.mark.parametrize("options", [{"norm": True}, {"output_fmt": "NLC"}, {"indices": 1, "stop_early": True}],
-                         ids=str)
+@pytest.mark.parametrize("options", [
+    {"norm": True}, {"output_fmt": "NLC"}, {"indices": 1, "stop_early": True},
+], ids=str)
 def test_tokens_on_the_way_equal_timms(options):
     mine, theirs = pair(**SMALL)
     same_weights(mine, theirs)
     x = check.photos(48)
     with torch.no_grad():
-        own, other = (model.forward_intermediates(x, intermediates_only=True, **options) for model in (mine, theirs))
+        own, other = (model.forward_intermediates(x, intermediates_only=True, **options)
+                      for model in (mine, theirs))
     for a, b in zip(own, other, strict=True):
         assert relative_error(a, b) < TOLERANCE
 
@@ -46,7 +48,8 @@ def test_tokens_on_the_way_equal_timms(options):
 def test_learnt_factors_start_as_timms_do(name):
     options = {"img_size": 16, "depth": 1, "depth_token_only": 1, "num_classes": 0}
     mine, theirs = ours.create_model(name, **options), timm.create_model(name, **options)
-    for own, other in ((mine.blocks[0], theirs.blocks[0]), (mine.blocks_token_only[0], theirs.blocks_token_only[0])):
+    for own, other in ((mine.blocks[0], theirs.blocks[0]),
+                       (mine.blocks_token_only[0], theirs.blocks_token_only[0])):
         assert torch.equal(own.gamma_1, other.gamma_1) and torch.equal(own.gamma_2, other.gamma_2)
 
 
@@ -109,7 +112,8 @@ def test_weights_for_another_size_get_their_positions_resized(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"global_pool": "max"}, "Unknown pooling 'max'"), ({"num_heads": 5}, "192 channels can't be shared by 5 heads"),
+    ({"global_pool": "max"}, "Unknown pooling 'max'"),
+    ({"num_heads": 5}, "192 channels can't be shared by 5 heads"),
 ])
 def test_what_it_can_not_do_is_said_at_once(options, words):
     with pytest.raises(ValueError, match=words):

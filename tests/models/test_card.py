@@ -69,8 +69,8 @@ def test_another_librarys_model_has_no_card_and_is_told_what_to_do():
 # --- stages -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet18", "densenet121", "vit_tiny_patch16_224", "efficientnet_b0",
-                                  "swin_tiny_patch4_window7_224", "convnext_atto"])
+@pytest.mark.parametrize("name", ["lenet5", "resnet18", "densenet121", "vit_tiny_patch16_224",
+                                  "efficientnet_b0", "swin_tiny_patch4_window7_224", "convnext_atto"])
 def test_the_cards_stages_are_the_models(name):
     import torch
 
@@ -139,8 +139,10 @@ def test_the_sentences_have_the_transforms_own_numbers():
 def test_a_border_and_a_grey_photo_are_told():
     config = ModelConfig(input_size=(1, 64, 96), crop_mode="border", crop_pct=1.0, mean=(0.5,), std=(0.25,))
     assert preprocessing_sentences(config) == (
-        "Make one grey channel of the three colours.", "Resize the photo to fit into 96 x 64 pixels, bilinear.",
-        "Put it on the middle of 96 x 64 pixels of the mean colour.", "Divide by 255, so that 0..255 becomes 0..1.",
+        "Make one grey channel of the three colours.",
+        "Resize the photo to fit into 96 x 64 pixels, bilinear.",
+        "Put it on the middle of 96 x 64 pixels of the mean colour.",
+        "Divide by 255, so that 0..255 becomes 0..1.",
         "Subtract the mean (0.5) and divide by the standard deviation (0.25).")
 
 
@@ -151,15 +153,16 @@ def test_a_border_and_a_grey_photo_are_told():
 def test_no_line_is_wider_than_the_terminal(width):
     for name in [*ONE_OF_EACH, "adv_inception_v3", "xception"]:
         for line in model_card(name).as_text(width).splitlines():
-            one_word = len(line.split()[-1]) > width - 20 if line.split() else False  # an address can't be broken
+            words = line.split()
+            one_word = bool(words) and len(words[-1]) > width - 20  # an address can't be broken
             assert len(line) <= width or one_word, f"{name}: {line!r}"
 
 
 def test_the_text_tells_idea_numbers_paper_and_every_set_of_weights():
     card = model_card("swin_tiny_patch4_window7_224")
     text = " ".join(card.as_text().split())
-    for part in (*card.family.sentences, card.family.url, "28.3 M", "4.49 G for one photo", *card.preprocessing,
-                 *(row.tag for row in card.tags), "layers3", "licence mit"):
+    for part in (*card.family.sentences, card.family.url, "28.3 M", "4.49 G for one photo",
+                 *card.preprocessing, *(row.tag for row in card.tags), "layers3", "licence mit"):
         assert part in text
 
 

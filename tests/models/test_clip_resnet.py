@@ -63,7 +63,8 @@ def test_features_have_the_sizes_that_the_table_promises_and_no_head():
 @pytest.mark.parametrize("name", KINDS)
 def test_a_new_classifier_keeps_its_place_and_what_is_in_front_of_it(name):
     model = small(name).to(torch.float64)
-    before = {key: value for key, value in model.state_dict().items() if not key.startswith(("head.fc", "head.proj"))}
+    before = {key: value for key, value in model.state_dict().items()
+              if not key.startswith(("head.fc", "head.proj"))}
     model.reset_classifier(3)
     assert model.get_classifier().weight.dtype == torch.float64
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())

@@ -201,7 +201,8 @@ class Own(VisionModel):
     def __init__(self, num_classes: int = 4, global_pool: str = "avg", drop_rate: float = 0.0):
         super().__init__()
         self.num_classes, self.in_chans, self.num_features, self.drop_rate = num_classes, 3, 6, drop_rate
-        self.stages = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1))  # a module by the name of `stages`
+        only = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.stages = nn.Sequential(only)  # a module by the name of `stages`
         self.stage_table = [Stage("only", "stages.0", 6, 2)]
         self.create_head(num_classes, global_pool)
 
@@ -250,7 +251,8 @@ def test_a_family_of_ones_own_has_all_that_follows_from_the_contract(family):
     last = model.get_classifier()
     assert torch.equal(model(EIGHT), last(vector))
     assert torch.equal(model.forward_head(model.forward_features(EIGHT), pre_logits=True), vector)
-    assert model.feature_info.channels() == [6] and model.forward_intermediates(EIGHT)[1][0].shape == (2, 6, 4, 4)
+    assert model.feature_info.channels() == [6]
+    assert model.forward_intermediates(EIGHT)[1][0].shape == (2, 6, 4, 4)
     model.reset_classifier(0)
     assert torch.equal(model(EIGHT), vector) and isinstance(model.get_classifier(), nn.Identity)
     model.reset_classifier(7)
@@ -506,7 +508,8 @@ def test_a_classifier_that_was_exchanged_by_hand_is_noticed_once(name):
     width = model.get_classifier().in_features
     setattr(model.get_submodule(parent), last, nn.Linear(width, 5))
     assert model.notice_head() and not model.notice_head()
-    assert (model.num_classes, model.config.labels, model.config.outputs, model.config.top1) == (5, (), "", None)
+    config = model.config
+    assert (model.num_classes, config.labels, config.outputs, config.top1) == (5, (), "", None)
 
 
 def test_a_config_changed_in_passing_does_not_name_a_new_classifier():
@@ -521,7 +524,11 @@ def test_a_config_changed_in_passing_does_not_name_a_new_classifier():
     assert not model.notice_head() and model.config.labels == ("x", "y")
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), explorer.optimize],
+def pickled(model: nn.Module) -> nn.Module:
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled, explorer.optimize],
                          ids=["deepcopy", "pickle", "optimize"])
 def test_a_copy_keeps_the_names_of_its_classifier(copied):
     model = small("resnet10t", num_classes=3).eval()

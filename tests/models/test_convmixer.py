@@ -18,7 +18,8 @@ FLAT = {"dim": 32, "depth": 2}  # in ours; timm's entries fix both
 def test_settings_that_no_shape_shows_equal_timms(name):
     def settings(model):
         first = model.blocks[0][0].fn
-        return model.stem[0].stride, type(model.stem[1]), type(first[1]), type(model.blocks[-1][2]), first[0].padding
+        return (model.stem[0].stride, type(model.stem[1]), type(first[1]), type(model.blocks[-1][2]),
+                first[0].padding)
 
     with torch.device("meta"):
         assert settings(ours.create_model(name)) == settings(timm.create_model(name))

@@ -91,7 +91,8 @@ def test_a_new_classifier_stays_where_the_model_is():
 @pytest.mark.parametrize(("options", "message"), [
     ({"global_pool": "catavgmax"}, "catavgmax"), ({"global_pool": ""}, "num_classes=0"),
     ({"stem": "conv"}, "Unknown stem 'conv'. Known: patch"), ({"output_stride": 4}, "8, 16 and 32"),
-    ({"norm_layer": "rms"}, "conv_mlp=True"), ({"norm_layer": "batch", "conv_mlp": True}, "Unknown norm 'batch'"),
+    ({"norm_layer": "rms"}, "conv_mlp=True"),
+    ({"norm_layer": "batch", "conv_mlp": True}, "Unknown norm 'batch'"),
 ], ids=str)
 def test_what_cannot_be_built_is_said(options, message):
     with pytest.raises(ValueError, match=message):

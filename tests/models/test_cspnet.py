@@ -27,7 +27,8 @@ def test_numbers_equal_timms_with_other_photos(name, in_chans):
 @pytest.mark.parametrize("stride", [8, 16])
 def test_an_output_stride_keeps_the_map_large_and_the_weights_fitting(stride):
     with without_initialisation():
-        model, plain = ours.create_model("cs3darknet_s", output_stride=stride), ours.create_model("cs3darknet_s")
+        model = ours.create_model("cs3darknet_s", output_stride=stride)
+        plain = ours.create_model("cs3darknet_s")
     assert model.stage_table[-1].reduction == stride
     same_weights(model, plain)
     with torch.no_grad():
@@ -50,7 +51,8 @@ def test_fresh_weights_give_logits_of_a_sane_size(name):
 
 
 def test_drop_path_rates_equal_timms():
-    mine, theirs = ({k: m.drop_prob for k, m in lib.create_model("cspresnet50", drop_path_rate=0.2).named_modules()
+    mine, theirs = ({k: m.drop_prob
+                     for k, m in lib.create_model("cspresnet50", drop_path_rate=0.2).named_modules()
                      if hasattr(m, "drop_prob")} for lib in (ours, timm))
     assert mine == pytest.approx(theirs) and len(mine) == 12
 

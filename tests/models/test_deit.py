@@ -94,7 +94,8 @@ def test_both_classifiers_are_new_together():
 def test_trained_weights_load_with_both_classifiers_or_without_either(tmp_path, classes):
     source = small(num_classes=7)
     torch.save(source.state_dict(), tmp_path / "weights.pth")
-    mine = ours.create_model(NAME, checkpoint_path=tmp_path / "weights.pth", num_classes=classes, **SMALL).eval()
+    mine = ours.create_model(NAME, checkpoint_path=tmp_path / "weights.pth", num_classes=classes,
+                             **SMALL).eval()
     assert not any(tensor.is_meta for tensor in mine.state_dict().values())
     with torch.no_grad():
         if classes is None:
@@ -122,7 +123,8 @@ def test_files_with_deit3s_own_names_load(tmp_path):
              for key, value in source.state_dict().items()}
     assert "blocks.0.gamma_1" in state
     torch.save({"model": state}, tmp_path / "weights.pth")
-    mine = ours.create_model("deit3_small_patch16_224", checkpoint_path=tmp_path / "weights.pth", **SMALL).eval()
+    mine = ours.create_model("deit3_small_patch16_224", checkpoint_path=tmp_path / "weights.pth",
+                             **SMALL).eval()
     assert torch.equal(mine(photo()), source(photo()))
     assert weights.convert("deit3_small_patch16_224", state, "facebook").keys() == source.state_dict().keys()
 

@@ -1,7 +1,7 @@
 """Every door of `create_model`, opened first thing in a process of its own, against a server of our own.
 
-A library that loads its parts when they are asked for works or not by what was imported before: in a process where
-other tests have run, a missing import can't be seen.
+A library that loads its parts when they are asked for works or not by what was imported before: in a process
+where other tests have run, a missing import can't be seen.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ NAME, TAG = "tinynet_e", "in1k"
 def in_a_fresh_process(code: str, server: Hub, home) -> subprocess.CompletedProcess[str]:
     """What Python says to the code, with that server as the hub and nothing in any cache."""
     env = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    env |= {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home / "hub"), "TORCH_HOME": str(home / "torch"),
-            "HF_HUB_DISABLE_TELEMETRY": "1"}
+    env |= {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home / "hub"),
+            "TORCH_HOME": str(home / "torch"), "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
 def server():
-    """A hub with the weights of one small network, by its published name, by somebody's own, and as plain files."""
+    """A hub with a small network's weights, by its published name, by somebody's own, and as plain files."""
     model = explorer.create_model(NAME)
     randomise(model)
     squeezenet = explorer.create_model("torchvision/squeezenet1_1").module
@@ -40,8 +40,10 @@ def server():
         "tag": TAG, "input_size": [3, 106, 106], "first_conv": "conv_stem", "classifier": "classifier"}}
     hub = Hub()
     for repo in (f"timm/{NAME}.{TAG}", "someone/mine"):
-        hub.files |= {f"{repo}/model.safetensors": content, f"{repo}/config.json": json.dumps(config).encode()}
-    hub.files |= {"net/tiny.pth": pickled(model.state_dict()), "net/squeezenet.pth": pickled(squeezenet.state_dict())}
+        hub.files |= {f"{repo}/model.safetensors": content,
+                      f"{repo}/config.json": json.dumps(config).encode()}
+    hub.files |= {"net/tiny.pth": pickled(model.state_dict()),
+                  "net/squeezenet.pth": pickled(squeezenet.state_dict())}
     yield hub
     hub.stop()
 
@@ -54,14 +56,16 @@ PRELUDES = {
 
 
 @pytest.mark.parametrize("name, source", [
-    (f"hf-hub:timm/{NAME}.{TAG}", f"the hub, timm/{NAME}.{TAG}"), ("hf_hub:someone/mine", "the hub, someone/mine"),
+    (f"hf-hub:timm/{NAME}.{TAG}", f"the hub, timm/{NAME}.{TAG}"),
+    ("hf_hub:someone/mine", "the hub, someone/mine"),
     (f"{NAME}.{TAG}", f"the hub, timm/{NAME}.{TAG}"), (f"timm/{NAME}", f"timm's timm/{NAME}.{TAG}"),
     ("torchvision/squeezenet1_1", "torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1"),
 ])
 def test_a_door_opens_first_thing_in_a_fresh_process(name, source, server, tmp_path):
     """case C1: the hub's client loads its parts lazily, and nobody had asked for its constants."""
     prelude = PRELUDES.get(name, "").format(url=server.url)
-    code = f"{prelude}\nimport explorer\nprint(explorer.create_model({name!r}, pretrained=True).load_report.source)"
+    code = (f"{prelude}\nimport explorer\n"
+            f"print(explorer.create_model({name!r}, pretrained=True).load_report.source)")
     done = in_a_fresh_process(code, server, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == source
@@ -70,7 +74,8 @@ def test_a_door_opens_first_thing_in_a_fresh_process(name, source, server, tmp_p
 def test_a_saved_folder_opens_first_thing_in_a_fresh_process(server, tmp_path):
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes(server.files[f"someone/mine/{name}"])
-    code = f"import explorer\nprint(explorer.create_model({f'local-dir:{tmp_path}'!r}, pretrained=True).load_report.loaded)"
+    name = f"local-dir:{tmp_path}"
+    code = f"import explorer\nprint(explorer.create_model({name!r}, pretrained=True).load_report.loaded)"
     done = in_a_fresh_process(code, server, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) > 100

@@ -50,8 +50,10 @@ def _settings(model) -> dict:
     """What a model is set to do that the shapes of its tensors don't tell."""
     return {
         "eps": [module.eps for module in model.modules() if isinstance(module, nn.LayerNorm)],
-        "heads": [(module.num_heads, module.key_dim) for module in model.modules() if hasattr(module, "key_dim")],
-        "acts": [type(module).__name__ for module in model.modules() if isinstance(module, (nn.ReLU, nn.GELU))],
+        "heads": [(module.num_heads, module.key_dim) for module in model.modules()
+                  if hasattr(module, "key_dim")],
+        "acts": [type(module).__name__ for module in model.modules()
+                 if isinstance(module, (nn.ReLU, nn.GELU))],
         **check.settings(model),
     }
 
@@ -118,7 +120,8 @@ def test_attention_can_be_looked_at():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"depths": (1, 1)}, "one entry for each of four stages"), ({"num_vit": 3}, "num_vit is 3: of the last 2 blocks"),
+    ({"depths": (1, 1)}, "one entry for each of four stages"),
+    ({"num_vit": 3}, "num_vit is 3: of the last 2 blocks"),
     ({"global_pool": "max"}, "global_pool is 'max'"), ({"global_pool": ""}, "needs pooled features"),
     ({"num_classes": -1}, "num_classes is -1"),
 ])

@@ -54,8 +54,8 @@ def test_each_photo_is_answered_by_filters_of_its_own():
 def test_depthwise_and_strided_mixtures_equal_the_plain_convolution():
     layer, x = CondConv2d(4, 4, 3, experts=1, stride=2, groups=4, padding="same"), torch.randn(2, 4, 6, 7)
     with torch.no_grad():
-        plain = nn.functional.conv2d(nn.functional.pad(x, (1, 1, 0, 1)), layer.weight.view(4, 1, 3, 3), stride=2,
-                                     groups=4)
+        plain = nn.functional.conv2d(nn.functional.pad(x, (1, 1, 0, 1)), layer.weight.view(4, 1, 3, 3),
+                                     stride=2, groups=4)
         assert relative_error(layer(x, torch.ones(2, 1)), plain) < TOLERANCE
 
 

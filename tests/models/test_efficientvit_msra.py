@@ -34,7 +34,8 @@ def test_the_logits_follow_from_the_vector_in_front_of_the_norm():
     features = check.photos(2, in_chans=192)
     with torch.no_grad():
         vector, logits = model.forward_vector_and_logits(features)
-        assert torch.equal(vector, features.mean((2, 3))) and torch.equal(logits, model.forward_head(features))
+        assert torch.equal(vector, features.mean((2, 3)))
+        assert torch.equal(logits, model.forward_head(features))
 
 
 def test_the_photos_size_is_noted():
@@ -101,7 +102,8 @@ def test_a_photo_that_is_no_square_is_taken():
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"global_pool": ""}, "num_classes=0"), ({"output_stride": 16}, "can't trade stride"),
-    ({"drop_path_rate": 0.1}, "leave drop_path_rate at 0"), ({"widths": (64, 126, 192)}, "can't be shared by 4 heads"),
+    ({"drop_path_rate": 0.1}, "leave drop_path_rate at 0"),
+    ({"widths": (64, 126, 192)}, "can't be shared by 4 heads"),
 ], ids=str)
 def test_what_cannot_be_built_is_said(options, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""A softmax or sigmoid at a network's end is noticed wherever it stands, and undone: scores are logits everywhere."""
+"""A softmax or sigmoid at a network's end is noticed wherever it stands, and undone: scores are logits."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from explorer.models.doors.wrapping import wrap
 from explorer.models.endings import Squash, Squashes
 
 ENDS = {
-    "Sigmoid": (nn.Sigmoid(), "sigmoid"), "LogSigmoid": (nn.LogSigmoid(), "sigmoid"), "torch.sigmoid": (torch.sigmoid, "sigmoid"),
-    "Softmax": (nn.Softmax(1), "softmax"), "LogSoftmax": (nn.LogSoftmax(1), "softmax"),
+    "Sigmoid": (nn.Sigmoid(), "sigmoid"), "LogSigmoid": (nn.LogSigmoid(), "sigmoid"),
+    "torch.sigmoid": (torch.sigmoid, "sigmoid"), "Softmax": (nn.Softmax(1), "softmax"),
+    "LogSoftmax": (nn.LogSoftmax(1), "softmax"),
     "softmax, then log": (lambda scores: F.softmax(scores, 1).log(), "softmax"),
     "nothing": (nn.Identity(), ""), "tanh": (torch.tanh, ""),
 }
 
 
 class Net(nn.Module):
-    """Scores behind a convolution, a linear layer, or a linear layer that runs twice; then `end`, before or after flattening."""
+    """Scores behind a convolution, a linear layer, or a linear layer that runs twice; then `end`, before or
+    after flattening.
+    """
 
     def __init__(self, end, classes: int = 3, head: str = "conv"):
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())
-        self.score = nn.Conv2d(8, classes, 1) if "conv" in head else nn.Linear(8, 8 if head == "twice" else classes)
+        width = 8 if head == "twice" else classes
+        self.score = nn.Conv2d(8, classes, 1) if "conv" in head else nn.Linear(8, width)
         self.head, self.end = head, end
 
     def raw(self, x):
@@ -127,7 +131,8 @@ def test_heat_maps_follow_an_ending_that_is_undone():
 
 @pytest.mark.parametrize("squash, step", [
     (Squash("sigmoid", False), torch.sigmoid), (Squash("sigmoid", True), F.logsigmoid),
-    (Squash("softmax", False), lambda x: x.softmax(1)), (Squash("softmax", True), lambda x: x.log_softmax(1))])
+    (Squash("softmax", False), lambda x: x.softmax(1)),
+    (Squash("softmax", True), lambda x: x.log_softmax(1))])
 def test_what_was_rounded_away_is_a_large_score_and_not_infinite(squash, step):
     raw = torch.tensor([[200.0, -200.0, 3.0]], requires_grad=True)
     undone = squash.undo(step(raw))

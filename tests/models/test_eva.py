@@ -24,7 +24,8 @@ def both(name: str = NAME, **options):
 
 
 @pytest.mark.parametrize("name", [
-    NAME, "vit_small_patch16_rope_mixed_ape_224", "vit_small_patch16_dinov3", "vit_pe_spatial_tiny_patch16_512",
+    NAME, "vit_small_patch16_rope_mixed_ape_224", "vit_small_patch16_dinov3",
+    "vit_pe_spatial_tiny_patch16_512",
 ])
 def test_a_photo_that_is_no_square_gives_timms_numbers_and_maps(name):
     mine, theirs = both(name, img_size=(28, 56))
@@ -38,8 +39,8 @@ def test_a_photo_that_is_no_square_gives_timms_numbers_and_maps(name):
 
 
 @pytest.mark.parametrize(("name", "size"), [
-    ("vit_small_patch16_dinov3", (56, 28)), ("vit_small_patch16_lingbot", (42, 42)), ("eva_giant_patch14_224", (28, 70)),
-    (NAME, (28, 70)), ("vit_small_patch16_rope_mixed_ape_224", (28, 70)),
+    ("vit_small_patch16_dinov3", (56, 28)), ("vit_small_patch16_lingbot", (42, 42)),
+    ("eva_giant_patch14_224", (28, 70)), (NAME, (28, 70)), ("vit_small_patch16_rope_mixed_ape_224", (28, 70)),
 ], ids=str)
 def test_photos_of_any_size_give_timms_numbers(name, size):
     mine, theirs = both(name, dynamic_img_size=True)
@@ -76,7 +77,7 @@ def test_settings_and_angles_that_no_shape_shows_equal_timms(name):
     if mine.rope is not None and not isinstance(mine.rope, MixedRotary):
         turn = mine.eval().rope(mine.patch_embed.grid_size)
         known = theirs.eval().rope.get_embed(mine.patch_embed.grid_size)
-        sine, cosine = known.chunk(2, dim=-1)  # each angle stands there twice, as neighbours or half a head apart
+        sine, cosine = known.chunk(2, dim=-1)  # with each angle twice, as neighbours or half a head apart
         first = slice(0, sine.shape[-1] // 2) if mine.blocks[0].attn.halves else slice(None, None, 2)
         assert relative_error(turn[0], cosine[:, first]) < TOLERANCE
         assert relative_error(turn[1], sine[:, first]) < TOLERANCE
@@ -87,7 +88,8 @@ def test_mixed_rotary_speeds_start_as_timms_do_in_directions_drawn_by_chance():
     speeds, known = (model.rope.freqs.detach().square().sum(0).sqrt() for model in (mine, theirs))
     assert relative_error(speeds, known) < TOLERANCE
     x, y = mine.rope.freqs.detach().unflatten(-1, (2, -1)).unbind(0)  # [depth, heads, 2, D / 4] each
-    assert (x[:, :, 0] * x[:, :, 1] + y[:, :, 0] * y[:, :, 1]).abs().max() < 1e-5  # the two axes are at right angles
+    between = x[:, :, 0] * x[:, :, 1] + y[:, :, 0] * y[:, :, 1]
+    assert between.abs().max() < 1e-5  # the two axes are at right angles
     assert (y / x)[:, :, 0, 0].unique().numel() == 2 * 3
 
 
@@ -100,7 +102,8 @@ def test_feature_networks_need_no_pooling_and_give_the_maps_that_the_table_promi
     options = {**NARROW, **POOLED}
     del options["num_classes"]
     family_checks.check_features("vit_pe_core_base_patch16_224", 42, **options)
-    assert ours.create_model("vit_pe_core_base_patch16_224", features_only=True, **options).model.attn_pool is None
+    features = ours.create_model("vit_pe_core_base_patch16_224", features_only=True, **options)
+    assert features.model.attn_pool is None
 
 
 def test_another_pooling_replaces_attention_and_cannot_come_back():
@@ -129,7 +132,8 @@ def test_impossible_options_are_refused_with_a_sentence(options, message):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"key_bias": True, "qk_norm": True}, {"fused": False, "num_kv_heads": 1, "scale_norm": True}, {"halves": True},
+    {}, {"key_bias": True, "qk_norm": True}, {"fused": False, "num_kv_heads": 1, "scale_norm": True},
+    {"halves": True},
 ], ids=str)
 def test_attention_weights_are_those_that_forward_uses(options):
     layer = RotaryAttention(24, 3, num_prefix_tokens=1, **options).eval()
@@ -169,7 +173,8 @@ def test_how_well_turned_patches_fit_depends_on_their_distance_alone(rotary, hal
         turn = tuple(part[0].detach() for part in turn)
     query, key = torch.randn(2, 1, 2, 1, 16, generator=torch.Generator().manual_seed(0))
     queries, keys = (rotate_pairs(x.expand(1, 2, 16, 16), turn, halves=halves) for x in (query, key))
-    fit = (queries @ keys.transpose(-2, -1)).unflatten(-1, (4, 4)).unflatten(2, (4, 4))  # row, column; row, column
+    fit = queries @ keys.transpose(-2, -1)
+    fit = fit.unflatten(-1, (4, 4)).unflatten(2, (4, 4))  # row, column; row, column
     assert torch.allclose(fit[:, :, 0, 0, 1, 2], fit[:, :, 2, 1, 3, 3], atol=1e-4)
     assert not torch.allclose(fit[:, :, 0, 0, 1, 2], fit[:, :, 0, 0, 2, 1], atol=1e-2)
 
@@ -217,8 +222,8 @@ def _in_eva02s_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             theirs |= {key.replace("fc1", part): t for part, t in zip(("w1", "w2"), value.chunk(2))}
         else:
             for ours_, other in ((".mlp.norm.", ".mlp.ffn_ln."), (".attn.norm.", ".attn.inner_attn_ln."),
-                                 ("q_proj.bias", "q_bias"), ("v_proj.bias", "v_bias"), ("fc1_g", "w1"), ("fc1_x", "w2"),
-                                 ("mlp.fc2", "mlp.w3")):
+                                 ("q_proj.bias", "q_bias"), ("v_proj.bias", "v_bias"), ("fc1_g", "w1"),
+                                 ("fc1_x", "w2"), ("mlp.fc2", "mlp.w3")):
                 key = key.replace(ours_, other)
             theirs[key] = value
     return theirs | {"rope.freqs_cos": torch.zeros(9, 8), "blocks.0.attn.rope.freqs_sin": torch.zeros(9, 8)}
@@ -233,8 +238,8 @@ def _in_dinov3s_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
             bias = torch.cat((value, torch.ones_like(value), state[key.replace("q_bias", "v_bias")]))
             theirs |= {key.replace("q_bias", "qkv.bias"): bias, key.replace("q_bias", "qkv.bias_mask"): bias}
         elif not key.endswith("v_bias"):
-            for ours_, other in (("reg_token", "storage_tokens"), ("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"),
-                                 ("fc1_g", "w1"), ("fc1_x", "w2")):
+            for ours_, other in (("reg_token", "storage_tokens"), ("gamma_1", "ls1.gamma"),
+                                 ("gamma_2", "ls2.gamma"), ("fc1_g", "w1"), ("fc1_x", "w2")):
                 key = key.replace(ours_, other)
             theirs[key.replace("fc2", "w3") if gated else key] = value
     return theirs
@@ -242,7 +247,8 @@ def _in_dinov3s_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 @pytest.mark.parametrize(("name", "write"), [
     (NAME, _in_eva02s_names), ("eva02_base_patch16_clip_224", _in_eva02s_names),
-    ("vit_small_patch16_dinov3_qkvb", _in_dinov3s_names), ("vit_small_plus_patch16_dinov3_qkvb", _in_dinov3s_names),
+    ("vit_small_patch16_dinov3_qkvb", _in_dinov3s_names),
+    ("vit_small_plus_patch16_dinov3_qkvb", _in_dinov3s_names),
 ])
 def test_files_with_the_authors_own_names_load(tmp_path, name, write):
     source = both(name)[0].eval()

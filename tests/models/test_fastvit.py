@@ -33,9 +33,9 @@ def small(name, **options):
 
 
 def pair(name, **options):
+    depths, widths = (1,) * KINDS[name], tuple(32 * 2**i for i in range(KINDS[name]))
     with without_initialisation():
-        theirs = timm.create_model(
-            name, layers=(1,) * KINDS[name], embed_dims=tuple(32 * 2**i for i in range(KINDS[name])), **options)
+        theirs = timm.create_model(name, layers=depths, embed_dims=widths, **options)
     return small(name, **options), theirs
 
 

@@ -64,7 +64,8 @@ def folded(model):
 
 
 def test_the_folded_network_gives_the_same_logits_and_maps(trained):
-    trained = deepcopy(trained).double()  # random branches add up to large numbers, whose rounding grows in float32
+    # random branches add up to large numbers, whose rounding grows in float32
+    trained = deepcopy(trained).double()
     copy = folded(trained)
     x = check.photos(65).double()
     with torch.no_grad():

@@ -79,7 +79,8 @@ def published(tmp_path):
 def test_trained_side_classifiers_are_left_out_with_a_word_or_loaded_where_wanted(published):
     source, path = published
     plain = ours.create_model("googlenet", checkpoint_path=path)
-    assert plain.load_report.skipped == ["the side classifiers aux1 and aux2: used only while GoogLeNet learns"]
+    sentence = "the side classifiers aux1 and aux2: used only while GoogLeNet learns"
+    assert plain.load_report.skipped == [sentence]
     mine = ours.create_model("googlenet", checkpoint_path=path, aux_logits=True)
     assert torch.equal(mine.aux2.fc2.weight, source.aux2.fc2.weight) and mine.load_report.skipped == []
 

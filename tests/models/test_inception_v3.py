@@ -46,7 +46,8 @@ def test_a_file_with_the_second_classifier_loads_and_the_report_says_so(torchvis
     torch.save(torchvisions.state_dict(), path)
     model = ours.create_model("inception_v3", checkpoint_path=path).eval()
     left_out = sum(key.startswith("AuxLogits.") for key in torchvisions.state_dict())
-    assert model.load_report.skipped == [f"AuxLogits: {left_out} tensors of the second classifier, for training"]
+    sentence = f"AuxLogits: {left_out} tensors of the second classifier, for training"
+    assert model.load_report.skipped == [sentence]
     with torch.no_grad():
         assert relative_error(model(check.photos(SIDE)), torchvisions(check.photos(SIDE))) < TOLERANCE
 
@@ -69,18 +70,21 @@ def test_the_old_name_gives_the_model_and_the_configuration_that_timm_gives():
         warnings.simplefilter("ignore")
         mine, theirs = ours.create_model("adv_inception_v3"), timm.create_model("adv_inception_v3")
     assert isinstance(mine, ours.InceptionV3) and mine.config.name == "inception_v3.tf_adv_in1k"
-    assert (mine.config.tag, mine.config.mean) == (theirs.pretrained_cfg["tag"], theirs.pretrained_cfg["mean"])
-    assert mine.config.hf_hub_id == theirs.pretrained_cfg["hf_hub_id"]
+    config, wanted = mine.config, theirs.pretrained_cfg
+    assert (config.tag, config.mean) == (wanted["tag"], wanted["mean"])
+    assert config.hf_hub_id == wanted["hf_hub_id"]
 
 
 def test_the_old_name_is_known_and_not_listed():
     assert explorer.is_model("adv_inception_v3")
-    assert explorer.list_models("*inception_v3") == explorer.list_models(family="inception_v3") == ["inception_v3"]
+    for chosen in (explorer.list_models("*inception_v3"), explorer.list_models(family="inception_v3")):
+        assert chosen == ["inception_v3"]
     assert explorer.list_models("*v3*.tf_adv_in*", pretrained=True) == ["inception_v3.tf_adv_in1k"]
 
 
 def test_the_old_name_is_answered_with_the_present_one():
-    with pytest.warns(DeprecationWarning, match="'adv_inception_v3' is an old name: .* inception_v3.tf_adv_in1k"):
+    sentence = "'adv_inception_v3' is an old name: .* inception_v3.tf_adv_in1k"
+    with pytest.warns(DeprecationWarning, match=sentence):
         ours.create_model("adv_inception_v3")
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)

@@ -235,7 +235,8 @@ def test_block_attention_by_hand():
     mlp = lambda v: (v @ first).clamp(min=0) @ last
     x1 = x * torch.sigmoid(mlp(x.mean((2, 3))) + mlp(x.amax((2, 3))))[:, :, None, None]
     summary = torch.stack((x1.mean(1), x1.amax(1)), dim=1)
-    places = F.conv2d(summary, layer.spatial.conv.conv.weight, padding=3) / math.sqrt(1 + 1e-5)  # a fresh BatchNorm
+    places = F.conv2d(summary, layer.spatial.conv.conv.weight, padding=3)
+    places = places / math.sqrt(1 + 1e-5)  # a fresh BatchNorm
     assert torch.allclose(layer(x), x1 * torch.sigmoid(places), atol=1e-6)
 
 
@@ -276,7 +277,8 @@ def test_a_separable_convolution_filters_then_mixes():
     layer, x = SeparableConv2d(3, 5, 3, 2, channel_multiplier=2), noise(2, 3, 8, 8)
     filtered = F.conv2d(x, layer.conv_dw.weight, stride=2, padding=1, groups=3)
     assert filtered.shape == (2, 6, 4, 4)
-    assert torch.allclose(layer(x), torch.einsum("oc,bchw->bohw", layer.conv_pw.weight[:, :, 0, 0], filtered), atol=1e-6)
+    mixed = torch.einsum("oc,bchw->bohw", layer.conv_pw.weight[:, :, 0, 0], filtered)
+    assert torch.allclose(layer(x), mixed, atol=1e-6)
     assert (layer.in_channels, layer.out_channels) == (3, 5)
     with pytest.raises(ValueError, match="channel_multiplier is 0.5"):
         SeparableConv2d(4, 4, channel_multiplier=0.5)
@@ -300,19 +302,23 @@ def test_a_gated_network_may_start_with_its_gates_half_open():
 
 
 @pytest.mark.parametrize(("name", "kind"), [
-    ("batchnorm", nn.BatchNorm2d), ("BatchNorm2d", nn.BatchNorm2d), ("batch_norm", nn.BatchNorm2d), ("groupnorm", GroupNorm),
-    ("layernorm", nn.LayerNorm), ("layernorm2d", LayerNorm2d), (nn.BatchNorm2d, nn.BatchNorm2d),
+    ("batchnorm", nn.BatchNorm2d), ("BatchNorm2d", nn.BatchNorm2d), ("batch_norm", nn.BatchNorm2d),
+    ("groupnorm", GroupNorm), ("layernorm", nn.LayerNorm), ("layernorm2d", LayerNorm2d),
+    (nn.BatchNorm2d, nn.BatchNorm2d),
 ])
 def test_norms_come_by_name_or_class(name, kind):
-    assert type(create_norm(name, 32)) is kind and create_norm(name, 32, eps=0.5).eps == 0.5 and get_norm(None) is None
+    assert type(create_norm(name, 32)) is kind and create_norm(name, 32, eps=0.5).eps == 0.5
+    assert get_norm(None) is None
 
 
 def test_norms_come_with_their_activation():
-    assert type(create_norm_act("batchnorm2d", 8)) is BatchNormAct2d and type(create_norm_act("evonorms0", 32)) is EvoNorm2dS0
+    assert type(create_norm_act("batchnorm2d", 8)) is BatchNormAct2d
+    assert type(create_norm_act("evonorms0", 32)) is EvoNorm2dS0
     x = noise(2, 32, 3, 3)
     group = create_norm_act("groupnorm1", 32, act_layer="silu")
     assert torch.allclose(group(x), F.silu(F.group_norm(x, 1)), atol=1e-6)
-    assert torch.equal(create_norm_act("batchnorm", 32, apply_act=False).eval()(x), nn.BatchNorm2d(32).eval()(x))
+    alone = create_norm_act("batchnorm", 32, apply_act=False).eval()
+    assert torch.equal(alone(x), nn.BatchNorm2d(32).eval()(x))
 
 
 def test_an_unknown_norm_is_refused_with_the_known_ones():
@@ -324,9 +330,12 @@ def test_an_unknown_norm_is_refused_with_the_known_ones():
         get_norm(3)
 
 
-BLOCKS = """ConvNormAct ConvBnAct SeparableConv SeparableConvNormAct BatchNormAct2d LayerNorm2d SEModule EffectiveSEModule
-    EcaModule CbamModule SplitAttention BlurPool2d SelectAdaptivePool2d ClassifierHead DropPath DropBlock2d PatchEmbed Attention
-    Mlp GluMlp GlobalResponseNorm GlobalResponseNormMlp create_act create_norm create_norm_act create_attn create_conv2d""".split()
+BLOCKS = """
+    ConvNormAct ConvBnAct SeparableConv SeparableConvNormAct BatchNormAct2d LayerNorm2d SEModule
+    EffectiveSEModule EcaModule CbamModule SplitAttention BlurPool2d SelectAdaptivePool2d ClassifierHead
+    DropPath DropBlock2d PatchEmbed Attention Mlp GluMlp GlobalResponseNorm GlobalResponseNormMlp
+    create_act create_norm create_norm_act create_attn create_conv2d
+""".split()
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -463,10 +472,11 @@ def test_a_blur_of_one_pixel_is_refused():
     ("BlurPool2d", (8,), {"filt_size": 4}), ("BlurPool2d", (8,), {"filt_size": 5, "stride": 2}),
     ("SEModule", (8,), {"rd_ratio": 0.5}), ("EcaModule", (8,), {}), ("ConvNormAct", (8, 4, 3), {"stride": 2}),
     ("ConvNormAct", (8, 8, 3), {"groups": 8, "padding": "same", "stride": 2, "act_layer": nn.SiLU}),
-    ("SeparableConv2d", (8, 4), {"stride": 2}), ("SeparableConvNormAct", (8, 4, 5), {"channel_multiplier": 2.0}),
+    ("SeparableConv2d", (8, 4), {"stride": 2}),
+    ("SeparableConvNormAct", (8, 4, 5), {"channel_multiplier": 2.0}),
     ("GlobalResponseNormMlp", (8, 16, 4), {"use_conv": True}), ("GluMlp", (8, 16, 4), {"use_conv": True}),
-    ("GluMlp", (7, 16, 4), {"gate_last": False}), ("GlobalResponseNormMlp", (7, 16), {}), ("LayerNorm2d", (8,), {}),
-    ("EffectiveSEModule", (8,), {}),
+    ("GluMlp", (7, 16, 4), {"gate_last": False}), ("GlobalResponseNormMlp", (7, 16), {}),
+    ("LayerNorm2d", (8,), {}), ("EffectiveSEModule", (8,), {}),
     ("Conv2dSame", (8, 4, 3), {"stride": 2}), ("ClassifierHead", (8, 5), {"pool_type": "avgmax"}),
 ], ids=str)
 def test_layers_have_timms_keys_and_numbers(name, arguments, options):

@@ -50,7 +50,8 @@ def _settings(model) -> dict:
     attention = [module for module in model.modules() if hasattr(module, "attention_biases")]
     acts = ("Hardswish", "SiLU")
     return {
-        "heads": [(module.num_heads, module.key_dim, module.val_dim if hasattr(module, "val_dim") else module.value_dim)
+        "heads": [(module.num_heads, module.key_dim,
+                   module.val_dim if hasattr(module, "val_dim") else module.value_dim)
                   for module in attention],
         "act": [type(module).__name__ for module in model.modules() if type(module).__name__ in acts],
         **check.settings(model),
@@ -75,7 +76,8 @@ def test_trained_weights_load_without_their_classifiers(name, tmp_path):
     source = small(name)
     torch.save(source.state_dict(), tmp_path / "weights.pth")
     for classes in (0, 5):
-        mine = ours.create_model(name, checkpoint_path=tmp_path / "weights.pth", num_classes=classes, **NARROW).eval()
+        mine = ours.create_model(name, checkpoint_path=tmp_path / "weights.pth", num_classes=classes,
+                                 **NARROW).eval()
         with torch.no_grad():
             x = check.photos(64)
             assert torch.equal(mine.forward_features(x), source.forward_features(x))
@@ -115,7 +117,8 @@ def test_attention_can_be_looked_at(name):
     def keep(layer, inputs, output):
         x = inputs[0]
         mixed = layer.attention_weights(x) @ layer.queries_keys_values(x)[2]
-        seen.append((layer.attention_weights(x), relative_error(output, layer.proj(_channels(mixed, x.ndim, layer)))))
+        projected = layer.proj(_channels(mixed, x.ndim, layer))
+        seen.append((layer.attention_weights(x), relative_error(output, projected)))
 
     for layer in layers:
         layer.register_forward_hook(keep)

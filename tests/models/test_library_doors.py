@@ -16,7 +16,7 @@ def photo(size=(2, 3, 64, 64)) -> torch.Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(0))
 
 
-# --- torchvision ------------------------------------------------------------------------------------------------
+# --- torchvision --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small"])
@@ -106,7 +106,7 @@ def test_torchvision_weights_come_from_its_file_with_a_checksum(tmp_path, monkey
         explorer.create_model("torchvision/resnet18", pretrained=True)
 
 
-# --- timm ---------------------------------------------------------------------------------------------------------
+# --- timm ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["ghostnet_100", "levit_128s", "test_vit"])
@@ -121,7 +121,8 @@ def test_a_timm_model_gives_timms_numbers(name):
         assert torch.equal(net(x), theirs(x))
         _vector, logits = net.forward_vector_and_logits(net.forward_features(x))
         assert relative_error(logits, theirs(x)) < 1e-6
-        for own, other in zip(net.forward_stages(x), theirs.forward_intermediates(x, intermediates_only=True), strict=True):
+        wanted = theirs.forward_intermediates(x, intermediates_only=True)
+        for own, other in zip(net.forward_stages(x), wanted, strict=True):
             assert torch.equal(own, other)
     assert [s.channels for s in net.stages] == [row["num_chs"] for row in theirs.feature_info]
 
@@ -156,7 +157,8 @@ def test_a_name_that_only_timm_knows_says_so():
 def test_doors_list_their_names():
     assert "torchvision/resnet18" in explorer.list_models("torchvision/resnet*")
     assert explorer.list_models("timm/levit*")[0].startswith("timm/levit")
-    assert explorer.list_models("torchvision/resnet18*", pretrained=True) == ["torchvision/resnet18.IMAGENET1K_V1"]
+    trained = explorer.list_models("torchvision/resnet18*", pretrained=True)
+    assert trained == ["torchvision/resnet18.IMAGENET1K_V1"]
     assert explorer.list_models("timm/levit_128s*", pretrained=True) == ["timm/levit_128s.fb_dist_in1k"]
     with pytest.raises(ValueError, match="explorer's own names"):
         explorer.list_models("timm/*", family="resnet")

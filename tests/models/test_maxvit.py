@@ -91,7 +91,8 @@ def _settings(model) -> dict:
         "heads": [module.num_heads for module in model.modules() if hasattr(module, "num_heads")
                   and hasattr(module, "qkv")],
         "head_first": [module.head_first for module in model.modules() if hasattr(module, "head_first")],
-        "windows": [tuple(module.rel_pos.window_size) for module in model.modules() if hasattr(module, "rel_pos")],
+        "windows": [tuple(module.rel_pos.window_size) for module in model.modules()
+                    if hasattr(module, "rel_pos")],
         "pooling": [type(module).__name__.removesuffix("Same") for module in model.modules()
                     if isinstance(module, (nn.AvgPool2d, nn.MaxPool2d))],
         "silu": sum(isinstance(module, nn.SiLU) for module in model.modules()),
@@ -119,7 +120,8 @@ def test_drop_path_rates_equal_timms():
                                   "maxvit_tiny_tf_224"])
 def test_fresh_weights_are_drawn_as_timms_are(name):
     torch.manual_seed(0)
-    mine, theirs = (library.create_model(name, **{**NARROW, "depths": (1, 1, 1, 1)}) for library in (ours, timm))
+    options = {**NARROW, "depths": (1, 1, 1, 1)}
+    mine, theirs = (library.create_model(name, **options) for library in (ours, timm))
     with torch.no_grad():
         for bias in theirs.parameters():  # it draws some biases from a millionth around 0, which ours are
             if bias.abs().max() < 1e-4 and not (bias == bias.flatten()[0]).all() or bias.numel() == 1:
@@ -226,7 +228,8 @@ def test_offsets_are_logarithms_with_a_sign():
 
 @pytest.mark.parametrize(("name", "size"), [("coatnet_0_rw_224", 128), ("maxvit_tiny_tf_224", 96)])
 def test_photos_of_another_size_are_refused_with_a_way_out(name, size):
-    with pytest.raises(ValueError, match=rf"64 x 64 pixels; got {size} x {size}.*img_size=\({size}, {size}\)"):
+    sentence = rf"64 x 64 pixels; got {size} x {size}.*img_size=\({size}, {size}\)"
+    with pytest.raises(ValueError, match=sentence):
         small(name)(check.photos(size))
 
 

@@ -74,7 +74,8 @@ def test_the_factors_on_the_branches_start_as_timms_do(name, start):
 def test_drop_path_rates_equal_timms():
     with torch.device("meta"):
         mine, theirs = pair("convformer_s18", drop_path_rate=0.3, proj_drop_rate=0.2, drop_rate=0.1)
-    rates = [[getattr(b.drop_path1, "drop_prob", 0) for s in m.stages for b in s.blocks] for m in (mine, theirs)]
+    rates = [[getattr(b.drop_path1, "drop_prob", 0) for s in m.stages for b in s.blocks]
+             for m in (mine, theirs)]
     assert rates[0] == pytest.approx(rates[1]) and rates[0][-1] == pytest.approx(0.3)
     assert mine.head.drop.p == 0.1 and mine.stages[0].blocks[0].mlp.drop1.p == 0.2
     assert theirs.stages[0].blocks[0].mlp.drop1.p == 0.2
@@ -122,7 +123,8 @@ def test_a_new_classifier_keeps_its_place(name):
     model = small(name, global_pool="max").to(torch.float64)
     norm = model.head.norm.weight.clone()
     model.reset_classifier(3)
-    assert {p.dtype for p in model.parameters()} == {torch.float64} and model.head.global_pool.pool_type == "max"
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert model.head.global_pool.pool_type == "max"
     assert torch.equal(model.head.norm.weight, norm)
     model.to("meta").reset_classifier(4)
     assert all(p.is_meta for p in model.parameters())

@@ -34,7 +34,9 @@ def test_traded_strides_give_timms_maps(name, stride):
             assert relative_error(own, other) < TOLERANCE
 
 
-@pytest.mark.parametrize(("channels", "count", "wanted"), [(12, 3, [4, 4, 4]), (14, 4, [5, 3, 3, 3]), (5, 1, [5])])
+@pytest.mark.parametrize(("channels", "count", "wanted"), [
+    (12, 3, [4, 4, 4]), (14, 4, [5, 3, 3, 3]), (5, 1, [5]),
+])
 def test_what_is_left_over_goes_to_the_first_share(channels, count, wanted):
     assert shares(channels, count) == wanted
 

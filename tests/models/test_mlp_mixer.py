@@ -38,7 +38,8 @@ def test_a_photo_that_is_no_square_gives_timms_numbers(name):
     with torch.no_grad():
         assert relative_error(mine(x), theirs(x)) < TOLERANCE
         maps = mine.forward_intermediates(x, intermediates_only=True)
-        assert relative_error(maps[-1], theirs.forward_intermediates(x, intermediates_only=True)[-1]) < TOLERANCE
+        wanted = theirs.forward_intermediates(x, intermediates_only=True)
+        assert relative_error(maps[-1], wanted[-1]) < TOLERANCE
 
 
 def test_without_pooling_each_patch_gets_logits_as_in_timm():
@@ -115,16 +116,18 @@ def test_drop_path_rates_equal_timms():
 def test_weights_for_another_number_of_patches_are_refused_in_words(name, tmp_path):
     torch.save(small(name).state_dict(), tmp_path / "weights.pth")
     side = 128 // small(name).stem.patch_size[0]
-    with pytest.raises(ours.WeightsError, match=f"they mix {side**2 // 4} patches, this model {side**2}.*img_size"):
-        ours.create_model(name, checkpoint_path=tmp_path / "weights.pth", img_size=128, embed_dim=32, num_blocks=2)
+    options = {"img_size": 128, "embed_dim": 32, "num_blocks": 2}
+    sentence = f"they mix {side**2 // 4} patches, this model {side**2}.*img_size"
+    with pytest.raises(ours.WeightsError, match=sentence):
+        ours.create_model(name, checkpoint_path=tmp_path / "weights.pth", **options)
 
 
 def test_files_with_resmlps_own_names_load(tmp_path):
     source = small("resmlp_12_224")
     state = {}
     for key, value in source.state_dict().items():
-        for theirs, mine in (("patch_embed.", "stem."), (".attn.", ".linear_tokens."), (".mlp.", ".mlp_channels."),
-                             (".gamma_", ".ls")):
+        for theirs, mine in (("patch_embed.", "stem."), (".attn.", ".linear_tokens."),
+                             (".mlp.", ".mlp_channels."), (".gamma_", ".ls")):
             key = key.replace(mine, theirs)
         state[key] = value.flatten() if key.endswith((".alpha", ".beta")) else value
     assert "blocks.0.gamma_1" in state and "blocks.1.attn.weight" in state

@@ -16,7 +16,7 @@ timm = pytest.importorskip("timm")
 
 @pytest.mark.parametrize(("name", "stride"), [("mobilenetv3_large_100", 16), ("mobilenetv3_small_050", 8)])
 def test_traded_strides_keep_the_map_large_and_its_numbers_at_the_old_places(name, stride):
-    """Where a dilated network looks, the strided one looks too: away from the borders they agree on its grid."""
+    """On the grid of the strided network the dilated one agrees with it, away from the borders."""
     dilated, strided = ours.create_model(name, output_stride=stride), ours.create_model(name)
     same_weights(dilated, strided)
     assert max(row.reduction for row in dilated.stages) == stride
@@ -25,7 +25,8 @@ def test_traded_strides_keep_the_map_large_and_its_numbers_at_the_old_places(nam
     with torch.no_grad():
         fine, coarse = dilated.forward_features(x), strided.forward_features(x)
     assert fine.shape[-1] == 512 // stride and coarse.shape[-1] == 16
-    assert relative_error(fine[..., :: 32 // stride, :: 32 // stride][..., 7:9, 7:9], coarse[..., 7:9, 7:9]) < 1e-3
+    step = 32 // stride
+    assert relative_error(fine[..., ::step, ::step][..., 7:9, 7:9], coarse[..., 7:9, 7:9]) < 1e-3
 
 
 def remove_attention(model: torch.nn.Module) -> None:
@@ -56,7 +57,8 @@ def test_initial_weights_are_as_wide_as_timms():
 
 
 def test_drop_path_rates_equal_timms():
-    mine, theirs = (library.create_model("mobilenetv3_large_100", drop_path_rate=0.3) for library in (ours, timm))
+    mine, theirs = (library.create_model("mobilenetv3_large_100", drop_path_rate=0.3)
+                    for library in (ours, timm))
     rates = [(own.drop_path.drop_prob, other.drop_path.drop_prob)
              for pair in zip(mine.blocks, theirs.blocks) for own, other in zip(*pair)
              if own.has_shortcut and getattr(other.drop_path, "drop_prob", 0.0)]

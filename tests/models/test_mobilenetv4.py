@@ -23,7 +23,8 @@ def test_drop_path_rates_equal_timms_where_there_is_a_shortcut():
     with torch.device("meta"):
         mine, theirs = (build(library, name, drop_path_rate=0.3) for library in (ours, timm))
     theirs = dict(theirs.named_modules())
-    mine = {path: layer.drop_prob for path, layer in mine.named_modules() if type(layer).__name__ == "DropPath"}
+    mine = {path: layer.drop_prob for path, layer in mine.named_modules()
+            if type(layer).__name__ == "DropPath"}
     assert len(mine) == 1 + 11 + 15 and mine == pytest.approx({path: theirs[path].drop_prob for path in mine})
 
 
@@ -37,7 +38,7 @@ def test_traded_strides_keep_the_map_large(aa):
 
 
 def test_traded_strides_leave_the_numbers_at_the_old_places():
-    """Where a dilated network looks, the strided one looks too: away from the borders they agree on its grid."""
+    """On the grid of the strided network the dilated one agrees with it, away from the borders."""
     name = "mobilenetv4_conv_small_035"
     dilated, strided = build(ours, name, output_stride=16), build(ours, name)
     same_weights(dilated, strided)
@@ -80,7 +81,8 @@ def test_each_of_the_two_filters_may_be_left_out(row, filters):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"global_pool": ""}, "num_classes=0"), ({"output_stride": 4}, "offer 8, 16 and 32"), ({"aa": "max"}, 'use "avg"'),
+    ({"global_pool": ""}, "num_classes=0"), ({"output_stride": 4}, "offer 8, 16 and 32"),
+    ({"aa": "max"}, 'use "avg"'),
 ], ids=str)
 def test_what_cannot_be_built_is_said(options, message):
     with pytest.raises(ValueError, match=message):
@@ -89,8 +91,8 @@ def test_what_cannot_be_built_is_said(options, message):
 
 def test_a_halving_block_needs_its_middle_filter():
     with pytest.raises(ValueError, match="give mid"):
-        UniversalInvertedResidual(8, 8, start=3, mid=0, expand=4, stride=2, dilation=1, aa="", layer_scale=0.0,
-                                  act_layer="relu", drop_path=0.0)
+        UniversalInvertedResidual(8, 8, start=3, mid=0, expand=4, stride=2, dilation=1, aa="",
+                                  layer_scale=0.0, act_layer="relu", drop_path=0.0)
 
 
 def test_pooling_to_another_width_is_possible_from_the_start_only():

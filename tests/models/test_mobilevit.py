@@ -89,8 +89,8 @@ def test_places_at_the_same_corner_of_all_patches_meet():
     assert torch.equal(fold(corners, (4, 6)), x)
 
 
-@pytest.mark.parametrize(("name", "kind", "shape"), [
-    (ONE, Attention, (8, 4, 16, 16)), (TWO, LinearSelfAttention, (8, 1, 16, 16)),  # 2 photos with 4 corners each
+@pytest.mark.parametrize(("name", "kind", "shape"), [  # 8: 2 photos with 4 corners each
+    (ONE, Attention, (8, 4, 16, 16)), (TWO, LinearSelfAttention, (8, 1, 16, 16)),
 ])
 def test_attention_can_be_looked_at(name, kind, shape):
     model = small(name)

@@ -18,10 +18,10 @@ timm = pytest.importorskip("timm")
 SMALL = {
     "deep": dict(depths=(1, 2, 1, 1), channels=(32, 48, 64, 64), stem_chans=16, num_features=40, ratio=0.5,
                  group_size=8, gamma_in_act=True, skipinit=True, extra_conv=True, same=True),
-    "7x7": dict(depths=(1, 1, 2, 1), channels=(32, 48, 64, 64), stem="7x7", stem_chans=16, num_features=0, attn="eca",
-                act_layer="relu"),
-    "3x3": dict(depths=(2, 1, 1, 1), channels=(16, 24, 32, 40), stem="3x3", stem_chans=16, num_features=48, ratio=2.25,
-                from_input=True, group_size=8, act_layer="silu"),
+    "7x7": dict(depths=(1, 1, 2, 1), channels=(32, 48, 64, 64), stem="7x7", stem_chans=16, num_features=0,
+                attn="eca", act_layer="relu"),
+    "3x3": dict(depths=(2, 1, 1, 1), channels=(16, 24, 32, 40), stem="3x3", stem_chans=16, num_features=48,
+                ratio=2.25, from_input=True, group_size=8, act_layer="silu"),
 }
 
 
@@ -38,12 +38,15 @@ def small(request):
 # --- against timm -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["nf_regnet_b3", "nf_ecaresnet101", "nfnet_f2", "dm_nfnet_f2", "eca_nfnet_l2"])
+@pytest.mark.parametrize("name", [
+    "nf_regnet_b3", "nf_ecaresnet101", "nfnet_f2", "dm_nfnet_f2", "eca_nfnet_l2",
+])
 def test_predicted_deviations_and_factors_equal_timms(name):
     with torch.device("meta"):
         mine, theirs = pair(name)
     scales = [module.scale for module in mine.modules() if isinstance(module, ScaledStdConv2d)]
-    assert scales == pytest.approx([m.scale for m in theirs.modules() if type(m).__name__.startswith("ScaledStdConv")])
+    assert scales == pytest.approx([m.scale for m in theirs.modules()
+                                    if type(m).__name__.startswith("ScaledStdConv")])
     for own, other in zip(mine.stages, theirs.stages, strict=True):
         assert [block.beta for block in own] == pytest.approx([block.beta for block in other])
 
@@ -75,17 +78,23 @@ def test_filters_have_mean_zero_and_keep_a_signals_deviation():
 
 def test_the_signal_grows_from_block_to_block_as_predicted():
     torch.manual_seed(0)
-    model = NFNet(depths=(1, 4, 1, 1), channels=(128, 128, 128, 128), stem="7x7", stem_chans=128, num_features=0,
-                  attn="", act_layer="relu", ratio=1.0)
+    model = NFNet(depths=(1, 4, 1, 1), channels=(128, 128, 128, 128), stem="7x7", stem_chans=128,
+                  num_features=0, attn="", act_layer="relu", ratio=1.0)
     for block in (block for stage in model.stages for block in stage):
         nn.init.ones_(block.conv3.gain)  # awake, as after training
     read = []
+
+    def read_deviation(block, inputs) -> None:
+        read.append(float(inputs[0].std()) * block.beta)
+
     for block in model.stages[1][1:]:
-        block.register_forward_pre_hook(lambda block, inputs: read.append(float(inputs[0].std()) * block.beta))
+        block.register_forward_pre_hook(read_deviation)
     with torch.no_grad():
         model.eval()(check.photos(128))
-    assert read == pytest.approx([read[0]] * 3, rel=0.02)  # the max pool in front makes it larger by a constant
-    assert [block.beta for block in model.stages[1][1:]] == pytest.approx([1.04**-0.5, 1.08**-0.5, 1.12**-0.5])
+    same = [read[0]] * 3  # the max pool in front makes it larger by a constant
+    assert read == pytest.approx(same, rel=0.02)
+    betas = [block.beta for block in model.stages[1][1:]]
+    assert betas == pytest.approx([1.04**-0.5, 1.08**-0.5, 1.12**-0.5])
 
 
 # --- as a family --------------------------------------------------------------------------------------------
@@ -118,7 +127,8 @@ def test_a_new_classifier_keeps_its_place(small):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"output_stride": 4}, "NFNets offer 8, 16 and 32"), ({"act_layer": "mish"}, "The factor for 'mish' is unknown"),
+    ({"output_stride": 4}, "NFNets offer 8, 16 and 32"),
+    ({"act_layer": "mish"}, "The factor for 'mish' is unknown"),
     ({"attn": "cbam"}, "Unknown channel attention 'cbam'"), ({"stem": "flat"}, 'Use "deep", "7x7" or "3x3"'),
 ])
 def test_unknown_options_are_refused(options, words):

@@ -1,4 +1,4 @@
-"""Names of yesterday that published notebooks use: each is answered as timm answers it, with a word on today's."""
+"""Names of yesterday that published notebooks use: each is answered as timm does, with a word on today's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def test_the_table_has_every_old_name_of_timms_registry():
 
     assert dict(weights.old_names()) == old_names()
     assert set(old_names()) == {name for name, today in get_deprecated_models().items() if today}
-    assert len(OURS) > 160 and {"xception", "vit_base_patch16_224_in21k", "convnext_tiny_in22ft1k"} <= set(OURS)
+    assert len(OURS) > 160
+    assert {"xception", "vit_base_patch16_224_in21k", "convnext_tiny_in22ft1k"} <= set(OURS)
 
 
 def answered_by(create, name: str, **options) -> tuple[str, str]:
@@ -44,7 +45,8 @@ def test_an_old_name_means_what_timm_means_by_it(name):
     assert architecture == today.partition(".")[0] and check_name(name) == (architecture, tag)
     published = timm.get_pretrained_cfg(today if not today.endswith(".sam") else f"{today}_in1k")
     config = weights.config_for(architecture, tag)
-    assert (config.tag, config.num_classes, config.mean) == (published.tag or "", published.num_classes, published.mean)
+    wanted = published.tag or "", published.num_classes, published.mean
+    assert (config.tag, config.num_classes, config.mean) == wanted
     assert model_card(name).name == name and architecture in explorer.list_models(architecture)
     assert name not in explorer.list_models()
 
@@ -55,8 +57,10 @@ def test_an_old_name_builds_what_timm_builds(name):
 
 
 def test_the_model_is_given_with_a_word_on_its_name_of_today():
-    for name, today in (("vit_tiny_patch16_224_in21k", "vit_tiny_patch16_224.augreg_in21k"), ("efficientnet_b2a", "efficientnet_b2")):
-        with torch.device("meta"), pytest.warns(DeprecationWarning, match=f"'{name}' is an old name: the model is now called {today}."):
+    for name, today in (("vit_tiny_patch16_224_in21k", "vit_tiny_patch16_224.augreg_in21k"),
+                        ("efficientnet_b2a", "efficientnet_b2")):
+        sentence = f"'{name}' is an old name: the model is now called {today}."
+        with torch.device("meta"), pytest.warns(DeprecationWarning, match=sentence):
             explorer.create_model(name)
     assert "is an old name" in " ".join(model_card("xception").as_text().split())
     assert "old name" not in model_card("resnet50").as_text()
@@ -95,7 +99,8 @@ def test_timms_door_knows_old_names_too():
 def test_a_folder_whose_config_holds_an_old_name_opens(tmp_path):
     model = explorer.create_model("semnasnet_100", num_classes=3)
     save_file(model.state_dict(), tmp_path / "model.safetensors")
-    facts = {"architecture": "mnasnet_a1", "num_classes": 3, "pretrained_cfg": {"classifier": "classifier", "first_conv": "conv_stem"}}
+    facts = {"architecture": "mnasnet_a1", "num_classes": 3,
+             "pretrained_cfg": {"classifier": "classifier", "first_conv": "conv_stem"}}
     (tmp_path / "config.json").write_text(json.dumps(facts))
     opened = explorer.create_model(f"local-dir:{tmp_path}", pretrained=True)
     assert opened.config.architecture == "semnasnet_100" and opened.num_classes == 3

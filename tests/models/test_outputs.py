@@ -1,4 +1,4 @@
-"""What a head's raw scores mean: probabilities, evidence and numbers against torch's own losses; kinds and names checked."""
+"""What a head's raw scores mean: probabilities, evidence, numbers against torch's losses; kinds and names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from explorer.models.outputs import Outputs, check_kind, check_labels, read_outp
 
 RAW = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-40.0, 40.0, 3.0]])
 ONE, SEVERAL = Outputs("one", ("a", "b", "c")), Outputs("several", ("a", "b", "c"))
-YES, NUMBERS = Outputs("yes/no", ("no", "yes")), Outputs("numbers", ("x", "y", "z"), mean=(10.0, 0.0, -1.0), std=(2.0, 1.0, 5.0))
+YES = Outputs("yes/no", ("no", "yes"))
+NUMBERS = Outputs("numbers", ("x", "y", "z"), mean=(10.0, 0.0, -1.0), std=(2.0, 1.0, 5.0))
 
 
 def test_one_of_several_classes_is_a_softmax():
@@ -35,7 +36,8 @@ def test_a_yes_or_no_has_two_classes_from_one_score():
 
 def test_numbers_are_given_in_their_own_unit_and_have_no_probability():
     assert NUMBERS.values(RAW)[0].tolist() == [14.0, -1.0, 1.5]
-    assert NUMBERS.evidence(RAW)[0].tolist() == [14.0, -1.0, 1.5] and NUMBERS.likeliest(RAW).tolist() == [0, 0, 0]
+    assert NUMBERS.evidence(RAW)[0].tolist() == [14.0, -1.0, 1.5]
+    assert NUMBERS.likeliest(RAW).tolist() == [0, 0, 0]
     assert Outputs("numbers", ("x", "y", "z")).values(RAW).equal(RAW)
     with pytest.raises(ValueError, match="no probability"):
         NUMBERS.probabilities(RAW)
@@ -49,7 +51,8 @@ def test_the_contrary_and_the_odds_belong_to_the_probability(outputs, raw):
     p = outputs.probabilities(raw)
     torch.testing.assert_close(outputs.log_contraries(raw[:2]), (1 - p[:2]).log())
     for index in range(len(outputs)):
-        torch.testing.assert_close(outputs.log_odds(raw[:2], index), (p[:2, index] / (1 - p[:2, index])).log())
+        odds = p[:2, index] / (1 - p[:2, index])
+        torch.testing.assert_close(outputs.log_odds(raw[:2], index), odds.log())
     assert outputs.log_probabilities(raw).isfinite().all() and outputs.log_contraries(raw).isfinite().all()
 
 
@@ -60,26 +63,29 @@ def test_losses_that_need_logarithms_are_torchs():
 
 
 @pytest.mark.parametrize("kind, width, words", [
-    ("softmax", 3, "expected one of 'one', 'yes/no', 'several', 'numbers'"), (1, 3, "outputs is 1"), ("yes/no", 3, "gives 3"),
-    ("one", 1, "a single score"), ("One", 3, "outputs is 'One'"), (["one"], 3, "expected one of")])
+    ("softmax", 3, "expected one of 'one', 'yes/no', 'several', 'numbers'"), (1, 3, "outputs is 1"),
+    ("yes/no", 3, "gives 3"), ("one", 1, "a single score"), ("One", 3, "outputs is 'One'"),
+    (["one"], 3, "expected one of")])
 def test_a_kind_that_cannot_be_is_refused_with_what_can(kind, width, words):
     with pytest.raises(ValueError, match=words):
         check_kind(kind, width)
 
 
 @pytest.mark.parametrize("labels, width, kind, expected", [
-    ([1, 2, 3], 3, "one", ("1", "2", "3")), ("012", 3, "one", ("0", "1", "2")), (["cat"], 1, "yes/no", ("not cat", "cat")),
-    (["dog", "cat"], 1, "yes/no", ("dog", "cat")), (range(2), 2, "several", ("0", "1")), (["age"], 1, "numbers", ("age",)),
-    (None, 5, "one", None)])
+    ([1, 2, 3], 3, "one", ("1", "2", "3")), ("012", 3, "one", ("0", "1", "2")),
+    (["cat"], 1, "yes/no", ("not cat", "cat")), (["dog", "cat"], 1, "yes/no", ("dog", "cat")),
+    (range(2), 2, "several", ("0", "1")), (["age"], 1, "numbers", ("age",)), (None, 5, "one", None)])
 def test_names_become_words(labels, width, kind, expected):
     """case A7: numbers become words."""
     assert check_labels(labels, width, kind) == expected
 
 
 @pytest.mark.parametrize("labels, width, kind, error, words", [
-    (["a"], 5, "one", ValueError, "names 1 classes, but this model has 5"), ("cat", 5, "one", TypeError, "not one string"),
-    (5, 5, "one", TypeError, "not int"), ({"a": 1}, 1, "one", TypeError, "not dict"), (b"ab", 2, "one", TypeError, "not bytes"),
-    (["a", "b", "c"], 1, "yes/no", ValueError, "give two"), ([], 3, "several", ValueError, "names 0 classes")])
+    (["a"], 5, "one", ValueError, "names 1 classes, but this model has 5"),
+    ("cat", 5, "one", TypeError, "not one string"),
+    (5, 5, "one", TypeError, "not int"), ({"a": 1}, 1, "one", TypeError, "not dict"),
+    (b"ab", 2, "one", TypeError, "not bytes"), (["a", "b", "c"], 1, "yes/no", ValueError, "give two"),
+    ([], 3, "several", ValueError, "names 0 classes")])
 def test_names_that_are_not_the_heads_are_refused(labels, width, kind, error, words):
     """case A7: as the Dashboard refuses them."""
     with pytest.raises(error, match=words):
@@ -91,7 +97,8 @@ def test_only_a_head_of_standard_names_gets_them():
     standard = tuple(f"standard {i}" for i in range(4))
     config = ModelConfig(num_classes=4)
     assert read_outputs(config, 4, standard).labels == standard
-    assert read_outputs(config.with_(labels=()), 4, standard) == Outputs("one", tuple(f"class {i}" for i in range(4)), False)
+    numbered = Outputs("one", ("class 0", "class 1", "class 2", "class 3"), False)
+    assert read_outputs(config.with_(labels=()), 4, standard) == numbered
     assert not read_outputs(config.with_(num_classes=1000), 4, standard).named
     assert not read_outputs(config, 3, standard).named
     assert not read_outputs(config.with_(labels=("a", "b")), 4, standard).named
@@ -101,8 +108,10 @@ def test_a_single_score_is_a_yes_or_no_unless_it_is_called_a_number():
     config = ModelConfig(labels=(), num_classes=1)
     assert read_outputs(config, 1).kind == "yes/no" and read_outputs(config, 1).labels == ("no", "yes")
     assert read_outputs(config.with_(outputs="numbers"), 1).labels == ("number",)
-    assert read_outputs(config.with_(outputs="numbers", number_mean=(3.0,), number_std=(2.0,)), 1).values(torch.tensor([1.0])) == 5
-    assert read_outputs(config.with_(outputs="numbers", number_mean=(3.0, 1.0), number_std=(2.0, 1.0)), 1).std == ()
+    one = config.with_(outputs="numbers", number_mean=(3.0,), number_std=(2.0,))
+    assert read_outputs(one, 1).values(torch.tensor([1.0])) == 5
+    two = config.with_(outputs="numbers", number_mean=(3.0, 1.0), number_std=(2.0, 1.0))
+    assert read_outputs(two, 1).std == ()
 
 
 def test_each_kind_says_what_a_reader_must_know():

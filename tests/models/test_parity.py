@@ -52,7 +52,8 @@ def test_keys_and_shapes_equal_timms(on_meta):
 def test_every_convolution_and_norm_is_set_as_timms(on_meta):
     name, mine, theirs = on_meta
     found, wanted = settings(mine), settings(theirs)
-    if name.startswith("dm_nfnet"):  # their "same" padding comes at run time: timm's layers name one they don't use
+    # their "same" padding comes at run time: timm's layers name one they don't use
+    if name.startswith("dm_nfnet"):
         found, wanted = ({path: (stride, *rest) for path, (stride, _, *rest) in set_.items()}
                          for set_ in (found, wanted))
     assert found == wanted

@@ -74,7 +74,8 @@ def test_the_attention_of_every_block_can_be_shown():
 def test_weights_for_another_size_get_their_positions_resized(tmp_path):
     trained = ours.create_model(PLAIN, **SMALL)
     torch.save(trained.state_dict(), tmp_path / "weights.pth")
-    model = ours.create_model(PLAIN, checkpoint_path=tmp_path / "weights.pth", **{**SMALL, "img_size": (96, 128)})
+    larger = {**SMALL, "img_size": (96, 128)}
+    model = ours.create_model(PLAIN, checkpoint_path=tmp_path / "weights.pth", **larger)
     assert model.pos_embed.shape == (1, 64, 11, 15)
     assert model.load_report.adapted == ["pos_embed: from 7 x 7 places to 11 x 15"]
     with torch.no_grad():

@@ -48,7 +48,8 @@ def test_the_rule_with_torchvisions_rounding_gives_torchvisions_stages(name):
     theirs = regnet.BlockParams.from_init_params(
         depth=row["depth"], w_0=row["w0"], w_a=row["wa"], w_m=row["wm"], group_width=row["group_size"]
     )
-    mine = plan_stages(**{key: row[key] for key in ("depth", "w0", "wa", "wm", "group_size")}, round_limit=0.9)
+    rule = {key: row[key] for key in ("depth", "w0", "wa", "wm", "group_size")}
+    mine = plan_stages(**rule, round_limit=0.9)
     assert [stage.depth for stage in mine] == theirs.depths
     assert [stage.width for stage in mine] == theirs.widths
     assert [stage.middle // stage.groups for stage in mine] == theirs.group_widths
@@ -77,7 +78,8 @@ def test_a_shortcut_that_the_block_does_not_have_is_refused():
 
 
 @pytest.mark.parametrize(("name", "other"), [
-    ("regnetx_008", "x_800mf"), ("regnetx_016", "x_1_6gf"), ("regnety_008_tv", "y_800mf"), ("regnety_016", "y_1_6gf"),
+    ("regnetx_008", "x_800mf"), ("regnetx_016", "x_1_6gf"), ("regnety_008_tv", "y_800mf"),
+    ("regnety_016", "y_1_6gf"),
 ])
 def test_torchvisions_names_all_have_a_place(name, other):
     torchvision = pytest.importorskip("torchvision")

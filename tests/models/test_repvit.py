@@ -20,7 +20,8 @@ def test_a_saved_model_is_fitted_to_another_number_of_classes(tmp_path):
     torch.save(before.state_dict(), tmp_path / "weights.pth")
     after = ours.create_model("repvit_m0_9", checkpoint_path=tmp_path / "weights.pth", num_classes=3).eval()
     with torch.no_grad():
-        assert torch.equal(after.forward_features(check.photos(64)), before.eval().forward_features(check.photos(64)))
+        assert torch.equal(after.forward_features(check.photos(64)),
+                           before.eval().forward_features(check.photos(64)))
         assert after(check.photos(64)).shape == (2, 3)
 
 

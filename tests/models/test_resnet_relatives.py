@@ -83,7 +83,8 @@ def test_split_attention_ignores_maps_that_its_softmax_shuts_off():
     x = torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         layer.fc2.weight.zero_()
-        layer.fc2.bias[:16], layer.fc2.bias[16:] = 100.0, -100.0  # all of the first map, nothing of the second
+        # all of the first map, nothing of the second
+        layer.fc2.bias[:16], layer.fc2.bias[16:] = 100.0, -100.0
         first = layer.act0(layer.bn0(layer.conv(x)))[:, :16]
         assert torch.allclose(layer(x), first)
         layer.fc2.bias.zero_()  # both alike

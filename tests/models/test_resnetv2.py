@@ -20,7 +20,10 @@ FLAT = (1, 2, 1, 1)  # blocks in the four stages: with and without a shortcut of
 
 
 def pair(name: str, depths: tuple[int, ...] = FLAT, **options):
-    """Our model and timm's, with few blocks. Its BiT names have all of theirs; the parts fit another name too."""
+    """Our model and timm's, with few blocks.
+
+    Its BiT names have all of theirs; the parts fit another name too.
+    """
     mine = ours.create_model(name, depths=depths, **options)
     if name.endswith("_bit"):
         layers = timm.layers
@@ -101,7 +104,8 @@ def test_group_norm_with_its_activation_is_group_norm_then_relu():
     x = torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert relative_error(norm(x), F.group_norm(x, 4).relu()) < TOLERANCE
-        assert relative_error(GroupNormAct(8, num_groups=4, apply_act=False)(x), F.group_norm(x, 4)) < TOLERANCE
+        alone = GroupNormAct(8, num_groups=4, apply_act=False)
+        assert relative_error(alone(x), F.group_norm(x, 4)) < TOLERANCE
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [

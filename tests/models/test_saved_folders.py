@@ -1,4 +1,4 @@
-"""Folders and hub repositories of others: their configuration and weights, of an architecture that we know."""
+"""Folders and hub repositories of others: their configuration and weights, of architectures that we know."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def folder(tmp_path):
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     own = {"input_size": [3, 96, 96], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2], "crop_pct": 1.0,
            "classifier": "fc", "first_conv": "conv1.0"}
-    (tmp_path / "config.json").write_text(json.dumps(
-        {"architecture": "resnet10t", "num_classes": 3, "label_names": ["ant", "bee", "<cat>"], "pretrained_cfg": own}))
+    facts = {"architecture": "resnet10t", "num_classes": 3, "label_names": ["ant", "bee", "<cat>"],
+             "pretrained_cfg": own}
+    (tmp_path / "config.json").write_text(json.dumps(facts))
     return tmp_path, model.eval()
 
 
@@ -45,7 +46,9 @@ def test_a_saved_folder_adapts_head_and_channels_like_published_weights(folder):
     assert net.load_report.adapted and net.load_report.skipped
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"architecture": 5}', '{"architecture": "no_such_net"}', "\x00"])
+@pytest.mark.parametrize("content", [
+    "", "[]", "{}", '{"architecture": 5}', '{"architecture": "no_such_net"}', "\x00",
+])
 def test_a_folder_with_a_broken_config_is_a_sentence(folder, content):
     (folder[0] / "config.json").write_text(content)
     with pytest.raises((WeightsError, ValueError)) as caught:

@@ -56,7 +56,8 @@ def test_freezing_up_to_a_stage_takes_all_that_the_photo_meets_before_its_end(re
 
 def test_freezing_up_to_a_module_or_a_part_of_a_stage(resnet):
     resnet.freeze("layer2.0.conv1")  # the shortcut is computed before it
-    assert trainable(resnet) == names(resnet, "layer2.0.bn1", "layer2.0.conv2", "layer2.0.bn2", "layer3", "layer4", "fc")
+    behind = "layer2.0.bn1", "layer2.0.conv2", "layer2.0.bn2", "layer3", "layer4", "fc"
+    assert trainable(resnet) == names(resnet, *behind)
 
 
 def test_freezing_by_pattern_takes_exactly_what_matches(resnet):
@@ -108,22 +109,26 @@ def test_freezing_adds_to_what_is_frozen(resnet):
 
 
 def test_an_unknown_stage_or_pattern_is_answered_with_what_there_is(resnet):
-    with pytest.raises(ValueError, match=r"no stage or module 'layer5'. Did you mean 'layer4'.* Its stages: stem, layer1"):
+    sentence = r"no stage or module 'layer5'. Did you mean 'layer4'.* Its stages: stem, layer1"
+    with pytest.raises(ValueError, match=sentence):
         resnet.freeze("layer5")
-    with pytest.raises(ValueError, match="No module and no parameter matches 'leyer1'. Did you mean 'layer1'"):
+    sentence = "No module and no parameter matches 'leyer1'. Did you mean 'layer1'"
+    with pytest.raises(ValueError, match=sentence):
         resnet.freeze(modules="leyer1")
     with pytest.raises(ValueError, match="not both"):
         resnet.freeze("layer1", modules="layer2")
 
 
 def test_a_plain_module_is_told_to_be_wrapped():
-    with pytest.raises(TypeError, match=r"Linear has no stages that explorer knows: .* explorer.wrap\(module\)"):
+    sentence = r"Linear has no stages that explorer knows: .* explorer.wrap\(module\)"
+    with pytest.raises(TypeError, match=sentence):
         explorer.freeze(nn.Linear(2, 2))
 
 
 def test_freezing_works_on_a_students_own_network():
-    module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.Conv2d(4, 8, 3, padding=1),
-                           nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.MaxPool2d(2),
+                           nn.Conv2d(4, 8, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                           nn.Linear(8, 10))
     model = explorer.wrap(module, input_size=(1, 28, 28))
     model.freeze()
     assert trainable(model) == {"module.6.weight", "module.6.bias"} and not model.train().module[1].training
@@ -153,7 +158,8 @@ def test_freezing_works_inside_a_model_of_maps():
 def test_freezing_twice_and_stages_that_end_inside_a_module():
     model = empty("xception41")
     model.freeze("blocks.1")  # this stage is the map before the last convolution of its block
-    assert trainable(model) >= names(model, "blocks.1.stack.conv3", "blocks.2") and not names(model, "blocks.0") & trainable(model)
+    assert trainable(model) >= names(model, "blocks.1.stack.conv3", "blocks.2")
+    assert not names(model, "blocks.0") & trainable(model)
 
 
 @every_file
@@ -176,12 +182,14 @@ def test_every_parameter_is_in_one_layer_and_in_one_group(module):
     everything = [name for name, _ in model.named_parameters()]
     groups = explorer.parameter_groups(model, lr=0.01, weight_decay=0.05, layer_decay=0.8)
     ids = {name: group["layer"] for group in groups for name in group["param_names"]}
-    assert set(ids.values()) | {max(ids.values()) - 1} == set(range(max(ids.values()) + 1))  # no number is left out
+    highest = max(ids.values())
+    assert set(ids.values()) | {highest - 1} == set(range(highest + 1))  # no number is left out
     last = [ids[f"{path}.{name}"] for path, m in model.named_modules() if m is model.get_classifier()
             for name, _ in m.named_parameters()]
-    assert all(layer == max(ids.values()) for layer in last)
+    assert all(layer == highest for layer in last)
     assert sorted(name for group in groups for name in group["param_names"]) == sorted(everything)
-    assert sum(len(group["params"]) for group in groups) == len({id(p) for group in groups for p in group["params"]})
+    parameters = [id(p) for group in groups for p in group["params"]]
+    assert len(parameters) == len(set(parameters))
     torch.optim.AdamW(groups)
 
 
@@ -196,7 +204,8 @@ def test_what_stands_beside_a_block_goes_with_it():
     layers = find_layers(empty("convnext_atto"))
     assert ["stages.1.downsample", "stages.1.blocks.0"] in layers.blocks
     layers = find_layers(empty("vit_tiny_patch16_224"))
-    assert layers.stem == ["cls_token", "pos_embed", "patch_embed"] and layers.blocks[-1] == ["blocks.11", "norm"]
+    assert layers.stem == ["cls_token", "pos_embed", "patch_embed"]
+    assert layers.blocks[-1] == ["blocks.11", "norm"]
 
 
 def test_side_classifiers_that_only_training_runs_belong_to_the_head():
@@ -205,9 +214,12 @@ def test_side_classifiers_that_only_training_runs_belong_to_the_head():
 
 
 # families whose layers are the same as timm's; the others are cut a little finer or coarser
-LIKE_TIMM = """vgg11 inception_v4 xception41 cspresnet50 vovnet39a resnet50 resnetrs50 skresnet18 res2net50_26w_4s resnest14d
-    efficientnet_b0 tf_efficientnetv2_b0 mobilenetv3_large_100 convmixer_768_32 convnext_tiny mixer_s32_224 deit3_small_patch16_224
-    swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 vit_base_patch16_224""".split()
+LIKE_TIMM = """
+    vgg11 inception_v4 xception41 cspresnet50 vovnet39a resnet50 resnetrs50 skresnet18 res2net50_26w_4s
+    resnest14d efficientnet_b0 tf_efficientnetv2_b0 mobilenetv3_large_100 convmixer_768_32 convnext_tiny
+    mixer_s32_224 deit3_small_patch16_224 swin_tiny_patch4_window7_224 swinv2_tiny_window8_256
+    vit_base_patch16_224
+""".split()
 
 
 @pytest.mark.parametrize("name", LIKE_TIMM)
@@ -227,7 +239,8 @@ def test_timms_optimizer_groups_work_on_our_model():
     mine = empty("deit_tiny_patch16_224")
     with torch.device("meta"):
         theirs = timm.create_model("deit_tiny_patch16_224")
-    groups = [timm_optim.param_groups_layer_decay(m, 0.05, no_weight_decay_list=m.no_weight_decay(), layer_decay=0.7)
+    grouped = timm_optim.param_groups_layer_decay
+    groups = [grouped(m, 0.05, no_weight_decay_list=m.no_weight_decay(), layer_decay=0.7)
               for m in (mine, theirs)]
     facts = [[(g["lr_scale"], g["weight_decay"], len(g["params"])) for g in each] for each in groups]
     assert facts[0] == facts[1]
@@ -244,7 +257,8 @@ def test_rates_fall_from_the_head_to_the_stem():
     model = empty("resnet18")
     groups = explorer.parameter_groups(model, lr=1.0, weight_decay=0.1, layer_decay=0.5)
     rate = {name: group["lr"] for group in groups for name in group["param_names"]}
-    assert rate["fc.weight"] == 1.0 and rate["layer4.1.conv1.weight"] == 0.5 and rate["layer4.0.conv1.weight"] == 0.25
+    assert rate["fc.weight"] == 1.0
+    assert rate["layer4.1.conv1.weight"] == 0.5 and rate["layer4.0.conv1.weight"] == 0.25
     assert rate["conv1.weight"] == 0.5**9
     decay = {name: group["weight_decay"] for group in groups for name in group["param_names"]}
     assert decay["conv1.weight"] == 0.1 and decay["bn1.weight"] == decay["fc.bias"] == 0.0
@@ -258,7 +272,8 @@ def test_a_fresh_head_may_have_its_own_rate():
 
 def test_frozen_parameters_are_in_no_group_and_change_no_rate():
     model = empty("resnet18")
-    rate = {n: g["lr"] for g in explorer.parameter_groups(model, lr=1.0, layer_decay=0.5) for n in g["param_names"]}
+    groups = explorer.parameter_groups(model, lr=1.0, layer_decay=0.5)
+    rate = {name: group["lr"] for group in groups for name in group["param_names"]}
     model.freeze("layer3")
     groups = explorer.parameter_groups(model, lr=1.0, layer_decay=0.5)
     found = {n: g["lr"] for g in groups for n in g["param_names"]}
@@ -270,7 +285,8 @@ def test_positions_tokens_and_what_a_pattern_names_have_no_weight_decay():
     assert model.no_weight_decay() == {"cls_token", "pos_embed"}
     groups = explorer.parameter_groups(model, lr=1.0, weight_decay=0.1, no_weight_decay=["head.*"])
     decay = {name: group["weight_decay"] for group in groups for name in group["param_names"]}
-    assert decay["pos_embed"] == decay["cls_token"] == decay["head.weight"] == 0 and decay["blocks.0.attn.qkv.weight"] == 0.1
+    assert decay["pos_embed"] == decay["cls_token"] == decay["head.weight"] == 0
+    assert decay["blocks.0.attn.qkv.weight"] == 0.1
 
 
 @pytest.mark.parametrize("name", ["deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224",
@@ -279,11 +295,13 @@ def test_what_has_no_weight_decay_is_the_same_as_in_timm(name):
     timm = pytest.importorskip("timm")
     with torch.device("meta"):
         theirs = timm.create_model(name)
-    assert empty(name).no_weight_decay() == theirs.no_weight_decay() & {n for n, _ in theirs.named_parameters()}
+    parameters = {name for name, _ in theirs.named_parameters()}
+    assert empty(name).no_weight_decay() == theirs.no_weight_decay() & parameters
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"lr": -1}, "lr is -1"), ({"lr": 1, "layer_decay": 0}, "layer_decay is 0"), ({"lr": 1, "layer_decay": 2}, "layer_decay is 2"),
+    ({"lr": -1}, "lr is -1"), ({"lr": 1, "layer_decay": 0}, "layer_decay is 0"),
+    ({"lr": 1, "layer_decay": 2}, "layer_decay is 2"),
     ({"lr": 1, "no_weight_decay": ["heat"]}, "No module and no parameter matches 'heat'"),
 ])
 def test_rates_that_can_not_be_are_refused(options, message):
@@ -324,13 +342,14 @@ def test_checkpointing_changes_no_number_and_keeps_less(module):
     for (name, mine), plain in zip(model.named_parameters(), other.parameters(), strict=True):
         assert (mine.grad is None) == (plain.grad is None)
         assert mine.grad is None or torch.allclose(mine.grad, plain.grad, rtol=1e-5, atol=0), name
-    for (name, mine), plain in zip(model.named_buffers(), other.buffers(), strict=True):  # statistics, counted once
-        assert torch.equal(mine, plain), name
+    for (name, mine), plain in zip(model.named_buffers(), other.buffers(), strict=True):
+        assert torch.equal(mine, plain), name  # statistics, counted once
 
 
 @pytest.mark.parametrize("module", PLAIN_CHAINS)
 def test_a_plain_chain_of_layers_says_that_it_can_not(module):
-    with pytest.raises(ValueError, match="is a plain chain of layers, without blocks .* smaller batch or photo"):
+    sentence = "is a plain chain of layers, without blocks .* smaller batch or photo"
+    with pytest.raises(ValueError, match=sentence):
         empty(ONE_A_FILE[module]).set_grad_checkpointing()
 
 

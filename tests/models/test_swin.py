@@ -26,7 +26,7 @@ NARROW = {"embed_dim": 12, "depths": (2, 2, 2, 2)}
 
 
 def small(name: str = ONE, **options):
-    """Four stages of two narrow random blocks in evaluation mode, for photos of 64 x 64 unless told otherwise."""
+    """Four stages of two narrow random blocks in evaluation mode; for 64 x 64 unless told otherwise."""
     model = ours.create_model(name, **{"img_size": 64, **NARROW, **options}).eval()
     randomise(model)
     return model
@@ -106,7 +106,8 @@ def test_drop_path_rates_equal_timms_and_evaluation_drops_nothing():
 
 
 def test_windows_heads_and_depths_of_different_length_are_refused():
-    with pytest.raises(ValueError, match=r"depths \(2, 2\), num_heads \(3, 6, 12, 24\).*one entry for each stage"):
+    sentence = r"depths \(2, 2\), num_heads \(3, 6, 12, 24\).*one entry for each stage"
+    with pytest.raises(ValueError, match=sentence):
         SwinTransformer(depths=(2, 2))
 
 
@@ -128,7 +129,8 @@ def test_windows_are_cut_row_by_row_and_come_together_again():
 
 def test_offsets_in_a_window_are_numbered_row_by_row():
     index = relative_position_index((2, 3))
-    assert index.shape == (6, 6) and index.diagonal().unique().tolist() == [7]  # no offset: the middle of 3 x 5
+    assert index.shape == (6, 6)
+    assert index.diagonal().unique().tolist() == [7]  # no offset: the middle of 3 x 5
     assert index[0, 5] == 0 and index[5, 0] == 14  # the corners
     assert index[1, 0] == 8 and index[3, 0] == 12  # one to the right, one down
 
@@ -138,8 +140,10 @@ def test_a_shift_hides_what_is_no_neighbour_in_the_photo():
     mask = shifted_window_mask((4, 4), (2, 2), (1, 1))
     assert mask.shape == (4, 4, 4) and mask.dtype == torch.bool
     assert not mask[0].any()  # far from the seam all see each other
-    assert mask[3].tolist() == [[i != j for j in range(4)] for i in range(4)]  # four corners of the photo meet
-    assert mask[1].tolist() == [[i % 2 != j % 2 for j in range(4)] for i in range(4)]  # left and right edge meet
+    corners = [[i != j for j in range(4)] for i in range(4)]
+    assert mask[3].tolist() == corners  # four corners of the photo meet
+    edges = [[i % 2 != j % 2 for j in range(4)] for i in range(4)]
+    assert mask[1].tolist() == edges  # left and right edge meet
 
 
 def test_nothing_that_is_no_neighbour_reaches_a_patch():
@@ -180,7 +184,8 @@ def test_the_scale_of_a_cosine_is_limited():
     with torch.no_grad():
         attention.logit_scale.fill_(50.0)
         query, key, _ = attention.queries_keys_values(torch.randn(1, 1, 4, 8))
-        assert query.norm(dim=-1).allclose(torch.tensor(100.0)) and key.norm(dim=-1).allclose(torch.tensor(1.0))
+        assert query.norm(dim=-1).allclose(torch.tensor(100.0))
+        assert key.norm(dim=-1).allclose(torch.tensor(1.0))
 
 
 # --- trained weights ----------------------------------------------------------------------------------------
@@ -208,7 +213,8 @@ def test_trained_weights_load_completely(saved, name):
 
 @pytest.mark.filterwarnings("ignore::UserWarning:timm")
 @pytest.mark.parametrize("options", [
-    {"img_size": 96, "window_size": 12}, {"img_size": 64, "window_size": 4}, {"img_size": 64}, {"img_size": (32, 64)},
+    {"img_size": 96, "window_size": 12}, {"img_size": 64, "window_size": 4}, {"img_size": 64},
+    {"img_size": (32, 64)},
 ], ids=str)
 def test_weights_for_other_windows_are_adapted_as_timm_does(saved, options):
     path = saved(small(img_size=224, depths=(1, 1, 1, 1)))
@@ -219,7 +225,8 @@ def test_weights_for_other_windows_are_adapted_as_timm_does(saved, options):
     x = photo(*((size, size) if isinstance(size, int) else size))
     with torch.no_grad():
         assert relative_error(mine(x), theirs.eval()(x)) < TOLERANCE
-    assert mine.load_report.adapted and all("from windows of 7 x 7 patches to" in t for t in mine.load_report.adapted)
+    adapted = mine.load_report.adapted
+    assert adapted and all("from windows of 7 x 7 patches to" in sentence for sentence in adapted)
 
 
 def test_weights_of_windows_that_are_no_squares_load_at_the_same_size_only(saved):
@@ -242,7 +249,8 @@ def test_v2_answers_for_larger_windows_without_a_change_of_its_weights(saved):
     path = saved(small(TWO, window_size=4))
     options = dict(img_size=128, window_size=8, pretrained_window_sizes=(4, 4, 4, 2), **NARROW)
     mine = ours.create_model(TWO, checkpoint_path=path, **options).eval()
-    theirs = timm.create_model(TWO, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **options).eval()
+    overlay = {"file": str(path)}
+    theirs = timm.create_model(TWO, pretrained=True, pretrained_cfg_overlay=overlay, **options).eval()
     assert mine.load_report.adapted == []
     with torch.no_grad():
         assert relative_error(mine(photo(128)), theirs(photo(128))) < TOLERANCE
@@ -272,9 +280,10 @@ def test_torchvision_weights_give_torchvisions_numbers(saved, name, window):
 
     parts = {} if name == ONE else {"block": tv.SwinTransformerBlockV2, "downsample_layer": tv.PatchMergingV2}
     theirs = torchvision.models.SwinTransformer(
-        patch_size=[4, 4], embed_dim=12, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24], window_size=[window, window],
-        num_classes=7, **parts)
-    tables = {key: value.clone() for key, value in theirs.state_dict().items() if key.endswith("coords_table")}
+        patch_size=[4, 4], embed_dim=12, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24],
+        window_size=[window, window], num_classes=7, **parts)
+    tables = {key: value.clone() for key, value in theirs.state_dict().items()
+              if key.endswith("coords_table")}
     randomise(theirs)
     theirs.load_state_dict(tables, strict=False)  # no parameters, though they are in the file
     theirs.eval()
@@ -298,7 +307,8 @@ def test_fresh_weights_give_moderate_logits(name):
         elif key.endswith("bias_table") or ".qkv." in key or ".fc" in key:
             assert parameter.std().item() == pytest.approx(0.02, rel=0.15), key
     if name == TWO:
-        assert not any(b.norm1.weight.any() or b.norm2.weight.any() for layer in model.layers for b in layer.blocks)
+        blocks = [block for layer in model.layers for block in layer.blocks]
+        assert not any(block.norm1.weight.any() or block.norm2.weight.any() for block in blocks)
 
 
 @pytest.mark.parametrize("name", [ONE, TWO])

@@ -50,7 +50,8 @@ def test_there_is_something_to_compare():
 def test_the_families_held_against_torchvision_are_those_that_timm_lacks():
     timm = pytest.importorskip("timm")
     for name, family in FAMILY_OF.items():
-        known = {"timm": timm.is_model(name), "torchvision": name in torchvision.models.list_models(), "paper": True}
+        known = {"timm": timm.is_model(name), "torchvision": name in torchvision.models.list_models(),
+                 "paper": True}
         assert next(oracle for oracle, has in known.items() if has) == family.oracle, name
 
 
@@ -61,7 +62,8 @@ def test_the_families_held_against_torchvision_are_those_that_timm_lacks():
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_shapes_and_their_order_equal_torchvisions(name, options):
     mine, theirs = on_meta(ours.create_model, name, **options), on_meta(theirs_of, name, **options)
-    table = [[(key, tuple(value.shape)) for key, value in model.state_dict().items()] for model in (mine, theirs)]
+    table = [[(key, tuple(value.shape)) for key, value in model.state_dict().items()]
+             for model in (mine, theirs)]
     assert table[0] == table[1]
     assert [key for key, _ in mine.named_parameters()] == [key for key, _ in theirs.named_parameters()]
 
@@ -162,7 +164,8 @@ def test_tags_and_facts_are_torchvisions(name):
     config, w = weights.config_for(name), published.DEFAULT
     metrics = w.meta["_metrics"]["ImageNet-1K"]
     assert (config.url, config.top1, config.top5) == (w.url, metrics["acc@1"], metrics["acc@5"])
-    assert config.tag == ("tv_in1k" if w.name.endswith("V1") else "tv2_in1k") and config.license == "bsd-3-clause"
+    assert config.tag == ("tv_in1k" if w.name.endswith("V1") else "tv2_in1k")
+    assert config.license == "bsd-3-clause"
     assert weights.parameter_count(name) == w.meta["num_params"]
     assert config.num_classes == len(w.meta["categories"]) and not config.hf_hub_id
     model = on_meta(ours.create_model, name)
@@ -235,7 +238,8 @@ def test_the_checksum_in_the_files_name_is_checked(publish, tmp_path):
 @pytest.mark.parametrize("name", ["alexnet", "googlenet.tv_in1k"])
 def test_offline_the_download_is_a_sentence_that_says_what_to_do(name, monkeypatch, tmp_path):
     monkeypatch.setattr(places, "reachable", lambda url, timeout=5: False)
-    sentence = "not on this computer and could not be downloaded .no connection to https://download.pytorch.org/"
+    sentence = ("not on this computer and could not be downloaded .no connection to "
+                "https://download.pytorch.org/")
     with pytest.raises(WeightsError, match=f"{sentence}.*tf_efficientnet_lite0.*checkpoint_path="):
         ours.create_model(name, pretrained=True, cache_dir=tmp_path)
 
@@ -269,7 +273,8 @@ def test_trained_weights_are_adapted_to_other_classes_and_channels(name, options
         else:
             last = mine.stages[-1].module
             (wanted,) = maps_by_hooks(source.eval(), [last], x)
-            assert relative_error(mine.forward_intermediates(x, [-1], intermediates_only=True)[0], wanted) < TOLERANCE
+            (found,) = mine.forward_intermediates(x, [-1], intermediates_only=True)
+            assert relative_error(found, wanted) < TOLERANCE
             assert mine.num_classes == options["num_classes"]
 
 
@@ -298,8 +303,8 @@ def test_it_compiles_into_one_graph_and_exports(name):
 
 @pytest.mark.parametrize(("name", "pools", "refused"), [
     ("alexnet", ("max", "avg"), ("catavgmax", "")), ("squeezenet1_1", ("max", "avgmax"), ("catavgmax", "")),
-    ("shufflenet_v2_x0_5", ("max", "catavgmax"), ("", "mean")), ("googlenet", ("avgmax", "catavgmax"), ("", "mean")),
-    ("lenet5", ("max", "avgmax"), ("catavgmax", "")),
+    ("shufflenet_v2_x0_5", ("max", "catavgmax"), ("", "mean")),
+    ("googlenet", ("avgmax", "catavgmax"), ("", "mean")), ("lenet5", ("max", "avgmax"), ("catavgmax", "")),
 ])
 def test_pooling_is_chosen_by_name_and_what_cannot_be_is_refused(name, pools, refused):
     for pool in pools:

@@ -1,4 +1,4 @@
-"""torchvision's checkpoints of mobile networks in ours: the same numbers, though some of their epsilons differ."""
+"""torchvision's checkpoints of mobile networks in ours: the same numbers, though some epsilons differ."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.models.oracle import TOLERANCE, randomise, relative_error, without_in
 
 PAIRS = [
     ("mobilenetv3_large_100", "mobilenet_v3_large"), ("mobilenetv3_small_100", "mobilenet_v3_small"),
-    ("mobilenetv2_100", "mobilenet_v2"), ("efficientnet_b0", "efficientnet_b0"), ("efficientnet_b5", "efficientnet_b5"),
-    ("efficientnetv2_s", "efficientnet_v2_s"),
+    ("mobilenetv2_100", "mobilenet_v2"), ("efficientnet_b0", "efficientnet_b0"),
+    ("efficientnet_b5", "efficientnet_b5"), ("efficientnetv2_s", "efficientnet_v2_s"),
 ]
 
 
@@ -34,14 +34,16 @@ def test_a_checkpoint_of_torchvision_gives_its_numbers(name, theirs, tmp_path):
 
 @pytest.mark.parametrize(("name", "theirs"), [
     ("mobilenetv3_large_100", "mobilenet_v3_large"), ("efficientnet_b1", "efficientnet_b1"),
-    ("efficientnet_b7", "efficientnet_b7"), ("efficientnetv2_m", "efficientnet_v2_m"), ("efficientnetv2_l", "efficientnet_v2_l"),
+    ("efficientnet_b7", "efficientnet_b7"), ("efficientnetv2_m", "efficientnet_v2_m"),
+    ("efficientnetv2_l", "efficientnet_v2_l"),
 ])
 def test_the_keys_and_shapes_fit(name, theirs):
     with torch.device("meta"), without_initialisation():
         oracle, mine = models.get_model(theirs, weights=None), explorer.create_model(name)
     found = convert(name, oracle.state_dict(), "torchvision")
-    assert {key: value.shape for key, value in found.items()} == \
-        {key: value.shape for key, value in mine.state_dict().items() if not key.endswith("num_batches_tracked")}
+    wanted = {key: value.shape for key, value in mine.state_dict().items()
+              if not key.endswith("num_batches_tracked")}
+    assert {key: value.shape for key, value in found.items()} == wanted
 
 
 def test_another_networks_tensors_are_refused():
@@ -53,5 +55,6 @@ def test_another_networks_tensors_are_refused():
         assert recognise("mobilenetv3_large_100", state, set()).keys() == state.keys()
     with torch.device("meta"):
         wide = models.mobilenet_v2(width_mult=1.4)
-    with pytest.raises(ValueError, match=r"features.0.0.weight \(48, 3, 3, 3\) does not fit conv_stem.weight"):
+    sentence = r"features.0.0.weight \(48, 3, 3, 3\) does not fit conv_stem.weight"
+    with pytest.raises(ValueError, match=sentence):
         convert("mobilenetv2_100", wide.state_dict(), "torchvision")

@@ -51,7 +51,8 @@ def test_settings_that_no_shape_shows_equal_timms(name):
     check.check_settings(name, timm)
     with torch.device("meta"):
         models = pair(name, depth=(7, 4, 4))
-    heads = [[module.num_heads for module in model.modules() if hasattr(module, "num_heads")] for model in models]
+    heads = [[module.num_heads for module in model.modules() if hasattr(module, "num_heads")]
+             for model in models]
     assert heads[0] == heads[1] and len(heads[0]) == 8
 
 
@@ -64,7 +65,8 @@ def test_drop_path_rates_equal_timms():
 def test_positions_learnt_for_another_photo_size_are_stretched():
     state = small().state_dict()
     with torch.no_grad():
-        state["pos_embed1"] = torch.linspace(0, 1, 8)[None, None, None].expand(1, 12, 8, 8)  # brighter to the right
+        brighter = torch.linspace(0, 1, 8)[None, None, None]  # to the right
+        state["pos_embed1"] = brighter.expand(1, 12, 8, 8)
     larger = ours.create_model(NAME, **{**NARROW, "img_size": 128})
     report = weights.LoadReport(source="here", name=NAME)
     larger.load_state_dict(larger.adapt_state_dict(state, report))
@@ -94,7 +96,8 @@ def test_attention_can_be_looked_at():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"img_size": 16}, "img_size is 16: the last map"), ({"depth": (1, 1)}, "number of blocks in each of three"),
+    ({"img_size": 16}, "img_size is 16: the last map"),
+    ({"depth": (1, 1)}, "number of blocks in each of three"),
     ({"num_heads": 5}, "384 channels can't be shared by 5 heads"),
 ])
 def test_options_that_make_no_network_are_refused(options, message):

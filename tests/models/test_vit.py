@@ -108,7 +108,8 @@ def test_drop_path_rates_equal_timms_and_evaluation_drops_nothing():
     mine, theirs = ours.create_model(NAME, **options), timm.create_model(NAME, **options)
 
     def rates(model):
-        return [getattr(branch, "drop_prob", 0) for b in model.blocks for branch in (b.drop_path1, b.drop_path2)]
+        return [getattr(branch, "drop_prob", 0) for b in model.blocks
+                for branch in (b.drop_path1, b.drop_path2)]
 
     assert rates(mine) == pytest.approx(rates(theirs)) and rates(mine)[-1] == pytest.approx(0.3)
     assert (mine.head_drop.p, mine.pos_drop.p) == (theirs.head_drop.p, theirs.pos_drop.p)
@@ -265,7 +266,8 @@ def test_attention_weights_are_those_that_forward_uses(qk_norm):
 ], ids=str)
 @pytest.mark.parametrize("name", [NAME, "vit_small_patch14_reg4_dinov2", "vit_medium_patch16_reg4_gap_256"])
 def test_forward_intermediates_knows_timms_options(name, options):
-    mine, theirs = (library.create_model(name, img_size=32, depth=3, patch_size=16) for library in (ours, timm))
+    mine, theirs = (library.create_model(name, img_size=32, depth=3, patch_size=16)
+                    for library in (ours, timm))
     same_weights(mine, theirs)
     with torch.no_grad():
         final, own = mine.forward_intermediates(photo(), [0, 2], **options)
@@ -374,7 +376,8 @@ def test_a_model_without_class_token_leaves_the_trained_one_out(saved):
 
 def test_the_trained_norm_moves_behind_the_pooling_where_patches_are_pooled(saved):
     source = small()
-    mine = ours.create_model(NAME, checkpoint_path=saved(source), img_size=32, depth=2, global_pool="avg").eval()
+    options = {"img_size": 32, "depth": 2, "global_pool": "avg"}
+    mine = ours.create_model(NAME, checkpoint_path=saved(source), **options).eval()
     assert mine.load_report.adapted == ["norm: used as fc_norm, behind the pooling"]
     with torch.no_grad():
         tokens = source.blocks[1](source.blocks[0](source.embed(photo())))

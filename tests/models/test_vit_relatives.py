@@ -1,4 +1,4 @@
-"""Vision transformers with another block, and with attention that pools: what the general parity tests do not reach."""
+"""Vision transformers with another block, and attention that pools: what the general tests do not reach."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_fresh_blocks_start_as_timms_do(name, part):
 
 def test_fresh_differential_attention_starts_with_small_numbers_as_in_the_paper():
     torch.manual_seed(0)
-    numbers = torch.cat([value for name, value in both(BOTH, depth=8)[0].named_parameters() if "lambda" in name])
+    numbers = torch.cat([value for name, value in both(BOTH, depth=8)[0].named_parameters()
+                         if "lambda" in name])
     assert numbers.std().item() == pytest.approx(0.1, rel=0.2) and abs(numbers.mean().item()) < 0.03
 
 
@@ -80,8 +81,9 @@ def test_impossible_options_are_refused_with_a_sentence(options, message):
 # --- looking inside -----------------------------------------------------------------------------------------
 
 
-BLOCK_OPTIONS = dict(mlp_ratio=2.0, qkv_bias=True, qk_norm=True, proj_bias=True, init_values=None, proj_drop=0.0,
-                     attn_drop=0.0, drop_path=0.0, act_layer=torch.nn.GELU, norm_layer=torch.nn.LayerNorm, mlp_layer=Mlp)
+BLOCK_OPTIONS = dict(mlp_ratio=2.0, qkv_bias=True, qk_norm=True, proj_bias=True, init_values=None,
+                     proj_drop=0.0, attn_drop=0.0, drop_path=0.0, act_layer=torch.nn.GELU,
+                     norm_layer=torch.nn.LayerNorm, mlp_layer=Mlp)
 
 
 def tokens() -> torch.Tensor:
@@ -107,7 +109,8 @@ def test_attention_weights_of_a_difference_are_those_that_forward_uses():
     with torch.no_grad():
         matrix = layer.attention_weights(tokens())
         amount = vit_relatives.strength(layer)
-        assert matrix.shape == (2, 3, 7, 7) and torch.allclose(matrix.sum(-1), (1 - amount).expand(2, 3, 7), atol=1e-6)
+        assert matrix.shape == (2, 3, 7, 7)
+        assert torch.allclose(matrix.sum(-1), (1 - amount).expand(2, 3, 7), atol=1e-6)
         _, _, value = layer.queries_keys_values(tokens())
         taken = layer.sub_norm(matrix @ value) * (1 - layer.lambda_init)
         assert relative_error(layer(tokens()), layer.proj(taken.transpose(1, 2).flatten(2))) < TOLERANCE

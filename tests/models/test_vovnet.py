@@ -35,7 +35,8 @@ def test_stage_modules_keep_their_name_and_the_table_tells_of_them():
     model = ours.create_model("ese_vovnet19b_slim").eval()
     assert isinstance(model.stages, nn.Sequential) and len(model.stages) == 4
     seen = []
-    model.get_submodule(model.stage_table[2].module).register_forward_hook(lambda _m, _i, out: seen.append(out))
+    third = model.get_submodule(model.stage_table[2].module)
+    third.register_forward_hook(lambda _module, _inputs, out: seen.append(out))
     with torch.no_grad():
         maps = model.forward_intermediates(photo(), intermediates_only=True)
     assert torch.equal(seen[0], maps[2]) and maps[2].shape == (2, 256, 8, 8)

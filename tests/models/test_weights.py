@@ -644,7 +644,8 @@ def test_four_channels_run_in_every_stem(saved):
 def test_filters_for_other_than_three_channels_are_refused(saved):
     path = saved(randomised(in_chans=1))
     assert ours.create_model(NAME, checkpoint_path=path, in_chans=1).load_report.adapted == []
-    with pytest.raises(WeightsError, match="read 1 channels, and the model 4: only weights for 3 .* give in_chans=1"):
+    sentence = "read 1 channels, and the model 4: only weights for 3 .* give in_chans=1"
+    with pytest.raises(WeightsError, match=sentence):
         ours.create_model(NAME, checkpoint_path=path, in_chans=4)
 
 
@@ -713,7 +714,8 @@ def test_a_folders_own_weights_and_a_file_together_are_refused_too(saved, source
     (folder / "config.json").write_text(json.dumps({"architecture": NAME, "num_classes": 1000}))
     saved(source).rename(folder / "model.safetensors")
     with pytest.raises(ValueError, match="pretrained=True or checkpoint_path=, not both"):
-        ours.create_model(f"local-dir:{folder}", pretrained=True, checkpoint_path=folder / "model.safetensors")
+        ours.create_model(f"local-dir:{folder}", pretrained=True,
+                          checkpoint_path=folder / "model.safetensors")
     assert ours.create_model(f"local-dir:{folder}", pretrained=True).load_report.loaded
 
 
@@ -788,11 +790,13 @@ def test_every_name_of_the_catalog_has_a_whole_row_in_the_table():
 # Multiply-adds in G as torchvision publishes them, counted by its own script (metadata of its first weights).
 @pytest.mark.parametrize(("name", "theirs"), [
     ("resnet50", "resnet50"), ("vit_base_patch16_224", "vit_b_16"), ("efficientnet_b0", "efficientnet_b0"),
-    ("convnext_tiny", "convnext_tiny"), ("swin_tiny_patch4_window7_224", "swin_t"), ("densenet121", "densenet121"),
-    ("swinv2_tiny_window8_256", "swin_v2_t"), ("regnety_160", "regnet_y_16gf"), ("mobilenetv2_100", "mobilenet_v2"),
+    ("convnext_tiny", "convnext_tiny"), ("swin_tiny_patch4_window7_224", "swin_t"),
+    ("densenet121", "densenet121"), ("swinv2_tiny_window8_256", "swin_v2_t"),
+    ("regnety_160", "regnet_y_16gf"), ("mobilenetv2_100", "mobilenet_v2"),
     ("mobilenetv3_large_100", "mobilenet_v3_large"), ("vgg16", "vgg16"), ("alexnet", "alexnet"),
     ("googlenet", "googlenet"), ("inception_v3", "inception_v3"), ("squeezenet1_0", "squeezenet1_0"),
-    ("shufflenet_v2_x1_0", "shufflenet_v2_x1_0"), ("mnasnet_100", "mnasnet1_0"), ("vit_large_patch32_224", "vit_l_32"),
+    ("shufflenet_v2_x1_0", "shufflenet_v2_x1_0"), ("mnasnet_100", "mnasnet1_0"),
+    ("vit_large_patch32_224", "vit_l_32"),
 ])
 def test_multiply_adds_are_those_that_torchvision_publishes(name, theirs):
     from torchvision.models import get_model_weights
@@ -817,12 +821,17 @@ def test_what_the_table_does_not_know_is_none():
 def test_folded_stages_are_unfolded(monkeypatch):
     table = {"models": {"net": {"stages": [["stem", 8, 2], ["blocks.9", 16, 4, 3]]}}}
     monkeypatch.setattr("explorer.models.weights.table._table", lambda: table)
-    assert weights.stage_rows("net") == (("stem", 8, 2), ("blocks.9", 16, 4), ("blocks.10", 16, 4), ("blocks.11", 16, 4))
+    blocks = ("blocks.9", 16, 4), ("blocks.10", 16, 4), ("blocks.11", 16, 4)
+    assert weights.stage_rows("net") == (("stem", 8, 2), *blocks)
 
 
 def test_published_accuracy_is_that_of_the_weights_own_photo_size():
-    published = {("resnet50", "a1_in1k"): 80.382,  # 81.214 with photos of 288 pixels, but the weights expect 224
-                 (LITE, ""): 74.83, ("convnextv2_huge", "fcmae_ft_in22k_in1k_384"): 88.67, ("alexnet", ""): 56.522}
+    published = {
+        ("resnet50", "a1_in1k"): 80.382,  # 81.214 with photos of 288 pixels, but the weights expect 224
+        (LITE, ""): 74.83,
+        ("convnextv2_huge", "fcmae_ft_in22k_in1k_384"): 88.67,
+        ("alexnet", ""): 56.522,
+    }
     for name, top1 in published.items():
         assert weights.config_for(*name).top1 == top1
     assert weights.config_for("resnet50", "bamboo").top1 is None
@@ -841,8 +850,8 @@ def test_every_first_convolution_of_a_net_with_branches_is_adapted(saved):
 
 
 @pytest.mark.parametrize("facts", [
-    {"outputs": "softmax"}, {"outputs": 1}, {"outputs": ["several"]}, {"outputs": "yes/no"}, {"outputs": {"a": 1}},
-    {"number_mean": [0.0] * 3}, {"outputs": "numbers", "number_mean": [0.0] * 3},
+    {"outputs": "softmax"}, {"outputs": 1}, {"outputs": ["several"]}, {"outputs": "yes/no"},
+    {"outputs": {"a": 1}}, {"number_mean": [0.0] * 3}, {"outputs": "numbers", "number_mean": [0.0] * 3},
     {"outputs": "numbers", "number_mean": [0.0] * 3, "number_std": [1.0, 0.0, 1.0]},
     {"outputs": "numbers", "number_mean": [0.0] * 2, "number_std": [1.0] * 2},
     {"outputs": "numbers", "number_mean": [float("nan")] * 3, "number_std": [1.0] * 3},

@@ -1,7 +1,8 @@
-"""Models as their published weights need them: built by timm with its weights path taken, and compared with ours.
+"""Models as their published weights need them: built by timm with its weights path taken, held against ours.
 
-timm hands `pretrained` to the function that builds a name; a function may look at it, and build another network for the
-weights than without. Nothing is downloaded, and nothing has numbers: what is compared are the modules' settings.
+timm hands `pretrained` to the function that builds a name; a function may look at it, and build another
+network for the weights than without. Nothing is downloaded, and nothing has numbers: what is compared are the
+modules' settings.
 """
 
 from __future__ import annotations
@@ -24,15 +25,20 @@ from explorer.models.catalog import FAMILIES, FAMILY_OF
 timm = pytest.importorskip("timm")
 
 # What changes the numbers that a module gives, by the names of torch and of both libraries.
-SETTINGS = ("eps", "kernel_size", "groups", "padding_mode", "in_features", "out_features", "in_channels", "out_channels", "momentum",
-            "num_groups", "normalized_shape", "negative_slope", "approximate", "num_heads", "window_size", "affine")
+SETTINGS = ("eps", "kernel_size", "groups", "padding_mode", "in_features", "out_features", "in_channels",
+            "out_channels", "momentum", "num_groups", "normalized_shape", "negative_slope", "approximate",
+            "num_heads", "window_size", "affine")
 
 
 def looks_at_pretrained(function: ast.FunctionDef) -> bool:
     """Whether a function does anything with `pretrained` but hand it on."""
-    handed_on = {id(part) for call in ast.walk(function) if isinstance(call, ast.Call)
-                 for part in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "pretrained"))}
-    return any(isinstance(node, ast.Name) and node.id == "pretrained" and id(node) not in handed_on for node in ast.walk(function))
+    handed_on = set()
+    for call in ast.walk(function):
+        if isinstance(call, ast.Call):
+            named = (word.value for word in call.keywords if word.arg == "pretrained")
+            handed_on.update(map(id, (*call.args, *named)))
+    return any(isinstance(node, ast.Name) and node.id == "pretrained" and id(node) not in handed_on
+               for node in ast.walk(function))
 
 
 @cache
@@ -43,7 +49,8 @@ def names_that_look() -> list[str]:
         files.setdefault(timm.models.model_entrypoint(name).__module__, []).append(name)
     found = []
     for file, ours in files.items():
-        functions = [node for node in ast.parse(inspect.getsource(sys.modules[file])).body if isinstance(node, ast.FunctionDef)]
+        tree = ast.parse(inspect.getsource(sys.modules[file]))
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         for function in filter(looks_at_pretrained, functions):
             found += [function.name] if function.name in ours else ours
     return sorted(set(found))
@@ -52,12 +59,14 @@ def names_that_look() -> list[str]:
 def smallest_of_each_file() -> list[str]:
     files: dict[str, list[str]] = {}
     for family in FAMILIES.values():
-        files.setdefault(family.module, []).extend(name for name in family.names if family.oracle == "timm" and weights.tags(name))
+        if family.oracle == "timm":
+            files.setdefault(family.module, []).extend(filter(weights.tags, family.names))
     return sorted(min(names, key=weights.parameter_count) for names in files.values() if names)
 
 
 def settings(model: torch.nn.Module) -> dict[str, object]:
-    return {f"{path}.{key}": getattr(module, key) for path, module in model.named_modules() for key in SETTINGS
+    return {f"{path}.{key}": getattr(module, key)
+            for path, module in model.named_modules() for key in SETTINGS
             if isinstance(getattr(module, key, None), (int, float, str, tuple))}
 
 

@@ -53,7 +53,8 @@ def test_a_sequential_gets_stages_a_head_and_its_size():
     net = wrap(small_net(), labels="0123456789", name="TinyVGG")
     assert isinstance(net, VisionModel)
     assert net.config.input_size == (1, 28, 28)  # 224, 96, 64 and 32 do not fit its linear layer
-    assert [(s.name, s.channels, s.reduction) for s in net.stages] == [("1", 8, 1), ("4", 16, 2), ("5", 16, 4)]
+    stages = [(stage.name, stage.channels, stage.reduction) for stage in net.stages]
+    assert stages == [("1", 8, 1), ("4", 16, 2), ("5", 16, 4)]
     assert (net.num_classes, net.num_features, net.in_chans, net.pyramid) == (10, 784, 1, True)
     seen = explorer.look(net, explorer.sample_photos()[0])
     assert {p.label for p in seen.predictions} <= set("0123456789")
@@ -101,8 +102,12 @@ def test_stage_maps_are_what_hooks_see():
     module = small_net()
     net, x = wrap(module), photo((2, 1, 28, 28))
     seen = {}
+
+    def keep(index: int):
+        return lambda _module, _inputs, out: seen.__setitem__(index, out.clone())
+
     for index in (1, 4, 5):
-        module[index].register_forward_hook(lambda _m, _i, out, index=index: seen.__setitem__(index, out.clone()))
+        module[index].register_forward_hook(keep(index))
     for own, other in zip(net.forward_stages(x), (1, 4, 5), strict=True):
         assert torch.equal(own, seen[other])
 
@@ -383,7 +388,8 @@ def test_what_a_model_of_ours_is_told_of_its_photos_is_obeyed_or_refused(known):
 
 def test_a_transformer_reports_its_blocks():
     net = wrap(TinyTransformer(), input_size=64)
-    assert [(s.name, s.channels, s.reduction) for s in net.stages] == [(f"blocks.{i}", 32, 8) for i in range(3)]
+    stages = [(stage.name, stage.channels, stage.reduction) for stage in net.stages]
+    assert stages == [("blocks.0", 32, 8), ("blocks.1", 32, 8), ("blocks.2", 32, 8)]
     assert not net.pyramid and net.num_features == 32
     assert [tuple(m.shape) for m in net.eval().forward_stages(photo())] == [(2, 32, 8, 8)] * 3
 
@@ -453,15 +459,17 @@ def test_watch_writes_down_each_part_once_in_order():
     assert isinstance(wrap(small_net()), WrappedModel)
 
 
-# --- what the outputs mean ---------------------------------------------------------------------------------------
+# --- what the outputs mean ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options, error, words", [
-    ({"labels": ["a"]}, ValueError, "names 1 classes, but this model has 10"), ({"labels": "cat"}, TypeError, "not one string"),
-    ({"labels": 10}, TypeError, "not int"), ({"labels": set("0123456789")}, TypeError, "in index order, not set"),
+    ({"labels": ["a"]}, ValueError, "names 1 classes, but this model has 10"),
+    ({"labels": "cat"}, TypeError, "not one string"),
+    ({"labels": 10}, TypeError, "not int"),
+    ({"labels": set("0123456789")}, TypeError, "in index order, not set"),
     ({"labels": ["a"] * 9 + [None]}, ValueError, "no name for index 9"),
-    ({"labels": ["", *"123456789"]}, ValueError, "no name for index 0"), ({"outputs": "softmax"}, ValueError, "expected one of"),
-    ({"outputs": "yes/no"}, ValueError, "gives 10")])
+    ({"labels": ["", *"123456789"]}, ValueError, "no name for index 0"),
+    ({"outputs": "softmax"}, ValueError, "expected one of"), ({"outputs": "yes/no"}, ValueError, "gives 10")])
 def test_names_and_kinds_that_are_not_the_nets_are_refused(options, error, words):
     """case A7: one name for ten classes was ignored, in the Dashboard refused."""
     with pytest.raises(error, match=words):
@@ -477,10 +485,15 @@ def test_scores_without_an_axis_of_their_own_are_told_what_took_it():
         wrap(nn.Sequential(yes, nn.Flatten(0)), input_size=32)
 
 
-@pytest.mark.parametrize("made", [torch.jit.script, lambda net: torch.jit.trace(net, torch.zeros(1, 3, 32, 32))])
+def traced(net: nn.Module):
+    return torch.jit.trace(net, torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("made", [torch.jit.script, traced])
 def test_a_torchscript_program_is_refused_by_name(made):
-    """case A10, neighbour: its layers can't be watched, and it has no table of modules that could be searched."""
-    program = made(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval())
+    """case A10, neighbour: its layers can't be watched, and there is no table of modules to search."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    program = made(net.eval())
     with pytest.raises(TypeError, match="TorchScript program.*torch.nn.Module that it was made from"):
         wrap(program, input_size=32)
     with pytest.raises(TypeError, match=r"explorer\.wrap\(module\)"):
@@ -499,7 +512,8 @@ def test_a_model_can_be_told_what_it_means_afterwards():
     model = explorer.create_model("resnet10t", num_classes=3)
     assert wrap(model, labels=["a", "b", "c"], outputs="several") is model
     assert (model.config.outputs, model.config.labels) == ("several", ("a", "b", "c"))
-    assert wrap(model).config.outputs == "several" and wrap(model, outputs="one").config.labels == ("a", "b", "c")
+    assert wrap(model).config.outputs == "several"
+    assert wrap(model, outputs="one").config.labels == ("a", "b", "c")
     with pytest.raises(ValueError, match="a single score"):
         wrap(explorer.create_model("resnet10t", num_classes=1), outputs="one")
 
@@ -510,9 +524,10 @@ def test_a_yes_or_no_takes_the_yes_alone():
 
 
 def test_a_head_that_was_exchanged_inside_a_wrapped_net_is_noticed():
-    """case A5: the names, the number of classes and the place of the classifier follow what stands there now."""
+    """case A5: the names, the number of classes and the classifier's place follow what stands there now."""
     net = small_net()
     model = wrap(net, labels="0123456789")
     net[7] = nn.Linear(16 * 7 * 7, 4)
     seen = explorer.look(model, explorer.sample_photos()[0])
-    assert model.num_classes == 4 and {one.label for one in seen.predictions} == {f"class {i}" for i in range(4)}
+    assert model.num_classes == 4
+    assert {one.label for one in seen.predictions} == {"class 0", "class 1", "class 2", "class 3"}

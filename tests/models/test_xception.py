@@ -1,4 +1,4 @@
-"""Xception, the first one and the aligned ones: numbers on every code path, and what a family must do beyond them."""
+"""Xception, the first one and the aligned ones: numbers on every code path, and what goes beyond them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def test_strides_are_traded_for_dilation_where_timm_trades_them(name, output_str
 
 def test_drop_path_rates_equal_timms():
     with torch.device("meta"):
-        rates = [[getattr(block.drop_path, "drop_prob", 0) for block in model.blocks if hasattr(block, "drop_path")]
+        rates = [[getattr(block.drop_path, "drop_prob", 0) for block in model.blocks
+                  if hasattr(block, "drop_path")]
                  for model in pair("xception41", drop_path_rate=0.3)]
     assert rates[0] == pytest.approx(rates[1]) and rates[0][-1] == pytest.approx(0.3)
 

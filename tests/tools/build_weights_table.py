@@ -1,15 +1,16 @@
-"""Rebuild `explorer/models/weights/weights.json`: size, stages and published weights of every architecture in the catalog.
+"""Rebuild `explorer/models/weights/weights.json`: size, stages and published weights of every architecture.
 
-Facts only: weights from the metadata of the installed timm, or torchvision for families that timm does not have
-(their versions are written into the table); parameters, multiply-adds and stages counted on models without content;
-accuracy from timm's tables of results (`imagenet_results*.csv` beside this file) or torchvision's metadata.
+Facts only: weights from the metadata of the installed timm, or torchvision for families that timm does not
+have (their versions are written into the table); parameters, multiply-adds and stages counted on models
+without content; accuracy from timm's tables of results (`imagenet_results*.csv` beside this file) or
+torchvision's metadata.
 
     python tests/tools/build_weights_table.py            # what is missing; what left the catalog goes
     python tests/tools/build_weights_table.py 'swin*'    # these names anew, and no others
     python tests/tools/build_weights_table.py --all      # everything anew (also after an upgrade of timm)
 
-Several runs at a time share the work and don't lose each other's rows. A name that can't be built is reported and
-costs only itself.
+Several runs at a time share the work and don't lose each other's rows. A name that can't be built is reported
+and costs only itself.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from explorer.models.contract import Stage
 from explorer.models.create import create_model
 from explorer.models.weights.table import TABLE
 
-RESULTS = tuple(Path(__file__).with_name(name) for name in ("imagenet_results.csv", "imagenet_results_later.csv"))
+RESULTS = tuple(map(Path(__file__).with_name, ("imagenet_results.csv", "imagenet_results_later.csv")))
 SOURCE = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"
 BATCH = 25  # names between two writings of the table
 # Published accuracy of the weights that install with explorer (the packages' own descriptions), should the
@@ -53,11 +54,12 @@ BATCH = 25  # names between two writings of the table
 ACCURACY = {"tf_efficientnet_lite0.in1k": (74.8, 92.2), "tf_efficientnet_lite1.in1k": (76.7, 93.2),
             "tf_efficientnet_lite2.in1k": (77.5, 93.8)}
 EMPTY = ModelConfig()
-# torchvision's GoogLeNet turns ImageNet-normalised pixels into -1..1 inside the model (`transform_input`): as timm
-# does for the Inception that came the same way, the table says so instead.
+# torchvision's GoogLeNet turns ImageNet-normalised pixels into -1..1 inside the model (`transform_input`): as
+# timm does for the Inception that came the same way, the table says so instead.
 INSIDE = {"googlenet": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}
-# What published weights need and their name alone does not say: timm builds this one with TensorFlow's epsilon where it
-# loads its weights, and with PyTorch's where it does not. (A test compares every name, built for its weights.)
+# What published weights need and their name alone does not say: timm builds this one with TensorFlow's
+# epsilon where it loads its weights, and with PyTorch's where it does not. (A test compares every name, built
+# for its weights.)
 NEEDED = {"fbnetc_100.rmsp_in1k": {"build_options": (("norm_eps", 1e-3),)}}
 # Names that have a paper and no published weights. Digits are small enough to be seen whole.
 PAPER = {"lenet5": {"input_size": (1, 32, 32), "min_input_size": (1, 32, 32), "crop_pct": 1.0, "mean": (0.5,),
@@ -76,7 +78,8 @@ def facts_of(name: str, tag: str) -> dict:
     for field in EMPTY.__dataclass_fields__:
         value = cfg.get(field, getattr(EMPTY, field))
         value = tuple(value) if isinstance(value, list) else value
-        if field not in ("architecture", "tag", "labels") and value is not None and value != getattr(EMPTY, field):
+        left_out = field in ("architecture", "tag", "labels") or value is None
+        if not left_out and value != getattr(EMPTY, field):
             facts[field] = value
     facts |= NEEDED.get(f"{name}.{tag}", {})
     if not (hub_id or cfg.get("url")):
@@ -104,8 +107,8 @@ def torchvision_entry(name: str) -> dict:
             "interpolation": preset.interpolation.value, "crop_pct": crop_pct,
             "mean": tuple(preset.mean), "std": tuple(preset.std), "num_classes": len(w.meta["categories"]),
             "first_conv": layers[0], "classifier": layers[-1], "license": "bsd-3-clause", "url": w.url,
-            "origin_url": "https://github.com/pytorch/vision", "top1": metrics["acc@1"], "top5": metrics["acc@5"],
-            **INSIDE.get(name, {}),
+            "origin_url": "https://github.com/pytorch/vision", "top1": metrics["acc@1"],
+            "top5": metrics["acc@5"], **INSIDE.get(name, {}),
         }
         version = w.name.removeprefix("IMAGENET1K_V")
         tag = "tv_in1k" if version == "1" else f"tv{version}_in1k"
@@ -115,7 +118,8 @@ def torchvision_entry(name: str) -> dict:
 
 def paper_entry(name: str) -> dict:
     with torch.device("meta"):
-        params = sum(p.numel() for p in create_model(name, num_classes=PAPER[name]["num_classes"]).parameters())
+        model = create_model(name, num_classes=PAPER[name]["num_classes"])
+        params = sum(p.numel() for p in model.parameters())
     return {"params": params, "common": PAPER[name], "tags": {"untrained": {}}}
 
 
@@ -149,7 +153,10 @@ def entry(name: str) -> dict[str, Any]:
 
 
 def stage_runs(stages: Sequence[Stage]) -> list[list]:
-    """[name, channels, reduction] a stage; three or more alike whose names count on are one row, with their count."""
+    """[name, channels, reduction] a stage.
+
+    Three or more alike whose names count on are one row, with their count.
+    """
     runs: list[list] = []  # [name, channels, reduction, count]
     for stage in stages:
         if runs:
@@ -182,7 +189,8 @@ Result = tuple[float, float, int]
 def read_results(path: Path) -> list[tuple[str, Result]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return [(row["name"].lower(), (float(row["top1"]), float(row["top5"]), int(row["img_size"]))) for row in rows]
+        return [(row["name"].lower(), (float(row["top1"]), float(row["top5"]), int(row["img_size"])))
+                for row in rows]
 
 
 def published_results() -> dict[str, list[Result]]:
@@ -197,8 +205,8 @@ def published_results() -> dict[str, list[Result]]:
 def put_accuracy(name: str, row: dict, results: dict[str, list[Result]]) -> dict:
     """The row with the published accuracy of its tags.
 
-    Only what was measured with photos of the size that the weights expect: those are what explorer shows them. (Most
-    of them are a little more accurate with larger photos.)
+    Only what was measured with photos of the size that the weights expect: those are what explorer shows
+    them. (Most of them are a little more accurate with larger photos.)
     """
     if FAMILY_OF[name].oracle != "timm":
         return row  # torchvision says it itself; papers' networks have no weights
@@ -262,14 +270,15 @@ def merge_into(
         newest = read_table(path)["models"]
         rows = {name: row for name, row in (newest | built).items() if name not in gone}
         order = [name for name in FAMILY_OF if name in rows]
-        order += [name for name in rows if name not in FAMILY_OF]  # a catalog newer than the one that this run read
-        rows = {name: put_accuracy(name, rows[name], results) if name in FAMILY_OF else rows[name] for name in order}
+        order += [name for name in rows if name not in FAMILY_OF]  # of a catalog newer than this run's
+        rows = {name: put_accuracy(name, rows[name], results) if name in FAMILY_OF else rows[name]
+                for name in order}
         timm_only = sorted(set(timm.list_models()) - set(FAMILY_OF) - set(rows))
         old = old_names()
         # one row a line: readable in a diff, and small
         body = ",\n".join(f"{json.dumps(name)}:{compact(row)}" for name, row in rows.items())
-        text = (f'{{"source":{json.dumps(SOURCE)},\n"timm_only":{compact(timm_only)},\n"old_names":{compact(old)},\n'
-                f'"models":{{\n{body}\n}}}}\n')
+        text = (f'{{"source":{json.dumps(SOURCE)},\n"timm_only":{compact(timm_only)},\n'
+                f'"old_names":{compact(old)},\n"models":{{\n{body}\n}}}}\n')
         beside = path.with_suffix(f".{os.getpid()}.tmp")
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
@@ -277,10 +286,10 @@ def merge_into(
 
 
 def old_names() -> dict[str, str]:
-    """Names that timm answers with a model of another name -> that name, with the tag of the weights that are meant.
+    """Names that timm answers with a model of another name -> that name, with the tag of the weights meant.
 
-    A few of timm's point at a tag that was renamed later (`sam` for `sam_in1k`), and fail there: the one that goes on
-    from it is meant.
+    A few of timm's point at a tag that was renamed later (`sam` for `sam_in1k`), and fail there: the one that
+    goes on from it is meant.
     """
     found = {}
     for old, today in sorted(get_deprecated_models().items()):
@@ -298,12 +307,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("patterns", nargs="*", metavar="NAME", help="build these anew; wildcards allowed")
     parser.add_argument("--all", action="store_true", help="build every row anew")
-    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is (default: explorer's own)")
+    parser.add_argument("--table", type=Path, default=TABLE,
+                        help="where the table is (default: explorer's own)")
     args = parser.parse_args(argv)
 
     before = read_table(args.table)
     afresh = args.all or bool(args.patterns) or before["source"] != SOURCE
-    chosen = [name for name in FAMILY_OF if not args.patterns or any(fnmatchcase(name, p) for p in args.patterns)]
+    patterns = args.patterns or ["*"]
+    chosen = [name for name in FAMILY_OF if any(fnmatchcase(name, pattern) for pattern in patterns)]
     missing = [name for name in chosen if afresh or not is_complete(before["models"].get(name, {}))]
     random.shuffle(missing)  # several runs at a time begin at different ends
     gone = set(before["models"]) - set(FAMILY_OF)
@@ -323,8 +334,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     tags = [(name, facts) for name, row in table["models"].items() for facts in row["tags"].values()]
     with_figure = sum("top1" in facts for _, facts in tags)
-    print(f"{len(table['models'])} architectures ({len(built)} built now, {len(gone)} gone), {len(tags)} sets of "
-          f"weights, {with_figure} with published accuracy, {args.table.stat().st_size // 1024} KiB from {SOURCE}")
+    print(f"{len(table['models'])} architectures ({len(built)} built now, {len(gone)} gone), "
+          f"{len(tags)} sets of weights, {with_figure} with published accuracy, "
+          f"{args.table.stat().st_size // 1024} KiB from {SOURCE}")
     for name, error in failed.items():
         first_line = (str(error).splitlines() or [""])[0][:200]
         print(f"Not built: {name} ({type(error).__name__}: {first_line})", file=sys.stderr)

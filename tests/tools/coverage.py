@@ -3,10 +3,10 @@
     python tests/tools/coverage.py                  # every name, shapes only: some minutes
     python tests/tools/coverage.py "vit_*" --limit 20
 
-A name counts as open through the door where all that a `Look` asks of a model works: the model is created, one pass
-gives every stage of its table as a map with the channels the table says, and the vector and the logits come out as rows.
-The passes run on torch's "meta" device, which works out shapes and no numbers; a model that timm itself can't build or
-run there is tried again on the CPU.
+A name counts as open through the door where all that a `Look` asks of a model works: the model is created,
+one pass gives every stage of its table as a map with the channels the table says, and the vector and the
+logits come out as rows. The passes run on torch's "meta" device, which works out shapes and no numbers; a
+model that timm itself can't build or run there is tried again on the CPU.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The script that builds the table of weights: what it keeps, what it drops, what it does with a row that fails."""
+"""The script that builds the table of weights: what it keeps and drops, and what a row that fails costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ NAMES = ("resnet18", "resnet50", "lenet5")
 
 
 def row(params: int = 1, **tags: dict) -> dict:
-    return {"params": params, "macs": 2, "stages": [["stem", 8, 2]], "common": {}, "tags": tags or {"in1k": {}}}
+    tags = tags or {"in1k": {}}
+    return {"params": params, "macs": 2, "stages": [["stem", 8, 2]], "common": {}, "tags": tags}
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def test_only_what_is_missing_is_built(table):
     half = {key: value for key, value in row().items() if key != "macs"}
     write(table, {"resnet18": row(params=7), "resnet50": half})
     assert run(table) == 0
-    assert {name: r["params"] for name, r in read(table).items()} == {"resnet18": 7, "resnet50": 1, "lenet5": 1}
+    params = {name: row["params"] for name, row in read(table).items()}
+    assert params == {"resnet18": 7, "resnet50": 1, "lenet5": 1}
 
 
 def test_what_left_the_catalog_is_dropped(table):
@@ -52,7 +54,9 @@ def test_what_left_the_catalog_is_dropped(table):
     assert list(read(table)) == list(NAMES)
 
 
-@pytest.mark.parametrize(("words", "built"), [(["--all"], set(NAMES)), (["resnet*"], {"resnet18", "resnet50"})])
+@pytest.mark.parametrize(("words", "built"), [
+    (["--all"], set(NAMES)), (["resnet*"], {"resnet18", "resnet50"}),
+])
 def test_rows_are_built_anew_on_request(table, words, built):
     write(table, {name: row(params=7) for name in NAMES})
     assert run(table, *words) == 0
@@ -75,7 +79,8 @@ def test_a_row_that_fails_is_named_and_leaves_the_others_and_its_old_row_alone(t
     monkeypatch.setattr(tool, "entry", fails)
     write(table, {"resnet50": row(params=7)})
     assert run(table, "--all") == 1
-    assert {name: r["params"] for name, r in read(table).items()} == {"resnet18": 1, "resnet50": 7, "lenet5": 1}
+    params = {name: row["params"] for name, row in read(table).items()}
+    assert params == {"resnet18": 1, "resnet50": 7, "lenet5": 1}
     assert "Not built: resnet50 (RuntimeError: half a file)" in capsys.readouterr().err
 
 
@@ -111,12 +116,14 @@ def test_what_timm_has_alone_is_written_anew_each_time(table):
     [(f"blocks.{i}", 768, 16) for i in range(40)],
     [("stem", 64, 2), ("layer1", 64, 4), ("layer2", 128, 8)],
     [("stage.0", 8, 4), ("stage.1", 8, 4)],
-    [("stem", 8, 2), ("block8", 8, 4), ("block9", 8, 4), ("block10", 8, 4), ("block11", 16, 4), ("end", 16, 4)],
+    [("stem", 8, 2), ("block8", 8, 4), ("block9", 8, 4), ("block10", 8, 4),
+     ("block11", 16, 4), ("end", 16, 4)],
 ])
 def test_stages_survive_the_tables_short_form(stages, monkeypatch):
     short = tool.stage_runs([Stage(name, name, channels, reduction) for name, channels, reduction in stages])
     assert len(short) <= len(stages)
-    monkeypatch.setattr("explorer.models.weights.table._table", lambda: {"models": {"net": {"stages": json.loads(json.dumps(short))}}})
+    table = {"models": {"net": {"stages": json.loads(json.dumps(short))}}}
+    monkeypatch.setattr("explorer.models.weights.table._table", lambda: table)
     assert weights.stage_rows("net") == tuple(stages)
 
 

@@ -1,4 +1,7 @@
-"""HTML as a reader meets it: the text, and the elements with their attributes. Tests ask these, not the markup."""
+"""HTML as a reader meets it: the text, and the elements with their attributes.
+
+Tests ask these, not the markup.
+"""
 
 from __future__ import annotations
 

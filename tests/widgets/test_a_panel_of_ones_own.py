@@ -1,4 +1,4 @@
-"""What a new panel takes: one class in a file of its own and one row of a table; and what it costs in threads."""
+"""What a new panel takes: a class in a file of its own and a row of a table; and what it costs in threads."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ class BrightnessPanel(Panel):
 
     def draw(self):
         if self.session.image is not None:
-            self.work.start(lambda job, image=self.session.image: brightness(image), self.show, doing="looking at pixels")
+            self.work.start(lambda job, image=self.session.image: brightness(image), self.show,
+                            doing="looking at pixels")
 
     def show(self, share):
         self.share.value = f"{share:.1%}"
 
     def code(self):
         lines = photo_lines(self.session)
-        return "\n".join(["import explorer", *lines, "brightness(explorer.load_image(photo))"]) if lines else ""
+        if not lines:
+            return ""
+        return "\n".join(["import explorer", *lines, "brightness(explorer.load_image(photo))"])
 
 
 def brightness(image):
@@ -83,7 +86,9 @@ def test_it_rests_out_of_sight_follows_the_photo_and_says_what_goes_wrong(dash):
     assert panel.wait(30) and panel.share.value != before
     dash.load(dash.session.image.resize((4, 40)))
     dash.wait()
-    assert panel.wait(30) and "at least 8 pixels" in panel.work.message.value and 'role="alert"' in panel.work.message.value
+    assert panel.wait(30)
+    said = panel.work.message.value
+    assert "at least 8 pixels" in said and 'role="alert"' in said
 
 
 def test_a_dashboard_whose_tabs_were_all_seen_has_three_threads_and_a_closed_one_none(monkeypatch):

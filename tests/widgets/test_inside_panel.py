@@ -187,7 +187,8 @@ def test_what_goes_wrong_is_a_sentence(opened, vit, monkeypatch, view):
         raise RuntimeError("<b>bad</b>")
 
     for owner, name in ((components, "pca_rgb_many"), (statistics, "activations"), (flow, "gradient_flow"),
-                        (channel_photos, "top_photos"), (rollout, "read_attention"), (filters, "first_filters")):
+                        (channel_photos, "top_photos"), (rollout, "read_attention"),
+                        (filters, "first_filters")):
         monkeypatch.setattr(owner, name, broken)
     panel = opened(vit, view)
     if hasattr(panel.block, "go"):

@@ -131,7 +131,7 @@ def test_nothing_keeps_a_finished_job_alive(runner, line):
     assert alive() is None
 
 
-# --- what is shown ------------------------------------------------------------------------------------------------
+# --- what is shown ------------------------------------------------------------------------------------------
 
 
 def test_what_was_found_is_shown_under_the_lock(runner, line):
@@ -150,7 +150,13 @@ def test_what_was_found_is_shown_under_the_lock(runner, line):
 def test_what_comes_too_late_is_not_shown_and_not_told(line):
     gate, shown = Gate(), []
     line.told = lambda *told: shown.append(told)
-    first = line.start(lambda job: (gate(job), job.progress(1, 1), job.tell(shown.append, "told")), shown.append)
+
+    def late(job) -> None:
+        gate(job)
+        job.progress(1, 1)
+        job.tell(shown.append, "told")
+
+    first = line.start(late, shown.append)
     assert gate.begun.wait(5)
     line.start(lambda job: "new", shown.append)
     assert first.stale and first.ended() and not first.stopped
@@ -224,7 +230,7 @@ def test_progress_is_drawn_now_and_then_and_at_the_end_and_waits_for_nobody_who_
         assert gone_on.wait(5) and told[-1] == 900
 
 
-# --- one line and another, and their threads -----------------------------------------------------------------------
+# --- one line and another, and their threads ----------------------------------------------------------------
 
 
 def test_a_closed_line_takes_no_more_and_the_others_go_on(runner, line):

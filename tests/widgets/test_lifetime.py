@@ -1,4 +1,7 @@
-"""What a dashboard leaves behind: nothing, however it ends. Counted in ipywidgets' registry and among the threads."""
+"""What a dashboard leaves behind: nothing, however it ends.
+
+Counted in ipywidgets' registry and among the threads.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ class Shell:
         self.cell, self.runs = cell, self.runs + 1
 
     def get_parent(self) -> dict:
-        return {"header": {"msg_id": f"run {self.runs}"}, "metadata": {} if self.cell is None else {"cellId": self.cell}}
+        return {"header": {"msg_id": f"run {self.runs}"},
+                "metadata": {} if self.cell is None else {"cellId": self.cell}}
 
 
 @pytest.fixture
@@ -110,7 +114,8 @@ def test_a_dashboard_that_is_refused_leaves_the_one_before(shell):
     first.close()
 
 
-@pytest.mark.parametrize("answer", [None, {}, {"metadata": None}, {"metadata": {"cellId": "a"}}, {"header": {"msg_id": "1"}, "metadata": []}])
+@pytest.mark.parametrize("answer", [None, {}, {"metadata": None}, {"metadata": {"cellId": "a"}},
+                                    {"header": {"msg_id": "1"}, "metadata": []}])
 def test_where_nobody_says_which_cell_runs_there_is_none(monkeypatch, answer):
     shell = Shell()
     shell.get_parent = lambda: answer

@@ -107,7 +107,8 @@ def test_without_a_model_and_a_photo_there_is_neither_code_nor_figure():
     from explorer.widgets.panels.stages import StagesPanel
 
     session = Session()
-    for panel in (ImagesPanel(session), ModulesPanel(session), PredictionsPanel(session), StagesPanel(session)):
+    kinds = ImagesPanel, ModulesPanel, PredictionsPanel, StagesPanel
+    for panel in [kind(session) for kind in kinds]:
         assert panel.code() == "" and panel.figure() is None and isinstance(panel.caption(), str)
         with pytest.raises(ValueError, match="Nothing is shown here yet"):
             panel.exported()

@@ -1,4 +1,7 @@
-"""The views of an evaluation: the matrix, photos with answers, the table. What they send, what they take from a page."""
+"""The views of an evaluation: the matrix, photos with answers, the table.
+
+What they send, what they take from a page.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def test_the_page_asks_nothing_of_the_network_and_reports_itself(sent, Part):
     assert part.ready
 
 
-# --- the matrix -----------------------------------------------------------------------------------------------
+# --- the matrix ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def test_the_reader_changes_colours_and_order_and_nothing_else(matrix):
     assert (matrix.share, matrix.order) == ("predicted", "photos") and matrix._table != "{}"
 
 
-# --- photos ---------------------------------------------------------------------------------------------------
+# --- photos -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -135,7 +138,8 @@ def photos(sent):
 
 def test_photos_travel_as_one_piece_with_their_answers(photos):
     assert photos._pictures == {"sizes": [3, 5], "data": b"onethree"} and photos.note == "2 photos"
-    assert [(one.true, one.said, one.right) for one in photos.answers] == [("roses", "tulips", False), ("roses", "roses", True)]
+    answers = [(one.true, one.said, one.right) for one in photos.answers]
+    assert answers == [("roses", "tulips", False), ("roses", "roses", True)]
 
 
 def test_other_pictures_of_the_same_photos_leave_the_answers(photos, sent):
@@ -153,7 +157,7 @@ def test_a_pick_is_told_and_a_made_up_one_is_not(photos):
     assert photos.selected == -1
 
 
-# --- the table ------------------------------------------------------------------------------------------------
+# --- the table ----------------------------------------------------------------------------------------------
 
 
 COLUMNS = [("class", "text"), ("recall", "share"), ("photos", "count")]

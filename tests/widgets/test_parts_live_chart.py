@@ -153,8 +153,13 @@ def test_thinning_a_short_curve_changes_nothing():
 def test_many_threads_lose_no_point_and_keep_the_order(sent):
     chart = LiveChart()
     sent.clear()
-    threads = [threading.Thread(target=lambda name=name: [chart.push(i, {name: i}) or chart.flush() for i in range(300)])
-               for name in "abcd"]
+
+    def push(name: str) -> None:
+        for i in range(300):
+            chart.push(i, {name: i})
+            chart.flush()
+
+    threads = [threading.Thread(target=push, args=(name,)) for name in "abcd"]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     ends = dict.fromkeys("abcd", 0)

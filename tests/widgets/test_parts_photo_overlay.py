@@ -75,8 +75,8 @@ def test_a_box_from_the_browser_is_whole_pixels_inside_the_photo_and_heard_once(
     assert heard[-1] == () and view.box == ()
 
 
-@pytest.mark.parametrize("box", [None, "box", [1, 2, 3], [1, 2, 3, "4"], [True, 0, 9, 9], [9, 0, 1, 9], [2000, 0, 3000, 9],
-                                 [float("nan"), 0, 9, 9], {"left": 1}])
+@pytest.mark.parametrize("box", [None, "box", [1, 2, 3], [1, 2, 3, "4"], [True, 0, 9, 9], [9, 0, 1, 9],
+                                 [2000, 0, 3000, 9], [float("nan"), 0, 9, 9], {"left": 1}])
 def test_what_is_no_box_is_not_heard(view, box):
     heard = []
     view.on_box(heard.append)

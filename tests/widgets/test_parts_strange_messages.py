@@ -24,8 +24,9 @@ from explorer.widgets.parts.sort_table import SortTable
 
 from .test_parts_base import PARTS, from_browser
 
-STRANGE = [None, True, -1, 1.5, 10**400, -10**400, math.nan, math.inf, "x", "__class__", [], {}, [[]], [10**400, 0], [math.nan, 0],
-           [math.inf] * 4, [0, 1, 2, 3], [True, False], ["a", {}], {"a": []}, [None, None], ["x" * 10_000]]
+STRANGE = [None, True, -1, 1.5, 10**400, -10**400, math.nan, math.inf, "x", "__class__", [], {}, [[]],
+           [10**400, 0], [math.nan, 0], [math.inf] * 4, [0, 1, 2, 3], [True, False], ["a", {}], {"a": []},
+           [None, None], ["x" * 10_000]]
 
 
 def filled(Part: type[ExplorerPart]) -> ExplorerPart:
@@ -53,7 +54,8 @@ def test_no_message_raises_or_breaks_a_promise(sent, Part):
     keys = {*re.findall(r'content(?:\.get\(|\[)"(\w+)"', source)} - {"kind"}
     kinds = {*re.findall(r'"(\w+)"', source), "ready", "choose", "no such kind"}
     for kind, value in itertools.product(sorted(kinds), STRANGE):
-        from_browser(part, {"kind": kind, **dict.fromkeys(keys, value), "key": value, "value": value, "generation": 1})
+        said = {"kind": kind, **dict.fromkeys(keys, value), "key": value, "value": value, "generation": 1}
+        from_browser(part, said)
     for key, value in itertools.product([*part.trait_names(), "_callbacks", "close"], STRANGE):
         from_browser(part, {"kind": "choose", "key": key, "value": value})
     for message in STRANGE:
@@ -63,7 +65,9 @@ def test_no_message_raises_or_breaks_a_promise(sent, Part):
     if Part in (Scatter, JudgedPhotos):
         assert part.selected < 2
     if Part is PhotoOverlay:
-        assert part.box == () or (0 <= part.box[0] < part.box[2] <= 40 and 0 <= part.box[1] < part.box[3] <= 30)
+        if part.box != ():
+            left, top, right, bottom = part.box
+            assert 0 <= left < right <= 40 and 0 <= top < bottom <= 30
         assert part.place == () or (part.place[0] < 2 and part.place[1] < 3)
         assert len(part.chosen) <= 2 and set(part.chosen) <= {0, 1, 2} and part.isolated in (-1, 0, 1)
     part.close()
@@ -72,13 +76,16 @@ def test_no_message_raises_or_breaks_a_promise(sent, Part):
 def test_every_text_of_a_view_is_written_as_text():
     """HTML is the guide alone, which explorer itself has written, and an empty drawing."""
     scripts = Path(inspect.getfile(ExplorerPart)).parent.glob("*.js")
-    found = {(file.name, line.strip()) for file in scripts for line in file.read_text(encoding="utf-8").splitlines()
-             if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", line)}
+    markup = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function")
+    found = {(file.name, line.strip()) for file in scripts
+             for line in file.read_text(encoding="utf-8").splitlines() if markup.search(line)}
     ours = {("panel_tools.js", "innerHTML = html"), ("live_chart.js", 'innerHTML = "<svg></svg>"')}
-    assert len(found) == len(ours) and all(any(name == file and text in line for file, text in ours) for name, line in found)
+    assert len(found) == len(ours)
+    for name, line in found:
+        assert any(name == file and text in line for file, text in ours), (name, line)
 
 
-# --- CSV -------------------------------------------------------------------------------------------------------
+# --- CSV ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ['=HYPERLINK("http://evil")', "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1"])

@@ -19,17 +19,20 @@ NASTY = ['x"); import os #.jpg', "two\nlines.png", "\\n'\"\"\" .png", "Ångströ
 
 
 def run(lines, dash=None):
-    """Execute lines where nothing but `dash` is known; the value of the last expression, and what was defined."""
+    """Execute lines where nothing but `dash` is known: the last expression's value, and what was defined."""
     text = lines if isinstance(lines, str) else "\n".join(lines)
     tree, names = ast.parse(text), {} if dash is None else {"dash": dash}
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "snippet", "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), "snippet", "eval"), names), names
+    if last is None:
+        return None, names
+    return eval(compile(ast.Expression(last.value), "snippet", "eval"), names), names
 
 
 def tiny() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(4, 3))
 
 
 def looked(dash, *, alone: bool) -> bool:
@@ -38,7 +41,8 @@ def looked(dash, *, alone: bool) -> bool:
     assert not alone or not any("dash" in line for line in lines), lines
     look, _ = run([*lines, "explorer.look(model, photo)"], None if alone else dash)
     shown = dash.session.look
-    return torch.equal(look.logits, shown.logits) and look.labels == shown.labels and torch.equal(look.input, shown.input)
+    return (torch.equal(look.logits, shown.logits) and look.labels == shown.labels
+            and torch.equal(look.input, shown.input))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def show(dash, **wishes):
     dash.wait()
 
 
-# --- models -----------------------------------------------------------------------------------------------------
+# --- models -------------------------------------------------------------------------------------------------
 
 
 def test_a_model_with_published_weights_is_opened_by_its_name(dash):
@@ -65,7 +69,8 @@ def test_a_model_with_published_weights_is_opened_by_its_name(dash):
 
 
 def test_random_weights_are_read_from_the_dashboard_and_the_lines_say_why(dash):
-    dash.session.open_model("test_resnet" if explorer.is_model("test_resnet") else "resnet10t", pretrained=False)
+    name = "test_resnet" if explorer.is_model("test_resnet") else "resnet10t"
+    dash.session.open_model(name, pretrained=False)
     dash.wait()
     lines = model_lines(dash.session)
     assert lines[0] == RANDOM and run(lines, dash)[1]["model"] is dash.session.model
@@ -88,7 +93,8 @@ def test_a_model_that_a_run_taught_is_read_from_the_dashboard(dash):
     assert looked(dash, alone=False) and dash.session.look.labels == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("options", [{"input_size": (3, 96, 96)}, {"labels": [f'"{n}"\n#' for n in range(1000)]}])
+@pytest.mark.parametrize("options", [{"input_size": (3, 96, 96)},
+                                     {"labels": [f'"{n}"\n#' for n in range(1000)]}])
 def test_what_the_dashboard_was_told_about_every_model_is_in_the_lines(options):
     dash = explorer.Dashboard(NAME, **options)
     dash.wait()
@@ -113,7 +119,7 @@ def test_a_model_that_can_not_be_opened_leaves_the_lines_of_the_one_on_the_scree
     assert model_lines(dash.session) == [f'model = explorer.create_model("{NAME}", pretrained=True)']
 
 
-# --- photos -----------------------------------------------------------------------------------------------------
+# --- photos -------------------------------------------------------------------------------------------------
 
 
 def same_photo(dash, *, alone: bool) -> bool:
@@ -176,10 +182,12 @@ def test_an_upload_is_not_kept_for_the_lines(dash, tmp_path):
     assert dash.session.image_source is None
 
 
-# --- text -------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [*NASTY, ("a",), (), ["x", 'y"'], (3, 224, 224), 1e-3, None, {"a": "b"}, "\udcff"])
+@pytest.mark.parametrize("value", [
+    *NASTY, ("a",), (), ["x", 'y"'], (3, 224, 224), 1e-3, None, {"a": "b"}, "\udcff",
+])
 def test_a_literal_gives_its_value_again(value):
     assert ast.literal_eval(literal(value)) == value and "\n" not in literal(value)
 

@@ -35,7 +35,7 @@ def pixels(figure) -> bytes:
 
 
 def stays(panel, change) -> None:
-    """That what `panel` says is the same after `change`, until the new result is there; and another one then."""
+    """That what `panel` says is the same after `change`, until the new result is there; then another one."""
     before = said(panel)
     assert before[0]
     with panel.session.lock:  # no result is shown meanwhile

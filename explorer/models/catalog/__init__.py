@@ -32,16 +32,17 @@ def family_module(architecture: str) -> ModuleType:
 
 
 def family_classes() -> dict[str, tuple[str, ...]]:
-    """"backbones.resnet" -> ("ResNet",) and so on: the class of each file of a family. None of them is imported."""
+    """"backbones.resnet" -> ("ResNet",) and so on: the class of each family's file, none of them imported."""
     folder = Path(__file__).parents[1] / "backbones"
     modules = sorted({family.module for family in FAMILIES.values()})
     return {f"backbones.{module}": class_in(folder / f"{module}.py") for module in modules}
 
 
 def class_in(file: Path) -> tuple[str, ...]:
-    """The class that a family's file calls its MODEL, as its text says; none where it is another file's class."""
+    """The class that a family's file calls its MODEL, as its text says; none where it is another file's."""
     text = file.read_text(encoding="utf-8")
-    return tuple(name for name in re.findall(r"^MODEL = (\w+)$", text, re.MULTILINE) if f"\nclass {name}(" in text)
+    named = re.findall(r"^MODEL = (\w+)$", text, re.MULTILINE)
+    return tuple(name for name in named if f"\nclass {name}(" in text)
 
 
 __all__ = ["FAMILIES", "FAMILY_OF", "Family", "class_in", "family_classes", "family_module"]
