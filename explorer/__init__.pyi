@@ -32,6 +32,7 @@ from explorer.inspection.look.modules import module_tree as module_tree
 from explorer.inspection.look.predicting import PredictionTable as PredictionTable
 from explorer.inspection.look.predicting import predict as predict
 from explorer.inspection.look.result import Look as Look
+from explorer.machine import doctor as doctor
 from explorer.models.attention import AttentionMap as AttentionMap
 from explorer.models.attention import attention_maps as attention_maps
 from explorer.models.contract import VisionModel as VisionModel

@@ -7,8 +7,8 @@ instead, and every product of a pass begins with waking somebody: a pass takes t
 notebook that is the normal case: a cell has computed, so the main thread has a team, and then a dashboard
 computes in a thread of its own.
 
-So a thread that has nothing more to compute gives its team back: `rest()`. It comes back by itself with the next
-product, in microseconds. And threads that only open photos compute on their own: `alone()`.
+So a thread that has nothing more to compute gives its team back: `rest()`. It comes back by itself with the
+next product, in microseconds. And threads that only open photos compute on their own: `alone()`.
 
 On Linux with the libgomp that torch brings; elsewhere, and with EXPLORER_FAST=0, both do nothing.
 """

@@ -83,7 +83,8 @@ def _computer() -> Iterator[Finding]:
     advice = ""
     if threads > cores:
         advice = (f"torch computes with {threads} threads on {cores} processors, which then wait for each "
-                  f"other: set OMP_NUM_THREADS={cores} before Python starts, or torch.set_num_threads({cores}).")
+                  f"other: set OMP_NUM_THREADS={cores} before Python starts, or call "
+                  f"torch.set_num_threads({cores}).")
     yield Finding("processors", f"{cores} for this process; torch computes with {threads} "
                                 f"{'thread' if threads == 1 else 'threads'}", advice)
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

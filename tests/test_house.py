@@ -45,8 +45,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.models.weights",),
     ("explorer.models", "explorer.models.catalog", "explorer.models.config"),
     # the porch: names that are imported on first use; paths and threads; words and pictures
-    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer._memory", "explorer._teams",
-     "explorer.arguments", "explorer.display"),
+    ("explorer", "explorer._lazy", "explorer.files", "explorer._threads", "explorer._memory",
+     "explorer._teams", "explorer.arguments", "explorer.display"),
 )
 # Neighbours that do not know each other, whatever their floors.
 STRANGERS = (("explorer.data", "explorer.models"),)

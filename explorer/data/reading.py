@@ -12,7 +12,7 @@ from explorer._threads import thread_count
 
 
 def photo_threads(count: int) -> ThreadPoolExecutor:
-    """A pool of threads that open and prepare photos, each computing by itself: the cores are the network's."""
+    """Threads that open and prepare photos, each computing by itself: the cores are the network's."""
     return ThreadPoolExecutor(count, thread_name_prefix="explorer-photos", initializer=_teams.alone)
 
 

@@ -69,8 +69,8 @@ class Dashboard(W.VBox):
     input_size: (channels, height, width) in pixels, where the model's own is not what you want
 
     A cell that runs again closes the dashboard that it made before; those of other cells live on.
-    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or an
-    input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
+    Raises ValueError for an unknown model, a folder without photos, labels that are too few or too many, or
+    an input size that is none. What goes wrong later is a sentence above the panels; `wait()` raises it.
     """
 
     def __init__(self, model: Any = "tf_efficientnet_lite0", images: Any = None, *,

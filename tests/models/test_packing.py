@@ -63,7 +63,7 @@ def test_a_packed_layer_gives_the_same_numbers(name, layout):
 
 @pytest.mark.parametrize("module", ONE_A_FILE)
 def test_every_layer_of_every_family_gives_the_same_numbers(module):
-    """Layer by layer, each on what really comes to it: a whole network with random weights magnifies rounding."""
+    """Layer by layer, each on what really comes to it: a whole random network magnifies rounding."""
     model, photos = small(module)
     packed = copy.deepcopy(model.eval())
     errors = {}

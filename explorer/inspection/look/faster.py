@@ -41,7 +41,8 @@ Run = Callable[[VisionModel, Tensor], tuple[np.ndarray, ...]]
 class _Kept:
     """What is known of a model with these weights.
 
-    refused: a copy of it can't be made, or says something else;  size: bytes of the copy;  used: when, by `_clock`
+    refused: a copy of it can't be made, or says something else
+    size:    bytes of the copy;  used: when, by `_clock`
     """
 
     fingerprint: tuple[Any, ...]
