@@ -6,8 +6,8 @@ faults in one pass of a small network, up to half of its time. Two thresholds sa
 happens, and how much free memory may lie around; both are 256 MiB here while somebody works: `keep()`, until
 as many `give_back()` have followed.
 
-It concerns the whole process, which then keeps up to that much more: so `import explorer` alone never does it,
-only the app, the commands and runs. On Linux with glibc; elsewhere, and with EXPLORER_FAST=0, nothing happens.
+It concerns the whole process, which then keeps up to that much more: so `import explorer` alone never does
+it, only the app, the commands and runs. On Linux with glibc; elsewhere, and with EXPLORER_FAST=0, nothing happens.
 
 mallopt(3), malloc_trim(3).
 """
