@@ -7,7 +7,8 @@ happens, and how much free memory may lie around; both are 256 MiB here while so
 as many `give_back()` have followed.
 
 It concerns the whole process, which then keeps up to that much more: so `import explorer` alone never does
-it, only the app, the commands and runs. On Linux with glibc; elsewhere, and with EXPLORER_FAST=0, nothing happens.
+it, only the app, the commands and runs. On Linux with glibc; elsewhere, and with EXPLORER_FAST=0, nothing
+happens.
 
 mallopt(3), malloc_trim(3).
 """

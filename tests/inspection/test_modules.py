@@ -389,3 +389,22 @@ def test_a_deep_model_is_a_long_tree():
     tree = module_tree(model, 4)
     assert sum(1 for _ in tree.walk()) == 301 and len(tree.rows()) == 301
     assert re.search(r"\+29\d", tree.text(2)) and isinstance(tree, ModuleNode)
+
+
+def test_shapes_are_measured_once_for_a_model_as_it_is(monkeypatch):
+    from explorer.inspection.look import modules
+
+    measured = []
+    real = modules.measure
+    monkeypatch.setattr(modules, "measure", lambda model, shape: measured.append(shape) or real(model, shape))
+    model = explorer.create_model("resnet10t")
+    first, again = explorer.module_tree(model, 64), explorer.module_tree(model, 64)
+    assert measured == [(1, 3, 64, 64)] and str(first) == str(again) and first is not again
+    model.train()
+    model.layer1.requires_grad_(False)  # neither changes a shape
+    assert explorer.module_tree(model, 64).trainable < first.trainable and len(measured) == 1
+    assert explorer.module_tree(model, 96).input_shape == (1, 3, 96, 96) and len(measured) == 2
+    model.layer1[0].conv1.stride = (2, 2)
+    assert explorer.module_tree(model, 96).flops != first.flops and len(measured) == 3
+    model.reset_classifier(7)
+    assert explorer.module_tree(model, 96).output_shape == (1, 7) and len(measured) == 4

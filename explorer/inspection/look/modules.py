@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -168,7 +170,7 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
     if any(is_lazy(p) for p in model.parameters()):
         raise ValueError("This model has lazy layers, whose sizes are not known yet: run it once on a batch.")
     shape = _input_shape(model, input_size)
-    measured = Measured() if shape is None else measure(model, shape)
+    measured = Measured() if shape is None else _measured_once(model, shape)
 
     root, _ = _build(model, "", model_name(model), measured)
     total = max(1, root.params)
@@ -176,6 +178,31 @@ def module_tree(model: nn.Module | str, input_size: int | Sequence[int] | None =
         node.share = node.params / total
     root.input_shape = shape
     return root
+
+
+#: What was measured of each model last: (how it was built then, the input's shape), and the findings.
+_measured: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Measured]] = WeakKeyDictionary()
+
+
+def _measured_once(model: nn.Module, shape: tuple[int, ...]) -> Measured:
+    """`measure`, or what it found for the same model, built as it is now, and an input of that shape."""
+    asked = (shape, *_structure(model))
+    known = _measured.get(model)
+    if known is not None and known[0] == asked:
+        return known[1]
+    found = measure(model, shape)
+    _measured[model] = asked, found
+    return found
+
+
+def _structure(model: nn.Module) -> Iterator[tuple[Any, ...]]:
+    """All that shapes and FLOPs can depend on: each module's class, settings and parameters' shapes."""
+    for path, module in model.named_modules(remove_duplicate=False):
+        settings = tuple((name, value) for name, value in vars(module).items()
+                         if name != "training" and isinstance(value, (int, float, str, tuple, type(None))))
+        tensors = tuple((name, tuple(tensor.shape), tensor.device.type) for name, tensor in
+                        (*module._parameters.items(), *module._buffers.items()) if tensor is not None)
+        yield path, type(module), settings, tensors
 
 
 def _input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tuple[int, ...] | None:
