@@ -74,7 +74,7 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
         photo = clean(to_rgb(image))
         # for a network that reads four: it knows them to be no transparency
         if (four := _four_bands(source)) is not None:
-            photo.four_bands = four  # pyright: ignore[reportAttributeAccessIssue]  # Pillow's take any
+            photo.four_bands = four  # pyright: ignore[reportAttributeAccessIssue]  # no field of Pillow's
         return photo
     except ImageError:
         raise

@@ -62,6 +62,12 @@ def create_model(
 ) -> FeatureNet: ...
 
 
+@overload
+def create_model(
+    name: str, pretrained: bool = False, *, features_only: bool, **options: Any
+) -> VisionModel | FeatureNet: ...
+
+
 @checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(),
          checkpoint_path=path_or_empty, device=None)
 def create_model(

@@ -66,7 +66,9 @@ def begun_with(model: nn.Module | str, splits: Splits, recipe: Recipe, pretraine
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
     width = width_of(kind_of(splits, recipe), len(splits.classes))
     if isinstance(model, str):
-        extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
+        extra: dict[str, Any] = {}
+        if input_size is not None and input_size[0] != 3:
+            extra["in_chans"] = input_size[0]
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
