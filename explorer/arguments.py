@@ -22,11 +22,12 @@ import inspect
 import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from explorer.files import given_path
 
 Rule = Callable[[str, Any], None]
+Public = TypeVar("Public", bound=Callable[..., Any])
 
 MOST = 2**31 - 1  # of anything that is counted
 MOST_SIDE = 65_535  # pixels of one side of a photo
@@ -214,6 +215,14 @@ RULES: dict[str, Rule] = {
     "input_size": size, "device": device, "dtype": dtype, "step": number(0, above=True), "timeout": number(0),
     "values": numbers,
 }
+
+
+@overload
+def checked(public: Public, /) -> Public: ...
+
+
+@overload
+def checked(**own: Rule | None) -> Callable[[Public], Public]: ...
 
 
 def checked(public: Callable[..., Any] | None = None, /, **own: Rule | None) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image
 
 from explorer.arguments import checked
+from explorer.data.bands import MOST_BANDS, BandImage, band_image, check_bands, read_bands
 from explorer.data.errors import ImageError
 from explorer.data.picture_arrays import from_array, numbers_of_tensor, tensor_to_array
 from explorer.data.picture_files import (
@@ -73,7 +74,7 @@ def load_image(source: Any, *, max_pixels: int = MAX_PIXELS, channels: int | Non
         photo = clean(to_rgb(image))
         # for a network that reads four: it knows them to be no transparency
         if (four := _four_bands(source)) is not None:
-            photo.four_bands = four
+            photo.four_bands = four  # pyright: ignore[reportAttributeAccessIssue]  # no field of Pillow's
         return photo
     except ImageError:
         raise
@@ -91,18 +92,15 @@ def _bands(source: Any, max_pixels: int, channels: int | None,
            bands: Sequence[int] | None) -> Image.Image | None:
     """A picture of other channels than a photo's; None for what is to be opened as a photo."""
     wanted = channels if channels not in (None, 1, 3) else None
-    if wanted == 4 and isinstance(source, Image.Image) and hasattr(source, "four_bands"):
-        from explorer.data.bands import check_bands
-
-        source = check_bands(source, 4)
-    if isinstance(source, Image.Image) and type(source).__name__ == "BandImage":
-        from explorer.data.bands import band_image, check_bands
-
-        picture = check_bands(source, wanted) if wanted is not None else source
+    if isinstance(source, Image.Image):
+        shown = check_bands(source, 4) if wanted == 4 and hasattr(source, "four_bands") else source
+        if not isinstance(shown, BandImage):
+            return None  # what a network of more channels says of it, its transform knows
+        picture = check_bands(shown, wanted) if wanted is not None else shown
         return picture if bands is None else band_image(picture.values, _three(bands, len(picture.values)))
     tensor = _is_instance(source, "torch", "Tensor")
     if not tensor and not _is_instance(source, "numpy", "ndarray"):
-        return None  # a file, or a PIL image: what a network of more channels says of it, its transform knows
+        return None  # a file
     shape = tuple(source.shape)
     if len(shape) == 4 and shape[0] == 1:
         source, shape = source[0], shape[1:]
@@ -112,8 +110,6 @@ def _bands(source: Any, max_pixels: int, channels: int | None,
         return None
     if wanted is None and tensor and shape[2] in (1, 3, 4):
         return None  # the channels stand at the end: `tensor_to_array` has the right words for it
-    from explorer.data.bands import MOST_BANDS, band_image, read_bands
-
     if min(sides) > MOST_BANDS:
         raise ImageError(f"A picture of shape {list(shape)} has {min(sides)} bands: "
                          f"at most {MOST_BANDS} can be read.")

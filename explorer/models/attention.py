@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from explorer.arguments import batch, checked, network
 from explorer.models.contract import evaluation, resolve_indices
 from explorer.models.surgery.inside import backbone
+from explorer.models.surgery.staged import Staged
 from explorer.models.watching import Turn, watching
 
 
@@ -67,8 +69,9 @@ def attention_maps(
     without attention, IndexError for a layer that there is not.
     """
     network = backbone(model)
-    modules = network.named_modules()
-    layers = [(path, m) for path, m in modules if callable(getattr(m, "attention_weights", None))]
+    modules = dict(network.named_modules())
+    asked: dict[str, Any] = {path: getattr(m, "attention_weights", None) for path, m in modules.items()}
+    layers = [(path, m) for path, m in modules.items() if callable(asked[path])]
     name = network.config.name or type(network).__name__
     inner = getattr(network, "module", None)
     kinds = {type(part).__name__ for part in inner.modules()} if isinstance(inner, nn.Module) else ()
@@ -90,7 +93,7 @@ def attention_maps(
 
     def keep(turn: Turn, layer: nn.Module, inputs: tuple, options: dict) -> None:
         # with the same mask, if there is one
-        found.append((turn, layer.attention_weights(*inputs, **options)))
+        found.append((turn, asked[turn.path](*inputs, **options)))
 
     with torch.no_grad(), evaluation(network), watching(dict(chosen), before=keep):
         features, maps = network.forward_intermediates(image_tensor)
@@ -103,7 +106,7 @@ def attention_maps(
 
 
 def describe(
-    network: nn.Module, turn: Turn, weights: Tensor, photos: Tensor, sizes: Sequence[tuple[int, int]]
+    network: Staged, turn: Turn, weights: Tensor, photos: Tensor, sizes: Sequence[tuple[int, int]]
 ) -> AttentionMap:
     """The weights [B, heads, N, N] or [B, windows, heads, N, N] with what is known of their places.
 
@@ -121,7 +124,8 @@ def describe(
     known = {key: tuple(value) for key, value in facts.items() if isinstance(value, (tuple, list))}
     if windows > 1 or "size" in known:
         return AttentionMap(path, weights, windows, 0, known.get("size"), known or None, "attn_grid" in path)
-    prefix = next((place.num_prefix_tokens for place in around if hasattr(place, "num_prefix_tokens")), 0)
+    counts = (getattr(place, "num_prefix_tokens", None) for place in around)
+    prefix = next((count for count in counts if count is not None), 0)
     height, width = photos.shape[-2:]
     # between two stages there may be maps that no stage shows: those of the strides, rounded up
     strides = sorted({stage.reduction for stage in network.stage_table})

@@ -32,10 +32,11 @@ from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
 from explorer.models.stages import FeatureInfo, Stage, resolve_indices
 from explorer.models.surgery import checkpointing, freezing, rates
+from explorer.models.surgery.staged import Staged
 from explorer.models.watching import walk
 
 
-class VisionModel(nn.Module):
+class VisionModel(Staged):
     """Base class of every backbone.
 
     A family sets, in its `__init__`:
@@ -112,7 +113,7 @@ class VisionModel(nn.Module):
         owner, name = self._last_layer("reset_classifier")
         place = parameter_place(self)
         if owner is not self:
-            owner.reset(num_classes, global_pool, **place)
+            owner.reset(num_classes, global_pool, **place)  # pyright: ignore[reportCallIssue]  # torch's stub
         else:
             pool = self.global_pool.pool_type if global_pool is None else global_pool
             self.global_pool, fresh = create_classifier(self.num_features, num_classes, pool, **place)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from explorer.arguments import checked, number, path_or_empty, whole
 from explorer.models.building import build, check_room, see_at
@@ -32,7 +32,40 @@ from explorer.models.weights.reading import read_checkpoint
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+
+
+@overload
+def create_model(
+    name: str,
+    pretrained: bool = False,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    features_only: Literal[False] = False,
+    out_indices: int | Sequence[int] | None = None,
+    output_stride: int | None = None,
+    global_pool: str | None = None,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    img_size: int | tuple[int, int] | None = None,
+    checkpoint_path: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    **options: Any,
+) -> VisionModel: ...
+
+
+@overload
+def create_model(
+    name: str, pretrained: bool = False, *, features_only: Literal[True], **options: Any
+) -> FeatureNet: ...
+
+
+@overload
+def create_model(
+    name: str, pretrained: bool = False, *, features_only: bool, **options: Any
+) -> VisionModel | FeatureNet: ...
 
 
 @checked(output_stride=whole(1, 64), drop_rate=number(), drop_path_rate=number(),
@@ -55,7 +88,7 @@ def create_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **options: Any,
-) -> nn.Module:
+) -> VisionModel | FeatureNet:
     """A model by name, with random or with trained weights.
 
     name:            "resnet50", or with a tag "resnet50.a1_in1k"; see `list_models`. Also "torchvision/NAME",
@@ -154,7 +187,7 @@ def describe(model: VisionModel, plan: Plan, img_size: int | tuple[int, int] | N
         see_at(model, img_size)
 
 
-def finish(model: VisionModel, request: Request) -> nn.Module:
+def finish(model: VisionModel, request: Request) -> VisionModel | FeatureNet:
     """What is done to every model at last, whichever door it came through."""
     net = FeatureNet(model, request.out_indices) if request.features_only else model
     if request.device is not None or request.dtype is not None:

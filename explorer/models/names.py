@@ -45,7 +45,7 @@ def list_models(
     family, task:    only that family (see `list_families`) or task; an unknown one raises ValueError
     """
     library, _ = split_door(filter)
-    if library in LIBRARIES:
+    if isinstance(filter, str) and library in LIBRARIES:
         if family or task:
             raise ValueError(f"family and task sort explorer's own names: leave them away with {filter!r}.")
         return _list_library(library, filter, pretrained, exclude_filters)

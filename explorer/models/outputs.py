@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,6 +161,14 @@ class Outputs:
         if not self.std:
             return raw
         return raw * raw.new_tensor(self.std) + raw.new_tensor(self.mean)
+
+
+@overload
+def check_kind(kind: None, width: int | None = None) -> None: ...
+
+
+@overload
+def check_kind(kind: str, width: int | None = None) -> str: ...
 
 
 def check_kind(kind: Any, width: int | None = None) -> str | None:

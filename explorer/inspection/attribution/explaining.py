@@ -100,7 +100,7 @@ def explain(
         notes.append(f"Nothing here {nothing}: the heat map is zero everywhere."
                      if chosen.needs_class else "The heat map is zero everywhere.")
     rows = [row for row in model.stage_table if not chosen.needs_stage or row.name == found.stage]
-    covers = covered(tuple(heat.shape), tuple(tensor.shape[-2:]), sorted({row.reduction for row in rows}))
+    covers = covered(heat.shape, tensor.shape[-2:], sorted({row.reduction for row in rows}))
     in_photo = torch.from_numpy(to_photo_frame(heat.numpy(), photo.size, config, covers)).clamp_(0, 1)
     known = task.target if chosen.needs_class else None
     return Attribution(

@@ -191,7 +191,7 @@ def _look_at_all(
             continue
         names.append(name)
         truth.append(right)
-    if not pictures:
+    if broken is not None and not pictures:
         raise broken
     done, total = _Done(tuple(names), tuple(truth)), len(opened) * len(pictures)
     for number, (name, model) in enumerate(opened.items()):
@@ -260,9 +260,10 @@ def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.nd
     report = model.load_report
     published = model.config.top1 if report is not None and not report.adapted and not report.skipped \
         and model.num_classes == model.config.num_classes else None
+    channels, height, width = model.config.input_size
     right = judged = 0
-    tells = outputs is not None and not outputs.numbers
-    keys = [class_key(label) for label in outputs.labels] if tells else []
+    labels = outputs.labels if outputs is not None and not outputs.numbers else ()
+    keys = [class_key(label) for label in labels]
     known = set(keys)
     for index, answers in zip(first_answers(logits, outputs), truth):
         if answers & known:
@@ -270,7 +271,7 @@ def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.nd
             right += keys[index] in answers
     return ModelRow(
         name=name, parameters=sum(p.numel() for p in model.parameters()), macs=flops // 2 if flops else None,
-        weight_bytes=weight_bytes(model), input_size=tuple(model.config.input_size), num_classes=len(keys),
+        weight_bytes=weight_bytes(model), input_size=(channels, height, width), num_classes=len(keys),
         published=published, right=right if judged else None, judged=judged,
         notes=notes_on(model, torch.from_numpy(logits)),
     )

@@ -76,7 +76,7 @@ class Speed:
     def quartiles(self) -> tuple[float, float]:
         """Half of the passes took between these two, in seconds."""
         if len(self.passes) < 2:
-            return self.passes[0], self.passes[0]
+            return self.latency, self.latency
         low, _, high = statistics.quantiles(self.passes, n=4, method="inclusive")
         return low, high
 
@@ -207,11 +207,12 @@ def _speed(
 ) -> Speed:
     place, (taken, means) = parameter_place(model), memory
     device = place["device"]
+    count, channels, height, width = photos.shape
     return Speed(
         model_name=model_name(model),
         passes=tuple(passes),
-        batch_size=len(photos),
-        input_size=tuple(photos.shape[1:]),
+        batch_size=count,
+        input_size=(channels, height, width),
         device=str(device),
         device_name=_device_name(device),
         dtype=str(place["dtype"]).removeprefix("torch."),

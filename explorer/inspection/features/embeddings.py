@@ -105,8 +105,7 @@ class Embeddings(RichRepr):
             own = photo = int(query) % len(self)
             vector = self.vectors[own]
         else:
-            own, photo = None, query if self.model is None else photo_for(self.model, query)
-            vector = self._vector_of(photo)
+            own, (photo, vector) = None, self._photo_and_vector(query)
         distances = cosine_distances(vector, self.vectors)
         # NaN last; equal ones in the photos' order
         order = [int(i) for i in np.argsort(np.nan_to_num(distances, nan=np.inf), kind="stable") if i != own]
@@ -117,12 +116,13 @@ class Embeddings(RichRepr):
                  for i in order[:count]]
         return Neighbours(found, features, photo)
 
-    def _vector_of(self, photo: Image.Image) -> np.ndarray:
+    def _photo_and_vector(self, query: Any) -> tuple[Image.Image, np.ndarray]:
         if self.model is None:
             raise ValueError("These embeddings have no model, so no new photo can be compared: "
                              "make them with explorer.embed.")
+        photo = photo_for(self.model, query)
         tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
-        return vectors_and_logits(self.model, tensor[None])[0][0]
+        return photo, vectors_and_logits(self.model, tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:
         """All photos on a plane.

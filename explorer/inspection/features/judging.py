@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,21 +28,31 @@ def labels_of_features(features: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     return labels, features.classes
 
 
-def parts_of(
-    features: Features, labels: np.ndarray, val: Any, seed: int
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """(indices to learn from, indices to judge by, in words); None to judge by where `val` is features."""
-    everything = np.arange(len(labels))
+class Parts(NamedTuple):
+    """x, y: embeddings [n, D] and classes [n] to learn from;  x_val, y_val: to judge by;  how: in words"""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_val: np.ndarray
+    y_val: np.ndarray
+    how: str
+
+
+def parts_of(features: Features, labels: np.ndarray, val: Any, seed: int) -> Parts:
+    """What to learn from and what to judge by; val: as in `linear_probe`."""
+    x = features.embeddings
     if isinstance(val, Features):
         if val.classes != features.classes or val.embeddings.shape[1] != features.embeddings.shape[1]:
             raise ValueError("val has other classes or vectors of another length: make both with the same "
                              "model, from folders whose class folders are called alike.")
-        return everything, None, "judged by photos of another folder"
+        y_val, _ = labels_of_features(val)
+        return Parts(x, labels, val.embeddings, y_val, "judged by photos of another folder")
     if val is None and features.held_out is not None:
         held = features.held_out.numpy()
         if held.any() and not held.all():
             _check_learnable(labels[~held])
-            return everything[~held], everything[held], "judged by the folder's own val part"
+            how = "judged by the folder's own val part"
+            return Parts(x[~held], labels[~held], x[held], labels[held], how)
     share = SHARE if val is None else val
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"val is {val!r}: expected features, or a share between 0 and 1 such as 0.2.")
@@ -50,7 +60,8 @@ def parts_of(
     judge[stratified(labels, share, seed)] = True
     if not judge.any():
         raise ValueError("Each class has one photo: there are none to judge by. Add some.")
-    return everything[~judge], everything[judge], f"judged by a share of {share:g} of each class, seed {seed}"
+    how = f"judged by a share of {share:g} of each class, seed {seed}"
+    return Parts(x[~judge], labels[~judge], x[judge], labels[judge], how)
 
 
 def _check_learnable(labels: np.ndarray) -> None:

@@ -151,12 +151,8 @@ def linear_probe(
     """
     started = time.perf_counter()
     labels, classes = labels_of_features(features)
-    learn, judge, how = parts_of(features, labels, val, seed)
-    x, y = np.asarray(features.embeddings, dtype=np.float64)[learn], labels[learn]
-    x_val = np.asarray((features if judge is not None else val).embeddings, dtype=np.float64)
-    y_val = labels if judge is not None else labels_of_features(val)[0]
-    if judge is not None:
-        x_val, y_val = x_val[judge], y_val[judge]
+    x, y, x_val, y_val, how = parts_of(features, labels, val, seed)
+    x, x_val = np.asarray(x, dtype=np.float64), np.asarray(x_val, dtype=np.float64)
     mean, spread = x.mean(0), x.std(0)
     spread[spread < 1e-12] = 1  # a number that never changes says nothing
     x, x_val = (x - mean) / spread, (x_val - mean) / spread

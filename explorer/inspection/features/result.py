@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from explorer.data.errors import ImageError
 from explorer.display.html import LINE, RichRepr, notes_html
 from explorer.display.words import counted
 
@@ -55,7 +56,12 @@ class Features(RichRepr):
         return len(self.names)
 
     def open_photo(self, index: int) -> Image.Image:
-        """The photo of a row, upright RGB. Raises ImageError where its file has gone meanwhile."""
+        """The photo of a row, upright RGB. Raises ImageError where its file has gone meanwhile, and for
+        features that were made without photos.
+        """
+        if self._open is None:
+            raise ImageError("These features were made without their photos, so none can be opened: "
+                             "take those of explorer.run_folder.")
         return self._open(range(len(self))[index])
 
     def subset(self, indices: Sequence[int]) -> Features:
@@ -70,7 +76,7 @@ class Features(RichRepr):
             embeddings=np.array(self.embeddings[chosen]),
             logits=np.array(self.logits[chosen]),
             computed=min(self.computed, len(chosen)),
-            _open=lambda i: self._open(chosen[i]),
+            _open=lambda i: self.open_photo(chosen[i]),
         )
 
     @property

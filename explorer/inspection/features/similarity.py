@@ -283,9 +283,11 @@ def compare_stages(
     scale = np.sqrt(np.maximum(first, 0)[:, None] * np.maximum(second, 0)[None])
     matrix = np.divide(both, scale, out=np.full_like(both, np.nan), where=scale > 0)
     notes = [f"{model_name(model)}: {note}" for model in dict.fromkeys(models) for note in notes_on(model)]
-    names = [tuple(stage.name for stage in model.stage_table) for model in models]
-    return StageSimilarity(model_name(models[0]), model_name(models[1]), *names, matrix, done, batch_size,
-                           time.perf_counter() - started, complete, tuple(problems), tuple(notes))
+    stages_a, stages_b = (tuple(stage.name for stage in model.stage_table) for model in models)
+    return StageSimilarity(
+        model_name(models[0]), model_name(models[1]), stages_a, stages_b, matrix, done, batch_size,
+        time.perf_counter() - started, complete, tuple(problems), tuple(notes),
+    )
 
 
 def _grams(model: VisionModel, batch: Tensor) -> Tensor:

@@ -78,12 +78,7 @@ def knn_accuracy(
         y = y_val = labels
         how = "each photo judged by all others"
     else:
-        learn, judge, how = parts_of(features, labels, val, seed)
-        bank, y = features.embeddings[learn], labels[learn]
-        if judge is not None:
-            queries, y_val = features.embeddings[judge], labels[judge]
-        else:
-            queries, y_val = val.embeddings, labels_of_features(val)[0]
+        bank, y, queries, y_val, how = parts_of(features, labels, val, seed)
     k = min(k, len(y) - alone)
     if k < 1:
         raise ValueError("One photo has no neighbours: give more.")

@@ -25,7 +25,7 @@ from explorer.display import draw
 from explorer.display.draw import outlined
 from explorer.display.html import notes_html, picture_html, title_html
 from explorer.display.words import counted
-from explorer.inspection.look.frame import covered, covered_box
+from explorer.inspection.look.frame import Box, covered, covered_box
 from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel, parameter_place
@@ -171,8 +171,8 @@ def top_photos(
             value = float(one.flatten()[place])
             if len(best) < count or (value, -index) > best[0][:2]:
                 stride = model.stage_table[depth].reduction
-                covers = covered(tuple(one.shape), tensors[0].shape[-2:], [stride])
-                box = _place_box(place, tuple(one.shape), covered_box(crop_box(size, config), covers), size)
+                covers = covered(one.shape, tensors[0].shape[-2:], [stride])
+                box = _place_box(place, one.shape, covered_box(crop_box(size, config), covers), size)
                 name, file = collection.names[index], collection.files[index]
                 found = TopPhoto(name, file, value, box, size, thumbnail)
                 (heapq.heappush if len(best) < count else heapq.heapreplace)(best, (value, -index, found))
@@ -200,12 +200,11 @@ def _channel_maps(model: VisionModel, tensors: Sequence[Tensor], depth: int, cha
     return maps
 
 
-def _place_box(
-    place: int, shape: tuple[int, int], seen: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def _place_box(place: int, shape: Sequence[int], seen: Box, size: tuple[int, int]) -> Box:
     """Place number `place` of a map [H, W] that covers `seen` of a photo of `size` -> its box in there."""
     row, column = divmod(place, shape[1])
     width, height = (seen[2] - seen[0]) / shape[1], (seen[3] - seen[1]) / shape[0]
     left, top = seen[0] + column * width, seen[1] + row * height
     corners = zip((left, top, left + width, top + height), (*size, *size))
-    return tuple(float(min(max(0, corner), end)) for corner, end in corners)
+    left, top, right, bottom = (float(min(max(0, corner), end)) for corner, end in corners)
+    return left, top, right, bottom

@@ -138,7 +138,7 @@ def pca_rgb_many(looks: Sequence[Look | Any], stage: str | None = None) -> PcaPi
 
     places = torch.cat([one.flatten(1).T for one in maps]).double()  # [N, C]
     finite = places.isfinite().all(1)
-    mean, components, explained = principal_components(places[finite])
+    mean, components, (red, green, blue) = principal_components(places[finite])
     scores = (places - mean) @ components.T  # [N, 3]
     colours = _colours(scores, finite)
 
@@ -148,7 +148,7 @@ def pca_rgb_many(looks: Sequence[Look | Any], stage: str | None = None) -> PcaPi
         rows = slice(start, start + height * width)
         start = rows.stop
         pictures.append(PcaPicture(
-            picture=Image.fromarray(colours[rows].reshape(height, width, 3)), explained=explained,
+            picture=Image.fromarray(colours[rows].reshape(height, width, 3)), explained=(red, green, blue),
             scores=scores[rows].T.reshape(3, height, width).float().numpy(),
             components=components.float().numpy(), mean=mean.float().numpy(),
             stage=stage_name, model_name=name, photos=len(maps),

@@ -51,7 +51,8 @@ class Filters:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of a kernel, in pixels of the network's input."""
-        return tuple(self.weights.shape[-2:])
+        height, width = self.weights.shape[-2:]
+        return height, width
 
     @property
     def caption(self) -> str:
@@ -130,9 +131,9 @@ def kernels_picture(weights: Tensor, *, cell: int = CELL, columns: int | None = 
 def _tiled(tiles: np.ndarray, columns: int | None, gap: int = 1) -> np.ndarray:
     """[N, h, w, 3] -> [rows * (h + gap) - gap, columns * (w + gap) - gap, 3]."""
     count, height, width, _ = tiles.shape
-    columns = min(count, columns or round(count ** 0.5))
-    rows = -(-count // columns)
-    canvas = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)  # black: grey means zero
+    across = min(count, columns or round(count ** 0.5))
+    rows = -(-count // across)
+    canvas = np.zeros((rows * across, height + gap, width + gap, 3), np.uint8)  # black: grey means zero
     canvas[:count, :height, :width] = tiles
-    canvas = canvas.reshape(rows, columns, height + gap, width + gap, 3).swapaxes(1, 2)
-    return canvas.reshape(rows * (height + gap), columns * (width + gap), 3)[:-gap, :-gap]
+    canvas = canvas.reshape(rows, across, height + gap, width + gap, 3).swapaxes(1, 2)
+    return canvas.reshape(rows * (height + gap), across * (width + gap), 3)[:-gap, :-gap]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -175,10 +176,11 @@ def _own_parameters(layer: nn.Module) -> list[nn.Parameter]:
     return [p for p in layer.parameters(recurse=False) if p.is_floating_point()]
 
 
-def _layer_gradient(path: str, layer: nn.Module, gradients: dict[int, Tensor | None]) -> LayerGradient:
+def _layer_gradient(path: str, layer: nn.Module, gradients: Mapping[int, Tensor | None]) -> LayerGradient:
     own = _own_parameters(layer)
     count = sum(p.numel() for p in own)
-    found = [gradients[id(p)] for p in own if gradients[id(p)] is not None]  # None: it takes no part
+    # None: it takes no part
+    found = [gradient for p in own if (gradient := gradients[id(p)]) is not None]
     total = sum(gradient.abs().sum(dtype=torch.float64).item() for gradient in found)
     frozen = not any(p.requires_grad for p in own)
     return LayerGradient(path, type(layer).__name__, count, total / max(1, count), frozen)

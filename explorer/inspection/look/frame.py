@@ -6,7 +6,7 @@ the photo that the square was, and is zero elsewhere: there the network saw noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,11 @@ def seen_box(image_size: tuple[int, int], config: Mapping[str, Any]) -> Box:
     return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
 
 
-def covered(grid: tuple[int, int], photo: tuple[int, int], strides: Iterable[int]) -> tuple[float, float]:
+def covered(grid: Sequence[int], photo: Sequence[int], strides: Iterable[int]) -> tuple[float, float]:
     """The shares of a network's input, in height and width, that a map of so many rows and columns is of.
 
-    photo: (height, width) of the input;  strides: those that the map may have, in input pixels
+    grid: (rows, columns);  photo: (height, width) of the input;  strides: those that the map may have, in
+    input pixels
     480 pixels hold 34 patches of 14, and the last 4 pixels are in none: 476 of 480. Layers that fill up the
     border instead leave nothing out.
     """

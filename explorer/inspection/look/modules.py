@@ -234,8 +234,10 @@ def _build(
     shape = shapes[0] if shapes else None
     if not calls and children and type(module) is nn.Sequential:
         shape = children[-1].output_shape  # some models walk through the layers of a Sequential themselves
-    own = measured.flops.get(path, 0) if measured.device else None
-    flops = own + sum(child.flops for child in children) if measured.device else None
+    own = flops = None
+    if measured.device:  # where the pass was measured, no child lacks its FLOPs
+        own = measured.flops.get(path, 0)
+        flops = own + sum(child.flops or 0 for child in children)
     node = ModuleNode(
         path=path, name=name, kind=type(module).__name__, params=sum(n for n, _ in parameters.values()),
         trainable=sum(n for n, trains in parameters.values() if trains), output_shape=shape, flops=flops,

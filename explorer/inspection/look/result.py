@@ -68,8 +68,8 @@ class Look(RichRepr):
     config: dict[str, Any]
     timing: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
-
-    _origin = None  # an `Origin`, on the look itself: copies and saved looks hold the numbers alone
+    # copies and saved looks hold the numbers alone
+    _origin: Origin | None = field(default=None, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_origin"}

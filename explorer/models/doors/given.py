@@ -6,11 +6,11 @@ Checked here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from torch import Tensor, nn
@@ -20,6 +20,14 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 
 MOST_NUMBERS = 2**26  # in a photo: 256 MB of memory
+
+
+@overload
+def size_given(input_size: None, module: nn.Module) -> None: ...
+
+
+@overload
+def size_given(input_size: int | Sequence[int], module: nn.Module) -> tuple[int, int, int]: ...
 
 
 def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | None:
@@ -41,7 +49,8 @@ def size_given(input_size: Any, module: nn.Module) -> tuple[int, int, int] | Non
     if min(sizes) < 1 or math.prod(map(int, sizes)) > MOST_NUMBERS:
         raise ValueError(f"input_size is {short(input_size)}: {expected}, each from 1 and all together at "
                          f"most {MOST_NUMBERS:,} numbers.")
-    return tuple(map(int, sizes))
+    channels, height, width = map(int, sizes)
+    return channels, height, width
 
 
 def photo_sides(img_size: Any) -> tuple[int, int] | None:

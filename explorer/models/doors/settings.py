@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from explorer.files import given_path
 from explorer.models.config import ModelConfig
@@ -18,6 +18,18 @@ from explorer.models.weights.table import config_for
 
 # What a config.json from elsewhere may ask for, at most.
 MOST_CONFIG_BYTES, MOST_SIDE, MOST_CLASSES = 64 * 1024**2, 8192, 1_000_000
+
+
+@overload
+def open_door(
+    door: Literal["local-dir"], inside: str, cache_dir: str | Path | None = None
+) -> tuple[ModelConfig, Path]: ...
+
+
+@overload
+def open_door(
+    door: str, inside: str, cache_dir: str | Path | None = None
+) -> tuple[ModelConfig, Path | None]: ...
 
 
 def open_door(door: str, inside: str, cache_dir: str | Path | None = None) -> tuple[ModelConfig, Path | None]:

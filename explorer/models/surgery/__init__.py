@@ -5,4 +5,5 @@
     checkpointing    less memory while training
     optimized        the same answers, sooner
     inside           what torch's wrappers hold
+    staged           what all of these ask of a network
 """

@@ -16,6 +16,7 @@ from explorer.display.words import did_you_mean
 from explorer.models.surgery.clock import Timeline, timeline
 from explorer.models.surgery.inside import backbone, stages_in_words
 from explorer.models.surgery.matching import match_parameters
+from explorer.models.surgery.staged import Staged
 
 
 @checked(model=network)
@@ -50,7 +51,7 @@ def freeze(model: nn.Module, up_to: str | None = None, *, modules: str | Sequenc
     for path, module in model.named_modules():
         own = [name for name, _ in module.named_parameters(prefix=path)]
         if isinstance(module, _NormBase) and module.track_running_stats and own and chosen.issuperset(own):
-            module.frozen_statistics = True
+            module.frozen_statistics = True  # pyright: ignore[reportArgumentType]  # torch's stub: no bool
             module.eval()
 
 
@@ -69,7 +70,7 @@ def unfreeze(model: nn.Module, *, modules: str | Sequence[str] = ()) -> None:
     for path, module in model.named_modules():
         own = [name for name, _ in module.named_parameters(prefix=path)]
         if getattr(module, "frozen_statistics", False) and chosen.issuperset(own):
-            module.frozen_statistics = False
+            module.frozen_statistics = False  # pyright: ignore[reportArgumentType]  # torch's stub: no bool
             module.train(model.training)
 
 
@@ -80,7 +81,7 @@ def keep_frozen_statistics(model: nn.Module) -> None:
             module.eval()
 
 
-def end_of(model: nn.Module, name: str, run: Timeline) -> int:
+def end_of(model: Staged, name: str, run: Timeline) -> int:
     """The tick at which a stage's map, or else the module of that path, is ready."""
     stages = [stage.name for stage in model.stage_table]
     if name in stages and stages.index(name) not in run.untold:

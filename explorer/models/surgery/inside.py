@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+from explorer.models.surgery.staged import Staged
 
 
 def look_through(module: nn.Module) -> nn.Module:
@@ -25,14 +27,14 @@ def look_through(module: nn.Module) -> nn.Module:
             return module
 
 
-def backbone(model: nn.Module) -> nn.Module:
+def backbone(model: nn.Module) -> Staged:
     """The `VisionModel` in what a user has: itself, in torch's wrappers, or in a `features_only` model.
 
     TypeError for others.
     """
     inner = look_through(model) if isinstance(model, nn.Module) else None
     for candidate in (inner, getattr(inner, "model", None)):
-        if isinstance(candidate, nn.Module) and hasattr(candidate, "stage_table"):
+        if _has_stages(candidate):
             return candidate
     raise TypeError(
         f"{type(model).__name__} has no stages that explorer knows: put it behind explorer's contract with "
@@ -40,7 +42,11 @@ def backbone(model: nn.Module) -> nn.Module:
     )
 
 
-def stage_modules(model: nn.Module) -> tuple[nn.Module, list[str]]:
+def _has_stages(module: Any) -> TypeGuard[Staged]:
+    return isinstance(module, nn.Module) and hasattr(module, "stage_table")
+
+
+def stage_modules(model: Staged) -> tuple[nn.Module, list[str]]:
     """(the network, the path in it of the module that ends each stage)."""
     inner = getattr(model, "module", None)
     return (inner if isinstance(inner, nn.Module) else model), [stage.module for stage in model.stage_table]
@@ -51,7 +57,7 @@ def stages_in_words(names: Collection[str]) -> str:
     return f"Its stages: {', '.join(names)}." if names else "It has none: no layer gives a map with places."
 
 
-def photo_size(model: nn.Module) -> tuple[int, int, int]:
+def photo_size(model: Staged) -> tuple[int, int, int]:
     """(C, H, W) of a photo that the model takes: as it was built for, or else as its weights expect."""
     height, width = model.config.input_size[1:]
     for module in model.modules():

@@ -86,11 +86,12 @@ def optimize(
     model, network = look_through(model), backbone(model)
     fast = copy.deepcopy(model).eval()
     before = count(fast)
-    parts = [part for part in list(fast.modules()) if callable(getattr(part, "reparameterize", None))]
-    shapes = {id(part): count(part) for part in parts}
-    for part in parts:
-        part.reparameterize()
-    reparameterized = sum(count(part) != shapes[id(part)] for part in parts if part is not backbone(fast))
+    merges = [(part, merge) for part in fast.modules()
+              if callable(merge := getattr(part, "reparameterize", None))]
+    shapes = {id(part): count(part) for part, _ in merges}
+    for _, merge in merges:
+        merge()
+    reparameterized = sum(count(part) != shapes[id(part)] for part, _ in merges if part is not backbone(fast))
 
     if example is None:
         place = parameter_place(network)
@@ -113,12 +114,13 @@ def optimize(
             f"scores: they differ by {error:.1e} of the largest. Use the original, and please report this "
             "model."
         )
-    fast.optimize_report = OptimizeReport(
+    report = OptimizeReport(
         folded=len(pairs), norms_left=sum(isinstance(m, nn.BatchNorm2d) for m in fast.modules()),
         reparameterized=reparameterized, parameters=(before, count(fast)),
         channels_last=bool(channels_last), error=error,
         packed=sum(isinstance(part, Packed) for part in fast.modules()), laid_out=packed_bytes(fast),
     )
+    fast.optimize_report = report  # pyright: ignore[reportArgumentType]  # torch's stub: tensors and modules
     return fast
 
 
@@ -216,6 +218,8 @@ def fold(model: nn.Module, conv_path: str, norm_path: str) -> None:
     In the norm's place stays what it had behind it: an activation, or nothing.
     """
     conv, norm = model.get_submodule(conv_path), model.get_submodule(norm_path)
+    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        raise TypeError(f"{conv_path} and {norm_path} are no convolution and its BatchNorm.")
     with torch.no_grad():
         weight, bias = fold_batch_norm(conv.weight, norm, conv.bias)
     learns = conv.weight.requires_grad

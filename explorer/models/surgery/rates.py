@@ -118,7 +118,7 @@ def parameter_groups(
         if not parameter.requires_grad:
             continue
         layer = ids.get(name)
-        rate = lr if layer_decay is None else lr * layer_decay ** (head - layer)
+        rate = lr if layer_decay is None or layer is None else lr * layer_decay ** (head - layer)
         if head_lr is not None and layer == head:
             rate = head_lr
         decay = 0.0 if parameter.ndim <= 1 or name in undecayed else weight_decay

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation.asking import ask_all, log_probabilities
 from explorer.training.evaluation.evaluation import Evaluation
+from explorer.training.evaluation.figures import Throughput
 from explorer.training.evaluation.matching import (
     NAMED,
     check_kinds,
@@ -40,6 +42,21 @@ from explorer.training.run.loading import LoadedRun
 from explorer.training.run.run import Run
 
 SPLITS = ("val", "train", "all")
+
+
+class _Facts(TypedDict):
+    """What both kinds of evaluation are told, whatever the answers."""
+
+    names: tuple[str, ...]
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+    model_name: str
+    data_name: str
+    split: str
+    tta: bool
+    throughput: Throughput | None
+    data: PhotoSet
 
 
 @checked
@@ -116,9 +133,9 @@ def evaluate(
     notes += [f"Left out, {name}: {sentence}" for name, sentence in broken[:NAMED]]
     if len(broken) > NAMED:
         notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened; see `broken`.")
-    facts = dict(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
-                 broken=tuple(broken), model_name=called, data_name=data_name, split=judged, tta=tta,
-                 throughput=throughput, data=photos)
+    facts = _Facts(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
+                   broken=tuple(broken), model_name=called, data_name=data_name, split=judged, tta=tta,
+                   throughput=throughput, data=photos)
     if outputs.numbers:
         truth = torch.tensor(photos.labels, dtype=torch.float64).view(len(photos), len(classes))
         return NumberEvaluation(numbers=classes, predicted=answers, truth=truth, scale=outputs.std, **facts)

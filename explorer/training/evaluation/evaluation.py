@@ -53,6 +53,7 @@ class Evaluation(ClassAnswers, RichRepr):
                    "average_precision": self.pr[name].area if name in self.pr else None}
             for name, figures in self.per_class.items()
         }
+        confusion, confused = self.confusion, self.most_confused
         facts = {
             "model": self.model_name, "data": self.data_name, "split": self.split, "photos": len(self),
             "tta": self.tta, "classes": list(self.classes), "top1": self.top1,
@@ -60,8 +61,8 @@ class Evaluation(ClassAnswers, RichRepr):
             "balanced": self.balanced, "exact_match": self.exact_match,
             "mean_average_precision": self.mean_average_precision,
             "calibration": asdict(self.calibration), "per_class": per_class,
-            "confusion": None if self.multi_label else self.confusion.tolist(),
-            "most_confused": None if self.multi_label else [asdict(pair) for pair in self.most_confused],
+            "confusion": None if confusion is None else confusion.tolist(),
+            "most_confused": None if confused is None else [asdict(pair) for pair in confused],
             "worst": [asdict(row) for row in self.worst],
             "throughput": asdict(self.throughput) if self.throughput else None,
             "broken": [{"name": name, "error": sentence} for name, sentence in self.broken],

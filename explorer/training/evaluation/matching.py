@@ -10,6 +10,7 @@ from dataclasses import replace
 from explorer.data.folders import DataError
 from explorer.data.labels import class_key, imagenet_labels, match_names, order_note
 from explorer.data.photo_sets import PhotoSet, of_what
+from explorer.data.rows import Label
 from explorer.display.words import counted
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
@@ -107,6 +108,6 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name if count[name] == 1 else f"{name} ({i})" for i, name in enumerate(names))
 
 
-def moved(label: int | tuple[int, ...], place_of: Sequence[int]) -> int | tuple[int, ...]:
+def moved(label: Label, place_of: Sequence[int]) -> int | tuple[int, ...]:
     """A photo's class, or classes, by the model's index."""
-    return tuple(place_of[i] for i in label) if isinstance(label, tuple) else place_of[label]
+    return tuple(place_of[int(i)] for i in label) if isinstance(label, tuple) else place_of[label]

@@ -39,6 +39,9 @@ class Source(Protocol):
     def judged(self) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs, targets) of the photos to judge by."""
 
+    def close(self) -> None:
+        """Nothing is asked of it any more."""
+
 
 class PhotoSource:
     """Photos, varied anew in each epoch. Opened in several threads, and kept once open, while they fit.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from explorer.data.photo_sets import Splits
 from explorer.display.words import counted
@@ -53,19 +54,21 @@ def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple
     return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
 
 
-def model_for(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+def model_for(model: nn.Module | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes or numbers, drawn by the seed."""
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
 
 
-def begun_with(model: VisionModel | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+def begun_with(model: nn.Module | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
                input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
     width = width_of(kind_of(splits, recipe), len(splits.classes))
     if isinstance(model, str):
-        extra = {} if input_size is None or input_size[0] == 3 else {"in_chans": input_size[0]}
+        extra: dict[str, Any] = {}
+        if input_size is not None and input_size[0] != 3:
+            extra["in_chans"] = input_size[0]
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -211,7 +211,7 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
     lacks them."""
     name, by_name = str(facts["name"]), bool(facts["by_name"])
     classes = width_of(ModelConfig.from_dict(facts["config"]).outputs, len(facts["labels"]))
-    options = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
+    options: dict[str, Any] = {} if facts["channels"] is None else {"in_chans": int(facts["channels"])}
     if by_name and facts["pretrained"] and is_model(name):
         needed = dict(config_for(*check_name(name)).build_options)
     else:

@@ -109,14 +109,14 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
         for _ in training.prepare(threads, wanted.is_set):  # nobody listens to what it tells
             if should_stop():
                 wanted.set()
-        if training.state is not None:
-            for rate, loss in _climb(training, start, stop, steps):
-                rates.append(rate)
-                losses.append(loss)
-                if on_rate is not None:
-                    on_rate(rate, loss)
-                if should_stop():
-                    break
+        for rate, loss in _climb(training, start, stop, steps):
+            rates.append(rate)
+            losses.append(loss)
+            if on_rate is not None:
+                on_rate(rate, loss)
+            if should_stop():
+                break
+        if training.source is not None:
             training.source.close()
     return LearningRates(tuple(rates), tuple(losses), suggest(rates, losses), len(training.data.train),
                          time.perf_counter() - began)
@@ -134,10 +134,13 @@ def some_of(splits: Splits, photos: int, seed: int) -> Splits:
 
 def _climb(training: Training, start: float, stop: float, steps: int) -> Iterator[tuple[float, float]]:
     """(rate, smoothed loss) of each step, until the last one or until the loss explodes."""
-    state, recipe, place = training.state, training.recipe, parameter_place(training.model)
+    state, source, objective = training.state, training.source, training.objective
+    if state is None or source is None or objective is None:  # it was asked to stop while preparing
+        return
+    recipe, place = training.recipe, parameter_place(training.model)
     optimizer = state.optimizer
     shares = [group["lr"] / recipe.rates[0] for group in optimizer.param_groups]
-    batches = chain.from_iterable(training.source.batches(epoch) for epoch in count())
+    batches = chain.from_iterable(source.batches(epoch) for epoch in count())
     mean = best = 0.0
     weight = min(8 / steps, 0.5)  # of the newest loss: a mean over about as many decades, however many steps
     state.network.train()
@@ -147,7 +150,7 @@ def _climb(training: Training, start: float, stop: float, steps: int) -> Iterato
             group["lr"] = rate * share
         inputs, targets = next(batches)
         with drawn_by(recipe.seed, -3, step):
-            loss = Alone().learn(state, inputs, targets, recipe, place, training.objective).loss
+            loss = Alone().learn(state, inputs, targets, recipe, place, objective).loss
         if not math.isfinite(loss):
             return
         if recipe.clip is not None:

@@ -54,6 +54,7 @@ class Work(Protocol):
 
     def events(self, asked_to_stop: Callable[[], bool]) -> Generator[Event, None, None]:
         """All events of one start: a run that was stopped and is started again goes on where it was."""
+        ...
 
 
 class Run(HasCheckpoints):
@@ -269,7 +270,7 @@ class Run(HasCheckpoints):
         elif isinstance(event, Progress):
             self.progress = event
         if self.folder is not None and not isinstance(event, Batch | Progress):
-            self._write_down(event)
+            self._write_down(self.folder, event)
         for listener in tuple(self._listeners):
             try:
                 listener(event)
@@ -288,15 +289,15 @@ class Run(HasCheckpoints):
         here = started.epoch, started.batch
         self.batches = [batch for batch in self.batches if (batch.epoch, batch.batch) <= here]
 
-    def _write_down(self, event: Event) -> None:
+    def _write_down(self, folder: Path, event: Event) -> None:
         """A line in the history; what a full disk does not take waits for room, and the first time that is a
         note.
         """
         waited = bool(self._unwritten)
         self._unwritten.append(json.dumps(event.as_dict()))
         try:
-            with writing(self.folder / checkpoint.HISTORY):
-                checkpoint.append_lines(self.folder / checkpoint.HISTORY, self._unwritten)
+            with writing(folder / checkpoint.HISTORY):
+                checkpoint.append_lines(folder / checkpoint.HISTORY, self._unwritten)
         except OSError as error:
             log.warning("the history of %s can't be written: %s", self.name, error)
             if not waited:
