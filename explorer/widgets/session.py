@@ -296,10 +296,10 @@ class Session(t.HasTraits):
             self._tell(f"measuring the modules of {name_of_model(model)}")
             results["tree"] = module_tree(model)
         if model is not None and image is not None:
-            from explorer.inspection.look.looking import look
+            from explorer.inspection.look.looking import look_often
 
             self._tell(f"looking with {name_of_model(model)}")
-            results["look"] = look(model, image)
+            results["look"] = look_often(model, image)
         return results
 
     def close(self) -> None:

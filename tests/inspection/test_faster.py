@@ -11,6 +11,7 @@ from torch import nn
 import explorer
 from explorer.inspection.look import faster
 from explorer.inspection.look.faster import WORTH_AFTER, copies, stand_in
+from explorer.inspection.look.looking import look_often
 from explorer.inspection.look.model import evaluating
 from tests.inspection.small_models import noise_photo
 from tests.models.oracle import randomise, relative_error
@@ -44,13 +45,14 @@ def runs(monkeypatch) -> list[nn.Module]:
 
 def test_a_model_that_looks_a_few_times_is_copied_and_the_copy_shows_the_same(runs):
     model, photos = net(), [noise_photo(seed=seed) for seed in range(WORTH_AFTER + 2)]
-    shown = [explorer.look(model, photo) for photo in photos]
+    shown = [look_often(model, photo) for photo in photos]
     assert [one is model for one in runs] == [True] * WORTH_AFTER + [False] * 2
     assert runs[-1] is runs[-2] and runs[-1].optimize_report.folded == 2
     with torch.no_grad():
         plain = model.eval()(shown[-1].input[None])[0]
     assert relative_error(shown[-1].logits, plain) < CLOSE
-    again = explorer.look(net(), photos[-1])  # another model of the same weights, which runs itself
+    again = explorer.look(model, photos[-1])  # in a cell the model itself runs: the same photo, the same bits
+    assert torch.equal(again.logits, plain)
     assert again.stages.keys() == shown[-1].stages.keys() and again.model_name == shown[-1].model_name
     for name, maps in again.stages.items():
         assert relative_error(shown[-1].stages[name], maps) < CLOSE
@@ -59,8 +61,8 @@ def test_a_model_that_looks_a_few_times_is_copied_and_the_copy_shows_the_same(ru
 
 def test_heat_maps_of_a_look_by_the_copy_are_the_models_own_and_cost_no_pass(runs):
     model, photo = net(), noise_photo()
-    own = explorer.look(model, photo)
-    looks = [explorer.look(model, photo) for _ in range(WORTH_AFTER + 1)]
+    own = look_often(model, photo)
+    looks = [look_often(model, photo) for _ in range(WORTH_AFTER + 1)]
     assert runs[-1] is not model
     for method in ("gradcam", "layercam"):
         wanted = explorer.explain(model, photo, method=method, look=own)
@@ -72,22 +74,22 @@ def test_heat_maps_of_a_look_by_the_copy_are_the_models_own_and_cost_no_pass(run
 def test_a_model_that_has_learnt_runs_itself_again(runs):
     model, photo = net(), noise_photo()
     for _ in range(WORTH_AFTER + 1):
-        explorer.look(model, photo)
+        look_often(model, photo)
     assert runs[-1] is not model
     with torch.no_grad():
         model.module[8].bias += torch.tensor([0.0, 100.0, 0.0, 0.0])
-    assert explorer.look(model, photo).predictions[0].index == 1 and runs[-1] is model
+    assert look_often(model, photo).predictions[0].index == 1 and runs[-1] is model
 
 
 def test_a_model_with_hooks_runs_itself(runs):
     model, photo, heard = net(), noise_photo(), []
     for _ in range(WORTH_AFTER + 2):
-        explorer.look(model, photo)
+        look_often(model, photo)
     handle = model.module[3].register_forward_hook(lambda *_: heard.append(1))
-    explorer.look(model, photo)
+    look_often(model, photo)
     assert runs[-1] is model and heard == [1]
     handle.remove()
-    explorer.look(model, photo)
+    look_often(model, photo)
     assert runs[-1] is not model
 
 
@@ -131,7 +133,7 @@ def test_a_copy_that_says_something_else_never_runs(monkeypatch, runs):
     monkeypatch.setattr(faster, "optimize", wrong)
     model, photo = net(), noise_photo()
     for _ in range(WORTH_AFTER + 3):
-        explorer.look(model, photo)
+        look_often(model, photo)
     assert all(one is model for one in runs)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -41,24 +41,34 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     topk:  how many predictions, at most as many as there are classes
 
     The model runs once, in evaluation mode and without gradients, on the device and with the dtype that its
-    weights have; its training flags are put back afterwards. A model that has looked a few times has a faster
-    copy, which runs in its place from then on (`explorer.optimize`; its numbers differ by rounding). Calls
-    from several threads take turns.
+    weights have; its training flags are put back afterwards. Calls from several threads take turns.
     Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model
     that has a classifier but does not pool.
     """
     check_topk(topk)
     model = as_model(model)
-    photo = photo_for(model, image, bands)
+    return _look(model, photo_for(model, image, bands), topk, stand_in=lambda model: model)
 
+
+def look_often(model: VisionModel, image: Any, *, topk: int = 5) -> Look:
+    """`look` for whoever shows photo after photo: once a model has looked a few times, a faster copy of it
+    runs in its place (`look.faster`), and the numbers differ by rounding.
+    """
+    return _look(model, photo_for(model, image), topk, stand_in=stand_in)
+
+
+def _look(
+    model: VisionModel, photo: Image.Image, topk: int, *, stand_in: Callable[[VisionModel], VisionModel]
+) -> Look:
     started = time.perf_counter()
     config = resolve_data_config({}, model=model)
     seen, tensor = prepare(photo, create_transform(**config))
     prepared = time.perf_counter()
     with evaluating(model):
-        entered = time.perf_counter()
         begin = default_stage(model) if model.num_classes and model.stage_table else ""
-        maps, embedding, logits, tail = walk(model, tensor, stage=begin, by=stand_in(model))
+        runs = stand_in(model)
+        entered = time.perf_counter()
+        maps, embedding, logits, tail = walk(model, tensor, stage=begin, by=runs)
         finished = time.perf_counter()
         origin = Origin(weakref.ref(model), fingerprint(model), tail)
 
