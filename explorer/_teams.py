@@ -47,8 +47,9 @@ def alone() -> None:
 def rest_after_cells() -> None:
     """In a notebook, let the main thread rest after each cell: what computes next is a dashboard's job."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and _rest_after not in shell.events.callbacks["post_run_cell"]:
-        shell.events.register("post_run_cell", _rest_after)
+    events = getattr(shell, "events", None)
+    if events is not None and _rest_after not in events.callbacks["post_run_cell"]:
+        events.register("post_run_cell", _rest_after)
 
 
 def _rest_after(*_result: object) -> None:

@@ -297,3 +297,31 @@ def test_wishes_from_many_threads_leave_the_newest_on_the_screen(runner, line):
     assert line.wait(10) and shown[-1] == wished[-1]
     places = [wished.index(number) for number in shown]
     assert places == sorted(places)
+
+
+def test_who_asks_and_who_is_done_let_their_teams_rest(runner, line, monkeypatch):
+    """libgomp slows all teams where there are more threads than processors (`explorer._teams`)."""
+    rested = []
+    monkeypatch.setattr(jobs._teams, "rest", lambda: rested.append(threading.get_ident()))
+    computed = []
+    line.start(lambda job: computed.append(threading.get_ident()), lambda found: None)
+    assert line.wait(10)
+    runner.close()
+    deadline = time.monotonic() + 10
+    while len(rested) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert rested == [threading.get_ident(), computed[0]]
+
+
+def test_in_a_notebook_the_main_thread_rests_after_each_cell(monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    rested = []
+    monkeypatch.setattr(jobs._teams, "rest", lambda: rested.append(threading.get_ident()))
+    shell = InteractiveShell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    for _ in range(2):  # two dashboards
+        Runner().close()
+    rested.clear()
+    shell.run_cell("1 + 1")
+    assert rested == [threading.get_ident()]

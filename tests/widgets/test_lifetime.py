@@ -14,6 +14,7 @@ import pytest
 from ipywidgets.widgets import widget as registry
 
 import explorer
+from explorer import _memory
 from explorer.widgets.lifetime import close_whole, this_cell
 
 PHOTOS = explorer.sample_photos()
@@ -69,6 +70,17 @@ def test_a_dashboard_whose_tabs_were_all_used_leaves_nothing():
     del dash, panel
     gc.collect()
     assert dead() is None and session() is None
+
+
+@pytest.mark.skipif(not _memory.possible(), reason="memory is kept on Linux with glibc alone")
+def test_memory_is_kept_for_the_next_pass_while_a_dashboard_is_open():
+    assert not _memory.active()
+    one, two = explorer.Dashboard("lenet5"), explorer.Dashboard("lenet5")
+    one.close()
+    one.close()
+    assert _memory.active()
+    two.close()
+    assert not _memory.active()
 
 
 def test_a_cell_that_runs_again_closes_the_dashboard_that_it_made_before(shell):
