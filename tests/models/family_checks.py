@@ -42,10 +42,11 @@ NO_EFFECT = ("se.conv_attn.bias", "attn.conv_attn.bias")
 def check_gradients(model: nn.Module, size: int) -> None:
     """One training step: a gradient that is a number and not zero reaches every parameter.
 
-    A unit behind a ReLU may be silent by chance, so what is silent is drawn again, twice at most.
+    A unit behind a ReLU may be silent by chance, and a squeeze may have but one unit: so silent ones are
+    drawn again, a few times at most.
     """
     silent = {name for name, _ in model.named_parameters() if not name.endswith(NO_EFFECT)}
-    for seed in range(3):
+    for seed in range(6):
         randomise(model, seed)
         model.train()
         model.zero_grad()
