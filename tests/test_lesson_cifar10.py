@@ -6,7 +6,7 @@ import json
 
 import matplotlib
 
-from explorer import cli
+from explorer.cli import tour
 from explorer.data.samples import notebooks_dir
 from tests import tiny_cifar10
 
@@ -38,5 +38,5 @@ def test_it_is_kept_without_outputs():
 
 
 def test_the_tour_brings_it_along(tmp_path):
-    cli.copy_notebooks(notebooks_dir(), tmp_path)
+    tour.copy_notebooks(notebooks_dir(), tmp_path)
     assert (tmp_path / LESSON).read_bytes() == (notebooks_dir() / LESSON).read_bytes()

@@ -83,9 +83,9 @@ def test_the_bundled_files_are_those_of_the_checkout(installed, folder, inside):
 def test_an_installed_explorer_copies_its_tour(installed, tmp_path):
     code = """if True:
         from pathlib import Path
-        from explorer import cli
+        from explorer.cli import tour
         from explorer.data.samples import notebooks_dir
-        print(cli.copy_notebooks(notebooks_dir(), Path.cwd()))
+        print(tour.copy_notebooks(notebooks_dir(), Path.cwd()))
     """
     assert run_installed(installed, code, tmp_path) == "[]\n"
     assert (tmp_path / "tour.ipynb").read_bytes() == (ROOT / "notebooks" / "tour.ipynb").read_bytes()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import explorer
-from explorer import cli
+from explorer.cli.printing import sentence_for
 from explorer.cluster.connection import ClusterError
 from explorer.data.images import ImageError
 from explorer.display.words import is_out_of_memory, sentence_of
@@ -47,7 +47,7 @@ PLACES: dict[str, Callable[[Exception], str]] = {
     "training panel": run_view.problem_text,
     "evaluation panel": evaluate.problem_text,
     "session": lambda error: wishes.Wish(model="resnet18").sentence(error),
-    "command line": cli._sentence,
+    "command line": sentence_for,
     "run": shown_by_a_run,
     "view of a run": shown_by_its_view,
 }

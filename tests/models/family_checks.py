@@ -40,18 +40,27 @@ NO_EFFECT = ("se.conv_attn.bias", "attn.conv_attn.bias")
 
 
 def check_gradients(model: nn.Module, size: int) -> None:
-    """One training step: a gradient that is a number and not zero reaches every parameter."""
-    randomise(model)
-    model.train()
-    x, answers = photos(size), torch.tensor([0, 1])
-    loss = F.cross_entropy(model(x), answers)
-    loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, f"no gradient reaches {name}"
-        assert torch.isfinite(parameter.grad).all(), name
-    silent = [name for name, parameter in model.named_parameters() if not parameter.grad.any()
-              and not name.endswith(NO_EFFECT)]
-    assert silent == []
+    """One training step: a gradient that is a number and not zero reaches every parameter.
+
+    A unit behind a ReLU may be silent by chance, and a squeeze may have but one unit: so silent ones are
+    drawn again, a few times at most.
+    """
+    silent = {name for name, _ in model.named_parameters() if not name.endswith(NO_EFFECT)}
+    for seed in range(6):
+        randomise(model, seed)
+        model.train()
+        model.zero_grad()
+        x, answers = photos(size), torch.tensor([0, 1])
+        loss = F.cross_entropy(model(x), answers)
+        loss.backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, f"no gradient reaches {name}"
+            assert torch.isfinite(parameter.grad).all(), name
+            if parameter.grad.any():
+                silent.discard(name)
+        if not silent:
+            break
+    assert sorted(silent) == []
 
 
 def check_fresh(model: nn.Module, size: int) -> None:

@@ -23,7 +23,8 @@ from explorer.widgets.panels.learn.started import STARTED
 PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Train": ("start", ()),
     "Evaluate": ("go", ("photos.view", "charts.of_class", "charts.kind")),
-    "Compare": ("compare", ("view", "photo", "topk", "target", "stride", "x", "y")),
+    "Compare": ("compare", tuple(
+        f"views.{name}" for name in ("view", "photo", "topk", "target", "stride", "x", "y"))),
     "Embeddings": ("go", ("method",)),
 }
 #: What these show follows the session and their controls without a button.
@@ -76,7 +77,7 @@ def ask(dash: Any, title: str, panel: Any, folder: Any) -> None:
         panel.data.value = "flowers5_nano"
     if title == "Compare":
         dash.session.compare = ["tf_efficientnet_lite0"]
-        panel.own.value = True
+        panel.choice.own.value = True
     if title == "Embeddings":
         panel.data.value, panel.folder.value = "a folder", str(folder)
     assert panel.wait()

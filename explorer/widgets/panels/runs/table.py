@@ -56,7 +56,8 @@ def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
     different = {name for name in ("model", "data", *settings)
                  if len({str(facts.get(name)) for facts in all_facts}) > 1}
     figures = ["run", "model", "data", "state", "epochs", *best_columns(runs), "loss there", "seconds"]
-    columns = [*figures, *(name for name in settings if name in ALWAYS or name in different)]
+    usual = [name for name in settings if name not in NO_SETTING]
+    columns = [*figures, *(name for name in usual if name in ALWAYS or name in different)]
     tops = {name: best for name, choose in (("best right", max), ("best MAE", min))
             if (best := best_of(all_facts, name, choose)) is not None}
     rows = []
