@@ -116,9 +116,23 @@ def test_a_copy_of_a_packed_model_works_and_holds_no_layout_yet():
         assert packed_bytes(twin) == 0 and torch.equal(twin(x), found)
 
 
-def test_gradients_of_the_input_are_the_plain_ones():
-    convolutions = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
-    model = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(64, 3)).eval()
+@pytest.mark.parametrize("name", ["stride and padding", "SAME"])
+def test_a_layer_that_ran_on_one_size_is_right_on_others(name):
+    make, _ = LAYERS[name]
+    layer = make().eval()
+    packed = copy.deepcopy(layer)
+    pack(packed)
+    with torch.no_grad():
+        for size in ((1, 6, 20, 20), (3, 6, 9, 31), (1, 6, 8, 5)):
+            x = torch.randn(size)
+            assert relative_error(packed(x), layer(x)) < SAME
+
+
+@pytest.mark.parametrize("last", [nn.Conv2d, Conv2dSame])
+def test_gradients_of_the_input_are_the_plain_ones(last):
+    convolutions = nn.Conv2d(3, 4, 3), last(4, 4, 3, groups=4)
+    side = 6 if last is Conv2dSame else 4
+    model = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(4 * side * side, 3)).eval()
     packed, gradients = copy.deepcopy(model), []
     pack(packed)
     photo = torch.randn(1, 3, 8, 8)

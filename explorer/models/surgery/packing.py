@@ -44,7 +44,8 @@ class Packed(nn.Module):
     #: which weight it was made of, and that weight in oneDNN's layout
     _layout: tuple[tuple[int, int], Tensor] | None = None
 
-    def _lay_out(self) -> Tensor:
+    def _lay_out(self, x: Tensor) -> Tensor:
+        """The weight in the layout that is best for inputs like `x`; it is right for others too."""
         raise NotImplementedError
 
     def _ready(self, x: Tensor) -> Tensor | None:
@@ -61,7 +62,7 @@ class Packed(nn.Module):
         made_of = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
         if self._layout is None or self._layout[0] != made_of:
             with torch.no_grad():
-                self._layout = (made_of, self._lay_out())
+                self._layout = (made_of, self._lay_out(x))
         return self._layout[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ CANT_LEARN = ("This is an optimized copy, whose weights are laid out for predict
 class PackedLinear(Packed, nn.Linear):
     """[..., in] -> [..., out], by a weight in oneDNN's layout."""
 
-    def _lay_out(self) -> Tensor:
+    def _lay_out(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,33 +90,29 @@ class PackedLinear(Packed, nn.Linear):
 class PackedConv2d(Packed, nn.Conv2d):
     """[B, C, H, W] -> [B, out, H', W'], by a weight in oneDNN's layout; maps come out channels-last."""
 
-    def _lay_out(self) -> Tensor:
+    def _lay_out(self, x: Tensor) -> Tensor:
+        # Without the size, a 1 x 1 convolution of stride 2 gets a layout that takes four times as long.
+        size = list(x.shape) if len(x) else None
         padding, stride, dilation = list(self.padding), list(self.stride), list(self.dilation)
         return torch.ops.mkldnn._reorder_convolution_weight(
-            self.weight.detach(), padding, stride, dilation, self.groups, None)
+            self.weight.detach(), padding, stride, dilation, self.groups, size)
 
     def forward(self, x: Tensor) -> Tensor:
         packed = self._ready(x) if x.ndim == 4 else None
         if packed is None:
-            return super().forward(x)
-        return self._convolve(x, packed, self.padding)
-
-    def _convolve(self, x: Tensor, packed: Tensor, padding: tuple[int, int]) -> Tensor:
+            return self._conv_forward(x, self.weight, self.bias)
         return torch.ops.mkldnn._convolution_pointwise(
-            x, packed, self.bias, padding, self.stride, self.dilation, self.groups, *_PLAIN)
+            x, packed, self.bias, self.padding, self.stride, self.dilation, self.groups, *_PLAIN)
 
 
 class PackedConv2dSame(PackedConv2d, Conv2dSame):
     """`Conv2dSame`, by a weight in oneDNN's layout."""
 
     def forward(self, x: Tensor) -> Tensor:
-        packed = self._ready(x) if x.ndim == 4 else None
-        if packed is None:
-            return Conv2dSame.forward(self, x)
         (kh, kw), (sh, sw), (dh, dw) = self.kernel_size, self.stride, self.dilation
         ph, pw = same_padding(x.shape[-2], kh, sh, dh), same_padding(x.shape[-1], kw, sw, dw)
-        x = F.pad(x, (pw // 2, pw - pw // 2, ph // 2, ph - ph // 2))
-        return self._convolve(x, packed, (0, 0))
+        padded = F.pad(x, (pw // 2, pw - pw // 2, ph // 2, ph - ph // 2))  # its own padding is 0
+        return PackedConv2d.forward(self, padded)
 
 
 #: Only layers that use their weight as it is: a subclass may normalise it first.
