@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,3 +36,13 @@ def test_an_error_comes_with_its_own_group(pool):
     assert next(groups) == [1]
     with pytest.raises(ZeroDivisionError):
         next(groups)
+
+
+def test_threads_that_open_photos_compute_by_themselves(monkeypatch):
+    """A team of each of them would slow the network's (`explorer._teams`)."""
+    from explorer.data import reading
+
+    alone: list[int] = []
+    monkeypatch.setattr(reading._teams, "alone", lambda: alone.append(threading.get_ident()))
+    ran = set(reading.in_order(lambda _item: threading.get_ident(), range(20), ahead=4, threads=2))
+    assert ran <= set(alone) and threading.get_ident() not in alone
