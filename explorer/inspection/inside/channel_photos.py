@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -25,6 +26,7 @@ from explorer.display import draw
 from explorer.display.draw import outlined
 from explorer.display.html import notes_html, picture_html, title_html
 from explorer.display.words import counted
+from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.frame import Box, covered, covered_box
 from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
@@ -146,6 +148,7 @@ def top_photos(
     config = resolve_data_config({}, model=model)
     transform = create_transform(**config)
 
+    channel_maps = Faster(model, lambda net, inputs: (_channel_maps(net, inputs, depth, channel),))
     best: list[tuple[float, int, TopPhoto]] = []  # a heap, the weakest first; the earlier photo wins a tie
     problems: list[tuple[str, str]] = []
     done = seen = 0
@@ -161,7 +164,10 @@ def top_photos(
             batch.append((index, photo.size, draw.thumbnail(photo, THUMBNAIL)))
         done = min(done + batch_size, len(collection))
         seen += len(batch)
-        maps = _channel_maps(model, tensors, depth, channel) if tensors else []
+        maps: Any = []
+        if tensors:
+            (found_maps,) = channel_maps(torch.stack(tensors), following=len(collection) - done)
+            maps = torch.from_numpy(found_maps)
         for (index, size, thumbnail), one in zip(batch, maps):
             if one.isnan().all():
                 why = "The channel is not a number anywhere on this photo."
@@ -185,19 +191,19 @@ def top_photos(
     )
 
 
-def _channel_maps(model: VisionModel, tensors: Sequence[Tensor], depth: int, channel: int) -> Tensor:
-    """One channel of stage number `depth` for photos [C, H, W] -> [B, H, W], float32 on the CPU.
+def _channel_maps(model: VisionModel, inputs: Tensor, depth: int, channel: int) -> np.ndarray:
+    """One channel of stage number `depth` for photos [B, C, H, W] -> [B, H, W], float32.
 
     No layer behind the stage runs.
     """
-    batch = torch.stack(tuple(tensors)).to(**parameter_place(model))
+    batch = inputs.to(**parameter_place(model))
     with evaluating(model), torch.inference_mode():
         walk = model.forward_stages(batch)
         for _ in range(depth):
             next(walk)
         maps = next(walk)[:, channel].float().cpu().clone()
         walk.close()
-    return maps
+    return maps.numpy()
 
 
 def _place_box(place: int, shape: Sequence[int], seen: Box, size: tuple[int, int]) -> Box:
