@@ -296,10 +296,10 @@ class Session(t.HasTraits):
             self._tell(f"measuring the modules of {name_of_model(model)}")
             results["tree"] = module_tree(model)
         if model is not None and image is not None:
-            from explorer.inspection.look.looking import look_often
+            from explorer.inspection.look.looking import look
 
             self._tell(f"looking with {name_of_model(model)}")
-            results["look"] = look_often(model, image)
+            results["look"] = look(model, image)
         return results
 
     def close(self) -> None:

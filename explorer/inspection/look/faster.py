@@ -1,11 +1,12 @@
-"""Faster copies of models, which stand in for them wherever photos are looked at and no weight learns.
+"""Faster copies of models, which stand in for them while many photos go through and no weight learns.
 
-A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the same
-in about half the time. Making one takes as long as a few passes, and it holds the weights once or twice more.
-So it is made when that pays: where many photos follow, or once a model has looked at a few. It belongs to the
-weights that the model had then (their `fingerprint`): a model that has learnt since, or was given other
-weights, runs itself again. All copies together take `LIMIT` bytes at most; the one that was used longest ago
-goes first. """
+A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the
+same, but for rounding, in about half the time. Making one takes as long as a few passes, and it holds the
+weights once or twice more. So it is made where many photos follow, and kept for the next time. It belongs to
+the weights that the model had then (their `fingerprint`): a model that has learnt since, or was given other
+weights, gets another one. All copies together take `LIMIT` bytes at most; the one that was used longest ago
+goes first.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,6 @@ from explorer.models.surgery.packing import can_pack, packed_bytes
 log = logging.getLogger(__name__)
 
 WORTH_OPTIMIZING = 64    # photos from which making a faster copy of the model pays at once
-WORTH_AFTER = 4          # looks of the model itself after which it does: a copy costs about as many
 WORTH_PACKING = 10**6    # weights from which laying them out pays where nothing can be folded
 SAME = 1e-5              # difference of its numbers, as a share of the largest, up to which it may stand in
 LIMIT = 2**30            # bytes of all copies
@@ -46,7 +46,6 @@ class _Kept:
     """
 
     fingerprint: tuple[Any, ...]
-    looks: int = 0
     copy: VisionModel | None = None
     refused: bool = False
     size: int = 0
@@ -58,13 +57,11 @@ _guard = threading.Lock()
 _clock = itertools.count(1)
 
 
-def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
-    """The model that should run: this one, or its faster copy, where there is one or where it pays to make
-    one now.
+def stand_in(model: VisionModel) -> VisionModel:
+    """The model's faster copy, made now where there is none yet; the model itself where there can be none.
 
-    following: how many photos come; where any do, the caller compares the copy's numbers for the first ones
-               with the model's own, and calls `refuse` where they differ
-    The caller has put the model into evaluation (`look.model.evaluating`).
+    The caller has put the model into evaluation (`look.model.evaluating`), compares the copy's numbers for
+    the first photos with the model's own, and calls `refuse` where they differ.
     """
     mark = fingerprint(model)
     if mark is None or _watched(model):
@@ -74,14 +71,8 @@ def stand_in(model: VisionModel, *, following: int = 0) -> VisionModel:
         if kept is None or kept.fingerprint != mark:
             kept = _kept[model] = _Kept(mark)
         kept.used = next(_clock)
-        if kept.copy is None and not kept.refused:
-            kept.looks += not following
-        pays = following >= WORTH_OPTIMIZING or kept.looks > WORTH_AFTER
-    if kept.copy is None and not kept.refused and pays:
+    if kept.copy is None and not kept.refused:
         made = _copy_of(model)
-        if made is not None and not following and not made.optimize_report.error <= SAME:
-            log.info("no faster copy: it differs by %.1e", made.optimize_report.error)
-            made = None
         with _guard:
             kept.copy, kept.refused = made, made is None
             kept.size = 0 if made is None else _size(made)
@@ -112,7 +103,7 @@ def _make_room(newest: _Kept) -> None:
         if total <= LIMIT:
             return
         total -= kept.size
-        kept.copy, kept.looks, kept.size = None, 0, 0
+        kept.copy, kept.size = None, 0
 
 
 def _watched(model: nn.Module) -> bool:
@@ -161,7 +152,7 @@ class Faster:
         if self.fast is None and not self._asked and following >= WORTH_OPTIMIZING:
             self._asked = True
             with evaluating(self.model):
-                self.fast = self._checked(stand_in(self.model, following=following), batch[:2])
+                self.fast = self._checked(stand_in(self.model), batch[:2])
         return self._run(self.fast or self.model, batch)
 
     def _checked(self, fast: VisionModel, few: Tensor) -> VisionModel | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.answers import check_topk, top_predictions
-from explorer.inspection.look.faster import stand_in
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import default_stage, fingerprint, ordinary, walk
@@ -47,28 +46,16 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     """
     check_topk(topk)
     model = as_model(model)
-    return _look(model, photo_for(model, image, bands), topk, stand_in=lambda model: model)
+    photo = photo_for(model, image, bands)
 
-
-def look_often(model: VisionModel, image: Any, *, topk: int = 5) -> Look:
-    """`look` for whoever shows photo after photo: once a model has looked a few times, a faster copy of it
-    runs in its place (`look.faster`), and the numbers differ by rounding.
-    """
-    return _look(model, photo_for(model, image), topk, stand_in=stand_in)
-
-
-def _look(
-    model: VisionModel, photo: Image.Image, topk: int, *, stand_in: Callable[[VisionModel], VisionModel]
-) -> Look:
     started = time.perf_counter()
     config = resolve_data_config({}, model=model)
     seen, tensor = prepare(photo, create_transform(**config))
     prepared = time.perf_counter()
     with evaluating(model):
-        begin = default_stage(model) if model.num_classes and model.stage_table else ""
-        runs = stand_in(model)
         entered = time.perf_counter()
-        maps, embedding, logits, tail = walk(model, tensor, stage=begin, by=runs)
+        begin = default_stage(model) if model.num_classes and model.stage_table else ""
+        maps, embedding, logits, tail = walk(model, tensor, stage=begin)
         finished = time.perf_counter()
         origin = Origin(weakref.ref(model), fingerprint(model), tail)
 

@@ -90,7 +90,7 @@ class Tail:
 
 def walk(
     model: VisionModel, tensor: Tensor, *, stage: str = "", only: Collection[str] | None = None,
-    at_module: bool = False, by: VisionModel | None = None,
+    at_module: bool = False,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tail | None]:
     """One pass over a photo [C, H, W]: ({stage: map [C, H, W]}, embedding [D], logits [K], tail).
 
@@ -98,7 +98,6 @@ def walk(
     only:      the stages whose maps are kept; None: all
     at_module: where the tail begins, watch the module that makes the stage's map, not the map itself. That is
                for networks that yield a copy of their map; those behind a door (explorer.wrap) always do
-    by:        a faster copy that runs in the model's place (`look.faster`)
 
     The caller has put the model into evaluation (`look.model.evaluating`). The tail is None for a model
     that gradients can't be followed through, such as one created under torch.inference_mode.
@@ -107,25 +106,24 @@ def walk(
     photo = tensor[None].to(**parameter_place(model))
     if stage and model.num_classes and not any(parameter.is_inference() for parameter in model.parameters()):
         try:
-            return _walk_with_tail(model, by or model, photo, stage, only, at_module)
+            return _walk_with_tail(model, photo, stage, only, at_module)
         except RuntimeError:
             pass  # autograd can't follow it, as where it shows one of several views: it runs without a tail
     with torch.inference_mode():
-        maps, embedding, logits, _ = _walk(model, by or model, photo, "", only, None)
+        maps, embedding, logits, _ = _walk(model, photo, "", only, None)
     return maps, embedding, logits[0].cpu(), None
 
 
 def _walk_with_tail(
-    model: VisionModel, runs: VisionModel, photo: Tensor, stage: str, only: Collection[str] | None,
-    at_module: bool,
+    model: VisionModel, photo: Tensor, stage: str, only: Collection[str] | None, at_module: bool
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tail | None]:
     row = next(row for row in model.stage_table if row.name == stage)
     with torch.inference_mode(False), torch.no_grad():
-        network, _ = stage_modules(runs)
-        watch = _Watch(row) if at_module or network is not runs else None
+        network, _ = stage_modules(model)
+        watch = _Watch(row) if at_module or network is not model else None
         parts = {row.module: network.get_submodule(row.module)} if watch is not None else {}
         with watching(parts, after=watch):
-            maps, embedding, logits, notes = _walk(model, runs, photo, stage, only, watch)
+            maps, embedding, logits, notes = _walk(model, photo, stage, only, watch)
     if watch is not None and watch.leaf is not None:
         as_map = _layout(tuple(watch.leaf.shape), maps[stage].shape)
         notes = (watch.leaf, as_map) if as_map is not None else None
@@ -135,13 +133,9 @@ def _walk_with_tail(
 
 
 def _walk(
-    model: VisionModel, runs: VisionModel, photo: Tensor, stage: str, only: Collection[str] | None,
-    watch: _Watch | None,
+    model: VisionModel, photo: Tensor, stage: str, only: Collection[str] | None, watch: _Watch | None
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, tuple[Tensor, Callable[[Tensor], Tensor]] | None]:
-    """`walk`, in whatever mode torch is in; logits are still [1, K], and with a tail a part of it.
-
-    runs: the model itself, or the copy that runs in its place
-    """
+    """`walk`, in whatever mode torch is in; logits are still [1, K], and with a tail a part of it."""
     maps, sizes, notes = {}, {}, None
 
     def begins(row: Stage) -> bool:
@@ -160,13 +154,13 @@ def _walk(
         if begins(row):
             notes = begin_notes(found)
 
-    features = walk_stages(runs, photo, before=before, after=after)
+    features = walk_stages(model, photo, before=before, after=after)
     _sizes[model] = sizes
-    if runs.num_classes:
-        embedding, logits = runs.forward_vector_and_logits(features)
+    if model.num_classes:
+        embedding, logits = model.forward_vector_and_logits(features)
         embedding = embedding[0]
     else:
-        embedding = runs.forward_head(features, pre_logits=True)[0]
+        embedding = model.forward_head(features, pre_logits=True)[0]
         logits = embedding.new_empty(1, 0)
     if embedding.ndim > 1:  # a model that doesn't pool: [C, H, W] or, a transformer's tokens, [N, C]
         embedding = embedding.mean((1, 2)) if embedding.ndim == 3 else embedding.mean(0)

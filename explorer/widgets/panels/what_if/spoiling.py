@@ -36,7 +36,7 @@ def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     from explorer.inspection.experiments.changes import changes_of
     from explorer.inspection.experiments.spoiling import KINDS, perturb
     from explorer.inspection.look.answers import answer_of, top_predictions
-    from explorer.inspection.look.looking import look_often
+    from explorer.inspection.look.looking import look as look_at
 
     before = look_before(model, look.image, look)
     outputs = before.outputs
@@ -44,7 +44,7 @@ def spoil(model: Any, look: Look, kind: str, value: float) -> Spoilt:
     photo = perturb(before.image, kind, value)
     known = KINDS[kind]
     untouched = value == known.start and not known.whole
-    after = before if untouched else look_often(model, photo, topk=TOP)
+    after = before if untouched else look_at(model, photo, topk=TOP)
     best = top_predictions(after.logits, outputs, TOP)
     changes = changes_of(before.logits, after.logits, outputs, [was.index, *(one.index for one in best)])
     return Spoilt(draw.thumbnail(photo, SIDE), changes, was, answer_of(after.logits, outputs, was.index))
