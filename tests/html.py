@@ -89,6 +89,10 @@ class Element:
         assert len(found) == 1, f"{len(found)} of {wanted} in: {self.text[:500]}"
         return found[0]
 
+    def says(self, text: str, **attributes: str) -> bool:
+        """Whether a reader meets this text, in an element with these attributes where any are given."""
+        return any(text in element.text for element in (self.find_all(**attributes) if attributes else [self]))
+
     def rows(self) -> list[list[str]]:
         """The texts of a table's cells, a list a row; titles of columns and rows are cells too."""
         return [[cell.text for cell in row if cell.tag in ("td", "th")] for row in self.find_all("tr")]

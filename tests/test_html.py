@@ -58,3 +58,9 @@ def test_html_that_is_not_well_formed_fails(html, fault):
     with pytest.raises(AssertionError) as caught:
         parse(html)
     assert fault in str(caught.value)
+
+
+def test_it_says_what_a_reader_meets_and_where():
+    page = parse('<div role="alert">no &lt;b&gt;luck<br>at <i>all</i></div><img src="x">')
+    assert page.says("no <b>luck at all") and not page.says("<i>")
+    assert page.says("luck", role="alert") and not page.says("luck", role="status")

@@ -23,7 +23,7 @@ from explorer.widgets.panels.compare.guide import GUIDE
 from explorer.widgets.panels.compare.views import VIEWS
 from explorer.widgets.panels.compare.words import default_names, table_rows, weights_sentence
 from explorer.widgets.parts.downloads import Downloads
-from tests.widgets.page import Page
+from tests.html import parse
 
 from .test_parts_base import from_browser, record_messages
 
@@ -59,7 +59,7 @@ def panel(dash):
 
 
 def text_of(html: str) -> str:
-    return Page(html).text
+    return parse(html).text
 
 
 class Tiny(nn.Module):
@@ -243,7 +243,7 @@ def test_what_fails_is_a_sentence_and_what_was_shown_stays(panel, monkeypatch):
     monkeypatch.setattr(core, "compare", lambda *_, **__: 1 / 0)
     panel.compare.click()
     assert panel.wait() and panel.shown is before and not panel.compare.disabled
-    assert Page(panel.message.value).says("That did not work (ZeroDivisionError", role="alert")
+    assert parse(panel.message.value).says("That did not work (ZeroDivisionError", role="alert")
     panel.message.value = ""
 
 
@@ -251,7 +251,7 @@ def test_weights_that_cannot_be_had_leave_the_others(panel, dash):
     dash.session.compare = (*TWO, "resnet18")
     panel.compare.click()
     assert panel.wait() and panel.shown.result.names == TWO
-    assert "resnet18 : The weights of" in text_of(panel.about.value).replace("</b>", "")
+    assert "resnet18: The weights of" in text_of(panel.about.value)
 
 
 # --- what is shown --------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_predictions_follow_photo_and_number(panel):
     expected = panel.shown.result.predictions(1, topk=3)
     said = text_of(panel.views.picture.value)
     assert all(row.label in said for row in expected)
-    assert len(Page(panel.views.picture.value).all(role="group")) == len(expected)
+    assert len(parse(panel.views.picture.value).find_all(role="group")) == len(expected)
     panel.views.topk.value = 5
 
 
@@ -270,8 +270,8 @@ def test_heat_maps_come_for_the_class_asked_for(panel):
     panel.views.view.value = "cams"
     panel.views.target.value = "tiger cat"
     assert panel.wait()
-    drawn = Page(panel.views.picture.value)
-    assert len(drawn.all("img")) == 2 and "lite1: tiger cat" in panel.views.picture.value
+    drawn = parse(panel.views.picture.value)
+    assert len(drawn.find_all("img")) == 2 and "lite1: tiger cat" in panel.views.picture.value
     panel.views.target.value = "no such class"
     assert panel.wait() and panel.views.picture.value.count("has no class &#x27;no such class&#x27;") == 2
 

@@ -16,7 +16,7 @@ import explorer
 from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import MOST
 from explorer.widgets.session import ExplorerError
-from tests.widgets.page import Page
+from tests.html import parse
 
 PHOTOS = explorer.sample_photos()
 
@@ -96,8 +96,8 @@ def test_what_goes_wrong_is_a_sentence_above_and_wait_raises_it(dash):
     dash.images.input._on_message("image", {"name": "<i>x</i>.png"}, [b"nothing"])
     with pytest.raises(ExplorerError):
         dash.wait()
-    message = Page(dash.message.value)
-    assert message.all(role="alert") and not message.says("Traceback")
+    message = parse(dash.message.value)
+    assert message.find_all(role="alert") and not message.says("Traceback")
     assert dash.predictions.bars.value.count("<li>") == 5
 
 
@@ -185,8 +185,8 @@ def test_the_gallery_takes_a_folder_and_names_what_is_broken(tmp_path):
     dash = explorer.Dashboard(images=tmp_path)
     dash.wait()
     assert [title for title, _ in dash.session.gallery] == ["good"]
-    note = Page(dash.images.note.value)
-    assert note.says("bad <b>.jpg") and not note.all("b")
+    note = parse(dash.images.note.value)
+    assert note.says("bad <b>.jpg") and not note.find_all("b")
     assert dash.session.look.predictions[0].index in PHOTOS[8].imagenet_indices
     dash.close()
 

@@ -19,8 +19,8 @@ from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.embeddings.sources import FOLDER, GALLERY
 from explorer.widgets.panels.embeddings.words import possible_budgets, spread
 from explorer.widgets.session import Session
+from tests.html import parse
 from tests.inspection.test_embeddings import features_of
-from tests.widgets.page import Page
 
 
 def tiny() -> nn.Module:
@@ -147,8 +147,8 @@ def test_the_probe_shows_both_measures_and_the_curve(panel, folder):
     assert explorer.knn_accuracy(features).sentence in panel.judged.value
     points = sum(len(point.accuracies) + 1 for point in wanted.budget) + 1  # draws, their means, all labels
     assert panel.curve.layout.display == "" and len(panel.curve) == points
-    judged = Page(panel.judged.value)
-    assert judged.says("<b>red") and not judged.all("b")
+    judged = parse(panel.judged.value)
+    assert judged.says("<b>red") and not judged.find_all("b")
 
 
 def test_the_stages_of_two_models_become_a_table(panel, folder):

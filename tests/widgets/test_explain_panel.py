@@ -15,7 +15,7 @@ from explorer.inspection.attribution import explaining as attribution
 from explorer.inspection.look.passes import Passes
 from explorer.widgets.panels.explain.panel import ExplainPanel
 from explorer.widgets.session import Session
-from tests.widgets.page import Page
+from tests.html import parse
 
 LABELS = ("tabby, tabby cat", "<b>dog</b>", "tiger cat", "bus", "tulip")
 
@@ -56,8 +56,8 @@ def test_a_part_of_a_name_chooses_the_class_and_names_are_escaped(panel):
     panel.target.value = "dog"
     assert panel.wait()
     assert panel.shown.target == 1
-    facts = Page(panel.facts.value)
-    assert facts.says("<b>dog</b>") and "dog" not in [one.text for one in facts.all("b")]
+    facts = parse(panel.facts.value)
+    assert facts.says("<b>dog</b>") and "dog" not in [one.text for one in facts.find_all("b")]
 
 
 def test_a_class_that_there_is_not_is_a_sentence_and_the_old_map_goes(panel):

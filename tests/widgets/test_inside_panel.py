@@ -26,8 +26,8 @@ from explorer.widgets.panels.inside.gradients import curves_of, group_of, ratio_
 from explorer.widgets.panels.inside.panel import BLOCKS, InsidePanel
 from explorer.widgets.parts.photo_overlay import PhotoOverlay, checked_place
 from explorer.widgets.session import Session
+from tests.html import parse
 from tests.inspection.small_models import RedNet, noise_photo, tiny
-from tests.widgets.page import Page
 from tests.widgets.test_parts_base import from_browser
 from tests.widgets.test_snippets import run
 
@@ -193,7 +193,7 @@ def test_what_goes_wrong_is_a_sentence(opened, vit, monkeypatch, view):
     panel = opened(vit, view)
     if hasattr(panel.block, "go"):
         press(panel, panel.block.go)
-    said = Page(panel.block.problem.value)
+    said = parse(panel.block.problem.value)
     assert said.says("RuntimeError") and said.says("<b>bad") and not said.says("Traceback")
     assert panel.code() == "" and panel.figure() is None and not panel.block.running
 
@@ -224,7 +224,7 @@ def test_the_colours_are_those_of_the_chosen_stage_and_the_lines_give_them(opene
     assert panel.wait()
     found = panel.block.shown.pictures[0]
     assert found.stage == panel.block.stage.options[1]
-    assert Page(panel.block.facts.value).says(f"{100 * found.explained[0]:.1f} %")
+    assert parse(panel.block.facts.value).says(f"{100 * found.explained[0]:.1f} %")
     again, _ = ran(panel)
     assert np.array_equal(again.scores, found.scores) and again.explained == found.explained
 
@@ -234,8 +234,8 @@ def test_photos_of_the_gallery_share_colours_and_each_is_looked_at_once(opened, 
     looks = count_looks(monkeypatch)
     shown = press(panel, panel.block.more).shown
     assert len(shown.pictures) == 4 and len(looks) == 3
-    assert Page(panel.block.facts.value).says("over 4 photos together")
-    assert not Page(panel.block.view.value).all("i")  # a file's name
+    assert parse(panel.block.facts.value).says("over 4 photos together")
+    assert not parse(panel.block.view.value).find_all("i")  # a file's name
     panel.block.stage.value = panel.block.stage.options[0]
     assert panel.wait() and len(looks) == 3 and len(panel.block.shown.pictures) == 4
     show(panel, "activations")
@@ -274,7 +274,7 @@ def test_a_broken_photo_is_named_and_left_out(opened, convnet, tmp_path):
     broken.write_bytes(b"no picture")
     panel.session.gallery = Gallery([("<u>broken", broken), *panel.session.gallery])
     press(panel, panel.block.more)
-    assert len(panel.block.shown.pictures) == 4 and Page(panel.block.facts.value).says("<u>broken")
+    assert len(panel.block.shown.pictures) == 4 and parse(panel.block.facts.value).says("<u>broken")
     assert len(ran(panel)[0]) == 4
 
 
@@ -293,7 +293,7 @@ def test_the_filters_are_the_first_layers_weights_and_the_lines_give_the_same_pi
     panel = opened(convnet, "filters")
     weights = next(m for m in convnet.modules() if isinstance(m, nn.Conv2d)).weight
     assert torch.equal(panel.block.shown.weights, weights)
-    assert Page(panel.block.view.value).says(f"{len(weights)} filters")
+    assert parse(panel.block.view.value).says(f"{len(weights)} filters")
     again, _ = ran(panel)
     assert again.picture.tobytes() == panel.block.shown.picture.tobytes()
 
@@ -324,7 +324,7 @@ def test_numbers_that_are_not_finite_are_flagged(opened, convnet):
     last = list(broken)[-1]
     broken[last][0, 0, 0] = torch.nan
     html = activations_html(statistics.activations(replace(look, stages=broken)))
-    assert Page(html).says(f"1 numbers are NaN or infinite, first of all in {last}", role="alert")
+    assert parse(html).says(f"1 numbers are NaN or infinite, first of all in {last}", role="alert")
     assert "alert" not in activations_html(statistics.activations(look))
 
 
@@ -345,9 +345,9 @@ def test_the_gradients_class_is_found_by_a_part_of_its_name_and_escaped(opened, 
     panel = opened(convnet, "gradients")
     panel.block.target.value = "dog"
     shown = press(panel, panel.block.go).shown.found
-    said = Page(panel.block.facts.value)
+    said = parse(panel.block.facts.value)
     assert shown.target == 1 and said.says("<b>dog</b>")
-    assert "dog" not in [one.text for one in said.all("b")]
+    assert "dog" not in [one.text for one in said.find_all("b")]
     again, _ = ran(panel)
     assert again.layers == shown.layers and again.target == 1
     panel.block.target.value = "zebra"
@@ -432,8 +432,8 @@ def test_positions_are_compared_by_their_cosine(opened, vit):
 def test_a_place_that_there_is_not_is_a_sentence(opened, vit, text, words):
     panel = opened(vit, "attention")
     panel.block.place.value = text
-    said = Page(panel.block.problem.value)
-    assert said.says(words) and not said.all("b") and panel.code() == ""
+    said = parse(panel.block.problem.value)
+    assert said.says(words) and not said.find_all("b") and panel.code() == ""
     panel.block.place.value = ""
     assert panel.block.problem.value == "" and panel.code()
 
@@ -449,7 +449,7 @@ def test_windows_are_put_together_and_no_place_can_be_asked(opened):
     block = panel.block
     block.block.value = 0
     assert block.found is not None and block.place.disabled and not block.grid.picks
-    assert Page(block.facts.value).says("windows")
+    assert parse(block.facts.value).says("windows")
     assert torch.equal(torch.stack(ran(panel)[0]), block.found)
 
 
@@ -491,7 +491,7 @@ def test_the_photo_that_a_channel_answers_to_comes_first_and_its_place_is_known(
     again, _ = ran(panel)
     same = [(one.name, one.value, one.box) for one in top]
     assert [(one.name, one.value, one.box) for one in again] == same
-    assert not Page(block.facts.value).all("i")
+    assert not parse(block.facts.value).find_all("i")
 
 
 def test_a_click_opens_a_photo_in_all_panels_and_the_answer_stays(opened):
@@ -522,7 +522,7 @@ def test_a_folder_can_be_searched_and_stopped(opened, files, monkeypatch):
     monkeypatch.setattr(block, "advance", lambda done, total: block.stop.click() or original(done, total))
     top = press(panel, block.go).shown.top
     assert top.stopped and top.seen == 1 and block.stop.disabled
-    assert Page(block.facts.value).says("stopped before the last")
+    assert parse(block.facts.value).says("stopped before the last")
 
 
 def test_another_view_ends_a_search_and_says_so(opened, vit, monkeypatch):

@@ -35,7 +35,7 @@ from explorer.widgets.parts.comparison import Comparison, markdown
 from explorer.widgets.parts.model_list import ModelList
 from explorer.widgets.parts.timeline import FamilyTimeline
 from explorer.widgets.session import Session
-from tests.widgets.page import Page
+from tests.html import parse
 
 
 def names(sort: str = "name", **asked) -> list[str]:
@@ -405,8 +405,8 @@ def test_nothing_that_fits_empties_the_card_and_says_what_to_loosen(picker):
 
 def test_text_in_the_search_stays_text(picker):
     picker.search.value = "timm/<script>"
-    said = Page(picker.count.value)
-    assert said.says("<script>") and not said.all("script")
+    said = parse(picker.count.value)
+    assert said.says("<script>") and not said.find_all("script")
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -452,8 +452,8 @@ def test_a_card_that_can_not_be_drawn_is_a_sentence(picker, monkeypatch):
 
     monkeypatch.setattr(picker_module, "card_html", broken)
     picker.select("resnet50")
-    card = Page(picker.card.value)
-    assert card.says("could not be drawn") and card.says("<b>") and not card.all("b")
+    card = parse(picker.card.value)
+    assert card.says("could not be drawn") and card.says("<b>") and not card.find_all("b")
     assert not picker.open_trained.disabled  # it can be opened all the same
 
 

@@ -10,8 +10,8 @@ import torch
 
 import explorer
 from explorer.widgets.session import ExplorerError
+from tests.html import parse
 from tests.inspection.small_models import red_and_blue, told
-from tests.widgets.page import Page
 
 SEVERAL = ("several", ("red", "blue", "<img src=x>"))
 YES = ("yes/no", ("not red", "red"))
@@ -40,8 +40,8 @@ def test_several_classes_have_bars_that_stand_alone(opened):
     panel = opened(*SEVERAL).predictions
     shares = panel.session.look.logits.sigmoid()
     assert all(f"{100 * float(share):.1f} %" in panel.bars.value for share in shares)
-    bars = Page(panel.bars.value)
-    assert bars.says("share of its own") and not bars.all("img")
+    bars = parse(panel.bars.value)
+    assert bars.says("share of its own") and not bars.find_all("img")
     assert "share of its own" in panel.caption() and panel.figure() is not None
     assert panel.figure().axes[1].get_xlabel() == "probability (sigmoid)"
 
@@ -49,17 +49,17 @@ def test_several_classes_have_bars_that_stand_alone(opened):
 def test_a_yes_or_no_has_two_bars_of_one_score(opened):
     """case A6: the Dashboard said "class 0, 100 %" of every photo."""
     panel = opened(*YES).predictions
-    bars = Page(panel.bars.value)
-    assert len(bars.all("li")) == 2 and bars.says("not red") and not bars.says("100.0 %")
+    bars = parse(panel.bars.value)
+    assert len(bars.find_all("li")) == 2 and bars.says("not red") and not bars.says("100.0 %")
     assert "by a sigmoid" in panel.bars.value
 
 
 def test_numbers_have_no_bars_and_no_percentages(opened):
     panel = opened(*NUMBERS).predictions
     weight = panel.session.look.predictions[0]
-    bars = Page(panel.bars.value)
-    assert bars.says(weight.text) and not bars.all(name="vx-bar") and not bars.says(" %")
-    assert not bars.all("img") and panel.topk.layout.display == panel.logits.layout.display == "none"
+    bars = parse(panel.bars.value)
+    assert bars.says(weight.text) and not bars.find_all(cls="vx-bar") and not bars.says(" %")
+    assert not bars.find_all("img") and panel.topk.layout.display == panel.logits.layout.display == "none"
     assert panel.figure() is not None and "Numbers" in panel.caption()
 
 
@@ -85,7 +85,7 @@ def test_experiments_and_the_page_to_keep_follow_the_kind(opened, kind):
     assert panel.figure() is not None and panel.caption() and "explorer.fgsm" in panel.code()
     panel.robust.strength.index = 3
     panel.robust.draw_curve.click()
-    assert panel.wait() and Page(panel.robust.chart.value).all("svg")
+    assert panel.wait() and parse(panel.robust.chart.value).find_all("svg")
     assert panel.figure() is not None and panel.caption()
     blocks = (panel.fgsm, panel.robust)
     said = "".join(block.bars.value + block.says.value for block in blocks)
@@ -108,7 +108,7 @@ def test_the_heat_map_of_a_number_is_said_to_be_one(opened):
     panel.build()
     assert panel.wait()
     look = panel.session.look
-    facts = Page(panel.facts.value)
+    facts = parse(panel.facts.value)
     assert panel.target.description == "Number"
     assert facts.says(look.predictions[0].text) and not facts.says("%")
     assert "number weight" in panel.caption()

@@ -23,8 +23,8 @@ from explorer.widgets.panels.what_if.block import FILLS
 from explorer.widgets.panels.what_if.drawing import class_literal, points
 from explorer.widgets.panels.what_if.panel import WhatIfPanel
 from explorer.widgets.session import Session
+from tests.html import parse
 from tests.inspection.small_models import RedNet
-from tests.widgets.page import Page
 
 from .test_parts_base import from_browser
 
@@ -176,7 +176,7 @@ def test_a_model_that_fails_leaves_a_sentence_and_no_traceback(panel, monkeypatc
         raise RuntimeError("no <b>luck")
     monkeypatch.setattr(RedNet, "forward_stages", broken)
     draw_box(panel, BOX)
-    assert Page(panel.mask.says.value).says("no <b>luck", role="alert")
+    assert parse(panel.mask.says.value).says("no <b>luck", role="alert")
     assert panel.mask.busy.value == "" and panel.code() == ""
 
 
@@ -192,9 +192,9 @@ def test_a_box_is_masked_in_one_pass_and_bars_show_before_and_now(panel, passes)
     assert len(passes) == 1
     expected = masking.mask_region(panel.session.model, panel.session.image, BOX, fill="blur")
     assert panel.mask.found.changes == expected.changes
-    bars, said = Page(panel.mask.bars.value), Page(panel.mask.says.value)
+    bars, said = parse(panel.mask.bars.value), parse(panel.mask.says.value)
     assert bars.says(points(expected.changes[0])) and bars.says("<b>blue")
-    assert not any("blue" in one.text for one in (*bars.all("b"), *said.all("b")))
+    assert not any("blue" in one.text for one in (*bars.find_all("b"), *said.find_all("b")))
 
 
 def test_another_fill_looks_again_at_the_same_box(panel):
@@ -241,8 +241,8 @@ def test_all_strengths_share_one_gradient_and_the_slider_then_runs_nothing(panel
     assert len(passes) == 1 + len(adversarial.EPSILONS)
     expected = adversarial.fgsm(panel.session.model, panel.session.image, epsilon=16 / 255)
     assert panel.fgsm.found[16 / 255].changes == expected.changes
-    assert Page(panel.fgsm.bars.value).says(points(expected.changes[0]))
-    assert Page(panel.fgsm.shots.value).says("8 times amplified")
+    assert parse(panel.fgsm.bars.value).says(points(expected.changes[0]))
+    assert parse(panel.fgsm.shots.value).says("8 times amplified")
 
 
 def test_a_push_towards_a_class_is_found_by_a_part_of_its_name(panel):
@@ -257,8 +257,8 @@ def test_a_push_towards_a_class_is_found_by_a_part_of_its_name(panel):
 def test_a_class_that_is_none_gets_the_sentence_of_the_search(panel):
     panel.fgsm.aim.value = "towards"
     move(panel, panel.fgsm.target, "<i>green")
-    said = Page(panel.fgsm.says.value)
-    assert said.says("None of the 2 classes is called") and not said.all("i")
+    said = parse(panel.fgsm.says.value)
+    assert said.says("None of the 2 classes is called") and not said.find_all("i")
     assert panel.fgsm.found == {} and panel.code() == ""
 
 
@@ -290,8 +290,8 @@ def test_every_kind_draws_its_curve(panel, kind):
     press(panel, panel.robust.draw_curve)
     expected = robustness(panel.session.model, panel.session.image, kind)
     assert panel.robust.curves[kind].probabilities == expected.probabilities
-    chart = Page(panel.robust.chart.value)
-    assert chart.all("svg") and not chart.all("b")
+    chart = parse(panel.robust.chart.value)
+    assert chart.find_all("svg") and not chart.find_all("b")
     assert run(panel)["curve"].probabilities == expected.probabilities
 
 
@@ -322,7 +322,7 @@ def test_stop_keeps_what_was_measured_and_says_so(panel, monkeypatch):
     monkeypatch.setattr(Job, "progress", lambda job, done, total, what: panel.robust.stop.click())
     press(panel, panel.robust.draw_curve)
     assert len(panel.robust.curves["rotate"].points) == 1
-    assert Page(panel.robust.flip_says.value).says("stopped after 1 of 12 strengths")
+    assert parse(panel.robust.flip_says.value).says("stopped after 1 of 12 strengths")
     assert panel.robust.stop.layout.display == "none" and "stopped early" in panel.code()
 
 
