@@ -91,7 +91,8 @@ class Element:
 
     def says(self, text: str, **attributes: str) -> bool:
         """Whether a reader meets this text, in an element with these attributes where any are given."""
-        return any(text in element.text for element in (self.find_all(**attributes) if attributes else [self]))
+        places = self.find_all(**attributes) if attributes else [self]
+        return any(text in place.text for place in places)
 
     def rows(self) -> list[list[str]]:
         """The texts of a table's cells, a list a row; titles of columns and rows are cells too."""

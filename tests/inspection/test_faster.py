@@ -88,6 +88,13 @@ def test_the_copy_that_was_used_longest_ago_goes_first(monkeypatch):
     assert use(models[1]) is not second  # made anew: it had gone
 
 
+def test_a_copy_that_is_larger_than_all_may_be_is_used_and_not_kept(monkeypatch):
+    before, model = copies(), net()
+    monkeypatch.setattr(faster, "LIMIT", 10)
+    first = use(model)
+    assert first is not model and use(model) is not first and copies() == before
+
+
 def test_a_copy_goes_with_its_model():
     gc.collect()
     before, model = copies(), net()

@@ -73,9 +73,11 @@ def stand_in(model: VisionModel) -> VisionModel:
         kept.used = next(_clock)
     if kept.copy is None and not kept.refused:
         made = _copy_of(model)
+        size = 0 if made is None else _size(made)
+        if size > LIMIT:  # for this time alone
+            return made or model
         with _guard:
-            kept.copy, kept.refused = made, made is None
-            kept.size = 0 if made is None else _size(made)
+            kept.copy, kept.refused, kept.size = made, made is None, size
             _make_room(kept)
     return kept.copy or model
 
@@ -116,8 +118,7 @@ def _copy_of(model: VisionModel) -> VisionModel | None:
     if not _can_gain(model):
         return None
     try:
-        with evaluating(model):
-            return optimize(model)
+        return optimize(model)
     except (RuntimeError, ValueError, TypeError) as error:
         log.info("no faster copy: %s", error)
         return None

@@ -23,7 +23,7 @@ from explorer.models.layers.conv_norm_act import BatchNormAct2d
 from explorer.models.layers.conv_same import Conv2dSame
 from explorer.models.layers.reparam import fold_batch_norm
 from explorer.models.surgery.inside import backbone, look_through, photo_size
-from explorer.models.surgery.packing import Packed, pack, packed_bytes
+from explorer.models.surgery.packing import Packed, pack
 from explorer.models.watching import Turn, watching
 
 #: Largest difference of the scores, as a share of the largest score, that rounding may make.
@@ -40,7 +40,6 @@ class OptimizeReport:
     parameters:      how many there were, and how many there are
     channels_last:   whether maps now lie in memory as [B, H, W, C], which many chips compute faster
     packed:          layers whose weights are laid out for the processor (`surgery.packing`), on a CPU
-    laid_out:        bytes that those layouts take, beside the weights themselves
     error:           largest difference of the scores to the original's, as a share of the largest score
     """
 
@@ -51,7 +50,6 @@ class OptimizeReport:
     channels_last: bool
     error: float
     packed: int = 0
-    laid_out: int = 0
 
     def __str__(self) -> str:
         before, after = self.parameters
@@ -118,7 +116,7 @@ def optimize(
         folded=len(pairs), norms_left=sum(isinstance(m, nn.BatchNorm2d) for m in fast.modules()),
         reparameterized=reparameterized, parameters=(before, count(fast)),
         channels_last=bool(channels_last), error=error,
-        packed=sum(isinstance(part, Packed) for part in fast.modules()), laid_out=packed_bytes(fast),
+        packed=sum(isinstance(part, Packed) for part in fast.modules()),
     )
     fast.optimize_report = report  # pyright: ignore[reportArgumentType]  # torch's stub: tensors and modules
     return fast
