@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
      "explorer.models.attention", "explorer.models.card"),
     ("explorer.models.detection", "explorer.models.segmentation"),
     ("explorer.models.backbones",),
-    ("explorer.models.features",),
+    ("explorer.models.features", "explorer.models.body"),
     ("explorer.models.contract", "explorer.models.tokens"),
     ("explorer.models.layers",),
     ("explorer.models.weights",),

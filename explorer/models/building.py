@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
 from explorer.models.blank import TooLarge, blank
-from explorer.models.catalog import family_module
+from explorer.models.catalog import FAMILY_OF, family_module
 from explorer.models.contract import VisionModel, evaluation
 from explorer.models.doors import libraries
 from explorer.models.names import LIBRARIES, check_name, split_door
 from explorer.models.weights.report import WeightsError
 from explorer.models.weights.shapes import room_for
+from explorer.models.weights.table import config_for
+
+PYRAMIDS = "resnet50, tf_efficientnet_lite0, convnext_tiny or swin_tiny_patch4_window7_224"
 
 
 def build(architecture: str, /, **wanted: Any) -> VisionModel:
@@ -24,6 +28,9 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
     """
     module = family_module(architecture)
     given = {key: value for key, value in wanted.items() if value is not None}
+    row = module.VARIANTS[architecture]
+    if "backbone" in row:
+        return _build_over_a_body(architecture, row | given)
     if not module.MODEL.supports_output_stride:
         stride = given.pop("output_stride", 32)
         if stride != 32:
@@ -34,13 +41,55 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
     if "img_size" in given and not module.MODEL.fixed_image_size:
         del given["img_size"]  # a convolutional network takes any size
     try:
-        return module.MODEL(**{**module.VARIANTS[architecture], **given})
+        return module.MODEL(**{**row, **given})
     except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None or unknown[1] not in given:
-            raise
-        known = _options(module.MODEL)
-        raise TypeError(f"{architecture} has no option {unknown[1]!r}. Its options: {known}.") from None
+        raise _unknown_option(architecture, module.MODEL, given, error) from None
+
+
+def _build_over_a_body(architecture: str, wanted: dict[str, Any]) -> VisionModel:
+    """A network that reads the maps of a backbone: for boxes, or for masks."""
+    model_class = family_module(architecture).MODEL
+    body = create_body(
+        wanted.pop("backbone"), in_chans=wanted.pop("in_chans", None),
+        output_stride=wanted.pop("output_stride", None), drop_path_rate=wanted.pop("drop_path_rate", None),
+        img_size=wanted.pop("img_size", None), **wanted.pop("backbone_options", {}),
+    )
+    try:
+        return model_class(body, **wanted)
+    except TypeError as error:
+        raise _unknown_option(architecture, model_class, wanted, error) from None
+
+
+def create_body(name: str, **options: Any) -> VisionModel:
+    """A backbone with random numbers and without its head, whose stages halve their maps.
+
+    name:    "resnet34", or with a tag, which says whose trained weights are meant
+    options: as of `build`
+    Raises ValueError for a name that is unknown, is no backbone, or has maps of one size only.
+    """
+    architecture, tag = check_name(name)
+    found = FAMILY_OF[architecture]
+    if found.task != "classification":
+        raise ValueError(f"{architecture} is no backbone, it is made for {found.task}: give one that "
+                         f"classifies, such as {PYRAMIDS}.")
+    if not family_module(architecture).MODEL.pyramid:
+        raise ValueError(f"{architecture} has maps of one size, and boxes and masks are found in maps that "
+                         f"halve from stage to stage: give a backbone such as {PYRAMIDS}.")
+    body = build(architecture, num_classes=0, **options)
+    body.remove_head()
+    body.config = config_for(architecture, tag)
+    return body
+
+
+def _unknown_option(
+    architecture: str, model_class: type, given: Collection[str], error: TypeError
+) -> TypeError:
+    """The error with the options that there are, where it is about one that was given and is not known."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if unknown is None or unknown[1] not in given:
+        return error
+    known = _options(model_class)
+    return TypeError(f"{architecture} has no option {unknown[1]!r}. Its options: {known}.")
 
 
 def _options(model_class: type) -> str:
@@ -49,7 +98,7 @@ def _options(model_class: type) -> str:
     for each in model_class.__mro__:
         parameters = inspect.signature(each.__init__).parameters.values()
         starred = [p for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        names |= {p.name: None for p in parameters if p.name != "self" and p not in starred}
+        names |= {p.name: None for p in parameters if p.name not in ("self", "body") and p not in starred}
         if not any(p.kind == p.VAR_KEYWORD for p in starred):
             break
     return ", ".join(names)

@@ -55,6 +55,8 @@ class VisionModel(Staged):
     in_chans: int
     drop_rate: float = 0.0
 
+    #: What it answers with, one of `catalog.family.TASKS`: a class, boxes or a mask.
+    task: str = "classification"
     #: Dotted path of the last layer: "fc" behind a `global_pool`, or "head.fc" in a module that pools too.
     classifier_path: str = ""
     #: True where each stage halves the map, as feature pyramids and U-Nets need.

@@ -26,7 +26,7 @@ from explorer.models.features import FeatureNet
 from explorer.models.names import LIBRARIES, split_door
 from explorer.models.plan import Plan, plan_behind_a_door, plan_by_name
 from explorer.models.request import Request, parse
-from explorer.models.trained import build_on_meta, fit_weights
+from explorer.models.trained import build_on_meta, fit_weights, train_body
 from explorer.models.weights.places import fetch
 from explorer.models.weights.reading import read_checkpoint
 
@@ -122,7 +122,10 @@ def create_model(
     if isinstance(plan, VisionModel):  # another library has built it
         return finish(plan, request)
     with plan.says_what_was_saved():
-        model = fit_weights(plan, build_on_meta(plan)) if plan.is_trained else build_untrained(plan)
+        if plan.trains_its_body:
+            model = train_body(plan, build_untrained(plan))
+        else:
+            model = fit_weights(plan, build_on_meta(plan)) if plan.is_trained else build_untrained(plan)
     describe(model, plan, request.img_size)
     return finish(model, request)
 

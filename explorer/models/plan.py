@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.models.catalog import FAMILY_OF
 from explorer.models.config import ModelConfig
 from explorer.models.names import check_name, word_on_old_name
 from explorer.models.request import Request
 from explorer.models.weights.report import WeightsError
-from explorer.models.weights.table import config_for
+from explorer.models.weights.table import config_for, tags
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class Plan:
     @property
     def is_trained(self) -> bool:
         return self.pretrained or self.checkpoint is not None
+
+    @property
+    def trains_its_body(self) -> bool:
+        """Whether its backbone alone gets trained weights: the whole network has none, or has another one."""
+        if not self.pretrained or FAMILY_OF[self.architecture].task == "classification":
+            return False
+        return "backbone" in self.options or not tags(self.architecture)
 
     @property
     def saved_options(self) -> dict[str, Any]:

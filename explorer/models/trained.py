@@ -64,6 +64,25 @@ def build_on_meta(plan: Plan) -> Blank:
     return Blank(model, head, found, origin, room)
 
 
+def train_body(plan: Plan, model: VisionModel) -> VisionModel:
+    """The network with the trained numbers of its backbone, where nobody has published any for the whole.
+
+    Photos are prepared as the backbone's weights want it. Raises WeightsError where they can't be had.
+    """
+    body = model.body
+    config = body.config
+    found, origin = fetch(config, plan.cache_dir)
+    choice = choose(found, body.state_dict(), config.architecture)
+    head_less = {name: value for name, value in choice.state.items() if name in body.state_dict()}
+    report = LoadReport(source=origin, name=plan.architecture)
+    load_into(body, head_less, report)
+    report.skipped.append(f"the layers behind {config.name}: nobody has published any, so they are untrained")
+    model.config = plan.config.with_(
+        mean=config.mean, std=config.std, interpolation=config.interpolation)
+    model.load_report = report
+    return model
+
+
 def fit_weights(plan: Plan, built: Blank) -> VisionModel:
     """The network with the trained tensors.
 

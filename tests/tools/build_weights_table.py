@@ -45,6 +45,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage
 from explorer.models.create import create_model
 from explorer.models.weights.table import TABLE
+from tests.tools.dense_facts import dense_entry
 
 RESULTS = tuple(map(Path(__file__).with_name, ("imagenet_results.csv", "imagenet_results_later.csv")))
 SOURCE = f"timm {timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}"
@@ -142,7 +143,8 @@ def timm_entry(name: str) -> dict:
 def entry(name: str) -> dict[str, Any]:
     """The row of one name: params, macs, stages, common facts, tags."""
     facts_from = {"timm": timm_entry, "torchvision": torchvision_entry, "paper": paper_entry}
-    published = facts_from[FAMILY_OF[name].oracle](name)
+    family = FAMILY_OF[name]
+    published = facts_from[family.oracle](name) if family.task == "classification" else dense_entry(name)
     default = ModelConfig.from_dict({**published["common"], **next(iter(published["tags"].values()))})
     with torch.device("meta"):
         model = create_model(name, num_classes=default.num_classes)

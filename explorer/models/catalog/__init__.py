@@ -1,4 +1,4 @@
-"""The table of contents: every backbone explorer knows, by family. Pure Python, no torch.
+"""The table of contents: every network explorer knows, by family. Pure Python, no torch.
 
 A family here is an idea with a paper and a year, as a course would teach it; several ideas may share one
 file of code (`module`), where they differ only in the block they stack.
@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, transformers
-from explorer.models.catalog.family import Family
+from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, segmentation, transformers
+from explorer.models.catalog.family import TASKS, Family
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for chapter in (classics, residual, efficient, modern, transformers, plain_vit)
+    for chapter in (classics, residual, efficient, modern, transformers, plain_vit, segmentation)
     for family in chapter.FAMILIES
 }
 
@@ -28,14 +28,15 @@ def family_module(architecture: str) -> ModuleType:
 
     It is imported now, with torch.
     """
-    return importlib.import_module(f"explorer.models.backbones.{FAMILY_OF[architecture].module}")
+    family = FAMILY_OF[architecture]
+    return importlib.import_module(f"explorer.models.{family.room}.{family.module}")
 
 
 def family_classes() -> dict[str, tuple[str, ...]]:
     """"backbones.resnet" -> ("ResNet",) and so on: the class of each family's file, none of them imported."""
-    folder = Path(__file__).parents[1] / "backbones"
-    modules = sorted({family.module for family in FAMILIES.values()})
-    return {f"backbones.{module}": class_in(folder / f"{module}.py") for module in modules}
+    models = Path(__file__).parents[1]
+    files = sorted({(family.room, family.module) for family in FAMILIES.values()})
+    return {f"{room}.{module}": class_in(models / room / f"{module}.py") for room, module in files}
 
 
 def class_in(file: Path) -> tuple[str, ...]:
@@ -45,4 +46,4 @@ def class_in(file: Path) -> tuple[str, ...]:
     return tuple(name for name in named if f"\nclass {name}(" in text)
 
 
-__all__ = ["FAMILIES", "FAMILY_OF", "Family", "class_in", "family_classes", "family_module"]
+__all__ = ["FAMILIES", "FAMILY_OF", "TASKS", "Family", "class_in", "family_classes", "family_module"]

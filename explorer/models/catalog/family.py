@@ -6,11 +6,16 @@ import re
 from dataclasses import dataclass
 
 
+#: What a network answers with -> the folder of `explorer/models/` that its file is in.
+TASKS = {"classification": "backbones", "detection": "detection", "segmentation": "segmentation"}
+
+
 @dataclass(frozen=True)
 class Family:
-    """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`.
+    """One idea: `names` are the architectures, `module` the file in the `room` of `explorer/models/`.
 
     idea:   three sentences a student understands; the first stands alone where there is room for one
+    task:   one of `TASKS`
     oracle: whose names, keys and numbers ours are: "timm", "torchvision", or "paper" where neither has them
     """
 
@@ -26,6 +31,11 @@ class Family:
     oracle: str = "timm"
 
     @property
+    def room(self) -> str:
+        """The folder of `explorer/models/` that its file is in."""
+        return TASKS[self.task]
+
+    @property
     def tagline(self) -> str:
         """The first sentence of the idea."""
         return self.sentences[0]
@@ -38,8 +48,9 @@ class Family:
 
 def family(
     name: str, *, title: str, year: int, paper: str, arxiv: str = "", url: str = "", module: str, idea: str,
-    names: str, oracle: str = "timm",
+    names: str, oracle: str = "timm", task: str = "classification",
 ) -> Family:
     """One row of the table: the paper by its number on arXiv, or by `url` where it is not there."""
     return Family(name=name, title=title, year=year, paper=paper, url=url or f"https://arxiv.org/abs/{arxiv}",
-                  module=module, idea=" ".join(idea.split()), names=tuple(names.split()), oracle=oracle)
+                  module=module, idea=" ".join(idea.split()), names=tuple(names.split()), oracle=oracle,
+                  task=task)

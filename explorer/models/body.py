@@ -1,0 +1,57 @@
+"""Bodies: backbones whose maps other networks read, to find boxes or masks in them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from explorer.models.contract import Stage, VisionModel
+
+
+class OverBody(VisionModel):
+    """A network over a backbone: `take_body` puts it in, and its stages come first."""
+
+    supports_output_stride = True
+    #: The attribute that holds the backbone, dots allowed, as checkpoints call it.
+    body_name: str = "backbone"
+
+    def take_body(self, body: VisionModel) -> tuple[Stage, ...]:
+        """Put the backbone in, a model without head; its stages, named as this network's."""
+        owner, _, name = self.body_name.rpartition(".")
+        self.get_submodule(owner).add_module(name, body)
+        self.in_chans = body.in_chans
+        return stages_behind(self.body_name, body)
+
+    @property
+    def body(self) -> VisionModel:
+        """The backbone."""
+        return self.get_submodule(self.body_name)
+
+
+def levels_of(body: VisionModel, strides: Iterable[int]) -> dict[int, int]:
+    """Stride in pixels -> the index of the deepest stage whose maps have it; strides that none has are
+    left out: levels_of(body, (2, 4, 8)) is {4: 1, 8: 2} for one whose stem has maps of stride 4.
+
+    Where output_stride turned strides into dilation, several stages share one, and the deepest counts.
+    """
+    found = {stage.reduction: index for index, stage in enumerate(body.stage_table)}
+    return {stride: found[stride] for stride in strides if stride in found}
+
+
+def stages_behind(prefix: str, body: VisionModel) -> tuple[Stage, ...]:
+    """The body's stages as those of a network that has the body in its attribute `prefix`."""
+    return tuple(replace(stage, module=f"{prefix}.{stage.module}") for stage in body.stage_table)
+
+
+def walk_body(body: VisionModel, x: Tensor, wanted: Sequence[int]) -> Generator[Tensor, None, list[Tensor]]:
+    """Yield the map of every stage of the body, as `forward_stages` does; return those of `wanted`, in that
+    order.
+    """
+    kept: dict[int, Tensor] = {}
+    for index, found in enumerate(body.forward_stages(x)):
+        if index in wanted:
+            kept[index] = found
+        yield found
+    return [kept[index] for index in wanted]
