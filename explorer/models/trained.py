@@ -77,8 +77,7 @@ def train_body(plan: Plan, model: VisionModel) -> VisionModel:
     report = LoadReport(source=origin, name=plan.architecture)
     load_into(body, head_less, report)
     report.skipped.append(f"the layers behind {config.name}: nobody has published any, so they are untrained")
-    model.config = plan.config.with_(
-        mean=config.mean, std=config.std, interpolation=config.interpolation)
+    model.config = plan.config.with_(mean=config.mean, std=config.std, interpolation=config.interpolation)
     model.load_report = report
     return model
 
