@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explorer.training",),
     ("explorer.inspection",),
     ("explorer.data", "explorer.models.create", "explorer.models.trained", "explorer.models.building",
+     "explorer.models.tasks",
      "explorer.models.plan", "explorer.models.request", "explorer.models.names", "explorer.models.doors",
      "explorer.models.ensembles", "explorer.models.surgery.optimized", "explorer.models.surgery.packing",
      "explorer.models.attention", "explorer.models.card"),

@@ -13,18 +13,23 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     """
     if isinstance(model, str):
         from explorer.models.names import check_name, split_door
+        from explorer.models.tasks import check_name_for
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
+            check_name_for("classification", model)
         return model.strip()
     from torch import nn
 
     from explorer.models.doors.wrapping import wrap
+    from explorer.models.tasks import check_task
 
     if not isinstance(model, nn.Module):
         raise TypeError("A model is a name such as 'resnet50' or a torch.nn.Module that you built, not "
                         f"{type(model).__name__}.")
-    return wrap(model, input_size=input_size)
+    wrapped = wrap(model, input_size=input_size)
+    check_task("classification", wrapped.task, type(model).__name__)
+    return wrapped
 
 
 def check_compared(names: Any) -> tuple[str, ...]:

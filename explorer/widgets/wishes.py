@@ -42,10 +42,13 @@ class Wish:
         if not isinstance(self.model, str):
             return self.model
         from explorer.models.create import create_model
+        from explorer.models.tasks import check_task
 
         what = "the weights of " if self.pretrained else ""
         tell(f"opening {what}{self.model}")
-        return create_model(self.model, pretrained=self.pretrained).eval()
+        model = create_model(self.model, pretrained=self.pretrained).eval()
+        check_task("classification", model.task, self.model)
+        return model
 
     def opened_image(self, model: Any, tell: Callable[[str], None]) -> Image.Image:
         """The photo, in as many channels as the model takes."""

@@ -16,6 +16,7 @@ from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
 from explorer.models.outputs import Outputs, read_outputs
 from explorer.models.surgery.inside import backbone
+from explorer.models.tasks import check_name_for, check_task
 
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _locks_guard = threading.Lock()
@@ -33,13 +34,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def as_model(model: VisionModel | str) -> VisionModel:
+def as_model(model: VisionModel | str, *, task: str = "classification") -> VisionModel:
     """The model itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
-    Raises TypeError for anything else, ValueError for a model without weights or an unknown name.
+    task: what it has to answer with, one of `models.tasks.ASKED_BY`
+    Raises TypeError for anything else, ValueError for a model without weights or of another task, or an
+    unknown name.
     """
     if isinstance(model, str):
-        return create_model(model, pretrained=True).eval()
+        check_name_for(task, model)  # before anything is downloaded
+        model = create_model(model, pretrained=True).eval()
+        check_task(task, model.task, model_name(model))
+        return model
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"Expected a model made by explorer.create_model, or a name such as 'resnet50', "
@@ -52,6 +58,7 @@ def as_model(model: VisionModel | str) -> VisionModel:
     if parameter_place(model)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")
+    check_task(task, model.task, model_name(model))
     model.notice_head()
     return model
 

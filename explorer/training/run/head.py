@@ -16,6 +16,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.models.tasks import check_name_for, check_task
 from explorer.training.loop.objective import answers_of, kind_of, width_of
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
@@ -69,10 +70,13 @@ def begun_with(model: nn.Module | str, splits: Splits, recipe: Recipe, pretraine
         extra: dict[str, Any] = {}
         if input_size is not None and input_size[0] != 3:
             extra["in_chans"] = input_size[0]
+        check_name_for("classification", model)  # before anything is downloaded
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
+        check_task("classification", net.task, model)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(model, VisionModel):
+        check_task("classification", model.task, type(model).__name__)
         return model, device
     raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: "
                     "explorer.wrap(module).")
