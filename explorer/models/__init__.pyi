@@ -70,6 +70,7 @@ from explorer.models.names import is_model as is_model
 from explorer.models.names import list_families as list_families
 from explorer.models.names import list_models as list_models
 from explorer.models.names import list_pretrained as list_pretrained
+from explorer.models.segmentation.unet import UNet as UNet
 from explorer.models.stages import FeatureInfo as FeatureInfo
 from explorer.models.stages import Stage as Stage
 from explorer.models.weights.report import LoadReport as LoadReport

@@ -69,10 +69,13 @@ class Segmenter(OverBody):
         return F.interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh last layer on, a convolution like the former; 0 removes it. There is no pooling to choose."""
+        """Put a fresh last layer on, a convolution like the former; 0 removes it.
+
+        There is no pooling to choose.
+        """
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for masks pools nothing, so leave it "
-                             "out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for masks pools nothing, so leave "
+                             "it out.")
         owner, name = self._last_layer("reset_classifier")
         setattr(owner, name, self.create_classifier(num_classes).to(**parameter_place(self)))
         self.num_classes = num_classes

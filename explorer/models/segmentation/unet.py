@@ -29,7 +29,7 @@ def conv_norm_relu(in_chans: int, chans: int) -> nn.Sequential:
 
 
 class UpBlock(nn.Module):
-    """[B, in_chans, H, W] -> [B, chans, h, w], the size of the map that is set beside it, or twice its own."""
+    """[B, in_chans, H, W] -> [B, chans, h, w]: the size of the map beside it, or twice its own."""
 
     def __init__(self, in_chans: int, beside: int, chans: int):
         super().__init__()
