@@ -13,6 +13,7 @@ from types import ModuleType
 
 from explorer.models.catalog import (
     classics,
+    detection,
     efficient,
     modern,
     plain_vit,
@@ -24,7 +25,7 @@ from explorer.models.catalog.family import TASKS, Family
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for chapter in (classics, residual, efficient, modern, transformers, plain_vit, segmentation)
+    for chapter in (classics, residual, efficient, modern, transformers, plain_vit, detection, segmentation)
     for family in chapter.FAMILIES
 }
 

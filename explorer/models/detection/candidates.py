@@ -1,0 +1,93 @@
+"""Candidates: the boxes that a network thinks possible, before the overlapping ones are thrown out.
+
+They are kept, so that another threshold needs no second pass:
+
+    found = model.candidates(raw, size, places)[0]       # some thousand boxes of one photo
+    kept = model.select(found, score_threshold=0.3, iou_threshold=0.5, limit=100)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Possible boxes of one photo, M of them: one a pair of place and class, in the network's pixels.
+
+    boxes:   [M, 4] left, top, right, bottom
+    scores:  [M], 0 to 1
+    labels:  [M], an index into the model's class names
+    levels:  [M], on which level of the pyramid it was found, from the finest; -1 where there are none
+    anchors: [M], which row of the raw maps it comes from, so that its score can be traced back
+    masks:   [M, h, w] what is inside each box belongs to the thing, 0 to 1, laid over the box; None for
+             detectors that find boxes alone
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    levels: Tensor
+    anchors: Tensor
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, index: Tensor) -> Candidates:
+        """Some of them: by their numbers [N], or by a yes or no for each [M]."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Candidates(**{name: None if value is None else value[index] for name, value in held.items()})
+
+    def on_cpu(self) -> Candidates:
+        """The same as plain numbers: float32 on the CPU, without the way back."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Candidates(**{
+            name: None if value is None else
+            value.detach().to("cpu", torch.float32 if value.is_floating_point() else torch.int64)
+            for name, value in held.items()
+        })
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Those of several levels, one behind the other."""
+    names = [field.name for field in fields(Candidates)]
+    columns = {name: [getattr(part, name) for part in parts] for name in names}
+    return Candidates(**{name: None if values[0] is None else torch.cat(values)
+                         for name, values in columns.items()})
+
+
+def best_pairs(logits: Tensor, score_threshold: float, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of scores [N, K] before the sigmoid, the (place, class) pairs above a threshold, at most `limit`.
+
+    Returns (scores [M] after the sigmoid, descending; places [M]; classes [M]). Only those that are taken go
+    through the sigmoid: a photo has millions.
+    """
+    flat, classes = logits.flatten(), logits.shape[-1]
+    least = torch.special.logit(torch.tensor(score_threshold, dtype=torch.float64)).item()
+    index = torch.nonzero(flat > least)[:, 0]
+    chosen = flat[index]
+    if len(chosen) > limit:
+        chosen, order = chosen.topk(limit)
+    else:
+        chosen, order = chosen.sort(descending=True, stable=True)
+    index = index[order]
+    return chosen.sigmoid(), torch.div(index, classes, rounding_mode="floor"), index % classes
+
+
+def without_overlaps(
+    found: Candidates, *, score_threshold: float, iou_threshold: float, limit: int
+) -> Candidates:
+    """The best of each heap: of boxes of one class that overlap by more than `iou_threshold` (intersection
+    over union) the one with the best score stays. Scores descend; at most `limit` stay.
+
+    This is non-maximum suppression (NMS), class by class.
+    """
+    found = found.take(found.scores > score_threshold)
+    kept = batched_nms(found.boxes.float(), found.scores.float(), found.labels, iou_threshold)
+    return found.take(kept[:limit])

@@ -1,0 +1,83 @@
+"""How a photo gets into the frame that a network sees, and how boxes get out of it again.
+
+    placed, place = fit_short_side(photo, 800, 1333)     # [C, h, w], and where in it the photo lies
+    place.into(boxes)                                    # the photo's pixels -> the network's
+    place.out_of(boxes)                                  # the network's -> the photo's
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Placement(NamedTuple):
+    """Where a photo lies in what the network sees.
+
+    photo:  its own (height, width) in pixels
+    inside: (height, width) of its picture in the network's frame, in the network's pixels
+    scale:  how many of the network's pixels one of the photo's is, (down, across)
+    corner: (top, left) of its picture in the network's frame; elsewhere than 0 in a letterbox
+    """
+
+    photo: tuple[int, int]
+    inside: tuple[int, int]
+    scale: tuple[float, float]
+    corner: tuple[int, int] = (0, 0)
+
+    def into(self, boxes: Tensor) -> Tensor:
+        """Boxes [N, 4] xyxy in the photo's pixels -> in the network's."""
+        return boxes * self._four(boxes, *self.scale) + self._four(boxes, *self.corner)
+
+    def out_of(self, boxes: Tensor) -> Tensor:
+        """Boxes [N, 4] xyxy in the network's pixels -> in the photo's, never outside of it."""
+        boxes = (boxes - self._four(boxes, *self.corner)) / self._four(boxes, *self.scale)
+        return clip(boxes, self.photo)
+
+    @staticmethod
+    def _four(like: Tensor, down: float, across: float) -> Tensor:
+        return like.new_tensor((across, down, across, down))
+
+
+def clip(boxes: Tensor, size: Sequence[int]) -> Tensor:
+    """Boxes [N, 4] xyxy cut off at the border of a picture of (height, width) pixels."""
+    height, width = size
+    left, top, right, bottom = boxes.unbind(-1)
+    return torch.stack((left.clamp(0, width), top.clamp(0, height), right.clamp(0, width),
+                        bottom.clamp(0, height)), dim=-1)
+
+
+def resize(photo: Tensor, size: Sequence[int]) -> Tensor:
+    """A photo [C, H, W] at (height, width) pixels, bilinear, as the reference detectors do: without averaging
+    where it shrinks.
+    """
+    if tuple(photo.shape[-2:]) == tuple(size):
+        return photo
+    return F.interpolate(photo[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def fit_short_side(photo: Tensor, short: int, longest: int) -> tuple[Tensor, Placement]:
+    """The photo [C, H, W] with a short side of `short` pixels, its long one of `longest` at most."""
+    height, width = photo.shape[-2:]
+    scale = min(short / min(height, width), longest / max(height, width))
+    inside = max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+    place = Placement((height, width), inside, (inside[0] / height, inside[1] / width))
+    return resize(photo, inside), place
+
+
+def in_one_batch(photos: Sequence[Tensor], multiple: int) -> Tensor:
+    """Photos [C, h, w] of several sizes -> [B, C, H, W], zeros at the right and below, where they end.
+
+    H and W are those of the largest, made up to a multiple of `multiple`.
+    """
+    height, width = (max(photo.shape[side] for photo in photos) for side in (-2, -1))
+    size = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    batch = photos[0].new_zeros(len(photos), photos[0].shape[0], *size)
+    for place, photo in zip(batch, photos):
+        place[:, :photo.shape[-2], :photo.shape[-1]] = photo
+    return batch
