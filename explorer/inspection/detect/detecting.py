@@ -87,13 +87,14 @@ def detect(
 
 
 def _found(
-    model: Detector, photo: Image.Image, *, score_threshold: float, iou_threshold: float
+    model: Detector, photo: Image.Image, *, score_threshold: float, iou_threshold: float,
+    after: Callable[[Stage, Tensor], Any] | None = None,
 ) -> Detections:
     started = time.perf_counter()
     with evaluating(model), torch.no_grad():
         batch, places = model.prepare([photo_tensor(photo)])
         prepared = time.perf_counter()
-        raw = model.see(batch, places)
+        raw = model.see(batch, places, after)
         lowest = min(LOWEST, model.score_threshold, score_threshold)
         found = model.candidates(raw, batch.shape[-2:], places, score_threshold=lowest)[0]
         if model.has_masks:

@@ -18,17 +18,18 @@ Labels are indices into the class names, from 0: a network with `num_classes=3` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from explorer.models.body import OverBody
-from explorer.models.contract import parameter_place
+from explorer.models.contract import Stage, parameter_place
 from explorer.models.detection.candidates import Candidates, without_overlaps
 from explorer.models.detection.masks import over_photo
 from explorer.models.detection.placing import Placement, fit_short_side, in_one_batch
+from explorer.models.watching import walk
 
 
 class Detector(OverBody):
@@ -120,9 +121,14 @@ class Detector(OverBody):
                 for found in self.candidates(raw, batch.shape[-2:], places)]
         return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
 
-    def see(self, batch: Tensor, places: Sequence[Placement]) -> Any:
-        """The raw maps of a batch, for networks that look where the photos end in it too."""
-        return self.forward_raw(batch)
+    def see(
+        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
+    ) -> Any:
+        """The raw maps of a batch, for networks that look where the photos end in it too.
+
+        after: called with each stage and its map, ahead of the next layer, which may work in place on it
+        """
+        return self.forward_head(walk(self, batch, after=after))
 
     def with_masks(
         self, raw: Any, found: Sequence[Candidates], places: Sequence[Placement]

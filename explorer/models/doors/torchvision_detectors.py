@@ -10,7 +10,7 @@ trained them, with the 91 of COCO, labels are COCO's numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -123,22 +123,37 @@ class TorchvisionDetector(Detector):
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, Any]:
         """The maps of one whole run: a foreign module can't be stopped half-way, but it runs only once."""
+        with self._keeping_stages() as kept:
+            found = self.module.backbone(x)
+        for stage in self.stages:
+            yield kept[stage.module]
+        return found if isinstance(found, Mapping) else {"0": found}
+
+    @contextmanager
+    def _keeping_stages(self) -> Iterator[dict[str, Tensor]]:
+        """The map of each stage, by its module's path, once that has run."""
         kept: dict[str, Tensor] = {}
 
         def keep(turn: Turn, _part: nn.Module, _inputs: tuple, output: Tensor) -> None:
             kept[turn.name] = output.clone()  # the next layer may work in place
 
         with watching({stage.module: self.get_submodule(stage.module) for stage in self.stages}, after=keep):
-            found = self.module.backbone(x)
-        for stage in self.stages:
-            yield kept[stage.module]
-        return found if isinstance(found, Mapping) else {"0": found}
+            yield kept
 
     def forward_raw(self, x: Tensor) -> dict[str, Any]:
         return self._raw(x, [tuple(x.shape[-2:])] * len(x))
 
-    def see(self, batch: Tensor, places: Sequence[Placement]) -> dict[str, Any]:
-        return self._raw(batch, [place.inside for place in places])
+    def see(
+        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
+    ) -> dict[str, Any]:
+        insides = [place.inside for place in places]
+        if after is None:
+            return self._raw(batch, insides)
+        with self._keeping_stages() as kept:
+            raw = self._raw(batch, insides)
+        for stage in self.stages:
+            after(stage, kept[stage.module])
+        return raw
 
     def _raw(self, x: Tensor, insides: Sequence[tuple[int, int]]) -> dict[str, Any]:
         found = self.module.backbone(x)
