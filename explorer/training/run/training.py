@@ -10,7 +10,6 @@ one may ask it to stop.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -24,9 +23,11 @@ from explorer.data.checks import without_broken
 from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
+from explorer.inspection.look.faster import stand_in
+from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import read_outputs
-from explorer.models.surgery.optimized import mostly_convolutions, optimize
+from explorer.models.surgery.optimized import mostly_convolutions
 from explorer.models.weights.report import LoadReport
 from explorer.training.loop.errors import NoNumber
 from explorer.training.loop.events import (
@@ -52,8 +53,6 @@ from explorer.training.run.checks import optimizer_for
 from explorer.training.run.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.run.plan import Plan
 from explorer.training.run.waiting_photos import AskedToStop, opened_once
-
-log = logging.getLogger(__name__)
 
 SEEN_ONCE = ("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from "
              "what it saw. Augmented photos join in with views=2 or more, at that multiple of the time.")
@@ -187,11 +186,8 @@ class Training:
                 ) -> Generator[Event, None, FeatureSource | None]:
         """What the frozen body sees of all photos; None as `cache_features` says."""
         model = self.model.eval()
-        try:
-            body = optimize(model)
-        except (RuntimeError, ValueError) as error:  # a body that can't be made faster sees the same
-            log.info("%s is not optimized: %s", model.config.name, error)
-            body = model
+        with evaluating(model):
+            body = stand_in(model)
         config = resolve_data_config({}, model=model)
         looking = cache_features(model, body, self.data.train, self.data.val, config, self.recipe,
                                  self.objective, team=self.team, threads=threads,
