@@ -50,6 +50,7 @@ from explorer.training.loop.state import State
 from explorer.training.loop.team import Alone, Team
 from explorer.training.run import checkpoint
 from explorer.training.run.checks import optimizer_for
+from explorer.training.run.frozen import with_fast_frozen_part
 from explorer.training.run.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.run.plan import Plan
 from explorer.training.run.waiting_photos import AskedToStop, opened_once
@@ -175,6 +176,8 @@ class Training:
             self.source = PhotoSource(self.data.train, self.data.val, resolve_data_config({}, model=model),
                                       recipe, self.objective, team=self.team, threads=threads)
         self.state = self._state_of(network)
+        if network is model and self.team.world == 1 and recipe.precision == "float32":
+            self.state.through = with_fast_frozen_part(model)
         if self.team.writes:
             self.kept.forget(behind=self.state.epoch if self.resume else -1)
             self.kept.best = self.state.best_epoch + 1 or None
