@@ -186,7 +186,7 @@ def painting(options: argparse.Namespace) -> Iterator[Line]:
     for click, took in clicks.items():
         note = (f"kernel: heard at {took['arrived']:.0f}, done at {took['told']:.0f} ms, of that the network "
                 f"{took['network']:.0f}; {took['messages']:.0f} messages, {took['kilobytes']:.0f} kB")
-        yield Line("paint", f"{click} to paint", took["painted"] / 1e3, note=note)
+        yield Line("paint", f"{click} to paint", took["painted"] / 1e3, peak=1e6 * took["peak"], note=note)
 
 
 ROWS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {

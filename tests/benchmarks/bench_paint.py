@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 MODELS = "tf_efficientnet_lite0", "tf_efficientnet_lite1"  # clicked on in turn; their weights are here
 
 CELL = """
-import time
+import resource, time
 import explorer
 dash = explorer.Dashboard({model!r})
 arrived, told, network = [], [], []
@@ -122,15 +122,16 @@ def notebook():
 
 
 def clicked(lab: Any, target: str) -> dict[str, float]:
-    """One click: milliseconds by part, and the messages that it brought."""
+    """One click: milliseconds by part, the messages that it brought, and the kernel's peak memory in MB."""
     lab.traffic.clear()
     found = lab.page.evaluate(CLICK, target)
     frames, size = len(lab.traffic), sum(lab.traffic)
-    arrived, told, network = ast.literal_eval(lab.run_code(
-        "dash.wait(); print((arrived[-1], told[-1], network[-1]))"))
+    arrived, told, network, peak = ast.literal_eval(lab.run_code(
+        "dash.wait()\n"
+        "print((arrived[-1], told[-1], network[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))"))
     clicked = found.pop("clicked")
     return {**found, "arrived": arrived - clicked, "told": told - clicked, "network": network,
-            "messages": frames, "kilobytes": size / 1e3}
+            "messages": frames, "kilobytes": size / 1e3, "peak": peak / 1e3}
 
 
 def measured(repeats: int) -> dict[str, dict[str, float]]:
@@ -138,7 +139,7 @@ def measured(repeats: int) -> dict[str, dict[str, float]]:
 
     bars, photo, maps: when each shows the new answer; painted: all, and drawn
     arrived: when the kernel heard of the click; told: when it had told the page everything; network: of that,
-    preprocessing and the pass
+    preprocessing and the pass; messages, kilobytes: what came to the page; peak: MB that the kernel has held
     """
     found: dict[str, list[dict[str, float]]] = {"photo click": [], "backbone click": []}
     with notebook() as lab:
