@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from explorer.arguments import checked, whole, word
 from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
+from explorer.models.members import modules_in
 from explorer.models.stages import FeatureInfo, Stage, resolve_indices
 from explorer.models.surgery import checkpointing, freezing, rates
 from explorer.models.surgery.staged import Staged
@@ -340,7 +341,7 @@ def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
     """Evaluation mode for the `with` block; then every part has its own training flag again."""
-    training = [part for part in module.modules() if part.training]
+    training = [part for part in modules_in(module) if part.training]
     for part in training:
         part.training = False
     try:

@@ -103,7 +103,7 @@ class Dashboard(W.VBox):
 
         self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._show_working, ["busy"])
-        self.session.observe(self._show_status, ["look", "model_name"])
+        self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.images.gallery.observe(self._show_error, "ready")
         for button in (self.picker.open_trained, self.picker.open_random):
