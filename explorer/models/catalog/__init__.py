@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, transformers
 from explorer.models.catalog.family import Family
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -33,6 +36,8 @@ def family_module(architecture: str) -> ModuleType:
 
 def family_classes() -> dict[str, tuple[str, ...]]:
     """"backbones.resnet" -> ("ResNet",) and so on: the class of each family's file, none of them imported."""
+    from pathlib import Path
+
     folder = Path(__file__).parents[1] / "backbones"
     modules = sorted({family.module for family in FAMILIES.values()})
     return {f"backbones.{module}": class_in(folder / f"{module}.py") for module in modules}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """One idea: `names` are the architectures, `module` the file in `explorer/models/backbones/`.
 
     idea:   three sentences a student understands; the first stands alone where there is room for one
