@@ -156,7 +156,7 @@ def learning(options: argparse.Namespace) -> Iterator[Line]:
         title = "head-only" if train == "head" else "full"
         sides = {side: ("fast_sides:learning", {"side": side, **given})
                  for side in ("plain loop", "fastai", "explorer")}
-        found = compared(sides, rounds=1, warm=0, results=True)
+        found = compared(sides, rounds=1 if options.quick else 2, warm=0, results=True)
         notes = {side: f"{share:.1%} of val photos right" for side, share in found.results.items()}
         yield from found.lines(f"{title} fine-tuning, {epochs} epochs", "plain loop", notes)
 
