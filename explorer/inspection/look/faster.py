@@ -122,7 +122,8 @@ def try_copy(
 ) -> None:
     """Make a model's copy and keep it, if it shows the same (to `SAME`).
 
-    example: photos [B, C, H, W] such as it is for;  run: what a model shows of them;  shown: what this one did
+    example: photos [B, C, H, W] such as it is for;  run: what a model shows of them
+    shown:   what this one showed
     """
     key = _key(model, fingerprint(model))
     with _guard:

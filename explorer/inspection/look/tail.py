@@ -108,7 +108,8 @@ def walk(
     Raises ValueError for a model that has a classifier but does not pool.
     """
     photo = tensor[None].to(**parameter_place(model))
-    if stage and model.num_classes and not any(parameter.is_inference() for parameter in parameters_in(model)):
+    frozen = any(parameter.is_inference() for parameter in parameters_in(model))
+    if stage and model.num_classes and not frozen:
         try:
             return _walk_with_tail(model, by or model, photo, stage, only, at_module)
         except RuntimeError:
