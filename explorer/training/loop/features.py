@@ -110,8 +110,8 @@ def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> b
 
 def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int,
             pool: ThreadPoolExecutor, groups: Sequence[range]) -> Iterator[tuple[Tensor, range]]:
-    """As `prepared`, varied by (seed, view, photo): opened in several threads, varied in this one, since torch
-    has one source of randomness.
+    """As `prepared`, varied by (seed, view, photo): opened in several threads, varied in this one, since
+    torch has one source of randomness.
     """
     for group, opened in zip(groups, group_by_group(photos.open_one, groups, pool)):
         inputs = []

@@ -1,6 +1,6 @@
 """The frozen part of a network that learns, as its faster copy has it.
 
-    network = with_fast_frozen_part(model)      # the model's own learning layers behind the copy's frozen ones
+    network = with_fast_frozen_part(model)     # the model's own learning layers behind the copy's frozen ones
 
 Behind a frozen part nothing has to be known of how it computes: no gradient flows through it. So while the
 last stage learns, what comes before it can be the folded and packed layers of the model's copy
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def with_fast_frozen_part(model: VisionModel) -> nn.Module | None:
-    """A network of the model's own layers where something learns, and of its faster copy's where nothing does.
+    """A network of the model's own layers where something learns, and of its copy's where nothing does.
 
     None where nothing is frozen, or where it does not say the same as the model while that learns, as behind
     a frozen layer with dropout: one pass by each finds out.
