@@ -18,13 +18,10 @@ judges itself.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any, TypeVar, overload
-
-from explorer.files import given_path
 
 Rule = Callable[[str, Any], None]
 Public = TypeVar("Public", bound=Callable[..., Any])
@@ -131,6 +128,8 @@ def function(name: str, value: Any) -> None:
 
 def path(name: str, value: Any) -> None:
     """A file or folder."""
+    from explorer.files import given_path  # not above: a list of names needs no files, and is there sooner
+
     given_path(value, name)
 
 
@@ -233,15 +232,23 @@ def checked(public: Callable[..., Any] | None = None, /, **own: Rule | None) -> 
     """
     if public is None:
         return functools.partial(checked, **own)
-    signature = inspect.signature(public)
-    rules = {}
-    for parameter in signature.parameters.values():
-        rule = own.get(parameter.name, RULES.get(parameter.name))
-        if rule is not None:
-            rules[parameter.name] = rule, parameter.default
+
+    @functools.cache
+    def signature_and_rules() -> tuple[Any, dict[str, tuple[Rule, Any]]]:
+        import inspect  # not above: a list of names needs none of it, and is there sooner
+
+        signature, rules = inspect.signature(public), {}
+        for parameter in signature.parameters.values():
+            rule = own.get(parameter.name, RULES.get(parameter.name))
+            if rule is not None:
+                rules[parameter.name] = rule, parameter.default
+        return signature, rules
 
     @functools.wraps(public)
     def function_at_its_door(*args: Any, **kwargs: Any) -> Any:
+        if not args and not kwargs:
+            return public()
+        signature, rules = signature_and_rules()
         given = signature.bind(*args, **kwargs).arguments
         for name, (rule, default) in rules.items():
             if name in given and given[name] is not default and not _is_none_too(given[name], default):

@@ -13,7 +13,6 @@ import errno
 import itertools
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -157,6 +156,8 @@ def beside_folder(folder: Path, name: str) -> Path:
 
 def discard_folder(made: Path) -> None:
     """Take away what `beside_folder` made."""
+    import shutil  # not above: it brings every way to pack along
+
     shutil.rmtree(made, ignore_errors=True)
     _writing.discard(made)
 
@@ -175,6 +176,8 @@ def remove_stale(folder: Path, names: str) -> None:
                 if not _is_dead(int(found["pid"])) and time.time() - path.lstat().st_mtime < OLD:
                     continue
                 if path.is_dir() and not path.is_symlink():
+                    import shutil
+
                     shutil.rmtree(path)
                 else:
                     path.unlink()

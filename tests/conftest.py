@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import skips
+from tests.browser.server import private_folders
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,16 +25,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 @pytest.fixture(scope="session")
 def jupyter_env(tmp_path_factory) -> dict[str, str]:
     """An environment whose Jupyter knows nothing of this user: no settings, kernels or history."""
-    base = tmp_path_factory.mktemp("jupyter")
-    env = dict(os.environ)
-    for variable, name in {
-        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }.items():
-        (base / name).mkdir(mode=0o700)
-        env[variable] = str(base / name)
-    return env
+    return private_folders(tmp_path_factory.mktemp("jupyter"))
 
 
 @pytest.hookimpl(optionalhook=True)

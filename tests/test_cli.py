@@ -448,7 +448,7 @@ def test_ctrl_c_stops_saves_and_the_command_that_is_shown_goes_on(name, here, ca
 
     monkeypatch.setattr("explorer.training.run.listeners.print_progress", and_ctrl_c)
     handler = signal.getsignal(signal.SIGINT)
-    words = ["finetune", *SMALL, "--epochs", "900", "--run-dir", "my run", "--save", "mine"]
+    words = ["finetune", *SMALL, "--epochs", "900", "--rounds", "1", "--run-dir", "my run", "--save", "mine"]
     assert cli.main(words) == 130
     assert signal.getsignal(signal.SIGINT) is handler
     err = capsys.readouterr().err

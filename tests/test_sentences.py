@@ -121,7 +121,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
             "input_size": (3, 24, 24), "device": "cpu", "name": "a run", "accumulate": 1,
             "layer_decay": None, "weight_decay": 0.01, "warmup": 0.0, "label_smoothing": 0.0, "mixup": 0.0,
             "cutmix": 0.0, "clip": None, "ema": None, "class_weights": None, "precision": "float32",
-            "patience": 1, "save_every": 2, "views": 1, "cache": True, "threads": 1}),
+            "patience": 1, "save_every": 2, "views": 1, "rounds": 1, "cache": True, "threads": 1}),
         "doctor": (explorer.doctor, {}),
         "first_filters": (explorer.first_filters, {"model": model, "limit": 2, "cell": 8, "columns": 2}),
         "freeze": (explorer.freeze, {"model": net(), "up_to": None, "modules": "*"}),

@@ -27,6 +27,7 @@ FINER = (  # further settings of a recipe: (name, kind, what it does)
     ("ema", float, "average the weights with this decay, such as 0.99"),
     ("accumulate", int, "batches a step of the optimizer"),
     ("views", int, "with --train head: variants of each photo that are looked at (default: 1)"),
+    ("rounds", int, "with --train head: how often an epoch goes over the features (default: to 40 batches)"),
     ("precision", str, "bfloat16: faster on many GPUs"),
     ("save-every", int, "a checkpoint after so many batches too"),
     ("threads", int, "CPU threads (default: all but one)"),

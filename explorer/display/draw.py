@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -278,9 +279,12 @@ def mean_colour(photo: Image.Image) -> tuple[int, ...]:
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """The picture as the content of a PNG file; quick rather than small."""
+    """The picture as the content of a PNG file; quick rather than small.
+
+    Only runs of the same byte are looked for: of feature maps that takes half the time, and is no larger.
+    """
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 

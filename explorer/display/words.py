@@ -9,7 +9,6 @@ The one answer to each: command line, results in a notebook, panels and cluster 
 
 from __future__ import annotations
 
-import difflib
 import errno
 import re
 from collections.abc import Iterable
@@ -63,6 +62,8 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
 
 def nearest(word: str, known: Iterable[str], count: int = 1, *, cutoff: float = 0.6) -> list[str]:
     """Those of the known words that look most like this one, at most `count`, the nearest first."""
+    import difflib  # not above: it is for what is wrong, and a list of names is there sooner
+
     return difflib.get_close_matches(word, list(known), n=count, cutoff=cutoff)
 
 

@@ -4,9 +4,15 @@ Every family's class is here too, to subclass: `explorer.models.ResNet`.
 """
 
 from explorer._lazy import lazy_names
-from explorer.models.catalog import family_classes
 
-__getattr__, __dir__, __all__ = lazy_names(__name__, {
+
+def _family_classes() -> dict[str, tuple[str, ...]]:
+    from explorer.models.catalog import family_classes  # it reads 65 files
+
+    return family_classes()
+
+
+__getattr__, __dir__, _ = lazy_names(__name__, {
     "create": ("create_model",),
     "names": ("is_model", "list_families", "list_models", "list_pretrained"),
     "contract": ("VisionModel",),
@@ -14,4 +20,4 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "config": ("ModelConfig",),
     "features": ("FeatureNet",),
     "weights.report": ("LoadReport", "WeightsError"),
-}, family_classes())
+}, _family_classes)

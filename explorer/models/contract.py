@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from explorer.arguments import checked, whole, word
 from explorer.models.config import ModelConfig
 from explorer.models.layers.pool import create_classifier
+from explorer.models.members import modules_in
 from explorer.models.stages import FeatureInfo, Stage, resolve_indices
 from explorer.models.surgery import checkpointing, freezing, rates
 from explorer.models.surgery.staged import Staged
@@ -65,6 +66,8 @@ class VisionModel(Staged):
     supports_output_stride: bool = False
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
+    #: False where `reset_classifier(0)` leaves another network than one that is built with `num_classes=0`.
+    sheds_its_head: bool = True
     #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
     #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or
     #: "body." behind that word.
@@ -340,7 +343,7 @@ def _parts(head: nn.Module | None) -> tuple[nn.Module, ...]:
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
     """Evaluation mode for the `with` block; then every part has its own training flag again."""
-    training = [part for part in module.modules() if part.training]
+    training = [part for part in modules_in(module) if part.training]
     for part in training:
         part.training = False
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from explorer.arguments import checked, number, path_or_empty, whole
+from explorer.models.blank import uncollected
 from explorer.models.building import build, check_room, see_at
 from explorer.models.config import ModelConfig, options_to_keep
 from explorer.models.contract import VisionModel
@@ -121,7 +122,7 @@ def create_model(
     plan = enter(request)
     if isinstance(plan, VisionModel):  # another library has built it
         return finish(plan, request)
-    with plan.says_what_was_saved():
+    with uncollected(), plan.says_what_was_saved():
         if plan.trains_its_body:
             model = train_body(plan, build_untrained(plan))
         else:

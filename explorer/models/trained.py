@@ -12,6 +12,7 @@ from torch import Tensor
 
 from explorer.models.blank import Room, TooLarge, blank
 from explorer.models.building import build
+from explorer.models.catalog import family_module
 from explorer.models.contract import VisionModel
 from explorer.models.features import tensors_read
 from explorer.models.plan import Plan
@@ -29,12 +30,13 @@ UNUSUAL = 1009
 class Blank(NamedTuple):
     """A network without numbers and without a classifier, and the weights that are to go in.
 
-    head:  which tensors a classifier would have
+    body:  its tensors by name, on `meta`;  head: which tensors a classifier would have
     found: what the file of weights holds;  origin: where it is from, for a sentence
     room:  how large the network may be, where a stranger's file says what to build
     """
 
     model: VisionModel
+    body: Mapping[str, Tensor]
     head: Head
     found: Checkpoint | Mapping[str, Tensor]
     origin: str
@@ -51,17 +53,34 @@ def build_on_meta(plan: Plan) -> Blank:
     else:
         found, origin = fetch(plan.config, plan.cache_dir)
     room = room_for(found) if plan.config.build_options else None
-    # another one: what `reset_classifier` puts on need not be what was trained; a head wants a pooling
-    pool = plan.options["global_pool"] or None
     try:
-        with blank(room):
-            model = build(plan.architecture, num_classes=0, **plan.options)
-            whole = build(plan.architecture, num_classes=UNUSUAL, **(plan.options | {"global_pool": pool}))
+        model, body, whole = _without_and_with_a_classifier(plan, room)
     except TooLarge as error:
         raise WeightsError(f"The settings beside {origin} ask for a {plan.architecture} of {error}, and the "
                            "file holds fewer: they don't belong together.") from None
-    head = head_of(model.state_dict(), whole.state_dict(), UNUSUAL)
-    return Blank(model, head, found, origin, room)
+    return Blank(model, body, head_of(body, whole, UNUSUAL), found, origin, room)
+
+
+def _without_and_with_a_classifier(
+    plan: Plan, room: Room | None
+) -> tuple[VisionModel, Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """The network of the plan without a classifier, its tensors, and those of one with `UNUSUAL` classes.
+
+    The classifier is that of a network which was built with it: what `reset_classifier` puts on need not be
+    what was trained. It is taken off again where that leaves what is built without one, and half the time.
+    """
+    pool = plan.options["global_pool"]
+    sheds = pool is None and room is None and family_module(plan.architecture).MODEL.sheds_its_head
+    with blank(room):
+        if sheds:
+            model = build(plan.architecture, num_classes=UNUSUAL, **plan.options)
+            whole = model.state_dict()
+            model.reset_classifier(0)
+            return model, model.state_dict(), whole
+        model = build(plan.architecture, num_classes=0, **plan.options)
+        options = plan.options | {"global_pool": pool or None}  # a head wants a pooling
+        whole = build(plan.architecture, num_classes=UNUSUAL, **options).state_dict()
+    return model, model.state_dict(), whole
 
 
 def train_body(plan: Plan, model: VisionModel) -> VisionModel:
@@ -88,13 +107,13 @@ def fit_weights(plan: Plan, built: Blank) -> VisionModel:
     Their classifier is used where it has as many classes as wanted, or where nobody says how many; otherwise
     the body is loaded without it, and a fresh one goes on top.
     """
-    model, head, body = built.model, built.head, built.model.state_dict().keys()
-    choice = choose(built.found, model.state_dict(), plan.architecture)
+    model, head, body = built.model, built.head, built.body
+    choice = choose(built.found, body, plan.architecture)
     state = choice.state
     name = f"{plan.architecture} ({plan.whose})" if plan.whose else plan.config.name
     report = LoadReport(source=built.origin, name=name)
     report.found(choice.place, choice.others)
-    channels = channels_of(model, state)
+    channels = channels_of(body, model.in_chans, state)
     if plan.options["in_chans"] is None and channels != model.in_chans:  # as its weights have it
         with blank(built.room):
             model = build(plan.architecture, num_classes=0, **(plan.options | {"in_chans": channels}))
@@ -111,8 +130,8 @@ def fit_weights(plan: Plan, built: Blank) -> VisionModel:
             model.reset_classifier(trained)  # still on `meta`: room for the trained one
         if plan.maps is not False:
             model.remove_head()
-    own = model.state_dict()
     if not keeps_theirs:
+        own = model.state_dict()
         state = {key: value for key, value in state.items()
                  if key in own or not (key in body or head.is_part(key))}
 

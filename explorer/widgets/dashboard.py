@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from explorer.widgets.session import Session
 from explorer.widgets.status import status_html
 
 HERE = Path(__file__).parent
+
+PATIENCE = 0.15  # seconds after which the page says what is being done: most looks are over by then
 
 #: A tab each: (title, class). An attribute of the dashboard is called like the class: `stages` is a
 #: StagesPanel.
@@ -98,12 +101,13 @@ class Dashboard(W.VBox):
         super().__init__([W.HTML(f"<style>{styles()}</style>"), head, self.message, columns])
         self.add_class("vx-dashboard")
         self._closed = self._seen = False
+        self._patience: threading.Timer | None = None
         _MADE.keep(self)
         _memory.keep()
 
         self.tabs.observe(self._open_tab, "selected_index")
         self.session.observe(self._show_working, ["busy"])
-        self.session.observe(self._show_status, ["look", "model_name"])
+        self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
         self.images.gallery.observe(self._show_error, "ready")
         for button in (self.picker.open_trained, self.picker.open_random):
@@ -150,6 +154,7 @@ class Dashboard(W.VBox):
             return
         self._closed = True
         self.session.close()
+        self._stop_waiting()
         close_whole(self)
         super().close()
         _memory.give_back()
@@ -166,9 +171,29 @@ class Dashboard(W.VBox):
         for panel in sorted(self.tabs.children, key=lambda panel: panel is front):
             panel.seen(panel is front)
 
-    def _show_working(self, _change=None) -> None:
-        busy = self.session.busy
-        self.working.value = busy_html(busy) if busy else ""
+    def _show_working(self, change) -> None:
+        """Say what is being done once it takes a while. Each word of it is a message and a redrawing, which
+        would compete with the look itself.
+        """
+        if not change["new"]:
+            self._stop_waiting()
+            self.working.value = ""
+        elif self.working.value:
+            self._say_working()
+        elif self._patience is None:
+            self._patience = threading.Timer(PATIENCE, self._say_working)
+            self._patience.daemon = True
+            self._patience.start()
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _say_working(self) -> None:
+        with self.session.lock:
+            busy = self.session.busy
+            self.working.value = busy_html(busy) if busy else ""
 
     def _show_status(self, _change=None) -> None:
         self.status.value = status_html(self.session)

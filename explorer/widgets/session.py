@@ -243,6 +243,8 @@ class Session(t.HasTraits):
                 return
             if results:
                 self._attempt(lambda: self._publish(**origin, image_name=name, **results), None, problems)
+            if results.get("look") is not None and not job.stale:  # the answer is there; the next ones faster
+                self._attempt(lambda: self._get_ready(model, results["look"]), None, problems)
         finally:
             if problems:  # the next wish of the reader clears them, not the next job
                 self._cause = self._cause or problems[0]
@@ -296,11 +298,16 @@ class Session(t.HasTraits):
             self._tell(f"measuring the modules of {name_of_model(model)}")
             results["tree"] = module_tree(model)
         if model is not None and image is not None:
-            from explorer.inspection.look.looking import look
+            from explorer.inspection.look.looking import look_once
 
             self._tell(f"looking with {name_of_model(model)}")
-            results["look"] = look(model, image)
+            results["look"] = look_once(model, image)
         return results
+
+    def _get_ready(self, model: Any, seen: Any) -> None:
+        from explorer.inspection.look.looking import get_ready
+
+        get_ready(model, seen)
 
     def close(self) -> None:
         """End what is being done and let go of the model, the photo and every observer.

@@ -1,171 +1,269 @@
-"""How fast explorer is on a CPU: one forward pass against timm, ONNX Runtime and OpenVINO; a pass in a job
-against one in the main thread; one command, one table, one plot.
+"""How fast explorer is: one command, one table, one plot.
 
     pip install "vision-explorer[bench]"
-    python tests/benchmarks/bench_fast.py --plot fast.png
+    python tests/benchmarks/bench_fast.py --plot fast.png            # all of it: about an hour on two cores
+    python tests/benchmarks/bench_fast.py --quick                    # small sizes, to see that it runs
+    python tests/benchmarks/bench_fast.py --only forward look        # some rows
 
-The sides of a row take turns in one process, with the same random weights and as many threads each; medians.
-A peer that is not installed is left out and said so. Ratios carry over to another computer, seconds do not.
+Each side of a row runs in a process of its own, with as many threads, and they take turns: A B A B. The table
+gives medians, how many times the time of the row's base that is, and the most memory that the process held.
+A side or a row that can't be run here says why.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import platform
-import resource
-import sys
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import torch
-from torch import Tensor
-from turns import interleaved
-
-import explorer
-from explorer import _memory, _teams
+from sides import CannotRunError, Side, once, take_turns
 
 MODELS = ("tf_efficientnet_lite0", "resnet50", "vit_small_patch16_224", "convnext_tiny",
           "swin_tiny_patch4_window7_224")
-Sides = dict[str, Callable[[], object]]
+CREATED = ("densenet121", "efficientnet_b0", "resnet50")
+SMALL = "tf_efficientnet_lite0"  # what a dashboard opens with
+FAR = 1e-3  # difference of answers, as a share of the largest, that no rounding explains
 
 
-def run(model: Callable[[Tensor], Any], photos: Tensor) -> Callable[[], object]:
-    def work() -> object:
-        with torch.inference_mode():
-            return model(photos)
-    return work
+@dataclass(frozen=True)
+class Line:
+    """One side of a row. seconds: of one call, None where it can't be run, and the note says why;
+    base: seconds of the side that it is compared with; peak: bytes.
+    """
+
+    row: str
+    side: str
+    seconds: float | None = None
+    base: float | None = None
+    peak: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        return self.seconds / self.base if self.seconds and self.base else None
 
 
-def forward_sides(name: str, photos: Tensor, folder: Path) -> Sides:
-    """The same weights behind every side; SystemExit where one of them answers otherwise."""
-    import timm
+@dataclass(frozen=True)
+class Found:
+    """What the sides of a row took: those that ran, and why the others did not."""
 
-    model = explorer.create_model(name).eval()
-    theirs = timm.create_model(name).eval()
-    theirs.load_state_dict(model.state_dict())
-    sides: Sides = {"timm": run(theirs, photos), "explorer": run(model, photos),
-                    "explorer, optimized": run(explorer.optimize(model), photos)}
-    file = folder / f"{name}.onnx"
-    if any(map(importlib.util.find_spec, ("onnxruntime", "openvino"))):
-        torch.onnx.export(theirs, (photos,), str(file), dynamo=True, verbose=False)
-    if importlib.util.find_spec("onnxruntime"):
-        sides["ONNX Runtime"] = onnx_runtime(file, photos)
-    if importlib.util.find_spec("openvino"):
-        sides["OpenVINO"] = open_vino(file, photos)
-    wanted = torch.as_tensor(sides["timm"]())
-    for side, work in sides.items():
-        found = torch.as_tensor(work())
-        if float((found - wanted).abs().max() / wanted.abs().max()) > 1e-3:
-            raise SystemExit(f"{name}: {side} answers otherwise than timm")
-    return sides
+    seconds: dict[str, float]
+    peaks: dict[str, float]
+    results: dict[str, Any]
+    missing: dict[str, str]
+
+    def lines(self, row: str, base: str, notes: dict[str, str] | None = None) -> Iterator[Line]:
+        for side, seconds in self.seconds.items():
+            note = (notes or {}).get(side, "")
+            yield Line(row, side, seconds, self.seconds.get(base), self.peaks[side], note)
+        for side, why in self.missing.items():
+            yield Line(row, side, note=why)
 
 
-def onnx_runtime(file: Path, photos: Tensor) -> Callable[[], object]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    given = {session.get_inputs()[0].name: photos.numpy()}
-    return lambda: session.run(None, given)[0]
-
-
-def open_vino(file: Path, photos: Tensor) -> Callable[[], object]:
-    import openvino
-
-    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
-    return lambda: compiled(photos.numpy())[0]
+def compared(sides: dict[str, tuple[str, dict[str, Any]]], *, rounds: int, each: int = 1, warm: int = 1,
+             results: bool = False) -> Found:
+    """Let the sides, (function, its arguments) each, take turns. results: whether to ask for answers too."""
+    running, missing = {}, {}
+    with ExitStack() as stack:
+        for name, (function, given) in sides.items():
+            try:
+                running[name] = stack.enter_context(Side(function, **given))
+            except CannotRunError as error:
+                missing[name] = str(error)
+        seconds = take_turns(running, rounds=rounds, each=each, warm=warm)
+        answers = {name: side.result for name, side in running.items()} if results else {}
+        return Found(seconds, {name: side.peak for name, side in running.items()}, answers, missing)
 
 
-def in_a_job(work: Callable[[], object]) -> Callable[[], object]:
-    """The same in a lasting thread, as a dashboard does: who waits rests, and so does who is done."""
-    pool = ThreadPoolExecutor(1)
-
-    def done() -> None:
-        work()
-        _teams.rest()
-
-    def wait() -> None:
-        _teams.rest()
-        pool.submit(done).result()
-    return wait
+# --- rows ---------------------------------------------------------------------------------------------------
 
 
-def faults(work: Callable[[], object], passes: int = 10) -> float:
-    """Page faults of one pass."""
-    work()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(passes):
-        work()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / passes
+def listing(options: argparse.Namespace) -> Iterator[Line]:
+    names = "bare Python", "timm", "explorer"
+    sides = {name: ("fast_sides:listing", {"side": name}) for name in names}
+    found = compared(sides, rounds=options.rounds, each=2)
+    extra = 1e3 * (found.seconds["explorer"] - found.seconds["bare Python"])
+    yield from found.lines("list the models", "timm", {"explorer": f"{extra:.0f} ms over bare Python"})
 
 
-def table(title: str, rows: dict[str, dict[str, float]], base: str) -> str:
-    """Milliseconds, and how many times those of `base`."""
-    sides = list(dict.fromkeys(side for row in rows.values() for side in row))
-    lines = [f"{title:32}" + "".join(f"{side:>26}" for side in sides)]
-    for name, row in rows.items():
-        cells = [f"{1e3 * row[side]:.1f} ms ({row[side] / row[base]:.2f})" if side in row else "-"
-                 for side in sides]
-        lines.append(f"{name:32}" + "".join(f"{cell:>26}" for cell in cells))
-    return "\n".join(lines)
+def creating(options: argparse.Namespace) -> Iterator[Line]:
+    for name in options.created:
+        with tempfile.TemporaryDirectory() as place:
+            folder = str(Path(place, name))
+            once("fast_sides:save_model", name=name, folder=folder)
+            sides = {library: ("fast_sides:creating", {"library": library, "folder": folder})
+                     for library in ("timm", "explorer")}
+            found = compared(sides, rounds=options.rounds, each=2)
+        yield from found.lines(f"create {name}, with weights", "timm")
 
 
-def plot(rows: dict[str, dict[str, float]], base: str, path: str) -> None:
-    """Each model's sides as bars, as shares of the base's time."""
+def to_tensor(options: argparse.Namespace) -> Iterator[Line]:
+    sides = {library: ("fast_sides:to_tensor", {"library": library, "model": SMALL})
+             for library in ("timm", "explorer")}
+    yield from compared(sides, rounds=options.rounds, each=options.passes).lines("photo to tensor", "timm")
+
+
+def forward(options: argparse.Namespace) -> Iterator[Line]:
+    for name in options.models:
+        with tempfile.TemporaryDirectory() as place:
+            folder = str(Path(place, name))
+            once("fast_sides:save_forward", name=name, folder=folder)
+            given = {"folder": folder, "threads": options.threads}
+            names = "timm eager", "ONNX Runtime", "OpenVINO", "explorer", "explorer, optimized"
+            sides = {side: ("fast_sides:forward", {"side": side, **given}) for side in names}
+            found = compared(sides, rounds=options.rounds, each=options.passes, warm=3, results=True)
+        notes = {}
+        wanted = found.results.get("timm eager", found.results["explorer"])[0]
+        for side, (answer,) in found.results.items():
+            most = max(abs(one - other) for one, other in zip(answer, wanted, strict=True))
+            if most > FAR * max(map(abs, wanted)):
+                notes[side] = f"ANSWERS DIFFER by {most:.2g}"
+        if "ONNX Runtime" in found.seconds:
+            ratio = found.seconds["explorer, optimized"] / found.seconds["ONNX Runtime"]
+            notes.setdefault("explorer, optimized", f"{ratio:.2f} of ONNX Runtime")
+        yield from found.lines(f"forward {name}", "timm eager", notes)
+
+
+def looking(options: argparse.Namespace) -> Iterator[Line]:
+    for name in options.models[:2]:
+        took, peak = once("bench_compare:looking", name=name, repeats=options.rounds)
+        row, bare = f"look {name}", took["bare pass"]
+        yield Line(row, "others", took["others"], took["others"], peak, "memory: all sides in one process")
+        whole = f"{took['explorer'] / bare:.2f} bare passes, of which look and Grad-CAM "
+        share = f"{took['of which the network'] / bare:.2f}"
+        yield Line(row, "explorer", took["explorer"], took["others"], peak, whole + share)
+
+
+def folder(options: argparse.Namespace) -> Iterator[Line]:
+    with tempfile.TemporaryDirectory() as place:
+        photos = str(Path(place, "photos"))
+        once("fast_sides:save_photos", folder=photos, count=options.folder)
+        sides = {side: ("fast_sides:folder_pass", {"side": side, "model": SMALL, "folder": photos})
+                 for side in ("DataLoader loop", "explorer.predict")}
+        found = compared(sides, rounds=min(options.rounds, 3))
+    notes = {side: f"{options.folder / seconds:.0f} photos/s" for side, seconds in found.seconds.items()}
+    yield from found.lines(f"a folder of {options.folder} photos", "DataLoader loop", notes)
+
+
+def learning(options: argparse.Namespace) -> Iterator[Line]:
+    for train, epochs in (("head", options.head_epochs), ("all", options.all_epochs)):
+        given = {"epochs": epochs, "train": train, "threads": options.threads}
+        title = "head-only" if train == "head" else "full"
+        sides = {side: ("fast_sides:learning", {"side": side, **given})
+                 for side in ("plain loop", "fastai", "explorer")}
+        found = compared(sides, rounds=1 if options.quick else 2, warm=0, results=True)
+        notes = {side: f"{share:.1%} of val photos right" for side, share in found.results.items()}
+        yield from found.lines(f"{title} fine-tuning, {epochs} epochs", "plain loop", notes)
+
+
+def jobs(options: argparse.Namespace) -> Iterator[Line]:
+    for name in options.models:
+        repeats = options.rounds * options.passes
+        took, peak = once("fast_sides:job_and_main_thread", name=name, repeats=repeats)
+        kept = f"{took['faults with memory kept']:.0f} with memory kept"
+        for side, note in (("main thread", f"{took['faults']:.0f} page faults a pass, {kept}"), ("job", "")):
+            yield Line(f"job {name}", side, took[side], took["main thread"], peak, note)
+
+
+def notebook(options: argparse.Namespace) -> Iterator[Line]:
+    for subshells in (False, True):
+        (rows, about), _ = once("bench_notebook:measured", folder="", subshells=subshells, model=SMALL,
+                                passes=options.passes, rounds=options.rounds)
+        if not rows:
+            yield Line("notebook", "subshells", note=f"{about} has no subshells")
+        for row, (seconds, other, _) in rows.items():
+            yield Line(f"notebook, subshells {'on' if subshells else 'off'}", row, seconds, other,
+                       note=about if row.startswith("cell, before") else "")
+
+
+def painting(options: argparse.Namespace) -> Iterator[Line]:
+    clicks, _ = once("bench_paint:measured", repeats=max(options.rounds, 3))
+    for click, took in clicks.items():
+        note = (f"kernel: heard at {took['arrived']:.0f}, done at {took['told']:.0f} ms, of that the network "
+                f"{took['network']:.0f}; {took['messages']:.0f} messages, {took['kilobytes']:.0f} kB")
+        yield Line("paint", f"{click} to paint", took["painted"] / 1e3, peak=1e6 * took["peak"], note=note)
+
+
+ROWS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
+    "list": listing, "create": creating, "tensor": to_tensor, "forward": forward, "look": looking,
+    "folder": folder, "learning": learning, "job": jobs, "notebook": notebook,
+    "paint": painting,
+}
+
+
+# --- the table and the plot ---------------------------------------------------------------------------------
+
+
+def printed(line: Line) -> str:
+    took, ratio, peak = "-", "", ""
+    if line.seconds is not None:
+        took = f"{line.seconds:.1f} s" if line.seconds >= 10 else f"{1e3 * line.seconds:.1f} ms"
+    if line.ratio is not None:
+        ratio = f"{line.ratio:.2f}"
+    if line.peak is not None:
+        peak = f"{line.peak / 1e6:.0f} MB"
+    return f"{line.row:38} {line.side:26} {took:>10} {ratio:>6} {peak:>8}  {line.note}".rstrip()
+
+
+def plot(lines: list[Line], path: str) -> None:
+    """Each side's time as a share of its row's base, a bar each."""
     from matplotlib.figure import Figure
 
-    sides = list(dict.fromkeys(side for row in rows.values() for side in row))
-    axes = (figure := Figure(figsize=(9, 4), layout="constrained")).subplots()
-    width = 0.8 / len(sides)
-    for number, side in enumerate(sides):
-        places = [index + number * width for index in range(len(rows))]
-        axes.bar(places, [row.get(side, 0) / row[base] for row in rows.values()], width, label=side)
-    axes.set_xticks([index + 0.4 - width / 2 for index in range(len(rows))], list(rows), fontsize=8)
-    axes.set_ylabel(f"time of a pass, {base} = 1")
-    axes.legend(ncols=len(sides), fontsize=8)
-    figure.savefig(path)
+    shown = [line for line in lines if line.ratio is not None]
+    axes = (figure := Figure(figsize=(9, 1 + 0.2 * len(shown)), layout="constrained")).subplots()
+    ours = [not line.side.startswith(("timm", "ONNX", "OpenVINO", "fastai", "plain", "others", "Data"))
+            for line in shown]
+    axes.barh(range(len(shown)), [line.ratio for line in shown],
+              color=["tab:blue" if own else "tab:grey" for own in ours])
+    axes.set_yticks(range(len(shown)), [f"{line.row}: {line.side}" for line in shown], fontsize=7)
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("time, the row's base = 1")
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW",
+                        help=f"of {', '.join(ROWS)}")
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--created", nargs="+", default=CREATED, metavar="MODEL")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
+    parser.add_argument("--passes", type=int, default=10, help="in a turn, where one is short")
+    parser.add_argument("--folder", type=int, default=2000, help="photos of the folder")
+    parser.add_argument("--head-epochs", type=int, default=5)
+    parser.add_argument("--all-epochs", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--plot", default="", metavar="FILE")
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, "
-          f"{torch.get_num_threads()} threads, medians of {options.repeats}\n")
-    for peer in ("onnxruntime", "openvino"):
-        if not importlib.util.find_spec(peer):
-            print(f"{peer} is not installed, so its column is missing")
-
-    forward, jobs, faulting = {}, {}, []
-    for name in options.models:  # before the peers, whose own threads go on spinning for a while
-        model = explorer.create_model(name).eval()
-        fast = run(explorer.optimize(model), torch.randn(1, *model.config.input_size))
-        before = faults(fast)
-        with _memory.kept():
-            faulting.append(f"{name:32}{before:26.0f}{faults(fast):26.0f}")
-            # One after the other: a team that was given back is made anew at each change of sides.
-            jobs[name] = {"main thread": interleaved({"it": fast}, options.repeats)["it"],
-                          "job": interleaved({"it": in_a_job(fast)}, options.repeats)["it"]}
-    with tempfile.TemporaryDirectory() as folder, _memory.kept():
-        for name in options.models:
-            photos = torch.randn(1, *explorer.create_model(name).config.input_size)
-            forward[name] = interleaved(forward_sides(name, photos, Path(folder)), options.repeats)
-    print(table("forward, one photo", forward, "timm"), end="\n\n")
-    print(table("optimized, one photo", jobs, "main thread"), end="\n\n")
-    print(f"{'page faults of a pass':32}{'before':>26}{'memory kept':>26}", *faulting, sep="\n")
+    if options.quick:
+        options.rounds, options.passes, options.folder = 2, 3, 100
+        options.models, options.created = options.models[:1], options.created[:1]
+        options.head_epochs = options.all_epochs = 1
+    about, _ = once("fast_sides:about")
+    options.threads = about["threads"]
+    print(", ".join(f"{name} {value}" for name, value in about.items()) +
+          f"; medians of {options.rounds} turns of up to {options.passes}, a process a side\n")
+    print(f"{'':38} {'':26} {'time':>10} {'ratio':>6} {'peak':>8}")
+    lines: list[Line] = []
+    started = time.monotonic()
+    for name in options.only:
+        try:
+            for line in ROWS[name](options):
+                lines.append(line)
+                print(printed(line), flush=True)
+        except CannotRunError as error:
+            print(f"{name}: could not be run here: {error}", flush=True)
+    print(f"\n(all of it took {time.monotonic() - started:.0f} s)")
     if options.plot:
-        plot(forward, "timm", options.plot)
+        plot(lines, options.plot)
 
 
 if __name__ == "__main__":

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.browser.labdriver import Lab
-
-CHROMIUM_ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb",
-    # a made-up camera, granted without a question
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-]
-
-# JupyterLab's settings, as if the user had chosen them.
-LAB_SETTINGS = {
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # keep every cell in the DOM
-    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
-    "@jupyterlab/apputils-extension/themes": {"theme": "JupyterLab Light", "adaptive-theme": False},
-}
+from tests.browser.server import CHROMIUM_ARGS, find_chromium, serving
 
 
 @pytest.fixture
@@ -39,64 +18,13 @@ def expect():
     return pytest.importorskip("playwright.sync_api").expect
 
 
-def find_chromium() -> str | None:
-    """EXPLORER_CHROMIUM, or the first Chromium or Chrome on the PATH."""
-    chosen = os.environ.get("EXPLORER_CHROMIUM")
-    names = [chosen] if chosen else ["chromium", "chromium-browser", "google-chrome", "chrome"]
-    return next(filter(None, map(shutil.which, names)), None)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_http(url: str, process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} did not answer. The server's log ends in:\n{log.read_text()[-4000:]}")
-
-
 @pytest.fixture(scope="session")
 def lab_server(browser, jupyter_env, tmp_path_factory):
     """(URL, folder, settings folder) of this run's own JupyterLab. Its kernels are this interpreter's."""
     # `browser` comes first, so that no server starts where the tests are skipped
     root = tmp_path_factory.mktemp("notebooks")
-    settings = Path(jupyter_env["JUPYTERLAB_SETTINGS_DIR"])
-    for plugin, value in LAB_SETTINGS.items():
-        file = settings / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(value), encoding="utf-8")
-    port = int(os.environ.get("EXPLORER_LAB_PORT", 0)) or free_port()
-    log = root.parent / "lab.log"
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
-        "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-        "--IdentityProvider.token=", "--ServerApp.password=",
-        f"--ServerApp.root_dir={root}", "--expose-app-in-browser", "--ServerApp.terminals_enabled=False",
-        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--ServerApp.disable_check_xsrf=True",
-    ]
-    with log.open("w") as out:
-        process = subprocess.Popen(command, env=jupyter_env, cwd=root, stdout=out, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_http(url + "/api/status", process, log)
-        yield url, root, settings
-    finally:
-        process.terminate()  # it ends its kernels, then itself
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
+    with serving(jupyter_env, root, root.parent / "lab.log") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -315,7 +315,8 @@ def test_a_model_from_inference_mode_can_be_looked_at_and_explained_with_what_it
     with torch.inference_mode():
         model = copy.deepcopy(resnet)
     seen = look(model, PHOTO)
-    assert torch.equal(seen.logits, look(resnet, PHOTO).logits)
+    with torch.no_grad():
+        assert torch.equal(seen.logits, resnet(seen.input[None])[0])
     with pytest.raises(ValueError, match="inference_mode"):
         explain(model, PHOTO, look=seen)
 
@@ -326,7 +327,9 @@ def test_a_notebook_that_switched_gradients_off_gets_its_heat_map(resnet, mode):
     with mode():
         seen = look(resnet, PHOTO)
         assert torch.equal(explain(resnet, PHOTO, target=1).raw, wanted)
-        assert torch.equal(explain(resnet, PHOTO, look=seen, target=1).raw, wanted)
+        # a look that was not the first goes through a faster copy, which answers to rounding
+        found = explain(resnet, PHOTO, look=seen, target=1).raw
+        assert torch.allclose(found, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
         assert explain(resnet, PHOTO, method="saliency", target=1).raw.any()
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import explorer
-from explorer.inspection.look import faster
+from explorer.inspection.look import faster, tail
 from explorer.inspection.look.faster import Faster, copies, stand_in
 from explorer.inspection.look.model import evaluating
-from tests.inspection.small_models import noise_photo
+from tests.inspection.small_models import noise_photo, tiny
 from tests.models.oracle import randomise, relative_error
 
 CLOSE = 1e-5
@@ -74,7 +74,7 @@ def test_a_model_with_hooks_runs_itself():
 
 def test_the_copy_that_was_used_longest_ago_goes_first(monkeypatch):
     models = [net(seed) for seed in range(3)]
-
+    gc.collect()
     before = copies()
     first = use(models[0])
     size = copies()[1] - before[1]
@@ -118,6 +118,127 @@ def test_a_copy_that_says_something_else_is_let_go_of():
 
 
 def test_a_small_network_without_norms_is_not_copied(monkeypatch):
-    monkeypatch.setattr(faster, "optimize", lambda _net: pytest.fail("there is nothing to gain"))
+    monkeypatch.setattr(faster, "unproven_copy", lambda *_: pytest.fail("there is nothing to gain"))
     model = explorer.create_model("lenet5").eval()
     assert use(model) is model
+
+
+# --- looks --------------------------------------------------------------------------------------------------
+
+
+def passes_of(model: nn.Module, monkeypatch) -> list[nn.Module]:
+    """Who runs, pass by pass: the model, or its copy."""
+    ran, real = [], tail.walk_stages
+
+    def noted(runs, *inputs, **watchers):
+        ran.append(runs)
+        return real(runs, *inputs, **watchers)
+
+    monkeypatch.setattr(tail, "walk_stages", noted)
+    return ran
+
+
+def test_the_second_look_makes_a_copy_and_those_after_it_are_one_pass_of_it(monkeypatch):
+    model, photos, before = net(), [noise_photo(seed=seed) for seed in range(4)], copies()[0]
+    ran = passes_of(model, monkeypatch)
+    explorer.look(model, photos[0])
+    assert ran == [model] and copies()[0] == before
+    explorer.look(model, photos[1])
+    assert ran[:2] == [model, model] and len(ran) == 3 and copies()[0] == before + 1
+    copy, ran[:] = ran[2], []
+    shown = [explorer.look(model, photo) for photo in photos]
+    assert copy is not model and ran == [copy] * 4
+    for look in shown:
+        with torch.no_grad():
+            assert relative_error(look.logits, model(look.input[None])[0]) < CLOSE
+
+
+FAMILIES = ("resnet", "efficientnet", "mobilenetv3", "regnet", "convnext", "densenet", "inception_v3", "vit",
+            "swin")
+
+
+@pytest.mark.parametrize("module", FAMILIES)
+def test_looks_through_the_copy_show_what_the_model_shows(module, monkeypatch):
+    model, photo = tiny(module), noise_photo()
+    monkeypatch.setattr(faster, "WORTH_PACKING", 0)
+    explorer.look(model, photo)  # now it is known whose maps have places
+    own = explorer.look(model, photo)
+    ran = passes_of(model, monkeypatch)
+    other = explorer.look(model, photo)
+    assert ran and ran[0] is not model
+    assert own.stages.keys() == other.stages.keys()
+    pairs = [(other.logits, own.logits), (other.embedding, own.embedding)]
+    pairs += [(other.stages[name], maps) for name, maps in own.stages.items()]
+    assert max(relative_error(found, true) for found, true in pairs) < CLOSE
+    for options in ({}, {"method": "layercam"}, {"stage": next(iter(own.stages))}):
+        wanted = explorer.explain(model, photo, look=own, **options)
+        found = explorer.explain(model, photo, look=other, **options)
+        assert found.passes == wanted.passes == ("stage" in options)
+        assert torch.allclose(found.heatmap, wanted.heatmap, atol=1e-4)
+
+
+def test_a_look_after_learning_is_by_the_new_weights(monkeypatch):
+    model, photo = net(), noise_photo()
+    for _ in range(3):
+        explorer.look(model, photo)
+    with torch.no_grad():
+        model.module[8].bias += torch.tensor([0.0, 100.0, 0.0, 0.0])
+    ran = passes_of(model, monkeypatch)
+    assert explorer.look(model, photo).predictions[0].index == 1 and ran == [model]
+
+
+def test_a_look_after_a_setting_was_changed_is_by_the_new_one():
+    model, photo = net(), noise_photo()
+    for _ in range(3):
+        first = explorer.look(model, photo)
+    model.module[3].dilation = model.module[3].padding = (2, 2)
+    second = explorer.look(model, photo)
+    assert not torch.allclose(first.logits, second.logits)
+    with torch.no_grad():
+        assert torch.equal(second.logits, model(second.input[None])[0])
+
+
+def test_a_look_by_a_model_with_hooks_or_a_forward_of_ones_own_runs_the_model():
+    model, photo, heard = net(), noise_photo(), []
+    for _ in range(3):
+        explorer.look(model, photo)
+    handle = model.module[3].register_forward_hook(lambda *_: heard.append("hook"))
+    explorer.look(model, photo)
+    assert heard == ["hook"]
+    handle.remove()
+    layer, plain = model.module[2], model.module[2].forward
+    layer.forward = lambda x: heard.append("own") or plain(x)
+    explorer.look(model, photo)
+    assert heard == ["hook", "own"]
+
+
+def test_double_precision_and_inference_tensors_look_without_a_copy(monkeypatch):
+    monkeypatch.setattr(faster, "unproven_copy", lambda *_: pytest.fail("not for looks"))
+    with torch.inference_mode():
+        frozen = net()
+    for model in (net().double(), frozen):
+        for _ in range(3):
+            seen = explorer.look(model, noise_photo())
+        assert len(seen.predictions) == 4
+
+
+def test_a_look_does_not_go_through_a_copy_that_shows_something_else(monkeypatch):
+    model, photo = net(), noise_photo()
+
+    def wrong(*given):
+        copy = explorer.optimize(model)
+        with torch.no_grad():
+            copy.module[8].bias += 1
+        return copy
+
+    monkeypatch.setattr(faster, "unproven_copy", wrong)
+    looks = [explorer.look(model, photo) for _ in range(4)]
+    assert all(torch.equal(look.logits, looks[0].logits) for look in looks)
+
+
+def test_a_model_too_large_for_a_copy_looks_for_itself(monkeypatch):
+    monkeypatch.setattr(faster, "LIMIT", 10)
+    monkeypatch.setattr(faster, "unproven_copy", lambda *_: pytest.fail("there is no room"))
+    model, photo = net(), noise_photo()
+    looks = [explorer.look(model, photo) for _ in range(3)]
+    assert torch.equal(looks[0].logits, looks[2].logits)

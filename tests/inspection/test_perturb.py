@@ -51,7 +51,9 @@ def test_only_the_region_changes_and_after_is_a_look_at_that_photo(model, photo,
     inside[60:200, 100:180] = True
     assert (before[~inside] == after[~inside]).all() and (before[inside] != after[inside]).any()
     by_hand = look(model, masked.picture)
-    assert torch.equal(masked.after.logits, by_hand.logits) and masked.before is seen
+    # one of the two looks may go through a faster copy, which answers to rounding
+    assert torch.allclose(masked.after.logits, by_hand.logits, rtol=1e-5, atol=1e-5)
+    assert masked.before is seen
 
 
 def test_the_fills_are_what_they_say(photo):
@@ -257,7 +259,8 @@ def test_a_look_from_before_the_model_was_trained_is_not_believed(photo):
     with torch.no_grad():
         model.module[-1].bias += torch.tensor([0.0, 5, 0, 0, 0])
     masked = mask_region(model, photo, (0, 0, 99, 99), look=old)
-    assert torch.equal(masked.before.logits, look(model, photo).logits)
+    # one of the two looks may go through a faster copy, which answers to rounding
+    assert torch.allclose(masked.before.logits, look(model, photo).logits, rtol=1e-5, atol=1e-5)
 
 
 # --- how they show themselves -------------------------------------------------------------------------------

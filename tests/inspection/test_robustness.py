@@ -128,7 +128,9 @@ def test_a_curve_equals_looking_at_each_spoilt_photo(model, photo, kind):
     assert curve.values == tuple(map(float, values)) and curve.reference == seen.predictions[0]
     for point in curve.points:
         by_hand = look(model, perturb(photo, kind, point.value, seed=5))
-        assert point.best == by_hand.predictions[0]
+        best = by_hand.predictions[0]  # of a look through a faster copy, which answers to rounding
+        assert (point.best.index, point.best.label) == (best.index, best.label)
+        assert point.best.logit == pytest.approx(best.logit, rel=1e-4)
         assert point.probability == pytest.approx(float(by_hand.logits.softmax(0)[seen.predictions[0].index]))
         assert point.flipped == (by_hand.predictions[0].index != seen.predictions[0].index)
 

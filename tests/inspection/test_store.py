@@ -303,7 +303,8 @@ def test_the_faster_copy_gives_the_same_numbers(model, folder, cache, monkeypatc
     plain = run_folder(model, folder, batch_size=4, cache_dir=cache)
     monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 1)
     made = []
-    monkeypatch.setattr(faster, "optimize", lambda net: made.append(explorer.optimize(net)) or made[-1])
+    monkeypatch.setattr(faster, "unproven_copy",
+                        lambda net, _: made.append(explorer.optimize(net)) or made[-1])
     fast = run_folder(model, folder, batch_size=4, cache_dir=cache / "other")
     assert made[0].optimize_report.folded == 1
     np.testing.assert_allclose(fast.embeddings, plain.embeddings, rtol=1e-5, atol=1e-6)
@@ -312,7 +313,7 @@ def test_the_faster_copy_gives_the_same_numbers(model, folder, cache, monkeypatc
 def test_a_copy_with_other_numbers_is_not_used(model, folder, cache, monkeypatch):
     plain = run_folder(model, folder, batch_size=4, cache_dir=cache)
     monkeypatch.setattr(faster, "WORTH_OPTIMIZING", 1)
-    monkeypatch.setattr(faster, "optimize", lambda _net: small_net(seed=1))
+    monkeypatch.setattr(faster, "unproven_copy", lambda *_: small_net(seed=1))
     other = run_folder(model, folder, batch_size=4, cache_dir=cache / "other")
     np.testing.assert_allclose(other.logits, plain.logits, rtol=1e-5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import warnings
@@ -15,6 +16,7 @@ from torch import nn
 import explorer
 from explorer.models import trained, weights
 from explorer.models.blank import blank
+from explorer.models.building import build
 from explorer.models.catalog import FAMILIES
 from explorer.models.weights.choosing import usual_table
 from explorer.models.weights.loading import examine
@@ -461,3 +463,41 @@ def test_an_empty_table_is_no_models_and_ends():
     """It was searched for a prefix that all of its names share, for ever."""
     own = explorer.create_model("tinynet_e").state_dict()
     assert weights.choose({}, own, "tinynet_e").state == {} and usual_table({}).state == {}
+
+
+def one_name_of_each_file() -> list[str]:
+    return list({family.module: family.names[0] for family in FAMILIES.values()}.values())
+
+
+@pytest.mark.parametrize("name", one_name_of_each_file())
+def test_a_network_that_sheds_its_head_is_one_that_was_built_without(name):
+    with blank():
+        built, shed = build(name, num_classes=0), build(name, num_classes=1009)
+        shed.reset_classifier(0)
+    plain = (bool, int, float, str)
+    said = [(str(model), [(key, value.shape) for key, value in model.state_dict().items()],
+             {key: value for key, value in vars(model).items() if isinstance(value, plain)})
+            for model in (built, shed)]
+    assert (said[0] == said[1]) == shed.sheds_its_head
+
+
+def test_without_torchs_own_context_a_blank_network_is_the_same(monkeypatch):
+    with blank():
+        usual = build("resnet18", num_classes=5)
+    monkeypatch.setattr("explorer.models.blank.DeviceContext", None)
+    with blank():
+        found = build("resnet18", num_classes=5)
+    assert all(value.is_meta for value in (*usual.state_dict().values(), *found.state_dict().values()))
+    assert str(usual) == str(found)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_search_for_garbage_is_as_it_was_after_a_creation_that_fails(was_on, saved):
+    before = gc.isenabled()
+    try:
+        (gc.enable if was_on else gc.disable)()
+        with pytest.raises(explorer.WeightsError):
+            explorer.create_model("resnet50", checkpoint_path=saved({"x": torch.zeros(1)}))
+        assert gc.isenabled() == was_on
+    finally:
+        (gc.enable if before else gc.disable)()

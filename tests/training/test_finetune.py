@@ -69,7 +69,7 @@ def test_a_head_only_run_learns_from_features_seen_once_and_leaves_the_body_alon
     model = small()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     events = []
-    done = run(model, colours, epochs=6, on_event=events.append).wait()
+    done = run(model, colours, epochs=6, rounds=1, on_event=events.append).wait()
     changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
     assert changed == ["fc.weight", "fc.bias"]
     assert done.state == "finished" and done.best["val_top1"] == 1.0
@@ -80,7 +80,7 @@ def test_a_head_only_run_learns_from_features_seen_once_and_leaves_the_body_alon
 
 
 def test_cached_features_give_the_run_that_looking_at_every_photo_anew_gives(colours):
-    cached = run(small(), colours, epochs=2, seed=4).wait()
+    cached = run(small(), colours, epochs=2, seed=4, rounds=1).wait()
     anew = run(small(), colours, epochs=2, seed=4, cache=False).wait()
     assert cached.started.cached and not anew.started.cached
     for one, other in zip(cached.history, anew.history):
@@ -132,7 +132,7 @@ def test_a_run_does_not_touch_the_notebooks_own_randomness(colours):
 
 @pytest.mark.parametrize("train", ["head", "all"])
 def test_a_stopped_run_goes_on_and_ends_in_the_weights_of_an_unbroken_one(colours, train):
-    unbroken = run(small(), colours, epochs=3, train=train, augment="light").wait()
+    unbroken = run(small(), colours, epochs=3, train=train, augment="light", rounds=1).wait()
     model = small()
     box = []
 
@@ -143,7 +143,7 @@ def test_a_stopped_run_goes_on_and_ends_in_the_weights_of_an_unbroken_one(colour
             box[0].stop(wait=False)
 
     box.append(finetune(model, colours, input_size=SIZE, batch_size=8, device="cpu", threads=1, epochs=3,
-                        train=train, augment="light", on_event=listener))
+                        train=train, augment="light", rounds=1, on_event=listener))
     broken = box[0].wait()
     assert broken.state == "stopped" and len(broken.history) == 1
     broken.resume().wait()
@@ -264,10 +264,9 @@ def test_too_little_memory_splits_the_batch_and_gives_the_same_gradients(colours
 
 
 def test_accumulated_batches_make_one_step(colours):
-    large = run(small(), colours, epochs=1, batch_size=8, optimizer="sgd", schedule="constant",
-                warmup=0.0).wait()
-    parts = run(small(), colours, epochs=1, batch_size=4, accumulate=2, optimizer="sgd", schedule="constant",
-                warmup=0.0).wait()
+    plain = {"epochs": 1, "optimizer": "sgd", "schedule": "constant", "warmup": 0.0, "rounds": 1}
+    large = run(small(), colours, batch_size=8, **plain).wait()
+    parts = run(small(), colours, batch_size=4, accumulate=2, **plain).wait()
     assert large.batches[-1].step == parts.batches[-1].step == 3
     for mine, theirs in zip(parts.model.parameters(), large.model.parameters()):
         assert torch.allclose(mine, theirs, atol=1e-5)

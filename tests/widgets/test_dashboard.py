@@ -13,6 +13,7 @@ from ipywidgets.widgets import widget as registry
 from traitlets import TraitError
 
 import explorer
+from explorer.widgets import dashboard
 from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import MOST
 from explorer.widgets.session import ExplorerError
@@ -36,6 +37,21 @@ def test_it_opens_with_trained_weights_and_the_first_photo(dash):
     assert dash.images.gallery.selected == 0
     assert dash.picker.models.value == "tf_efficientnet_lite0"
     assert dash.modules.tree.selected is None and "modules" in repr(dash.modules.tree)
+
+
+def test_the_page_hears_what_is_being_done_only_where_it_takes_a_while(dash, monkeypatch):
+    said, spoken = [], threading.Event()
+    dash.working.observe(lambda change: (said.append(change["new"]), spoken.set()), "value")
+    monkeypatch.setattr(dashboard, "PATIENCE", 60)
+    dash.session.image = PHOTOS[1]
+    dash.wait()
+    assert said == [] and dash.session.image_name == PHOTOS[1].title
+    monkeypatch.setattr(dashboard, "PATIENCE", 0)
+    dash.session._publish(busy="opening a large model")
+    assert spoken.wait(20)
+    dash.session._publish(busy="looking with it")
+    dash.session._publish(busy="")
+    assert ["opening a large model" in said[0], "looking with it" in said[1], said[2:]] == [True, True, [""]]
 
 
 def test_it_needs_few_widgets():

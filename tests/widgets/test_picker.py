@@ -197,7 +197,7 @@ def test_a_card_names_paper_idea_preprocessing_and_the_weights_it_shows():
 
 def test_text_from_outside_stays_text():
     evil = '"><script>alert(1)</script>'
-    family = replace(FAMILIES["resnet"], title=evil, idea=evil, paper=evil, url=evil)
+    family = FAMILIES["resnet"]._replace(title=evil, idea=evil, paper=evil, url=evil)
     config = replace(model_card("resnet50").config, license=evil, interpolation=evil)
     stages = (StageRow(evil, 8, 2), StageRow("b", 16, 4))
     card = made_up(name=evil, family=family, config=config, stages=stages)

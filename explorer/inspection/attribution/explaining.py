@@ -32,6 +32,7 @@ from explorer.inspection.look.passes import Passes
 from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
+from explorer.models.members import parameters_in
 from explorer.models.surgery.inside import stages_in_words
 
 
@@ -137,7 +138,7 @@ def _check_model(model: VisionModel, method: Method) -> None:
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '
                          "transformer.")
-    if method.needs_gradient and any(parameter.is_inference() for parameter in model.parameters()):
+    if method.needs_gradient and any(parameter.is_inference() for parameter in parameters_in(model)):
         raise ValueError("This model was created under torch.inference_mode, so no gradient can be followed "
                          'through it: create it outside, or use method="scorecam" or "occlusion".')
 

@@ -65,8 +65,9 @@ class Attribution(RichRepr):
 
     def picture(self, colormap: str = "magma") -> Image.Image:
         """The heat map alone, RGB, in the photo's size."""
-        colours = draw.colormap(colormap)
-        return Image.fromarray(colours[(self.heatmap.numpy() * 255 + 0.5).astype(np.uint8)])
+        codes = Image.fromarray((self.heatmap.numpy() * 255 + 0.5).astype(np.uint8)).convert("P")
+        codes.putpalette(draw.colormap(colormap).tobytes())
+        return codes.convert("RGB")
 
     def __repr__(self) -> str:
         what = f"{self.label!r}, " if self.target is not None else ""

@@ -1,11 +1,11 @@
-"""Faster copies of models, which stand in for them while many photos go through and no weight learns.
+"""Faster copies of models, which stand in for them while photos go through and no weight learns.
 
 A copy has its norms folded and its weights laid out for the processor (`explorer.optimize`): it says the
 same, but for rounding, in about half the time. Making one takes as long as a few passes, and it holds the
-weights once or twice more. So it is made where many photos follow, and kept for the next time. It belongs to
-the weights that the model had then (their `fingerprint`): a model that has learnt since, or was given other
-weights, gets another one. All copies together take `LIMIT` bytes at most; the one that was used longest ago
-goes first.
+weights once or twice more. So it is made where many photos follow, or at the second look by the same weights,
+and kept for the next time. It belongs to the weights and settings that the model had then: a model that has
+learnt since, or was given other weights, gets another one. All copies together take `LIMIT` bytes at most;
+the one that was used longest ago goes first.
 """
 
 from __future__ import annotations
@@ -19,35 +19,41 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from explorer.inspection.look.model import evaluating
 from explorer.inspection.look.tail import fingerprint
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.models.surgery.optimized import optimize
+from explorer.models.members import modules_in
+from explorer.models.surgery.optimized import unproven_copy
 from explorer.models.surgery.packing import can_pack, packed_bytes
 
 log = logging.getLogger(__name__)
 
 WORTH_OPTIMIZING = 64    # photos from which making a faster copy of the model pays at once
+WORTH_LOOKS = 2          # looks by the same weights after which it does as well: where two came, more come
 WORTH_PACKING = 10**6    # weights from which laying them out pays where nothing can be folded
 SAME = 1e-5              # difference of its numbers, as a share of the largest, up to which it may stand in
 LIMIT = 2**30            # bytes of all copies
 
-Run = Callable[[VisionModel, Tensor], tuple[np.ndarray, ...]]
+Shown = tuple[np.ndarray, ...]
+Run = Callable[[VisionModel, Tensor], Shown]
 
 
 @dataclass(eq=False)
 class _Kept:
-    """What is known of a model with these weights.
+    """What is known of a model with these weights and settings.
 
-    refused: a copy of it can't be made, or says something else
-    size:    bytes of the copy;  used: when, by `_clock`
+    refused: a copy of it can't be made, or says something else;  same: it was seen to say the same
+    looks:   how often it was looked with;  size: bytes of the copy;  used: when, by `_clock`
     """
 
-    fingerprint: tuple[Any, ...]
+    key: tuple[Any, ...]
     copy: VisionModel | None = None
     refused: bool = False
+    same: bool = False
+    looks: int = 0
     size: int = 0
     used: int = 0
 
@@ -63,30 +69,96 @@ def stand_in(model: VisionModel) -> VisionModel:
     The caller has put the model into evaluation (`look.model.evaluating`), compares the copy's numbers for
     the first photos with the model's own, and calls `refuse` where they differ.
     """
-    mark = fingerprint(model)
-    if mark is None or _watched(model):
+    key = _key(model, fingerprint(model))
+    if key is None:
         return model
     with _guard:
-        kept = _kept.get(model)
-        if kept is None or kept.fingerprint != mark:
-            kept = _kept[model] = _Kept(mark)
+        kept = _known(model, key)
         kept.used = next(_clock)
     if kept.copy is None and not kept.refused:
         made = _copy_of(model)
-        size = 0 if made is None else _size(made)
-        if size > LIMIT:  # for this time alone
-            return made or model
-        with _guard:
-            kept.copy, kept.refused, kept.size = made, made is None, size
-            _make_room(kept)
+        if made is not None and _size(made) > LIMIT:  # for this time alone
+            return made
+        _keep(kept, made)
     return kept.copy or model
+
+
+def ready(model: VisionModel, mark: tuple[Any, ...] | None) -> VisionModel | None:
+    """The copy that was seen to say what the model says with these weights; None where there is none yet.
+
+    mark: the weights' `fingerprint`. The caller has put the model into evaluation.
+    """
+    if (kept := _kept.get(model)) is None or kept.copy is None or not kept.same:
+        return None
+    key = _key(model, mark)
+    with _guard:
+        if kept.key != key or not kept.same:
+            return None
+        kept.used = next(_clock)
+        return kept.copy
+
+
+def pays(model: VisionModel, mark: tuple[Any, ...] | None) -> bool:
+    """Count a look by a model with these weights: whether to make a copy now, which looks to come go through.
+
+    So it is from the second look on, where a copy can gain something and has room, for float32 on a CPU.
+    """
+    place = parameter_place(model)
+    if mark is None or place["device"].type != "cpu" or place["dtype"] != torch.float32:
+        return False
+    with evaluating(model):
+        key = _key(model, mark)
+    if key is None:
+        return False
+    with _guard:
+        kept = _known(model, key)
+        kept.looks += 1
+        worth = kept.looks >= WORTH_LOOKS or kept.copy is not None
+        return worth and not kept.same and not kept.refused
+
+
+def try_copy(
+    model: VisionModel, example: Tensor, run: Callable[[VisionModel], Shown], shown: Shown
+) -> None:
+    """Make a model's copy and keep it, if it shows the same (to `SAME`).
+
+    example: photos [B, C, H, W] such as it is for;  run: what a model shows of them
+    shown:   what this one showed
+    """
+    key = _key(model, fingerprint(model))
+    with _guard:
+        kept = _kept.get(model)
+    if kept is None or kept.key != key:  # it has learnt meanwhile
+        return
+    made = kept.copy
+    if made is None and 2 * _plain_bytes(model) <= LIMIT:
+        made = _copy_of(model, example)
+    if made is not None:
+        kept.same = _same(lambda: run(made), shown)
+    _keep(kept, made if kept.same else None)
 
 
 def refuse(model: VisionModel) -> None:
     """Let go of a model's copy, and make no other of these weights: it said something else."""
     with _guard:
         if (kept := _kept.get(model)) is not None:
-            kept.copy, kept.refused, kept.size = None, True, 0
+            kept.copy, kept.refused, kept.same, kept.size = None, True, False, 0
+
+
+def _known(model: VisionModel, key: tuple[Any, ...]) -> _Kept:
+    """What is known of a model as it is now; the guard is held."""
+    kept = _kept.get(model)
+    if kept is None or kept.key != key:
+        kept = _kept[model] = _Kept(key)
+    return kept
+
+
+def _keep(kept: _Kept, made: VisionModel | None) -> None:
+    """Keep a copy, and let others go that there is no room for; None: there can be none."""
+    size = 0 if made is None else _size(made)
+    with _guard:
+        kept.copy, kept.refused, kept.size = made, made is None, size
+        _make_room(kept)
 
 
 def copies() -> tuple[int, int]:
@@ -105,20 +177,37 @@ def _make_room(newest: _Kept) -> None:
         if total <= LIMIT:
             return
         total -= kept.size
-        kept.copy, kept.size = None, 0
+        kept.copy, kept.same, kept.looks, kept.size = None, False, 0, 0
 
 
-def _watched(model: nn.Module) -> bool:
-    """Whether somebody has hooks in it: they would not hear of the copy's passes."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+#: Settings of a module that a copy has to share.
+_SETTINGS = frozenset({bool, int, float, str, type(None)})
 
 
-def _copy_of(model: VisionModel) -> VisionModel | None:
+def _key(model: nn.Module, mark: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """What another copy is needed for when it changes: the weights (`mark`) and the modules' settings.
+
+    None for a model that no copy can stand in for: its tensors count no changes, or somebody has hooks or a
+    forward of their own in it, and would not hear of the copy's passes.
+    """
+    if mark is None:
+        return None
+    settings: list[Any] = []
+    for part in modules_in(model):
+        own = vars(part)
+        if own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own:
+            return None
+        settings += [value for value in own.values() if type(value) in _SETTINGS
+                     or type(value) is tuple and _SETTINGS.issuperset(map(type, value))]
+    return mark, settings
+
+
+def _copy_of(model: VisionModel, example: Tensor | None = None) -> VisionModel | None:
     """A faster copy that says the same; None where there is none."""
     if not _can_gain(model):
         return None
     try:
-        return optimize(model)
+        return unproven_copy(model, example)
     except (RuntimeError, ValueError, TypeError) as error:
         log.info("no faster copy: %s", error)
         return None
@@ -134,9 +223,12 @@ def _can_gain(model: nn.Module) -> bool:
 
 
 def _size(copy: nn.Module) -> int:
-    """Bytes of its weights, and of those that are laid out as well."""
-    plain = sum(tensor.nbytes for tensor in (*copy.parameters(), *copy.buffers()))
-    return plain + packed_bytes(copy)
+    """Bytes of its weights, and of those that its first pass lays out as well."""
+    return _plain_bytes(copy) + packed_bytes(copy)
+
+
+def _plain_bytes(model: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 class Faster:
@@ -160,14 +252,19 @@ class Faster:
         """The copy, if its numbers for a few photos are the model's."""
         if fast is self.model:
             return None
-        try:
-            pairs = zip(self._run(fast, few), self._run(self.model, few), strict=True)
-            if all(far(one, other) <= SAME for one, other in pairs):
-                return fast
-        except (RuntimeError, ValueError, TypeError) as error:
-            log.info("the faster copy fails: %s", error)
+        if _same(lambda: self._run(fast, few), self._run(self.model, few)):
+            return fast
         refuse(self.model)
         return None
+
+
+def _same(run: Callable[[], Shown], wanted: Shown) -> bool:
+    """Whether a copy's run gives these numbers, to `SAME`."""
+    try:
+        return all(far(one, other) <= SAME for one, other in zip(run(), wanted, strict=True))
+    except (RuntimeError, ValueError, TypeError) as error:
+        log.info("the faster copy fails: %s", error)
+        return False
 
 
 def far(one: np.ndarray, other: np.ndarray) -> float:

@@ -197,12 +197,15 @@ def _measured_once(model: nn.Module, shape: tuple[int, ...]) -> Measured:
 
 def _structure(model: nn.Module) -> Iterator[tuple[Any, ...]]:
     """All that shapes and FLOPs can depend on: each module's class, settings and parameters' shapes."""
-    for path, module in model.named_modules(remove_duplicate=False):
+    waiting = [("", model)]
+    while waiting:
+        name, module = waiting.pop()
         settings = tuple((name, value) for name, value in vars(module).items()
                          if name != "training" and isinstance(value, (int, float, str, tuple, type(None))))
-        tensors = tuple((name, tuple(tensor.shape), tensor.device.type) for name, tensor in
+        tensors = tuple((name, tensor.shape, tensor.device.type) for name, tensor in
                         (*module._parameters.items(), *module._buffers.items()) if tensor is not None)
-        yield path, type(module), settings, tensors
+        yield name, len(module._modules), type(module), settings, tensors
+        waiting += [(name, child) for name, child in module._modules.items() if child is not None]
 
 
 def _input_shape(model: nn.Module, input_size: int | Sequence[int] | None) -> tuple[int, ...] | None:

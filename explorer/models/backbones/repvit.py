@@ -198,6 +198,7 @@ class RepVit(VisionModel):
 
     classifier_path = "head"
     feature_names = "stages_"
+    sheds_its_head = False  # the teacher's half stays away (see `distilled`)
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from explorer.models.catalog import (
     classics,
@@ -22,6 +22,9 @@ from explorer.models.catalog import (
     transformers,
 )
 from explorer.models.catalog.family import TASKS, Family
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -43,6 +46,8 @@ def family_module(architecture: str) -> ModuleType:
 
 def family_classes() -> dict[str, tuple[str, ...]]:
     """"backbones.resnet" -> ("ResNet",) and so on: the class of each family's file, none of them imported."""
+    from pathlib import Path
+
     models = Path(__file__).parents[1]
     files = sorted({(family.room, family.module) for family in FAMILIES.values()})
     return {f"{room}.{module}": class_in(models / room / f"{module}.py") for room, module in files}

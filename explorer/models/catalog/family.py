@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: What a network answers with -> the folder of `explorer/models/` that its file is in.
 TASKS = {"classification": "backbones", "detection": "detection", "segmentation": "segmentation"}
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """One idea: `names` are the architectures, `module` the file in the `room` of `explorer/models/`.
 
     idea:   three sentences a student understands; the first stands alone where there is room for one

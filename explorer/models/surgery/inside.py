@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from explorer.models.members import modules_in
 from explorer.models.surgery.staged import Staged
 
 
@@ -60,8 +61,10 @@ def stages_in_words(names: Collection[str]) -> str:
 def photo_size(model: Staged) -> tuple[int, int, int]:
     """(C, H, W) of a photo that the model takes: as it was built for, or else as its weights expect."""
     height, width = model.config.input_size[1:]
-    for module in model.modules():
-        built_for = getattr(module, "img_size", None)
+    for module in modules_in(model):
+        if "img_size" not in vars(module) and not hasattr(type(module), "img_size"):
+            continue  # nn.Module's own search for a name that isn't there is slow
+        built_for = module.img_size
         if isinstance(built_for, (tuple, list)) and len(built_for) == 2:
             height, width = built_for
             break

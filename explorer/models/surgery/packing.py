@@ -144,6 +144,5 @@ def _packable(module: nn.Module) -> bool:
 
 
 def packed_bytes(model: nn.Module) -> int:
-    """The memory that the layouts take: that of the weights once more, of the layers that have run."""
-    return sum(module.weight.nbytes for module in model.modules()
-               if isinstance(module, Packed) and module._layout is not None)
+    """The memory that the layouts take once a model has run: that of the packed layers' weights once more."""
+    return sum(module.weight.nbytes for module in model.modules() if isinstance(module, Packed))

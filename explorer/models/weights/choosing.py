@@ -8,7 +8,7 @@ under which most of its own names are found, in its own shapes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -141,9 +141,8 @@ def _candidates(
     for place, table in found.tables.items():
         if translate in ("own", "flat"):
             ours = {plain(name): name for name in wanted}
-            counts = Counter(name[:at] for name in table for at in _cuts(name) if plain(name[at:]) in ours)
-            most = max(counts.values(), default=0)
-            for prefix in (prefix for prefix, count in counts.items() if count == most):
+            whole = translate == "own" and ours.keys() <= table.keys()  # the usual case: no need to count
+            for prefix in _with_all(table, ours) if whole else _with_most(table, ours, plain):
                 behind = _behind(table, prefix)
                 yield place, prefix, {ours.get(plain(name), name): value for name, value in behind.items()}
             continue
@@ -151,6 +150,23 @@ def _candidates(
             state = _behind(table, prefix)
             if 2 * len(state) >= len(wanted):  # another library's names are about as many
                 yield place, prefix, recognise(translate, state, set(wanted))
+
+
+def _with_all(table: Mapping[str, Tensor], ours: Collection[str]) -> list[str]:
+    """The prefixes behind which a table has all names of `ours`: each stands before the longest of them."""
+    longest = max(ours, key=len, default="")
+    before = [name.removesuffix(longest) for name in table if name.endswith(longest)]
+    return [prefix for prefix in before
+            if not prefix or prefix.endswith(".") and all(prefix + name in table for name in ours)]
+
+
+def _with_most(
+    table: Mapping[str, Tensor], ours: Collection[str], plain: Callable[[str], str]
+) -> list[str]:
+    """The prefixes behind which a table has most names of `ours`; plain: how these are written."""
+    counts = Counter(name[:at] for name in table for at in _cuts(name) if plain(name[at:]) in ours)
+    most = max(counts.values(), default=0)
+    return [prefix for prefix, count in counts.items() if count == most]
 
 
 def _dotted(place: str, prefix: str) -> str:

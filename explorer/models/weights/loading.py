@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,7 +49,7 @@ def load_into(
     check_fit(needed, state, report.source, model.config.architecture)
     examine(state, own, report)
     if any(value.is_meta for value in own.values()):
-        assign(model, state)
+        assign(model, state, own.keys())
     else:
         model.load_state_dict(state, strict=False)  # old files lack BatchNorm's counter
     report.loaded = len(state)
@@ -122,7 +122,8 @@ def examine(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: Load
     """
     strange: dict[str, list[str]] = {}
     broken, kinds, matrices, empty = [], Counter(), 0, 0
-    for name, value in state.items():
+    for name, given in state.items():
+        value = given.detach()
         if name not in own or not own[name].is_floating_point():
             continue
         if not value.is_floating_point():
@@ -132,13 +133,13 @@ def examine(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: Load
             kinds[value.dtype, own[name].dtype] += 1
         if value.is_meta or not value.numel():
             continue
-        numbers = value.detach().to(own[name].dtype)
-        total = numbers.sum()  # one pass: a sum that is finite has finite terms only
-        if not total.isfinite() and not numbers.isfinite().all():
+        numbers = value.to(own[name].dtype)
+        total = numbers.sum().item()  # one pass: a sum that is finite has finite terms only
+        if not math.isfinite(total) and not numbers.isfinite().all():
             broken.append(name)
         if numbers.ndim > 1:
             matrices += 1
-            empty += bool(total == 0) and not bool(numbers.any())
+            empty += total == 0 and not bool(numbers.any())
     for kind, names in strange.items():
         numbers = "complex numbers" if "complex" in kind else "whole numbers"
         what = "truth values (bool)" if kind == "bool" else f"{numbers} ({kind})"
@@ -168,12 +169,13 @@ def _kind(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
+def assign(model: VisionModel, state: Mapping[str, Tensor], names: Collection[str]) -> None:
     """Make the tensors of `state` the model's own, without a copy of random weights in between.
 
+    names: those of the model's own state dict
     They go to torch's default device, as the parameters of a new model do.
     """
-    place, names = torch.get_default_device(), model.state_dict().keys()
+    place = torch.get_default_device()
 
     def ready(name: str, target: Tensor) -> Tensor:
         value = state.get(name)
@@ -182,13 +184,13 @@ def assign(model: VisionModel, state: Mapping[str, Tensor]) -> None:
         # detach: a file may hold frozen parameters, and a new model's learn
         return value.detach().to(device=place, dtype=target.dtype).contiguous()
 
-    # What `load_state_dict(assign=True)` does, in a third of the time: the names are known to fit.
+    # What `load_state_dict(assign=True)` does, sooner: the names are known to fit.
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        for name, parameter in module.named_parameters(recurse=False):
-            module.register_parameter(
-                name, torch.nn.Parameter(ready(prefix + name, parameter), parameter.requires_grad)
-            )
-        for name, buffer in module.named_buffers(recurse=False):
-            if prefix + name in names:  # the others are worked out from the shapes, and in no file
-                setattr(module, name, ready(prefix + name, buffer))
+        for table in (module._parameters, module._buffers):  # its own, as torch's `Module._apply` fills them
+            for name, target in table.items():
+                if target is None or prefix + name not in names:  # worked out from the shapes, in no file
+                    continue
+                found = ready(prefix + name, target)
+                learns = target.requires_grad
+                table[name] = torch.nn.Parameter(found, learns) if table is module._parameters else found

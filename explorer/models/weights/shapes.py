@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.models.blank import Room
-    from explorer.models.contract import VisionModel
 
 
 class Rows(NamedTuple):
@@ -76,21 +75,17 @@ def head_of(body: Mapping[str, Tensor], whole: Mapping[str, Tensor], classes: in
     return Head(names, sized, parts)
 
 
-def channels_of(model: VisionModel, state: Mapping[str, Tensor]) -> int:
+def channels_of(body: Mapping[str, Tensor], in_chans: int, state: Mapping[str, Tensor]) -> int:
     """How many channels of a photo the trained first layer reads.
 
-    The model's own number if it is not told.
+    body: the network's own tensors;  in_chans: what it reads itself, which counts where `state` does not tell
     """
-    name, own = next(
-        ((name, value) for name, value in model.state_dict().items() if value.ndim == 4), ("", None)
-    )
+    name, own = next(((name, value) for name, value in body.items() if value.ndim == 4), ("", None))
     given = state.get(name)
     if own is None or given is None or given.ndim != 4 or given.shape[0] != own.shape[0]:
-        return model.in_chans
-    channels, rest = divmod(
-        given.shape[1] * model.in_chans, own.shape[1]
-    )  # a stem may fold pixels into channels
-    return channels if channels and not rest else model.in_chans
+        return in_chans
+    channels, rest = divmod(given.shape[1] * in_chans, own.shape[1])  # a stem may fold pixels into channels
+    return channels if channels and not rest else in_chans
 
 
 def room_for(found: Checkpoint | Mapping[str, Tensor]) -> Room:

@@ -5,21 +5,24 @@ They are data: `weights.json`, rebuilt by `tests/tools/build_weights_table.py`.
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from explorer.models.config import ModelConfig
+if TYPE_CHECKING:
+    from explorer.models.config import ModelConfig
 
-TABLE = Path(__file__).with_name("weights.json")
+TABLE = os.path.join(os.path.dirname(__file__), "weights.json")
 
 
 @cache
 def _table() -> dict[str, Any]:
-    return json.loads(TABLE.read_text(encoding="utf-8"))
+    import json  # not above, as below: a list of names needs none of it
+
+    with open(TABLE, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def tags(architecture: str) -> tuple[str, ...]:
@@ -35,6 +38,8 @@ def config_for(architecture: str, tag: str = "") -> ModelConfig:
 
     Raises ValueError with the known tags where the tag is unknown.
     """
+    from explorer.models.config import ModelConfig
+
     entry = _table()["models"].get(architecture, {})
     known = entry.get("tags", {})
     if tag and tag not in known:

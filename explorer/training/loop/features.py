@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.reading import photo_threads
+from explorer.data.reading import group_by_group, photo_threads
 from explorer.data.transforms import create_transform
+from explorer.inspection.look.faster import SAME, far, refuse
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.objective import Objective
@@ -45,8 +46,8 @@ def cache_features(
     Yields (photos done, of how many) after each batch, and returns the source; None where it was asked to
     stop, or where the classifier needs more than that vector (then nothing is lost but the time of one
     batch).
-    body: `model`, or a faster one with the same numbers. The first view of a photo is the one it is judged
-          by, the others are varied
+    body: `model`, or a faster copy of it, which is let go of where its first numbers are not the model's. The
+          first view of a photo is the one it is judged by, the others are varied
     team: each of its processes looks at a part of the photos, and all get all vectors
     """
     vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
@@ -68,6 +69,9 @@ def cache_features(
                 inputs, _ = next(batches, (None, None))
                 unfit = False
                 if inputs is not None:  # the last round of a team may have nothing for this process
+                    if not done and not says_the_same(body, model, inputs[:2].to(**place)):
+                        refuse(model)
+                        body = model
                     features = body.forward_features(inputs.to(**place))
                     vector, logits = body.forward_vector_and_logits(features)
                     unfit = not done and not lives_on_the_vector(model, vector, logits)
@@ -82,6 +86,18 @@ def cache_features(
                          objective.targets(val.labels), recipe, team)
 
 
+def says_the_same(body: VisionModel, model: VisionModel, inputs: Tensor) -> bool:
+    """Whether a faster copy has the model's own numbers, but for rounding, for photos [B, C, H, W]."""
+    if body is model:
+        return True
+    try:
+        (own, _), (others, _) = (net.forward_vector_and_logits(net.forward_features(inputs))
+                                 for net in (model, body))
+    except (RuntimeError, ValueError, TypeError):
+        return False
+    return far(others.float().cpu().numpy(), own.float().cpu().numpy()) <= SAME
+
+
 def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> bool:
     """Whether the logits [B, K] follow from the vectors [B, D] alone: not so, say, with two classifiers."""
     if vector.ndim != 2:
@@ -94,11 +110,12 @@ def lives_on_the_vector(model: VisionModel, vector: Tensor, logits: Tensor) -> b
 
 def _varied(photos: PhotoSet, vary: Callable[[Image.Image], Tensor], seed: int, view: int,
             pool: ThreadPoolExecutor, groups: Sequence[range]) -> Iterator[tuple[Tensor, range]]:
-    """As `prepared`, varied: opened in several threads, varied in this one, since torch has one source of
-    randomness.
+    """As `prepared`, varied by (seed, view, photo): opened in several threads, varied in this one, since
+    torch has one source of randomness.
     """
-    for group in groups:
-        opened = list(pool.map(photos.open_one, group))
-        with drawn_by(seed, view, group.start):
-            inputs = torch.stack([vary(photo) for photo in opened])
-        yield inputs, group
+    for group, opened in zip(groups, group_by_group(photos.open_one, groups, pool)):
+        inputs = []
+        for index, photo in zip(group, opened):
+            with drawn_by(seed, view, index):
+                inputs.append(vary(photo))
+        yield torch.stack(inputs), group

@@ -23,7 +23,10 @@ def drawn_by(*seeds: int) -> Iterator[None]:
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     before = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(number)
+        if devices or torch.backends.mps.is_available():
+            torch.manual_seed(number)
+        else:  # which notes each call with its place in the program, for a GPU that may come: a millisecond
+            torch.default_generator.manual_seed(number)
         random.seed(number)
         np.random.seed(number % 2**32)
         try:

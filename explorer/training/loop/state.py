@@ -16,6 +16,8 @@ class State:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     average: nn.Module | None = None  # the averaged weights (EMA), where wanted
+    #: the same network for passes, with a faster frozen part; None: itself
+    through: nn.Module | None = None
     epoch: int = 0
     batch: int = 0  # of this epoch, that are learnt from
     step: int = 0
@@ -31,8 +33,12 @@ class State:
     gradients: dict[str, Tensor] = field(default_factory=dict)
 
     @property
+    def passing_network(self) -> nn.Module:
+        return self.network if self.through is None else self.through
+
+    @property
     def judged_network(self) -> nn.Module:
-        return self.network if self.average is None else self.average
+        return self.passing_network if self.average is None else self.average
 
     def judged_weights(self) -> dict[str, Tensor]:
         """Those of `judged_network`. The averaged ones are named as in `network` too."""

@@ -82,7 +82,7 @@ class Alone:
     def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
               objective: Objective) -> Learnt:
         """A batch that does not fit into the memory is learnt from in pieces, and so are those after it."""
-        loss, figure, state.pieces = learn(state.network, inputs, targets, recipe, place, objective,
+        loss, figure, state.pieces = learn(state.passing_network, inputs, targets, recipe, place, objective,
                                            state.pieces)
         return Learnt(loss, figure, len(inputs))
 

@@ -122,7 +122,7 @@ def _check_a_lone_photo(recipe: Recipe, splits: Splits, model: VisionModel) -> N
     if not any(isinstance(module, _BatchNorm) for module in learning.modules()):
         return
     photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
-    with _as_it_was(model), drawn_by(recipe.seed, -4), torch.no_grad():
+    with as_it_was(model), drawn_by(recipe.seed, -4), torch.no_grad():
         model.eval()
         learning.train()
         try:
@@ -144,7 +144,7 @@ def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
     """A module of one's own may cut scores off from weights: one pass finds out whether anything can learn.
     """
     photo = torch.zeros(1, *resolve_data_config({}, model=model)["input_size"]).to(**parameter_place(model))
-    with _as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
+    with as_it_was(model), drawn_by(recipe.seed, -4), torch.enable_grad():
         try:
             learns = model.eval()(photo).requires_grad
         except RuntimeError as error:
@@ -159,7 +159,7 @@ def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
 
 
 @contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
+def as_it_was(model: nn.Module) -> Iterator[None]:
     """Flags and statistics are put back behind the `with` block."""
     flags = {module: module.training for module in model.modules()}
     statistics = {name: value.clone() for name, value in model.named_buffers()}

@@ -10,7 +10,6 @@ one may ask it to stop.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -24,9 +23,11 @@ from explorer.data.checks import without_broken
 from explorer.data.photo_sets import Splits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
+from explorer.inspection.look.faster import stand_in
+from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import read_outputs
-from explorer.models.surgery.optimized import mostly_convolutions, optimize
+from explorer.models.surgery.optimized import mostly_convolutions
 from explorer.models.weights.report import LoadReport
 from explorer.training.loop.errors import NoNumber
 from explorer.training.loop.events import (
@@ -49,11 +50,10 @@ from explorer.training.loop.state import State
 from explorer.training.loop.team import Alone, Team
 from explorer.training.run import checkpoint
 from explorer.training.run.checks import optimizer_for
+from explorer.training.run.frozen import with_fast_frozen_part
 from explorer.training.run.kept import FOLDER, KeptWeights, learning_names, put_into
 from explorer.training.run.plan import Plan
 from explorer.training.run.waiting_photos import AskedToStop, opened_once
-
-log = logging.getLogger(__name__)
 
 SEEN_ONCE = ("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from "
              "what it saw. Augmented photos join in with views=2 or more, at that multiple of the time.")
@@ -176,6 +176,8 @@ class Training:
             self.source = PhotoSource(self.data.train, self.data.val, resolve_data_config({}, model=model),
                                       recipe, self.objective, team=self.team, threads=threads)
         self.state = self._state_of(network)
+        if network is model and self.team.world == 1 and recipe.precision == "float32":
+            self.state.through = with_fast_frozen_part(model)
         if self.team.writes:
             self.kept.forget(behind=self.state.epoch if self.resume else -1)
             self.kept.best = self.state.best_epoch + 1 or None
@@ -187,11 +189,8 @@ class Training:
                 ) -> Generator[Event, None, FeatureSource | None]:
         """What the frozen body sees of all photos; None as `cache_features` says."""
         model = self.model.eval()
-        try:
-            body = optimize(model)
-        except (RuntimeError, ValueError) as error:  # a body that can't be made faster sees the same
-            log.info("%s is not optimized: %s", model.config.name, error)
-            body = model
+        with evaluating(model):
+            body = stand_in(model)
         config = resolve_data_config({}, model=model)
         looking = cache_features(model, body, self.data.train, self.data.val, config, self.recipe,
                                  self.objective, team=self.team, threads=threads,

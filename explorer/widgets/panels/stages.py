@@ -16,6 +16,7 @@ SHEET = 1100  # pixels, about, of the exported sheet's longer side
 
 class StagesPanel(Panel):
     name = "Feature maps"
+    rests = True
     draw_on = ("look",)
     guide = """
         <p><b>What you see.</b> What comes out of one stage for this photo: every small picture is one
@@ -86,6 +87,7 @@ class StagesPanel(Panel):
 
     def _shown_maps(self) -> Any:
         """The maps [C, H, W] of the stage on the screen, None where there are none."""
+        self.draw()  # it may have rested while something else was in front
         look = self.session.look
         return None if look is None or self.stage.value not in look.stages else look.stages[self.stage.value]
 

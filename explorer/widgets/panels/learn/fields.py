@@ -19,7 +19,7 @@ PARTS = [("head: the classifier", "head"), ("last stage and classifier", "last_s
 LOSSES = [("mse, the usual", None), ("l1", "l1"), ("huber", "huber")]
 # controls that are called as in `finetune`
 NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed", "cache")
-WHOLE = ("patience", "views", "threads")  # whole numbers among the advanced ones
+WHOLE = ("patience", "views", "rounds", "threads")  # whole numbers among the advanced ones
 
 
 def number(label: str, text: str, *, whole: bool = False) -> float | int | None:
@@ -76,6 +76,8 @@ class Fields:
                               "Stop after so many epochs without a better one"),
             "views": _text("Views", "1, such as 2",
                            "Head only: variants of each photo that the frozen body sees"),
+            "rounds": _text("Rounds", "as many as make 40 batches",
+                            "Head only: how often an epoch goes over what the frozen body saw"),
             "threads": _text("Threads", "all but one"),
         }
         self.run_dir = _text("Checkpoints", "none; a folder",

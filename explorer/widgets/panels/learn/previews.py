@@ -116,6 +116,8 @@ class Previews:
         self.rate_note.value = f'<span class="vx-soft">{escape(rates_text(recipe))}</span>'
         splits = self.photos.splits
         batches = math.ceil(len(splits.train) / recipe.batch_size) if splits is not None else BATCHES
+        if recipe.cached:
+            batches *= recipe.rounds_of(batches)
         if self._done.get("rates") != (recipe, batches):
             self._done["rates"] = recipe, batches
             self.rates.x_end = recipe.epochs
