@@ -13,15 +13,18 @@ ASKED_BY = {
 }
 
 
-def check_task(wanted: str, found: str, name: str) -> None:
-    """Raise ValueError for a model that answers with something else than what is asked for."""
-    if found != wanted:
+def check_task(wanted: str | None, found: str, name: str) -> None:
+    """Raise ValueError for a model that answers with something else than what is asked for.
+
+    wanted: None asks for nothing
+    """
+    if wanted is not None and found != wanted:
         things, functions = ASKED_BY[found]
         raise ValueError(f"{name} finds {things}: ask it with {functions}. What you asked for needs a model "
                          f"that finds {ASKED_BY[wanted][0]}.")
 
 
-def check_name_for(wanted: str, name: str) -> None:
+def check_name_for(wanted: str | None, name: str) -> None:
     """`check_task` for a name of the catalog; other names pass, they are known when they are opened."""
     if (family := FAMILY_OF.get(split_name(name.strip())[0])) is not None:
         check_task(wanted, family.task, name.strip())

@@ -17,6 +17,7 @@ from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
+from explorer.widgets.panels.detect import DetectPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.explain.tab import ExplainTab
@@ -42,6 +43,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Feature maps", StagesPanel),
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
+    ("Detect", DetectPanel),
     ("Compare", ComparePanel),
     ("Embeddings", EmbeddingsPanel),
     ("Train", FinetunePanel),

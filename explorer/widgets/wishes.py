@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.display.words import sentence_of
-from explorer.widgets.checks import check_labels
+from explorer.widgets.checks import check_labels, check_shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,12 +42,11 @@ class Wish:
         if not isinstance(self.model, str):
             return self.model
         from explorer.models.create import create_model
-        from explorer.models.tasks import check_task
 
         what = "the weights of " if self.pretrained else ""
         tell(f"opening {what}{self.model}")
         model = create_model(self.model, pretrained=self.pretrained).eval()
-        check_task("classification", model.task, self.model)
+        check_shown(model.task, self.model)
         return model
 
     def opened_image(self, model: Any, tell: Callable[[str], None]) -> Image.Image:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from explorer.data.reading import in_order
 from explorer.inspection.detect.result import LOWEST, Detections
 from explorer.inspection.detect.table import ROWS_SHOWN, DetectionRow, DetectionTable
 from explorer.inspection.look.model import evaluating, model_name
-from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.detection.candidates import Candidates, joined
 from explorer.models.detection.detector import Detector
@@ -61,7 +61,7 @@ def detect(
     thresholds = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
     folder = folder_of(image)
     if folder is None and not is_many(image):
-        return _found(model, load_image(image, channels=model.in_chans), **thresholds)
+        return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]
     table = DetectionTable(model_name(model), names_of(model), notes=notes_on(model))
     if folder is not None:
         files, table.ignored = find_pictures(folder)
@@ -80,16 +80,20 @@ def detect(
         if photo is None:
             table.rows.append(DetectionRow(name, None, error))
             continue
-        found = _found(model, photo, **thresholds)
+        _, found = detect_in(model, photo, **thresholds)
         picture = found.thumbnail() if position < ROWS_SHOWN else ""
         table.rows.append(DetectionRow(name, found.without_photo(), thumbnail=picture))
     return table
 
 
-def _found(
+def detect_in(
     model: Detector, photo: Image.Image, *, score_threshold: float, iou_threshold: float,
     after: Callable[[Stage, Tensor], Any] | None = None,
-) -> Detections:
+) -> tuple[Tensor, Detections]:
+    """(what the network saw [C, H, W], what it found) of one photo.
+
+    after: called with each stage and its map on the way, see `Detector.see`
+    """
     started = time.perf_counter()
     with evaluating(model), torch.no_grad():
         batch, places = model.prepare([photo_tensor(photo)])
@@ -102,7 +106,7 @@ def _found(
         finished = time.perf_counter()
     timing = {"preprocess": prepared - started, "forward": finished - prepared,
               "device": str(parameter_place(model)["device"])}
-    return Detections(
+    return batch[0], Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(), place=places[0],
         names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
         limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),

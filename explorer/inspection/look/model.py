@@ -34,10 +34,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def as_model(model: VisionModel | str, *, task: str = "classification") -> VisionModel:
+def as_model(model: VisionModel | str, *, task: str | None = "classification") -> VisionModel:
     """The model itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
-    task: what it has to answer with, one of `models.tasks.ASKED_BY`
+    task: what it has to answer with, one of `models.tasks.ASKED_BY`; None: whatever it is
     Raises TypeError for anything else, ValueError for a model without weights or of another task, or an
     unknown name.
     """

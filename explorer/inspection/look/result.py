@@ -6,7 +6,7 @@ import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from torch import Tensor, nn
@@ -21,7 +21,11 @@ from explorer.inspection.look.tail import Tail, fingerprint
 from explorer.models.outputs import Outputs
 from explorer.models.surgery.inside import stages_in_words
 
+if TYPE_CHECKING:
+    from explorer.inspection.detect.result import Detections
+
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
+STAGES = "display:flex;flex-wrap:wrap;gap:12px;margin-top:8px"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Look(RichRepr):
     outputs:     what the logits mean (`explorer.models.outputs.Outputs`), and the names of all K classes
     config:      the preprocessing: keyword arguments of `explorer.data.create_transform`
     timing:      seconds for "preprocess" and "forward"; the "device"; on a CPU also torch's "threads"
+    detections:  what a network for boxes found; None for others
     notes:       sentences that a reader of the predictions must know, e.g. that the weights are random
     """
 
@@ -68,6 +73,7 @@ class Look(RichRepr):
     config: dict[str, Any]
     timing: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
+    detections: Detections | None = None
     # copies and saved looks hold the numbers alone
     _origin: Origin | None = field(default=None, init=False, repr=False)
 
@@ -128,10 +134,12 @@ class Look(RichRepr):
         stages = "".join(_stage_html(name, self.stages[name]) for name in shown)
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
+        if self.detections is not None:
+            return f"<div>{self.detections._repr_html_()}<div style='{STAGES}'>{stages}</div></div>"
         return (
             f"<div>{title_html(facts)}{notes}"
             f"{side_by_side_html(f'{photo}<div>{predictions_html(self.predictions)}{meaning}</div>')}"
-            f"<div style='display:flex;flex-wrap:wrap;gap:12px;margin-top:8px'>{stages}</div></div>"
+            f"<div style='{STAGES}'>{stages}</div></div>"
         )
 
 
