@@ -196,8 +196,8 @@ class Faster:
 
 
 def _small(model: VisionModel) -> bool:
-    """Whether it is a small network on a CPU. Such a one waits for its maps, and those of a few photos stay in
-    a core's own cache; in a large one each product of weights serves all photos of a batch.
+    """Whether it is a small network on a CPU. Such a one waits for its maps, and those of a few photos stay
+    in a core's own cache; in a large one each product of weights serves all photos of a batch.
     """
     weights = sum(parameter.numel() for parameter in model.parameters())
     return weights <= SMALL and parameter_place(model)["device"].type == "cpu"

@@ -3,14 +3,14 @@
 On a CPU a batch of 32 goes through a small network slower than eight batches of 4: the maps of few photos
 stay in a core's cache. And cores that work together on one batch wait for each other after each layer, and
 for the threads that open photos beside them. So each thread opens a few photos and runs them by itself, once
-there is a faster copy to run (`Faster.side_by_side`). Until then, of large networks and on a GPU, threads open
-photos, and whoever asks runs them, a whole batch together.
+there is a faster copy to run (`Faster.side_by_side`). Until then, of large networks and on a GPU, threads
+open photos, and whoever asks runs them, a whole batch together.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ Row = tuple[np.ndarray, ...]
 def answered(
     scores: Faster, opened: Callable[[Item], tuple[Said, Tensor | None]], items: Iterable[Item], *,
     batch_size: int, total: int | None = None,
-) -> Iterator[list[tuple[Said, Row | None]]]:
+) -> Generator[list[tuple[Said, Row | None]], None, None]:
     """What `opened` says of each item, and what `scores` gives for its photo: in their order, in groups.
 
     opened: item -> (anything, the photo as input [C, H, W]; None where there is none), called in threads

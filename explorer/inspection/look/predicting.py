@@ -225,7 +225,8 @@ def predict(
         return PredictionRow(name, [], thumbnail=small), tensor
 
     broken: Tensor | None = None  # scores of a photo that are no numbers
-    for group in answered(Faster(model, _scores), opened, enumerate(named), batch_size=batch_size, total=total):
+    scores = Faster(model, _scores)
+    for group in answered(scores, opened, enumerate(named), batch_size=batch_size, total=total):
         for row, found in group:
             if found is not None:
                 answer = torch.from_numpy(found[0])
