@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import torch  # noqa: E402
-from bench_folder import peak  # noqa: E402
 from PIL import Image  # noqa: E402
 from turns import interleaved  # noqa: E402
 
@@ -89,6 +88,12 @@ def contestants(name: str, place: Path) -> dict[str, Callable[[], object]]:
     }
 
 
+def peak() -> float:
+    """The largest resident set so far, in MiB; Linux alone says that without the parent's at the start."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 2**10
+
+
 def peak_of(name: str, contestant: str, place: Path) -> float:
     """Peak memory in MiB of a process that does nothing but this."""
     command = [sys.executable, __file__, "--model", name, "--one", contestant, str(place)]
@@ -104,7 +109,7 @@ def main() -> None:
     parser.add_argument("--model", default="tf_efficientnet_lite0")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="these contestants alone")
-    parser.add_argument("--memory", action="store_true", help="peak memory too, in processes of their own")
+    parser.add_argument("--memory", action="store_true", help="peak memory too, in processes of their own (Linux)")
     # contestant, place: a process of its own
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
