@@ -244,10 +244,7 @@ class Faster:
     def __init__(self, model: VisionModel, run: Run):
         self.model, self.fast, self._run, self._asked = model, None, run, False
         self._small = _small(model)
-        # Only explorer's own networks are known to write nothing down while they run.
-        ours = type(model).__module__.startswith("explorer.models.backbones.")
-        #: whether several threads may run it, each by itself, and gain by that
-        self.side_by_side = ours and self._small and torch.get_num_threads() > 1 and _teams.active()
+        self.side_by_side = side_by_side(model)
 
     def __call__(self, batch: Tensor, *, following: int = 0) -> tuple[np.ndarray, ...]:
         """What `run` gives for photos [B, C, H, W]. following: how many photos may come after these."""
@@ -289,6 +286,16 @@ def _same(run: Callable[[], Shown], wanted: Shown) -> bool:
     except (RuntimeError, ValueError, TypeError) as error:
         log.info("the faster copy fails: %s", error)
         return False
+
+
+def side_by_side(model: VisionModel, threads: int | None = None) -> bool:
+    """Whether so many threads may run its copy, each by itself, and gain by that; None: as many as torch has.
+
+    Only explorer's own networks are known to write nothing down while they run.
+    """
+    threads = torch.get_num_threads() if threads is None else threads
+    ours = type(model).__module__.startswith("explorer.models.backbones.")
+    return threads > 1 and ours and _small(model) and _teams.active()
 
 
 def _small(model: VisionModel) -> bool:
