@@ -234,7 +234,7 @@ def taking_turns(sides: dict[str, Side], train: str, epochs: int, options: argpa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["head", "last_stage", "all", "seeds", "plot"], help="one part only")
+    parser.add_argument("--only", choices=["head", "last_stage", "all", "seeds", "plot"], help="one part")
     parser.add_argument("--epochs", type=int, nargs="+", default=[5, 20], help="of the head-only runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=5, help="of the runs with and without the live view")

@@ -30,6 +30,7 @@ from explorer.inspection.features.folders import run_folder
 from explorer.inspection.features.maps import FEWEST, METHODS, PROJECTIONS, Map2D
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import cosine_distances
+from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import as_model
 from explorer.models.contract import VisionModel
@@ -122,7 +123,7 @@ class Embeddings(RichRepr):
                              "make them with explorer.embed.")
         photo = photo_for(self.model, query)
         tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
-        return photo, vectors_and_logits(self.model, tensor[None])[0][0]
+        return photo, Faster(self.model, vectors_and_logits)(tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:
         """All photos on a plane.

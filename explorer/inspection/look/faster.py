@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explorer import _teams
 from explorer.inspection.look.model import evaluating
 from explorer.inspection.look.tail import fingerprint
 from explorer.models.contract import VisionModel, parameter_place
@@ -36,6 +37,8 @@ WORTH_LOOKS = 2          # looks by the same weights after which it does as well
 WORTH_PACKING = 10**6    # weights from which laying them out pays where nothing can be folded
 SAME = 1e-5              # difference of its numbers, as a share of the largest, up to which it may stand in
 LIMIT = 2**30            # bytes of all copies
+SMALL = 10**7            # weights up to which few photos together go sooner than many (`_small`)
+FEW = 4                  # photos a core, then
 
 Shown = tuple[np.ndarray, ...]
 Run = Callable[[VisionModel, Tensor], Shown]
@@ -235,10 +238,13 @@ class Faster:
     """The model to run batches through, and the run: itself or, where many photos follow, a faster copy.
 
     The copy stands in only where the first photos show that its numbers are the same (to `SAME`).
+    run: the pass; it is called in evaluation mode and without gradients
     """
 
     def __init__(self, model: VisionModel, run: Run):
         self.model, self.fast, self._run, self._asked = model, None, run, False
+        self._small = _small(model)
+        self.side_by_side = side_by_side(model)
 
     def __call__(self, batch: Tensor, *, following: int = 0) -> tuple[np.ndarray, ...]:
         """What `run` gives for photos [B, C, H, W]. following: how many photos may come after these."""
@@ -246,13 +252,28 @@ class Faster:
             self._asked = True
             with evaluating(self.model):
                 self.fast = self._checked(stand_in(self.model), batch[:2])
-        return self._run(self.fast or self.model, batch)
+        return self._one_pass(self.fast or self.model, batch)
+
+    def in_a_helper(self, batch: Tensor) -> tuple[np.ndarray, ...] | None:
+        """The same by a thread that computes alone, as others do at the same time; None where the caller has
+        to do it: there is no copy yet, or it is no model for that (`side_by_side`).
+        """
+        if self.fast is None or not self.side_by_side:
+            return None
+        with torch.inference_mode():  # a copy is always in evaluation mode
+            return self._run(self.fast, batch)
+
+    def _one_pass(self, net: VisionModel, batch: Tensor) -> tuple[np.ndarray, ...]:
+        size = FEW * torch.get_num_threads() if self._small else len(batch)
+        with evaluating(net), torch.inference_mode():
+            results = [self._run(net, part) for part in batch.split(size)]
+        return results[0] if len(results) == 1 else tuple(map(np.concatenate, zip(*results)))
 
     def _checked(self, fast: VisionModel, few: Tensor) -> VisionModel | None:
         """The copy, if its numbers for a few photos are the model's."""
         if fast is self.model:
             return None
-        if _same(lambda: self._run(fast, few), self._run(self.model, few)):
+        if _same(lambda: self._one_pass(fast, few), self._one_pass(self.model, few)):
             return fast
         refuse(self.model)
         return None
@@ -265,6 +286,24 @@ def _same(run: Callable[[], Shown], wanted: Shown) -> bool:
     except (RuntimeError, ValueError, TypeError) as error:
         log.info("the faster copy fails: %s", error)
         return False
+
+
+def side_by_side(model: VisionModel, threads: int | None = None) -> bool:
+    """Whether so many threads may run its copy, each by itself, and gain by that; None: as many as torch has.
+
+    Only explorer's own networks are known to write nothing down while they run.
+    """
+    threads = torch.get_num_threads() if threads is None else threads
+    ours = type(model).__module__.startswith("explorer.models.backbones.")
+    return threads > 1 and ours and _small(model) and _teams.active()
+
+
+def _small(model: VisionModel) -> bool:
+    """Whether it is a small network on a CPU. Such a one waits for its maps, and those of a few photos stay
+    in a core's own cache; in a large one each product of weights serves all photos of a batch.
+    """
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return weights <= SMALL and parameter_place(model)["device"].type == "cpu"
 
 
 def far(one: np.ndarray, other: np.ndarray) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import math
 import os
@@ -26,7 +25,6 @@ from explorer.arguments import checked
 from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError
-from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
@@ -36,6 +34,7 @@ from explorer.files import given_path, write_text
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.many import answered
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -184,8 +183,9 @@ def predict(
                 becomes a row that says why
     batch_size: photos that go through the network together; about twice as many are in memory at a time
 
-    While the network looks at one batch, threads open the next. Of many photos a faster copy of the model
-    sees most, whose numbers are the same but for rounding (see `explorer.optimize`).
+    Threads open photos while the network looks at others. Of many photos a faster copy of the model sees
+    most, whose numbers are the same but for rounding (see `explorer.optimize`); if that is a small one on a
+    CPU, each thread runs a few photos by itself.
 
     Raises ImageError if the one photo is no picture, WeightsError where weights can't be had, ValueError for
     a model without classifier.
@@ -201,7 +201,9 @@ def predict(
     folder = folder_of(images)
     if folder is None and not is_many(images):
         _, tensor = prepare(photo_for(model, images), transform)
-        return top_predictions(torch.from_numpy(_scores(model, tensor[None])[0][0]), outputs, topk)
+        with evaluating(model), torch.inference_mode():
+            found = _scores(model, tensor[None])[0][0]
+        return top_predictions(torch.from_numpy(found), outputs, topk)
 
     table = PredictionTable(model_name(model))
     if folder is not None:
@@ -222,17 +224,12 @@ def predict(
         small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if number < ROWS_SHOWN else ""
         return PredictionRow(name, [], thumbnail=small), tensor
 
-    scores = Faster(model, _scores)
     broken: Tensor | None = None  # scores of a photo that are no numbers
-    for group in _groups(in_order(opened, enumerate(named), ahead=batch_size), batch_size):
-        tensors = [tensor for _, tensor in group if tensor is not None]
-        # of a generator nobody knows how many follow: as many as came already is a fair guess
-        following = len(table) if total is None else total - len(table) - len(group)
-        found = scores(torch.stack(tensors), following=following)[0] if tensors else np.empty(0)
-        answers = iter(torch.from_numpy(found))
-        for row, tensor in group:
-            if tensor is not None:
-                answer = next(answers)
+    scores = Faster(model, _scores)
+    for group in answered(scores, opened, enumerate(named), batch_size=batch_size, total=total):
+        for row, found in group:
+            if found is not None:
+                answer = torch.from_numpy(found[0])
                 row.predictions.extend(top_predictions(answer, outputs, topk))
                 if not torch.isfinite(answer).all():
                     broken = answer
@@ -245,16 +242,9 @@ def _name(image: Any, number: int) -> str:
     return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
 
 
-def _groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    items = iter(items)
-    while group := list(itertools.islice(items, size)):
-        yield group
-
-
 def _scores(model: VisionModel, batch: Tensor) -> tuple[np.ndarray]:
     """Photos [B, C, H, W] -> (raw scores [B, K],), float32."""
-    with evaluating(model), torch.inference_mode():
-        return (model(batch.to(**parameter_place(model))).float().cpu().numpy(),)
+    return (model(batch.to(**parameter_place(model))).float().cpu().numpy(),)
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,14 +16,12 @@ from explorer._threads import thread_count
 from explorer.data.folders import DataError
 from explorer.data.images import ImageError
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.reading import photo_threads
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.model import evaluating
+from explorer.inspection.look.many import answered
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation.figures import Throughput
-from explorer.training.loop.sources import prepared
 
 
 def ask_all(
@@ -51,28 +48,32 @@ def ask_all(
                 broken[index] = str(error)
             return blank
 
-    def views_of(net: VisionModel, inputs: Tensor) -> tuple[np.ndarray, ...]:
-        with evaluating(net), torch.inference_mode():
-            inputs = inputs.to(**place)
-            views = [inputs, inputs.flip(-1)] if tta else [inputs]
-            return tuple(net(view).float().cpu().numpy() for view in views)
+    def opened(index: int) -> tuple[None, Tensor]:  # in a thread
+        return None, transform(open_one(index))
 
-    scores = Faster(model, views_of)
-    threads = thread_count(None, 8)
-    groups = [range(i, min(i + batch_size, len(photos))) for i in range(0, len(photos), batch_size)]
+    spent: list[float] = []  # in the network, times the threads that it had
+
+    def views_of(net: VisionModel, inputs: Tensor) -> tuple[np.ndarray, ...]:
+        entered = time.perf_counter()
+        inputs = inputs.to(**place)
+        views = [inputs, inputs.flip(-1)] if tta else [inputs]
+        found = tuple(net(view).float().cpu().numpy() for view in views)
+        spent.append((time.perf_counter() - entered) * torch.get_num_threads())
+        return found
+
     parts: list[tuple[Tensor, ...]] = []
-    forward, done, started = 0.0, 0, time.perf_counter()
-    with photo_threads(threads) as pool:
-        for inputs, _ in prepared(replace(photos, open_one=open_one), transform, pool, groups):
-            entered = time.perf_counter()
-            views = scores(inputs, following=len(photos) - done - len(inputs))
-            parts.append(read(_scores_of(list(map(torch.from_numpy, views)))))
-            forward += time.perf_counter() - entered
-            done += len(inputs)
-            if on_progress is not None:
-                on_progress(done, len(photos))
-            if should_stop is not None and should_stop():
-                break
+    done, started = 0, time.perf_counter()
+    count = len(photos)
+    groups = answered(Faster(model, views_of), opened, range(count), batch_size=batch_size, total=count)
+    for group in groups:
+        views = [torch.from_numpy(np.stack(view)) for view in zip(*(row for _, row in group if row))]
+        parts.append(read(_scores_of(views)))
+        done += len(group)
+        if on_progress is not None:
+            on_progress(done, count)
+        if should_stop is not None and should_stop():
+            groups.close()
+            break
     seconds = time.perf_counter() - started
     broken = {i: broken[i] for i in sorted(broken) if i < done}  # behind a stop, some were opened ahead
     opened = [i for i in range(done) if i not in broken]
@@ -86,8 +87,8 @@ def ask_all(
         raise ValueError(f"The model's scores are not finite for {len(bad)} of {len(opened)} photos, such as "
                          f"'{photos.names[opened[bad[0]]]}': its weights are broken. A training with too "
                          "large steps does that.")
-    pace = Throughput(done / max(seconds, 1e-9), seconds, forward, threads, torch.get_num_threads(),
-                      str(place["device"]))
+    pace = Throughput(done / max(seconds, 1e-9), seconds, sum(spent) / torch.get_num_threads(),
+                      thread_count(None, 8), torch.get_num_threads(), str(place["device"]))
     left_out = [(photos.names[i], broken[i]) for i in broken]
     return answers, opened, left_out, pace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.reading import group_by_group, photo_threads
+from explorer.data.reading import group_by_group, in_order, photo_threads
 from explorer.data.transforms import create_transform
-from explorer.inspection.look.faster import SAME, far, refuse
+from explorer.inspection.look.faster import SAME, far, refuse, side_by_side
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.objective import Objective
@@ -57,33 +58,62 @@ def cache_features(
     done = 0
     with photo_threads(max(threads, 1)) as pool, \
             evaluation(body), evaluation(model), torch.inference_mode():
+        begun: list[Tensor] = []  # the vectors of this process's first photos, which tell whether this can be
+        unfit = False
+        for inputs, _ in prepared(train, plain, pool, body_batches(len(train))[team.rank::team.world][:1]):
+            inputs = inputs.to(**place)
+            if not says_the_same(body, model, inputs[:2]):
+                refuse(model)
+                body = model
+            vector, logits = body.forward_vector_and_logits(body.forward_features(inputs))
+            unfit = not lives_on_the_vector(model, vector, logits)
+            begun.append(vector.float().cpu())
+        if team.any(unfit):
+            return None
+
+        def vectors_of(inputs: Tensor) -> Tensor:
+            with torch.inference_mode():  # also in a thread of its own
+                features = body.forward_features(inputs.to(**place))
+                return body.forward_vector_and_logits(features)[0].float().cpu()
+
+        # Those that would open photos, and those that would run the body, do both.
+        helpers = max(threads, 1) + torch.get_num_threads()
+        together = body is not model and side_by_side(model, helpers)
         for photos, view in [*((train, view) for view in range(recipe.view_count)), (val, 0)]:
             groups = body_batches(len(photos))
             mine = groups[team.rank::team.world]
-            batches = prepared(photos, plain, pool, mine) if view == 0 else \
-                _varied(photos, vary, recipe.seed, view, pool, mine)
-            vectors: list[Tensor] = []
-            for number in range(-(-len(groups) // team.world)):
+            if view == 0 and together:
+                seen = _side_by_side(photos, plain, vectors_of, mine[len(begun):], helpers)
+            else:
+                batches = prepared(photos, plain, pool, mine[len(begun):]) if view == 0 else \
+                    _varied(photos, vary, recipe.seed, view, pool, mine)
+                seen = (vectors_of(inputs) for inputs, _ in batches)
+            seen, begun, vectors = itertools.chain(begun, seen), [], []
+            for _ in range(-(-len(groups) // team.world)):
                 if team.any(asked_to_stop()):
                     return None
-                inputs, _ = next(batches, (None, None))
-                unfit = False
-                if inputs is not None:  # the last round of a team may have nothing for this process
-                    if not done and not says_the_same(body, model, inputs[:2].to(**place)):
-                        refuse(model)
-                        body = model
-                    features = body.forward_features(inputs.to(**place))
-                    vector, logits = body.forward_vector_and_logits(features)
-                    unfit = not done and not lives_on_the_vector(model, vector, logits)
-                    vectors.append(vector.float().cpu())
-                    done += len(inputs)
-                if not rows and not number and team.any(unfit):
-                    return None
+                found = next(seen, None)
+                if found is not None:  # the last round of a team may have nothing for this process
+                    vectors.append(found)
+                    done += len(found)
                 yield min(done * team.world, total), total
             rows.append(team.gather(vectors, mine, len(photos)))
     # Copied outside the inference mode they become ordinary tensors, which may be trained on.
     return FeatureSource(torch.stack(rows[:-1]).clone(), objective.targets(train.labels), rows[-1].clone(),
                          objective.targets(val.labels), recipe, team)
+
+
+def _side_by_side(photos: PhotoSet, plain: Callable[[Image.Image], Tensor],
+                  vectors_of: Callable[[Tensor], Tensor], groups: Sequence[range],
+                  threads: int) -> Iterator[Tensor]:
+    """Each group's vectors [B, D]: threads open its photos and run a small network on them, each by itself.
+
+    Cores that share one pass wait for each other behind every layer, and for the threads that open photos.
+    """
+    def one(group: range) -> Tensor:
+        return vectors_of(torch.stack([plain(photos.open_one(index)) for index in group]))
+
+    return in_order(one, groups, ahead=2 * threads, threads=threads)
 
 
 def says_the_same(body: VisionModel, model: VisionModel, inputs: Tensor) -> bool:
