@@ -107,8 +107,9 @@ def detect_in(
     timing = {"preprocess": prepared - started, "forward": finished - prepared,
               "device": str(parameter_place(model)["device"])}
     return batch[0], Detections(
-        model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(), place=places[0],
-        names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
+        model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
+        place=places[0], names=names_of(model), score_threshold=score_threshold,
+        iou_threshold=iou_threshold, lowest=lowest,
         limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
     )
 
@@ -134,13 +135,16 @@ def photo_tensor(photo: Image.Image) -> Tensor:
 def as_detector(model: VisionModel | str) -> Detector:
     """The detector itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
-    Raises TypeError, with what to do, for a model of another task or no model.
+    Raises TypeError, with what to do, for a model of another task, or no model.
     """
     opened: Any = model
     if isinstance(model, str):
         opened = create_model(model, pretrained=True).eval()
     elif isinstance(model, nn.Module):
-        opened = backbone(model)
+        try:
+            opened = backbone(model)
+        except TypeError as error:
+            raise TypeError(f"explorer.detect takes a network that finds boxes. {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
@@ -149,8 +153,8 @@ def as_detector(model: VisionModel | str) -> Detector:
         raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
                         f"{what}.")
     if parameter_place(opened)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
-                         "torch.device('meta'), or load weights into it.")
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
     opened.notice_head()
     return opened
 
@@ -166,7 +170,8 @@ def notes_on(model: Detector) -> tuple[str, ...]:
     """What a reader of the boxes must know about the weights."""
     report = model.load_report
     if report is None:
-        return ("No weights were loaded into this model: unless it was trained here, its boxes mean nothing.",)
+        return ("No weights were loaded into this model: unless it was trained here, its boxes mean "
+                "nothing.",)
     return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
 
 

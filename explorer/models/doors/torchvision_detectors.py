@@ -90,8 +90,8 @@ class TorchvisionDetector(Detector):
         Raises ValueError for a pooling, and for 0.
         """
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so leave it "
-                             "out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so leave "
+                             "it out.")
         if not num_classes:
             raise ValueError(f"{self.config.architecture} can't be without classes; features_only=True gives "
                              "its maps.")
@@ -179,7 +179,8 @@ class TorchvisionDetector(Detector):
     # --- raw numbers -> boxes -----------------------------------------------------------------------------
 
     def candidates(
-        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *, score_threshold: float | None = None
+        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+        score_threshold: float | None = None,
     ) -> list[Candidates]:
         least = self.score_threshold if score_threshold is None else score_threshold
         if self.in_two:
@@ -278,8 +279,8 @@ class TorchvisionDetector(Detector):
         check_targets(images, targets, self.num_classes)
         where, transform = parameter_place(self), self.module.transform
         if self.has_masks and not all(isinstance(target.get("masks"), Tensor) for target in targets):
-            raise ValueError(f"{self.config.architecture} learns masks too: give masks [N, height, width] of 0 "
-                             "and 1 beside boxes and labels.")
+            raise ValueError(f"{self.config.architecture} learns masks too: give masks [N, height, width] of "
+                             "0 and 1 beside boxes and labels.")
         moved = []
         for target in targets:
             labels = target["labels"].to(where["device"], torch.int64) + self.counts_nothing
@@ -294,7 +295,7 @@ class TorchvisionDetector(Detector):
     @contextmanager
     def _answering_with_losses(self) -> Iterator[None]:
         """Its parts give losses in training mode alone; layers such as BatchNorm keep the mode they have."""
-        parts = [getattr(self.module, name, None) for name in ("rpn", "roi_heads", "transform")]
+        parts = [getattr(self.module, name, None) for name in ("rpn", "roi_heads")]
         parts = [part for part in (self.module, *parts) if part is not None]
         before = [part.training for part in parts]
         for part in parts:
@@ -312,7 +313,7 @@ def columns_for(module: nn.Module, num_classes: int) -> int:
 
 
 def exchange_layers(module: nn.Module, fresh: nn.Module) -> None:
-    """Take over every layer of a freshly built twin whose shape is another, and the twin's counts of classes."""
+    """Take over every layer of a freshly built twin whose shape is another, and its counts of classes."""
     for path, layer in [*fresh.named_modules()]:
         own = module.get_submodule(path)
         shapes = [[value.shape for value in part.parameters(recurse=False)] for part in (own, layer)]
