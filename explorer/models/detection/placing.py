@@ -70,6 +70,20 @@ def fit_short_side(photo: Tensor, short: int, longest: int) -> tuple[Tensor, Pla
     return resize(photo, inside), place
 
 
+def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) -> tuple[Tensor, Placement]:
+    """The photo [C, H, W], as large as a canvas of (height, width) takes it, at the canvas's top left corner.
+
+    It keeps its proportions, and where it shrinks pixels are averaged. colour: of the rest, a number a channel
+    """
+    height, width = photo.shape[-2:]
+    scale = min(canvas[0] / height, canvas[1] / width)
+    inside = max(1, int(height * scale)), max(1, int(width * scale))
+    resized = F.interpolate(photo[None], size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
+    placed = photo.new_tensor(colour)[:, None, None].repeat(1, *canvas)
+    placed[:, :inside[0], :inside[1]] = resized
+    return placed, Placement((height, width), inside, (scale, scale))
+
+
 def in_one_batch(photos: Sequence[Tensor], multiple: int) -> Tensor:
     """Photos [C, h, w] of several sizes -> [B, C, H, W], zeros at the right and below, where they end.
 
