@@ -84,6 +84,8 @@ def plan_by_name(request: Request, *, stacklevel: int) -> Plan:
     config = config_for(architecture, tag)
     if request.checkpoint_path is not None:
         config = config.of_a_file()
+    elif "backbone" in request.own:  # nobody has published that one: its backbone's weights alone
+        config = config.of_a_file().with_(build_options=())
     elif not request.pretrained:
         config = config.with_(build_options=())  # what the published weights need
     whose = "" if request.checkpoint_path is None else Path(request.checkpoint_path).name

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torchvision import models
 
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.create import create_model
@@ -16,18 +17,42 @@ from explorer.models.create import create_model
 VOC = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
        "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train",
        "tv monitor")
+#: The 80 classes of COCO as it numbers them, from 1, with gaps.
+COCO = ("background", *models.get_weight("RetinaNet_ResNet50_FPN_Weights.COCO_V1").meta["categories"][1:])
+#: What torchvision's weights need beyond the name: the network was trained with BatchNorm that neither learns
+#: nor counts, that of the first ones without an epsilon.
+NEEDED: dict[str, tuple[tuple[str, Any], ...]] = {
+    "retinanet_resnet50_fpn": (("frozen_norm", True), ("norm_eps", 0.0)),
+}
+
+
+def torchvision_tags(name: str) -> dict[str, dict[str, Any]]:
+    """What torchvision says of its detectors' weights."""
+    (entry,) = models.get_model_weights(name)
+    assert entry.meta["categories"][1:] == [*COCO[1:]], name
+    facts = {"url": entry.url, "origin_url": "https://github.com/pytorch/vision", "license": "bsd-3-clause",
+             "metrics": (("box AP", entry.meta["_metrics"]["COCO-val2017"]["box_map"]),)}
+    return {"tv_coco": facts | ({"build_options": NEEDED[name]} if name in NEEDED else {})}
+
+
 #: What a name without weights is made for, by task.
 MADE_FOR: dict[str, dict[str, Any]] = {
     "segmentation": {"input_size": (3, 256, 256), "crop_pct": 1.0, "num_classes": len(VOC), "labels": VOC,
                      "has_weights": False},
+    "detection": {"input_size": (3, 800, 1333), "crop_pct": 1.0, "num_classes": len(COCO), "labels": COCO,
+                  "has_weights": False},
 }
 #: name -> tag -> the facts of these weights, the default first.
-PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {}
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    name: torchvision_tags(name) for name in ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2")
+}
+#: What a name is made for beyond its task: any backbone may stand under it, and photos may be smaller.
+OWN = {"retinanet": {"input_size": (3, 640, 640)}}
 
 
 def dense_entry(name: str) -> dict[str, Any]:
     """Parameters, common facts and tags of a network for boxes or masks."""
-    common, tags = MADE_FOR[FAMILY_OF[name].task], PUBLISHED.get(name, {})
+    common, tags = MADE_FOR[FAMILY_OF[name].task] | OWN.get(name, {}), PUBLISHED.get(name, {})
     if tags:
         common = {key: value for key, value in common.items() if key != "has_weights"}
     with torch.device("meta"):

@@ -11,12 +11,21 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, segmentation, transformers
+from explorer.models.catalog import (
+    classics,
+    detection,
+    efficient,
+    modern,
+    plain_vit,
+    residual,
+    segmentation,
+    transformers,
+)
 from explorer.models.catalog.family import TASKS, Family
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for chapter in (classics, residual, efficient, modern, transformers, plain_vit, segmentation)
+    for chapter in (classics, residual, efficient, modern, transformers, plain_vit, detection, segmentation)
     for family in chapter.FAMILIES
 }
 

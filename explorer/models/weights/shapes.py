@@ -14,22 +14,39 @@ if TYPE_CHECKING:
     from explorer.models.contract import VisionModel
 
 
+class Rows(NamedTuple):
+    """How the first dimension of a tensor follows from the number of classes: `each` a class, and `more`.
+
+    A classifier has one row a class; a detector with nine anchors at a place has nine; one that also answers
+    whether there is anything at all, and where, has rows beside those.
+    """
+
+    each: int
+    more: int = 0
+
+    def classes(self, rows: int) -> int:
+        """How many classes so many rows are of; 0 where it does not come out even."""
+        count, rest = divmod(rows - self.more, self.each)
+        return 0 if rest else max(count, 0)
+
+
 class Head(NamedTuple):
     """What only a classifier has, in a model's own names.
 
     names: its tensors, norms that go with it included
-    sized: those whose first dimension is the number of classes
+    sized: those whose first dimension follows from the number of classes, and how
     parts: the modules that hold them, with a dot behind: "head.", "fc."
     """
 
     names: frozenset[str]
-    sized: tuple[str, ...]
+    sized: Mapping[str, Rows]
     parts: tuple[str, ...]
 
     def classes(self, state: Mapping[str, Tensor]) -> int:
         """How many classes the classifier in `state` knows; 0 where it has none."""
         return max(
-            (state[name].shape[0] for name in self.sized if name in state and state[name].ndim), default=0
+            (rows.classes(state[name].shape[0]) for name, rows in self.sized.items()
+             if name in state and state[name].ndim), default=0
         )
 
     def is_part(self, name: str) -> bool:
@@ -41,11 +58,17 @@ class Head(NamedTuple):
 def head_of(body: Mapping[str, Tensor], whole: Mapping[str, Tensor], classes: int) -> Head:
     """The head of a network, from its tensors without a classifier and with one of `classes`.
 
-    No other layer may be as wide.
+    No other layer may be as wide, or a multiple of it wider.
     """
     bare, full = ({name: value.shape for name, value in state.items()} for state in (body, whole))
     names = frozenset(name for name, shape in full.items() if bare.get(name) != shape)
-    sized = tuple(name for name in full if name in names and full[name][:1] == (classes,))
+    sized: dict[str, Rows] = {}
+    for name in full:
+        if name in names and full[name]:
+            more = bare[name][0] if bare.get(name) else 0
+            each, rest = divmod(full[name][0] - more, classes)
+            if each > 0 and not rest:
+                sized[name] = Rows(each, more)
     holders = {name.rpartition(".")[0] for name in sized}
     parts = tuple(
         f"{path}." for path in holders if path and not any(name.startswith(f"{path}.") for name in bare)
