@@ -23,7 +23,7 @@ from explorer.models.doors.libraries import create_from_library
 from explorer.models.doors.saved import open_saved
 from explorer.models.doors.settings import open_door
 from explorer.models.features import FeatureNet
-from explorer.models.names import LIBRARIES, split_door
+from explorer.models.names import LIBRARIES, door_of, split_door
 from explorer.models.plan import Plan, plan_behind_a_door, plan_by_name
 from explorer.models.request import Request, parse
 from explorer.models.trained import build_on_meta, fit_weights, train_body
@@ -134,7 +134,7 @@ def enter(request: Request) -> Plan | VisionModel:
     """Through the door that the name says:
     what is to be built here, or another library's model, ready made.
     """
-    door, inside = split_door(request.name)
+    door, inside = door_of(request.name)
     if not door:
         return plan_by_name(request, stacklevel=4)  # this function, create_model, its check of arguments
     if door in LIBRARIES:

@@ -23,6 +23,13 @@ from explorer.models.weights.table import known_to_timm, old_names, tags
 LIBRARIES = ("torchvision", "timm")
 DOORS = ("torchvision/", "timm/", "hf-hub:", "local-dir:")
 
+#: Detectors that torchvision has and explorer opens through its door; their names alone do as well.
+BEHIND_TORCHVISION = (
+    "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_resnet50_fpn_v2", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
+    "ssd300_vgg16", "ssdlite320_mobilenet_v3_large",
+)
+
 
 # --- lists ------------------------------------------------------------------------------------------------
 
@@ -111,6 +118,14 @@ def split_door(name: Any) -> tuple[str, str]:
     return "", name
 
 
+def door_of(name: Any) -> tuple[str, str]:
+    """`split_door`, for building: a name that only torchvision has goes through its door."""
+    door, inside = split_door(name)
+    if not door and isinstance(name, str) and name.strip().partition(".")[0] in BEHIND_TORCHVISION:
+        return "torchvision", name.strip()
+    return door, inside
+
+
 def split_name(name: str) -> tuple[str, str]:
     """("resnet50", "a1_in1k") of "resnet50.a1_in1k"; of an old name, those of the present one."""
     architecture, _, tag = name.partition(".")
@@ -146,7 +161,9 @@ def check_name(name: str) -> tuple[str, str]:
                 f"{architecture!r} is known to timm, and not yet to explorer itself: "
                 f"pip install 'vision-explorer[timm]', then create_model('timm/{name.strip()}')."
             )
-        hint = _nearest(architecture.lower(), FAMILY_OF, old_names())
+        if architecture in BEHIND_TORCHVISION:
+            raise ValueError(f"{architecture!r} is torchvision's: create_model('torchvision/{name.strip()}').")
+        hint = _nearest(architecture.lower(), [*FAMILY_OF, *BEHIND_TORCHVISION], old_names())
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
     if tag and tag not in tags(architecture):
         known = tags(architecture)

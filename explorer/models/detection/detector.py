@@ -27,6 +27,7 @@ from torch import Tensor
 from explorer.models.body import OverBody
 from explorer.models.contract import parameter_place
 from explorer.models.detection.candidates import Candidates, without_overlaps
+from explorer.models.detection.masks import over_photo
 from explorer.models.detection.placing import Placement, fit_short_side, in_one_batch
 
 
@@ -51,6 +52,8 @@ class Detector(OverBody):
     score_threshold = 0.05
     iou_threshold = 0.5
     max_boxes = 300
+    #: Whether it gives a mask for each box too: see `with_masks`.
+    has_masks = False
 
     # --- what a family writes -----------------------------------------------------------------------------
 
@@ -111,13 +114,21 @@ class Detector(OverBody):
         if not images:
             return []
         batch, places = self.prepare(images)
-        every = self.candidates(self.forward_raw(batch), batch.shape[-2:], places)
-        return [self._answer(found, place) for found, place in zip(every, places)]
+        raw = self.see(batch, places)
+        kept = [self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
+                            limit=self.max_boxes)
+                for found in self.candidates(raw, batch.shape[-2:], places)]
+        return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
 
-    def _answer(self, found: Candidates, place: Placement) -> dict[str, Tensor]:
-        kept = self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
-                           limit=self.max_boxes)
-        return {"boxes": place.out_of(kept.boxes), "scores": kept.scores, "labels": kept.labels}
+    def see(self, batch: Tensor, places: Sequence[Placement]) -> Any:
+        """The raw maps of a batch, for networks that look where the photos end in it too."""
+        return self.forward_raw(batch)
+
+    def with_masks(
+        self, raw: Any, found: Sequence[Candidates], places: Sequence[Placement]
+    ) -> list[Candidates]:
+        """The candidates of each photo with a mask for each, of a network that has masks; else as they are."""
+        return [*found]
 
     def forward_raw(self, x: Tensor) -> Any:
         """A batch [B, C, H, W], normalised, -> the family's raw maps."""
@@ -161,6 +172,15 @@ class Detector(OverBody):
         if len(values) == self.in_chans:
             return values
         return (sum(values) / len(values),) * self.in_chans  # a grey or many-channel twin of an RGB model
+
+
+def answer(found: Candidates, place: Placement) -> dict[str, Tensor]:
+    """What was found in one photo, in that photo's own pixels; `masks` [N, 1, H, W] in 0..1, if it has any."""
+    boxes = place.out_of(found.boxes)
+    told = {"boxes": boxes, "scores": found.scores, "labels": found.labels}
+    if found.masks is not None:
+        told["masks"] = over_photo(found.masks, boxes, place.photo)[:, None]
+    return told
 
 
 def check_photos(images: Any, in_chans: int) -> None:

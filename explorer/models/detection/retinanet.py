@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import FrozenBatchNorm2d, generalized_box_iou_loss, sigmoid_focal_loss
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from explorer.models.body import levels_of, walk_body
 from explorer.models.config import ModelConfig
@@ -30,6 +30,7 @@ from explorer.models.detection.anchors import over_grid, shapes_around_zero
 from explorer.models.detection.candidates import Candidates, best_pairs, joined
 from explorer.models.detection.coding import decode, encode
 from explorer.models.detection.detector import Detector
+from explorer.models.detection.frozen import freeze_norms
 from explorer.models.detection.matching import NOTHING, UNCLEAR, match
 from explorer.models.detection.placing import Placement, clip
 from explorer.models.detection.pyramid import FeaturePyramid
@@ -228,25 +229,6 @@ class RetinaNet(Detector):
 
     def _count_scores(self, head: nn.Module | None) -> int:
         return head.out_channels // self.anchors_at_a_place if isinstance(head, nn.Conv2d) else 0
-
-
-def freeze_norms(body: nn.Module, eps: float | None) -> None:
-    """Turn BatchNorm layers into ones that never learn and never count, with the same numbers.
-
-    Raises ValueError for a backbone whose BatchNorm layers do more than that.
-    """
-    for owner in [*body.modules()]:
-        for name, layer in [*owner.named_children()]:
-            if type(layer) is not nn.BatchNorm2d:
-                continue
-            fixed = FrozenBatchNorm2d(layer.num_features, layer.eps if eps is None else eps)
-            held = layer.state_dict()
-            for key in fixed.state_dict():
-                setattr(fixed, key, held[key])
-            setattr(owner, name, fixed)
-    if any(isinstance(layer, nn.BatchNorm2d) for layer in body.modules()):
-        raise ValueError("This backbone's BatchNorm layers hold their activations too, so frozen_norm can't "
-                         "replace them: leave it away, and freeze the backbone instead.")
 
 
 def from_torchvision(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.doors.given import with_classes
 from explorer.models.doors.timm import from_timm, list_timm, timm_builder
 from explorer.models.doors.torchvision import from_torchvision, list_torchvision, torchvision_builder
+from explorer.models.doors.torchvision_detectors import TorchvisionDetector
 from explorer.models.weights.choosing import choose, own_tensors
 from explorer.models.weights.loading import load_into
 from explorer.models.weights.reading import Checkpoint, read_checkpoint
@@ -63,7 +64,9 @@ def _from_file(create: Any, name: str, found: Checkpoint, file: str, num_classes
         state = choose(found, {key.removeprefix(prefix): value for key, value in own.items()}).state
         trained = state.get(last.removeprefix(prefix))
         if trained is not None and trained.ndim and trained.shape[0] != own[last].shape[0]:
-            model = create(name, False, num_classes=trained.shape[0], in_chans=in_chans, **options)
+            rows = trained.shape[0]
+            classes = model.classes_of(rows) if isinstance(model, TorchvisionDetector) else rows
+            model = create(name, False, num_classes=classes, in_chans=in_chans, **options)
     model.config = model.config.with_(num_classes=model.num_classes, labels=None)
     model.load_report = LoadReport(f"the file {file}", name=model.config.name)
     state = own_tensors(model, found, model.load_report)

@@ -1,5 +1,6 @@
-"""Torchvision's classifiers behind explorer's contract:
-create_model("torchvision/resnet50", pretrained=True).
+"""Torchvision's models behind explorer's contract: create_model("torchvision/resnet50", pretrained=True).
+
+Its detectors too: see `torchvision_building`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.doors.first_run import watch
 from explorer.models.doors.given import photo_sides, running_at, with_classes
+from explorer.models.doors.torchvision_building import DETECTORS, create_detector, detector_builder
 from explorer.models.doors.wrapped import WrappedModel
 from explorer.models.weights.choosing import usual_table
 from explorer.models.weights.downloading import download_url
@@ -26,7 +28,7 @@ def list_torchvision(pretrained: bool = False) -> list[str]:
     """"torchvision/resnet50" and so on, or with `pretrained` each set of weights, with its tag."""
     from torchvision import models
 
-    names = models.list_models(module=models)
+    names = [*models.list_models(module=models), *sorted(DETECTORS)]
     if pretrained:
         names = [f"{name}.{entry.name}" for name in names for entry in models.get_model_weights(name)]
     return [f"torchvision/{name}" for name in names]
@@ -37,6 +39,8 @@ def torchvision_builder(name: str) -> Callable[..., nn.Module] | None:
     from torchvision import models
 
     architecture = name.partition(".")[0]
+    if architecture in DETECTORS:
+        return detector_builder(architecture)
     if architecture not in models.list_models(module=models):
         return None
 
@@ -49,14 +53,11 @@ def torchvision_builder(name: str) -> Callable[..., nn.Module] | None:
 
 def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in_chans: int,
                      cache_dir: str | None = None, **options: Any) -> VisionModel:
-    """A torchvision classifier, with its own weights, labels and preprocessing. NAME.TAG: e.g.
-
-    "IMAGENET1K_V1".
-    """
+    """A torchvision model, with its own weights, labels and preprocessing. NAME.TAG: e.g. "IMAGENET1K_V1"."""
     from torchvision import models
 
     architecture, _, tag = name.partition(".")
-    known = models.list_models(module=models)
+    known = [*models.list_models(module=models), *DETECTORS]
     if architecture not in known:
         hint = meant(f"torchvision/{name}" for name in nearest(architecture, known, 3))
         raise ValueError(f"torchvision has no classifier {architecture!r}.{hint}")
@@ -66,6 +67,10 @@ def from_torchvision(name: str, pretrained: bool, *, num_classes: int | None, in
         raise ValueError(f"Unknown tag {tag!r} of torchvision/{architecture}. Known: "
                          f"{', '.join(published.__members__)}.")
     entry = published[tag] if tag else published.DEFAULT
+    if architecture in DETECTORS:
+        _plain(options, architecture)  # it takes none of them
+        return create_detector(architecture, entry, pretrained, num_classes=num_classes, in_chans=in_chans,
+                               cache_dir=cache_dir, size=size)
     config = _torchvision_config(architecture, entry)
     if size is not None and size != config.input_size[1:]:
         options |= _torchvision_size(architecture, size, pretrained)

@@ -1,0 +1,169 @@
+"""One photo, one pass, boxes: in the photo's own pixels, with names and scores.
+
+    found = detect("retinanet_resnet50_fpn", "street.jpg")     # Detections, which show themselves
+    found.boxes, found.labels, found.scores
+    found.at(score_threshold=0.6)                              # another threshold, without a second pass
+    detect(model, "photos/").to_csv("boxes.csv")               # a folder: a table
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.arguments import checked, number
+from explorer.data.collection import folder_of, is_many
+from explorer.data.folders import find_pictures
+from explorer.data.images import ImageError, load_image
+from explorer.data.reading import in_order
+from explorer.inspection.detect.result import LOWEST, Detections
+from explorer.inspection.detect.table import ROWS_SHOWN, DetectionRow, DetectionTable
+from explorer.inspection.look.model import evaluating, model_name
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.create import create_model
+from explorer.models.detection.candidates import Candidates, joined
+from explorer.models.detection.detector import Detector
+from explorer.models.surgery.inside import backbone
+
+MOST_MASKS = 100  # of one photo: each takes about as long as a small network
+AHEAD = 4  # photos that are opened while the network looks at another
+
+
+@checked(score_threshold=number(0, 1), iou_threshold=number(0, 1))
+def detect(
+    model: VisionModel | str, image: Any, *, score_threshold: float = 0.3, iou_threshold: float | None = None
+) -> Detections | DetectionTable:
+    """Find things in one photo, or in many.
+
+    model: a detector of `create_model`, or a name, created with its trained weights
+    image: anything `load_image` takes -> `Detections`; a list (or another iterable) of these, or a folder ->
+           `DetectionTable`. A folder is searched with its subfolders for picture files, in natural order; a
+           picture that can't be opened becomes a row that says why
+    score_threshold: only boxes with a better score, 0 to 1
+    iou_threshold:   of two boxes of one class that overlap by more (intersection over union, 0 to 1) the
+                     better stays; None: as the network's authors have it
+
+    The network runs once a photo, photo by photo, so that what it finds does not depend on their company. All
+    candidates above a score of 0.02 are kept: `Detections.at` chooses among them anew without a pass.
+    Raises TypeError for a model that finds no boxes, ImageError for what is no picture, WeightsError where
+    weights can't be had.
+    """
+    model = as_detector(model)
+    iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
+    thresholds = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
+    folder = folder_of(image)
+    if folder is None and not is_many(image):
+        return _found(model, load_image(image, channels=model.in_chans), **thresholds)
+    table = DetectionTable(model_name(model), names_of(model), notes=notes_on(model))
+    if folder is not None:
+        files, table.ignored = find_pictures(folder)
+        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
+    else:
+        named = ((_name(one, position), one) for position, one in enumerate(image, start=1))
+
+    def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
+        name, one = item
+        try:
+            return name, load_image(one, channels=model.in_chans), ""
+        except ImageError as error:
+            return name, None, str(error)
+
+    for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
+        if photo is None:
+            table.rows.append(DetectionRow(name, None, error))
+            continue
+        found = _found(model, photo, **thresholds)
+        picture = found.thumbnail() if position < ROWS_SHOWN else ""
+        table.rows.append(DetectionRow(name, found.without_photo(), thumbnail=picture))
+    return table
+
+
+def _found(
+    model: Detector, photo: Image.Image, *, score_threshold: float, iou_threshold: float
+) -> Detections:
+    started = time.perf_counter()
+    with evaluating(model), torch.no_grad():
+        batch, places = model.prepare([photo_tensor(photo)])
+        prepared = time.perf_counter()
+        raw = model.see(batch, places)
+        lowest = min(LOWEST, model.score_threshold, score_threshold)
+        found = model.candidates(raw, batch.shape[-2:], places, score_threshold=lowest)[0]
+        if model.has_masks:
+            found = model.with_masks(raw, [worth_a_mask(model, found)], places)[0]
+        finished = time.perf_counter()
+    timing = {"preprocess": prepared - started, "forward": finished - prepared,
+              "device": str(parameter_place(model)["device"])}
+    return Detections(
+        model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(), place=places[0],
+        names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
+        limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
+    )
+
+
+def worth_a_mask(model: Detector, found: Candidates) -> Candidates:
+    """Those that get a mask: all that the network's own thresholds keep, and the best of the others up to
+    `MOST_MASKS`.
+    """
+    kept = model.select(found, score_threshold=0.0, iou_threshold=model.iou_threshold, limit=MOST_MASKS)
+    several = int(found.labels.max()) + 1 if len(found) else 1  # a candidate is one of a row and a class
+    others = ~torch.isin(found.anchors * several + found.labels, kept.anchors * several + kept.labels)
+    rest = found.take(others)
+    return joined([kept, rest.take(rest.scores.argsort(descending=True)[:MOST_MASKS - len(kept)])])
+
+
+def photo_tensor(photo: Image.Image) -> Tensor:
+    """A photo [C, H, W] in 0..1, of whatever channels it has."""
+    pixels = np.asarray(photo)
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+
+
+def as_detector(model: VisionModel | str) -> Detector:
+    """The detector itself, seen through torch's wrappers, or a new one with trained weights by its name.
+
+    Raises TypeError, with what to do, for a model of another task or no model.
+    """
+    opened: Any = model
+    if isinstance(model, str):
+        opened = create_model(model, pretrained=True).eval()
+    elif isinstance(model, nn.Module):
+        opened = backbone(model)
+    if not isinstance(opened, Detector):
+        task = getattr(opened, "task", "")
+        does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
+                "segmentation": "finds masks: explorer.segment is for it"}
+        what = f"{model_name(opened)} {does[task]}" if task in does else f"this is a {type(opened).__name__}"
+        raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
+                        f"{what}.")
+    if parameter_place(opened)["device"].type == "meta":
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
+                         "torch.device('meta'), or load weights into it.")
+    opened.notice_head()
+    return opened
+
+
+def names_of(model: Detector) -> tuple[str, ...]:
+    """One name for each class; "class 3" where nobody said."""
+    labels = model.config.labels or ()
+    return tuple(labels[index] if index < len(labels) else f"class {index}"
+                 for index in range(model.num_classes))
+
+
+def notes_on(model: Detector) -> tuple[str, ...]:
+    """What a reader of the boxes must know about the weights."""
+    report = model.load_report
+    if report is None:
+        return ("No weights were loaded into this model: unless it was trained here, its boxes mean nothing.",)
+    return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
+
+
+def _name(image: Any, position: int) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {position}"
