@@ -8,6 +8,9 @@ from explorer.inspection.compare.comparing import compare as compare
 from explorer.inspection.compare.comparison import Comparison as Comparison
 from explorer.inspection.compare.speed import Speed as Speed
 from explorer.inspection.compare.speed import measure_speed as measure_speed
+from explorer.inspection.detect.detecting import detect as detect
+from explorer.inspection.detect.result import Detections as Detections
+from explorer.inspection.detect.table import DetectionTable as DetectionTable
 from explorer.inspection.experiments.adversarial import fgsm as fgsm
 from explorer.inspection.experiments.flips import find_flip as find_flip
 from explorer.inspection.experiments.masking import mask_region as mask_region

@@ -70,7 +70,9 @@ def things(tmp_path_factory) -> dict[str, Any]:
     features = explorer.run_folder(model, folder, cache_dir=tmp_path_factory.mktemp("cache"))
     run = explorer.finetune(net(), folder, epochs=1).wait()
     saved = run.save(tmp_path_factory.mktemp("saved") / "run")
-    return {"folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO),
+    detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
+    return {"detector": detector, "found": explorer.detect(detector, PHOTO),
+            "folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO),
             "saved": saved, "run": run, "out": tmp_path_factory.mktemp("out")}
 
 
@@ -99,6 +101,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
             "out_indices": None, "output_stride": 32, "global_pool": "avg", "drop_rate": 0.0,
             "drop_path_rate": 0.0, "img_size": None, "checkpoint_path": None, "cache_dir": None,
             "device": None, "dtype": None}),
+        "detect": (explorer.detect, {"model": it["detector"], "image": PHOTO, "score_threshold": 0.3,
+                                     "iou_threshold": 0.5}),
         "embed": (explorer.embed, {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"],
                                    **heard}),
         "evaluate": (explorer.evaluate,
@@ -175,6 +179,9 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "Run.listen": (it["run"].listen, {"listener": quiet}),
         "Look.mosaic": (seen.mosaic, {"stage": model.stages[0].name, "sort": "channel", "scale": "own",
                                       "colormap": "viridis", "limit": 2, "cell": 8}),
+        "Detections.at": (it["found"].at, {"score_threshold": 0.3, "iou_threshold": 0.5}),
+        "DetectionTable.to_csv": (explorer.detect(it["detector"], [PHOTO]).to_csv,
+                                  {"path": it["out"] / "boxes.csv"}),
         "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv,
                                    {"path": it["out"] / "table.csv"}),
         "reset_classifier": (lambda **given: net().reset_classifier(**given), {"num_classes": 2}),
@@ -184,7 +191,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
 FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
 METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
-           "reset_classifier")
+           "Detections.at", "DetectionTable.to_csv", "reset_classifier")
 
 
 def test_the_table_has_every_public_function_with_every_argument(things):

@@ -65,11 +65,13 @@ from explorer.models.backbones.xception_aligned import XceptionAligned as Xcepti
 from explorer.models.config import ModelConfig as ModelConfig
 from explorer.models.contract import VisionModel as VisionModel
 from explorer.models.create import create_model as create_model
+from explorer.models.detection.retinanet import RetinaNet as RetinaNet
 from explorer.models.features import FeatureNet as FeatureNet
 from explorer.models.names import is_model as is_model
 from explorer.models.names import list_families as list_families
 from explorer.models.names import list_models as list_models
 from explorer.models.names import list_pretrained as list_pretrained
+from explorer.models.segmentation.unet import UNet as UNet
 from explorer.models.stages import FeatureInfo as FeatureInfo
 from explorer.models.stages import Stage as Stage
 from explorer.models.weights.report import LoadReport as LoadReport

@@ -129,13 +129,16 @@ def photo_tensor(photo: Image.Image) -> Tensor:
 def as_detector(model: VisionModel | str) -> Detector:
     """The detector itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
-    Raises TypeError, with what to do, for a model of another task or no model.
+    Raises TypeError, with what to do, for a model of another task, or no model.
     """
     opened: Any = model
     if isinstance(model, str):
         opened = create_model(model, pretrained=True).eval()
     elif isinstance(model, nn.Module):
-        opened = backbone(model)
+        try:
+            opened = backbone(model)
+        except TypeError as error:
+            raise TypeError(f"explorer.detect takes a network that finds boxes. {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",

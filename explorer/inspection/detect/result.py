@@ -166,8 +166,8 @@ class Detections(RichRepr):
         listed = f"<table style='border-collapse:collapse'><tbody>{''.join(rows)}</tbody></table>{more}"
         if not rows:
             listed = "<p>Nothing above that score; found.at(score_threshold=0.1) shows what is less sure.</p>"
-        picture = ""
+        picture, caption = "", f"{self.size[0]} x {self.size[1]} pixels"
         if self.image is not None:
-            picture = picture_html(draw.thumbnail(self.overlay(), 480), "", format="JPEG")
+            picture = picture_html(draw.thumbnail(self.overlay(), 480), caption, format="JPEG")
         return (f"<div>{title_html(facts)}{notes_html(self.notes)}"
                 f"{side_by_side_html(f'{picture}<div>{listed}</div>')}</div>")

@@ -197,11 +197,11 @@ class RetinaNet(Detector):
         for logits, deltas, truth in zip(raw["cls_logits"], raw["bbox_regression"], targets):
             which = match(truth["boxes"], anchors)  # [N]: the thing that each anchor has to find
             finds = torch.nonzero(which > NOTHING)[:, 0]
-            asked = torch.nonzero(which != UNCLEAR)[:, 0]
             wanted = torch.zeros_like(logits)
             wanted[finds, truth["labels"][which[finds]]] = 1
             many = max(1, len(finds))
-            classes.append(sigmoid_focal_loss(logits[asked], wanted[asked], reduction="sum") / many)
+            costs = sigmoid_focal_loss(logits, wanted).sum(dim=1) * (which != UNCLEAR)
+            classes.append(costs.sum() / many)
             boxes.append(self._box_loss(deltas[finds], truth["boxes"][which[finds]], anchors[finds]) / many)
         return {"classification": torch.stack(classes).mean(), "bbox_regression": torch.stack(boxes).mean()}
 

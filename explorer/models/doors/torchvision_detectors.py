@@ -279,7 +279,7 @@ class TorchvisionDetector(Detector):
     @contextmanager
     def _answering_with_losses(self) -> Iterator[None]:
         """Its parts give losses in training mode alone; layers such as BatchNorm keep the mode they have."""
-        parts = [getattr(self.module, name, None) for name in ("rpn", "roi_heads", "transform")]
+        parts = [getattr(self.module, name, None) for name in ("rpn", "roi_heads")]
         parts = [part for part in (self.module, *parts) if part is not None]
         before = [part.training for part in parts]
         for part in parts:
