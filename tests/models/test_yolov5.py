@@ -1,4 +1,4 @@
-"""YOLOv5 against its published figures: counts, keys, strides, anchors, shapes, and the rules of its boxes."""
+"""YOLOv5 against its published figures: counts, keys, strides, anchors, shapes; the rules of its boxes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from explorer.models.weights.table import config_for, mac_count, parameter_count
 from tests.models.learning_boxes import learn
 from tests.models.oracle import without_initialisation
 
-COUNTS = {"yolov5n": (1_872_157, 349, 4.5), "yolov5s": (7_235_389, 349, 16.5), "yolov5m": (21_190_557, 481, 49.0),
-          "yolov5l": (46_563_709, 613, 109), "yolov5x": (86_749_405, 745, 206)}
+COUNTS = {"yolov5n": (1_872_157, 349, 4.5), "yolov5s": (7_235_389, 349, 16.5),
+          "yolov5m": (21_190_557, 481, 49.0), "yolov5l": (46_563_709, 613, 109),
+          "yolov5x": (86_749_405, 745, 206)}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,8 @@ def test_settings_are_the_published_ones(tiny):
     assert (tiny.model[0].conv.kernel_size, tiny.model[0].conv.stride) == ((6, 6), (2, 2))
     assert (tiny.score_threshold, tiny.iou_threshold, tiny.max_boxes) == (0.25, 0.45, 1000)
     pixels = tiny.model[24].anchors * torch.tensor([8, 16, 32])[:, None, None]
-    assert pixels.flatten().tolist() == [10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156, 198, 373, 326]
+    assert pixels.flatten().tolist() == [10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119,
+                                         116, 90, 156, 198, 373, 326]
 
 
 def test_three_maps_and_25200_boxes():
@@ -55,7 +57,7 @@ def test_three_maps_and_25200_boxes():
         model = explorer.create_model("yolov5n").eval()
     with torch.no_grad():
         raw = model.forward_raw(torch.zeros(1, 3, 640, 640))
-    assert [tuple(level.shape) for level in raw] == [(1, 3, 80, 80, 85), (1, 3, 40, 40, 85), (1, 3, 20, 20, 85)]
+    assert [tuple(level.shape) for level in raw] == [(1, 3, side, side, 85) for side in (80, 40, 20)]
     assert model.decode(raw).shape == (1, 25200, 85)
 
 
@@ -165,10 +167,12 @@ def test_pretrained_says_why_there_are_none():
 
 
 def test_a_state_dict_of_its_own_code_opens(tmp_path, tiny):
-    state = {key: value + 0.01 if value.is_floating_point() else value for key, value in tiny.state_dict().items()}
+    state = {key: value + 0.01 if value.is_floating_point() else value
+             for key, value in tiny.state_dict().items()}
     torch.save(state, tmp_path / "own.pt")
     model = explorer.create_model("yolov5n", checkpoint_path=tmp_path / "own.pt")
-    assert model.num_classes == 3 and torch.equal(model.state_dict()["model.24.m.1.weight"], state["model.24.m.1.weight"])
+    assert model.num_classes == 3
+    assert torch.equal(model.state_dict()["model.24.m.1.weight"], state["model.24.m.1.weight"])
     assert weights.convert("yolov5n", state, source="yolov5").keys() == model.state_dict().keys()
     other = explorer.create_model("yolov5n", checkpoint_path=tmp_path / "own.pt", num_classes=7)
     kept = other.model[24].m[0].weight.unflatten(0, (3, 12))[:, :5]

@@ -74,7 +74,8 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     **{name: effdet_tags(name) for name in EFFDET_AP},
 }
 #: YOLO's classes are COCO's without gaps, its photos are grey where there is no picture, and not normalised.
-YOLO = {"input_size": (3, 640, 640), "num_classes": 80, "labels": tuple(name for name in COCO[1:] if name != "N/A"),
+YOLO = {"input_size": (3, 640, 640), "num_classes": 80,
+        "labels": tuple(name for name in COCO[1:] if name != "N/A"),
         "mean": (0.0,) * 3, "std": (1.0,) * 3, "first_conv": "model.0.conv", "classifier": "model.24.m"}
 #: What a name is made for beyond its task: any backbone may stand under it, and photos may be smaller.
 OWN = {

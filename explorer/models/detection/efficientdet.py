@@ -43,14 +43,15 @@ RARE = 0.01  # how likely an untrained network thinks each class: else its first
 class HeadNet(nn.Module):
     """Maps [B, width, H, W] of all levels -> maps [B, answers, H, W].
 
-    The convolutions are the same for all levels; each level has BatchNorms of its own, because small
-    and large things make numbers of different spread.
+    The convolutions are the same for all levels; each level has BatchNorms of its own, because
+    small and large things make numbers of different spread.
     """
 
     def __init__(self, style: Style, levels: int, depth: int, answers: int, drop_rate: float):
         super().__init__()
         conv = partial(SeparableConv2d, style.width, padding=style.padding)
-        self.conv_rep = nn.ModuleList(conv(style.width, bias=style.extra_bias) for _ in range(depth))
+        self.conv_rep = nn.ModuleList(conv(style.width, bias=style.extra_bias)
+                                      for _ in range(depth))
         self.bn_rep = nn.ModuleList(
             nn.ModuleList(nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(style.width, **NORM)))
                           for _ in range(levels)) for _ in range(depth))
@@ -68,8 +69,8 @@ class HeadNet(nn.Module):
 
 
 class EfficientDet(Detector):
-    """Photos -> boxes; `forward_raw` of a batch gives, of each level from stride 8 to 128, `class_maps`
-    [B, 9 * num_classes, H, W] and `box_maps` [B, 9 * 4, H, W].
+    """Photos -> boxes; `forward_raw` of a batch gives, of each level from stride 8 to 128,
+    `class_maps` [B, 9 * num_classes, H, W] and `box_maps` [B, 9 * 4, H, W].
 
     body:         a backbone without head, with maps of strides 8, 16 and 32
     width, cells: channels and rounds of the BiFPN;  depth: convolutions of a head
@@ -108,9 +109,9 @@ class EfficientDet(Detector):
         own = self.take_body(body)
         by_stride = levels_of(self.body, (8, 16, 32))
         if 8 not in by_stride:
-            raise ValueError("EfficientDet reads maps of strides 8, 16 and 32 pixels, and this backbone "
-                             f"has {', '.join(str(stage.reduction) for stage in own)}: give another "
-                             "backbone, such as efficientnet_b0 or resnet18.")
+            has = ", ".join(str(stage.reduction) for stage in own)
+            raise ValueError("EfficientDet reads maps of strides 8, 16 and 32 pixels, and this "
+                             f"backbone has {has}: give another, such as efficientnet_b0.")
         self.levels = tuple(by_stride.values())
         self.strides = (8, 16, 32, 64, 128)
         self.anchors_at_a_place = len(OCTAVES) * len(SHAPES)
@@ -125,7 +126,8 @@ class EfficientDet(Detector):
         self.box_net = head(answers=4 * self.anchors_at_a_place)
         self.init_weights()
         self.class_net.predict.conv_pw = self.last_layer(num_classes)
-        self.config = ModelConfig(input_size=(self.in_chans, 512, 512), num_classes=num_classes, labels=())
+        self.config = ModelConfig(input_size=(self.in_chans, 512, 512), num_classes=num_classes,
+                                  labels=())
 
     def init_weights(self) -> None:
         """Of all but the backbone: a signal keeps its size on the way."""
@@ -144,10 +146,12 @@ class EfficientDet(Detector):
         nn.init.constant_(last.bias, -math.log((1 - RARE) / RARE))
         return last
 
-    # --- photos -> maps -> raw numbers of each anchor -------------------------------------------------
+    # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 
     def place(self, photo: Tensor) -> tuple[Tensor, Placement]:
-        """The photo [C, H, W] at the top left of a canvas of `config.input_size`, in the mean colour."""
+        """The photo [C, H, W] at the top left of a canvas as `config.input_size` has it, in the
+        mean colour.
+        """
         colour = [round(255 * value) / 255 for value in self._by_channel(self.config.mean)]
         return fit_top_left(photo, self.config.input_size[1:], colour)
 
@@ -162,21 +166,21 @@ class EfficientDet(Detector):
         return {"class_maps": self.class_net(x), "box_maps": self.box_net(x)}
 
     def anchors(self, grids: Sequence[Sequence[int]], size: Sequence[int]) -> Tensor:
-        """All anchors [N, 4] xyxy in pixels of a batch of `size` (height, width): level by level, row by
-        row, and at each place three sizes of three shapes.
+        """All anchors [N, 4] xyxy in pixels of a batch of `size` (height, width): level by level,
+        row by row, and at each place three sizes of three shapes.
         """
         levels = []
         for rows, columns in grids:
             down, across = size[0] / rows, size[1] / columns
-            sides = torch.tensor([
-                (across * octave * wide, down * octave * high) for octave in OCTAVES for wide, high in SHAPES
-            ], dtype=torch.float64) * self.anchor_scale
+            sides = [(across * octave * wide, down * octave * high)
+                     for octave in OCTAVES for wide, high in SHAPES]
+            half = torch.tensor(sides, dtype=torch.float64) * self.anchor_scale / 2
             middle = torch.tensor((across / 2, down / 2), dtype=torch.float64)
-            shapes = torch.cat((middle - sides / 2, middle + sides / 2), dim=1)  # around the first place
+            shapes = torch.cat((middle - half, middle + half), dim=1)  # of the first place
             levels.append(over_grid(shapes, (rows, columns), (down, across)))
         return torch.cat(levels).to(parameter_place(self)["device"], torch.float32)
 
-    # --- raw numbers -> boxes -------------------------------------------------------------------------
+    # --- raw numbers -> boxes -------------------------------------------------------------------
 
     def candidates(
         self, raw: Mapping[str, list[Tensor]], size: Sequence[int], places: Sequence[Placement], *,
@@ -185,24 +189,26 @@ class EfficientDet(Detector):
         least = self.score_threshold if score_threshold is None else score_threshold
         grids = [tuple(level.shape[-2:]) for level in raw["class_maps"]]
         anchors = self.anchors(grids, size)
-        return [
-            self._candidates_of([self._by_place(level[index], self.num_classes) for level in raw["class_maps"]],
-                                [self._by_place(level[index], 4) for level in raw["box_maps"]],
-                                anchors, place, least)
-            for index, place in enumerate(places)
-        ]
+        found, kinds = [], self.num_classes
+        for index, place in enumerate(places):
+            classes = [self._by_place(level[index], kinds) for level in raw["class_maps"]]
+            boxes = [self._by_place(level[index], 4) for level in raw["box_maps"]]
+            found.append(self._candidates_of(classes, boxes, anchors, place, least))
+        return found
 
     def _by_place(self, level: Tensor, numbers: int) -> Tensor:
         """A map [A * n, H, W] as [H, W, A, n], in the order of the anchors; nothing is copied."""
         return level.unflatten(0, (self.anchors_at_a_place, numbers)).permute(2, 3, 0, 1)
 
-    def _candidates_of(self, classes: list[Tensor], boxes: list[Tensor], anchors: Tensor, place: Placement,
-                       least: float) -> Candidates:
-        # The best pairs of anchor and class are among the anchors whose best class is best: only their
-        # scores, a tenth of all, are looked at one by one.
+    def _candidates_of(self, classes: list[Tensor], boxes: list[Tensor], anchors: Tensor,
+                       place: Placement, least: float) -> Candidates:
+        """Of one photo. classes, boxes: maps [H, W, A, n] of each level"""
+        # The best pairs of anchor and class are among the anchors whose best class is best: only
+        # their scores, a tenth of all, are looked at one by one.
         highest = torch.cat([level.amax(dim=-1).flatten() for level in classes])  # [N]
         index = highest.topk(min(self.most_candidates, len(highest))).indices.sort().values
-        ends = torch.tensor([level[..., 0].numel() for level in classes], device=index.device).cumsum(0)
+        counts = [level[..., 0].numel() for level in classes]
+        ends = torch.tensor(counts, device=index.device).cumsum(0)
         levels = torch.bucketize(index, ends, right=True)
         logits, moves = (self._rows(maps, index, levels, ends) for maps in (classes, boxes))
         scores, which, labels = best_pairs(logits, least, self.most_candidates)
@@ -223,17 +229,19 @@ class EfficientDet(Detector):
             _, columns, each, _ = level.shape
             own = index[levels == number] - (ends[number - 1] if number else 0)
             place = torch.div(own, each, rounding_mode="floor")
-            rows.append(level[torch.div(place, columns, rounding_mode="floor"), place % columns, own % each])
+            row = torch.div(place, columns, rounding_mode="floor")
+            rows.append(level[row, place % columns, own % each])
         return torch.cat(rows)
 
-    # --- raw numbers and truth -> loss ----------------------------------------------------------------
+    # --- raw numbers and truth -> loss ----------------------------------------------------------
 
     def loss_of(
-        self, raw: Mapping[str, list[Tensor]], size: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
+        self, raw: Mapping[str, list[Tensor]], size: Sequence[int],
+        targets: Sequence[Mapping[str, Tensor]],
     ) -> dict[str, Tensor]:
-        """`classification`: focal loss of all anchors (alpha 0.25, gamma 1.5); `bbox_regression`: Huber
-        loss of those that have to find something, times 50. Both a found anchor, as the paper's authors
-        train it.
+        """`classification`: focal loss of all anchors (alpha 0.25, gamma 1.5); `bbox_regression`:
+        Huber loss of those that have to find something, times 50. Both a found anchor, as the
+        paper's authors train it.
         """
         anchors = self.anchors([level.shape[-2:] for level in raw["class_maps"]], size)
         logits, deltas = (self._by_anchor(raw[name], numbers)  # [B, N, K], [B, N, 4]
@@ -244,7 +252,8 @@ class EfficientDet(Detector):
             finds = torch.nonzero(which >= 0)[:, 0]
             wanted[index, finds, truth["labels"][which[finds]]] = 1
             coded = encode(truth["boxes"][which[finds]], anchors[finds].to(deltas))[:, [1, 0, 3, 2]]
-            differences.append(F.huber_loss(deltas[index, finds], coded, delta=0.1, reduction="sum"))
+            told = deltas[index, finds]
+            differences.append(F.huber_loss(told, coded, delta=0.1, reduction="sum"))
             found += len(finds)
         focal = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=1.5, reduction="sum")
         return {"classification": focal / found,
@@ -252,16 +261,16 @@ class EfficientDet(Detector):
 
     def _by_anchor(self, maps: Sequence[Tensor], numbers: int) -> Tensor:
         """Maps [B, A * n, H, W] of all levels -> [B, N, n], in the order of the anchors."""
-        rows = [level.unflatten(1, (-1, numbers)).permute(0, 3, 4, 1, 2).flatten(1, 3) for level in maps]
-        return torch.cat(rows, dim=1)
+        places = [level.unflatten(1, (-1, numbers)).permute(0, 3, 4, 1, 2) for level in maps]
+        return torch.cat([level.flatten(1, 3) for level in places], dim=1)
 
-    # --- surgery --------------------------------------------------------------------------------------
+    # --- surgery --------------------------------------------------------------------------------
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Put a fresh layer on for other classes; 0 removes it. There is no pooling to choose."""
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so "
-                             "leave it out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, "
+                             "so leave it out.")
         owner, name = self._last_layer("reset_classifier")
         setattr(owner, name, self.last_layer(num_classes).to(**parameter_place(self)))
         self.num_classes = num_classes
@@ -275,10 +284,10 @@ class EfficientDet(Detector):
 
 
 def assign(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """For each of the anchors [N, 4] the number of the box [M, 4] that it has to find, -1 for none: [N].
+    """For each of the anchors [N, 4] the number of the box [M, 4] it has to find, -1 for none: [N].
 
-    That is the box it overlaps most, by half or more (intersection over union); and each box goes to
-    the anchor that overlaps it most, however little that is.
+    That is the box it overlaps most, by half or more (intersection over union); and each box goes
+    to the anchor that overlaps it most, however little that is.
     """
     if not len(boxes):
         return torch.full((len(anchors),), -1, device=anchors.device)
@@ -290,7 +299,14 @@ def assign(boxes: Tensor, anchors: Tensor) -> Tensor:
     return which
 
 
-KEY_MAPS = {"effdet": lambda state, name: {key.removeprefix("model."): value for key, value in state.items()}}
+def _from_effdet(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """effdet's own names, less what its training and prediction benches put around the network."""
+    named = {key.removeprefix("model."): value for key, value in state.items()}
+    own = ("backbone.", "fpn.", "class_net.", "box_net.")
+    return {key: value for key, value in named.items() if key.startswith(own)}
+
+
+KEY_MAPS = {"effdet": _from_effdet}
 MODEL = EfficientDet
 
 _TF = dict(padding="same", extra_bias=True)

@@ -73,7 +73,9 @@ def fit_short_side(photo: Tensor, short: int, longest: int) -> tuple[Tensor, Pla
 def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) -> tuple[Tensor, Placement]:
     """The photo [C, H, W], as large as a canvas of (height, width) takes it, at the canvas's top left corner.
 
-    It keeps its proportions, and where it shrinks pixels are averaged. colour: of the rest, a number a channel
+    It keeps its proportions, and where it shrinks pixels are averaged.
+
+    colour: of the rest, a number a channel
     """
     height, width = photo.shape[-2:]
     scale = min(canvas[0] / height, canvas[1] / width)

@@ -1,10 +1,10 @@
 """YOLOv5: one pass, three grids, and boxes told from the cell that a thing's middle lies in.
 
 "You only look once": there is no second network that looks at proposals. The backbone stacks C3
-blocks, which send half of the channels past the work; a pool of several sizes (SPPF) widens the view
-of the coarsest map; and a pyramid goes up to fine maps and down again. Each cell of the three grids
-says, for three anchors, where the box is, whether there is anything at all (objectness), and which
-class it is.
+blocks, which send half of the channels past the work; a pool of several sizes (SPPF) widens the
+view of the coarsest map; and a pyramid goes up to fine maps and down again. Each cell of the three
+grids says, for three anchors, where the box is, whether there is anything at all (objectness), and
+which class it is.
 
 Redmon et al., "You Only Look Once: Unified, Real-Time Object Detection", 2015,
 https://arxiv.org/abs/1506.02640; Wang et al., "CSPNet", 2019, https://arxiv.org/abs/1911.11929;
@@ -55,7 +55,7 @@ class Conv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Mix the channels, then look around: [B, C, H, W] -> the same, added to what came in or not."""
+    """Mix the channels, then look around: [B, C, H, W] -> the same, with a shortcut or without."""
 
     def __init__(self, chans: int, shortcut: bool):
         super().__init__()
@@ -68,12 +68,16 @@ class Bottleneck(nn.Module):
 
 
 class C3(nn.Module):
-    """Half of the channels through bottlenecks, half past them: [B, in_chans, H, W] -> [B, chans, H, W]."""
+    """Half of the channels through bottlenecks, half past them.
+
+    [B, in_chans, H, W] -> [B, chans, H, W]
+    """
 
     def __init__(self, in_chans: int, chans: int, depth: int, shortcut: bool = True):
         super().__init__()
         half = chans // 2
-        self.cv1, self.cv2, self.cv3 = Conv(in_chans, half), Conv(in_chans, half), Conv(2 * half, chans)
+        self.cv1, self.cv2 = Conv(in_chans, half), Conv(in_chans, half)
+        self.cv3 = Conv(2 * half, chans)
         self.m = nn.Sequential(*(Bottleneck(half, shortcut) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,8 +132,9 @@ class Answers(nn.Module):
 
 
 def last_layer(in_chans: int, stride: int, num_classes: int) -> nn.Conv2d:
-    """[B, in_chans, H, W] -> [B, 3 * (5 + num_classes), H, W]. It starts from the thought that a photo of
-    640 pixels shows some eight things, of any class.
+    """[B, in_chans, H, W] -> [B, 3 * (5 + num_classes), H, W].
+
+    It starts from the thought that a photo of 640 pixels shows some eight things, of any class.
     """
     layer = nn.Conv2d(in_chans, len(ANCHORS[0]) * (PLACE + num_classes), 1)
     with torch.no_grad():
@@ -153,9 +158,10 @@ class YOLOv5(Detector):
     iou_threshold = 0.45
     max_boxes = 1000
     untrained_because = (
-        "YOLOv5 has no weights here: the published files can't be opened without their own code, which "
-        "is AGPL-3.0, and so are they. If that licence suits you, save their state dict with that code, "
-        'torch.save(model.state_dict(), "yolov5.pt"), and give checkpoint_path="yolov5.pt"; the names fit.')
+        "YOLOv5 has no weights here: the published files can't be opened without their own code, "
+        "which is AGPL-3.0, and so are they. If that licence suits you, save their state dict with "
+        'that code, torch.save(model.state_dict(), "yolov5.pt"), and give '
+        'checkpoint_path="yolov5.pt": the names fit. Or leave pretrained away and train it.')
 
     def __init__(
         self,
@@ -171,7 +177,8 @@ class YOLOv5(Detector):
         if drop_path_rate:
             raise ValueError("YOLOv5 has no paths to drop: leave drop_path_rate away.")
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
-        c1, c2, c3, c4, c5 = (math.ceil(chans * width / 8) * 8 for chans in (64, 128, 256, 512, 1024))
+        full = (64, 128, 256, 512, 1024)
+        c1, c2, c3, c4, c5 = (math.ceil(chans * width / 8) * 8 for chans in full)
         d3, d6, d9 = (max(round(blocks * depth), 1) for blocks in (3, 6, 9))
         self.model = nn.Sequential(
             Conv(in_chans, c1, 6, 2, 2),                      # 0   [B, c1, H/2, W/2]
@@ -186,13 +193,14 @@ class YOLOv5(Detector):
             Answers((c3, c4, c5), num_classes),               # 24
         )
         self.num_features = c5
-        self.stages = tuple(Stage(name, f"model.{place}", chans, stride) for name, place, chans, stride in (
-            ("stem", 0, c1, 2), ("c2", 2, c2, 4), ("c3", 4, c3, 8), ("c4", 6, c4, 16), ("c5", 9, c5, 32),
-            ("p3", 17, c3, 8), ("p4", 20, c4, 16), ("p5", 23, c5, 32)))
+        shown = (("stem", 0, c1, 2), ("c2", 2, c2, 4), ("c3", 4, c3, 8), ("c4", 6, c4, 16),
+                 ("c5", 9, c5, 32), ("p3", 17, c3, 8), ("p4", 20, c4, 16), ("p5", 23, c5, 32))
+        self.stages = tuple(Stage(name, f"model.{place}", chans, stride)
+                            for name, place, chans, stride in shown)
         self.config = ModelConfig(input_size=(in_chans, 640, 640), mean=(0.0,) * 3, std=(1.0,) * 3,
                                   num_classes=num_classes, labels=())
 
-    # --- photos -> maps -> raw numbers of each anchor -------------------------------------------------
+    # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (a batch, where in it each photo lies): the long side as
@@ -205,7 +213,8 @@ class YOLOv5(Detector):
                       * self.size_multiple for side in (-2, -1))
         placed = [in_frame(small, photo.shape[-2:], frame, 114 / 255)
                   for small, photo in zip(fitted, images)]
-        return torch.stack([self.normalise(photo) for photo, _ in placed]), [place for _, place in placed]
+        batch = torch.stack([self.normalise(photo) for photo, _ in placed])
+        return batch, [place for _, place in placed]
 
     def forward_stages(self, x: Tensor) -> Generator[Tensor, None, list[Tensor]]:
         layers = self.model
@@ -233,8 +242,9 @@ class YOLOv5(Detector):
         return self.model[24]([F.dropout(level, self.drop_rate, self.training) for level in x])
 
     def decode(self, raw: Sequence[Tensor]) -> Tensor:
-        """Raw maps of all grids -> [B, N, 5 + num_classes]: left, top, right and bottom in the network's
-        pixels, objectness and classes, 0 to 1. Grid by grid, anchor by anchor, row by row.
+        """Raw maps of all grids -> [B, N, 5 + num_classes]: left, top, right and bottom in the
+        network's pixels, objectness and classes, 0 to 1. Grid by grid, anchor by anchor, row by
+        row.
         """
         grids = []
         for level, shapes, stride in zip(raw, self.model[24].anchors, STRIDES):
@@ -243,13 +253,14 @@ class YOLOv5(Detector):
                                   torch.arange(columns, device=level.device), indexing="ij")
             cell = torch.stack((x, y), dim=-1).to(level)  # [H, W, 2]
             found = level.sigmoid()
-            middle = (2 * found[..., :2] - 0.5 + cell) * stride  # up to half a cell outside of its own
-            half = (2 * found[..., 2:4]) ** 2 * shapes[:, None, None].to(level) * stride / 2  # 0 to 4 anchors
+            middle = (2 * found[..., :2] - 0.5 + cell) * stride  # up to half a cell outside its own
+            wide = (2 * found[..., 2:4]) ** 2 * shapes[:, None, None].to(level)  # none to 4 anchors
+            half = wide * stride / 2
             boxes = torch.cat((middle - half, middle + half, found[..., 4:]), dim=-1)
             grids.append(boxes.flatten(1, 3))
         return torch.cat(grids, dim=1)
 
-    # --- raw numbers -> boxes -------------------------------------------------------------------------
+    # --- raw numbers -> boxes -------------------------------------------------------------------
 
     def candidates(
         self, raw: Sequence[Tensor], size: Sequence[int], places: Sequence[Placement], *,
@@ -265,28 +276,29 @@ class YOLOv5(Detector):
             scores = scores * answers[:, 4]
             index = torch.nonzero(scores > least)[:, 0]
             index = index[scores[index].argsort(descending=True, stable=True)]
-            found.append(Candidates(answers[index, :4], scores[index], labels[index], levels[index], index))
+            found.append(Candidates(answers[index, :4], scores[index], labels[index], levels[index],
+                                    index))
         return found
 
-    # --- raw numbers and truth -> loss ----------------------------------------------------------------
+    # --- raw numbers and truth -> loss ----------------------------------------------------------
 
     def loss_of(
         self, raw: Sequence[Tensor], size: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
         return yolo_loss(raw, self.model[24].anchors, STRIDES, size, targets)
 
-    # --- surgery --------------------------------------------------------------------------------------
+    # --- surgery --------------------------------------------------------------------------------
 
     def get_classifier(self) -> nn.Module:
         return self.model[24].m
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put fresh layers on for other classes, which keep what they know of boxes and of whether there
-        is anything; 0 leaves just that. There is no pooling to choose.
+        """Put fresh layers on for other classes, which keep what they know of boxes and of whether
+        there is anything; 0 leaves just that. There is no pooling to choose.
         """
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so "
-                             "leave it out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, "
+                             "so leave it out.")
         for index, (old, stride) in enumerate(zip(self.model[24].m, STRIDES)):
             fresh = last_layer(old.in_channels, stride, num_classes).to(**parameter_place(self))
             with torch.no_grad():
@@ -301,11 +313,13 @@ class YOLOv5(Detector):
         self.model[24], self.num_classes = nn.Identity(), 0
 
     def _count_scores(self, head: nn.Module | None) -> int:
-        return head[0].out_channels // len(ANCHORS[0]) - PLACE if isinstance(head, nn.ModuleList) else 0
+        if not isinstance(head, nn.ModuleList):
+            return 0
+        return head[0].out_channels // len(ANCHORS[0]) - PLACE
 
     def adapt_state_dict(self, state: dict[str, Tensor], report: Any) -> dict[str, Tensor]:
-        """Trained last layers of other classes -> what they know of boxes, where this model has no classes
-        yet.
+        """Trained last layers of other classes -> what they know of boxes, where this model has no
+        classes yet.
         """
         state = dict(state)
         for name, own in self.state_dict().items():
