@@ -17,18 +17,12 @@ from typing import Any
 from explorer.arguments import checked
 from explorer.display.words import meant, natural_key, nearest
 from explorer.models.catalog import FAMILIES, FAMILY_OF, Family
+from explorer.models.catalog.detection import BEHIND_TORCHVISION
 from explorer.models.weights.table import known_to_timm, old_names, tags
 
 #: Other people's models behind the same contract, and other places for weights.
 LIBRARIES = ("torchvision", "timm")
 DOORS = ("torchvision/", "timm/", "hf-hub:", "local-dir:")
-
-#: Detectors that torchvision has and explorer opens through its door; their names alone do as well.
-BEHIND_TORCHVISION = (
-    "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
-    "fasterrcnn_resnet50_fpn_v2", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
-    "ssd300_vgg16", "ssdlite320_mobilenet_v3_large",
-)
 
 
 # --- lists ------------------------------------------------------------------------------------------------
@@ -162,7 +156,8 @@ def check_name(name: str) -> tuple[str, str]:
                 f"pip install 'vision-explorer[timm]', then create_model('timm/{name.strip()}')."
             )
         if architecture in BEHIND_TORCHVISION:
-            raise ValueError(f"{architecture!r} is torchvision's: create_model('torchvision/{name.strip()}').")
+            door = f"torchvision/{name.strip()}"
+            raise ValueError(f"{architecture!r} is torchvision's: create_model({door!r}).")
         hint = _nearest(architecture.lower(), [*FAMILY_OF, *BEHIND_TORCHVISION], old_names())
         raise ValueError(f"Unknown model {architecture!r}.{hint} See explorer.list_models().")
     if tag and tag not in tags(architecture):

@@ -65,7 +65,8 @@ def test_a_batch_is_what_the_network_sees(model):
 
 @pytest.mark.parametrize(("images", "error", "said"), [
     ("photo.jpg", TypeError, "not a str"), ([], None, ""), ([torch.rand(1, 3, 8, 8)], ValueError, "of shape"),
-    ([torch.zeros(3, 8, 8, dtype=torch.uint8)], TypeError, "divide it by 255"), ([None], TypeError, "NoneType"),
+    ([torch.zeros(3, 8, 8, dtype=torch.uint8)], TypeError, "divide it by 255"),
+    ([None], TypeError, "NoneType"),
     ([torch.rand(4, 8, 8)], ValueError, r"\[4, 8, 8\]"),
 ])
 def test_what_are_no_photos_is_said_in_a_sentence(model, images, error, said):
@@ -77,7 +78,8 @@ def test_what_are_no_photos_is_said_in_a_sentence(model, images, error, said):
 
 
 @pytest.mark.parametrize(("target", "said"), [
-    ({"boxes": [[4.0, 4, 4, 9]], "labels": [0]}, "no area"), ({"boxes": [[1.0, 1, 4, 9]], "labels": [3]}, "0 to 2"),
+    ({"boxes": [[4.0, 4, 4, 9]], "labels": [0]}, "no area"),
+    ({"boxes": [[1.0, 1, 4, 9]], "labels": [3]}, "0 to 2"),
     ({"boxes": [[1.0, 1, 4, 9]], "labels": [0, 1]}, "number 0 has"),
 ])
 def test_boxes_that_can_t_be_learnt_are_said_in_a_sentence(model, target, said):

@@ -102,8 +102,8 @@ def _found(
     timing = {"preprocess": prepared - started, "forward": finished - prepared,
               "device": str(parameter_place(model)["device"])}
     return Detections(
-        model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(), place=places[0],
-        names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
+        model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
+        place=places[0], names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
         limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
     )
 
@@ -147,8 +147,8 @@ def as_detector(model: VisionModel | str) -> Detector:
         raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
                         f"{what}.")
     if parameter_place(opened)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
-                         "torch.device('meta'), or load weights into it.")
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
     opened.notice_head()
     return opened
 
@@ -164,7 +164,8 @@ def notes_on(model: Detector) -> tuple[str, ...]:
     """What a reader of the boxes must know about the weights."""
     report = model.load_report
     if report is None:
-        return ("No weights were loaded into this model: unless it was trained here, its boxes mean nothing.",)
+        return ("No weights were loaded into this model: unless it was trained here, its boxes mean "
+                "nothing.",)
     return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
 
 

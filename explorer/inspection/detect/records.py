@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from explorer.inspection.detect.result import Detections
 
 NO_CLASS = ("background", "N/A")  # gaps in COCO's own numbering
 
 
-def coco_record(photos: Iterable[tuple[str, Detections]], names: Sequence[str]) -> dict[str, Any]:
-    """{"images", "annotations", "categories"} of (file name, what was found in it).
+def coco_record(photos: Iterable[tuple[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """{"images", "annotations", "categories"} of (file name, the `Detections` in it).
 
     A category's id is the class's index, which are COCO's own for networks that were trained on it.
     """

@@ -123,9 +123,11 @@ class Detections(RichRepr):
         """
         photo = image if image is not None else self.image
         if photo is None:
-            raise ValueError("A table holds no photos: give this one's, as in overlay(explorer.load_image(path)).")
+            raise ValueError("A table holds no photos: give this one's, as in "
+                             "overlay(explorer.load_image(path)).")
         if photo.size != self.size:
-            raise ValueError(f"The boxes are of a photo of {self.size[0]} x {self.size[1]} pixels; this one has "
+            width, height = self.size
+            raise ValueError(f"The boxes are of a photo of {width} x {height} pixels; this one has "
                              f"{photo.width} x {photo.height}.")
         captions = [f"{label} {percent(score)}" for label, score in zip(self.labels, self.scores.tolist())]
         return draw_boxes(photo.convert("RGB"), self.boxes.numpy(), captions, self.indices.tolist(),
@@ -149,7 +151,8 @@ class Detections(RichRepr):
         best = ", ".join(f"{label} {percent(score)}"
                          for label, score in zip(self.labels[:3], self.scores.tolist()))
         more = f", and {len(self) - 3} more" if len(self) > 3 else ""
-        return f"Detections({self.model_name!r}, {counted(len(self), 'box', 'es')}: {best or 'nothing'}{more})"
+        boxes = counted(len(self), "box", "es")
+        return f"Detections({self.model_name!r}, {boxes}: {best or 'nothing'}{more})"
 
     def _repr_html_(self) -> str:
         """The photo with its boxes and a list of them as plain HTML, without script."""

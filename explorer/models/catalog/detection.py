@@ -2,6 +2,13 @@
 
 from explorer.models.catalog.family import family
 
+#: Detectors that torchvision has and explorer opens through its door; their names alone do as well.
+BEHIND_TORCHVISION = (
+    "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_resnet50_fpn_v2", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
+    "ssd300_vgg16", "ssdlite320_mobilenet_v3_large",
+)
+
 FAMILIES = (
     family(
         "retinanet", title="RetinaNet", year=2017, arxiv="1708.02002", module="retinanet", task="detection",

@@ -58,7 +58,8 @@ class Detector(OverBody):
     # --- what a family writes -----------------------------------------------------------------------------
 
     def candidates(
-        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *, score_threshold: float | None = None
+        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+        score_threshold: float | None = None,
     ) -> list[Candidates]:
         """The possible boxes of each photo, in the network's pixels, cut off where its picture ends.
 
@@ -92,8 +93,8 @@ class Detector(OverBody):
         A better score than `score_threshold`, of each heap of one class the best, `limit` at most (None: as
         the family has it). It needs the candidates alone, and no network.
         """
-        limit = cls.max_boxes if limit is None else limit
-        return without_overlaps(found, score_threshold=score_threshold, iou_threshold=iou_threshold, limit=limit)
+        return without_overlaps(found, score_threshold=score_threshold, iou_threshold=iou_threshold,
+                                limit=cls.max_boxes if limit is None else limit)
 
     # --- what follows from it -----------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class Detector(OverBody):
     def with_masks(
         self, raw: Any, found: Sequence[Candidates], places: Sequence[Placement]
     ) -> list[Candidates]:
-        """The candidates of each photo with a mask for each, of a network that has masks; else as they are."""
+        """The candidates of each photo with a mask each, of a network that has masks; else as they are."""
         return [*found]
 
     def forward_raw(self, x: Tensor) -> Any:
@@ -175,7 +176,7 @@ class Detector(OverBody):
 
 
 def answer(found: Candidates, place: Placement) -> dict[str, Tensor]:
-    """What was found in one photo, in that photo's own pixels; `masks` [N, 1, H, W] in 0..1, if it has any."""
+    """What was found in one photo, in its own pixels; `masks` [N, 1, H, W] in 0..1, if it has any."""
     boxes = place.out_of(found.boxes)
     told = {"boxes": boxes, "scores": found.scores, "labels": found.labels}
     if found.masks is not None:
@@ -212,15 +213,17 @@ def check_targets(images: Any, targets: Any, num_classes: int) -> None:
         if not isinstance(boxes, Tensor) or not isinstance(labels, Tensor):
             raise TypeError(f"targets are {wanted}; number {number} lacks one of the two as a tensor.")
         if boxes.numel() != 4 * len(labels) or labels.ndim != 1:
-            raise ValueError(f"targets are {wanted}; number {number} has boxes {list(boxes.shape)} and labels "
-                             f"{list(labels.shape)}.")
+            raise ValueError(f"targets are {wanted}; number {number} has boxes {list(boxes.shape)} and "
+                             f"labels {list(labels.shape)}.")
         if not len(labels):
             continue
         sides = boxes.reshape(-1, 4)[:, 2:] - boxes.reshape(-1, 4)[:, :2]
         if not bool((sides > 0).all()):
             box = boxes.reshape(-1, 4)[int((~(sides > 0).all(dim=1)).nonzero()[0])]
-            raise ValueError(f"A box of photo {number} has no area: {[round(float(x), 1) for x in box]}. A box "
-                             "is left, top, right, bottom in pixels, and right and bottom are larger.")
+            shown = ", ".join(f"{float(side):.1f}" for side in box)
+            raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, bottom "
+                             "in pixels, and right and bottom are larger.")
         if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
-            raise ValueError(f"A label of photo {number} is {int(labels.max())}: this network has {num_classes} "
-                             f"classes, so labels are 0 to {num_classes - 1}.")
+            strange = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
+            raise ValueError(f"A label of photo {number} is {strange}: this network has {num_classes} classes, "
+                             f"so labels are 0 to {num_classes - 1}.")

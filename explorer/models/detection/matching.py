@@ -15,7 +15,7 @@ NOTHING, UNCLEAR = -1, -2
 
 
 def match(boxes: Tensor, anchors: Tensor, *, found: float = 0.5, nothing: float = 0.4) -> Tensor:
-    """For each of the anchors [A, 4] the number of the box [N, 4] it has to find, `NOTHING` or `UNCLEAR`: [A].
+    """For each of the anchors [A, 4] the number of the box [N, 4] it has to find, or `NOTHING`, or `UNCLEAR`.
 
     found, nothing: the overlap from which it has to, and below which it has to stay silent
     """

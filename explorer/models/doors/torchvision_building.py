@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torchvision import models
 
+from explorer.models.catalog.detection import BEHIND_TORCHVISION
 from explorer.models.config import ModelConfig
 from explorer.models.detection.frozen import freeze_norms
 from explorer.models.doors.given import with_classes
 from explorer.models.doors.torchvision_detectors import TorchvisionDetector
-from explorer.models.names import BEHIND_TORCHVISION
 from explorer.models.weights.choosing import usual_table
 from explorer.models.weights.downloading import download_url
 from explorer.models.weights.report import LoadReport
@@ -73,13 +73,14 @@ def _config(architecture: str, entry: Any, module: nn.Module, size: tuple[int, i
     transform, labels = module.transform, ("background", *entry.meta["categories"][1:])
     fixed = transform.fixed_size
     if size is not None and fixed is not None:
-        raise ValueError(f"torchvision's {architecture} is built for photos of {fixed[1]} x {fixed[0]} pixels, "
-                         "and makes every photo that size: leave img_size away.")
+        raise ValueError(f"torchvision's {architecture} is built for photos of {fixed[1]} x {fixed[0]} "
+                         "pixels, and makes every photo that size: leave img_size away.")
     usual = (fixed[1], fixed[0]) if fixed else (transform.min_size[0], transform.max_size)
     metrics = entry.meta["_metrics"]["COCO-val2017"]
-    told = {"box AP": metrics["box_map"]} | ({"mask AP": metrics["mask_map"]} if "mask_map" in metrics else {})
+    told = {"box AP": metrics.get("box_map"), "mask AP": metrics.get("mask_map")}
     return ModelConfig(
         architecture=f"torchvision/{architecture}", tag=entry.name, url=entry.url, license="bsd-3-clause",
         input_size=(3, *(size or usual)), crop_pct=1.0, mean=tuple(transform.image_mean),
-        std=tuple(transform.image_std), num_classes=len(labels), labels=labels, metrics=tuple(told.items()),
+        std=tuple(transform.image_std), num_classes=len(labels), labels=labels, 
+        metrics=tuple((what, value) for what, value in told.items() if value is not None),
     )

@@ -90,8 +90,8 @@ class TorchvisionDetector(Detector):
         Raises ValueError for a pooling, and for 0.
         """
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so leave it "
-                             "out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for boxes pools nothing, so leave "
+                             "it out.")
         if not num_classes:
             raise ValueError(f"{self.config.architecture} can't be without classes; features_only=True gives "
                              "its maps.")
@@ -164,7 +164,8 @@ class TorchvisionDetector(Detector):
     # --- raw numbers -> boxes -----------------------------------------------------------------------------
 
     def candidates(
-        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *, score_threshold: float | None = None
+        self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+        score_threshold: float | None = None,
     ) -> list[Candidates]:
         least = self.score_threshold if score_threshold is None else score_threshold
         if self.in_two:
@@ -263,8 +264,8 @@ class TorchvisionDetector(Detector):
         check_targets(images, targets, self.num_classes)
         where, transform = parameter_place(self), self.module.transform
         if self.has_masks and not all(isinstance(target.get("masks"), Tensor) for target in targets):
-            raise ValueError(f"{self.config.architecture} learns masks too: give masks [N, height, width] of 0 "
-                             "and 1 beside boxes and labels.")
+            raise ValueError(f"{self.config.architecture} learns masks too: give masks [N, height, width] of "
+                             "0 and 1 beside boxes and labels.")
         moved = []
         for target in targets:
             labels = target["labels"].to(where["device"], torch.int64) + self.counts_nothing
@@ -297,7 +298,7 @@ def columns_for(module: nn.Module, num_classes: int) -> int:
 
 
 def exchange_layers(module: nn.Module, fresh: nn.Module) -> None:
-    """Take over every layer of a freshly built twin whose shape is another, and the twin's counts of classes."""
+    """Take over every layer of a freshly built twin whose shape is another, and its counts of classes."""
     for path, layer in [*fresh.named_modules()]:
         own = module.get_submodule(path)
         shapes = [[value.shape for value in part.parameters(recurse=False)] for part in (own, layer)]
