@@ -16,6 +16,8 @@ class OverBody(VisionModel):
     supports_output_stride = True
     #: The attribute that holds the backbone, dots allowed, as checkpoints call it.
     body_name: str = "backbone"
+    #: Why there are no weights for any part of it, and what to do; "" where a backbone has some.
+    untrained_because: str = ""
 
     def take_body(self, body: VisionModel) -> tuple[Stage, ...]:
         """Put the backbone in, a model without head; its stages, named as this network's."""
@@ -50,7 +52,7 @@ def walk_body(body: VisionModel, x: Tensor, wanted: Sequence[int]) -> Generator[
     order.
     """
     kept: dict[int, Tensor] = {}
-    for index, found in enumerate(body.forward_stages(x)):
+    for index, found in zip(range(len(body.stage_table)), body.forward_stages(x)):  # no further
         if index in wanted:
             kept[index] = found
         yield found

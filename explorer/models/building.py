@@ -13,6 +13,7 @@ from explorer.models.blank import TooLarge, blank
 from explorer.models.catalog import FAMILY_OF, family_module
 from explorer.models.contract import VisionModel, evaluation
 from explorer.models.doors import libraries
+from explorer.models.features import drop_unread
 from explorer.models.names import LIBRARIES, check_name, split_door
 from explorer.models.weights.report import WeightsError
 from explorer.models.weights.shapes import room_for
@@ -61,7 +62,7 @@ def _build_over_a_body(architecture: str, wanted: dict[str, Any]) -> VisionModel
 
 
 def create_body(name: str, **options: Any) -> VisionModel:
-    """A backbone with random numbers and without its head, whose stages halve their maps.
+    """A backbone with random numbers, whose stages halve their maps, and without all that is behind these.
 
     name:    "resnet34", or with a tag, which says whose trained weights are meant
     options: as of `build`
@@ -78,6 +79,7 @@ def create_body(name: str, **options: Any) -> VisionModel:
     body = build(architecture, num_classes=0, **options)
     body.remove_head()
     body.config = config_for(architecture, tag)
+    drop_unread(body)
     return body
 
 

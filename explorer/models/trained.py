@@ -88,6 +88,8 @@ def train_body(plan: Plan, model: VisionModel) -> VisionModel:
 
     Photos are prepared as the backbone's weights want it. Raises WeightsError where they can't be had.
     """
+    if model.untrained_because:
+        raise WeightsError(model.untrained_because)
     body = model.body
     config = body.config
     found, origin = fetch(config, plan.cache_dir)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from effdet import get_efficientdet_config
 from torchvision import models
 
 from explorer.models.catalog import FAMILY_OF
@@ -35,6 +36,31 @@ def torchvision_tags(name: str) -> dict[str, dict[str, Any]]:
     return {"tv_coco": facts | ({"build_options": NEEDED[name]} if name in NEEDED else {})}
 
 
+#: Box AP on COCO val2017 of EfficientDet's published weights, as effdet measures them.
+EFFDET_AP = {"efficientdet_d0": 33.6, "efficientdet_d1": 39.4, "tf_efficientdet_d0": 34.2,
+             "tf_efficientdet_d1": 40.1, "tf_efficientdet_d2": 43.4, "tf_efficientdet_d3": 47.1,
+             "tf_efficientdet_d4": 49.2, "tf_efficientdet_lite0": 27.1}
+EFFDET = ("efficientdet_d0", "efficientdet_d1", "efficientdet_d2", "efficientdet_d3", "efficientdet_d4",
+          "tf_efficientdet_d0", "tf_efficientdet_d1", "tf_efficientdet_d2", "tf_efficientdet_d3",
+          "tf_efficientdet_d4", "tf_efficientdet_lite0")
+
+
+def effdet_common(name: str) -> dict[str, Any]:
+    """What photos effdet prepares for a name. Its classes are COCO's without a background."""
+    config = get_efficientdet_config(name)
+    colours = {key: tuple(config[key]) for key in ("mean", "std") if config.get(key) is not None}
+    return {"input_size": (3, *config.image_size), "num_classes": len(COCO) - 1, "labels": COCO[1:],
+            "first_conv": "backbone.conv_stem", "classifier": "class_net.predict.conv_pw", **colours}
+
+
+def effdet_tags(name: str) -> dict[str, dict[str, Any]]:
+    """effdet's weights of a name, those of the paper's authors where it begins with tf_."""
+    return {"effdet_coco": {
+        "url": get_efficientdet_config(name).url, "license": "apache-2.0",
+        "origin_url": "https://github.com/rwightman/efficientdet-pytorch",
+        "metrics": (("box AP", EFFDET_AP[name]),)}}
+
+
 #: What a name without weights is made for, by task.
 MADE_FOR: dict[str, dict[str, Any]] = {
     "segmentation": {"input_size": (3, 256, 256), "crop_pct": 1.0, "num_classes": len(VOC), "labels": VOC,
@@ -44,10 +70,20 @@ MADE_FOR: dict[str, dict[str, Any]] = {
 }
 #: name -> tag -> the facts of these weights, the default first.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
-    name: torchvision_tags(name) for name in ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2")
+    **{name: torchvision_tags(name) for name in ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2")},
+    **{name: effdet_tags(name) for name in EFFDET_AP},
 }
+#: YOLO's classes are COCO's without gaps, its photos are grey where there is no picture, and not normalised.
+YOLO = {"input_size": (3, 640, 640), "num_classes": 80,
+        "labels": tuple(name for name in COCO[1:] if name != "N/A"),
+        "mean": (0.0,) * 3, "std": (1.0,) * 3, "first_conv": "model.0.conv", "classifier": "model.24.m"}
 #: What a name is made for beyond its task: any backbone may stand under it, and photos may be smaller.
-OWN = {"retinanet": {"input_size": (3, 640, 640)}}
+OWN = {
+    "retinanet": {"input_size": (3, 640, 640)},
+    "efficientdet": effdet_common("efficientdet_d0"),
+    **{name: effdet_common(name) for name in EFFDET},
+    **{f"yolov5{size}": YOLO for size in "nsmlx"},
+}
 
 
 def dense_entry(name: str) -> dict[str, Any]:

@@ -21,4 +21,29 @@ FAMILIES = (
              "nothing, so that they do not drown the few that see something.",
         names="retinanet retinanet_resnet50_fpn retinanet_resnet50_fpn_v2",
     ),
+    family(
+        "efficientdet", title="EfficientDet", year=2019, arxiv="1911.09070", module="efficientdet",
+        task="detection", oracle="effdet",
+        paper="Tan et al., EfficientDet: Scalable and Efficient Object Detection",
+        idea="A small backbone, a pyramid whose maps talk to each other both ways, and one rule that scales "
+             "it all. "
+             "Where maps of several sizes meet, each has a learned weight that says how much it counts, and "
+             "the fine ones answer the coarse ones in several rounds. "
+             "The photo, the backbone, the pyramid and the heads grow together from d0 to d7, as "
+             "EfficientNet grows, and each is several times smaller than detectors that are as good.",
+        names="efficientdet efficientdet_d0 efficientdet_d1 efficientdet_d2 efficientdet_d3 efficientdet_d4 "
+              "tf_efficientdet_d0 tf_efficientdet_d1 tf_efficientdet_d2 tf_efficientdet_d3 "
+              "tf_efficientdet_d4 tf_efficientdet_lite0",
+    ),
+    family(
+        "yolov5", title="YOLOv5", year=2020, url="https://doi.org/10.5281/zenodo.3908559", module="yolov5",
+        task="detection", oracle="paper",
+        paper="Jocher, YOLOv5 by Ultralytics (releases 6 and 7; there is no paper)",
+        idea="One pass, three grids, and the cell that a thing's middle lies in says where its box is. "
+             "Each cell answers for three anchors: how to move and stretch it, whether there is anything at "
+             "all, and which class that is; a pyramid up and down again lets each grid know what the others "
+             "see. "
+             "It is quick and easily trained, which made it what most people mean by a detector.",
+        names="yolov5n yolov5s yolov5m yolov5l yolov5x",
+    ),
 )

@@ -25,10 +25,13 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
     return torch.cat(((wanted - middle) / size, (there / size).log()), dim=-1)
 
 
-def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
-    """dx, dy, dw, dh [..., 4] and the anchors [..., 4] that they are told from -> boxes [..., 4] xyxy."""
+def decode(deltas: Tensor, anchors: Tensor, largest: float = LARGEST) -> Tensor:
+    """dx, dy, dw, dh [..., 4] and the anchors [..., 4] that they are told from -> boxes [..., 4] xyxy.
+
+    largest: dw and dh are cut off there
+    """
     size = anchors[..., 2:] - anchors[..., :2]
     middle = anchors[..., :2] + size / 2
-    there = deltas[..., 2:].clamp(max=LARGEST).exp() * size
+    there = deltas[..., 2:].clamp(max=largest).exp() * size
     corner = deltas[..., :2] * size + middle - there / 2
     return torch.cat((corner, corner + there), dim=-1)

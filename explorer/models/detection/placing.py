@@ -70,6 +70,43 @@ def fit_short_side(photo: Tensor, short: int, longest: int) -> tuple[Tensor, Pla
     return resize(photo, inside), place
 
 
+def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) -> tuple[Tensor, Placement]:
+    """The photo [C, H, W], as large as a canvas of (height, width) takes it, at the canvas's top left corner.
+
+    It keeps its proportions, and where it shrinks pixels are averaged.
+
+    colour: of the rest, a number a channel
+    """
+    height, width = photo.shape[-2:]
+    scale = min(canvas[0] / height, canvas[1] / width)
+    inside = max(1, int(height * scale)), max(1, int(width * scale))
+    resized = F.interpolate(photo[None], size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
+    placed = photo.new_tensor(colour)[:, None, None].repeat(1, *canvas)
+    placed[:, :inside[0], :inside[1]] = resized
+    return placed, Placement((height, width), inside, (scale, scale))
+
+
+def fit_inside(photo: Tensor, most: Sequence[int]) -> Tensor:
+    """The photo [C, H, W] as large as (height, width) `most` takes it, in its own proportions."""
+    height, width = photo.shape[-2:]
+    scale = min(most[0] / height, most[1] / width)
+    return resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def in_frame(
+    photo: Tensor, before: Sequence[int], frame: Sequence[int], grey: float
+) -> tuple[Tensor, Placement]:
+    """A photo [C, h, w] in the middle of a grey frame of (height, width); before: its size in pixels when it
+    was taken.
+    """
+    inside = tuple(photo.shape[-2:])
+    top, left = ((whole - side) // 2 for whole, side in zip(frame, inside))
+    framed = photo.new_full((photo.shape[0], *frame), grey)
+    framed[:, top:top + inside[0], left:left + inside[1]] = photo
+    scale = inside[0] / before[0], inside[1] / before[1]
+    return framed, Placement(tuple(before), inside, scale, (top, left))
+
+
 def in_one_batch(photos: Sequence[Tensor], multiple: int) -> Tensor:
     """Photos [C, h, w] of several sizes -> [B, C, H, W], zeros at the right and below, where they end.
 
