@@ -50,7 +50,7 @@ def walk_body(body: VisionModel, x: Tensor, wanted: Sequence[int]) -> Generator[
     order.
     """
     kept: dict[int, Tensor] = {}
-    for index, found in enumerate(body.forward_stages(x)):
+    for index, found in zip(range(len(body.stage_table)), body.forward_stages(x)):  # no further
         if index in wanted:
             kept[index] = found
         yield found

@@ -13,6 +13,7 @@ from explorer.models.blank import TooLarge, blank
 from explorer.models.catalog import FAMILY_OF, family_module
 from explorer.models.contract import VisionModel, evaluation
 from explorer.models.doors import libraries
+from explorer.models.features import drop_unread
 from explorer.models.names import LIBRARIES, check_name, split_door
 from explorer.models.weights.report import WeightsError
 from explorer.models.weights.shapes import room_for
@@ -30,7 +31,7 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
     given = {key: value for key, value in wanted.items() if value is not None}
     row = module.VARIANTS[architecture]
     if "backbone" in row:
-        return _build_over_a_body(architecture, row | given)
+        return _build_over_a_body(architecture, row, given)
     if not module.MODEL.supports_output_stride:
         stride = given.pop("output_stride", 32)
         if stride != 32:
@@ -46,13 +47,19 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
         raise _unknown_option(architecture, module.MODEL, given, error) from None
 
 
-def _build_over_a_body(architecture: str, wanted: dict[str, Any]) -> VisionModel:
+def _build_over_a_body(architecture: str, row: dict[str, Any], given: dict[str, Any]) -> VisionModel:
     """A network that reads the maps of a backbone: for boxes, or for masks."""
+    wanted = row | given
+    name = wanted.pop("backbone")
+    if "backbone" in given:  # another one than the row is about: its options are not for it
+        wanted["backbone_options"] = given.get("backbone_options", {})
+        dilates = family_module(check_name(name)[0]).MODEL.supports_output_stride
+        wanted["output_stride"] = given.get("output_stride", wanted.get("output_stride") if dilates else None)
     model_class = family_module(architecture).MODEL
     body = create_body(
-        wanted.pop("backbone"), in_chans=wanted.pop("in_chans", None),
-        output_stride=wanted.pop("output_stride", None), drop_path_rate=wanted.pop("drop_path_rate", None),
-        img_size=wanted.pop("img_size", None), **wanted.pop("backbone_options", {}),
+        name, in_chans=wanted.pop("in_chans", None), output_stride=wanted.pop("output_stride", None),
+        drop_path_rate=wanted.pop("drop_path_rate", None), img_size=wanted.pop("img_size", None),
+        **wanted.pop("backbone_options", {}),
     )
     try:
         return model_class(body, **wanted)
@@ -61,7 +68,7 @@ def _build_over_a_body(architecture: str, wanted: dict[str, Any]) -> VisionModel
 
 
 def create_body(name: str, **options: Any) -> VisionModel:
-    """A backbone with random numbers and without its head, whose stages halve their maps.
+    """A backbone with random numbers, whose stages halve their maps, and without all that is behind these.
 
     name:    "resnet34", or with a tag, which says whose trained weights are meant
     options: as of `build`
@@ -78,6 +85,7 @@ def create_body(name: str, **options: Any) -> VisionModel:
     body = build(architecture, num_classes=0, **options)
     body.remove_head()
     body.config = config_for(architecture, tag)
+    drop_unread(body)
     return body
 
 

@@ -29,6 +29,7 @@ class ModelConfig:
     outputs:       what the scores mean, one of `explorer.models.outputs.KINDS`; "" is one of the classes
     number_mean, number_std: of outputs "numbers": what a score of 0 stands for in the number's own unit, and
                    a step of 1
+    metrics:       ((what was measured, its value), ...) where it is not accuracy: ("box AP", 36.4)
     built_as:      the name that another library built the network by, with its tag: "timm/resnet50.a1_in1k"
     build_options: ((option, value), ...) that `create_model` was given beyond the name, such as
                    ("img_size", 96), or that published weights need; None stands for a value that no file can
@@ -64,6 +65,7 @@ class ModelConfig:
     notes: str = ""
     top1: float | None = None
     top5: float | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
     built_as: str = ""
     build_options: tuple[tuple[str, Any], ...] = ()
 
@@ -75,7 +77,7 @@ class ModelConfig:
     def of_a_file(self) -> ModelConfig:
         """For weights that somebody else trained: how photos are prepared stays, what was published goes."""
         return self.with_(tag="", hf_hub_id="", hf_hub_filename="", url="", origin_url="", license="",
-                          paper_ids="", notes="", top1=None, top5=None)
+                          paper_ids="", notes="", top1=None, top5=None, metrics=())
 
     def with_(self, **changes: Any) -> ModelConfig:
         """A copy with some fields changed; unknown fields raise TypeError."""

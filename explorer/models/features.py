@@ -134,6 +134,17 @@ def tensors_read(model: VisionModel, out_indices: int | Sequence[int] | None = N
     return reads.read - {""}
 
 
+def drop_unread(model: VisionModel) -> None:
+    """Take away the layers that no stage's map depends on, such as a last convolution in front of a head."""
+    read, gone = tensors_read(model), ""
+    for path, module in [*model.named_modules()]:
+        own = [name for name, _ in (*module.named_parameters(path), *module.named_buffers(path))]
+        if path and own and read.isdisjoint(own) and not (gone and path.startswith(gone)):
+            owner, _, name = path.rpartition(".")
+            setattr(model.get_submodule(owner), name, nn.Identity())
+            gone = f"{path}."
+
+
 class _Maps(nn.Module):
     def __init__(self, model: VisionModel, out_indices: int | Sequence[int] | None):
         super().__init__()
