@@ -11,7 +11,15 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from explorer.models.catalog import classics, efficient, modern, plain_vit, residual, segmentation, transformers
+from explorer.models.catalog import (
+    classics,
+    efficient,
+    modern,
+    plain_vit,
+    residual,
+    segmentation,
+    transformers,
+)
 from explorer.models.catalog.family import TASKS, Family
 
 FAMILIES: dict[str, Family] = {

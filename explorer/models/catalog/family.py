@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-
 #: What a network answers with -> the folder of `explorer/models/` that its file is in.
 TASKS = {"classification": "backbones", "detection": "detection", "segmentation": "segmentation"}
 
