@@ -57,7 +57,7 @@ def test_stages_are_the_backbones_and_then_its_own_with_the_sizes_that_the_table
 @pytest.mark.parametrize("backbone", PYRAMIDS)
 def test_any_pyramid_carries_a_u_net(backbone):
     model = small("unet", backbone=backbone)
-    side = model.only_size or (64, 64)
+    side = model.only_size or (96, 80)  # the Inceptions need 80 pixels
     with torch.no_grad():
         assert model(photos(side, in_chans=model.in_chans)).shape == (2, 4, *side)
 
@@ -227,9 +227,18 @@ def test_published_weights_say_where_they_are_and_how_good(name, miou, accuracy,
 def test_names_are_found_by_their_task():
     assert set(list_models(task="segmentation")) == {
         name for family in FAMILIES.values() if family.task == "segmentation" for name in family.names}
-    assert "deeplabv3_resnet50" in list_models(task="segmentation", pretrained=True)
+    assert "deeplabv3_resnet50.coco_voc_labels" in list_models(task="segmentation", pretrained=True)
 
 
 def test_a_map_of_the_right_size_is_left_alone():
     x = torch.zeros(1, 2, 3, 4)
     assert resized(x, (3, 4)) is x
+
+
+def test_a_backbone_built_for_one_size_says_so_of_the_whole(tmp_path):
+    model = create_model("fpn", backbone="levit_128s", num_classes=2)
+    assert model.only_size == (224, 224) and model.config.input_size == (3, 224, 224)
+    smaller = create_model("fpn", backbone="swin_tiny_patch4_window7_224", img_size=112)
+    assert smaller.only_size == smaller.config.input_size[1:] == (112, 112)
+    assert ("img_size", 112) in smaller.config.build_options
+    assert create_model("fpn", backbone="resnet10t").only_size is None

@@ -56,16 +56,6 @@ class Segmenter(OverBody):
     levels: Sequence[int]
     aux_level: int | None = None
 
-    @property
-    def only_size(self) -> tuple[int, int] | None:
-        """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
-        if not self.body.fixed_image_size:
-            return None
-        for part in (self.body, getattr(self.body, "patch_embed", None)):
-            if size := getattr(part, "img_size", None):
-                return (size, size) if isinstance(size, int) else tuple(size)
-        return tuple(self.body.config.input_size[1:])
-
     # --- what a family writes -----------------------------------------------------------------------------
 
     def decode(self, maps: list[Tensor], size: tuple[int, int]) -> Generator[Tensor, None, Tensor]:
