@@ -35,6 +35,9 @@ from explorer.inspection.look.modules import module_tree as module_tree
 from explorer.inspection.look.predicting import PredictionTable as PredictionTable
 from explorer.inspection.look.predicting import predict as predict
 from explorer.inspection.look.result import Look as Look
+from explorer.inspection.segment.result import Segmentation as Segmentation
+from explorer.inspection.segment.segmenting import segment as segment
+from explorer.inspection.segment.table import SegmentationTable as SegmentationTable
 from explorer.machine import doctor as doctor
 from explorer.models.attention import AttentionMap as AttentionMap
 from explorer.models.attention import attention_maps as attention_maps

@@ -58,6 +58,12 @@ def net(channels: int = 3, classes: int = 3) -> nn.Module:
                          labels=[f"kind {i}" for i in range(classes)]).eval()
 
 
+def segmenter() -> nn.Module:
+    model = explorer.create_model("lraspp", backbone="mobilenetv3_small_050", num_classes=2).eval()
+    model.config = model.config.with_(input_size=(3, 32, 32), labels=("background", "cat"))
+    return model
+
+
 @pytest.fixture(scope="module")
 def things(tmp_path_factory) -> dict[str, Any]:
     """What the good calls are made of; `fresh` makes a new network, since some calls change it."""
@@ -71,7 +77,7 @@ def things(tmp_path_factory) -> dict[str, Any]:
     run = explorer.finetune(net(), folder, epochs=1).wait()
     saved = run.save(tmp_path_factory.mktemp("saved") / "run")
     detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
-    return {"detector": detector, "found": explorer.detect(detector, PHOTO),
+    return {"detector": detector, "found": explorer.detect(detector, PHOTO), "segmenter": segmenter(),
             "folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO),
             "saved": saved, "run": run, "out": tmp_path_factory.mktemp("out")}
 
@@ -166,6 +172,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "run_folder": (explorer.run_folder,
                        {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"], **heard}),
         "sample_photos": (explorer.sample_photos, {}),
+        "segment": (explorer.segment, {"model": it["segmenter"], "image": PHOTO}),
         "top_photos": (explorer.top_photos,
                        {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0,
                         "count": 1, "batch_size": 1, **heard}),
@@ -184,6 +191,13 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                                   {"path": it["out"] / "boxes.csv"}),
         "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv,
                                    {"path": it["out"] / "table.csv"}),
+        "Segmentation.overlay": (explorer.segment(it["segmenter"], PHOTO).overlay,
+                                 {"opacity": 0.5, "classes": ["cat"], "image": PHOTO}),
+        "Segmentation.probabilities": (explorer.segment(it["segmenter"], PHOTO).probabilities, {"label": 0}),
+        "SegmentationTable.to_csv": (explorer.segment(it["segmenter"], [PHOTO]).to_csv,
+                                     {"path": it["out"] / "masks.csv"}),
+        "SegmentationTable.save": (explorer.segment(it["segmenter"], [PHOTO]).save,
+                                   {"folder": it["out"] / "masks"}),
         "reset_classifier": (lambda **given: net().reset_classifier(**given), {"num_classes": 2}),
     }
 
@@ -191,7 +205,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
 FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
 METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
-           "Detections.at", "DetectionTable.to_csv", "reset_classifier")
+           "Detections.at", "DetectionTable.to_csv", "Segmentation.overlay", "Segmentation.probabilities",
+           "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier")
 
 
 def test_the_table_has_every_public_function_with_every_argument(things):

@@ -71,7 +71,15 @@ from explorer.models.names import is_model as is_model
 from explorer.models.names import list_families as list_families
 from explorer.models.names import list_models as list_models
 from explorer.models.names import list_pretrained as list_pretrained
+from explorer.models.segmentation.deeplabv3 import DeepLabV3 as DeepLabV3
+from explorer.models.segmentation.deeplabv3plus import DeepLabV3Plus as DeepLabV3Plus
+from explorer.models.segmentation.fcn import FCN as FCN
+from explorer.models.segmentation.fpn import FPN as FPN
+from explorer.models.segmentation.linknet import LinkNet as LinkNet
+from explorer.models.segmentation.lraspp import LRASPP as LRASPP
+from explorer.models.segmentation.pspnet import PSPNet as PSPNet
 from explorer.models.segmentation.unet import UNet as UNet
+from explorer.models.segmentation.unetplusplus import UNetPlusPlus as UNetPlusPlus
 from explorer.models.stages import FeatureInfo as FeatureInfo
 from explorer.models.stages import Stage as Stage
 from explorer.models.weights.report import LoadReport as LoadReport

@@ -23,13 +23,23 @@ class OverBody(VisionModel):
         """Put the backbone in, a model without head; its stages, named as this network's."""
         owner, _, name = self.body_name.rpartition(".")
         self.get_submodule(owner).add_module(name, body)
-        self.in_chans = body.in_chans
+        self.in_chans, self.fixed_image_size = body.in_chans, body.fixed_image_size
         return stages_behind(self.body_name, body)
 
     @property
     def body(self) -> VisionModel:
         """The backbone."""
         return self.get_submodule(self.body_name)
+
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
+        if not self.body.fixed_image_size:
+            return None
+        for part in (self.body, getattr(self.body, "patch_embed", None)):
+            if size := getattr(part, "img_size", None):
+                return (size, size) if isinstance(size, int) else tuple(size)
+        return tuple(self.body.config.input_size[1:])
 
 
 def levels_of(body: VisionModel, strides: Iterable[int]) -> dict[int, int]:

@@ -31,7 +31,7 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
     given = {key: value for key, value in wanted.items() if value is not None}
     row = module.VARIANTS[architecture]
     if "backbone" in row:
-        return _build_over_a_body(architecture, row | given)
+        return _build_over_a_body(architecture, row, given)
     if not module.MODEL.supports_output_stride:
         stride = given.pop("output_stride", 32)
         if stride != 32:
@@ -47,13 +47,19 @@ def build(architecture: str, /, **wanted: Any) -> VisionModel:
         raise _unknown_option(architecture, module.MODEL, given, error) from None
 
 
-def _build_over_a_body(architecture: str, wanted: dict[str, Any]) -> VisionModel:
+def _build_over_a_body(architecture: str, row: dict[str, Any], given: dict[str, Any]) -> VisionModel:
     """A network that reads the maps of a backbone: for boxes, or for masks."""
+    wanted = row | given
+    name = wanted.pop("backbone")
+    if "backbone" in given:  # another one than the row is about: its options are not for it
+        wanted["backbone_options"] = given.get("backbone_options", {})
+        dilates = family_module(check_name(name)[0]).MODEL.supports_output_stride
+        wanted["output_stride"] = given.get("output_stride", wanted.get("output_stride") if dilates else None)
     model_class = family_module(architecture).MODEL
     body = create_body(
-        wanted.pop("backbone"), in_chans=wanted.pop("in_chans", None),
-        output_stride=wanted.pop("output_stride", None), drop_path_rate=wanted.pop("drop_path_rate", None),
-        img_size=wanted.pop("img_size", None), **wanted.pop("backbone_options", {}),
+        name, in_chans=wanted.pop("in_chans", None), output_stride=wanted.pop("output_stride", None),
+        drop_path_rate=wanted.pop("drop_path_rate", None), img_size=wanted.pop("img_size", None),
+        **wanted.pop("backbone_options", {}),
     )
     try:
         return model_class(body, **wanted)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from explorer.arguments import checked, number, path_or_empty, whole
 from explorer.models.blank import uncollected
+from explorer.models.body import OverBody
 from explorer.models.building import build, check_room, see_at
 from explorer.models.config import ModelConfig, options_to_keep
 from explorer.models.contract import VisionModel
@@ -183,7 +184,10 @@ def describe(model: VisionModel, plan: Plan, img_size: int | tuple[int, int] | N
     config = model.config
     if model.num_classes != config.num_classes and (config.labels or config.outputs):
         config = config.without_head()  # they were those of a saved classifier
-    keep_size = type(model).fixed_image_size  # a convolutional network takes photos of any size
+    built = model.body if isinstance(model, OverBody) else model
+    if isinstance(model, OverBody) and model.only_size:
+        config = config.with_(input_size=(config.input_size[0], *model.only_size))
+    keep_size = type(built).fixed_image_size  # a convolutional network takes photos of any size
     kept = {key: value for key, value in plan.options.items() if key != "img_size" or keep_size}
     model.config = config.with_(build_options=options_to_keep(kept))
     model.claim_head()

@@ -68,10 +68,28 @@ MADE_FOR: dict[str, dict[str, Any]] = {
     "detection": {"input_size": (3, 800, 1333), "crop_pct": 1.0, "num_classes": len(COCO), "labels": COCO,
                   "has_weights": False},
 }
+
+
+def torchvision_masks(name: str) -> dict[str, dict[str, Any]]:
+    """What torchvision says of the weights of a network for masks: the whole photo, its short side 520 pixels."""
+    (entry,) = models.get_model_weights(name)
+    assert [label.replace(" ", "") for label in VOC[1:]] == entry.meta["categories"][1:], name
+    preset, measured = entry.transforms(), entry.meta["_metrics"]["COCO-val2017-VOC-labels"]
+    return {"coco_voc_labels": {
+        "input_size": (3, *preset.resize_size * 2), "mean": tuple(preset.mean), "std": tuple(preset.std),
+        "interpolation": preset.interpolation.value, "url": entry.url,
+        "origin_url": "https://github.com/pytorch/vision", "license": "bsd-3-clause",
+        "metrics": (("mIoU", measured["miou"]), ("pixel accuracy", measured["pixel_acc"])),
+    }}
+
+
 #: name -> tag -> the facts of these weights, the default first.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     **{name: torchvision_tags(name) for name in ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2")},
     **{name: effdet_tags(name) for name in EFFDET_AP},
+    **{name: torchvision_masks(name) for name in (
+        "deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "fcn_resnet50",
+        "fcn_resnet101", "lraspp_mobilenet_v3_large")},
 }
 #: YOLO's classes are COCO's without gaps, its photos are grey where there is no picture, and not normalised.
 YOLO = {"input_size": (3, 640, 640), "num_classes": 80,

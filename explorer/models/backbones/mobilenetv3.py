@@ -143,6 +143,7 @@ class MobileNetV3(VisionModel):
     padding:        "" symmetric, "same" TensorFlow's, as its weights need it;  norm_eps:
                     BatchNorm's epsilon
     output_stride:  32, 16 or 8: later stages dilate instead of halving
+    dilate_halving, show_first: see `mobile_rows.stack`: torchvision's networks for masks need both
     """
 
     classifier_path = "classifier"
@@ -156,6 +157,8 @@ class MobileNetV3(VisionModel):
         in_chans: int = 3,
         global_pool: str = "avg",
         output_stride: int = 32,
+        dilate_halving: bool = False,
+        show_first: bool = False,
         stem: int = 16,
         head: int = 1280,
         head_bias: bool = True,
@@ -187,6 +190,7 @@ class MobileNetV3(VisionModel):
             norm=norm, attend=lambda row: partial(create_attention, ratio=row.se, share_of=se_share,
                                                   rounding=se_rounding,
                                        act_layer=se_act or row.act or act_layer),
+            dilate_halving=dilate_halving, show_first=show_first,
         )
         self.stages = tuple(Stage(*each) for each in shown)
         self._hidden = head
@@ -218,7 +222,13 @@ class MobileNetV3(VisionModel):
         if "bn1" in shown:
             yield x
         for i, blocks in enumerate(self.blocks):
-            x = blocks(x)
+            if f"blocks.{i}.0" in shown:
+                for j, block in enumerate(blocks):
+                    x = block(x)
+                    if j == 0:
+                        yield x
+            else:
+                x = blocks(x)
             if f"blocks.{i}" in shown:
                 yield x  # five maps: [B, C1, H/2, W/2], [B, C2, H/4, W/4] ... [B, C5, H/32, W/32]
         return x

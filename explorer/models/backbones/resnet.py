@@ -46,6 +46,7 @@ class ResNet(VisionModel):
     aa:          "", "avg" or "blur": what halves the map in place of strides
     attn:        "", "se" or "eca": channel attention, with `attn_options`
     output_stride: 32, 16 or 8: later stages dilate instead of halving
+    dilate_halving: the block that would have halved dilates as those behind it do
     """
 
     classifier_path = "fc"
@@ -61,6 +62,7 @@ class ResNet(VisionModel):
         in_chans: int = 3,
         global_pool: str = "avg",
         output_stride: int = 32,
+        dilate_halving: bool = False,
         widths: tuple[int, int, int, int] = (64, 128, 256, 512),
         cardinality: int = 1,
         base_width: int = 64,
@@ -110,6 +112,7 @@ class ResNet(VisionModel):
             stride, before = (1 if i == 0 else 2), dilation
             if stride_so_far * stride > output_stride:
                 dilation, stride = dilation * stride, 1
+                before = dilation if dilate_halving else before
             stride_so_far *= stride
             out = width * block.expansion
             blocks = []

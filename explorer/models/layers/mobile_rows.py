@@ -87,19 +87,21 @@ def spread(repeats: Sequence[int], *, times: float, rounding: Callable[[float], 
 
 
 def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop_path_rate: float,
-          conv: Callable, norm: Callable,
-          attend: Callable[[Row], Callable]) -> tuple[nn.Sequential, list[Shown], int]:
+          conv: Callable, norm: Callable, attend: Callable[[Row], Callable], dilate_halving: bool = False,
+          show_first: bool = False) -> tuple[nn.Sequential, list[Shown], int]:
     """Build all blocks behind a stem of `chans` channels that has halved once; also the maps worth showing,
     and the last one's channels.
 
     attend: makes for each row what makes the channel attention of its blocks.
+    dilate_halving: the block that would have halved dilates as those behind it do
+    show_first: of the maps of one size the first is worth showing, in place of the last; and the last of all
     """
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride is {output_stride}: EfficientNets and MobileNets offer 8, "
                          "16 and 32.")
     if unknown := {row.block for rows in plan for row in rows if isinstance(row.block, str)} - set(BLOCKS):
         raise ValueError(f"Unknown block {min(unknown)!r}. Known: {', '.join(BLOCKS)}.")
-    # A map worth showing is the last of its size: the stage before each halving, and the last one.
+    # A map worth showing is mostly the last of its size: the stage before each halving, and the last one.
     shown: list[Shown] = [("stem", "bn1", chans, 2)] if plan[0][0].stride > 1 else []
     blocks = []
     stride_so_far, dilation, count, total = 2, 1, 0, sum(row.repeats for rows in plan for row in rows)
@@ -112,6 +114,7 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
                 if stride_so_far * stride > output_stride:
                     # the block that would have halved still sees neighbours; those behind it look further
                     dilation, stride = dilation * stride, 1
+                    own_dilation = dilation if dilate_halving else own_dilation
                 stride_so_far *= stride
                 stage.append((BLOCKS[row.block] if isinstance(row.block, str) else row.block)(
                     chans, row.channels, kernel=row.kernel, stride=stride, dilation=own_dilation,
@@ -120,6 +123,8 @@ def stack(plan: Sequence[Sequence[Row]], chans: int, *, output_stride: int, drop
                 ))
                 chans, count = row.channels, count + 1
         blocks.append(nn.Sequential(*stage))
-        if i + 1 == len(plan) or plan[i + 1][0].stride > 1:
+        if show_first and rows[0].stride > 1:
+            shown.append((f"blocks.{i}.0", f"blocks.{i}.0", rows[0].channels, stride_so_far))
+        if i + 1 == len(plan) or not show_first and plan[i + 1][0].stride > 1:
             shown.append((f"blocks.{i}", f"blocks.{i}", chans, stride_so_far))
     return nn.Sequential(*blocks), shown, chans

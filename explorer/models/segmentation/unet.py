@@ -12,6 +12,7 @@ names the decoder's parameters have.
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +20,9 @@ from torch.nn import functional as F
 
 from explorer.models.body import levels_of
 from explorer.models.contract import Stage, VisionModel
+from explorer.models.segmentation.foreign import from_smp
+from explorer.models.segmentation.parts import conv_norm_relu, init_decoder
 from explorer.models.segmentation.segmenter import Segmenter
-
-
-def conv_norm_relu(in_chans: int, chans: int) -> nn.Sequential:
-    """3 x 3 convolution, BatchNorm, ReLU: [B, in_chans, H, W] -> [B, chans, H, W]."""
-    return nn.Sequential(nn.Conv2d(in_chans, chans, 3, padding=1, bias=False), nn.BatchNorm2d(chans),
-                         nn.ReLU(inplace=True))
 
 
 class UpBlock(nn.Module):
@@ -33,14 +30,38 @@ class UpBlock(nn.Module):
 
     def __init__(self, in_chans: int, beside: int, chans: int):
         super().__init__()
-        self.conv1 = conv_norm_relu(in_chans + beside, chans)
-        self.conv2 = conv_norm_relu(chans, chans)
+        self.conv1 = conv_norm_relu(in_chans + beside, chans, 3)
+        self.conv2 = conv_norm_relu(chans, chans, 3)
 
     def forward(self, x: Tensor, beside: Tensor | None, size: tuple[int, int]) -> Tensor:
         x = F.interpolate(x, size=size, mode="nearest")
         if beside is not None:
             x = torch.cat((x, beside), dim=1)
         return self.conv2(self.conv1(x))
+
+
+def ladder(body: VisionModel, widths: tuple[int, ...]) -> tuple[tuple[int, ...], list[int], list[int]]:
+    """The way up over a backbone.
+
+    widths: channels of the blocks, from the deepest; the last so many as there are steps count
+    Returns (the backbone's stages that are read, the deepest first and each half as deep as the one before;
+    the stride that each step up ends at, the last at 1; the channels of its block).
+    Raises ValueError for too few widths.
+    """
+    found = levels_of(body, (2, 4, 8, 16, 32))
+    deepest = max(found)
+    steps = [deepest // 2**i for i in range(1, deepest.bit_length())]
+    bridges = list(takewhile(found.__contains__, steps))
+    if len(widths) < len(steps):
+        raise ValueError(f"decoder_widths has {len(widths)} numbers, and this backbone needs {len(steps)}, a "
+                         "block each.")
+    return tuple(found[stride] for stride in (deepest, *bridges)), steps, list(widths[-len(steps):])
+
+
+def twice(x: Tensor, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a map twice as large as `x`, and no larger than the photo's `size`."""
+    height, width = x.shape[-2:]
+    return min(2 * height, size[0]), min(2 * width, size[1])
 
 
 class UNet(Segmenter):
@@ -52,6 +73,7 @@ class UNet(Segmenter):
     """
 
     classifier_path = "segmentation_head.0"
+    size_multiple = 32
 
     def __init__(
         self,
@@ -64,41 +86,28 @@ class UNet(Segmenter):
         super().__init__()
         own = self.take_body(body)
         self.num_classes, self.drop_rate = num_classes, drop_rate
-        by_stride = levels_of(self.body, (2, 4, 8, 16, 32))
-        deepest = max(by_stride)
-        self.levels = tuple(by_stride[stride] for stride in sorted(by_stride, reverse=True))
+        self.levels, steps, widths = ladder(self.body, decoder_widths)
         chans = [own[index].channels for index in self.levels]
-
-        # from the deepest map up: each step halves the stride, with the backbone's map of that stride, if any
-        self.steps = [deepest // 2**i for i in range(1, deepest.bit_length())]
-        widths = decoder_widths[-len(self.steps):]
-        self.beside = [stride if stride in by_stride else 0 for stride in self.steps]
-        besides = [own[by_stride[stride]].channels if stride else 0 for stride in self.beside]
+        besides = chans[1:] + [0] * (len(steps) - len(chans) + 1)
         blocks = [UpBlock(before, beside, width)
                   for before, beside, width in zip((chans[0], *widths), besides, widths)]
         self.decoder = nn.ModuleDict({"blocks": nn.ModuleList(blocks)})
         self.stages = (*own, *(Stage(f"up{i}", f"decoder.blocks.{i}", width, stride)
-                               for i, (width, stride) in enumerate(zip(widths, self.steps))))
+                               for i, (width, stride) in enumerate(zip(widths, steps))))
         self.num_features = widths[-1]
         self.segmentation_head = nn.Sequential(self.create_classifier(num_classes))
+        init_decoder(self.decoder, self.segmentation_head[0])
 
     def create_classifier(self, num_classes: int) -> nn.Module:
         return nn.Conv2d(self.num_features, num_classes, 3, padding=1) if num_classes else nn.Identity()
 
     def decode(self, maps: list[Tensor], size: tuple[int, int]) -> Generator[Tensor, None, Tensor]:
-        x, waiting = maps[0], list(maps[1:])
-        for block, stride in zip(self.decoder["blocks"], self.beside):
-            beside = waiting.pop(0) if stride else None
-            to = beside.shape[-2:] if beside is not None else self._size_at(size, x)
-            x = block(x, beside, tuple(to))
+        x, *waiting = maps
+        for block in self.decoder["blocks"]:
+            beside = waiting.pop(0) if waiting else None
+            x = block(x, beside, twice(x, size) if beside is None else beside.shape[-2:])
             yield x
-        return F.dropout(x, self.drop_rate, self.training)
-
-    @staticmethod
-    def _size_at(size: tuple[int, int], x: Tensor) -> tuple[int, int]:
-        """Twice the map's size, and no larger than the photo's."""
-        height, width = x.shape[-2:]
-        return min(2 * height, size[0]), min(2 * width, size[1])
+        return x
 
 
 MODEL = UNet
@@ -109,3 +118,5 @@ VARIANTS = {
     "unet_resnet50": dict(backbone="resnet50"),
     "unet_efficientnet_b0": dict(backbone="efficientnet_b0"),
 }
+
+KEY_MAPS = {"smp": from_smp}

@@ -1,0 +1,165 @@
+"""One photo, one pass, a mask: what every pixel is a part of, in the photo's own frame.
+
+    found = segment("deeplabv3_resnet50", "street.jpg")     # a Segmentation, which shows itself
+    found.mask, found.labels, found.shares
+    found.probabilities("person")                           # [H, W], 0 to 1
+    segment(model, "photos/").save("masks/")                # a folder: masks as PNG files beside a table
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.arguments import checked
+from explorer.data.collection import folder_of, is_many
+from explorer.data.folders import find_pictures
+from explorer.data.images import ImageError
+from explorer.data.reading import in_order
+from explorer.display import draw
+from explorer.inspection.look.looking import photo_for
+from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.segment.enlarging import mask_of
+from explorer.inspection.segment.preparing import Preparation, preparation
+from explorer.inspection.segment.result import Segmentation
+from explorer.inspection.segment.table import ROWS_SHOWN, SegmentationRow, SegmentationTable
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.create import create_model
+from explorer.models.segmentation.segmenter import Segmenter
+from explorer.models.surgery.inside import backbone
+
+AHEAD = 2  # photos that are opened while the network looks at another
+
+
+@checked
+def segment(model: VisionModel | str, image: Any) -> Segmentation | SegmentationTable:
+    """Say of every pixel of a photo, or of many, what it is a part of.
+
+    model: a network for masks of `create_model`, or a name, created with its trained weights
+    image: anything `load_image` takes -> `Segmentation`; a list (or another iterable) of these, or a folder ->
+           `SegmentationTable`. A folder is searched with its subfolders for picture files, in natural order; a
+           picture that can't be opened becomes a row that says why
+
+    The network sees the whole photo in its proportions, its short side as the weights expect it, and runs once
+    a photo. Its scores are enlarged to the photo band by band, so that a large photo needs little memory.
+    Raises TypeError for a model that finds no masks, ImageError for what is no picture, WeightsError where
+    weights can't be had, ValueError for a model without a last layer.
+    """
+    model = as_segmenter(model)
+    prepare = preparation(model)
+    folder = folder_of(image)
+    if folder is None and not is_many(image):
+        return _found(model, photo_for(model, image), prepare)
+    table = SegmentationTable(model_name(model), names_of(model), notes=notes_on(model))
+    if folder is not None:
+        files, table.ignored = find_pictures(folder)
+        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
+    else:
+        named = ((_name(one, position), one) for position, one in enumerate(image, start=1))
+
+    def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
+        name, one = item
+        try:
+            return name, photo_for(model, one), ""
+        except ImageError as error:
+            return name, None, str(error)
+
+    for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
+        try:
+            found = None if photo is None else _found(model, photo, prepare)
+        except ImageError as problem:  # too long and thin
+            found, error = None, str(problem)
+        if found is None:
+            table.rows.append(SegmentationRow(name, None, error))
+            continue
+        small = draw.thumbnail(found.overlay(), 96) if position < ROWS_SHOWN else None
+        uri = "" if small is None else draw.data_uri(small, format="JPEG")
+        table.rows.append(SegmentationRow(name, found.without_photo(), thumbnail=uri))
+    return table
+
+
+def _found(model: Segmenter, photo: Image.Image, prepare: Preparation) -> Segmentation:
+    started = time.perf_counter()
+    seen, (height, width) = prepare(photo)
+    prepared = time.perf_counter()
+    with evaluating(model), torch.inference_mode():
+        raw = model(seen[None].to(**parameter_place(model)))
+        raw = raw["out"] if isinstance(raw, dict) else raw
+        finished = time.perf_counter()
+        scores = two_classes(raw[0, :, :height, :width].float().cpu())
+        mask = mask_of(scores, (photo.height, photo.width))
+    timing = {"preprocess": prepared - started, "forward": finished - prepared,
+              "device": str(parameter_place(model)["device"])}
+    return Segmentation(
+        model_name=model_name(model), image=photo, size=photo.size, mask=mask.clone(), labels=names_of(model),
+        scores=scores.clone(), timing=timing, notes=notes_on(model, scores),
+    )
+
+
+def two_classes(scores: Tensor) -> Tensor:
+    """[K, h, w] as it is; one score alone, a yes or no, beside the zero that it is measured by: [2, h, w]."""
+    return torch.cat((torch.zeros_like(scores), scores)) if len(scores) == 1 else scores
+
+
+def as_segmenter(model: VisionModel | str) -> Segmenter:
+    """The network for masks itself, seen through torch's wrappers, or a new one with trained weights by name.
+
+    Raises TypeError, with what to do, for a model of another task or no model, ValueError for one that can give
+    no mask.
+    """
+    opened: Any = model
+    if isinstance(model, str):
+        opened = create_model(model, pretrained=True).eval()
+    elif isinstance(model, nn.Module):
+        with suppress(TypeError):  # of another library: what it is is said below
+            opened = backbone(model)
+    if not isinstance(opened, Segmenter):
+        does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
+                "detection": "finds boxes: explorer.detect is for it"}
+        task = getattr(opened, "task", "")
+        what = f"{model_name(opened)} {does[task]}" if task in does else \
+            f"this model is a {type(opened).__name__}"
+        raise TypeError("explorer.segment takes a network that finds masks, such as deeplabv3_resnet50 or "
+                        f"unet_resnet34; {what}.")
+    if parameter_place(opened)["device"].type == "meta":
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
+                         "torch.device('meta'), or load weights into it.")
+    opened.notice_head()
+    if not opened.num_classes:
+        raise ValueError("This model has no last layer (num_classes=0), so it gives no mask: give it one with "
+                         "model.reset_classifier(num_classes).")
+    return opened
+
+
+def names_of(model: Segmenter) -> tuple[str, ...]:
+    """One name for each class of the mask; "class 3" where nobody said."""
+    labels = model.config.labels or ()
+    if model.num_classes == 1 and len(labels) < 2:
+        return "background", labels[0] if labels else "class 1"
+    return tuple(labels[index] if index < len(labels) else f"class {index}"
+                 for index in range(max(model.num_classes, 2)))
+
+
+def notes_on(model: Segmenter, scores: Tensor | None = None) -> tuple[str, ...]:
+    """What a reader of the mask must know about the weights, and about scores that are no numbers."""
+    report = model.load_report
+    if report is None:
+        notes = ["No weights were loaded into this model: unless it was trained here, its masks mean nothing."]
+    else:
+        notes = [f"{text}." for text in report.noted] + [f"Not loaded: {text}." for text in report.skipped]
+    if scores is not None and not torch.isfinite(scores).all():
+        notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its mask means nothing: its "
+                        "weights are broken, or too large for their precision.")
+    return tuple(notes)
+
+
+def _name(image: Any, position: int) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {position}"
