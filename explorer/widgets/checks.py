@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 MAX_COMPARED = 8  # more do not fit beside each other on a screen
-SHOWN = ("classification", "detection")  # what models find that a dashboard shows
 
 
 def check_model(model: Any, input_size: Any = None) -> Any:
@@ -13,12 +12,10 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     Raises ValueError or TypeError with the fix.
     """
     if isinstance(model, str):
-        from explorer.models.catalog import FAMILY_OF
-        from explorer.models.names import check_name, split_door, split_name
+        from explorer.models.names import check_name, split_door
 
         if not split_door(model)[0]:  # what is behind a door is known when it is opened
             check_name(model)
-            check_shown(FAMILY_OF[split_name(model.strip())[0]].task, model)
         return model.strip()
     from torch import nn
 
@@ -27,17 +24,7 @@ def check_model(model: Any, input_size: Any = None) -> Any:
     if not isinstance(model, nn.Module):
         raise TypeError("A model is a name such as 'resnet50' or a torch.nn.Module that you built, not "
                         f"{type(model).__name__}.")
-    wrapped = wrap(model, input_size=input_size)
-    check_shown(wrapped.task, type(model).__name__)
-    return wrapped
-
-
-def check_shown(task: str, name: str) -> None:
-    """Raise ValueError for a model whose answers a dashboard does not show."""
-    from explorer.models.tasks import check_task
-
-    if task not in SHOWN:
-        check_task("classification", task, name)
+    return wrap(model, input_size=input_size)
 
 
 def check_compared(names: Any) -> tuple[str, ...]:

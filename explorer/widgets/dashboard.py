@@ -28,6 +28,7 @@ from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
+from explorer.widgets.panels.segment import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import Session
@@ -44,6 +45,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Modules", ModulesPanel),
     ("Explain", ExplainTab),
     ("Detect", DetectPanel),
+    ("Segment", SegmentPanel),
     ("Compare", ComparePanel),
     ("Embeddings", EmbeddingsPanel),
     ("Train", FinetunePanel),

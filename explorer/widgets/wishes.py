@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.display.words import sentence_of
-from explorer.widgets.checks import check_labels, check_shown
+from explorer.widgets.checks import check_labels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,9 +45,7 @@ class Wish:
 
         what = "the weights of " if self.pretrained else ""
         tell(f"opening {what}{self.model}")
-        model = create_model(self.model, pretrained=self.pretrained).eval()
-        check_shown(model.task, self.model)
-        return model
+        return create_model(self.model, pretrained=self.pretrained).eval()
 
     def opened_image(self, model: Any, tell: Callable[[str], None]) -> Image.Image:
         """The photo, in as many channels as the model takes."""

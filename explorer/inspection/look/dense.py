@@ -1,8 +1,10 @@
-"""A look with a network for boxes: the same pass gives them and every stage's maps."""
+"""A look with a network for boxes or masks: the pass that finds them keeps every stage's maps too."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from PIL import Image
@@ -14,18 +16,24 @@ from explorer.inspection.detect.detecting import detect_in
 from explorer.inspection.look.model import evaluating, model_name
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import fingerprint, ordinary
+from explorer.inspection.segment.preparing import preparation
+from explorer.inspection.segment.segmenting import as_segmenter, segment_in
+from explorer.models.body import OverBody
 from explorer.models.contract import Stage
 from explorer.models.detection.detector import Detector
 from explorer.models.outputs import Outputs
 
-#: A look keeps the candidates above this score; what is shown of them is chosen later.
+#: A look keeps the candidates of lower scores too; what is shown of them is chosen later.
 SCORE = 0.3
 
+Keep = Callable[[Stage, Tensor], Any]
 
-def look_for_boxes(model: Detector, photo: Image.Image) -> Look:
-    """What one pass over one photo showed: `detections`, and the maps of all stages, its pyramid's too.
 
-    The embedding is the mean of the deepest map of the backbone; there are no predictions and no logits.
+def look_at_places(model: OverBody, photo: Image.Image) -> Look:
+    """What one pass over one photo showed: `detections` or `segmentation`, and the maps of all stages, those of
+    the pyramid or decoder too.
+
+    The embedding is the mean of the backbone's deepest map; there are no predictions and no logits.
     """
     stages: dict[str, Tensor] = {}
 
@@ -35,18 +43,29 @@ def look_for_boxes(model: Detector, photo: Image.Image) -> Look:
 
     with evaluating(model):
         mark = fingerprint(model)
-        seen, found = detect_in(model, photo, score_threshold=SCORE, iou_threshold=model.iou_threshold,
-                                after=keep)
-    body = model.body.stage_table[-1].name
-    embedding = stages[body].mean((1, 2)) if body in stages else torch.zeros(0)
+        if isinstance(model, Detector):
+            seen, found = detect_in(model, photo, score_threshold=SCORE, iou_threshold=model.iou_threshold,
+                                    after=keep)
+            answer: dict[str, Any] = {"detections": found}
+        else:
+            model = as_segmenter(model)
+            seen, found = segment_in(model, photo, preparation(model), after=keep)
+            answer = {"segmentation": found}
     timing = dict(found.timing)
     if timing["device"] == "cpu":
         timing["threads"] = torch.get_num_threads()
     look = Look(
-        model_name=model_name(model), predictions=[], stages=stages, embedding=embedding,
+        model_name=model_name(model), predictions=[], stages=stages, embedding=_deepest(model, stages),
         logits=torch.zeros(0), input=ordinary(seen), image=photo, seen=draw.thumbnail(photo, max(seen.shape)),
         outputs=Outputs("one", ()), config=resolve_data_config({}, model=model), timing=timing,
-        notes=found.notes, detections=found,
+        notes=found.notes, **answer,
     )
     look._origin = Origin(weakref.ref(model), mark, None)
     return look
+
+
+def _deepest(model: OverBody, stages: dict[str, Tensor]) -> Tensor:
+    """The mean [D] of the backbone's last map; of a network without one, of its own last."""
+    names = {stage.name for stage in getattr(model.body, "stage_table", ())} & stages.keys()
+    last = [name for name in stages if name in names] or [*stages]
+    return stages[last[-1]].mean((1, 2)) if last else torch.zeros(0)

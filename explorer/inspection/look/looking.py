@@ -24,14 +24,14 @@ from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.answers import check_topk, top_predictions
-from explorer.inspection.look.dense import look_for_boxes
+from explorer.inspection.look.dense import look_at_places
 from explorer.inspection.look.faster import pays, ready, try_copy
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import default_stage, fingerprint, ordinary, walk
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.detection.detector import Detector
-from explorer.models.tasks import check_task
+from explorer.models.segmentation.segmenter import Segmenter
 
 
 @checked
@@ -48,7 +48,7 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
     weights have; its training flags are put back afterwards. Calls from several threads take turns. On a CPU
     the second look by the same weights makes a faster copy of the model, which the looks after it go through;
     their numbers are the same but for rounding (see `explorer.optimize`).
-    A network for boxes has no predictions: what it found is in `detections`.
+    A network for boxes or masks has no predictions: what it found is in `detections` or `segmentation`.
     Raises ImageError for what is no picture, WeightsError where weights can't be had, ValueError for a model
     that has a classifier but does not pool.
     """
@@ -61,9 +61,8 @@ def look(model: VisionModel | str, image: Any, *, topk: int = 5, bands: Sequence
 
 def look_once(model: VisionModel, photo: Image.Image, *, topk: int = 5) -> Look:
     """`look` at a photo that is open, for whoever shows the answer first and calls `get_ready` then."""
-    if isinstance(model, Detector):
-        return look_for_boxes(model, photo)
-    check_task("classification", model.task, model_name(model))
+    if isinstance(model, Detector | Segmenter):
+        return look_at_places(model, photo)
     started = time.perf_counter()
     config = resolve_data_config({}, model=model)
     seen, tensor = prepare(photo, create_transform(**config))
@@ -95,7 +94,7 @@ def get_ready(model: VisionModel, seen: Look) -> None:
     The copy looks at the same photo once, and is kept where it shows the same (`look.faster`).
     """
     origin = seen._origin
-    if origin is None or seen.detections is not None or not pays(model, origin.fingerprint):
+    if origin is None or seen.finds_places or not pays(model, origin.fingerprint):
         return
 
     def run(by: VisionModel) -> tuple[np.ndarray, ...]:

@@ -23,6 +23,7 @@ from explorer.models.surgery.inside import stages_in_words
 
 if TYPE_CHECKING:
     from explorer.inspection.detect.result import Detections
+    from explorer.inspection.segment.result import Segmentation
 
 STAGES_SHOWN = 8  # at most, in a notebook: a large transformer has dozens
 STAGES = "display:flex;flex-wrap:wrap;gap:12px;margin-top:8px"
@@ -57,7 +58,7 @@ class Look(RichRepr):
     outputs:     what the logits mean (`explorer.models.outputs.Outputs`), and the names of all K classes
     config:      the preprocessing: keyword arguments of `explorer.data.create_transform`
     timing:      seconds for "preprocess" and "forward"; the "device"; on a CPU also torch's "threads"
-    detections:  what a network for boxes found; None for others
+    detections, segmentation: what a network for boxes, or for masks, found; None for others
     notes:       sentences that a reader of the predictions must know, e.g. that the weights are random
     """
 
@@ -74,11 +75,17 @@ class Look(RichRepr):
     timing: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
     detections: Detections | None = None
+    segmentation: Segmentation | None = None
     # copies and saved looks hold the numbers alone
     _origin: Origin | None = field(default=None, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_origin"}
+
+    @property
+    def finds_places(self) -> bool:
+        """Whether it is by a network for boxes or masks."""
+        return self.detections is not None or self.segmentation is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -134,8 +141,8 @@ class Look(RichRepr):
         stages = "".join(_stage_html(name, self.stages[name]) for name in shown)
         if step > 1:
             stages += f"<p>{len(shown)} of {len(names)} stages; the others: look.mosaic(name).</p>"
-        if self.detections is not None:
-            return f"<div>{self.detections._repr_html_()}<div style='{STAGES}'>{stages}</div></div>"
+        if (found := self.detections or self.segmentation) is not None:
+            return f"<div>{found._repr_html_()}<div style='{STAGES}'>{stages}</div></div>"
         return (
             f"<div>{title_html(facts)}{notes}"
             f"{side_by_side_html(f'{photo}<div>{predictions_html(self.predictions)}{meaning}</div>')}"

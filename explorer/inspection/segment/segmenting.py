@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -22,19 +22,19 @@ from torch import Tensor, nn
 from explorer.arguments import checked
 from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import find_pictures
-from explorer.data.images import ImageError
+from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
 from explorer.display import draw
-from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import evaluating, model_name
 from explorer.inspection.segment.enlarging import mask_of
 from explorer.inspection.segment.preparing import Preparation, preparation
 from explorer.inspection.segment.result import Segmentation
 from explorer.inspection.segment.table import ROWS_SHOWN, SegmentationRow, SegmentationTable
-from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.surgery.inside import backbone
+from explorer.models.watching import walk
 
 AHEAD = 2  # photos that are opened while the network looks at another
 
@@ -57,7 +57,7 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     prepare = preparation(model)
     folder = folder_of(image)
     if folder is None and not is_many(image):
-        return _found(model, photo_for(model, image), prepare)
+        return segment_in(model, load_image(image, channels=model.in_chans), prepare)[1]
     table = SegmentationTable(model_name(model), names_of(model), notes=notes_on(model))
     if folder is not None:
         files, table.ignored = find_pictures(folder)
@@ -68,13 +68,13 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
         name, one = item
         try:
-            return name, photo_for(model, one), ""
+            return name, load_image(one, channels=model.in_chans), ""
         except ImageError as error:
             return name, None, str(error)
 
     for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
         try:
-            found = None if photo is None else _found(model, photo, prepare)
+            found = None if photo is None else segment_in(model, photo, prepare)[1]
         except ImageError as problem:  # too long and thin
             found, error = None, str(problem)
         if found is None:
@@ -86,19 +86,26 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     return table
 
 
-def _found(model: Segmenter, photo: Image.Image, prepare: Preparation) -> Segmentation:
+def segment_in(
+    model: Segmenter, photo: Image.Image, prepare: Preparation,
+    after: Callable[[Stage, Tensor], Any] | None = None,
+) -> tuple[Tensor, Segmentation]:
+    """(what the network saw [C, H, W], what it found) of one photo.
+
+    after: called with each stage and its map on the way, ahead of the next layer, which may work in place on it
+    """
     started = time.perf_counter()
     seen, (height, width) = prepare(photo)
     prepared = time.perf_counter()
     with evaluating(model), torch.inference_mode():
-        raw = model(seen[None].to(**parameter_place(model)))
-        raw = raw["out"] if isinstance(raw, dict) else raw
+        features = walk(model, seen[None].to(**parameter_place(model)), after=after)
+        raw = model.enlarge(model.forward_head(features), seen.shape[-2:])
         finished = time.perf_counter()
         scores = two_classes(raw[0, :, :height, :width].float().cpu())
         mask = mask_of(scores, (photo.height, photo.width))
     timing = {"preprocess": prepared - started, "forward": finished - prepared,
               "device": str(parameter_place(model)["device"])}
-    return Segmentation(
+    return seen, Segmentation(
         model_name=model_name(model), image=photo, size=photo.size, mask=mask.clone(), labels=names_of(model),
         scores=scores.clone(), timing=timing, notes=notes_on(model, scores),
     )

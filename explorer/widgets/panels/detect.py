@@ -13,7 +13,6 @@ from explorer.display.words import counted, percent
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.work import notes_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
-from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, setup_lines
 
 if TYPE_CHECKING:

@@ -118,8 +118,10 @@ class PredictionsPanel(Panel):
             best = top_predictions(look.logits, look.outputs, self.topk.value)
             self.bars.value = bars_html(best, logits=self.logits.value) + meaning_html(look.outputs)
         else:
-            text = ("This model has no classifier: look at its feature maps." if look.detections is None else
-                    "This model finds boxes: they are in the tab Detect.")
+            text = "This model has no classifier: look at its feature maps."
+            if look.finds_places:
+                text = f"This model finds {'boxes' if look.detections is not None else 'masks'}: see the tab " \
+                       f"{'Detect' if look.detections is not None else 'Segment'}."
             self.bars.value = f'<span class="vx-soft">{text}</span>'
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
