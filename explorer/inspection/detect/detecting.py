@@ -58,7 +58,7 @@ def detect(
     """
     model = as_detector(model)
     iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
-    thresholds = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
+    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
     folder = folder_of(image)
     if folder is None and not is_many(image):
         return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]

@@ -153,6 +153,7 @@ class YOLOv5(Detector):
     """
 
     classifier_path = "model.24.m"
+    body_name = ""  # none of its own: it is one network
     supports_output_stride = False
     score_threshold = 0.25
     iou_threshold = 0.45

@@ -120,8 +120,9 @@ class PredictionsPanel(Panel):
         else:
             text = "This model has no classifier: look at its feature maps."
             if look.finds_places:
-                text = f"This model finds {'boxes' if look.detections is not None else 'masks'}: see the tab " \
-                       f"{'Detect' if look.detections is not None else 'Segment'}."
+                boxes = look.detections is not None
+                text = "This model finds " + ("boxes: see the tab Detect." if boxes else
+                                              "masks: see the tab Segment.")
             self.bars.value = f'<span class="vx-soft">{text}</span>'
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
