@@ -17,6 +17,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "shown_steps": ["Step", "network_view", "preprocessing_steps"],
     "photo_tables": ["read_table"],
     "table_columns": ["PhotoTable"],
+    "places.opening": ["open_places"],
+    "places.place_set": ["Boxes", "PlaceSet", "PlaceSplits"],
     "labels": ["imagenet_labels", "labels_for"],
     "samples": ["SamplePhoto", "assets_dir", "notebooks_dir", "sample_photos"],
 })

@@ -6,6 +6,10 @@ from explorer.data.images import load_image as load_image
 from explorer.data.labels import imagenet_labels as imagenet_labels
 from explorer.data.labels import labels_for as labels_for
 from explorer.data.photo_tables import read_table as read_table
+from explorer.data.places.opening import open_places as open_places
+from explorer.data.places.place_set import Boxes as Boxes
+from explorer.data.places.place_set import PlaceSet as PlaceSet
+from explorer.data.places.place_set import PlaceSplits as PlaceSplits
 from explorer.data.samples import SamplePhoto as SamplePhoto
 from explorer.data.samples import assets_dir as assets_dir
 from explorer.data.samples import notebooks_dir as notebooks_dir

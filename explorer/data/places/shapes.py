@@ -1,0 +1,93 @@
+"""The outline of a thing as COCO writes it, polygons or run lengths, as a mask of pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from explorer.data.places.place_set import Size
+
+MOST_POINTS = 200_000  # of one thing
+
+
+def shape_mask(shape: Any, size: Size) -> np.ndarray | None:
+    """bool [H, W] of a COCO `segmentation` in a photo of that (width, height); None for one that is none.
+
+    shape: a list of polygons [x, y, x, y, ...], or run lengths {"size": [H, W], "counts": list or text}
+    """
+    if isinstance(shape, dict):
+        return _of_runs(shape, size)
+    if not isinstance(shape, list) or not shape:
+        return None
+    picture = Image.new("1", size)
+    pen = ImageDraw.Draw(picture)
+    for polygon in shape:
+        points = _points(polygon)
+        if points is None:
+            return None
+        # COCO's coordinates count from pixels' corners, Pillow's from their centres
+        pen.polygon([(x - 0.5, y - 0.5) for x, y in zip(points[::2], points[1::2])], fill=1)
+    return np.array(picture)
+
+
+def shape_box(shape: Any) -> tuple[float, float, float, float] | None:
+    """The box around polygons; None where there are none."""
+    if not isinstance(shape, list) or not shape:
+        return None
+    rows = [_points(polygon) for polygon in shape]
+    if any(row is None for row in rows):
+        return None
+    x = [value for row in rows for value in row[::2]]
+    y = [value for row in rows for value in row[1::2]]
+    return min(x), min(y), max(x), max(y)
+
+
+def _points(polygon: Any) -> list[float] | None:
+    if not isinstance(polygon, list) or not 6 <= len(polygon) <= MOST_POINTS or len(polygon) % 2:
+        return None
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in polygon):
+        return None
+    if not all(abs(n) < 1e6 and math.isfinite(n) for n in polygon):
+        return None
+    return [float(n) for n in polygon]
+
+
+def _of_runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
+    width, height = size
+    counts = shape.get("counts")
+    if shape.get("size") != [height, width]:
+        return None
+    if isinstance(counts, str):
+        counts = _unpacked(counts)
+    if not isinstance(counts, list) or len(counts) > width * height + 2:
+        return None
+    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= width * height for n in counts):
+        return None
+    if sum(counts) != width * height:
+        return None
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T  # column by column
+
+
+def _unpacked(text: str) -> list[int] | None:
+    """Run lengths out of COCO's packed text: five bits a character from "0" on, a sixth says that more come;
+    from the fourth on each is the difference to the one before the last.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:  # negative: the upper bits are all set
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    return None if shift else counts
