@@ -71,6 +71,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.evaluating": ("evaluate",),
     "training.evaluation.evaluation": ("Evaluation",),
     "training.evaluation.numbers": ("NumberEvaluation",),
+    "training.evaluation.box_evaluation": ("DetectionEvaluation",),
+    "training.evaluation.mask_evaluation": ("MaskEvaluation",),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

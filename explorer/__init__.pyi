@@ -53,8 +53,10 @@ from explorer.models.surgery.freezing import unfreeze as unfreeze
 from explorer.models.surgery.optimized import optimize as optimize
 from explorer.models.surgery.rates import parameter_groups as parameter_groups
 from explorer.models.weights.report import WeightsError as WeightsError
+from explorer.training.evaluation.box_evaluation import DetectionEvaluation as DetectionEvaluation
 from explorer.training.evaluation.evaluating import evaluate as evaluate
 from explorer.training.evaluation.evaluation import Evaluation as Evaluation
+from explorer.training.evaluation.mask_evaluation import MaskEvaluation as MaskEvaluation
 from explorer.training.evaluation.numbers import NumberEvaluation as NumberEvaluation
 from explorer.training.run.finetuning import finetune as finetune
 from explorer.training.run.loading import load_run as load_run

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from explorer.arguments import checked
@@ -23,11 +23,16 @@ from explorer.data.photo_sets import PhotoSet, Splits, joined
 from explorer.data.photo_tables import read_table, read_table_for
 from explorer.data.table_columns import PhotoTable
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
+from explorer.models.catalog import FAMILY_OF
 from explorer.models.contract import VisionModel
+from explorer.models.names import split_name
 from explorer.models.outputs import Outputs
+from explorer.models.surgery.inside import backbone
 from explorer.training.evaluation.asking import ask_all, log_probabilities
+from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.evaluation.figures import Throughput
+from explorer.training.evaluation.mask_evaluation import MaskEvaluation
 from explorer.training.evaluation.matching import (
     NAMED,
     check_kinds,
@@ -37,6 +42,7 @@ from explorer.training.evaluation.matching import (
     read_as,
 )
 from explorer.training.evaluation.numbers import NumberEvaluation
+from explorer.training.evaluation.place_judging import judge_places
 from explorer.training.loop.objective import target_tensor
 from explorer.training.run.loading import LoadedRun
 from explorer.training.run.run import Run
@@ -71,8 +77,9 @@ def evaluate(
     seed: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Evaluation | NumberEvaluation:
-    """Judge a model by photos whose classes are known; one that gives numbers by photos whose numbers are.
+) -> Evaluation | NumberEvaluation | DetectionEvaluation | MaskEvaluation:
+    """Judge a model by photos whose classes are known; one that gives numbers by photos whose numbers are; one
+    that finds boxes or masks by photos whose boxes or masks are.
 
     model: a model, a name (created with its trained weights), or a run: its model, judged by its own photos
            where no data is given
@@ -89,7 +96,9 @@ def evaluate(
 
     What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
     at once the likeliest is its answer to a photo of one class. A model that gives numbers gets a
-    `NumberEvaluation`; of a table it takes the columns that are called as its numbers are.
+    `NumberEvaluation`; of a table it takes the columns that are called as its numbers are. A model that finds
+    boxes gets a `DetectionEvaluation`, one that finds masks a `MaskEvaluation`: photo by photo, without tta, by
+    whatever `explorer.data.open_places` takes.
 
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
@@ -105,6 +114,8 @@ def evaluate(
         raise ValueError(f"topk is {topk!r}: expected how many answers may be given, a number from 1.")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
+    if task_of(model) != "classification" and not _has_classes_alone(data):
+        return _judge_places(model, data, split, seed, tta, on_progress, should_stop)
     net, called, data, seed, notes = _model_and_data(model, data, seed)
     net.notice_head()
     if not net.num_classes:
@@ -148,6 +159,47 @@ def evaluate(
         losses = -answers.gather(1, labels[:, None])[:, 0]
     return Evaluation(classes=classes, probabilities=answers.exp_().clamp_(0, 1), labels=labels,
                       losses=losses, topk=topk, **facts)
+
+
+def task_of(model: Any) -> str:
+    """What a model answers with: "detection", "segmentation", else "classification"; nothing is opened."""
+    if isinstance(model, str):
+        family = FAMILY_OF.get(split_name(model.strip())[0])
+        return family.task if family is not None else "classification"
+    net = model.model if isinstance(model, Run | LoadedRun) else model
+    try:
+        return getattr(backbone(net), "task", "classification") if isinstance(net, nn.Module) else \
+            "classification"
+    except TypeError:  # no model of explorer's: whoever opens it has the words for it
+        return "classification"
+
+
+def _has_classes_alone(data: Any) -> bool:
+    """Whether these are photos with classes or numbers, which say nothing of boxes or masks."""
+    return isinstance(data, PhotoSet | Splits | PhotoTable) or \
+        isinstance(data, str) and data in (*BUNDLED, "cifar10", "cifar-10")
+
+
+def _judge_places(model: Any, data: Any, split: str, seed: int | None, tta: bool,
+                  on_progress: Callable[[int, int], None] | None,
+                  should_stop: Callable[[], bool] | None) -> DetectionEvaluation | MaskEvaluation:
+    if tta:
+        raise ValueError("tta is True: mirror images are for models that tell classes; leave it out.")
+    called = ""
+    if isinstance(model, Run | LoadedRun):
+        if getattr(model, "running", False):
+            raise ValueError(f"{model.name} still learns: wait for it (run.wait()), or stop it (run.stop()).")
+        data = getattr(model, "data", None) if data is None else data
+        seed = model.recipe.seed if seed is None else seed
+        model, called = model.model, model.name
+    if data is None:
+        raise DataError("Give the photos to judge the model by, with their boxes or masks: a folder, a COCO file, "
+                        "or a data set of (photo, target).")
+    net = as_model(model, task=None)
+    if isinstance(model, str) and torch.cuda.is_available():
+        net.to("cuda")
+    return judge_places(net, data, called=called, split=split, seed=seed or 0, on_progress=on_progress,
+                        should_stop=should_stop)
 
 
 def _model_and_data(model: Any, data: Any, seed: int | None) -> tuple[VisionModel, str, Any, int, list[str]]:

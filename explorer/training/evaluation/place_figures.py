@@ -1,0 +1,147 @@
+"""What an evaluation of boxes or masks is made of: a class's figures, a photo's, and how boxes are paired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explorer.data.places.place_set import Boxes
+
+PAIRED = 0.5  # intersection over union from which two boxes are of the same thing
+
+
+@dataclass(frozen=True, eq=False)
+class FoundBoxes:
+    """What a detector found in a photo: boxes [N, 4] xyxy in its pixels, scores [N], labels [N] by the data's
+    classes.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score: float) -> FoundBoxes:
+        keep = self.scores >= score
+        return FoundBoxes(self.boxes[keep], self.scores[keep], self.labels[keep])
+
+
+@dataclass(frozen=True)
+class BoxFigures:
+    """One class. ap: average precision, the mean over IoU 0.50 to 0.95; ap50, ap75: at that IoU alone;
+    recall: of its boxes that are found with 100 boxes a photo, the mean over the same IoU; all 0..1, NaN for a
+    class without a box. small, medium, large: its ap for boxes below 32 x 32, below 96 x 96, above.
+    boxes: how many there are, those that do not count left out
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    recall: float
+    small: float
+    medium: float
+    large: float
+    boxes: int
+
+
+@dataclass(frozen=True)
+class PhotoOfBoxes:
+    """One photo above the score of the confusion matrix. right: boxes of the right class; confused: of
+    another; missed: things without a box; invented: boxes without a thing; f1: 2 right / (boxes + things), 1
+    where there is nothing, and nothing was found.
+    """
+
+    index: int
+    name: str
+    file: str
+    right: int
+    confused: int
+    missed: int
+    invented: int
+
+    @property
+    def f1(self) -> float:
+        both = 2 * (self.right + self.confused) + self.missed + self.invented
+        return 2 * self.right / both if both else 1.0
+
+
+@dataclass(frozen=True)
+class MaskFigures:
+    """One class. iou: pixels that are it and were said to be / pixels that are it or were said to be; dice:
+    2 iou / (1 + iou); precision, recall: by pixels; all 0..1, NaN where there is nothing to divide by.
+    pixels: that are it
+    """
+
+    iou: float
+    dice: float
+    precision: float
+    recall: float
+    pixels: int
+
+
+@dataclass(frozen=True)
+class PhotoOfMasks:
+    """One photo. iou: the mean over the classes that are in it or were said to be; accuracy: the share of its
+    pixels that are right; NaN where none counts.
+    """
+
+    index: int
+    name: str
+    file: str
+    iou: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Precision at 101 recalls 0, 0.01, ..., 1, as COCO draws it; area: the average precision at that IoU."""
+
+    recall: np.ndarray = field(repr=False)
+    precision: np.ndarray = field(repr=False)
+    iou: float
+    area: float
+
+
+def overlaps(one: np.ndarray, other: np.ndarray, *, of_first: bool = False) -> np.ndarray:
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; of_first: over the area of the first alone."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    shared = np.prod((high - low).clip(min=0), axis=2)
+    first = np.prod((one[:, 2:] - one[:, :2]).clip(min=0), axis=1)[:, None]
+    second = np.prod((other[:, 2:] - other[:, :2]).clip(min=0), axis=1)[None]
+    under = first if of_first else first + second - shared
+    return np.divide(shared, under, out=np.zeros_like(shared), where=under > 0)
+
+
+def paired(found: FoundBoxes, truth: Boxes) -> list[tuple[int | None, int | None]]:
+    """(label of the thing, label of the box) of each pair; None for a thing without box, a box without thing.
+
+    Each box, the surest first, takes the thing that it overlaps most, by `PAIRED` at least: first those of its
+    own class, as COCO pairs them, then what is left over of any class. A box that lies on a crowd and has no
+    thing of its own counts neither way.
+    """
+    counted = np.flatnonzero(~truth.crowd)
+    share = overlaps(found.boxes, truth.boxes[counted])
+    labels = truth.labels[counted]
+    things: dict[int, int] = {}  # box -> thing
+    taken: set[int] = set()
+    order = np.argsort(-found.scores, kind="stable").tolist()
+    for same_class in (True, False):
+        for box in order:
+            if box in things:
+                continue
+            free = [thing for thing in range(len(labels)) if thing not in taken
+                    and (not same_class or labels[thing] == found.labels[box])]
+            best = max(free, key=lambda thing: share[box, thing], default=None)
+            if best is not None and share[box, best] >= PAIRED:
+                things[box] = best
+                taken.add(best)
+    on_crowd = overlaps(found.boxes, truth.boxes[truth.crowd], of_first=True).max(1, initial=0.0) >= PAIRED
+    pairs: list[tuple[int | None, int | None]] = [
+        (int(labels[thing]), int(found.labels[box])) for box, thing in things.items()]
+    pairs += [(int(label), None) for thing, label in enumerate(labels) if thing not in taken]
+    pairs += [(None, int(found.labels[box])) for box in order if box not in things and not on_crowd[box]]
+    return pairs

@@ -1,0 +1,261 @@
+"""Every photo through a network for boxes or masks once, and what it found held against what is there."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from PIL import Image
+
+from explorer._threads import thread_count
+from explorer.data.errors import ImageError
+from explorer.data.folders import DataError
+from explorer.data.labels import match_names
+from explorer.data.places.opening import open_places
+from explorer.data.places.place_set import IGNORED, Boxes, PlaceSet, PlaceSplits
+from explorer.data.reading import in_order
+from explorer.inspection.detect.detecting import as_detector, photo_tensor
+from explorer.inspection.detect.detecting import names_of as names_of_boxes
+from explorer.inspection.detect.detecting import notes_on as notes_on_boxes
+from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.segment.preparing import preparation
+from explorer.inspection.segment.segmenting import as_segmenter, segment_in
+from explorer.inspection.segment.segmenting import names_of as names_of_masks
+from explorer.inspection.segment.segmenting import notes_on as notes_on_masks
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.training.evaluation.box_evaluation import DetectionEvaluation, check_pycocotools
+from explorer.training.evaluation.figures import WORST, Throughput
+from explorer.training.evaluation.mask_evaluation import (
+    MaskEvaluation,
+    mean_known,
+    pixel_counts,
+    shares_of,
+    totals_of,
+)
+from explorer.training.evaluation.matching import NAMED
+from explorer.training.evaluation.place_figures import FoundBoxes
+
+AHEAD = 4  # photos that are opened while the network looks at another
+Progress = Callable[[int, int], None] | None
+Asked = Callable[[], bool] | None
+
+
+class _Told(TypedDict):
+    """What both kinds of evaluation are told."""
+
+    names: tuple[str, ...]
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+    model_name: str
+    data_name: str
+    split: str
+    throughput: Throughput
+    data: PlaceSet
+
+
+def judge_places(
+    model: VisionModel, data: Any, *, called: str = "", split: str = "val", seed: int = 0,
+    on_progress: Progress = None, should_stop: Asked = None,
+) -> DetectionEvaluation | MaskEvaluation:
+    """Judge a network for boxes or masks by photos whose boxes or masks are known, photo by photo.
+
+    data:   whatever `open_places` takes, of which `split` ("val", "train", "all") is judged; one set is judged
+            whole
+    called: what to call the model; "": its own name
+    on_progress, should_stop: as in `evaluate`, after each photo
+    """
+    opened = open_places(data, model.task, seed=seed)
+    if isinstance(opened, PlaceSplits):
+        photos, data_name, notes, judged = opened.part(split), opened.name, opened.notes, split
+    else:
+        photos, notes, judged = opened, opened.notes, "all"
+        data_name = Path(data).name if isinstance(data, (str, Path)) else type(data).__name__
+    if not len(photos):
+        raise DataError("There are no photos to judge by: give some with their boxes or masks.")
+    judge = _judge_boxes if model.task == "detection" else _judge_masks
+    return judge(model, photos, _Walk(photos, on_progress, should_stop), called or model_name(model), data_name,
+                 judged, [*notes])
+
+
+# --- the walk ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Walk:
+    """Opens the photos ahead, and keeps what became of them."""
+
+    photos: PlaceSet
+    on_progress: Progress
+    should_stop: Asked
+    seen: list[int] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    done: int = 0
+    seconds: float = 0.0
+    in_network: float = 0.0
+
+    def __iter__(self) -> Iterator[tuple[int, Image.Image, Any]]:
+        """(index, photo, its boxes or mask) of each that can be opened; the time between two is the network's.
+        """
+        def opened(index: int) -> tuple[int, Any, str]:  # in a thread
+            try:
+                return index, self.photos[index], ""
+            except ImageError as error:
+                return index, None, str(error)
+
+        started, count = time.perf_counter(), len(self.photos)
+        rows = in_order(opened, range(count), ahead=AHEAD)
+        try:
+            for index, pair, sentence in rows:
+                if pair is None:
+                    self.broken.append((self.photos.names[index], sentence))
+                else:
+                    entered = time.perf_counter()
+                    yield index, *pair
+                    self.in_network += time.perf_counter() - entered
+                    self.seen.append(index)
+                self.done += 1
+                if self.on_progress is not None:
+                    self.on_progress(self.done, count)
+                if self.should_stop is not None and self.should_stop():
+                    break
+        finally:
+            rows.close()  # type: ignore[attr-defined]  # a generator
+            self.seconds = time.perf_counter() - started
+
+    def told(self, model: VisionModel, called: str, data_name: str, split: str, notes: list[str]) -> _Told:
+        """What was left out, and how fast it was. Raises DataError where no photo could be opened."""
+        count = len(self.photos)
+        if not self.seen:
+            first = f" The first: {self.broken[0][1]}" if self.broken else ""
+            raise DataError(f"None of the {self.done} photos could be judged.{first}")
+        if self.done < count:
+            notes.append(f"Stopped after {self.done} of {count} photos, in the order of the data.")
+        notes += [f"Left out, {name}: {sentence}" for name, sentence in self.broken[:NAMED]]
+        if len(self.broken) > NAMED:
+            notes.append(f"Left out: {len(self.broken) - NAMED} more photos; see `broken`.")
+        photos = self.photos.subset(self.seen)
+        pace = Throughput(self.done / max(self.seconds, 1e-9), self.seconds, self.in_network,
+                          thread_count(None, 8), torch.get_num_threads(), str(parameter_place(model)["device"]))
+        return _Told(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
+                     broken=tuple(self.broken), model_name=called, data_name=data_name, split=split,
+                     throughput=pace, data=photos)
+
+
+# --- which class is which ---------------------------------------------------------------------------------
+
+
+def matched(own: Sequence[str], named: bool, photos: PlaceSet) -> tuple[list[int | None], list[str]]:
+    """(the model's index of each class of the data, None where it has none; notes).
+
+    A name stands for itself, whatever the order, as in `evaluate`; where one side has no names, the classes are
+    taken in their order. Raises DataError where no class is known.
+    """
+    theirs = photos.classes
+    if named and photos.named:
+        places = match_names(own, theirs)
+        if all(place is None for place in places):
+            raise DataError(f"The model knows {_some(own)}, and the data has {_some(theirs)}: none is the same. "
+                            "Teach it these first (finetune), or name the data's classes as the model's.")
+        return places, []
+    if len(theirs) > len(own):
+        raise DataError(f"The model knows {len(own)} classes and the data has {len(theirs)}, and one of both has "
+                        "no names for them: give both the same ones.")
+    who = "The model has no names for its classes" if not named else "The data has no names for its classes"
+    if len(theirs) < len(own) and not named:
+        who = f"The model has no names for its {len(own)} classes, of which the data has {len(theirs)}"
+    return list(range(len(theirs))), [f"{who}: they are taken to be the same in their order."]
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{len(names)} classes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def _refuse_unknown(unknown: Sequence[str], own: Sequence[str]) -> None:
+    if unknown:
+        raise DataError(f"The model knows {_some(own)}, but not {', '.join(map(repr, unknown[:5]))}"
+                        f"{', ...' if len(unknown) > 5 else ''}. Teach it these first (finetune), or name them "
+                        "as its classes.")
+
+
+# --- boxes ------------------------------------------------------------------------------------------------
+
+
+def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_name: str, split: str,
+                 notes: list[str]) -> DetectionEvaluation:
+    check_pycocotools()  # before the photos, not after them
+    net = as_detector(model)
+    if net.in_chans not in (1, 3):
+        raise ValueError(f"{called} reads {net.in_chans} channels, and photos with boxes have three.")
+    own = names_of_boxes(net)
+    places, more = matched(own, bool(net.config.labels), photos)
+    counts = photos.counts()
+    _refuse_unknown([name for name, place in zip(photos.classes, places) if place is None and counts[name]], own)
+    theirs = np.full(net.num_classes, -1, np.int64)
+    for index, place in enumerate(places):
+        if place is not None:
+            theirs[place] = index
+    found: list[FoundBoxes] = []
+    truth: list[Boxes] = []
+    other = 0
+    for index, photo, boxes in walk:
+        with evaluating(net), torch.inference_mode():
+            told = net([photo_tensor(photo.convert("L") if net.in_chans == 1 else photo)])[0]
+        scores = told["scores"].double().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise ValueError(f"The model's scores are not finite for '{photos.names[index]}': its weights are "
+                             "broken. A training with too large steps does that.")
+        labels = theirs[told["labels"].cpu().numpy()]
+        known = labels >= 0
+        other += int((~known).sum())
+        found.append(FoundBoxes(told["boxes"].double().cpu().numpy()[known], scores[known], labels[known]))
+        truth.append(boxes)
+    if other:
+        more.append(f"{other:,} boxes of classes that the data does not have are left out of all figures.")
+    told = walk.told(net, called, data_name, split, [*notes_on_boxes(net), *notes, *more])
+    return DetectionEvaluation(photos.classes, found, truth, **told)
+
+
+# --- masks ------------------------------------------------------------------------------------------------
+
+
+def _judge_masks(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_name: str, split: str,
+                 notes: list[str]) -> MaskEvaluation:
+    net = as_segmenter(model)
+    own = names_of_masks(net)
+    prepare = preparation(net)
+    places, more = matched(own, bool(net.config.labels), photos)
+    if not net.config.labels:
+        own = (*photos.classes, *own[len(photos.classes):])
+    table = np.full(256, len(own), np.int64)  # a class that the model has not
+    table[IGNORED] = -1
+    for index, place in enumerate(places):
+        if place is not None:
+            table[index] = place
+    confusion = np.zeros((len(own), len(own)), np.int64)
+    totals: list[np.ndarray] = []
+    judged = sorted(place for place in places if place is not None)
+    worst: list[tuple[float, int, np.ndarray]] = []
+    unknown: set[int] = set()
+    for _, photo, truth in walk:
+        there = np.unique(truth)
+        unknown |= {int(value) for value in there if value != IGNORED and table[value] == len(own)}
+        _refuse_unknown([photos.classes[value] for value in sorted(unknown)], own)
+        said = segment_in(net, photo, prepare)[1].mask.numpy()
+        matrix = pixel_counts(said, table[truth], len(own), ignored=-1)
+        iou = mean_known(shares_of(totals_of(matrix))["iou"][judged])
+        if not np.isnan(iou):
+            heapq.heappush(worst, (-iou, -len(totals), said))
+            if len(worst) > WORST:
+                heapq.heappop(worst)
+        confusion += matrix
+        totals.append(totals_of(matrix))
+    told = walk.told(net, called, data_name, split, [*notes_on_masks(net), *notes, *more])
+    kept = {-position: mask for _, position, mask in worst}
+    return MaskEvaluation(own, confusion, np.stack(totals), judged=judged, masks=kept, **told)
