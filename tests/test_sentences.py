@@ -10,6 +10,7 @@ what is expected.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from PIL import Image
 from torch import nn
 
 import explorer
+from explorer.data.places.opening import open_places
+from explorer.data.places.place_set import Boxes, PlaceSet
 
 PACKAGE = str(Path(explorer.__file__).parent)
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8))
@@ -77,9 +80,28 @@ def things(tmp_path_factory) -> dict[str, Any]:
     run = explorer.finetune(net(), folder, epochs=1).wait()
     saved = run.save(tmp_path_factory.mktemp("saved") / "run")
     detector = explorer.create_model("retinanet", backbone="resnet18", num_classes=2, img_size=64)
-    return {"detector": detector, "found": explorer.detect(detector, PHOTO), "segmenter": segmenter(),
+    coco = tmp_path_factory.mktemp("coco")
+    for number in range(2):
+        PHOTO.save(coco / f"{number}.png")
+    (coco / "things.json").write_text(json.dumps({
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(2)], "annotations": [],
+        "categories": [{"id": 1, "name": "thing"}]}))
+    return {"judged boxes": explorer.evaluate(detector, places("detection")),
+            "judged masks": explorer.evaluate(segmenter(), places("segmentation")),
+            "coco": coco,
+            "detector": detector, "found": explorer.detect(detector, PHOTO), "segmenter": segmenter(),
             "folder": folder, "model": model, "features": features, "look": explorer.look(model, PHOTO),
             "saved": saved, "run": run, "out": tmp_path_factory.mktemp("out")}
+
+
+def places(task: str) -> PlaceSet:
+    """A photo with one box, or with a mask."""
+    boxes = (Boxes(np.array([[2.0, 2, 20, 20]]), np.array([0]), np.array([False]), np.array([324.0])),)
+    mask = np.zeros((40, 48), np.uint8)
+    mask[2:20, 2:20] = 1
+    if task == "detection":
+        return PlaceSet(("thing", "other"), ("a",), lambda index: PHOTO, boxes)
+    return PlaceSet(("background", "cat"), ("a",), lambda index: PHOTO, open_mask=lambda index: mask)
 
 
 def quiet(*_: Any) -> None:
@@ -90,6 +112,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
     """Name -> (function, the arguments of a good call)."""
     model, folder, features, seen = it["model"], it["folder"], it["features"], it["look"]
     heard = {"on_progress": None, "should_stop": None}
+    judge = {"batch_size": 4, "topk": 2, "split": "val", "seed": 0, **heard}
     return {
         "activations": (explorer.activations, {"looks": seen}),
         "attention_maps": (explorer.attention_maps,
@@ -191,6 +214,16 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                                   {"path": it["out"] / "boxes.csv"}),
         "PredictionTable.to_csv": (explorer.predict(model, [PHOTO]).to_csv,
                                    {"path": it["out"] / "table.csv"}),
+        "DetectionEvaluation.curve": (it["judged boxes"].curve, {"label": "thing", "iou": 0.5}),
+        "DetectionEvaluation.plot": (it["judged boxes"].plot, {"classes": ["thing"], "iou": 0.5}),
+        "DetectionEvaluation.overlay": (it["judged boxes"].overlay, {"row": 0}),
+        "DetectionEvaluation.to_csv": (it["judged boxes"].to_csv, {"path": it["out"] / "judged.csv"}),
+        "MaskEvaluation.overlay": (it["judged masks"].overlay, {"row": 0}),
+        "MaskEvaluation.to_csv": (it["judged masks"].to_csv, {"path": it["out"] / "masks judged.csv"}),
+        "evaluate boxes": (explorer.evaluate, {**judge, "model": it["detector"], "data": places("detection")}),
+        "evaluate masks": (explorer.evaluate,
+                           {**judge, "model": it["segmenter"], "data": places("segmentation")}),
+        "open_places": (open_places, {"data": it["coco"], "task": "detection", "val_share": 0.5, "seed": 0}),
         "Segmentation.overlay": (explorer.segment(it["segmenter"], PHOTO).overlay,
                                  {"opacity": 0.5, "classes": ["cat"], "image": PHOTO}),
         "Segmentation.probabilities": (explorer.segment(it["segmenter"], PHOTO).probabilities, {"label": 0}),
@@ -206,7 +239,10 @@ FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
 METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
            "Detections.at", "DetectionTable.to_csv", "Segmentation.overlay", "Segmentation.probabilities",
-           "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier")
+           "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier",
+           "DetectionEvaluation.curve", "DetectionEvaluation.plot", "DetectionEvaluation.overlay",
+           "DetectionEvaluation.to_csv", "MaskEvaluation.overlay", "MaskEvaluation.to_csv", "evaluate boxes",
+           "evaluate masks", "open_places")
 
 
 def test_the_table_has_every_public_function_with_every_argument(things):

@@ -1,4 +1,4 @@
-"""`evaluate` for networks that find boxes: the figures are pycocotools' own, the pairs are counted by hand."""
+"""`evaluate` for networks that find boxes: the figures are pycocotools' own, pairs are counted by hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def perturbed(truth: Boxes, classes: int, draw: np.random.Generator) -> FoundBox
     boxes = truth.boxes[keep]
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     boxes = boxes + draw.normal(0, 0.06, boxes.shape) * sides
-    labels = np.where(draw.random(len(boxes)) < 0.1, draw.integers(0, classes, len(boxes)), truth.labels[keep])
+    another = draw.random(len(boxes)) < 0.1
+    labels = np.where(another, draw.integers(0, classes, len(boxes)), truth.labels[keep])
     corner = draw.random((3, 2)) * 200
     nothing = np.concatenate([corner, corner + draw.random((3, 2)) * 150 + 2], 1)
     return FoundBoxes(np.concatenate([boxes, nothing]), draw.random(len(boxes) + 3),
@@ -57,7 +58,8 @@ def by_pycocotools(found: list[FoundBoxes], places: PlaceSet):
 
     def rows(of):
         return [{"id": 0, "image_id": image, "category_id": int(label), "bbox": [x0, y0, x1 - x0, y1 - y0]}
-                for image, one in enumerate(of) for (x0, y0, x1, y1), label in zip(one.boxes.tolist(), one.labels)]
+                for image, one in enumerate(of)
+                for (x0, y0, x1, y1), label in zip(one.boxes.tolist(), one.labels)]
 
     truth, said = rows(places.boxes), rows(found)
     for number, (row, crowd, area) in enumerate(zip(
@@ -82,7 +84,8 @@ def test_the_figures_are_pycocotools_own(coco_mini, seed):
     draw = np.random.default_rng(seed)
     found = [perturbed(one, len(coco_mini.classes), draw) for one in coco_mini.boxes]
     found[2] = FoundBoxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
-    result, judge = DetectionEvaluation(coco_mini.classes, found, coco_mini.boxes), by_pycocotools(found, coco_mini)
+    result = DetectionEvaluation(coco_mini.classes, found, coco_mini.boxes)
+    judge = by_pycocotools(found, coco_mini)
     assert [result.map, result.ap50, result.ap75] == pytest.approx(judge.stats[:3].tolist(), abs=1e-6)
     assert [*result.per_size.values()] == pytest.approx(judge.stats[3:6].tolist(), abs=1e-6)
     assert 0.05 < result.map < 0.95
@@ -113,7 +116,8 @@ def boxes(*rows, crowd=()) -> Boxes:
     table = np.array(rows, np.float64).reshape(-1, 5)
     hidden = np.zeros(len(table), bool)
     hidden[list(crowd)] = True
-    return Boxes(table[:, :4], table[:, 4].astype(np.int64), hidden, np.prod(table[:, 2:4] - table[:, :2], axis=1))
+    areas = np.prod(table[:, 2:4] - table[:, :2], axis=1)
+    return Boxes(table[:, :4], table[:, 4].astype(np.int64), hidden, areas)
 
 
 def said(*rows) -> FoundBoxes:
@@ -133,7 +137,8 @@ def test_pairs_of_boxes_are_counted_as_by_hand():
     result = DetectionEvaluation(("a", "b"), [found], [truth], score=0.3)
     assert result.confusion.tolist() == [[1, 0, 1], [1, 0, 0], [1, 1, 0]]
     row = result.rows[0]
-    assert (row.right, row.confused, row.missed, row.invented) == (1, 1, 1, 2) and row.f1 == pytest.approx(2 / 7)
+    assert (row.right, row.confused, row.missed, row.invented) == (1, 1, 1, 2)
+    assert row.f1 == pytest.approx(2 / 7)
 
 
 def test_a_box_of_the_same_class_is_preferred_to_one_that_overlaps_more():
@@ -173,7 +178,8 @@ def test_evaluate_judges_a_detector_photo_by_photo_with_its_own_boxes():
         model.get_classifier().bias.fill_(-1.0)
     model.train()
     result = explorer.evaluate(model, places, on_progress=lambda *at: heard.append(at))
-    assert isinstance(result, explorer.DetectionEvaluation) and model.training and heard == [(1, 3), (2, 3), (3, 3)]
+    assert isinstance(result, explorer.DetectionEvaluation) and model.training
+    assert heard == [(1, 3), (2, 3), (3, 3)]
     model.eval()
     picture = torch.from_numpy(np.asarray(places.open_one(1)).copy()).permute(2, 0, 1) / 255
     with torch.no_grad():

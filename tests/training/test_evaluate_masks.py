@@ -19,7 +19,8 @@ from explorer.training.evaluation.mask_report import outline
 
 def judged(said: list[np.ndarray], truth: list[np.ndarray], classes: int) -> MaskEvaluation:
     each = [pixel_counts(one, other, classes) for one, other in zip(said, truth)]
-    return MaskEvaluation([f"c{i}" for i in range(classes)], sum(each), np.stack([totals_of(one) for one in each]))
+    totals = np.stack([totals_of(one) for one in each])
+    return MaskEvaluation([f"c{i}" for i in range(classes)], sum(each), totals)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -35,9 +36,10 @@ def test_the_figures_are_torchmetrics_own(seed):
     flat = [torch.from_numpy(np.concatenate([one.ravel() for one in many]).astype(np.int64))
             for many in (said, truth)]
     how = {"num_classes": classes, "ignore_index": IGNORED}
-    assert result.miou == pytest.approx(float(MulticlassJaccardIndex(**how, average="macro")(*flat)), abs=1e-6)
-    assert result.dice == pytest.approx(float(MulticlassF1Score(**how, average="macro")(*flat)), abs=1e-6)
-    assert result.accuracy == pytest.approx(float(MulticlassAccuracy(**how, average="micro")(*flat)), abs=1e-6)
+    oracles = (MulticlassJaccardIndex(**how, average="macro"), MulticlassF1Score(**how, average="macro"),
+               MulticlassAccuracy(**how, average="micro"))
+    expected = [float(oracle(*flat)) for oracle in oracles]
+    assert [result.miou, result.dice, result.accuracy] == pytest.approx(expected, abs=1e-6)
     each = MulticlassJaccardIndex(**how, average="none")(*flat)
     for k in (0, 1, 2, 4):
         assert result.per_class[f"c{k}"].iou == pytest.approx(float(each[k]), abs=1e-6)
@@ -113,7 +115,8 @@ def test_it_shows_itself_escaped_and_whole(tmp_path):
     assert "<script" not in page and "http" not in page and "src='data:" in page
     result.to_csv(tmp_path / "rows.csv")
     rows = list(csv.reader((tmp_path / "rows.csv").open()))
-    assert rows[0] == ["name", "file", "iou", "accuracy", "iou of background", "iou of <b>cat</b>"] and len(rows) == 4
+    assert rows[0] == ["name", "file", "iou", "accuracy", "iou of background", "iou of <b>cat</b>"]
+    assert len(rows) == 4
     assert result.overlay(result.worst[0]).size == (50 + result.worst[0].index, 40) and result.plot().axes
     assert json.loads(result.to_json())["photos"] == 3 and "mIoU" in str(result)
     assert json.loads(result.to_json())["per_class"]["<b>cat</b>"]["pixels"] == int(result.confusion[1].sum())
@@ -121,15 +124,16 @@ def test_it_shows_itself_escaped_and_whole(tmp_path):
 
 def test_a_mask_of_another_size_is_left_out_and_named():
     places = data()
-    odd = PlaceSet(places.classes, places.names, places.open_one,
-                   open_mask=lambda index: places.open_mask(index)[:, :30] if index == 1 else places.open_mask(index))
+    cut = lambda index: places.open_mask(index)[:, :30 if index == 1 else None]
+    odd = PlaceSet(places.classes, places.names, places.open_one, open_mask=cut)
     result = explorer.evaluate(segmenter(), odd)
     assert len(result) == 2 and "30 x 40 pixels, and the photo 51 x 40" in result.broken[0][1]
     assert any(note.startswith("Left out, <i>1</i>") for note in result.notes)
 
 
 @pytest.mark.parametrize("places, sentence", [
-    (data(classes=("sky", "<b>cat</b>")), "but not 'sky'"), (data(classes=("sky", "sea")), "none is the same"),
+    (data(classes=("sky", "<b>cat</b>")), "but not 'sky'"),
+    (data(classes=("sky", "sea")), "none is the same"),
     (None, "Give the photos to judge the model by"), ([], "no data set of photos"),
 ])
 def test_data_that_it_cant_be_judged_by_is_refused_in_a_sentence(places, sentence):

@@ -41,7 +41,7 @@ class _Photo:
 class PaintedMasks:
     """Paints the things of a photo into a mask: the largest first, so that what lies upon it stays seen."""
 
-    things: tuple[tuple[tuple[Any, int, bool], ...], ...] = field(repr=False)  # of a photo: shape, class, crowd
+    things: tuple[tuple[tuple[Any, int, bool], ...], ...] = field(repr=False)  # shape, class, crowd
     sizes: tuple[Size, ...] = field(repr=False)
     names: tuple[str, ...] = field(repr=False)
 
@@ -89,13 +89,15 @@ def read_coco(file: Path, task: str, *, content: Any = None) -> PlaceSet:
     """
     content = read_json(file) if content is None else content
     if not is_coco(content):
-        raise DataError(f"'{printable(file.name)}' is no file of COCO's: expected a JSON object with lists of "
+        raise DataError(f"'{printable(file.name)}' is no file of COCO's: expected a JSON object with lists "
+                        f"of "
                         "images, annotations and categories.")
     tidying = Tidying()
     classes, place_of = _classes(content["categories"], file)
     photos = _photos(content["images"], file, tidying)
     if not photos:
-        raise DataError(f"None of the {len(content['images'])} photos that '{printable(file.name)}' names lies "
+        raise DataError(f"None of the {len(content['images'])} photos that '{printable(file.name)}' names "
+                        f"lies "
                         "beside it, or in a folder 'images' there: put them there.")
     things = _by_photo(content["annotations"], photos, place_of, tidying)
     if task == "segmentation":
@@ -106,7 +108,8 @@ def read_coco(file: Path, task: str, *, content: Any = None) -> PlaceSet:
     return _place_set(classes, list(photos.values()), tidying.notes, boxes=tuple(boxes))
 
 
-def _place_set(classes: tuple[str, ...], photos: list[_Photo], notes: tuple[str, ...], **more: Any) -> PlaceSet:
+def _place_set(classes: tuple[str, ...], photos: list[_Photo], notes: tuple[str, ...],
+               **more: Any) -> PlaceSet:
     files = tuple(photo.file for photo in photos)
     return PlaceSet(classes, tuple(photo.name for photo in photos), FromFiles(files), files=files,
                     sizes=tuple(photo.size for photo in photos), notes=notes, **more)
@@ -118,7 +121,8 @@ def _with_masks(classes: tuple[str, ...], photos: Mapping[Any, _Photo], things: 
     shift = 0 if background else 1
     named = classes if background else ("background", *classes)
     if len(named) > MOST_MASK_CLASSES:
-        raise DataError(f"There are {len(named)} classes, and a mask holds {MOST_MASK_CLASSES}: leave some out.")
+        raise DataError(f"There are {len(named)} classes, and a mask holds {MOST_MASK_CLASSES}: leave some "
+                        f"out.")
     kept, shapes = [], []
     for key, photo in photos.items():
         if photo.size is None or photo.size[0] * photo.size[1] > MAX_PIXELS:
@@ -157,7 +161,8 @@ def _photos(images: list[Any], file: Path, tidying: Tidying) -> dict[Any, _Photo
         parts = safe_parts(name)
         shown = printable(name)[:200]
         if parts is None:
-            tidying.remains.add("a file_name that leads out of the folder, or is no picture's", shown, photos=True)
+            tidying.remains.add("a file_name that leads out of the folder, or is no "
+                                "picture's", shown, photos=True)
             continue
         if key in found:
             tidying.remains.add("an id that another photo has", shown, photos=True)

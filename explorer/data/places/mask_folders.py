@@ -44,15 +44,21 @@ class MaskFiles:
     def __call__(self, index: int) -> np.ndarray:
         found = mask_values(self.files[index])
         if found.colours and not self.colours:
-            raise ImageError(f"'{self.files[index].name}' holds colours, and the other masks do not: save it as "
+            raise ImageError(f"'{self.files[index].name}' holds colours, and the other masks do not: save it "
+                             f"as "
                              "they are.")
         # grey among colours is one of them
         pixels = found.pixels * 0x010101 if self.colours and not found.colours else found.pixels
         places = np.searchsorted(self.values, pixels).clip(max=len(self.values) - 1)
         if (self.values[places] != pixels).any():
-            raise ImageError(f"'{self.files[index].name}' holds a value that is none of the classes': correct the "
+            raise ImageError(f"'{self.files[index].name}' holds a value that is none of the classes': "
+                             f"correct the "
                              "mask, or name the class in classes.txt.")
         return self.indices[places].astype(np.uint8)
+
+
+#: how masks are read, the classes, whether somebody named them, notes
+Meaning = tuple[MaskFiles, tuple[str, ...], bool, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +130,8 @@ def _by_name(masks: Path) -> dict[str, Path]:
     return found
 
 
-def _meaning(files: Sequence[Path], names: Sequence[str],
-             things: bool) -> tuple[MaskFiles, tuple[str, ...], bool, tuple[str, ...]]:
-    """(how masks are read, the classes, whether they have names, notes) of all masks together."""
+def _meaning(files: Sequence[Path], names: Sequence[str], things: bool) -> Meaning:
+    """What all masks together mean."""
     values, colours, unread = _all_values(files)
     if not values:
         raise DataError(f"None of the {len(files)} masks can be opened. The first: {unread[0]}")
@@ -136,7 +141,8 @@ def _meaning(files: Sequence[Path], names: Sequence[str],
     two = len(seen) <= 2 and seen[0] == 0 and seen[-1] > 1 and len(names) < 3
     if two or things or seen[-1] > IGNORED:
         if len(names) > 2:
-            raise DataError(f"The masks hold numbers up to {seen[-1]}, and there are {len(names)} class names: "
+            raise DataError(f"The masks hold numbers up to {seen[-1]}, and there are {len(names)} class "
+                            f"names: "
                             "give masks of class indices.")
         notes = () if two else ("The masks hold a number for each single thing: all of them are taken as one "
                                 "class.",)
@@ -152,7 +158,7 @@ def _meaning(files: Sequence[Path], names: Sequence[str],
     return MaskFiles((), allowed, allowed), classes, bool(names), ()
 
 
-def _by_colour(seen: np.ndarray, names: Sequence[str]) -> tuple[MaskFiles, tuple[str, ...], bool, tuple[str, ...]]:
+def _by_colour(seen: np.ndarray, names: Sequence[str]) -> Meaning:
     if set(seen.tolist()) <= {*VOC_COLOURS.tolist(), VOC_BORDER} and len(names) in (0, 21):
         values = np.append(VOC_COLOURS, VOC_BORDER)
         indices = np.append(np.arange(len(VOC_COLOURS)), IGNORED)
@@ -161,10 +167,12 @@ def _by_colour(seen: np.ndarray, names: Sequence[str]) -> tuple[MaskFiles, tuple
         return (MaskFiles((), values[order], indices[order], True), classes, bool(names),
                 ("The colours of the masks are Pascal VOC's: they are read in its order.",))
     if len(seen) > MOST_CLASSES:
-        raise DataError(f"The masks hold {len(seen):,} colours: give masks saved as PNG, with one colour a class "
+        raise DataError(f"The masks hold {len(seen):,} colours: give masks saved as PNG, with one colour a "
+                        f"class "
                         "(JPEG blurs them).")
     if names and len(names) != len(seen):
-        raise DataError(f"The masks hold {len(seen)} colours, and {len(names)} classes have names: name as many.")
+        raise DataError(f"The masks hold {len(seen)} colours, and {len(names)} classes have names: name as "
+                        f"many.")
     said = [f"#{value:06x}" for value in seen.tolist()]
     classes = tuple(names) or tuple(f"class {i}" if i or seen[0] else "background" for i in range(len(seen)))
     note = f"Each colour is a class, in the order of their numbers: {listed(said)}."
@@ -199,7 +207,7 @@ def _all_values(files: Sequence[Path]) -> tuple[set[int], bool, list[str]]:
 
 
 def class_names_beside(folder: Path, masks: Path) -> tuple[str, ...]:
-    """Class names that a text file beside the masks lists, one a line in the order of their indices; or ()."""
+    """Class names that a text file beside the masks lists, one a line, in the order of their indices."""
     for home in (masks, masks.parent, folder):
         for name in NAME_FILES:
             if (file := home / name).is_file():

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from explorer.arguments import checked, number
 from explorer.data.collection import existing_folder
 from explorer.data.folder_words import role_of
 from explorer.data.folders import DataError, find_pictures, listed, printable
@@ -30,12 +31,14 @@ MASKS = ("masks", "mask", "SegmentationClass", "annotations", "labels", "gt", "i
 Parts = dict[str, PlaceSet]  # by role: "train", "val", "test", or "all"
 
 
+@checked(val_share=number(0, 1))
 def open_places(data: Any, task: str, *, val_share: float = 0.2, seed: int = 0) -> PlaceSplits | PlaceSet:
     """What is where in photos: a set, or two of them where they are, or can be, split.
 
-    data: a folder with COCO's JSON files, YOLO's images/ and labels/, Pascal VOC's Annotations/, or images/ and
-          masks/; in any of these train/ and val/ as they are usual; a COCO file; a data set of (photo, target),
-          see `read_pairs`; a pair or a dict (train, val) of these; a PlaceSet, which stays as it is
+    data: a folder with COCO's JSON files, YOLO's images/ and labels/, Pascal VOC's Annotations/, or images/
+          and masks/; in any of these train/ and val/ as they are usual; a COCO file; a data set of
+          (photo, target), see `read_pairs`; a pair or a dict (train, val) of these; a PlaceSet, which stays
+          as it is
     task: "detection" for boxes, "segmentation" for masks (COCO's outlines are painted)
     val_share, seed: which photos of a folder are held out where nobody has split, and how many
 
@@ -77,7 +80,8 @@ def _of_task(data: Any, task: str) -> Any:
 
 def _checked(name: str, train: PlaceSet, val: PlaceSet) -> PlaceSplits:
     if train.classes != val.classes:
-        raise DataError(f"The photos to learn from have the classes {listed(train.classes)}, those to judge by "
+        raise DataError(f"The photos to learn from have the classes {listed(train.classes)}, those to judge "
+                        f"by "
                         f"{listed(val.classes)}: give both with the same ones, in the same order.")
     return PlaceSplits(name, train, val, tuple(dict.fromkeys((*train.notes, *val.notes))))
 
@@ -93,7 +97,8 @@ def _of_folder(folder: Path, task: str, val_share: float, seed: int) -> PlaceSpl
     if not parts:
         wanted = ("COCO's JSON files, YOLO's 'images' and 'labels', or Pascal VOC's 'Annotations'"
                   if task == "detection" else "the folders 'images' and 'masks', or COCO's JSON files")
-        raise DataError(f"'{name}' holds no {'boxes' if task == 'detection' else 'masks'}: expected {wanted}.")
+        raise DataError(f"'{name}' holds no {'boxes' if task == 'detection' else 'masks'}: expected "
+                        f"{wanted}.")
     if "all" in parts:
         return held_out(name, parts["all"], val_share, seed)
     learnt, judged = parts.get("train"), parts.get("val") or parts.get("test")
@@ -132,7 +137,8 @@ def _coco_parts(folder: Path, task: str) -> Parts:
         role = role_of(file.stem) or (role_of(file.parent.name) if file.parent != folder else None)
         key = role[0] if role else "all"
         if key in found:
-            raise DataError(f"'{printable(folder.name)}' has several COCO files, '{printable(file.name)}' and "
+            raise DataError(f"'{printable(folder.name)}' has several COCO files, '{printable(file.name)}' "
+                            f"and "
                             f"'{printable(found[key][0].name)}': give the one that is meant, or a pair.")
         found[key] = file, content
     if len(found) > 1:
@@ -180,8 +186,9 @@ def _mask_parts(folder: Path, task: str) -> Parts:
     return found
 
 
-def _two_folders(folder: Path, first: tuple[str, ...], second: tuple[str, ...]) -> dict[str, tuple[Path, Path]]:
-    """role -> (the folder of photos, that of what is known of them): train/images, images/train, or images."""
+def _two_folders(folder: Path, first: tuple[str, ...],
+                 second: tuple[str, ...]) -> dict[str, tuple[Path, Path]]:
+    """role -> (the folder of photos, that of what is known of them): train/images, images/train, images."""
     found = {}
     for role, below in _roles_below(folder).items():
         one, other = _child(below, first), _child(below, second)

@@ -1,8 +1,8 @@
 """Data sets of (photo, target), as torchvision's are: boxes in a dict, or a mask beside the photo.
 
 The target of a photo is a dict with `boxes` [N, 4] xyxy and `labels` [N] (and `iscrowd`, `area`), a list of
-COCO annotations (torchvision's CocoDetection), what VOCDetection makes of an XML file, or a mask: a picture or
-an array [H, W] of class indices, 255 where nothing counts.
+COCO annotations (torchvision's CocoDetection), what VOCDetection makes of an XML file, or a mask: a picture
+or an array [H, W] of class indices, 255 where nothing counts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class MasksOf:
         mask = as_array(self.dataset[index][1])
         if mask is None or mask.ndim != 2 or mask.dtype.kind not in "uib" or mask.min(initial=0) < 0 \
                 or mask.max(initial=0) > 255:
-            raise ImageError(f"The mask of photo {index} is no picture [H, W] of class indices from 0 to 254, "
+            raise ImageError(f"The mask of photo {index} is no picture [H, W] of class indices from 0 to "
+                             f"254, "
                              "and 255 where nothing counts.")
         return mask.astype(np.uint8)
 
@@ -86,7 +87,8 @@ def read_pairs(dataset: Any, *, classes: Sequence[str] = ()) -> PlaceSet:
     Raises DataError for targets that are neither boxes nor masks.
     """
     if not is_pairs(dataset):
-        raise DataError("This is no data set of photos with boxes or masks: expected (photo, {'boxes': [N, 4], "
+        raise DataError("This is no data set of photos with boxes or masks: expected (photo, "
+                        "{'boxes': [N, 4], "
                         "'labels': [N]}) or (photo, mask [H, W]) by index.")
     names = tuple(f"photo {i}" for i in range(len(dataset)))
     known = tuple(classes) or _own_classes(dataset)
@@ -129,7 +131,8 @@ def _with_boxes(dataset: Any, names: tuple[str, ...], known: tuple[str, ...]) ->
                         f"({listed(known)}), from 0 on.")
     called = known or tuple(f"class {i}" for i in range(most))
     boxes: tuple[Boxes, ...] = tuple(map(tidying.boxes, rows, sizes, names))
-    return PlaceSet(called, names, PhotosOf(dataset), boxes, None, (), tuple(sizes), bool(known), tidying.notes)
+    return PlaceSet(called, names, PhotosOf(dataset), boxes, None, (), tuple(sizes), bool(known),
+                    tidying.notes)
 
 
 def _own_classes(dataset: Any) -> tuple[str, ...]:
@@ -179,10 +182,12 @@ def _of_dict(target: Mapping[str, Any], size: tuple[int, int], name: str) -> lis
     crowd = _numbers(target.get("iscrowd", np.zeros(len(boxes)))).reshape(-1)
     areas = _numbers(target.get("area", np.zeros(len(boxes)))).reshape(-1)
     if not len(boxes) == len(labels) == len(crowd) == len(areas):
-        raise DataError(f"The target of {name} has {len(boxes)} boxes and {len(labels)} labels: expected a label "
+        raise DataError(f"The target of {name} has {len(boxes)} boxes and {len(labels)} labels: expected a "
+                        f"label "
                         "a box.")
     if not np.isfinite(boxes).all() or (labels < 0).any() or (labels != labels.round()).any():
-        raise DataError(f"The target of {name} has boxes or labels that are no numbers: expected finite boxes and "
+        raise DataError(f"The target of {name} has boxes or labels that are no numbers: expected finite "
+                        f"boxes and "
                         "whole labels from 0.")
     if way == "XYWH":
         boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
@@ -190,8 +195,8 @@ def _of_dict(target: Mapping[str, Any], size: tuple[int, int], name: str) -> lis
         boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
     elif way != "XYXY":
         raise DataError(f"The boxes of {name} are {way}: give them as XYXY, left, top, right, bottom.")
-    return [GivenBox(box, int(label), bool(hidden), float(area))
-            for box, label, hidden, area in zip(boxes.tolist(), labels.tolist(), crowd.tolist(), areas.tolist())]
+    rows = zip(boxes.tolist(), labels.tolist(), crowd.tolist(), areas.tolist())
+    return [GivenBox(box, int(label), bool(hidden), float(area)) for box, label, hidden, area in rows]
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -45,7 +45,8 @@ class PlaceSet(Sequence):
     names:    what to call each photo, for its file a path below the folder
     open_one: index -> PIL image; raises ImageError for a broken one
     boxes:    of each photo; None where they are masks
-    open_mask: index -> uint8 [H, W] of class indices, `IGNORED` where nothing counts; None where they are boxes
+    open_mask: index -> uint8 [H, W] of class indices, `IGNORED` where nothing counts; None where they are
+              boxes
     files:    the path of each photo, empty where they have none
     sizes:    (width, height) of each photo as the boxes or masks have it; empty where nobody says
     named:    False where nobody said what the classes are called
@@ -72,7 +73,8 @@ class PlaceSet(Sequence):
         stated = self.sizes[index] if self.sizes else None
         if stated is not None and stated != photo.size:
             raise ImageError(f"'{self.names[index]}' has {photo.width} x {photo.height} pixels, and what is "
-                             f"known of it is for {stated[0]} x {stated[1]}: give the photo as it was when it "
+                             f"known of it is for {stated[0]} x {stated[1]}: give the photo as it was when "
+                             f"it "
                              "was annotated.")
         return photo, self.truth(index, photo.size)
 
@@ -169,7 +171,8 @@ class _Behind:
 def joined_places(first: PlaceSet, second: PlaceSet) -> PlaceSet:
     """Two sets of the same classes and kind, one behind the other."""
     if first.task != second.task or first.classes != second.classes:
-        raise DataError("The photos to learn from and those to judge by have other classes, or boxes here and "
+        raise DataError("The photos to learn from and those to judge by have other classes, or boxes here "
+                        "and "
                         "masks there: give both with the same ones.")
     count = len(first)
     masks = None if first.open_mask is None else _Behind(first.open_mask, count, second.open_mask)

@@ -39,7 +39,7 @@ class Tidying:
     cut: list[str] = field(default_factory=list)
 
     def boxes(self, given: Iterable[GivenBox], size: Size | None, name: str) -> Boxes:
-        """The boxes of the photo called `name`, cut off at its edge; those that can't be meant are left out."""
+        """The boxes of the photo called `name`, cut off at its edge, without those that can't be meant."""
         rows, areas = [], []
         over = False
         for number, one in enumerate(given, 1):

@@ -40,7 +40,8 @@ def read_xml(file: Path) -> ElementTree.Element:
     """The root of an XML file. Raises DataError for one that declares anything, is too large or is none."""
     text = small_text(file, MOST_BYTES)
     if _DECLARED.search(text):
-        raise DataError(f"'{printable(file.name)}' declares a type of document or entities, which no annotation "
+        raise DataError(f"'{printable(file.name)}' declares a type of document or entities, which no "
+                        f"annotation "
                         "needs: it is not read.")
     try:
         return ElementTree.fromstring(text)

@@ -1,4 +1,4 @@
-"""YOLO's text files: `images/` and `labels/`, a line a box: class, centre x and y, width, height, all 0 to 1."""
+"""YOLO's text files: `images/` and `labels/`, a line a box: class, centre x and y, width, height, 0 to 1."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def small_text(file: Path, most: int = MOST_BYTES) -> str:
                             "large.")
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"'{printable(file.name)}' could not be read as text ({type(error).__name__}): save it "
+        raise DataError(f"'{printable(file.name)}' could not be read as text ({type(error).__name__}): save "
+                        f"it "
                         "as UTF-8.") from None
 
 
 def yolo_classes(folder: Path) -> tuple[str, ...]:
-    """The class names that a folder's data.yaml, another YAML file or classes.txt gives; () where none does."""
-    files = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")), key=lambda file: (file.stem != "data", file))
+    """The class names that a folder's data.yaml, another YAML file or classes.txt gives; () without any."""
+    found = (*folder.glob("*.yaml"), *folder.glob("*.yml"))
+    files = sorted(found, key=lambda file: (file.stem != "data", file))
     for file in files:
         if names := _names_of(_yaml(file), file):
             return names
@@ -94,12 +96,14 @@ def read_yolo(images: Path, labels: Path, classes: tuple[str, ...]) -> PlaceSet:
     most = max((one.label for row in rows for one in row), default=-1) + 1
     called = classes or tuple(f"class {i}" for i in range(most))
     boxes = tuple(tidying.boxes(row, size, name) for row, size, name in zip(rows, sizes, names))
-    more = (f"{counted(len(bare), 'photo')} without a text file: taken as photos without any box.",) if bare else ()
+    more = (f"{counted(len(bare), 'photo')} without a text file: taken as photos without any "
+            f"box.",) if bare else ()
     return PlaceSet(called, tuple(names), FromFiles(tuple(files)), boxes, None, tuple(files), tuple(sizes),
                     bool(classes), (*map(str, passed.all()), *tidying.notes, *more))
 
 
-def _boxes_of(lines: list[str], size: tuple[int, int], count: int, remains: Remains, name: str) -> list[GivenBox]:
+def _boxes_of(lines: list[str], size: tuple[int, int], count: int, remains: Remains,
+              name: str) -> list[GivenBox]:
     """The boxes of a photo's lines; of an outline (class, x, y, x, y, ...) the box around it."""
     wide, high = size
     found = []

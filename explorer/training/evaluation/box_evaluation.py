@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from explorer.arguments import checked, number, word, words
 from explorer.data.folders import DataError
 from explorer.data.places.place_set import Boxes, PlaceSet
 from explorer.data.tables import safe_cell
@@ -35,6 +36,7 @@ from explorer.training.evaluation.place_figures import (
     PhotoOfBoxes,
     PrecisionRecall,
     paired,
+    photo_index,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ class DetectionEvaluation(RichRepr):
         data: PlaceSet | None = None,
     ):
         if len(found) != len(truth):
-            raise ValueError(f"There are answers for {len(found)} photos and boxes of {len(truth)}: give one a "
+            raise ValueError(f"There are answers for {len(found)} photos and boxes of {len(truth)}: give one "
+                             f"a "
                              "photo of each.")
         self.classes, self.found, self.truth = tuple(classes), tuple(found), tuple(truth)
         self.names = tuple(names) or tuple(f"photo {i}" for i in range(len(found)))
@@ -119,7 +122,7 @@ class DetectionEvaluation(RichRepr):
 
     @property
     def per_size(self) -> dict[str, float | None]:
-        """The mean average precision of small boxes (below 32 x 32 pixels), medium (below 96 x 96) and large."""
+        """The mean AP of small boxes (below 32 x 32 pixels), medium (below 96 x 96) and large ones."""
         return {name: _or_none(self._ap(size=place)) for name, place in SIZES.items()}
 
     @cached_property
@@ -137,14 +140,16 @@ class DetectionEvaluation(RichRepr):
                 float(known.mean()) if known.size else float("nan"), boxes=int(counts[k]), **sizes)
         return figures
 
-    def curve(self, label: str, iou: float = 0.5) -> PrecisionRecall:
+    @checked(label=word, iou=number(0.5, 0.95))
+    def curve(self, label: str, iou: float | None = 0.5) -> PrecisionRecall:
         """Precision against recall of one class. iou: 0.50, 0.55, ..., 0.95.
 
         Raises ValueError for a class that there is not, or has no box, and for another IoU.
         """
+        iou = 0.5 if iou is None else iou
         place = round((iou - 0.5) / 0.05)
         if label not in self.classes:
-            raise ValueError(f"There is no class {label!r}: the classes are {', '.join(self.classes[:10])}.")
+            raise ValueError(f"There is no class {label[:60]!r}: the classes are {', '.join(self.classes[:10])}.")
         if not 0 <= place < 10 or abs(0.5 + 0.05 * place - iou) > 1e-9:
             raise ValueError(f"iou is {iou!r}: expected 0.5, 0.55 and so on to 0.95.")
         precision = self._table[0][place, :, self.classes.index(label), 0]
@@ -189,12 +194,12 @@ class DetectionEvaluation(RichRepr):
         return tuple(sorted(self.rows, key=lambda row: (row.f1, -errors(row), row.index))[:WORST])
 
     def overlay(self, row: PhotoOfBoxes | int) -> Image.Image:
-        """A photo with the boxes that were found from `score` on in their colours, and the true ones dashed in
-        white. Raises ImageError where it can't be opened any more, ValueError without `data`.
+        """A photo with the boxes that were found from `score` on in their colours, and the true ones dashed
+        in white. Raises ImageError where it can't be opened any more, ValueError without `data`.
         """
         from explorer.training.evaluation.box_report import drawn
 
-        return drawn(self, row if isinstance(row, int) else row.index)
+        return drawn(self, photo_index(row, len(self)))
 
     def open_photo(self, index: int) -> Image.Image:
         if self.data is None:
@@ -221,6 +226,7 @@ class DetectionEvaluation(RichRepr):
         """`as_dict` as text."""
         return json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
 
+    @checked
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line a photo: name, file, right, confused, missed, invented, f1.
 
@@ -234,11 +240,12 @@ class DetectionEvaluation(RichRepr):
             writer.writerow(list(map(safe_cell, cells)))
         write_text(given_path(path), file.getvalue())
 
-    def plot(self, classes: Sequence[str] | None = None, *, iou: float = 0.5) -> Figure:
+    @checked(classes=words, iou=number(0.5, 0.95))
+    def plot(self, classes: Sequence[str] | None = None, *, iou: float | None = 0.5) -> Figure:
         """Precision against recall, a curve a class. classes: None takes the ten with the lowest AP."""
         from explorer.training.evaluation.box_report import plot_curves
 
-        return plot_curves(self, classes, iou)
+        return plot_curves(self, classes, 0.5 if iou is None else iou)
 
     # --- to look at ---------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ def facts(result: DetectionEvaluation) -> list[str]:
     """Sentences on what the figures say, and what they took."""
     sizes = ", ".join(f"{name} {share(value)}" for name, value in result.per_size.items())
     found = [f"By size of the box (below 32 x 32 pixels, below 96 x 96, above): {sizes}.",
-             f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} and "
+             f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} "
+             f"and "
              "more, and take a box for a thing's where they overlap by half (IoU 0.5)."]
     bare = [name for name, one in result.per_class.items() if not one.boxes]
     if bare:
@@ -151,7 +152,8 @@ def drawn(result: DetectionEvaluation, index: int) -> Image.Image:
     """A photo with what was found in colours, and what is there dashed in white."""
     found = result.found[index].above(result.score)
     labels = found.labels.tolist()
-    captions = [f"{result.classes[label]} {percent(float(score))}" for label, score in zip(labels, found.scores)]
+    captions = [f"{result.classes[label]} {percent(float(score))}"
+                for label, score in zip(labels, found.scores)]
     picture = draw_boxes(result.open_photo(index).convert("RGB"), found.boxes, captions, labels)
     pen = ImageDraw.Draw(picture)
     unit = max(1, round(max(picture.size) / 400))

@@ -78,8 +78,8 @@ def evaluate(
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Evaluation | NumberEvaluation | DetectionEvaluation | MaskEvaluation:
-    """Judge a model by photos whose classes are known; one that gives numbers by photos whose numbers are; one
-    that finds boxes or masks by photos whose boxes or masks are.
+    """Judge a model by photos whose classes are known; one that gives numbers by photos whose numbers are;
+    one that finds boxes or masks by photos whose boxes or masks are.
 
     model: a model, a name (created with its trained weights), or a run: its model, judged by its own photos
            where no data is given
@@ -97,8 +97,8 @@ def evaluate(
     What the scores mean is the model's to say (explorer.wrap(outputs=)): of one that tells several classes
     at once the likeliest is its answer to a photo of one class. A model that gives numbers gets a
     `NumberEvaluation`; of a table it takes the columns that are called as its numbers are. A model that finds
-    boxes gets a `DetectionEvaluation`, one that finds masks a `MaskEvaluation`: photo by photo, without tta, by
-    whatever `explorer.data.open_places` takes.
+    boxes gets a `DetectionEvaluation`, one that finds masks a `MaskEvaluation`: photo by photo, without tta,
+    by whatever `explorer.data.open_places` takes.
 
     Classes are told by name: the folder "roses" is the model's class "roses", in whatever order. One pass a
     photo (two with tta), in evaluation mode and without gradients; the model's training flags are as they
@@ -193,7 +193,8 @@ def _judge_places(model: Any, data: Any, split: str, seed: int | None, tta: bool
         seed = model.recipe.seed if seed is None else seed
         model, called = model.model, model.name
     if data is None:
-        raise DataError("Give the photos to judge the model by, with their boxes or masks: a folder, a COCO file, "
+        raise DataError("Give the photos to judge the model by, with their boxes or masks: a folder, a COCO "
+                        "file, "
                         "or a data set of (photo, target).")
     net = as_model(model, task=None)
     if isinstance(model, str) and torch.cuda.is_available():

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from explorer.arguments import checked
 from explorer.data.places.place_set import IGNORED, PlaceSet
 from explorer.data.tables import safe_cell
 from explorer.display.html import RichRepr
 from explorer.files import given_path, write_text
 from explorer.training.evaluation.figures import WORST, Throughput, plain
-from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks
+from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks, photo_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,12 +45,13 @@ def pixel_counts(said: np.ndarray, truth: np.ndarray, classes: int, *, ignored: 
 
 
 def totals_of(matrix: np.ndarray) -> np.ndarray:
-    """[3, K] of a confusion matrix [K, K]: pixels of each class that are right, that are it, that were said."""
+    """[3, K] of a confusion matrix [K, K]: each class's pixels that are right, that are it, that were said.
+    """
     return np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])
 
 
 def shares_of(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Of `totals_of` [..., 3, K] the figures of each class [..., K], NaN where there is nothing to divide by."""
+    """Of `totals_of` [..., 3, K] the figures of each class [..., K], NaN where nothing is divided by."""
     right, true, said = np.moveaxis(totals.astype(np.float64), -2, 0)
 
     def divided(above: np.ndarray, under: np.ndarray) -> np.ndarray:
@@ -83,7 +85,8 @@ class MaskEvaluation(RichRepr):
     """
 
     def __init__(
-        self, classes: Sequence[str], confusion: np.ndarray, totals: np.ndarray, *, judged: Sequence[int] | None = None,
+        self, classes: Sequence[str], confusion: np.ndarray, totals: np.ndarray, *,
+        judged: Sequence[int] | None = None,
         masks: Mapping[int, np.ndarray] | None = None, names: Sequence[str] = (), files: Sequence[Path] = (),
         notes: Sequence[str] = (), broken: Sequence[tuple[str, str]] = (), model_name: str = "model",
         data_name: str = "data", split: str = "all", throughput: Throughput | None = None,
@@ -157,7 +160,7 @@ class MaskEvaluation(RichRepr):
         """
         from explorer.training.evaluation.mask_report import drawn
 
-        index = row if isinstance(row, int) else row.index
+        index = photo_index(row, len(self))
         if self.data is None or index not in self.masks:
             raise ValueError(f"The mask of photo {index} was not kept: those of the worst photos are.")
         return drawn(self, index)
@@ -181,6 +184,7 @@ class MaskEvaluation(RichRepr):
         """`as_dict` as text."""
         return json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
 
+    @checked
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line a photo: name, file, iou, accuracy, and the IoU of each class that the data has.
 

@@ -37,7 +37,8 @@ HEAD = ("class", "IoU", "Dice", "precision", "recall", "pixels")
 
 def headline(result: MaskEvaluation) -> str:
     """The figures that stand for all."""
-    return (f"{words.counted(len(result), 'photo')}, mIoU {share(result.miou)}, Dice {share(result.dice)}, pixel "
+    return (f"{words.counted(len(result), 'photo')}, mIoU {share(result.miou)}, Dice {share(result.dice)}, "
+            f"pixel "
             f"accuracy {share(result.accuracy)}")
 
 
@@ -74,8 +75,9 @@ def as_html(result: MaskEvaluation) -> str:
     shown = weakest(result)
     every = len(result.per_class)
     few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
-    rows = "".join(f"<tr>{name_html(name)}{cell_html(bar_html(result.per_class[name].iou), style='width:6em')}"
-                   f"{cells_html(_figures(result, name))}</tr>" for name in shown)
+    bars = {name: cell_html(bar_html(result.per_class[name].iou), style="width:6em") for name in shown}
+    rows = "".join(f"<tr>{name_html(name)}{bars[name]}{cells_html(_figures(result, name))}</tr>"
+                   for name in shown)
     titles = (HEAD[0], "", *HEAD[1:])
     parts = [table_html(titles, rows, caption=f"Class by class{few}", left=2), confusion_html(result)]
     photos = "".join(photo_html(result, row.index, row.name,
@@ -103,8 +105,8 @@ def confusion_html(result: MaskEvaluation) -> str:
             f"background:rgba({RIGHT if i == j else WRONG},{0.6 * matrix[i, j] / max(total, 1):.2f})'>"
             f"{share(matrix[i, j] / total) if total else '–'}</td>" for j in seen)
         rows.append(f"<tr>{name_html(result.classes[i])}{cells}</tr>")
-    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are what pixels are, columns what was "
-                       "said")
+    return plain_table(f"<td></td>{head}", "".join(rows),
+                       caption="Rows are what pixels are, columns what was said")
 
 
 # --- pictures -----------------------------------------------------------------------------------------------

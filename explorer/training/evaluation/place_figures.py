@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from explorer.arguments import shown
 from explorer.data.places.place_set import Boxes
 
 PAIRED = 0.5  # intersection over union from which two boxes are of the same thing
@@ -32,8 +34,8 @@ class FoundBoxes:
 @dataclass(frozen=True)
 class BoxFigures:
     """One class. ap: average precision, the mean over IoU 0.50 to 0.95; ap50, ap75: at that IoU alone;
-    recall: of its boxes that are found with 100 boxes a photo, the mean over the same IoU; all 0..1, NaN for a
-    class without a box. small, medium, large: its ap for boxes below 32 x 32, below 96 x 96, above.
+    recall: of its boxes that are found with 100 boxes a photo, the mean over the same IoU; all 0..1, NaN for
+    a class without a box. small, medium, large: its ap for boxes below 32 x 32, below 96 x 96, above.
     boxes: how many there are, those that do not count left out
     """
 
@@ -105,8 +107,17 @@ class PrecisionRecall:
     area: float
 
 
+def photo_index(row: Any, count: int) -> int:
+    """The place of a photo, by itself or by its row. Raises ValueError for one that there is not."""
+    index = row.index if isinstance(row, PhotoOfBoxes | PhotoOfMasks) else row
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        raise ValueError(f"row is {shown(row)}: expected one of `rows` or `worst`, or a number from 0 to "
+                         f"{count - 1}.")
+    return index
+
+
 def overlaps(one: np.ndarray, other: np.ndarray, *, of_first: bool = False) -> np.ndarray:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; of_first: over the area of the first alone."""
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; of_first: over the first's area alone."""
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     shared = np.prod((high - low).clip(min=0), axis=2)
@@ -119,9 +130,9 @@ def overlaps(one: np.ndarray, other: np.ndarray, *, of_first: bool = False) -> n
 def paired(found: FoundBoxes, truth: Boxes) -> list[tuple[int | None, int | None]]:
     """(label of the thing, label of the box) of each pair; None for a thing without box, a box without thing.
 
-    Each box, the surest first, takes the thing that it overlaps most, by `PAIRED` at least: first those of its
-    own class, as COCO pairs them, then what is left over of any class. A box that lies on a crowd and has no
-    thing of its own counts neither way.
+    Each box, the surest first, takes the thing that it overlaps most, by `PAIRED` at least: first those of
+    its own class, as COCO pairs them, then what is left over of any class. A box that lies on a crowd and has
+    no thing of its own counts neither way.
     """
     counted = np.flatnonzero(~truth.crowd)
     share = overlaps(found.boxes, truth.boxes[counted])

@@ -66,8 +66,8 @@ def judge_places(
 ) -> DetectionEvaluation | MaskEvaluation:
     """Judge a network for boxes or masks by photos whose boxes or masks are known, photo by photo.
 
-    data:   whatever `open_places` takes, of which `split` ("val", "train", "all") is judged; one set is judged
-            whole
+    data:   whatever `open_places` takes, of which `split` ("val", "train", "all") is judged; one set is
+            judged whole
     called: what to call the model; "": its own name
     on_progress, should_stop: as in `evaluate`, after each photo
     """
@@ -80,8 +80,8 @@ def judge_places(
     if not len(photos):
         raise DataError("There are no photos to judge by: give some with their boxes or masks.")
     judge = _judge_boxes if model.task == "detection" else _judge_masks
-    return judge(model, photos, _Walk(photos, on_progress, should_stop), called or model_name(model), data_name,
-                 judged, [*notes])
+    walk = _Walk(photos, on_progress, should_stop)
+    return judge(model, photos, walk, called or model_name(model), data_name, judged, [*notes])
 
 
 # --- the walk ---------------------------------------------------------------------------------------------
@@ -101,8 +101,7 @@ class _Walk:
     in_network: float = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, Image.Image, Any]]:
-        """(index, photo, its boxes or mask) of each that can be opened; the time between two is the network's.
-        """
+        """(index, photo, its boxes or mask) of each that opens; the time between two is the network's."""
         def opened(index: int) -> tuple[int, Any, str]:  # in a thread
             try:
                 return index, self.photos[index], ""
@@ -141,8 +140,9 @@ class _Walk:
         if len(self.broken) > NAMED:
             notes.append(f"Left out: {len(self.broken) - NAMED} more photos; see `broken`.")
         photos = self.photos.subset(self.seen)
+        device = str(parameter_place(model)["device"])
         pace = Throughput(self.done / max(self.seconds, 1e-9), self.seconds, self.in_network,
-                          thread_count(None, 8), torch.get_num_threads(), str(parameter_place(model)["device"]))
+                          thread_count(None, 8), torch.get_num_threads(), device)
         return _Told(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
                      broken=tuple(self.broken), model_name=called, data_name=data_name, split=split,
                      throughput=pace, data=photos)
@@ -154,18 +154,20 @@ class _Walk:
 def matched(own: Sequence[str], named: bool, photos: PlaceSet) -> tuple[list[int | None], list[str]]:
     """(the model's index of each class of the data, None where it has none; notes).
 
-    A name stands for itself, whatever the order, as in `evaluate`; where one side has no names, the classes are
-    taken in their order. Raises DataError where no class is known.
+    A name stands for itself, whatever the order, as in `evaluate`; where one side has no names, the classes
+    are taken in their order. Raises DataError where no class is known.
     """
     theirs = photos.classes
     if named and photos.named:
         places = match_names(own, theirs)
         if all(place is None for place in places):
-            raise DataError(f"The model knows {_some(own)}, and the data has {_some(theirs)}: none is the same. "
+            raise DataError(f"The model knows {_some(own)}, and the data has {_some(theirs)}: none is the "
+                            f"same. "
                             "Teach it these first (finetune), or name the data's classes as the model's.")
         return places, []
     if len(theirs) > len(own):
-        raise DataError(f"The model knows {len(own)} classes and the data has {len(theirs)}, and one of both has "
+        raise DataError(f"The model knows {len(own)} classes and the data has {len(theirs)}, and one of both "
+                        f"has "
                         "no names for them: give both the same ones.")
     who = "The model has no names for its classes" if not named else "The data has no names for its classes"
     if len(theirs) < len(own) and not named:
@@ -180,7 +182,8 @@ def _some(names: Sequence[str]) -> str:
 def _refuse_unknown(unknown: Sequence[str], own: Sequence[str]) -> None:
     if unknown:
         raise DataError(f"The model knows {_some(own)}, but not {', '.join(map(repr, unknown[:5]))}"
-                        f"{', ...' if len(unknown) > 5 else ''}. Teach it these first (finetune), or name them "
+                        f"{', ...' if len(unknown) > 5 else ''}. Teach it these first (finetune), or name "
+                        f"them "
                         "as its classes.")
 
 
@@ -196,7 +199,8 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
     own = names_of_boxes(net)
     places, more = matched(own, bool(net.config.labels), photos)
     counts = photos.counts()
-    _refuse_unknown([name for name, place in zip(photos.classes, places) if place is None and counts[name]], own)
+    unknown = [name for name, place in zip(photos.classes, places) if place is None and counts[name]]
+    _refuse_unknown(unknown, own)
     theirs = np.full(net.num_classes, -1, np.int64)
     for index, place in enumerate(places):
         if place is not None:
@@ -209,7 +213,8 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
             told = net([photo_tensor(photo.convert("L") if net.in_chans == 1 else photo)])[0]
         scores = told["scores"].double().cpu().numpy()
         if not np.isfinite(scores).all():
-            raise ValueError(f"The model's scores are not finite for '{photos.names[index]}': its weights are "
+            raise ValueError(f"The model's scores are not finite for '{photos.names[index]}': its weights "
+                             f"are "
                              "broken. A training with too large steps does that.")
         labels = theirs[told["labels"].cpu().numpy()]
         known = labels >= 0

@@ -26,7 +26,8 @@ def box(image: int, category: int, bbox, **more) -> dict:
     return {"id": 1, "image_id": image, "category_id": category, "bbox": bbox, **more}
 
 
-def coco(folder: Path, annotations: list, *, images: list | None = None, categories: list | None = None) -> Path:
+def coco(folder: Path, annotations: list, *, images: list | None = None,
+         categories: list | None = None) -> Path:
     photo(folder / "images" / "a.png")
     photo(folder / "images" / "b.png")
     content = {
@@ -42,7 +43,8 @@ def coco(folder: Path, annotations: list, *, images: list | None = None, categor
 def test_a_coco_files_boxes_have_corners_and_classes_in_the_order_of_their_ids(tmp_path):
     file = coco(tmp_path, [box(7, 9, [1, 2, 10, 5]), box(7, 2, [0, 0, 4, 4], iscrowd=1, area=3.5)])
     found = open_places(file, "detection")
-    assert isinstance(found, PlaceSet) and found.classes == ("cat", "dog") and found.names == ("a.png", "images/b.png")
+    assert isinstance(found, PlaceSet) and found.classes == ("cat", "dog")
+    assert found.names == ("a.png", "images/b.png")
     opened, boxes = found[0]
     assert opened.size == (40, 30)
     assert boxes.boxes.tolist() == [[1, 2, 11, 7], [0, 0, 4, 4]] and boxes.labels.tolist() == [1, 0]
@@ -148,7 +150,8 @@ def test_lines_that_cant_be_meant_are_left_out(tmp_path):
     assert len(found.val[0][1]) == 1 and any("line 1 of a.png" in note for note in found.val.notes)
 
 
-@pytest.mark.parametrize("yaml", ["names: !!python/object/apply:os.system [echo]\n", "names: [a\n", "[" * 5000])
+@pytest.mark.parametrize("yaml", ["names: !!python/object/apply:os.system [echo]\n", "names: [a\n",
+                                  "[" * 5000])
 def test_a_hostile_yaml_runs_nothing_and_is_refused(tmp_path, yaml):
     with pytest.raises(DataError, match=r"data\.yaml"):
         open_places(yolo(tmp_path, "0 .5 .5 .1 .1\n", yaml), "detection")
@@ -156,8 +159,8 @@ def test_a_hostile_yaml_runs_nothing_and_is_refused(tmp_path, yaml):
 
 # --- VOC ----------------------------------------------------------------------------------------------------
 
-OBJECT = ("<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>"
-          "<ymax>{}</ymax></bndbox></object>")
+OBJECT = ("<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+          "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>")
 
 
 def voc(folder: Path, first: str, second: str = "") -> Path:
@@ -186,7 +189,8 @@ def test_vocs_pixels_count_from_one_and_what_is_difficult_does_not_count(tmp_pat
 @pytest.mark.parametrize("text", [
     '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>',
     '<!DOCTYPE a [<!ENTITY x "aaaa"><!ENTITY y "&x;&x;&x;">]><annotation>&y;</annotation>',
-    '<?xml version="1.0"?><!DOCTYPE a SYSTEM "http://example.invalid/a.dtd"><annotation/>', "<annotation>", "",
+    '<?xml version="1.0"?><!DOCTYPE a SYSTEM "http://example.invalid/a.dtd"><annotation/>', "<annotation>",
+    "",
 ])
 def test_hostile_or_broken_xml_is_left_out(tmp_path, text):
     folder = voc(tmp_path / "x", text)

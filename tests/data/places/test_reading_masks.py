@@ -71,7 +71,8 @@ def test_colours_are_classes_in_the_order_of_their_numbers(tmp_path):
     pixels[0, 0], pixels[0, 1] = (0, 0, 255), (250, 10, 0)
     grey = np.zeros((4, 6, 3), np.uint8)  # of a photo without anything
     found = open_places(folder_of(tmp_path, Image.fromarray(pixels), Image.fromarray(grey)), "segmentation")
-    assert found.classes == ("background", "class 1", "class 2") and any("#fa0a00" in note for note in found.notes)
+    assert found.classes == ("background", "class 1", "class 2")
+    assert any("#fa0a00" in note for note in found.notes)
     assert {int(mask.max()) for _, mask in found.part("all")} == {0, 2}
 
 
@@ -141,8 +142,10 @@ def test_polygons_are_painted_within_a_pixel_of_pycocotools():
 
 
 @pytest.mark.parametrize("shape", [None, [], [[1, 2]], [["a"] * 6], [[float("nan")] * 6], {"size": [4, 6]},
-                                   {"size": [4, 6], "counts": [10**9, 5]}, {"size": [4, 6], "counts": "\x00~"},
-                                   {"size": [400, 600], "counts": [240000]}, {"size": [4, 6], "counts": [-1, 25]},
+                                   {"size": [4, 6], "counts": [10**9, 5]},
+                                   {"size": [4, 6], "counts": "\x00~"},
+                                   {"size": [400, 600], "counts": [240000]},
+                                   {"size": [4, 6], "counts": [-1, 25]},
                                    {"size": [4, 6], "counts": "o" * 100}, [[1e300] * 6]])
 def test_an_outline_that_cant_be_meant_is_none(shape):
     assert shape_mask(shape, (6, 4)) is None
@@ -156,7 +159,8 @@ def test_coco_things_are_painted_small_over_large_and_crowds_count_neither_way(t
     runs = {"size": [4, 6], "counts": [20, 4]}  # the last column
     content = {"images": [{"id": 1, "file_name": "a.png", "width": 6, "height": 4}],
                "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
-               "annotations": [thing(2, rect(0, 0, 1.4, 1.4)), thing(1, rect(0, 0, 4, 4)), thing(1, runs, iscrowd=1)]}
+               "annotations": [thing(2, rect(0, 0, 1.4, 1.4)), thing(1, rect(0, 0, 4, 4)),
+                               thing(1, runs, iscrowd=1)]}
     (tmp_path / "x.json").write_text(json.dumps(content))
     found = open_places(tmp_path / "x.json", "segmentation")
     mask = found[0][1]
