@@ -171,10 +171,15 @@ def _photos(images: list[Any], file: Path, tidying: Tidying) -> dict[Any, _Photo
         if path is None:
             tidying.remains.add("there is no such file", shown, photos=True)
             continue
-        wide, high = image.get("width"), image.get("height")
-        known = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in (wide, high))
-        found[key] = _Photo(path, shown, (wide, high) if known else None)
+        found[key] = _Photo(path, shown, _size_of(image))
     return found
+
+
+def _size_of(image: Mapping[str, Any]) -> Size | None:
+    wide, high = image.get("width"), image.get("height")
+    if not isinstance(wide, int) or not isinstance(high, int):
+        return None
+    return (wide, high) if 0 < wide < 10**6 and 0 < high < 10**6 else None
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:

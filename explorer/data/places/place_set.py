@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -160,11 +161,11 @@ class PlaceSplits:
 class _Behind:
     """Opens what one set has, and behind its last one what another has."""
 
-    first: Callable[[int], object]
+    first: Callable[[int], Any]
     count: int
-    second: Callable[[int], object]
+    second: Callable[[int], Any]
 
-    def __call__(self, index: int):
+    def __call__(self, index: int) -> Any:
         return self.first(index) if index < self.count else self.second(index - self.count)
 
 
@@ -175,8 +176,11 @@ def joined_places(first: PlaceSet, second: PlaceSet) -> PlaceSet:
                         "and "
                         "masks there: give both with the same ones.")
     count = len(first)
-    masks = None if first.open_mask is None else _Behind(first.open_mask, count, second.open_mask)
-    boxes = None if first.boxes is None else first.boxes + second.boxes
+    masks, boxes = None, None
+    if first.open_mask is not None and second.open_mask is not None:
+        masks = _Behind(first.open_mask, count, second.open_mask)
+    if first.boxes is not None and second.boxes is not None:
+        boxes = first.boxes + second.boxes
     return PlaceSet(first.classes, first.names + second.names,
                     _Behind(first.open_one, count, second.open_one), boxes, masks,
                     first.files + second.files if first.files and second.files else (),

@@ -37,8 +37,8 @@ def shape_box(shape: Any) -> tuple[float, float, float, float] | None:
     """The box around polygons; None where there are none."""
     if not isinstance(shape, list) or not shape:
         return None
-    rows = [_points(polygon) for polygon in shape]
-    if any(row is None for row in rows):
+    rows = [row for polygon in shape if (row := _points(polygon)) is not None]
+    if len(rows) < len(shape):
         return None
     x = [value for row in rows for value in row[::2]]
     y = [value for row in rows for value in row[1::2]]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
@@ -22,12 +21,20 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.inspection.detect.drawing import draw_boxes
+from explorer.training.evaluation.box_answers import BoxAnswers
 from explorer.training.evaluation.charts import Chart, literal
-from explorer.training.evaluation.place_figures import PhotoOfBoxes
-from explorer.training.evaluation.report import PHOTOS, RIGHT, ROWS, TABLE, WRONG, columns, pace_of, percent
-
-if TYPE_CHECKING:
-    from explorer.training.evaluation.box_evaluation import DetectionEvaluation
+from explorer.training.evaluation.place_figures import PhotoOfBoxes, PhotoOfMasks
+from explorer.training.evaluation.report import (
+    PHOTOS,
+    RIGHT,
+    ROWS,
+    TABLE,
+    WRONG,
+    columns,
+    named,
+    pace_of,
+    percent,
+)
 
 CURVES = 10  # that are drawn
 HEAD = ("class", "AP", "AP50", "AP75", "recall", "boxes")
@@ -38,18 +45,13 @@ def share(value: float | None) -> str:
     return percent(None if value is None or math.isnan(value) else value)
 
 
-def headline(result: DetectionEvaluation) -> str:
+def headline(result: BoxAnswers) -> str:
     """The figures that stand for all."""
     return (f"{words.counted(len(result), 'photo')}, mAP {share(result.map)}, AP50 {share(result.ap50)}, "
             f"AP75 {share(result.ap75)}")
 
 
-def named(result: DetectionEvaluation) -> str:
-    inside = result.data_name in result.model_name
-    return result.model_name if inside else f"{result.model_name} on {result.data_name}"
-
-
-def facts(result: DetectionEvaluation) -> list[str]:
+def facts(result: BoxAnswers) -> list[str]:
     """Sentences on what the figures say, and what they took."""
     sizes = ", ".join(f"{name} {share(value)}" for name, value in result.per_size.items())
     found = [f"By size of the box (below 32 x 32 pixels, below 96 x 96, above): {sizes}.",
@@ -63,7 +65,7 @@ def facts(result: DetectionEvaluation) -> list[str]:
     return [*found, *pace_of(result.throughput)]
 
 
-def weakest(result: DetectionEvaluation) -> list[str]:
+def weakest(result: BoxAnswers) -> list[str]:
     """The classes in their order; of many those with boxes and the lowest AP."""
     names = list(result.classes)
     if len(names) <= ROWS:
@@ -72,7 +74,7 @@ def weakest(result: DetectionEvaluation) -> list[str]:
     return sorted(known, key=lambda name: result.per_class[name].ap)[:ROWS]
 
 
-def _figures(result: DetectionEvaluation, name: str) -> list[str]:
+def _figures(result: BoxAnswers, name: str) -> list[str]:
     one = result.per_class[name]
     return [share(one.ap), share(one.ap50), share(one.ap75), share(one.recall), f"{one.boxes:,}"]
 
@@ -81,7 +83,7 @@ def _said(row: PhotoOfBoxes) -> str:
     return f"{row.right} right, {row.confused} of another class, {row.missed} missed, {row.invented} invented"
 
 
-def as_text(result: DetectionEvaluation) -> str:
+def as_text(result: BoxAnswers) -> str:
     """What a terminal shows."""
     lines = [f"{named(result)}: {headline(result)}", *result.notes, *facts(result), ""]
     lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
@@ -94,7 +96,7 @@ def as_text(result: DetectionEvaluation) -> str:
 # --- HTML ---------------------------------------------------------------------------------------------------
 
 
-def as_html(result: DetectionEvaluation) -> str:
+def as_html(result: BoxAnswers) -> str:
     shown = weakest(result)
     few = f", the {len(shown)} weakest of {len(result.classes)}" if len(shown) < len(result.classes) else ""
     rows = "".join(row_html(name, _figures(result, name)) for name in shown)
@@ -103,14 +105,15 @@ def as_html(result: DetectionEvaluation) -> str:
         picture = base64.b64encode(plot_curves(result, None, 0.5)._repr_png_()).decode("ascii")
         parts.append("<img alt='Precision against recall at IoU 0.5' style='max-width:100%' "
                      f"src='data:image/png;base64,{picture}'>")
-    photos = "".join(photo_html(result, row.index, row.name, _said(row)) for row in result.worst[:PHOTOS])
+    picture_of = None if result.data is None else lambda index: drawn(result, index)
+    photos = "".join(photo_html(row, _said(row), picture_of) for row in result.worst[:PHOTOS])
     parts.append(f"<div>{title_html('The worst photos (dashed: what is there)')}"
                  f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{photos}</div></div>")
     return (f"<div>{title_html(f'{named(result)}: {headline(result)}')}{notes_html(result.notes)}"
             f"{sentences_html(facts(result))}{side_by_side_html(''.join(parts), gap=24)}</div>")
 
 
-def confusion_html(result: DetectionEvaluation) -> str:
+def confusion_html(result: BoxAnswers) -> str:
     """Rows are what things are, columns what was said; without the classes that nobody has or said."""
     matrix = result.confusion
     seen = [i for i in range(len(matrix)) if matrix[i].any() or matrix[:, i].any()]
@@ -132,23 +135,24 @@ def confusion_html(result: DetectionEvaluation) -> str:
                        "said; background: nothing")
 
 
-def photo_html(result, index: int, name: str, said: str) -> str:
-    """A judged photo, small, with its overlay, its name and what is said about it below it."""
+def photo_html(row: PhotoOfBoxes | PhotoOfMasks, said: str,
+               picture_of: Callable[[int], Image.Image] | None) -> str:
+    """A judged photo, small, with what was found in it, its name and what is said about it below it."""
     picture = ""
-    if result.data is not None:
+    if picture_of is not None:
         try:
-            small = draw.data_uri(draw.thumbnail(result.overlay(index), 160), format="JPEG")
-            picture = f"<img alt='{escape(name)}' style='max-width:100%' src='{small}'>"
+            small = draw.data_uri(draw.thumbnail(picture_of(row.index), 160), format="JPEG")
+            picture = f"<img alt='{escape(row.name)}' style='max-width:100%' src='{small}'>"
         except ImageError:  # moved since; its name is still there
             pass
     return (f"<figure style='margin:0;width:11em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
-            f"<figcaption>{escape(name)}: {escape(said)}</figcaption></figure>")
+            f"<figcaption>{escape(row.name)}: {escape(said)}</figcaption></figure>")
 
 
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def drawn(result: DetectionEvaluation, index: int) -> Image.Image:
+def drawn(result: BoxAnswers, index: int) -> Image.Image:
     """A photo with what was found in colours, and what is there dashed in white."""
     found = result.found[index].above(result.score)
     labels = found.labels.tolist()
@@ -172,7 +176,7 @@ def _dashed(pen: ImageDraw.ImageDraw, start: Sequence[float], end: Sequence[floa
         pen.line([tuple(point) for point in ends], fill="white", width=unit)
 
 
-def plot_curves(result: DetectionEvaluation, classes: Sequence[str] | None, iou: float) -> Chart:
+def plot_curves(result: BoxAnswers, classes: Sequence[str] | None, iou: float) -> Chart:
     """Precision against recall. Raises ValueError for a class that there is not, or has no box."""
     if classes is None:
         known = [name for name, one in result.per_class.items() if one.boxes]

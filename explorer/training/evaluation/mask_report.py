@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -24,25 +23,23 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.inspection.segment.colours import colour_of, tinted
-from explorer.training.evaluation.box_report import named, photo_html, share
+from explorer.training.evaluation.box_report import photo_html, share
 from explorer.training.evaluation.charts import Chart, literal
-from explorer.training.evaluation.report import PHOTOS, RIGHT, ROWS, TABLE, WRONG, columns, pace_of
-
-if TYPE_CHECKING:
-    from explorer.training.evaluation.mask_evaluation import MaskEvaluation
+from explorer.training.evaluation.mask_answers import MaskAnswers
+from explorer.training.evaluation.report import PHOTOS, RIGHT, ROWS, TABLE, WRONG, columns, named, pace_of
 
 BARS = 30
 HEAD = ("class", "IoU", "Dice", "precision", "recall", "pixels")
 
 
-def headline(result: MaskEvaluation) -> str:
+def headline(result: MaskAnswers) -> str:
     """The figures that stand for all."""
     return (f"{words.counted(len(result), 'photo')}, mIoU {share(result.miou)}, Dice {share(result.dice)}, "
             f"pixel "
             f"accuracy {share(result.accuracy)}")
 
 
-def facts(result: MaskEvaluation) -> list[str]:
+def facts(result: MaskAnswers) -> list[str]:
     """Sentences on what the figures say, and what they took."""
     bare = [name for name, one in result.per_class.items() if not one.pixels]
     found = [f"{words.counted(len(bare), 'class', 'es')} without a pixel in these photos, such as {bare[0]}: "
@@ -50,7 +47,7 @@ def facts(result: MaskEvaluation) -> list[str]:
     return [*found, *pace_of(result.throughput)]
 
 
-def weakest(result: MaskEvaluation) -> list[str]:
+def weakest(result: MaskAnswers) -> list[str]:
     """The classes in their order; of many those with pixels and the lowest IoU."""
     found = result.per_class
     if len(found) <= ROWS:
@@ -58,12 +55,12 @@ def weakest(result: MaskEvaluation) -> list[str]:
     return sorted((name for name in found if found[name].pixels), key=lambda name: found[name].iou)[:ROWS]
 
 
-def _figures(result: MaskEvaluation, name: str) -> list[str]:
+def _figures(result: MaskAnswers, name: str) -> list[str]:
     one = result.per_class[name]
     return [share(one.iou), share(one.dice), share(one.precision), share(one.recall), f"{one.pixels:,}"]
 
 
-def as_text(result: MaskEvaluation) -> str:
+def as_text(result: MaskAnswers) -> str:
     """What a terminal shows."""
     lines = [f"{named(result)}: {headline(result)}", *result.notes, *facts(result), ""]
     lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
@@ -71,7 +68,7 @@ def as_text(result: MaskEvaluation) -> str:
     return "\n".join([*lines, "", *columns([("worst photos", "mean IoU", "pixels right"), *rows], left={0})])
 
 
-def as_html(result: MaskEvaluation) -> str:
+def as_html(result: MaskAnswers) -> str:
     shown = weakest(result)
     every = len(result.per_class)
     few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
@@ -80,16 +77,17 @@ def as_html(result: MaskEvaluation) -> str:
                    for name in shown)
     titles = (HEAD[0], "", *HEAD[1:])
     parts = [table_html(titles, rows, caption=f"Class by class{few}", left=2), confusion_html(result)]
-    photos = "".join(photo_html(result, row.index, row.name,
-                                f"mean IoU {share(row.iou)}, {share(row.accuracy)} of its pixels right")
-                     for row in result.worst[:PHOTOS] if row.index in result.masks)
+    picture_of = None if result.data is None else lambda index: drawn(result, index)
+    photos = "".join(
+        photo_html(row, f"mean IoU {share(row.iou)}, {share(row.accuracy)} of its pixels right", picture_of)
+        for row in result.worst[:PHOTOS] if row.index in result.masks)
     parts.append(f"<div>{title_html('The worst photos (white: the true outline)')}"
                  f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{photos}</div></div>")
     return (f"<div>{title_html(f'{named(result)}: {headline(result)}')}{notes_html(result.notes)}"
             f"{sentences_html(facts(result))}{side_by_side_html(''.join(parts), gap=24)}</div>")
 
 
-def confusion_html(result: MaskEvaluation) -> str:
+def confusion_html(result: MaskAnswers) -> str:
     """Shares of a true class's pixels: rows what they are, columns what was said."""
     matrix = result.confusion
     seen = [i for i in range(len(matrix)) if matrix[i].any() or matrix[:, i].any()]
@@ -125,10 +123,11 @@ def outline(mask: np.ndarray, width: int = 1) -> np.ndarray:
     return edge
 
 
-def drawn(result: MaskEvaluation, index: int) -> Image.Image:
+def drawn(result: MaskAnswers, index: int) -> Image.Image:
     """A photo with what was said in colours, and the outline of what is there in white."""
     assert result.data is not None  # asked by whoever calls
     photo, truth = result.data[index]
+    assert isinstance(truth, np.ndarray)
     said = result.masks[index]
     first = 1 if result.classes[0].casefold() == "background" else 0
     colours = {k: colour_of(k + 1 - first) for k in np.unique(said).tolist() if k >= first}
@@ -138,7 +137,7 @@ def drawn(result: MaskEvaluation, index: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def plot_classes(result: MaskEvaluation) -> Chart:
+def plot_classes(result: MaskAnswers) -> Chart:
     """The IoU of each class as bars, the lowest first."""
     known = [(name, one.iou) for name, one in result.per_class.items() if not math.isnan(one.iou)]
     rows = sorted(known, key=lambda row: row[1])[:BARS][::-1]

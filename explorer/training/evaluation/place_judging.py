@@ -29,15 +29,11 @@ from explorer.inspection.segment.segmenting import as_segmenter, segment_in
 from explorer.inspection.segment.segmenting import names_of as names_of_masks
 from explorer.inspection.segment.segmenting import notes_on as notes_on_masks
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.training.evaluation.box_evaluation import DetectionEvaluation, check_pycocotools
+from explorer.training.evaluation.box_answers import check_pycocotools
+from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.figures import WORST, Throughput
-from explorer.training.evaluation.mask_evaluation import (
-    MaskEvaluation,
-    mean_known,
-    pixel_counts,
-    shares_of,
-    totals_of,
-)
+from explorer.training.evaluation.mask_answers import mean_known, pixel_counts, shares_of, totals_of
+from explorer.training.evaluation.mask_evaluation import MaskEvaluation
 from explorer.training.evaluation.matching import NAMED
 from explorer.training.evaluation.place_figures import FoundBoxes
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Protocol
 
 from explorer.data.images import ImageError
 from explorer.display import draw, words
@@ -34,12 +35,19 @@ PAIRS, PHOTOS = 10, 8  # confused pairs and worst photos that are shown
 RIGHT, WRONG = "74,143,217", "222,122,40"  # blue and orange, which colour-blind people can tell apart
 
 
+class Named(Protocol):
+    """An evaluation of whatever kind."""
+
+    model_name: str
+    data_name: str
+
+
 def percent(share: float | None) -> str:
     """A share in words; a dash for what is not defined."""
     return words.percent(share, missing="–")
 
 
-def named(result: ClassAnswers | NumberAnswers) -> str:
+def named(result: Named) -> str:
     """Which model, on which photos; a run is often named after its data already."""
     inside = result.data_name in result.model_name
     return result.model_name if inside else f"{result.model_name} on {result.data_name}"

@@ -1,0 +1,122 @@
+"""What a network for masks made of photos whose masks are known, and the figures that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from explorer.data.places.place_set import IGNORED, PlaceSet
+from explorer.training.evaluation.figures import WORST, Throughput
+from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks
+
+
+def pixel_counts(said: np.ndarray, truth: np.ndarray, classes: int, *, ignored: int = IGNORED) -> np.ndarray:
+    """int64 [K, K]: pixels by true class (row) and by what was said (column), the `ignored` ones left out.
+
+    said, truth: class indices [H, W], of `said` all below K
+    """
+    counted = truth != ignored
+    cells = truth[counted].astype(np.int64) * classes + said[counted]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def totals_of(matrix: np.ndarray) -> np.ndarray:
+    """[3, K] of a confusion matrix [K, K]: each class's pixels that are right, that are it, that were said.
+    """
+    return np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])
+
+
+def shares_of(totals: np.ndarray) -> dict[str, np.ndarray]:
+    """Of `totals_of` [..., 3, K] the figures of each class [..., K], NaN where nothing is divided by."""
+    right, true, said = np.moveaxis(totals.astype(np.float64), -2, 0)
+
+    def divided(above: np.ndarray, under: np.ndarray) -> np.ndarray:
+        return np.divide(above, under, out=np.full(above.shape, np.nan), where=under > 0)
+
+    return {"iou": divided(right, true + said - right), "dice": divided(2 * right, true + said),
+            "precision": divided(right, said), "recall": divided(right, true)}
+
+
+def mean_known(values: np.ndarray) -> float:
+    """The mean of those that are no NaN; NaN of none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+class MaskAnswers:
+    """What `MaskEvaluation` says of its arguments and figures, without what it shows and writes."""
+
+    def __init__(
+        self, classes: Sequence[str], confusion: np.ndarray, totals: np.ndarray, *,
+        judged: Sequence[int] | None = None,
+        masks: Mapping[int, np.ndarray] | None = None, names: Sequence[str] = (), files: Sequence[Path] = (),
+        notes: Sequence[str] = (), broken: Sequence[tuple[str, str]] = (), model_name: str = "model",
+        data_name: str = "data", split: str = "all", throughput: Throughput | None = None,
+        data: PlaceSet | None = None,
+    ):
+        size = len(classes)
+        if confusion.shape != (size, size) or totals.shape[1:] != (3, size):
+            raise ValueError(f"confusion has shape {list(confusion.shape)} and totals {list(totals.shape)}: "
+                             f"expected [{size}, {size}] and [photos, 3, {size}].")
+        self.classes, self.confusion, self.totals = tuple(classes), confusion, totals
+        self.judged = tuple(range(size)) if judged is None else tuple(sorted(judged))
+        self.masks = dict(masks or {})
+        self.names = tuple(names) or tuple(f"photo {i}" for i in range(len(totals)))
+        self.files, self.notes, self.broken = tuple(files), tuple(notes), tuple(broken)
+        self.model_name, self.data_name, self.split = model_name, data_name, split
+        self.throughput, self.data = throughput, data
+
+    def __len__(self) -> int:
+        return len(self.totals)
+
+    # --- figures ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _shares(self) -> dict[str, np.ndarray]:
+        return shares_of(totals_of(self.confusion))
+
+    @property
+    def miou(self) -> float | None:
+        return _or_none(mean_known(self._shares["iou"][list(self.judged)]))
+
+    @property
+    def dice(self) -> float | None:
+        return _or_none(mean_known(self._shares["dice"][list(self.judged)]))
+
+    @property
+    def accuracy(self) -> float | None:
+        total = int(self.confusion.sum())
+        return float(np.trace(self.confusion) / total) if total else None
+
+    @property
+    def per_class(self) -> dict[str, MaskFigures]:
+        """Of each class that the data has."""
+        pixels = self.confusion.sum(1)
+        return {self.classes[k]: MaskFigures(**{key: float(each[k]) for key, each in self._shares.items()},
+                                             pixels=int(pixels[k]))
+                for k in self.judged}
+
+    @cached_property
+    def rows(self) -> tuple[PhotoOfMasks, ...]:
+        """Every photo, in their order."""
+        ious = shares_of(self.totals)["iou"]
+        found = []
+        for index, (totals, row) in enumerate(zip(self.totals, ious)):
+            right, pixels = totals[0].sum(), totals[1].sum()
+            accuracy = float(right / pixels) if pixels else float("nan")
+            found.append(PhotoOfMasks(index, self.names[index], str(self.files[index]) if self.files else "",
+                                      mean_known(row[list(self.judged)]), accuracy))
+        return tuple(found)
+
+    @property
+    def worst(self) -> tuple[PhotoOfMasks, ...]:
+        """The photos with the lowest mean IoU, 20 at most."""
+        known = [row for row in self.rows if not np.isnan(row.iou)]
+        return tuple(sorted(known, key=lambda row: (row.iou, row.index))[:WORST])
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
