@@ -10,7 +10,7 @@ meant is left out and named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,26 +39,26 @@ class _Photo:
 
 @dataclass(frozen=True, eq=False)
 class PaintedMasks:
-    """Paints the things of a photo into a mask: the largest first, so that what lies upon it stays seen."""
+    """Paints the things of a photo into a mask: crowds, then the largest first, so that what lies upon it
+    stays seen.
 
-    things: tuple[tuple[tuple[Any, int, bool], ...], ...] = field(repr=False)  # shape, class, crowd
+    things: of each photo (shape, class or `IGNORED`), in the order in which they are painted
+    """
+
+    things: tuple[tuple[tuple[Any, int], ...], ...] = field(repr=False)
     sizes: tuple[Size, ...] = field(repr=False)
     names: tuple[str, ...] = field(repr=False)
 
     def __call__(self, index: int) -> np.ndarray:
         width, height = self.sizes[index]
         mask = np.zeros((height, width), np.uint8)
-        for shape, value in sorted(self._painted(index), key=lambda one: (one[1] != IGNORED, -one[0].sum())):
-            mask[shape] = value
-        return mask
-
-    def _painted(self, index: int) -> Iterator[tuple[np.ndarray, int]]:
-        for shape, value, crowd in self.things[index]:
+        for shape, value in self.things[index]:
             painted = shape_mask(shape, self.sizes[index])
             if painted is None:
                 raise ImageError(f"'{self.names[index]}' has a thing whose outline is no polygon and no run "
                                  "lengths of its size: correct the annotation.")
-            yield painted, IGNORED if crowd else value
+            mask[painted] = value
+        return mask
 
 
 def read_json(file: Path) -> Any:
@@ -129,10 +129,16 @@ def _with_masks(classes: tuple[str, ...], photos: Mapping[Any, _Photo], things: 
             tidying.remains.add("no usable width and height in the file", photo.name, photos=True)
             continue
         kept.append(photo)
-        shapes.append(tuple((shape, one.label + shift, one.crowd) for one, shape in things[key]))
+        order = sorted(things[key], key=lambda thing: (not thing[0].crowd, -_area_of(thing[0])))
+        shapes.append(tuple((shape, IGNORED if one.crowd else one.label + shift) for one, shape in order))
     painted = PaintedMasks(tuple(shapes), tuple(photo.size for photo in kept),
                            tuple(photo.name for photo in kept))
     return _place_set(named, kept, tidying.notes, open_mask=painted)
+
+
+def _area_of(one: GivenBox) -> float:
+    left, top, right, bottom = one.box
+    return (right - left) * (bottom - top) if one.area is None else one.area
 
 
 def _classes(categories: list[Any], file: Path) -> tuple[tuple[str, ...], dict[int, int]]:

@@ -85,7 +85,7 @@ def _said(row: PhotoOfBoxes) -> str:
 
 def as_text(result: BoxAnswers) -> str:
     """What a terminal shows."""
-    lines = [f"{named(result)}: {headline(result)}", *result.notes, *facts(result), ""]
+    lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
     lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
     rows = [(row.name, *map(str, (row.right, row.confused, row.missed, row.invented)))
             for row in result.worst[:PHOTOS]]

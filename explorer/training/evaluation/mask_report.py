@@ -62,7 +62,7 @@ def _figures(result: MaskAnswers, name: str) -> list[str]:
 
 def as_text(result: MaskAnswers) -> str:
     """What a terminal shows."""
-    lines = [f"{named(result)}: {headline(result)}", *result.notes, *facts(result), ""]
+    lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
     lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
     rows = [(row.name, share(row.iou), share(row.accuracy)) for row in result.worst[:PHOTOS]]
     return "\n".join([*lines, "", *columns([("worst photos", "mean IoU", "pixels right"), *rows], left={0})])

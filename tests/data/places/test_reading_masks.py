@@ -154,13 +154,12 @@ def test_an_outline_that_cant_be_meant_is_none(shape):
 def test_coco_things_are_painted_small_over_large_and_crowds_count_neither_way(tmp_path):
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
     rect = lambda x0, y0, x1, y1: [[x0, y0, x1, y0, x1, y1, x0, y1]]
-    thing = lambda kind, shape, **more: {"image_id": 1, "category_id": kind, "segmentation": shape,
-                                         "bbox": [0, 0, 1, 1], **more}
+    thing = lambda kind, shape, **more: {"image_id": 1, "category_id": kind, "segmentation": shape, **more}
     runs = {"size": [4, 6], "counts": [20, 4]}  # the last column
     content = {"images": [{"id": 1, "file_name": "a.png", "width": 6, "height": 4}],
                "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
                "annotations": [thing(2, rect(0, 0, 1.4, 1.4)), thing(1, rect(0, 0, 4, 4)),
-                               thing(1, runs, iscrowd=1)]}
+                               thing(1, runs, iscrowd=1, bbox=[5, 0, 1, 4])]}
     (tmp_path / "x.json").write_text(json.dumps(content))
     found = open_places(tmp_path / "x.json", "segmentation")
     mask = found[0][1]
