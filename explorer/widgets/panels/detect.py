@@ -62,6 +62,7 @@ class DetectPanel(Panel):
         self.shown: Detections | None = None
         self._photo: Any = None             # the look whose photo the page has
         self.fill([self.empty, self.body])
+        self.add_class("vx-detect")
         for control in (self.score, self.overlap, self.raw):
             self.on_choice(control)
         self.view.on_chosen(lambda _: self.tell(self._tell_pair))

@@ -43,6 +43,7 @@ class SegmentPanel(Panel):
         self.body = W.VBox([self.notes, self.view])
         self.shown: Segmentation | None = None
         self.fill([self.empty, self.body])
+        self.add_class("vx-segment")
 
     def draw(self) -> None:
         look = self.session.look
