@@ -103,8 +103,9 @@ def _found(
               "device": str(parameter_place(model)["device"])}
     return Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
-        place=places[0], names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
-        limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
+        place=places[0], names=names_of(model), score_threshold=score_threshold,
+        iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
+        timing=timing, notes=notes_on(model),
     )
 
 
