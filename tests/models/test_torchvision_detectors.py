@@ -91,6 +91,26 @@ def test_stages_are_those_of_its_backbone_and_its_pyramid():
     assert [m.shape[1] for m in maps] == [stage.channels for stage in model.stages]
 
 
+@pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_fpn"])
+def test_a_file_says_how_many_classes_it_is_for(name, tmp_path):
+    trained = explorer.create_model(name, num_classes=4)
+    torch.save(trained.module.state_dict(), tmp_path / "mine.pth")
+    again = explorer.create_model(name, checkpoint_path=tmp_path / "mine.pth")
+    assert again.num_classes == 4 and again.counts_nothing == 1
+    held = again.state_dict()
+    assert all(torch.equal(value, held[key]) for key, value in trained.state_dict().items())
+
+
+def test_layers_have_an_order_for_rates_and_checkpointing():
+    for name in ("fasterrcnn_mobilenet_v3_large_fpn", "ssdlite320_mobilenet_v3_large"):
+        model = explorer.create_model(name, num_classes=2)
+        assert len(explorer.parameter_groups(model, lr=0.1, layer_decay=0.5)) > 5
+        explorer.freeze(model, model.stages[1].name)
+        assert any(p.requires_grad for p in model.parameters())
+        assert not next(model.parameters()).requires_grad
+    assert explorer.module_tree(model, (3, 320, 320)).flops > 1e8
+
+
 def test_what_it_can_t_do_is_said_in_a_sentence():
     with pytest.raises(ValueError, match="leave img_size away"):
         explorer.create_model("ssd300_vgg16", img_size=200)
