@@ -65,7 +65,9 @@ from explorer.models.backbones.xception_aligned import XceptionAligned as Xcepti
 from explorer.models.config import ModelConfig as ModelConfig
 from explorer.models.contract import VisionModel as VisionModel
 from explorer.models.create import create_model as create_model
+from explorer.models.detection.efficientdet import EfficientDet as EfficientDet
 from explorer.models.detection.retinanet import RetinaNet as RetinaNet
+from explorer.models.detection.yolov5 import YOLOv5 as YOLOv5
 from explorer.models.features import FeatureNet as FeatureNet
 from explorer.models.names import is_model as is_model
 from explorer.models.names import list_families as list_families

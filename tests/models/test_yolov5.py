@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import explorer
 from explorer.models import weights
@@ -158,6 +160,12 @@ def test_two_pictures_are_learned_in_some_steps():
             layer.momentum = 0.2  # some steps must do for the statistics
     model.score_threshold = 0.05
     learn(model, 60, 5e-3)
+
+
+def test_detect_finds_what_the_network_finds(tiny):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 140, 3), dtype=np.uint8))
+    found = explorer.detect(tiny, photo, score_threshold=0.0)
+    assert len(found) and found.boxes[:, 2].max() <= 140 and found.boxes[:, 3].max() <= 90
 
 
 def test_pretrained_says_why_there_are_none():
