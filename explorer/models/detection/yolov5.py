@@ -285,7 +285,7 @@ class YOLOv5(Detector):
     def loss_of(
         self, raw: Sequence[Tensor], size: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        return yolo_loss(raw, self.model[24].anchors, STRIDES, size, targets)
+        return yolo_loss(raw, self.model[24].anchors, STRIDES, targets)
 
     # --- surgery --------------------------------------------------------------------------------
 
