@@ -168,6 +168,17 @@ def test_detect_finds_what_the_network_finds(tiny):
     assert len(found) and found.boxes[:, 2].max() <= 140 and found.boxes[:, 3].max() <= 90
 
 
+@pytest.mark.parametrize("name", ["yolov5n", "efficientdet"])
+def test_half_precision_does_not_round_boxes(name):
+    torch.manual_seed(0)
+    options = {} if name == "yolov5n" else {"backbone": "tinynet_e"}
+    model = explorer.create_model(name, num_classes=2, img_size=128, dtype=torch.bfloat16, **options).eval()
+    model.score_threshold = 0.0
+    with torch.no_grad():
+        (found,) = model([torch.rand(3, 90, 120)])
+    assert len(found["boxes"]) and found["boxes"].dtype == found["scores"].dtype == torch.float32
+
+
 def test_pretrained_says_why_there_are_none():
     assert tags("yolov5s") == ()
     with pytest.raises(WeightsError, match="AGPL-3.0.*checkpoint_path"):
