@@ -80,7 +80,8 @@ def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) 
     height, width = photo.shape[-2:]
     scale = min(canvas[0] / height, canvas[1] / width)
     inside = max(1, int(height * scale)), max(1, int(width * scale))
-    resized = F.interpolate(photo[None], size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
+    single = photo.to(torch.promote_types(photo.dtype, torch.float32))[None]  # torch averages no halves
+    resized = F.interpolate(single, size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
     placed = photo.new_tensor(colour)[:, None, None].repeat(1, *canvas)
     placed[:, :inside[0], :inside[1]] = resized
     return placed, Placement((height, width), inside, (scale, scale))
