@@ -65,6 +65,8 @@ class VisionModel(Staged):
     supports_output_stride: bool = False
     #: True where the network is built for one image size (`img_size`).
     fixed_image_size: bool = False
+    #: What height and width of a photo must be a multiple of.
+    size_multiple: int = 1
     #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
     #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or
     #: "body." behind that word.

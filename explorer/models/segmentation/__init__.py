@@ -1,1 +1,1 @@
-"""Networks that say of every pixel what it is a part of: a backbone's maps, and a decoder, one file a family."""
+"""Networks that say of every pixel what it is a part of: a backbone's maps and a decoder, a file a family."""
