@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ class OverBody(VisionModel):
         owner, _, name = self.body_name.rpartition(".")
         self.get_submodule(owner).add_module(name, body)
         self.in_chans, self.fixed_image_size = body.in_chans, body.fixed_image_size
+        self.size_multiple = math.lcm(self.size_multiple, body.size_multiple)
         return stages_behind(self.body_name, body)
 
     @property

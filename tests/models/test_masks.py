@@ -57,7 +57,7 @@ def test_stages_are_the_backbones_and_then_its_own_with_the_sizes_that_the_table
 @pytest.mark.parametrize("backbone", PYRAMIDS)
 def test_any_pyramid_carries_a_u_net(backbone):
     model = small("unet", backbone=backbone)
-    side = model.only_size or (96, 80)  # the Inceptions need 80 pixels
+    side = model.only_size or (96, 96)  # the Inceptions need 80 pixels
     with torch.no_grad():
         assert model(photos(side, in_chans=model.in_chans)).shape == (2, 4, *side)
 
@@ -72,15 +72,15 @@ def test_every_decoder_takes_backbones_whose_maps_begin_later(name, backbone):
 
 
 def test_a_backbone_without_a_pyramid_is_refused_with_one_that_has_it():
-    with pytest.raises(ValueError, match="vit_tiny_patch16_224 has maps of one size.*give a backbone such as"):
+    with pytest.raises(ValueError, match="vit_tiny_patch16_224 has maps of one size.*give a backbone"):
         create_model("fpn", backbone="vit_tiny_patch16_224")
 
 
 def test_strides_can_be_traded_for_dilation():
     assert [stage.reduction for stage in small("deeplabv3").stages][4] == 8
     assert [stage.reduction for stage in small("deeplabv3", output_stride=16).stages][4] == 16
-    assert [stage.reduction for stage in small("deeplabv3", backbone="swin_tiny_patch4_window7_224").stages][3] \
-        == 32  # which can't, and was not asked to
+    stuck = small("deeplabv3", backbone="swin_tiny_patch4_window7_224")  # can't, and was not asked to
+    assert stuck.stages[3].reduction == 32
     with pytest.raises(ValueError, match="can't trade stride for dilation"):
         small("deeplabv3", backbone="swin_tiny_patch4_window7_224", output_stride=8)
 
