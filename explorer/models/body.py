@@ -15,8 +15,8 @@ class OverBody(VisionModel):
     """A network over a backbone: `take_body` puts it in, and its stages come first."""
 
     supports_output_stride = True
-    #: The attribute that holds the backbone, dots allowed, as checkpoints call it; "" of a network that has none
-    #: of its own and is its own body.
+    #: The attribute that holds the backbone, dots allowed, as checkpoints call it; "" of a network that has
+    #: none of its own and is its own body.
     body_name: str = "backbone"
     #: Why there are no weights for any part of it, and what to do; "" where a backbone has some.
     untrained_because: str = ""

@@ -215,8 +215,8 @@ def preprocessing_sentences(config: ModelConfig, task: str = "classification") -
         sentences.append(f"Squash the photo to {scaled[1]} x {scaled[0]} pixels, {how}.")
     elif task == "detection":
         short, long = sorted((height, width))
-        sentences.append(f"Resize the whole photo in its proportions, to a short side of {short} pixels and a "
-                         f"long one of {long} at most, {how}.")
+        sentences.append(f"Resize the whole photo in its proportions, to a short side of {short} pixels and "
+                         f"a long one of {long} at most, {how}.")
     elif task == "segmentation":
         sentences.append(f"Resize the whole photo in its proportions, to a short side of {height} pixels, "
                          f"{how}.")

@@ -1,4 +1,4 @@
-"""Boxes and masks, as a reader sees them, in a real JupyterLab: sliders, two clicked boxes, one class alone."""
+"""Boxes and masks, as a reader sees them, in a real JupyterLab: sliders, two boxes, one class alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ torch.nn.init.constant_(last.bias, -2)
 detector.config = detector.config.with_(input_size=(3, 128, 128), labels=("cat", "<b>dog</b>", "bus"))
 segmenter = explorer.create_model("unet", backbone="resnet18", num_classes=3)
 torch.nn.init.normal_(segmenter.segmentation_head[0].weight, std=1.0)
-segmenter.config = segmenter.config.with_(input_size=(3, 128, 128), labels=("background", "cat", "<b>dog</b>"))
+labels = "background", "cat", "<b>dog</b>"
+segmenter.config = segmenter.config.with_(input_size=(3, 128, 128), labels=labels)
 dash = explorer.Dashboard(detector)
 dash.wait()
 dash

@@ -58,7 +58,8 @@ def detect(
     """
     model = as_detector(model)
     iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
-    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
+    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold),
+                                  "iou_threshold": float(iou_threshold)}
     folder = folder_of(image)
     if folder is None and not is_many(image):
         return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]
@@ -144,7 +145,8 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            raise TypeError(f"explorer.detect takes as its model a network that finds boxes. {error}") from None
+            wanted = "explorer.detect takes as its model a network that finds boxes."
+            raise TypeError(f"{wanted} {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",

@@ -93,7 +93,7 @@ def segment_in(
 ) -> tuple[Tensor, Segmentation]:
     """(what the network saw [C, H, W], what it found) of one photo.
 
-    after: called with each stage and its map on the way, ahead of the next layer, which may work in place on it
+    after: called with each stage and its map on the way, ahead of the next layer, which may work in place
     """
     started = time.perf_counter()
     seen, (height, width) = prepare(photo)

@@ -14,8 +14,8 @@ from explorer.widgets.snippets import call, literal, setup_lines
 if TYPE_CHECKING:
     from explorer.inspection.segment.result import Segmentation
 
-NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or open "
-           "your own: <code>dash.session.model = my_network</code>.")
+NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or "
+           "open your own: <code>dash.session.model = my_network</code>.")
 GUIDE = """
     <p><b>What you see.</b> The network gives every pixel a score for each class; softmax makes shares of
     them, and the pixel takes the colour of the class with the largest. Below the photo stands how much of it
