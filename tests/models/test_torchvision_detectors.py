@@ -7,9 +7,12 @@ import torch
 
 import explorer
 from explorer.models.detection.detector import Detector
+from explorer.models.doors import torchvision_building
 from explorer.models.doors.torchvision_building import DETECTORS
+from explorer.models.weights.reading import Checkpoint
 from tests.models.detection_oracle import check_found, photos, targets
 from tests.models.oracle import randomise
+from tests.models.test_retinanet import published
 
 KINDS = ["ssdlite320_mobilenet_v3_large", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn"]
 
@@ -71,6 +74,16 @@ def test_a_fresh_head_counts_things_from_zero(model):
     assert labels and labels <= {0, 1, 2}
     truth = [with_masks(p, {**t, "labels": t["labels"].clamp(max=2)}) for p, t in zip(photos(), targets())]
     assert all(torch.isfinite(part) for part in model.loss(photos(), truth).values())
+
+
+def test_published_weights_are_loaded_as_they_were_trained(monkeypatch):
+    theirs, file = published()  # with the names of before
+    monkeypatch.setattr(torchvision_building, "download_url", lambda url, folder: Checkpoint("a", {"": file}))
+    model = explorer.create_model("torchvision/retinanet_resnet50_fpn", pretrained=True, img_size=(64, 96))
+    with torch.no_grad():
+        check_found(model.eval()(photos()), theirs(photos()), swapped=2)
+    fresh = explorer.create_model("torchvision/retinanet_resnet50_fpn", pretrained=True, num_classes=3)
+    assert "91 classes" in fresh.load_report.skipped[0] and fresh.num_classes == 3
 
 
 def test_every_name_is_listed_and_its_own_name_alone_will_do():
