@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from torchvision.models import segmentation as tv
 
@@ -242,3 +245,19 @@ def test_a_backbone_built_for_one_size_says_so_of_the_whole(tmp_path):
     assert smaller.only_size == smaller.config.input_size[1:] == (112, 112)
     assert ("img_size", 112) in smaller.config.build_options
     assert create_model("fpn", backbone="resnet10t").only_size is None
+
+
+@pytest.mark.parametrize("name", ["unet", "deeplabv3", "lraspp_mobilenet_v3_large"])
+def test_a_saved_folder_opens_as_the_network_that_it_was(name, tmp_path):
+    options = {} if "mobilenet" in name else {"backbone": "resnet10t"}
+    before = create_model(name, num_classes=2, **options)
+    randomise(before)
+    save_file(before.state_dict(), tmp_path / "model.safetensors")
+    own = before.config.as_timm() | {"build_options": before.config.build_options}
+    facts = {"architecture": name, "num_classes": 2, "label_names": ["background", "cat"],
+             "pretrained_cfg": own}
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    after = create_model(f"local-dir:{tmp_path}", pretrained=True)
+    assert after.num_classes == 2 and after.config.labels == ("background", "cat")
+    with torch.no_grad():
+        assert torch.equal(before.eval()(photos(64)), after.eval()(photos(64)))
