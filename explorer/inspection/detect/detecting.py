@@ -103,8 +103,9 @@ def _found(
               "device": str(parameter_place(model)["device"])}
     return Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
-        place=places[0], names=names_of(model), score_threshold=score_threshold, iou_threshold=iou_threshold, lowest=lowest,
-        limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
+        place=places[0], names=names_of(model), score_threshold=score_threshold,
+        iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
+        timing=timing, notes=notes_on(model),
     )
 
 
@@ -138,14 +139,14 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            raise TypeError(f"explorer.detect takes a network that finds boxes. {error}") from None
+            raise TypeError(f"explorer.detect takes as its model a network that finds boxes. {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
                 "segmentation": "finds masks: explorer.segment is for it"}
         what = f"{model_name(opened)} {does[task]}" if task in does else f"this is a {type(opened).__name__}"
-        raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
-                        f"{what}.")
+        raise TypeError("explorer.detect takes as its model a network that finds boxes, such as "
+                        f"retinanet_resnet50_fpn; {what}.")
     if parameter_place(opened)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")

@@ -87,13 +87,6 @@ def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) 
     return placed, Placement((height, width), inside, (scale, scale))
 
 
-def fit_inside(photo: Tensor, most: Sequence[int]) -> Tensor:
-    """The photo [C, H, W] as large as (height, width) `most` takes it, in its own proportions."""
-    height, width = photo.shape[-2:]
-    scale = min(most[0] / height, most[1] / width)
-    return resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
-
-
 def in_frame(
     photo: Tensor, before: Sequence[int], frame: Sequence[int], grey: float
 ) -> tuple[Tensor, Placement]:
@@ -108,13 +101,25 @@ def in_frame(
     return framed, Placement(tuple(before), inside, scale, (top, left))
 
 
-def in_one_batch(photos: Sequence[Tensor], multiple: int) -> Tensor:
+def fit_inside(photo: Tensor, size: Sequence[int]) -> tuple[Tensor, Placement]:
+    """The photo [C, H, W] as large as it can be within (height, width) pixels."""
+    height, width = photo.shape[-2:]
+    scale = min(size[0] / height, size[1] / width)
+    inside = (min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale))))
+    place = Placement((height, width), inside, (inside[0] / height, inside[1] / width))
+    return resize(photo, inside), place
+
+
+def in_one_batch(
+    photos: Sequence[Tensor], multiple: int, size: tuple[int, int] | None = None
+) -> Tensor:
     """Photos [C, h, w] of several sizes -> [B, C, H, W], zeros at the right and below, where they end.
 
-    H and W are those of the largest, made up to a multiple of `multiple`.
+    H and W are those of the largest, made up to a multiple of `multiple`, or those of `size`.
     """
-    height, width = (max(photo.shape[side] for photo in photos) for side in (-2, -1))
-    size = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    if size is None:
+        height, width = (max(photo.shape[side] for photo in photos) for side in (-2, -1))
+        size = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
     batch = photos[0].new_zeros(len(photos), photos[0].shape[0], *size)
     for place, photo in zip(batch, photos):
         place[:, :photo.shape[-2], :photo.shape[-1]] = photo
