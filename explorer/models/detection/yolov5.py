@@ -210,7 +210,8 @@ class YOLOv5(Detector):
         """
         check_photos(images, self.in_chans)
         where = parameter_place(self)
-        fitted = [fit_inside(photo.to(**where), self.config.input_size[1:])[0] for photo in images]
+        most = self.config.input_size[1:]
+        fitted = [fit_inside(photo.to(**where), most)[0] for photo in images]
         frame = tuple(-(-max(photo.shape[side] for photo in fitted) // self.size_multiple)
                       * self.size_multiple for side in (-2, -1))
         placed = [in_frame(small, photo.shape[-2:], frame, 114 / 255)
