@@ -139,7 +139,8 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            raise TypeError(f"explorer.detect takes as its model a network that finds boxes. {error}") from None
+            what_else = "explorer.detect takes as its model a network that finds boxes."
+            raise TypeError(f"{what_else} {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
