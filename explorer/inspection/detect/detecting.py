@@ -145,8 +145,8 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            wanted = "explorer.detect takes as its model a network that finds boxes."
-            raise TypeError(f"{wanted} {error}") from None
+            what_else = "explorer.detect takes as its model a network that finds boxes."
+            raise TypeError(f"{what_else} {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
