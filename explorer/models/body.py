@@ -34,7 +34,7 @@ class OverBody(VisionModel):
     @property
     def only_size(self) -> tuple[int, int] | None:
         """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
-        if not self.body.fixed_image_size:
+        if not getattr(self.body, "fixed_image_size", False):  # a foreign one tells nothing of the kind
             return None
         for part in (self.body, getattr(self.body, "patch_embed", None)):
             if size := getattr(part, "img_size", None):

@@ -28,7 +28,7 @@ from explorer.models.body import OverBody
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.detection.candidates import Candidates, without_overlaps
 from explorer.models.detection.masks import over_photo
-from explorer.models.detection.placing import Placement, fit_short_side, in_one_batch
+from explorer.models.detection.placing import Placement, fit_short_side, fit_top_left, in_one_batch
 from explorer.models.watching import walk
 
 
@@ -80,8 +80,11 @@ class Detector(OverBody):
 
     def place(self, photo: Tensor) -> tuple[Tensor, Placement]:
         """A photo [C, H, W] in 0..1 at the size that the network wants: the short and the longest long side
-        are those of `config.input_size`.
+        are those of `config.input_size`. Over a backbone that takes one size alone, as large as that takes
+        it, at the top left, with the mean colour around it.
         """
+        if self.only_size is not None:
+            return fit_top_left(photo, self.only_size, self._by_channel(self.config.mean))
         sides = self.config.input_size[1:]
         return fit_short_side(photo, min(sides), max(sides))
 
@@ -111,6 +114,7 @@ class Detector(OverBody):
         """
         if isinstance(images, Tensor):
             return self.forward_raw(images)
+        self.check_head()
         if targets is not None:
             return self.loss(images, targets)
         if not images:
@@ -151,6 +155,7 @@ class Detector(OverBody):
                  N may be 0
         Raises ValueError for boxes without area, and labels that the network does not have.
         """
+        self.check_head()
         check_targets(images, targets, self.num_classes)
         batch, places = self.prepare(images)
         where = parameter_place(self)
@@ -158,6 +163,12 @@ class Detector(OverBody):
                   "labels": target["labels"].to(where["device"], torch.int64)}
                  for target, place in zip(targets, places)]
         return self.loss_of(self.forward_raw(batch), batch.shape[-2:], moved)
+
+    def check_head(self) -> None:
+        """Raise ValueError, with what to do, where the layer that tells the classes was taken off."""
+        if not self.num_classes:
+            raise ValueError("This model has no last layer (num_classes=0), so it finds no boxes: give it "
+                             "one with model.reset_classifier(num_classes).")
 
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (what the network sees [B, C, H, W], where in it each photo lies).
@@ -167,7 +178,8 @@ class Detector(OverBody):
         check_photos(images, self.in_chans)
         where = parameter_place(self)
         placed = [self.place(photo.to(**where)) for photo in images]
-        batch = in_one_batch([self.normalise(photo) for photo, _ in placed], self.size_multiple)
+        multiple = self.size_multiple if self.only_size is None else 1
+        batch = in_one_batch([self.normalise(photo) for photo, _ in placed], multiple)
         return batch, [place for _, place in placed]
 
     def normalise(self, photo: Tensor) -> Tensor:
@@ -224,8 +236,9 @@ def check_targets(images: Any, targets: Any, num_classes: int) -> None:
         if not len(labels):
             continue
         sides = boxes.reshape(-1, 4)[:, 2:] - boxes.reshape(-1, 4)[:, :2]
-        if not bool((sides > 0).all()):
-            box = boxes.reshape(-1, 4)[int((~(sides > 0).all(dim=1)).nonzero()[0])]
+        right = (sides > 0) & sides.isfinite()
+        if not bool(right.all()):
+            box = boxes.reshape(-1, 4)[int((~right.all(dim=1)).nonzero()[0])]
             shown = ", ".join(f"{float(side):.1f}" for side in box)
             raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, bottom "
                              "in pixels, and right and bottom are larger.")
