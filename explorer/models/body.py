@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ class OverBody(VisionModel):
     """A network over a backbone: `take_body` puts it in, and its stages come first."""
 
     supports_output_stride = True
-    #: The attribute that holds the backbone, dots allowed, as checkpoints call it.
+    #: The attribute that holds the backbone, dots allowed, as checkpoints call it; "" of a network that has
+    #: none of its own and is its own body.
     body_name: str = "backbone"
     #: Why there are no weights for any part of it, and what to do; "" where a backbone has some.
     untrained_because: str = ""
@@ -24,6 +26,7 @@ class OverBody(VisionModel):
         owner, _, name = self.body_name.rpartition(".")
         self.get_submodule(owner).add_module(name, body)
         self.in_chans, self.fixed_image_size = body.in_chans, body.fixed_image_size
+        self.size_multiple = math.lcm(self.size_multiple, body.size_multiple)
         return stages_behind(self.body_name, body)
 
     @property
@@ -34,7 +37,7 @@ class OverBody(VisionModel):
     @property
     def only_size(self) -> tuple[int, int] | None:
         """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
-        if not getattr(self.body, "fixed_image_size", False):  # a foreign one tells nothing of the kind
+        if not self.body.fixed_image_size:
             return None
         for part in (self.body, getattr(self.body, "patch_embed", None)):
             if size := getattr(part, "img_size", None):

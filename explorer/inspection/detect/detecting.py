@@ -64,7 +64,8 @@ def detect(
         raise TypeError("score_threshold is None: expected a number from 0 to 1.")
     model = as_detector(model)
     iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
-    thresholds = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
+    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold),
+                                  "iou_threshold": float(iou_threshold)}
     folder = folder_of(image)
     if folder is None and not is_many(image):
         return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]
@@ -119,9 +120,8 @@ def detect_in(
     return batch[0], Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
         place=places[0], names=names_of(model), score_threshold=score_threshold,
-        iou_threshold=iou_threshold, lowest=lowest,
-        limit=model.max_boxes, kind=type(model), timing=timing,
-        notes=((BROKEN,) if broken else ()) + notes_on(model),
+        iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
+        timing=timing, notes=((BROKEN,) if broken else ()) + notes_on(model),
     )
 
 
@@ -161,14 +161,15 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            raise TypeError(f"explorer.detect takes a network that finds boxes. {error}") from None
+            wanted = "explorer.detect takes as its model a network that finds boxes."
+            raise TypeError(f"{wanted} {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
                 "segmentation": "finds masks: explorer.segment is for it"}
         what = f"{model_name(opened)} {does[task]}" if task in does else f"this is a {type(opened).__name__}"
-        raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
-                        f"{what}.")
+        raise TypeError("explorer.detect takes as its model a network that finds boxes, such as "
+                        f"retinanet_resnet50_fpn; {what}.")
     if parameter_place(opened)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,12 +25,9 @@ from explorer.models.outputs import Outputs
 #: A look keeps the candidates of lower scores too; what is shown of them is chosen later.
 SCORE = 0.3
 
-Keep = Callable[[Stage, Tensor], Any]
-
-
 def look_at_places(model: OverBody, photo: Image.Image) -> Look:
-    """What one pass over one photo showed: `detections` or `segmentation`, and the maps of all stages, those of
-    the pyramid or decoder too.
+    """What one pass over one photo showed: `detections` or `segmentation`, and the maps of all stages, those
+    of the pyramid or decoder too.
 
     The embedding is the mean of the backbone's deepest map; there are no predictions and no logits.
     """

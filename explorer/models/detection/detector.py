@@ -28,7 +28,7 @@ from explorer.models.body import OverBody
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.detection.candidates import Candidates, without_overlaps
 from explorer.models.detection.masks import over_photo
-from explorer.models.detection.placing import Placement, fit_short_side, fit_top_left, in_one_batch
+from explorer.models.detection.placing import Placement, fit_inside, fit_short_side, in_one_batch
 from explorer.models.watching import walk
 
 
@@ -80,11 +80,8 @@ class Detector(OverBody):
 
     def place(self, photo: Tensor) -> tuple[Tensor, Placement]:
         """A photo [C, H, W] in 0..1 at the size that the network wants: the short and the longest long side
-        are those of `config.input_size`. Over a backbone that takes one size alone, as large as that takes
-        it, at the top left, with the mean colour around it.
+        are those of `config.input_size`.
         """
-        if self.only_size is not None:
-            return fit_top_left(photo, self.only_size, self._by_channel(self.config.mean))
         sides = self.config.input_size[1:]
         return fit_short_side(photo, min(sides), max(sides))
 
@@ -176,11 +173,20 @@ class Detector(OverBody):
         Raises TypeError or ValueError for what are no such photos.
         """
         check_photos(images, self.in_chans)
-        where = parameter_place(self)
-        placed = [self.place(photo.to(**where)) for photo in images]
-        multiple = self.size_multiple if self.only_size is None else 1
-        batch = in_one_batch([self.normalise(photo) for photo, _ in placed], multiple)
-        return batch, [place for _, place in placed]
+        where, fixed = parameter_place(self), self.fixed_size
+        photos = [photo.to(**where) for photo in images]
+        placed = [self.place(photo) if fixed is None else fit_inside(photo, fixed) for photo in photos]
+        ready = [self.normalise(photo) for photo, _ in placed]
+        return in_one_batch(ready, self.size_multiple, fixed), [place for _, place in placed]
+
+    @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """(height, width) that a backbone is built for, such as Swin; None for one that takes any."""
+        body = self.body
+        if not getattr(type(body), "fixed_image_size", False):
+            return None
+        holder = body if hasattr(body, "img_size") else body.patch_embed
+        return holder.img_size
 
     def normalise(self, photo: Tensor) -> Tensor:
         """[C, H, W] in 0..1 -> less the mean, by the standard deviation, as the weights want it."""
@@ -240,9 +246,9 @@ def check_targets(images: Any, targets: Any, num_classes: int) -> None:
         if not bool(right.all()):
             box = boxes.reshape(-1, 4)[int((~right.all(dim=1)).nonzero()[0])]
             shown = ", ".join(f"{float(side):.1f}" for side in box)
-            raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, bottom "
-                             "in pixels, and right and bottom are larger.")
+            raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, "
+                             "bottom in pixels, and right and bottom are larger.")
         if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
             strange = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-            raise ValueError(f"A label of photo {number} is {strange}: this network has {num_classes} classes, "
-                             f"so labels are 0 to {num_classes - 1}.")
+            raise ValueError(f"A label of photo {number} is {strange}: this network has {num_classes} "
+                             f"classes, so labels are 0 to {num_classes - 1}.")

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from explorer.inspection.detect.result import Detections
 
 MOST_RAW = 2000  # candidates that are drawn before the overlapping ones are thrown out
-NO_BOXES = ("This model finds no boxes. Pick one under <b>Task</b>: detection in the list of models, or open your "
-            "own: <code>dash.session.model = my_detector</code>.")
+NO_BOXES = ("This model finds no boxes. Pick one under <b>Task</b>: detection in the list of models, or open "
+            "your own: <code>dash.session.model = my_detector</code>.")
 GUIDE = """
-    <p><b>What you see.</b> A detector looks at thousands of possible boxes at once, from a pyramid of maps: fine
-    maps for small things, coarse ones for large. Each candidate gets a score for each class. The <i>score</i>
-    slider hides those below it; of boxes of one class that overlap by more than the <i>overlap</i> slider says
-    (intersection over union, IoU) the best stays: that is non-maximum suppression (NMS). Tick <i>before NMS</i>
-    to see the heap that it clears. Both sliders choose among what one pass found; the network does not run
-    again.</p>
+    <p><b>What you see.</b> A detector looks at thousands of possible boxes at once, from a pyramid of maps:
+    fine maps for small things, coarse ones for large. Each candidate gets a score for each class. The
+    <i>score</i> slider hides those below it; of boxes of one class that overlap by more than the
+    <i>overlap</i> slider says (intersection over union, IoU) the best stays: that is non-maximum suppression
+    (NMS). Tick <i>before NMS</i> to see the heap that it clears. Both sliders choose among what one pass
+    found; the network does not run again.</p>
     <p><b>Two boxes.</b> Click two boxes: their IoU is the area that they share, divided by the area that they
     cover together. 1 is the same box, 0 no common pixel; a box counts as found from 0.5 on in most
     competitions.</p>
-    <p><b>What it does not prove.</b> A score is no probability of being right, and it depends on the network: 0.3
-    of one is not 0.3 of another. What overlaps a better box of its class is gone, also where there are two
-    things (<a href="https://arxiv.org/abs/1705.02950">Hosang and others, 2017: Learning non-maximum
+    <p><b>What it does not prove.</b> A score is no probability of being right, and it depends on the network:
+    0.3 of one is not 0.3 of another. What overlaps a better box of its class is gone, also where there are
+    two things (<a href="https://arxiv.org/abs/1705.02950">Hosang and others, 2017: Learning non-maximum
     suppression</a>).</p>"""
 
 
@@ -62,6 +62,7 @@ class DetectPanel(Panel):
         self.shown: Detections | None = None
         self._photo: Any = None             # the look whose photo the page has
         self.fill([self.empty, self.body])
+        self.add_class("vx-detect")
         for control in (self.score, self.overlap, self.raw):
             self.on_choice(control)
         self.view.on_chosen(lambda _: self.tell(self._tell_pair))
@@ -138,7 +139,8 @@ class DetectPanel(Panel):
         overlap = intersection_over_union(one, other)
         told = [f"<p>{names}: IoU <b>{overlap:.2f}</b></p>"]
         if indices[chosen[0]] == indices[chosen[1]] and overlap > self.overlap.value:
-            told.append('<p class="vx-soft">More than the overlap allowed: NMS keeps the better one alone.</p>')
+            told.append('<p class="vx-soft">More than the overlap allowed: NMS keeps the better one '
+                        "alone.</p>")
         self.pair.value = "".join(told)
 
     # --- code and figure ------------------------------------------------------------------------------------
@@ -157,8 +159,8 @@ class DetectPanel(Panel):
     def caption(self) -> str:
         if self.shown is None:
             return super().caption()
-        return (f"{super().caption()} Boxes with a score above {self.shown.score_threshold:.2f}; of boxes of one "
-                f"class that overlap by more than {self.shown.iou_threshold:.2f} the best.")
+        return (f"{super().caption()} Boxes with a score above {self.shown.score_threshold:.2f}; of boxes of "
+                f"one class that overlap by more than {self.shown.iou_threshold:.2f} the best.")
 
     def forget(self) -> None:
         self.shown = self._photo = None

@@ -14,15 +14,15 @@ from explorer.widgets.snippets import call, literal, setup_lines
 if TYPE_CHECKING:
     from explorer.inspection.segment.result import Segmentation
 
-NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or open your "
-           "own: <code>dash.session.model = my_network</code>.")
+NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or "
+           "open your own: <code>dash.session.model = my_network</code>.")
 GUIDE = """
-    <p><b>What you see.</b> The network gives every pixel a score for each class; softmax makes shares of them, and
-    the pixel takes the colour of the class with the largest. Below the photo stands how much of it each class
-    has. Click a class, in the photo or in the list, to see it alone; the number under the pointer is how sure
-    the network is there.</p>
-    <p><b>Where the edges come from.</b> The backbone's last maps are coarse, 32 pixels a step in most: the decoder
-    brings finer ones back, or dilation keeps them fine. See its stages under <i>Feature maps</i>.</p>
+    <p><b>What you see.</b> The network gives every pixel a score for each class; softmax makes shares of
+    them, and the pixel takes the colour of the class with the largest. Below the photo stands how much of it
+    each class has. Click a class, in the photo or in the list, to see it alone; the number under the pointer
+    is how sure the network is there.</p>
+    <p><b>Where the edges come from.</b> The backbone's last maps are coarse, 32 pixels a step in most: the
+    decoder brings finer ones back, or dilation keeps them fine. See its stages under <i>Feature maps</i>.</p>
     <p><b>What it does not prove.</b> Every pixel gets one of the classes that the network knows, whatever it
     shows. A large share says little about small things: measures such as the mean intersection over union
     (mIoU) count each class alike (<a href="https://arxiv.org/abs/1411.4038">Long and others, 2015: Fully
@@ -43,6 +43,7 @@ class SegmentPanel(Panel):
         self.body = W.VBox([self.notes, self.view])
         self.shown: Segmentation | None = None
         self.fill([self.empty, self.body])
+        self.add_class("vx-segment")
 
     def draw(self) -> None:
         look = self.session.look

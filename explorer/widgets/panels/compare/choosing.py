@@ -51,7 +51,8 @@ class Choice:
         self.chips = W.HBox()
         self.chips.add_class("vx-cmp-chips")
         self.add = labelled("Add a model", W.Combobox, placeholder="type part of a name",
-                            options=tuple(list_models(task="classification")), ensure_option=False, continuous_update=False,
+                            options=tuple(list_models(task="classification")), ensure_option=False,
+                            continuous_update=False,
                             layout=at_most(320))
         self.own = W.Checkbox(indent=False, layout=W.Layout(width="auto"))
         self.about_models = W.HTML()
