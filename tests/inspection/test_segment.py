@@ -86,6 +86,15 @@ def test_a_backbone_built_for_one_size_sees_the_photo_inside_of_it():
     assert explorer.segment(model, photo(90, 60)).mask.shape == (60, 90)
 
 
+def test_a_strip_goes_in_smaller():
+    model = net("unet")
+    seen, size = preparation(model)(photo(480, 60))
+    assert size == (64, 512) and seen.shape[1:] == (64, 512)
+    seen, size = preparation(model)(photo(960, 60))
+    assert size == (32, 512) and seen.shape[1:] == (32, 512)
+    assert explorer.segment(model, photo(3, 2000)).mask.shape == (2000, 3)
+
+
 def test_a_backbone_that_wants_whole_multiples_gets_them():
     model = net("fcn", backbone="dla46x_c")
     assert preparation(model)(photo(91, 60))[0].shape == (3, 64, 128)
@@ -192,7 +201,7 @@ def test_an_overlay_leaves_the_background_and_colours_the_rest():
 
 
 def test_colours_are_unlike_and_always_the_same():
-    assert len({colour_of(index) for index in range(1, 5 * len(BASE) + 1)}) == 5 * len(BASE)
+    assert len({colour_of(index) for index in range(5 * len(BASE) + 1)}) == 5 * len(BASE) + 1
     assert colour_of(1) == (230, 159, 0)
 
 

@@ -76,7 +76,7 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
         try:
             found = None if photo is None else segment_in(model, photo, prepare)[1]
-        except ImageError as problem:  # too long and thin
+        except ImageError as problem:  # it has other bands than the network reads
             found, error = None, str(problem)
         if found is None:
             table.rows.append(SegmentationRow(name, None, error))

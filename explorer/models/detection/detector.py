@@ -111,6 +111,7 @@ class Detector(OverBody):
         """
         if isinstance(images, Tensor):
             return self.forward_raw(images)
+        self.check_head()
         if targets is not None:
             return self.loss(images, targets)
         if not images:
@@ -151,6 +152,7 @@ class Detector(OverBody):
                  N may be 0
         Raises ValueError for boxes without area, and labels that the network does not have.
         """
+        self.check_head()
         check_targets(images, targets, self.num_classes)
         batch, places = self.prepare(images)
         where = parameter_place(self)
@@ -158,6 +160,12 @@ class Detector(OverBody):
                   "labels": target["labels"].to(where["device"], torch.int64)}
                  for target, place in zip(targets, places)]
         return self.loss_of(self.forward_raw(batch), batch.shape[-2:], moved)
+
+    def check_head(self) -> None:
+        """Raise ValueError, with what to do, where the layer that tells the classes was taken off."""
+        if not self.num_classes:
+            raise ValueError("This model has no last layer (num_classes=0), so it finds no boxes: give it "
+                             "one with model.reset_classifier(num_classes).")
 
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (what the network sees [B, C, H, W], where in it each photo lies).
@@ -234,8 +242,9 @@ def check_targets(images: Any, targets: Any, num_classes: int) -> None:
         if not len(labels):
             continue
         sides = boxes.reshape(-1, 4)[:, 2:] - boxes.reshape(-1, 4)[:, :2]
-        if not bool((sides > 0).all()):
-            box = boxes.reshape(-1, 4)[int((~(sides > 0).all(dim=1)).nonzero()[0])]
+        right = (sides > 0) & sides.isfinite()
+        if not bool(right.all()):
+            box = boxes.reshape(-1, 4)[int((~right.all(dim=1)).nonzero()[0])]
             shown = ", ".join(f"{float(side):.1f}" for side in box)
             raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, "
                              "bottom in pixels, and right and bottom are larger.")
