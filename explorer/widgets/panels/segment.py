@@ -40,7 +40,9 @@ class SegmentPanel(Panel):
         self.view = PhotoOverlay(side=512, lock=self.session.lock)
         self.notes = W.HTML()
         self.empty = W.HTML(f'<span class="vx-soft">{NO_MASK}</span>')
-        self.body = W.VBox([self.notes, self.view])
+        row = W.Box([self.view])
+        row.add_class("vx-photo-row")
+        self.body = W.VBox([self.notes, row])
         self.shown: Segmentation | None = None
         self.fill([self.empty, self.body])
         self.add_class("vx-segment")
