@@ -129,3 +129,9 @@ def test_what_it_can_t_do_is_said_in_a_sentence():
         explorer.create_model("ssd300_vgg16", img_size=200)
     with pytest.raises(ValueError, match="3 channels"):
         explorer.create_model("ssdlite320_mobilenet_v3_large", in_chans=1)
+
+
+def test_what_needs_its_head_alone_is_refused_in_a_sentence():
+    model = explorer.create_model("torchvision/ssdlite320_mobilenet_v3_large", num_classes=2)
+    with pytest.raises(TypeError, match="explorer.detect"):
+        explorer.optimize(model)
