@@ -147,9 +147,10 @@ class TorchvisionDetector(Detector):
             yield kept
 
     def forward_head(self, x: Any, pre_logits: bool = False) -> Any:
-        raise TypeError(f"{self.config.architecture} is torchvision's own, and its head runs with the photos' "
-                        "frames alone, so nothing can be folded or asked behind its maps. explorer.detect and "
-                        "explorer.look run it as it is; retinanet_resnet50_fpn can be optimized.")
+        name = self.config.architecture
+        raise TypeError(f"{name} is torchvision's own, and its head runs with the photos' frames alone, "
+                        "so nothing can be folded or asked behind its maps. explorer.detect "
+                        "and explorer.look run it as it is; retinanet_resnet50_fpn can be optimized.")
 
     def forward_raw(self, x: Tensor) -> dict[str, Any]:
         return self._raw(x, [tuple(x.shape[-2:])] * len(x))
