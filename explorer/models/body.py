@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
@@ -14,8 +15,8 @@ class OverBody(VisionModel):
     """A network over a backbone: `take_body` puts it in, and its stages come first."""
 
     supports_output_stride = True
-    #: The attribute that holds the backbone, dots allowed, as checkpoints call it; "" of a network that has none
-    #: of its own and is its own body.
+    #: The attribute that holds the backbone, dots allowed, as checkpoints call it; "" of a network that has
+    #: none of its own and is its own body.
     body_name: str = "backbone"
     #: Why there are no weights for any part of it, and what to do; "" where a backbone has some.
     untrained_because: str = ""
@@ -25,6 +26,7 @@ class OverBody(VisionModel):
         owner, _, name = self.body_name.rpartition(".")
         self.get_submodule(owner).add_module(name, body)
         self.in_chans, self.fixed_image_size = body.in_chans, body.fixed_image_size
+        self.size_multiple = math.lcm(self.size_multiple, body.size_multiple)
         return stages_behind(self.body_name, body)
 
     @property

@@ -108,7 +108,7 @@ class ModelCard:
     @property
     def preprocessing(self) -> tuple[str, ...]:
         """What is done to a photo before this network sees it, in sentences."""
-        return preprocessing_sentences(self.config)
+        return preprocessing_sentences(self.config, self.family.task)
 
     @property
     def stage_runs(self) -> tuple[StageRun, ...]:
@@ -202,21 +202,33 @@ def _tag_row(config: ModelConfig) -> TagRow:
 # --- words and drawings -------------------------------------------------------------------------------------
 
 
-def preprocessing_sentences(config: ModelConfig) -> tuple[str, ...]:
-    """What `explorer.data.create_transform` does to a photo for these weights, step by step."""
+def preprocessing_sentences(config: ModelConfig, task: str = "classification") -> tuple[str, ...]:
+    """What is done to a photo for these weights, step by step.
+
+    By `explorer.data.create_transform`, or, for boxes and masks, by `explorer.detect` and `explorer.segment`.
+    """
     channels, height, width = config.input_size
     scaled = math.floor(height / config.crop_pct), math.floor(width / config.crop_pct)
     how = config.interpolation
     sentences = [] if channels != 1 else ["Make one grey channel of the three colours."]
     if config.crop_mode == "squash":
         sentences.append(f"Squash the photo to {scaled[1]} x {scaled[0]} pixels, {how}.")
+    elif task == "detection":
+        short, long = sorted((height, width))
+        sentences.append(f"Resize the whole photo in its proportions, to a short side of {short} pixels and "
+                         f"a long one of {long} at most, {how}.")
+    elif task == "segmentation":
+        sentences.append(f"Resize the whole photo in its proportions, to a short side of {height} pixels, "
+                         f"{how}.")
     elif config.crop_mode == "border":
         sentences.append(f"Resize the photo to fit into {scaled[1]} x {scaled[0]} pixels, {how}.")
     elif height == width:
         sentences.append(f"Resize the short side to {scaled[0]} pixels, {how}.")
     else:
         sentences.append(f"Resize the photo to cover {scaled[1]} x {scaled[0]} pixels, {how}.")
-    if config.crop_mode == "border":
+    if task != "classification":
+        pass  # nothing is cut off
+    elif config.crop_mode == "border":
         sentences.append(f"Put it on the middle of {width} x {height} pixels of the mean colour.")
     elif scaled != (height, width) or config.crop_mode != "squash":
         sentences.append(f"Cut {width} x {height} pixels from the middle.")

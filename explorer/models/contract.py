@@ -68,6 +68,8 @@ class VisionModel(Staged):
     fixed_image_size: bool = False
     #: False where `reset_classifier(0)` leaves another network than one that is built with `num_classes=0`.
     sheds_its_head: bool = True
+    #: What height and width of a photo must be a multiple of.
+    size_multiple: int = 1
     #: How timm names the tensors of a `features_only` net of this family: "" as in the whole net; "_" with
     #: "stages_0" for "stages.0" in every sequence at the top, "stages_" in that one alone; "model." or
     #: "body." behind that word.

@@ -109,7 +109,8 @@ def main() -> None:
     parser.add_argument("--model", default="tf_efficientnet_lite0")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="these contestants alone")
-    parser.add_argument("--memory", action="store_true", help="peak memory too, in processes of their own (Linux)")
+    parser.add_argument("--memory", action="store_true",
+                        help="peak memory too, in processes of their own (Linux)")
     # contestant, place: a process of its own
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

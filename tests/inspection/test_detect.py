@@ -152,3 +152,46 @@ def test_a_model_of_another_task_is_refused_in_a_sentence(photo):
         explorer.detect(explorer.create_model("unet_resnet18"), photo)
     with pytest.raises(TypeError, match="boxes"):
         explorer.detect(torch.nn.Linear(2, 2), photo)
+
+
+@pytest.mark.parametrize("in_chans", [1, 2, 4])
+def test_pictures_of_other_channels(in_chans, photo):
+    model = explorer.create_model("retinanet", backbone="resnet10t", num_classes=3, in_chans=in_chans,
+                                  img_size=(64, 96)).eval()
+    values = np.random.default_rng(0).integers(0, 256, (40, 50, in_chans)).astype(np.uint8)
+    picture = photo if in_chans == 1 else values
+    found = explorer.detect(model, picture, score_threshold=0)
+    assert len(found) and found.overlay().size == found.size
+    assert explorer.look(model, picture).detections is not None
+    table = explorer.detect(model, [photo])
+    assert len(table.errors) == (in_chans != 1)
+
+
+def test_a_backbone_built_for_one_size_sees_the_photo_inside_of_it():
+    model = explorer.create_model("retinanet", backbone="swin_tiny_patch4_window7_224", num_classes=2).eval()
+    batch, (place,) = model.prepare([torch.rand(3, 60, 90)])
+    assert batch.shape[-2:] == (224, 224) and place.inside == (149, 224)
+    edge = model.normalise(torch.tensor(model.config.mean)[:, None, None])
+    assert torch.allclose(batch[0, :, 150:], edge.expand(3, 74, 224), atol=1e-5)
+    found = explorer.detect(model, np.zeros((60, 90, 3), np.uint8), score_threshold=0)
+    assert len(found) and found.boxes.amax(0)[3] <= 60
+
+
+def test_a_network_without_its_last_layer_says_what_to_do(photo):
+    model = explorer.create_model("retinanet", backbone="resnet10t", num_classes=0, img_size=(64, 96)).eval()
+    for ask in (explorer.detect, explorer.look, lambda model, photo: model([torch.rand(3, 40, 50)])):
+        with pytest.raises(ValueError, match="reset_classifier"):
+            ask(model, photo)
+
+
+def test_scores_that_are_no_numbers_are_said(photo):
+    model = explorer.create_model("retinanet", backbone="resnet10t", num_classes=2, img_size=(64, 96)).eval()
+    assert not any("NaN" in note for note in explorer.detect(model, photo).notes)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    assert "NaN" in explorer.detect(model, photo).notes[0] and "NaN" in explorer.look(model, photo).notes[0]
+
+
+def test_no_threshold_is_no_number(model, photo):
+    with pytest.raises(TypeError, match="score_threshold is None"):
+        explorer.detect(model, photo, score_threshold=None)

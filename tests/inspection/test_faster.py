@@ -242,3 +242,51 @@ def test_a_model_too_large_for_a_copy_looks_for_itself(monkeypatch):
     model, photo = net(), noise_photo()
     looks = [explorer.look(model, photo) for _ in range(3)]
     assert torch.equal(looks[0].logits, looks[2].logits)
+
+
+def zero_a_filter(model):
+    model.module[3].weight.data[5] = 0
+
+
+def zero_an_input_channel(model):
+    model.module[3].weight.detach().numpy()[:, 5] = 0
+
+
+def shift_a_mean(model):
+    model.module[4].running_mean.data += 1
+
+
+def raise_a_bias(model):
+    model.module[8].bias.data[3] += 5
+
+
+@pytest.mark.parametrize("change", [zero_a_filter, zero_an_input_channel, shift_a_mean, raise_a_bias])
+def test_a_look_after_a_change_that_torch_does_not_count_is_by_the_new_numbers(change):
+    model, photo = net(width=40), noise_photo()  # 40 * 40 * 9 weights: not all of them are read each time
+    for _ in range(3):
+        first = explorer.look(model, photo)
+    assert copies()[0]
+    change(model)
+    second = explorer.look(model, photo)
+    assert not torch.allclose(first.logits, second.logits)
+    with torch.no_grad():
+        assert torch.equal(second.logits, model(second.input[None])[0])
+
+
+def test_a_look_by_a_model_with_a_method_of_ones_own_runs_the_model():
+    model, photo = net(), noise_photo()
+    for _ in range(3):
+        first = explorer.look(model, photo)
+    said = model.forward_vector_and_logits
+    model.forward_vector_and_logits = lambda features: tuple(2 * found for found in said(features))
+    assert torch.allclose(explorer.look(model, photo).logits, 2 * first.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("place", [(7,), (slice(None), 7), (7, 7), (0, 9, 2, 2), (9, 0)])
+def test_what_tells_weights_apart_sees_rows_and_columns(place, layout):
+    weight = torch.ones(32, 64, 3, 3).contiguous(memory_format=layout)
+    before = tail._samples([weight, torch.arange(7)])
+    assert before == tail._samples([weight.clone(), torch.arange(7)])
+    weight[place] = 2
+    assert (tail._samples([weight, torch.arange(7)]) != before) == (place != (7, 7))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -253,6 +255,28 @@ def test_surgery_and_features():
     assert [m.shape[-1] for m in net(torch.zeros(1, 3, 128, 128))] == [16, 1]
     assert not any(name.startswith(("class_net", "box_net")) for name in net.state_dict())
     assert explorer.module_tree(model, (3, 128, 128)).flops > 0
+
+
+def test_a_trained_body_stands_under_it_where_the_whole_has_no_weights():
+    model = explorer.create_model("efficientdet", backbone="tf_efficientnet_lite0", pretrained=True,
+                                  num_classes=3)
+    body = explorer.create_model("tf_efficientnet_lite0", pretrained=True)
+    assert torch.equal(model.backbone.blocks[6][0].conv_pwl.weight, body.blocks[6][0].conv_pwl.weight)
+    assert "untrained" in str(model.load_report) and model.config.mean == (0.5, 0.5, 0.5)
+    found = explorer.detect(model, Image.new("RGB", (200, 120), "red"), score_threshold=0.0)
+    assert len(found) == 100 and found.boxes[:, 2].max() <= 200 and found.boxes[:, 3].max() <= 120
+
+
+def test_a_saved_folder_opens_with_its_own_backbone(tmp_path):
+    model = small()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    facts = {"architecture": "efficientdet", "num_classes": 2, "label_names": ["cat", "dog"],
+             "pretrained_cfg": {"build_options": model.config.build_options}}
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    again = explorer.create_model(f"local-dir:{tmp_path}", pretrained=True)
+    assert again.config.labels == ("cat", "dog")
+    for name, value in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
 
 
 def test_no_class_of_another_network_is_a_backbone():

@@ -36,7 +36,8 @@ def test_over_a_resnet_of_smps_own(name):
 
 
 @pytest.mark.parametrize(("name", "backbone"), [
-    ("unet", "resnet18"), ("unet", "efficientnet_b0"), ("unet", "convnext_atto"), ("unetplusplus", "resnet18"),
+    ("unet", "resnet18"), ("unet", "efficientnet_b0"), ("unet", "convnext_atto"),
+    ("unetplusplus", "resnet18"),
     ("fpn", "resnet18"), ("fpn", "convnext_atto"), ("linknet", "resnet18"), ("deeplabv3plus", "resnet18"),
     ("deeplabv3plus", "mobilenetv3_small_050"),
 ])
@@ -47,8 +48,9 @@ def test_over_a_backbone_of_timms(name, backbone):
 
 @pytest.mark.parametrize(("name", "count"), [
     ("unet_resnet50", 32_524_005), ("unet_resnet34", 24_439_269), ("unetplusplus_resnet50", 48_988_645),
-    ("unetplusplus_resnet34", 26_081_509), ("deeplabv3plus_resnet50", 26_682_725), ("fpn_resnet50", 26_118_613),
-    ("linknet_resnet34", 21_772_597), ("unet_efficientnet_b0", 5_837_601), ("deeplabv3_resnet50", 39_638_869),
+    ("unetplusplus_resnet34", 26_081_509), ("deeplabv3plus_resnet50", 26_682_725),
+    ("fpn_resnet50", 26_118_613), ("linknet_resnet34", 21_772_597),
+    ("unet_efficientnet_b0", 5_837_601), ("deeplabv3_resnet50", 39_638_869),
     ("deeplabv3_resnet101", 58_630_997), ("deeplabv3_mobilenet_v3_large", 11_025_477),
     ("fcn_resnet50", 32_957_013), ("fcn_resnet101", 51_949_141), ("lraspp_mobilenet_v3_large", 3_221_538),
 ])
@@ -85,7 +87,9 @@ def test_torchvisions_lraspp():
     check_same_masks(mine, Out(), "lraspp_mobilenet_v3_large", "torchvision", [(64, 96), (65, 83)])
 
 
-@pytest.mark.parametrize("name", ["deeplabv3_resnet101", "fcn_resnet101", "deeplabv3_resnet50", "fcn_resnet50"])
+@pytest.mark.parametrize("name", [
+    "deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_resnet101",
+])
 def test_the_keys_are_torchvisions(name):
     with torch.device("meta"), without_initialisation():
         theirs = getattr(tv, name)(**NOTHING, aux_loss=True).state_dict()

@@ -149,6 +149,15 @@ def test_it_stands_over_any_backbone_that_halves_its_maps():
     assert raw["cls_logits"].shape == (1, raw["bbox_regression"].shape[1], 3)
 
 
+def test_a_backbone_of_a_fixed_size_sees_every_photo_at_that_size():
+    model = explorer.create_model("retinanet", backbone="swin_tiny_patch4_window7_224", num_classes=2,
+                                  img_size=224).eval()
+    batch, (wide, high) = model.prepare([torch.rand(3, 100, 200), torch.rand(3, 90, 30)])
+    assert batch.shape == (2, 3, 224, 224) and wide.inside == (112, 224) and high.inside == (224, 75)
+    with torch.no_grad():
+        assert model.forward_raw(batch)["cls_logits"].shape[0] == 2
+
+
 def test_a_backbone_without_the_strides_is_refused():
     with pytest.raises(ValueError, match="one size"):
         explorer.create_model("retinanet", backbone="vit_tiny_patch16_224")

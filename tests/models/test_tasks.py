@@ -1,4 +1,4 @@
-"""Models that answer with something else than what is asked for are refused, and the right function is named."""
+"""Models that answer with something else than what is asked for are refused; the right function is named."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_lists_tell_tasks_apart(task):
 ], ids=["predict", "explain", "evaluate", "finetune", "embed"])
 @pytest.mark.parametrize("task", OTHERS)
 def test_functions_for_classes_name_the_one_to_ask(task, ask):
-    sentence = rf"{NAMES[task]} finds .*explorer\.{ {'detection': 'detect', 'segmentation': 'segment'}[task] }"
-    with pytest.raises(ValueError, match=sentence):
+    function = {"detection": "detect", "segmentation": "segment"}[task]
+    with pytest.raises(ValueError, match=rf"{NAMES[task]} finds .*explorer\.{function}"):
         ask(NAMES[task])
 
 

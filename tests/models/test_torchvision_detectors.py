@@ -7,9 +7,12 @@ import torch
 
 import explorer
 from explorer.models.detection.detector import Detector
+from explorer.models.doors import torchvision_building
 from explorer.models.doors.torchvision_building import DETECTORS
+from explorer.models.weights.reading import Checkpoint
 from tests.models.detection_oracle import check_found, photos, targets
 from tests.models.oracle import randomise
+from tests.models.test_retinanet import published
 
 KINDS = ["ssdlite320_mobilenet_v3_large", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn"]
 
@@ -73,6 +76,16 @@ def test_a_fresh_head_counts_things_from_zero(model):
     assert all(torch.isfinite(part) for part in model.loss(photos(), truth).values())
 
 
+def test_published_weights_are_loaded_as_they_were_trained(monkeypatch):
+    theirs, file = published()  # with the names of before
+    monkeypatch.setattr(torchvision_building, "download_url", lambda url, folder: Checkpoint("a", {"": file}))
+    model = explorer.create_model("torchvision/retinanet_resnet50_fpn", pretrained=True, img_size=(64, 96))
+    with torch.no_grad():
+        check_found(model.eval()(photos()), theirs(photos()), swapped=2)
+    fresh = explorer.create_model("torchvision/retinanet_resnet50_fpn", pretrained=True, num_classes=3)
+    assert "91 classes" in fresh.load_report.skipped[0] and fresh.num_classes == 3
+
+
 def test_every_name_is_listed_and_its_own_name_alone_will_do():
     listed = explorer.list_models("torchvision/*")
     assert {f"torchvision/{name}" for name in DETECTORS} <= set(listed)
@@ -91,8 +104,34 @@ def test_stages_are_those_of_its_backbone_and_its_pyramid():
     assert [m.shape[1] for m in maps] == [stage.channels for stage in model.stages]
 
 
+@pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_fpn"])
+def test_a_file_says_how_many_classes_it_is_for(name, tmp_path):
+    trained = explorer.create_model(name, num_classes=4)
+    torch.save(trained.module.state_dict(), tmp_path / "mine.pth")
+    again = explorer.create_model(name, checkpoint_path=tmp_path / "mine.pth")
+    assert again.num_classes == 4 and again.counts_nothing == 1
+    held = again.state_dict()
+    assert all(torch.equal(value, held[key]) for key, value in trained.state_dict().items())
+
+
+def test_layers_have_an_order_for_rates_and_checkpointing():
+    for name in ("fasterrcnn_mobilenet_v3_large_fpn", "ssdlite320_mobilenet_v3_large"):
+        model = explorer.create_model(name, num_classes=2)
+        assert len(explorer.parameter_groups(model, lr=0.1, layer_decay=0.5)) > 5
+        explorer.freeze(model, model.stages[1].name)
+        assert any(p.requires_grad for p in model.parameters())
+        assert not next(model.parameters()).requires_grad
+    assert explorer.module_tree(model, (3, 320, 320)).flops > 1e8
+
+
 def test_what_it_can_t_do_is_said_in_a_sentence():
     with pytest.raises(ValueError, match="leave img_size away"):
         explorer.create_model("ssd300_vgg16", img_size=200)
     with pytest.raises(ValueError, match="3 channels"):
         explorer.create_model("ssdlite320_mobilenet_v3_large", in_chans=1)
+
+
+def test_what_needs_its_head_alone_is_refused_in_a_sentence():
+    model = explorer.create_model("torchvision/ssdlite320_mobilenet_v3_large", num_classes=2)
+    with pytest.raises(TypeError, match="explorer.detect"):
+        explorer.optimize(model)

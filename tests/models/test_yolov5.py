@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import explorer
 from explorer.models import weights
@@ -138,7 +140,7 @@ def test_a_perfect_answer_costs_next_to_nothing(tiny):
         answer = torch.cat((xy, wh), dim=1).clamp(1e-6, 1 - 1e-6).logit()
         at = (found.photo, found.anchor, found.row, found.column)
         level[at] = torch.cat((answer, torch.tensor([[12.0, -12, -12, 12]]).expand(len(answer), 4)), dim=1)
-    parts = yolo_loss(raw, anchors, (8, 16, 32), (64, 64), truth)
+    parts = yolo_loss(raw, anchors, (8, 16, 32), truth)
     assert set(parts) == {"box", "objectness", "classification"}
     assert sum(parts.values()) < 1e-3
 
@@ -158,6 +160,23 @@ def test_two_pictures_are_learned_in_some_steps():
             layer.momentum = 0.2  # some steps must do for the statistics
     model.score_threshold = 0.05
     learn(model, 60, 5e-3)
+
+
+def test_detect_finds_what_the_network_finds(tiny):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 140, 3), dtype=np.uint8))
+    found = explorer.detect(tiny, photo, score_threshold=0.0)
+    assert len(found) and found.boxes[:, 2].max() <= 140 and found.boxes[:, 3].max() <= 90
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "efficientdet"])
+def test_half_precision_does_not_round_boxes(name):
+    torch.manual_seed(0)
+    options = {} if name == "yolov5n" else {"backbone": "tinynet_e"}
+    model = explorer.create_model(name, num_classes=2, img_size=128, dtype=torch.bfloat16, **options).eval()
+    model.score_threshold = 0.0
+    with torch.no_grad():
+        (found,) = model([torch.rand(3, 90, 120)])
+    assert len(found["boxes"]) and found["boxes"].dtype == found["scores"].dtype == torch.float32
 
 
 def test_pretrained_says_why_there_are_none():

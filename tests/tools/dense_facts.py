@@ -1,6 +1,6 @@
 """What is published of networks for boxes and masks, in the words of `ModelConfig`: `build_weights_table.py`
-puts it into the table. Facts of the libraries that publish them; a name without weights says what photos it is
-made for.
+puts it into the table. Facts of the libraries that publish them; a name without weights says what photos it
+is made for.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ MADE_FOR: dict[str, dict[str, Any]] = {
 
 
 def torchvision_masks(name: str) -> dict[str, dict[str, Any]]:
-    """What torchvision says of the weights of a network for masks: the whole photo, its short side 520 pixels."""
+    """What torchvision says of the weights of a network for masks: whole photos, 520 pixels high or wide."""
     (entry,) = models.get_model_weights(name)
     assert [label.replace(" ", "") for label in VOC[1:]] == entry.meta["categories"][1:], name
     preset, measured = entry.transforms(), entry.meta["_metrics"]["COCO-val2017-VOC-labels"]

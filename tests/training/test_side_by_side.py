@@ -38,7 +38,8 @@ def test_networks_of_others_large_ones_and_one_thread_take_turns(monkeypatch):
     monkeypatch.setattr(_teams, "active", lambda: True)
     small = explorer.create_model("resnet18", num_classes=2, widths=(8, 8, 8, 8), stem_width=8)
     assert faster.side_by_side(small, 2)
-    assert not faster.side_by_side(explorer.wrap(torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 2))), 2)
+    theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+                                 torch.nn.Linear(4, 2))
+    assert not faster.side_by_side(explorer.wrap(theirs), 2)
     assert not faster.side_by_side(explorer.create_model("resnet18"), 2)
     assert not faster.side_by_side(small, 1)

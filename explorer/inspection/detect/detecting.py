@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.arguments import checked, number
+from explorer.data.bands import BandsToTensor
 from explorer.data.collection import folder_of, is_many
 from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError, load_image
@@ -32,8 +33,11 @@ from explorer.models.create import create_model
 from explorer.models.detection.candidates import Candidates, joined
 from explorer.models.detection.detector import Detector
 from explorer.models.surgery.inside import backbone
+from explorer.models.surgery.optimized import tensors_in
 
 MOST_MASKS = 100  # of one photo: each takes about as long as a small network
+BROKEN = ("The model's scores are no numbers (NaN), so its boxes mean nothing: its weights are broken, or "
+          "too large for their precision.")
 AHEAD = 4  # photos that are opened while the network looks at another
 
 
@@ -56,9 +60,12 @@ def detect(
     Raises TypeError for a model that finds no boxes, ImageError for what is no picture, WeightsError where
     weights can't be had.
     """
+    if score_threshold is None:
+        raise TypeError("score_threshold is None: expected a number from 0 to 1.")
     model = as_detector(model)
     iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
-    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold), "iou_threshold": float(iou_threshold)}
+    thresholds: dict[str, Any] = {"score_threshold": float(score_threshold),
+                                  "iou_threshold": float(iou_threshold)}
     folder = folder_of(image)
     if folder is None and not is_many(image):
         return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]
@@ -77,10 +84,13 @@ def detect(
             return name, None, str(error)
 
     for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
-        if photo is None:
+        try:
+            found = None if photo is None else detect_in(model, photo, **thresholds)[1]
+        except ImageError as problem:  # it has other bands than the network reads
+            found, error = None, str(problem)
+        if found is None:
             table.rows.append(DetectionRow(name, None, error))
             continue
-        _, found = detect_in(model, photo, **thresholds)
         picture = found.thumbnail() if position < ROWS_SHOWN else ""
         table.rows.append(DetectionRow(name, found.without_photo(), thumbnail=picture))
     return table
@@ -96,9 +106,10 @@ def detect_in(
     """
     started = time.perf_counter()
     with evaluating(model), torch.no_grad():
-        batch, places = model.prepare([photo_tensor(photo)])
+        batch, places = model.prepare([photo_tensor(photo, model.in_chans)])
         prepared = time.perf_counter()
         raw = model.see(batch, places, after)
+        broken = any(bool(part.isnan().any()) for part in tensors_in(raw))
         lowest = min(LOWEST, model.score_threshold, score_threshold)
         found = model.candidates(raw, batch.shape[-2:], places, score_threshold=lowest)[0]
         if model.has_masks:
@@ -109,8 +120,8 @@ def detect_in(
     return batch[0], Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
         place=places[0], names=names_of(model), score_threshold=score_threshold,
-        iou_threshold=iou_threshold, lowest=lowest,
-        limit=model.max_boxes, kind=type(model), timing=timing, notes=notes_on(model),
+        iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
+        timing=timing, notes=((BROKEN,) if broken else ()) + notes_on(model),
     )
 
 
@@ -125,17 +136,23 @@ def worth_a_mask(model: Detector, found: Candidates) -> Candidates:
     return joined([kept, rest.take(rest.scores.argsort(descending=True)[:MOST_MASKS - len(kept)])])
 
 
-def photo_tensor(photo: Image.Image) -> Tensor:
-    """A photo [C, H, W] in 0..1, of whatever channels it has."""
-    pixels = np.asarray(photo)
+def photo_tensor(photo: Image.Image, channels: int = 3) -> Tensor:
+    """A photo [C, H, W] in 0..1; of other than one or three channels a picture's bands, as they are.
+
+    Raises ImageError for a picture that has no such bands.
+    """
+    if channels not in (1, 3):
+        return BandsToTensor(channels)(photo)
+    pixels = np.asarray(photo.convert("L" if channels == 1 else "RGB"))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32)) / 255
 
 
 def as_detector(model: VisionModel | str) -> Detector:
     """The detector itself, seen through torch's wrappers, or a new one with trained weights by its name.
 
-    Raises TypeError, with what to do, for a model of another task, or no model.
+    Raises TypeError, with what to do, for a model of another task, or no model, ValueError for one that can
+    find none.
     """
     opened: Any = model
     if isinstance(model, str):
@@ -144,18 +161,20 @@ def as_detector(model: VisionModel | str) -> Detector:
         try:
             opened = backbone(model)
         except TypeError as error:
-            raise TypeError(f"explorer.detect takes a network that finds boxes. {error}") from None
+            what_else = "explorer.detect takes as its model a network that finds boxes."
+            raise TypeError(f"{what_else} {error}") from None
     if not isinstance(opened, Detector):
         task = getattr(opened, "task", "")
         does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
                 "segmentation": "finds masks: explorer.segment is for it"}
         what = f"{model_name(opened)} {does[task]}" if task in does else f"this is a {type(opened).__name__}"
-        raise TypeError("explorer.detect takes a network that finds boxes, such as retinanet_resnet50_fpn; "
-                        f"{what}.")
+        raise TypeError("explorer.detect takes as its model a network that finds boxes, such as "
+                        f"retinanet_resnet50_fpn; {what}.")
     if parameter_place(opened)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")
     opened.notice_head()
+    opened.check_head()
     return opened
 
 

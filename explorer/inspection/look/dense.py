@@ -11,7 +11,7 @@ from torch import Tensor
 
 from explorer.data.transforms import resolve_data_config
 from explorer.display import draw
-from explorer.inspection.detect.detecting import detect_in
+from explorer.inspection.detect.detecting import as_detector, detect_in
 from explorer.inspection.look.model import evaluating, model_name
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import fingerprint, ordinary
@@ -40,6 +40,7 @@ def look_at_places(model: OverBody, photo: Image.Image) -> Look:
     with evaluating(model):
         mark = fingerprint(model)
         if isinstance(model, Detector):
+            model = as_detector(model)
             seen, found = detect_in(model, photo, score_threshold=SCORE, iou_threshold=model.iou_threshold,
                                     after=keep)
             answer: dict[str, Any] = {"detections": found}

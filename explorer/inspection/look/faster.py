@@ -15,6 +15,8 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -185,23 +187,33 @@ def _make_room(newest: _Kept) -> None:
 
 #: Settings of a module that a copy has to share.
 _SETTINGS = frozenset({bool, int, float, str, type(None)})
+_SEVERAL = frozenset({tuple, list, torch.Size})
+_FUNCTIONS = frozenset({FunctionType, MethodType, BuiltinFunctionType, partial})
 
 
 def _key(model: nn.Module, mark: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     """What another copy is needed for when it changes: the weights (`mark`) and the modules' settings.
 
-    None for a model that no copy can stand in for: its tensors count no changes, or somebody has hooks or a
-    forward of their own in it, and would not hear of the copy's passes.
+    None for a model that no copy can stand in for: its tensors count no changes, or somebody has hooks in it
+    or a forward, or another method, of their own, and would not hear of the copy's passes.
     """
     if mark is None:
         return None
     settings: list[Any] = []
     for part in modules_in(model):
         own = vars(part)
-        if own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own:
+        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
             return None
-        settings += [value for value in own.values() if type(value) in _SETTINGS
-                     or type(value) is tuple and _SETTINGS.issuperset(map(type, value))]
+        for name, value in own.items():
+            kind = type(value)
+            if kind in _SETTINGS:
+                settings.append(value)
+            elif kind in _SEVERAL:
+                settings += [value for value in value if type(value) in _SETTINGS]
+            elif kind in _FUNCTIONS:
+                if hasattr(type(part), name):
+                    return None
+                settings.append(id(value))  # the copy holds it, so no other gets this id
     return mark, settings
 
 

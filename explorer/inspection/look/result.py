@@ -99,7 +99,12 @@ class Look(RichRepr):
 
     @cached_property
     def steps(self) -> list[Step]:
-        """How the photo became the input, step by step (worked out when first asked for)."""
+        """How the photo became the input, step by step (worked out when first asked for).
+
+        None of a network for boxes or masks, which sees the whole photo.
+        """
+        if self.finds_places:
+            return []
         return preprocessing_steps(self.image, self.config)
 
     @checked

@@ -26,6 +26,8 @@ from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
 from explorer.models.watching import walk as walk_stages
 
+WHOLE = 4096  # numbers up to which all of a tensor tell whether it is still the same
+
 #: Rows and columns of each stage's map when the model last ran; some networks lose places that strides don't
 #: tell of.
 _sizes: WeakKeyDictionary[nn.Module, dict[str, tuple[int, int]]] = WeakKeyDictionary()
@@ -238,30 +240,54 @@ def fingerprint(model: nn.Module) -> tuple[Any, ...] | None:
     """What is another one once a model was trained, given new weights or other layers, or told what its
     scores mean.
 
-    Which layers and tensors it has, how often each tensor was changed, and the first number of each weight:
-    torch does not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`.
+    Which layers and tensors it has, how often each tensor was changed, and some of its numbers (`_samples`):
+    torch does not count what is written by way of `.data` or numpy, as in `p.data -= lr * p.grad`. One number
+    written in such a way in the middle of a large weight stays unseen.
     None for tensors that don't count their changes (those created under torch.inference_mode).
     """
-    weights = list(parameters_in(model))
-    tensors = [*weights, *buffers_in(model)]
+    tensors = [*parameters_in(model), *buffers_in(model)]
     if any(tensor.is_inference() for tensor in tensors):
         return None
     config = getattr(model, "config", None)
     meaning = tuple(getattr(config, name, None) for name in ("outputs", "number_mean", "number_std"))
     changes = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
-    return tuple(map(type, modules_in(model))), changes, _first_numbers(weights), meaning
+    return tuple(map(type, modules_in(model))), changes, _samples(tensors), meaning
 
 
-def _first_numbers(weights: Sequence[Tensor]) -> bytes:
-    """The bytes of the first number of each weight."""
-    weights = [weight for weight in weights if weight.numel()]
-    if all(type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.layout is torch.strided
-           and weight.data_ptr() for weight in weights):
-        # Read from memory: a hundred times quicker than by indexing, and each look asks.
-        return b"".join(string_at(weight.data_ptr(), weight.element_size()) for weight in weights)
+def _samples(tensors: Sequence[Tensor]) -> tuple[int, ...]:
+    """Hashes of each small tensor whole, and of a large one's first row and first column.
+
+    So a change of a bias, a norm, a whole filter or a whole input channel is seen, whoever wrote it.
+    """
+    hashes, columns = [], []
     with torch.inference_mode():
-        firsts = [weight[(0,) * weight.ndim] for weight in weights]
-        return torch.stack(firsts).double().cpu().numpy().tobytes()
+        for tensor in tensors:
+            if not (numbers := tensor.numel()) or tensor.is_meta:
+                continue
+            large = numbers > WHOLE and tensor.ndim > 1
+            if tensor.device.type == "cpu" and tensor.layout is torch.strided and _fills_its_memory(tensor):
+                # Read from memory: many times quicker than by indexing, and each look asks.
+                row = numbers // len(tensor) if large else numbers
+                hashes.append(hash(string_at(tensor.data_ptr(), row * tensor.element_size())))
+                if large:
+                    columns.append(tensor.as_strided((len(tensor),), (tensor.stride(0),)))
+            elif large:
+                columns += [tensor[0].to_dense().reshape(-1),
+                            tensor.select(-1, 0).to_dense().reshape(len(tensor), -1)[:, 0]]
+            else:
+                columns.append(tensor.to_dense().reshape(-1))
+        kinds = {(column.device, column.dtype) for column in columns}
+        for kind in sorted(kinds, key=str):
+            same = torch.cat([column for column in columns if (column.device, column.dtype) == kind])
+            hashes.append(hash(same.cpu().view(torch.uint8).numpy().tobytes()))
+    return tuple(hashes)
+
+
+def _fills_its_memory(tensor: Tensor) -> bool:
+    """Whether its numbers, row by row, lie side by side in memory, each row's in whatever order."""
+    if tensor.is_contiguous():
+        return bool(tensor.data_ptr())
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def ordinary(tensor: Tensor) -> Tensor:

@@ -12,14 +12,17 @@ from PIL import Image
 OKABE_ITO = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
 BASE = tuple(tuple(int(code[i:i + 2], 16) for i in (1, 3, 5)) for code in OKABE_ITO + MUTED)
+FIRST = (119, 119, 119)  # unlike all others; a class 0 that is called "background" is not coloured
 SHADES = (0.0, -0.35, 0.35, -0.6, 0.6)  # towards black, towards white
 
 Colour = tuple[int, int, int]
 
 
 def colour_of(index: int) -> Colour:
-    """(red, green, blue) in 0..255 of the class with that index, 0 being the background's."""
-    turn, place = divmod(max(index - 1, 0), len(BASE))
+    """(red, green, blue) in 0..255 of the class with that index."""
+    if index == 0:
+        return FIRST
+    turn, place = divmod(index - 1, len(BASE))
     shade = SHADES[turn % len(SHADES)]
     towards = 255 if shade > 0 else 0
     red, green, blue = (round(value + (towards - value) * abs(shade)) for value in BASE[place])

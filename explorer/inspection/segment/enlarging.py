@@ -37,9 +37,13 @@ def bands(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor
 
 def mask_of(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """The best class of each pixel, [H, W]: uint8, or int64 where there are more than 256 classes."""
-    mask = torch.empty(size, dtype=torch.uint8 if len(scores) <= 256 else torch.int64)
+    mask = torch.zeros(size, dtype=torch.uint8 if len(scores) <= 256 else torch.int64)
     for rows, found in bands(scores, size):
-        mask[rows] = found.argmax(0).to(mask.dtype)
+        # class by class: an argmax over the first dimension takes six times as long
+        best, winner = found[0].clone(), mask[rows]
+        for index, each in enumerate(found[1:], start=1):
+            winner.masked_fill_(each > best, index)
+            torch.maximum(best, each, out=best)
     return mask
 
 

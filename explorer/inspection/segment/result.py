@@ -40,8 +40,8 @@ class Segmentation(RichRepr):
 
     model_name: e.g. "deeplabv3_resnet50.coco_voc_labels"
     image:      the photo, None in a table;  size: its (width, height) in pixels
-    mask:       [H, W], the index of each pixel's class, in the photo's own frame: uint8, or int64 of more than
-                256 classes
+    mask:       [H, W], the index of each pixel's class, in the photo's own frame: uint8, or int64 of more
+                than 256 classes
     labels:     the names of all classes, by index
     scores:     float32 [K, h, w], the network's raw scores for the photo at the size that it saw; None in a
                 table
@@ -88,16 +88,18 @@ class Segmentation(RichRepr):
         """
         index = self.index_of(label)
         if self.scores is None:
-            raise ValueError("A table keeps the masks alone: call explorer.segment with this one photo for its "
-                             "probabilities.")
-        return probability_of(self.scores, tuple(self.mask.shape), index)
+            raise ValueError("A table keeps the masks alone: call explorer.segment with this one photo for "
+                             "its probabilities.")
+        width, height = self.size
+        return probability_of(self.scores, (height, width), index)
 
     def index_of(self, label: str | int) -> int:
         """The index of a class by its name, or itself. Raises ValueError for one that there is not."""
         if isinstance(label, str) and label in self.labels:
             return self.labels.index(label)
-        if isinstance(label, Integral) and not isinstance(label, bool) and 0 <= label < len(self.labels):
-            return int(label)
+        index = int(label) if isinstance(label, Integral) and not isinstance(label, bool) else -1
+        if 0 <= index < len(self.labels):
+            return index
         if isinstance(label, str):
             near = did_you_mean(label, self.labels)
             raise ValueError(f"There is no class {label[:60]!r}.{near} Its names are in .labels.")
@@ -106,7 +108,7 @@ class Segmentation(RichRepr):
 
     @property
     def colours(self) -> dict[int, Colour]:
-        """Index -> (red, green, blue) of the classes that are coloured: all that there are but the background."""
+        """Index -> (red, green, blue) of the classes that are coloured: those found, but the background."""
         return {index: colour_of(index) for index in self.found
                 if index or self.labels[0] != "background"}
 
@@ -128,11 +130,11 @@ class Segmentation(RichRepr):
             raise ValueError("A table holds no photos: give this one's, as in "
                              "overlay(image=explorer.load_image(path)).")
         if photo.size != self.size:
-            raise ValueError(f"The mask is of a photo of {self.size[0]} x {self.size[1]} pixels; this one has "
-                             f"{photo.width} x {photo.height}.")
+            raise ValueError(f"The mask is of a photo of {self.size[0]} x {self.size[1]} pixels; this image "
+                             f"has {photo.width} x {photo.height}.")
         if isinstance(classes, (str, int)):
             classes = [classes]
-        if classes is not None and not isinstance(classes, Iterable):
+        if isinstance(classes, bytes) or classes is not None and not isinstance(classes, Iterable):
             raise TypeError(f"classes is {str(classes)[:60]}: give a list of names or indices of classes.")
         colours = self.colours if classes is None else {
             index: colour_of(index) for index in map(self.index_of, classes)}

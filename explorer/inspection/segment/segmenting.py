@@ -44,12 +44,13 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     """Say of every pixel of a photo, or of many, what it is a part of.
 
     model: a network for masks of `create_model`, or a name, created with its trained weights
-    image: anything `load_image` takes -> `Segmentation`; a list (or another iterable) of these, or a folder ->
-           `SegmentationTable`. A folder is searched with its subfolders for picture files, in natural order; a
-           picture that can't be opened becomes a row that says why
+    image: anything `load_image` takes -> `Segmentation`; a list (or another iterable) of these, or a folder
+           -> `SegmentationTable`. A folder is searched with its subfolders for picture files, in natural
+           order; a picture that can't be opened becomes a row that says why
 
-    The network sees the whole photo in its proportions, its short side as the weights expect it, and runs once
-    a photo. Its scores are enlarged to the photo band by band, so that a large photo needs little memory.
+    The network sees the whole photo in its proportions, its short side as the weights expect it, and runs
+    once a photo. Its scores are enlarged to the photo band by band, so that a large photo needs little
+    memory.
     Raises TypeError for a model that finds no masks, ImageError for what is no picture, WeightsError where
     weights can't be had, ValueError for a model without a last layer.
     """
@@ -75,7 +76,7 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
         try:
             found = None if photo is None else segment_in(model, photo, prepare)[1]
-        except ImageError as problem:  # too long and thin
+        except ImageError as problem:  # it has other bands than the network reads
             found, error = None, str(problem)
         if found is None:
             table.rows.append(SegmentationRow(name, None, error))
@@ -92,7 +93,7 @@ def segment_in(
 ) -> tuple[Tensor, Segmentation]:
     """(what the network saw [C, H, W], what it found) of one photo.
 
-    after: called with each stage and its map on the way, ahead of the next layer, which may work in place on it
+    after: called with each stage and its map on the way, ahead of the next layer, which may work in place
     """
     started = time.perf_counter()
     seen, (height, width) = prepare(photo)
@@ -119,8 +120,8 @@ def two_classes(scores: Tensor) -> Tensor:
 def as_segmenter(model: VisionModel | str) -> Segmenter:
     """The network for masks itself, seen through torch's wrappers, or a new one with trained weights by name.
 
-    Raises TypeError, with what to do, for a model of another task or no model, ValueError for one that can give
-    no mask.
+    Raises TypeError, with what to do, for a model of another task or no model, ValueError for one that can
+    give no mask.
     """
     opened: Any = model
     if isinstance(model, str):
@@ -137,12 +138,12 @@ def as_segmenter(model: VisionModel | str) -> Segmenter:
         raise TypeError("explorer.segment takes a network that finds masks, such as deeplabv3_resnet50 or "
                         f"unet_resnet34; {what}.")
     if parameter_place(opened)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it without "
-                         "torch.device('meta'), or load weights into it.")
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
     opened.notice_head()
     if not opened.num_classes:
-        raise ValueError("This model has no last layer (num_classes=0), so it gives no mask: give it one with "
-                         "model.reset_classifier(num_classes).")
+        raise ValueError("This model has no last layer (num_classes=0), so it gives no mask: give it one "
+                         "with model.reset_classifier(num_classes).")
     return opened
 
 
@@ -159,7 +160,8 @@ def notes_on(model: Segmenter, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the mask must know about the weights, and about scores that are no numbers."""
     report = model.load_report
     if report is None:
-        notes = ["No weights were loaded into this model: unless it was trained here, its masks mean nothing."]
+        notes = ["No weights were loaded into this model: unless it was trained here, its masks mean "
+                 "nothing."]
     else:
         notes = [f"{text}." for text in report.noted] + [f"Not loaded: {text}." for text in report.skipped]
     if scores is not None and not torch.isfinite(scores).all():

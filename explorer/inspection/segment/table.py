@@ -40,7 +40,8 @@ class SegmentationRow:
 class SegmentationTable(RichRepr):
     """The masks of several photos, in the order of the photos. Iterates over its rows.
 
-    labels: of all classes;  ignored: how many files of the folder are no pictures;  notes: as in `Segmentation`
+    labels: of all classes;  ignored: how many files of the folder are no pictures
+    notes:  as in `Segmentation`
     """
 
     model_name: str
@@ -67,8 +68,8 @@ class SegmentationTable(RichRepr):
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write a line for each class in a photo: name, label, index, pixels, share; and a line an error.
 
-        share: of the photo's pixels, 0 to 1. A name or label that a spreadsheet would take for a formula has an
-        apostrophe in front.
+        share: of the photo's pixels, 0 to 1. A name or label that a spreadsheet would take for a formula has
+        an apostrophe in front.
         """
         write_text(given_path(path), self._csv())
 
@@ -83,15 +84,16 @@ class SegmentationTable(RichRepr):
             for index in row.found.found:
                 pixels = int(row.found.counts[index])
                 share = pixels / row.found.mask.numel()
-                writer.writerow([safe_cell(row.name), safe_cell(self.labels[index]), index, pixels, share, ""])
+                label = safe_cell(self.labels[index])
+                writer.writerow([safe_cell(row.name), label, index, pixels, share, ""])
         return file.getvalue()
 
     @checked
     def save(self, folder: str | os.PathLike) -> Path:
         """Write every mask as a PNG of class indices with colours, and "masks.csv", the table, beside them.
 
-        A mask is called as its photo: "trip/a.jpg" becomes "trip/a.png"; where two would have the same name, the
-        photo's ending stays in it. Returns the folder, which is made where it is not there.
+        A mask is called as its photo: "trip/a.jpg" becomes "trip/a.png"; where two would have the same name,
+        the photo's ending stays in it. Returns the folder, which is made where it is not there.
         Raises DiskError where it can't be written, ValueError for more than 256 classes.
         """
         target = make_folder(given_path(folder, "folder"))

@@ -187,6 +187,7 @@ class DLA(VisionModel):
     """
 
     classifier_path = "fc"
+    size_multiple = 32  # its trees add maps that were halved on two ways
 
     def __init__(
         self,

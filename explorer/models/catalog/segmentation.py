@@ -54,9 +54,10 @@ FAMILIES = (
     family(
         "pspnet", title="PSPNet", year=2016, arxiv="1612.01105", module="pspnet", task="segmentation",
         oracle="pytorchcv", paper="Zhao et al., Pyramid Scene Parsing Network",
-        idea="Before it says what a pixel is, it looks at the neighbourhood, the quarter and the whole photo. "
-             "The last map is averaged in grids of 1, 4, 9 and 36 cells, and the means are set beside the "
-             "map, so that a boat on a river is no car. A second head on a shallower map helps it to learn.",
+        idea="Before it says what a pixel is, it looks at the neighbourhood, the quarter and the whole "
+             "photo. The last map is averaged in grids of 1, 4, 9 and 36 cells, and the means are set "
+             "beside the map, so that a boat on a river is no car. A second head on a shallower map helps "
+             "it to learn.",
         names="pspnet pspnet_resnet50",
     ),
     family(

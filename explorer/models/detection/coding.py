@@ -18,6 +18,11 @@ from torch import Tensor
 LARGEST = math.log(1000 / 16)
 
 
+def in_full(numbers: Tensor) -> Tensor:
+    """Numbers of half precision as float32, for they have no room for pixels; others as they are."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
     """Boxes [N, 4] xyxy and the anchors [N, 4] they belong to -> dx, dy, dw, dh [N, 4]."""
     size, there = anchors[..., 2:] - anchors[..., :2], boxes[..., 2:] - boxes[..., :2]

@@ -28,7 +28,7 @@ from explorer.models.body import OverBody
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.detection.candidates import Candidates, without_overlaps
 from explorer.models.detection.masks import over_photo
-from explorer.models.detection.placing import Placement, fit_short_side, in_one_batch
+from explorer.models.detection.placing import Placement, fit_inside, fit_short_side, in_one_batch
 from explorer.models.watching import walk
 
 
@@ -111,6 +111,7 @@ class Detector(OverBody):
         """
         if isinstance(images, Tensor):
             return self.forward_raw(images)
+        self.check_head()
         if targets is not None:
             return self.loss(images, targets)
         if not images:
@@ -151,6 +152,7 @@ class Detector(OverBody):
                  N may be 0
         Raises ValueError for boxes without area, and labels that the network does not have.
         """
+        self.check_head()
         check_targets(images, targets, self.num_classes)
         batch, places = self.prepare(images)
         where = parameter_place(self)
@@ -159,16 +161,32 @@ class Detector(OverBody):
                  for target, place in zip(targets, places)]
         return self.loss_of(self.forward_raw(batch), batch.shape[-2:], moved)
 
+    def check_head(self) -> None:
+        """Raise ValueError, with what to do, where the layer that tells the classes was taken off."""
+        if not self.num_classes:
+            raise ValueError("This model has no last layer (num_classes=0), so it finds no boxes: give it "
+                             "one with model.reset_classifier(num_classes).")
+
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:
         """Photos [C, H, W] in 0..1 -> (what the network sees [B, C, H, W], where in it each photo lies).
 
         Raises TypeError or ValueError for what are no such photos.
         """
         check_photos(images, self.in_chans)
-        where = parameter_place(self)
-        placed = [self.place(photo.to(**where)) for photo in images]
-        batch = in_one_batch([self.normalise(photo) for photo, _ in placed], self.size_multiple)
-        return batch, [place for _, place in placed]
+        where, fixed = parameter_place(self), self.fixed_size
+        photos = [photo.to(**where) for photo in images]
+        placed = [self.place(photo) if fixed is None else fit_inside(photo, fixed) for photo in photos]
+        ready = [self.normalise(photo) for photo, _ in placed]
+        return in_one_batch(ready, self.size_multiple, fixed), [place for _, place in placed]
+
+    @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """(height, width) that a backbone is built for, such as Swin; None for one that takes any."""
+        body = self.body
+        if not getattr(type(body), "fixed_image_size", False):
+            return None
+        holder = body if hasattr(body, "img_size") else body.patch_embed
+        return holder.img_size
 
     def normalise(self, photo: Tensor) -> Tensor:
         """[C, H, W] in 0..1 -> less the mean, by the standard deviation, as the weights want it."""
@@ -224,12 +242,13 @@ def check_targets(images: Any, targets: Any, num_classes: int) -> None:
         if not len(labels):
             continue
         sides = boxes.reshape(-1, 4)[:, 2:] - boxes.reshape(-1, 4)[:, :2]
-        if not bool((sides > 0).all()):
-            box = boxes.reshape(-1, 4)[int((~(sides > 0).all(dim=1)).nonzero()[0])]
+        right = (sides > 0) & sides.isfinite()
+        if not bool(right.all()):
+            box = boxes.reshape(-1, 4)[int((~right.all(dim=1)).nonzero()[0])]
             shown = ", ".join(f"{float(side):.1f}" for side in box)
-            raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, bottom "
-                             "in pixels, and right and bottom are larger.")
+            raise ValueError(f"A box of photo {number} has no area: {shown}. A box is left, top, right, "
+                             "bottom in pixels, and right and bottom are larger.")
         if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
             strange = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-            raise ValueError(f"A label of photo {number} is {strange}: this network has {num_classes} classes, "
-                             f"so labels are 0 to {num_classes - 1}.")
+            raise ValueError(f"A label of photo {number} is {strange}: this network has {num_classes} "
+                             f"classes, so labels are 0 to {num_classes - 1}.")

@@ -29,7 +29,7 @@ from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.detection.anchors import over_grid
 from explorer.models.detection.bifpn import NORM, BiFpn, Style
 from explorer.models.detection.candidates import Candidates, best_pairs
-from explorer.models.detection.coding import decode, encode
+from explorer.models.detection.coding import decode, encode, in_full
 from explorer.models.detection.detector import Detector
 from explorer.models.detection.placing import Placement, clip, fit_top_left
 from explorer.models.layers.activations import create_act
@@ -108,7 +108,7 @@ class EfficientDet(Detector):
         self.anchor_scale, self.drop_rate = anchor_scale, drop_rate
         own = self.take_body(body)
         by_stride = levels_of(self.body, (8, 16, 32))
-        if 8 not in by_stride:
+        if not by_stride or [*by_stride] != [8, 16, 32][:len(by_stride)]:
             has = ", ".join(str(stage.reduction) for stage in own)
             raise ValueError("EfficientDet reads maps of strides 8, 16 and 32 pixels, and this "
                              f"backbone has {has}: give another, such as efficientnet_b0.")
@@ -231,7 +231,7 @@ class EfficientDet(Detector):
             place = torch.div(own, each, rounding_mode="floor")
             row = torch.div(place, columns, rounding_mode="floor")
             rows.append(level[row, place % columns, own % each])
-        return torch.cat(rows)
+        return in_full(torch.cat(rows))
 
     # --- raw numbers and truth -> loss ----------------------------------------------------------
 

@@ -80,17 +80,11 @@ def fit_top_left(photo: Tensor, canvas: Sequence[int], colour: Sequence[float]) 
     height, width = photo.shape[-2:]
     scale = min(canvas[0] / height, canvas[1] / width)
     inside = max(1, int(height * scale)), max(1, int(width * scale))
-    resized = F.interpolate(photo[None], size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
+    single = photo.to(torch.promote_types(photo.dtype, torch.float32))[None]  # torch averages no halves
+    resized = F.interpolate(single, size=inside, mode="bilinear", align_corners=False, antialias=True)[0]
     placed = photo.new_tensor(colour)[:, None, None].repeat(1, *canvas)
     placed[:, :inside[0], :inside[1]] = resized
     return placed, Placement((height, width), inside, (scale, scale))
-
-
-def fit_inside(photo: Tensor, most: Sequence[int]) -> Tensor:
-    """The photo [C, H, W] as large as (height, width) `most` takes it, in its own proportions."""
-    height, width = photo.shape[-2:]
-    scale = min(most[0] / height, most[1] / width)
-    return resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def in_frame(
@@ -107,13 +101,25 @@ def in_frame(
     return framed, Placement(tuple(before), inside, scale, (top, left))
 
 
-def in_one_batch(photos: Sequence[Tensor], multiple: int) -> Tensor:
+def fit_inside(photo: Tensor, size: Sequence[int]) -> tuple[Tensor, Placement]:
+    """The photo [C, H, W] as large as it can be within (height, width) pixels."""
+    height, width = photo.shape[-2:]
+    scale = min(size[0] / height, size[1] / width)
+    inside = (min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale))))
+    place = Placement((height, width), inside, (inside[0] / height, inside[1] / width))
+    return resize(photo, inside), place
+
+
+def in_one_batch(
+    photos: Sequence[Tensor], multiple: int, size: tuple[int, int] | None = None
+) -> Tensor:
     """Photos [C, h, w] of several sizes -> [B, C, H, W], zeros at the right and below, where they end.
 
-    H and W are those of the largest, made up to a multiple of `multiple`.
+    H and W are those of the largest, made up to a multiple of `multiple`, or those of `size`.
     """
-    height, width = (max(photo.shape[side] for photo in photos) for side in (-2, -1))
-    size = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    if size is None:
+        height, width = (max(photo.shape[side] for photo in photos) for side in (-2, -1))
+        size = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
     batch = photos[0].new_zeros(len(photos), photos[0].shape[0], *size)
     for place, photo in zip(batch, photos):
         place[:, :photo.shape[-2], :photo.shape[-1]] = photo

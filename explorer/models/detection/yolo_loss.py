@@ -73,12 +73,12 @@ def duties(
 
 
 def yolo_loss(
-    raw: Sequence[Tensor], anchors: Tensor, strides: Sequence[int], size: Sequence[int],
-    targets: Sequence[Mapping[str, Tensor]],
+    raw: Sequence[Tensor], anchors: Tensor, strides: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """`box`, `objectness` and `classification`, each one number with the way back, weighted: to be summed.
 
-    raw:  maps [B, A, H, W, 5 + K];  anchors: [grids, A, 2] in cells;  size: (height, width) of the batch
+    raw:     of each grid a map [B, A, H, W, 5 + K];  anchors: [grids, A, 2] in cells
+    targets: as of `duties`
     """
     parts = {name: raw[0].new_zeros(()) for name in WEIGHTS}
     for level, shapes, stride, balance in zip(raw, anchors, strides, BALANCE):

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, parameter_place
 from explorer.models.detection.candidates import Candidates
+from explorer.models.detection.coding import in_full
 from explorer.models.detection.detector import Detector, check_photos
 from explorer.models.detection.placing import Placement, fit_inside, in_frame
 from explorer.models.detection.yolo_loss import yolo_loss
@@ -209,7 +210,8 @@ class YOLOv5(Detector):
         """
         check_photos(images, self.in_chans)
         where = parameter_place(self)
-        fitted = [fit_inside(photo.to(**where), self.config.input_size[1:]) for photo in images]
+        most = self.config.input_size[1:]
+        fitted = [fit_inside(photo.to(**where), most)[0] for photo in images]
         frame = tuple(-(-max(photo.shape[side] for photo in fitted) // self.size_multiple)
                       * self.size_multiple for side in (-2, -1))
         placed = [in_frame(small, photo.shape[-2:], frame, 114 / 255)
@@ -249,6 +251,7 @@ class YOLOv5(Detector):
         """
         grids = []
         for level, shapes, stride in zip(raw, self.model[24].anchors, STRIDES):
+            level = in_full(level)
             rows, columns = level.shape[2:4]
             y, x = torch.meshgrid(torch.arange(rows, device=level.device),
                                   torch.arange(columns, device=level.device), indexing="ij")
@@ -286,7 +289,7 @@ class YOLOv5(Detector):
     def loss_of(
         self, raw: Sequence[Tensor], size: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        return yolo_loss(raw, self.model[24].anchors, STRIDES, size, targets)
+        return yolo_loss(raw, self.model[24].anchors, STRIDES, targets)
 
     # --- surgery --------------------------------------------------------------------------------
 

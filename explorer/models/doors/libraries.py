@@ -62,10 +62,12 @@ def _from_file(create: Any, name: str, found: Checkpoint, file: str, num_classes
         weight = getattr(head, "weight", None)
         last = next((key for key, value in model.named_parameters() if value is weight), "")
         state = choose(found, {key.removeprefix(prefix): value for key, value in own.items()}).state
-        trained = state.get(last.removeprefix(prefix))
-        if trained is not None and trained.ndim and trained.shape[0] != own[last].shape[0]:
-            rows = trained.shape[0]
-            classes = model.classes_of(rows) if isinstance(model, TorchvisionDetector) else rows
+        trained, classes = state.get(last.removeprefix(prefix)), model.num_classes
+        if isinstance(model, TorchvisionDetector):
+            classes = model.classes_in(state)
+        elif trained is not None and trained.ndim and trained.shape[0] != own[last].shape[0]:
+            classes = trained.shape[0]
+        if classes != model.num_classes:
             model = create(name, False, num_classes=classes, in_chans=in_chans, **options)
     model.config = model.config.with_(num_classes=model.num_classes, labels=None)
     model.load_report = LoadReport(f"the file {file}", name=model.config.name)

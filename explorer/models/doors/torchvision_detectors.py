@@ -72,11 +72,16 @@ class TorchvisionDetector(Detector):
             return module.head.classification_head.num_columns
         return module.head.classification_head.num_classes
 
-    def classes_of(self, rows: int) -> int:
-        """How many kinds of things a trained last layer of so many rows is for."""
-        each = self.get_classifier().weight.shape[0] // self.columns
-        columns = rows // each
-        return columns if columns == len(self.config.labels or ()) else columns - int(self.in_two)
+    def classes_in(self, state: Mapping[str, Tensor]) -> int:
+        """How many kinds of things a file is for, by the first tensor of the module's that it has larger or
+        smaller.
+        """
+        for name, own in self.module.state_dict().items():
+            given = state.get(name)
+            if given is not None and given.ndim and own.ndim and given.shape[0] != own.shape[0]:
+                columns = given.shape[0] * self.columns // own.shape[0]
+                return columns - columns_for(self.module, 0)
+        return self.num_classes
 
     def get_classifier(self) -> nn.Module:
         if self.in_two:
@@ -137,8 +142,15 @@ class TorchvisionDetector(Detector):
         def keep(turn: Turn, _part: nn.Module, _inputs: tuple, output: Tensor) -> None:
             kept[turn.name] = output.clone()  # the next layer may work in place
 
-        with watching({stage.module: self.get_submodule(stage.module) for stage in self.stages}, after=keep):
+        parts = {stage.module: self.module.get_submodule(stage.module) for stage in self.stages}
+        with watching(parts, after=keep):
             yield kept
+
+    def forward_head(self, x: Any, pre_logits: bool = False) -> Any:
+        name = self.config.architecture
+        raise TypeError(f"{name} is torchvision's own, and its head runs with the photos' frames alone, "
+                        "so nothing can be folded or asked behind its maps. explorer.detect "
+                        "and explorer.look run it as it is; retinanet_resnet50_fpn can be optimized.")
 
     def forward_raw(self, x: Tensor) -> dict[str, Any]:
         return self._raw(x, [tuple(x.shape[-2:])] * len(x))
@@ -171,8 +183,15 @@ class TorchvisionDetector(Detector):
     def _raw_in_two(self, photos: ImageList, maps: Mapping[str, Tensor]) -> dict[str, Any]:
         """First where something might be, then what it is and where exactly."""
         heads = self.module.roi_heads
-        proposals, _ = self.module.rpn(photos, maps)
-        boxes = heads.box_head(heads.box_roi_pool(maps, proposals, photos.image_sizes))
+        if photos.tensors.is_meta:  # shapes alone, of which nobody can say where something might be
+            self.module.rpn.head([*maps.values()])
+            proposals = [photos.tensors.new_zeros(self.module.rpn.post_nms_top_n(), 4)] * len(photos.tensors)
+            side, width = heads.box_roi_pool.output_size[0], maps["0"].shape[1]
+            found = photos.tensors.new_zeros(sum(map(len, proposals)), width, side, side)
+        else:
+            proposals, _ = self.module.rpn(photos, maps)
+            found = heads.box_roi_pool(maps, proposals, photos.image_sizes)
+        boxes = heads.box_head(found)
         logits, deltas = heads.box_predictor(boxes)
         return {"class_logits": logits, "box_regression": deltas, "proposals": proposals, "maps": maps}
 
@@ -331,11 +350,11 @@ def _stages_of(backbone: nn.Module, in_chans: int) -> tuple[Stage, ...]:
     calls, _, _ = record(backbone, (in_chans, side, side))
     below = [call for call in calls if not call.path.startswith("fpn.")]
     own, _ = find_stages(Watched(below, (in_chans, side, side), 0))
-    stages = [replace(stage, module=f"module.backbone.{stage.module}") for stage in own]
+    stages = [replace(stage, module=f"backbone.{stage.module}") for stage in own]
     for call in calls:
         if re.fullmatch(r"fpn\.(layer_blocks\.\d+|extra_blocks\.p\d)", call.path):
             channels, rows, _ = call.shape_out
             name = f"p{(side // rows).bit_length() - 1}"  # of stride 8 it is p3
             name += "_fine" if name == stages[-1].name else ""  # MobileNet's has two of one size
-            stages.append(Stage(name, f"module.backbone.{call.path}", channels, side // rows))
+            stages.append(Stage(name, f"backbone.{call.path}", channels, side // rows))
     return tuple(stages)

@@ -57,8 +57,8 @@ class FCNHead(nn.Sequential):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling: the same map seen from near, from far, and as a whole.
 
-    A 1 x 1 convolution, three 3 x 3 ones whose taps lie `rates` pixels apart, and the mean of the map, side by
-    side, then mixed: [B, in_chans, H, W] -> [B, chans, H, W]. Chen et al. 2017, section 3.3.
+    A 1 x 1 convolution, three 3 x 3 ones whose taps lie `rates` pixels apart, and the mean of the map, side
+    by side, then mixed: [B, in_chans, H, W] -> [B, chans, H, W]. Chen et al. 2017, section 3.3.
     """
 
     def __init__(self, in_chans: int, chans: int, rates: Sequence[int], *, separable: bool = False):

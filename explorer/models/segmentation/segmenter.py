@@ -50,9 +50,6 @@ class Segmenter(OverBody):
 
     task = "segmentation"
     body_name = "encoder"
-    #: What height and width of a photo must be a multiple of; photos are padded to it before they go in.
-    size_multiple = 1
-
     levels: Sequence[int]
     aux_level: int | None = None
 
@@ -94,10 +91,7 @@ class Segmenter(OverBody):
         return resized(scores, size)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh last layer on, a convolution like the former; 0 removes it.
-
-        There is no pooling to choose.
-        """
+        """Put a fresh last layer on, a convolution like the former; 0 removes it. Nothing is pooled."""
         self.refuse_pooling(global_pool)
         owner, name = self._last_layer("reset_classifier")
         place = parameter_place(self)
@@ -114,8 +108,8 @@ class Segmenter(OverBody):
     def refuse_pooling(global_pool: str | None) -> None:
         """Raise ValueError for a pooling: there is none here."""
         if global_pool:
-            raise ValueError(f"global_pool is {global_pool!r}: a network for masks pools nothing, so leave it "
-                             "out.")
+            raise ValueError(f"global_pool is {global_pool!r}: a network for masks pools nothing, so leave "
+                             "it out.")
 
     def add_aux(self, num_classes: int, level: int) -> None:
         """Give it an auxiliary head, which reads the map of the backbone's stage `level`."""

@@ -26,7 +26,7 @@ from explorer.models.segmentation.segmenter import Segmenter
 
 
 class UpBlock(nn.Module):
-    """[B, in_chans, H, W] -> [B, chans, h, w]: the size of the map beside it, or twice its own."""
+    """[B, in_chans, H, W] -> [B, chans, h, w], the size of the map that is set beside it, or twice."""
 
     def __init__(self, in_chans: int, beside: int, chans: int):
         super().__init__()

@@ -75,7 +75,8 @@ def timeline(model: nn.Module) -> Timeline:
             found.features_end = clock
             empty.forward_head(features)
         else:  # a foreign network: its stages are the modules that the door found
-            network(x)
+            # torchvision's detectors themselves take photos one by one, and choose among what they find
+            (empty.forward_raw if empty.task == "detection" else network)(x)
             turns = [Turn(f"module.{row.module}", row.call).name for row in empty.stage_table]
             found.stage_ends = [found.ends.get(turn, clock) for turn in turns]
             found.untold = {i for i, turn in enumerate(turns) if turn not in found.ends}

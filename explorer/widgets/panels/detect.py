@@ -56,12 +56,13 @@ class DetectPanel(Panel):
         self.empty = W.HTML(f'<span class="vx-soft">{NO_BOXES}</span>')
         controls = W.HBox([self.score, self.overlap, self.raw], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        right = W.VBox([self.facts, self.pair], layout=W.Layout(flex="1 1 220px", min_width="0"))
-        row = W.HBox([self.view, right], layout=W.Layout(flex_flow="row wrap", grid_gap="16px"))
+        row = W.Box([self.view, W.VBox([self.facts, self.pair])])
+        row.add_class("vx-photo-row")
         self.body = W.VBox([self.notes, controls, row])
         self.shown: Detections | None = None
         self._photo: Any = None             # the look whose photo the page has
         self.fill([self.empty, self.body])
+        self.add_class("vx-detect")
         for control in (self.score, self.overlap, self.raw):
             self.on_choice(control)
         self.view.on_chosen(lambda _: self.tell(self._tell_pair))

@@ -126,7 +126,8 @@ class PredictionsPanel(Panel):
             self.bars.value = f'<span class="vx-soft">{text}</span>'
         all_shown = look.outputs.numbers or len(look.outputs) <= 3
         self.topk.layout.display = "none" if all_shown else ""
-        self.logits.layout.display = "none" if look.outputs.numbers else ""
+        self.logits.layout.display = "none" if look.outputs.numbers or look.finds_places else ""
+        self.prepared.layout.display = "none" if look.finds_places else ""
         self.steps.value = steps_html(look) if self.prepared.value else ""
 
     # --- code and figure ---
@@ -139,7 +140,11 @@ class PredictionsPanel(Panel):
         if self.prepared.value:
             lines.append("look.steps  # how the photo was prepared")
         # a model without classifier has no predictions
-        lines.append("look.predictions" if self.session.look.predictions else "look.embedding")
+        look = self.session.look
+        answers = {"detections": look.detections, "segmentation": look.segmentation,
+                   "predictions": look.predictions or None}
+        found = next((name for name, answer in answers.items() if answer is not None), "embedding")
+        lines.append(f"look.{found}")
         return "\n".join(lines)
 
     def figure(self) -> Any:
@@ -178,6 +183,8 @@ class PredictionsPanel(Panel):
         look = self.session.look
         if look is None:
             return super().caption()
+        if look.finds_places:
+            return " ".join([super().caption(), *look.notes])
         c = look.config
         numbers = {name: ", ".join(f"{value:.4g}" for value in c[name]) for name in ("mean", "std")}
         settings = (f"Preprocessing: {c['interpolation']}, crop {c['crop_pct']:g} ({c['crop_mode']}), "

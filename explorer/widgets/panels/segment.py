@@ -14,8 +14,8 @@ from explorer.widgets.snippets import call, literal, setup_lines
 if TYPE_CHECKING:
     from explorer.inspection.segment.result import Segmentation
 
-NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or open "
-           "your own: <code>dash.session.model = my_network</code>.")
+NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation in the list of models, or "
+           "open your own: <code>dash.session.model = my_network</code>.")
 GUIDE = """
     <p><b>What you see.</b> The network gives every pixel a score for each class; softmax makes shares of
     them, and the pixel takes the colour of the class with the largest. Below the photo stands how much of it
@@ -40,9 +40,12 @@ class SegmentPanel(Panel):
         self.view = PhotoOverlay(side=512, lock=self.session.lock)
         self.notes = W.HTML()
         self.empty = W.HTML(f'<span class="vx-soft">{NO_MASK}</span>')
-        self.body = W.VBox([self.notes, self.view])
+        row = W.Box([self.view])
+        row.add_class("vx-photo-row")
+        self.body = W.VBox([self.notes, row])
         self.shown: Segmentation | None = None
         self.fill([self.empty, self.body])
+        self.add_class("vx-segment")
 
     def draw(self) -> None:
         look = self.session.look
