@@ -114,6 +114,8 @@ def evaluate(
         raise ValueError(f"topk is {topk!r}: expected how many answers may be given, a number from 1.")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
+    if data is not None and not _has_classes_alone(data):
+        model = _known(model)
     if task_of(model) != "classification" and not _has_classes_alone(data):
         return _judge_places(model, data, split, seed, tta, on_progress, should_stop)
     net, called, data, seed, notes = _model_and_data(model, data, seed)
@@ -172,6 +174,14 @@ def task_of(model: Any) -> str:
             "classification"
     except TypeError:  # no model of explorer's: whoever opens it has the words for it
         return "classification"
+
+
+def _known(model: Any) -> Any:
+    """A model by a name whose task the catalog does not tell (a folder, a hub, another library), opened."""
+    if not isinstance(model, str) or split_name(model.strip())[0] in FAMILY_OF:
+        return model
+    net = as_model(model, task=None)
+    return net.to("cuda") if torch.cuda.is_available() else net
 
 
 def _has_classes_alone(data: Any) -> bool:
