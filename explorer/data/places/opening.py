@@ -93,7 +93,10 @@ def _of_folder(folder: Path, task: str, val_share: float, seed: int) -> PlaceSpl
     name = printable(folder.name or folder.resolve().name)
     readers: tuple[Callable[[Path, str], Parts], ...] = (_coco_parts, _yolo_parts, _voc_parts) \
         if task == "detection" else (_mask_parts, _coco_parts)
-    parts: Parts = next((found for reader in readers if (found := reader(folder, task))), {})
+    try:
+        parts: Parts = next((found for reader in readers if (found := reader(folder, task))), {})
+    except OSError as error:  # a folder that may not be read, a disk that went away
+        raise DataError(f"'{name}' can't be read: {error.strerror or error}.") from None
     if not parts:
         wanted = ("COCO's JSON files, YOLO's 'images' and 'labels', or Pascal VOC's 'Annotations'"
                   if task == "detection" else "the folders 'images' and 'masks', or COCO's JSON files")

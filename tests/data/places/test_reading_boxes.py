@@ -236,6 +236,15 @@ def test_torchvisions_own_data_sets_of_boxes_are_read(tmp_path):
     assert found[0][1].labels.tolist() == [1]
 
 
+def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match="can't be read: Permission denied"):
+        open_places(tmp_path, "detection")
+
+
 def test_what_holds_no_boxes_is_refused_in_a_sentence(tmp_path):
     photo(tmp_path / "a.png")
     with pytest.raises(DataError, match="holds no boxes: expected COCO's JSON"):
