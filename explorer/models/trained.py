@@ -140,7 +140,7 @@ def fit_weights(plan: Plan, built: Blank) -> VisionModel:
     model.config = plan.config.with_(num_classes=trained)
     lacking = () if plan.maps is False else _unneeded(model, state, plan.maps)
     load_into(model, state, report, lacking=lacking)
-    if classes != trained:
+    if classes != trained and plan.maps is False:  # a net of maps has no head any more
         model.reset_classifier(classes)
     model.load_report = report
     return model

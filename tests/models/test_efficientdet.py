@@ -128,7 +128,7 @@ def test_boxes_behind_the_choice_are_effdets(name, size, monkeypatch):
     with torch.no_grad():
         raw = {key: [2 * torch.randn(level.shape, generator=noise) for level in levels]
                for key, levels in mine.forward_raw(batch).items()}
-    monkeypatch.setattr(mine, "forward_raw", lambda _: raw)
+    monkeypatch.setattr(mine, "see", lambda *_: raw)
     monkeypatch.setattr(theirs, "forward", lambda _: (raw["class_maps"], raw["box_maps"]))
     facts = {"img_scale": torch.tensor([1 / place.scale[0]]), "img_size": torch.tensor([[170.0, 90.0]])}
     (wanted,) = effdet.DetBenchPredict(theirs)(batch, facts)

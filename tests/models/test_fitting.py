@@ -210,7 +210,9 @@ def test_every_familys_head_is_found_whole(name, monkeypatch):
     assert shapes[None] == {key: value.shape for key, value in state.items()}
     assert [opened[asked].num_classes for asked in (None, 4, 0)] == [5, 4, 0]
     assert [opened[asked].load_report.loaded for asked in (None, 0)] == [len(state), len(shapes[0])]
-    assert shapes[4].keys() == state.keys() and shapes[0].keys() < state.keys()
+    assert shapes[4].keys() == state.keys()
+    finds_boxes_too = name.startswith("yolov5")  # its last layers, which stay without classes
+    assert shapes[0].keys() <= state.keys() and (shapes[0].keys() < state.keys() or finds_boxes_too)
     assert opened[None].in_chans == opened[4].in_chans == (1 if name == "lenet5" else 3)
     assert maps.load_report.loaded == len(maps.model.state_dict()) <= len(shapes[0])
 
