@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests import skips
-from tests.browser.server import private_folders
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +24,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 @pytest.fixture(scope="session")
 def jupyter_env(tmp_path_factory) -> dict[str, str]:
     """An environment whose Jupyter knows nothing of this user: no settings, kernels or history."""
+    from tests.browser.server import private_folders  # not above: test_skips.py takes this file elsewhere
+
     return private_folders(tmp_path_factory.mktemp("jupyter"))
 
 

@@ -64,7 +64,7 @@ def test_its_class_is_found_in_its_file_without_importing_it(recipe, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 def test_every_familys_class_is_a_name_of_explorers_models(family):
-    module = import_module(f"explorer.models.backbones.{family.module}")
+    module = import_module(f"explorer.models.{family.room}.{family.module}")
     name = module.MODEL.__name__
     assert getattr(explorer.models, name) is module.MODEL and name in dir(explorer.models)
 

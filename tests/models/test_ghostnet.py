@@ -14,6 +14,7 @@ from tests.models.oracle import TOLERANCE, check_same_start, randomise, relative
 
 
 def test_fresh_weights_can_be_drawn_anew():
+    torch.manual_seed(0)
     model = ours.create_model("ghostnet_050", num_classes=2)
     randomise(model)
     model.init_weights()

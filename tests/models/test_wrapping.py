@@ -257,8 +257,12 @@ def test_torchs_wrappers_are_looked_through(wrapper, known):
     outer, picture = WRAPPERS[wrapper](known), explorer.sample_photos()[0]
     assert wrap(outer).config == known.config
     wanted, seen = explorer.look(known, picture), explorer.look(outer, picture)
-    assert (seen.predictions, seen.config, seen.notes) == (wanted.predictions, wanted.config, wanted.notes)
-    assert torch.equal(explorer.explain(outer, picture).heatmap, explorer.explain(known, picture).heatmap)
+    assert (seen.config, seen.notes) == (wanted.config, wanted.notes)
+    assert [one.label for one in seen.predictions] == [one.label for one in wanted.predictions]
+    # to rounding: from the third look on a faster copy answers
+    assert torch.allclose(seen.logits, wanted.logits, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(explorer.explain(outer, picture).heatmap, explorer.explain(known, picture).heatmap,
+                          atol=1e-4)
     assert explorer.module_tree(outer).input_shape == (1, 3, 64, 64)
     assert isinstance(explorer.optimize(outer), type(known))
     copied = WRAPPERS[wrapper](copy.deepcopy(known))

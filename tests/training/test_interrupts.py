@@ -215,7 +215,7 @@ def test_a_run_neither_waits_for_itself_nor_resumes_itself(colours):  # noqa: F8
                     call()
                 said.append(str(refused.value))
 
-    box.append(run(small(), colours, epochs=1, batch_size=24, on_event=listener))
+    box.append(run(small(), colours, epochs=1, batch_size=24, rounds=1, on_event=listener))
     known.set()
     box[0].wait()
     assert len(said) == 2 and all("own listener" in sentence for sentence in said)

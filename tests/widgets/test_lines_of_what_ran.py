@@ -28,7 +28,7 @@ PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Embeddings": ("go", ("method",)),
 }
 #: What these show follows the session and their controls without a button.
-AT_ONCE = ("Feature maps", "Modules", "Explain", "Runs")
+AT_ONCE = ("Feature maps", "Modules", "Explain", "Detect", "Segment", "Runs")
 
 SIZE = (3, 32, 32)
 

@@ -131,7 +131,9 @@ def test_the_predictions_lines_give_the_predictions_on_the_screen(ready):
     for count in (3, 10, 5):
         panel.topk.value = count
         found, names = run(panel.code())
-        assert len(found) == count and found[:5] == ready.session.look.predictions[:count]
+        assert len(found) == count
+        for one, other in zip(found, ready.session.look.predictions):  # to rounding: a faster copy may answer
+            assert one.label == other.label and one.logit == pytest.approx(other.logit, rel=1e-4, abs=1e-4)
         names = parse(panel.bars.value).find_all(cls="vx-name")
         assert [name.text for name in names] == [one.label for one in found]
         assert "look.steps" not in panel.code()
@@ -183,9 +185,13 @@ def test_the_feature_maps_lines_give_the_mosaic_with_the_options_on_the_screen(r
         for name, value in options.items():
             setattr(panel.mosaic, name, value)
         picture, names = run(panel.code())
-        assert np.array_equal(np.asarray(picture), np.asarray(panel.figure()))
+        # to rounding, which is a level or two of 255 in a picture: a faster copy may answer
+        assert picture.size == panel.figure().size
+        levels = np.abs(np.asarray(picture, np.int16) - np.asarray(panel.figure(), np.int16))
+        assert (levels <= 2).mean() > 0.999
         stage = panel.stage.value
-        assert np.array_equal(names["look"].stages[stage], ready.session.look.stages[stage])
+        wanted = ready.session.look.stages[stage]
+        assert (names["look"].stages[stage] - wanted).abs().max() <= 1e-4 * wanted.abs().max()
         for name, value in {"sort": "channel", "scale": "own", "colormap": "viridis", **options}.items():
             assert f'{name}="{value}"' in panel.code()
     for name, value in (("sort", "channel"), ("scale", "own"), ("colormap", "viridis")):

@@ -141,13 +141,13 @@ class EvaluatePanel(Panel):
         self.work.start(work, self._show, doing="opening the photos")
 
     def _judge(self, run: Any, photos: str, settings: dict[str, Any], job: Job) -> Facts:
-        from explorer.inspection.look.model import model_name
         from explorer.models.tasks import check_task
         from explorer.training.evaluation.evaluating import evaluate, task_of
 
-        subject = subject_of(self.session, run, photos, **settings)
+        judged = self.session.model if run is None else run
         # this panel draws figures of classes and numbers; those of boxes and masks show themselves in a cell
-        check_task("classification", task_of(subject.whom), model_name(subject.model))
+        check_task("classification", task_of(judged), self.session.model_name if run is None else run.name)
+        subject = subject_of(self.session, run, photos, **settings)
         result = evaluate(subject.whom, subject.data, **subject.options, should_stop=job.ended,
                           on_progress=partial(job.progress, what="photos"))
         return facts_of(Judgement(result, subject.model, subject.lines, stopped=job.stopped))
