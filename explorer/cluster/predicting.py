@@ -36,7 +36,8 @@ from explorer.files import given_path
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
-from explorer.inspection.look.predicting import ROWS_SHOWN, PredictionRow, PredictionTable
+from explorer.inspection.look.predicting import PredictionRow, PredictionTable
+from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 
 MANIFEST = "explorer.json"

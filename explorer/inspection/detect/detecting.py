@@ -8,10 +8,8 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,12 @@ from torch import Tensor, nn
 
 from explorer.arguments import checked, number
 from explorer.data.bands import BandsToTensor
-from explorer.data.collection import folder_of, is_many
-from explorer.data.folders import find_pictures
-from explorer.data.images import ImageError, load_image
-from explorer.data.reading import in_order
+from explorer.data.images import load_image
 from explorer.inspection.detect.result import LOWEST, Detections
-from explorer.inspection.detect.table import ROWS_SHOWN, DetectionRow, DetectionTable
+from explorer.inspection.detect.table import DetectionRow, DetectionTable
+from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
 from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.detection.candidates import Candidates, joined
@@ -66,32 +63,17 @@ def detect(
     iou_threshold = model.iou_threshold if iou_threshold is None else iou_threshold
     thresholds: dict[str, Any] = {"score_threshold": float(score_threshold),
                                   "iou_threshold": float(iou_threshold)}
-    folder = folder_of(image)
-    if folder is None and not is_many(image):
+    if is_one(image):
         return detect_in(model, load_image(image, channels=model.in_chans), **thresholds)[1]
-    table = DetectionTable(model_name(model), names_of(model), notes=notes_on(model))
-    if folder is not None:
-        files, table.ignored = find_pictures(folder)
-        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
-    else:
-        named = ((_name(one, position), one) for position, one in enumerate(image, start=1))
-
-    def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
-        name, one = item
-        try:
-            return name, load_image(one, channels=model.in_chans), ""
-        except ImageError as error:
-            return name, None, str(error)
-
-    for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
-        try:
-            found = None if photo is None else detect_in(model, photo, **thresholds)[1]
-        except ImageError as problem:  # it has other bands than the network reads
-            found, error = None, str(problem)
+    table = DetectionTable(model_name(model), names=names_of(model), notes=notes_on(model))
+    named, _, table.ignored = named_photos(image)
+    for name, found, error in asked_one_by_one(
+            lambda photo: detect_in(model, photo, **thresholds)[1], named, channels=model.in_chans,
+            ahead=AHEAD):
         if found is None:
             table.rows.append(DetectionRow(name, None, error))
             continue
-        picture = found.thumbnail() if position < ROWS_SHOWN else ""
+        picture = found.thumbnail() if len(table) < ROWS_SHOWN else ""
         table.rows.append(DetectionRow(name, found.without_photo(), thumbnail=picture))
     return table
 
@@ -192,7 +174,3 @@ def notes_on(model: Detector) -> tuple[str, ...]:
         return ("No weights were loaded into this model: unless it was trained here, its boxes mean "
                 "nothing.",)
     return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
-
-
-def _name(image: Any, position: int) -> str:
-    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {position}"

@@ -1,4 +1,6 @@
-"""Many photos through a network: threads open them and, where that is quicker, run the network as well.
+"""Many photos: which they are, and how they go through a network.
+
+Threads open them and, where that is quicker, run the network as well.
 
 On a CPU a batch of 32 goes through a small network slower than eight batches of 4: the maps of few photos
 stay in a core's cache. And cores that work together on one batch wait for each other after each layer, and
@@ -10,14 +12,19 @@ open photos, and whoever asks runs them, a whole batch together.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from explorer.data.collection import folder_of, is_many
+from explorer.data.folders import find_pictures
+from explorer.data.images import ImageError, load_image
 from explorer.data.reading import in_order
 from explorer.inspection.look.faster import FEW, Faster
 
@@ -92,3 +99,53 @@ def _parts(items: Iterator[Item], batch_size: int, few: int, begun: int) -> Iter
     while part := list(itertools.islice(items, min(few, room or batch_size))):
         room = (room or batch_size) - len(part)
         yield part
+
+
+# --- which photos, and one after the other ------------------------------------------------------------------
+
+
+def is_one(images: Any) -> bool:
+    """Whether it is one photo, not a folder or several."""
+    return folder_of(images) is None and not is_many(images)
+
+
+def named_photos(images: Any) -> tuple[Iterable[tuple[str, Any]], int | None, int]:
+    """((what it is called, what `load_image` takes) of each photo, how many there are, how many other files).
+
+    images: a folder, which is searched with its subfolders in natural order, or photos, opened or not; of a
+            generator nobody knows how many (None)
+    """
+    folder = folder_of(images)
+    if folder is not None:
+        files, ignored = find_pictures(folder)
+        return ((file.relative_to(folder).as_posix(), file) for file in files), len(files), ignored
+    total = len(images) if hasattr(images, "__len__") else None
+    return ((_name(image, number), image) for number, image in enumerate(images, start=1)), total, 0
+
+
+def _name(image: Any, number: int) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+
+
+def asked_one_by_one(
+    ask: Callable[[Image.Image], Said], named: Iterable[tuple[str, Any]], *, channels: int, ahead: int
+) -> Iterator[tuple[str, Said | None, str]]:
+    """(name, what `ask` says of the photo or None, why there is nothing) of each, in their order.
+
+    named: as of `named_photos`;  channels: as `load_image` takes them;  ahead: how many are opened, in
+           threads, while one is asked about
+    """
+    def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
+        name, image = item
+        try:
+            return name, load_image(image, channels=channels), ""
+        except ImageError as error:
+            return name, None, str(error)
+
+    for name, photo, error in in_order(opened, named, ahead=ahead):
+        said = None
+        try:
+            said = None if photo is None else ask(photo)
+        except ImageError as problem:  # it has other bands than the network reads
+            error = str(problem)
+        yield name, said, error

@@ -11,7 +11,6 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import PurePath
@@ -22,23 +21,18 @@ import torch
 from torch import Tensor
 
 from explorer.arguments import checked
-from explorer.data.collection import folder_of, is_many
-from explorer.data.folders import find_pictures
 from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
-from explorer.display.html import LINE, RichRepr, notes_html
-from explorer.display.words import counted
 from explorer.files import given_path, write_text
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for, prepare
-from explorer.inspection.look.many import answered
+from explorer.inspection.look.many import answered, is_one, named_photos
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
+from explorer.inspection.look.table import ROWS_SHOWN, AnswerTable
 from explorer.models.contract import VisionModel, parameter_place
-
-ROWS_SHOWN = 50  # in a notebook; the table itself has all
 
 
 @dataclass(frozen=True)
@@ -57,35 +51,18 @@ class PredictionRow:
 
 
 @dataclass(repr=False)
-class PredictionTable(RichRepr):
+class PredictionTable(AnswerTable[PredictionRow]):
     """The predictions for several photos, in the order of the photos. Iterates over its rows.
 
     ignored: how many files of the folder are no pictures;  notes: as in `Look`
     """
 
-    model_name: str
-    rows: list[PredictionRow] = field(default_factory=list)
-    ignored: int = 0
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[PredictionRow]:
-        return iter(self.rows)
-
-    def __getitem__(self, index):
-        return self.rows[index]
+    all_in = "to_csv() and to_json()"
 
     @property
     def numbers(self) -> bool:
         """Whether the model gives numbers, not classes: then every prediction has a `value`."""
         return any(p.value is not None for row in self.rows for p in row.predictions)
-
-    @property
-    def errors(self) -> list[PredictionRow]:
-        """The rows of the pictures that could not be opened."""
-        return [row for row in self.rows if row.error]
 
     def to_json(self) -> str:
         """[{"name", "predictions": [{"label", "index", "probability", "logit"}], "error"}]; null for NaN.
@@ -118,18 +95,7 @@ class PredictionTable(RichRepr):
                 writer.writerow([safe_cell(row.name), *[""] * len(facts), safe_cell(row.error)])
         write_text(given_path(path), file.getvalue())
 
-    def __repr__(self) -> str:
-        return f"PredictionTable({self.model_name!r}, {self._summary()})"
-
-    def _summary(self) -> str:
-        parts = [counted(len(self.rows), "photo")]
-        if self.errors:
-            parts.append(f"{len(self.errors)} could not be opened")
-        if self.ignored:
-            parts.append(f"{counted(self.ignored, 'other file')} ignored")
-        return ", ".join(parts)
-
-    def _short_names(self) -> list[str]:
+    def _names_shown(self) -> list[str]:
         """The rows' names; of a full path the file's name alone, where that tells the rows apart."""
         paths = [PurePath(row.name) for row in self.rows]
         short = [path.name if path.is_absolute() else row.name for path, row in zip(paths, self.rows)]
@@ -139,35 +105,20 @@ class PredictionTable(RichRepr):
     def __str__(self) -> str:
         width = min(40, max((len(row.name) for row in self.rows), default=0))
         lines = [f"{self.model_name}: {self._summary()}", *self.notes]
-        for row in self.rows:
-            best = ", ".join(f"{p.label} {p.text}" for p in row.predictions)
-            lines.append(f"{row.name:<{width}}  {best or row.error}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"{row.name:<{width}}  {self._answer(row)}" for row in self.rows)])
 
-    def _repr_html_(self) -> str:
-        """A plain HTML table, without script, of the first rows."""
-        cell = "text-align:left;padding:4px 8px;vertical-align:middle"
-        body = []
-        for row, shown in zip(self.rows[:ROWS_SHOWN], self._short_names()):
-            picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
-            if row.error:
-                answer = f"⚠ {escape(row.error)}"
-            elif row.predictions[0].value is not None:  # none of the numbers is the best of them
-                answer = ", ".join(f"{escape(p.label)} <b>{escape(p.text)}</b>" for p in row.predictions)
-            else:
-                best, *others = row.predictions
-                answer = f"<b>{escape(best.label)}</b> {best.text}"
-                if others:
-                    rest = ", ".join(f"{escape(p.label)} {p.text}" for p in others)
-                    answer += f"<br><span style='font-size:.85em'>{rest}</span>"
-            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(shown)}</th>"
-            body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{answer}</td></tr>")
-        left_out = len(self.rows) - len(body)
-        more = f"<p>… and {left_out} more: see to_csv() and to_json().</p>" if left_out else ""
-        notes = notes_html(self.notes)
-        title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
-        return (f"<div><p style='{LINE}'>{title}</p>{notes}"
-                f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
+    def _answer(self, row: PredictionRow) -> str:
+        return ", ".join(f"{p.label} {p.text}" for p in row.predictions) or row.error
+
+    def _answer_html(self, row: PredictionRow) -> str:
+        if row.predictions[0].value is not None:  # none of the numbers is the best of them
+            return ", ".join(f"{escape(p.label)} <b>{escape(p.text)}</b>" for p in row.predictions)
+        best, *others = row.predictions
+        answer = f"<b>{escape(best.label)}</b> {best.text}"
+        if others:
+            rest = ", ".join(f"{escape(p.label)} {p.text}" for p in others)
+            answer += f"<br><span style='font-size:.85em'>{rest}</span>"
+        return answer
 
 
 @checked
@@ -198,21 +149,14 @@ def predict(
     config = resolve_data_config({}, model=model)
     transform, outputs = create_transform(**config), outputs_of(model)
 
-    folder = folder_of(images)
-    if folder is None and not is_many(images):
+    if is_one(images):
         _, tensor = prepare(photo_for(model, images), transform)
         with evaluating(model), torch.inference_mode():
             found = _scores(model, tensor[None])[0][0]
         return top_predictions(torch.from_numpy(found), outputs, topk)
 
     table = PredictionTable(model_name(model))
-    if folder is not None:
-        files, table.ignored = find_pictures(folder)
-        total: int | None = len(files)
-        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
-    else:
-        total = len(images) if hasattr(images, "__len__") else None
-        named = ((_name(image, number), image) for number, image in enumerate(images, start=1))
+    named, total, table.ignored = named_photos(images)
 
     def opened(item: tuple[int, tuple[str, Any]]) -> tuple[PredictionRow, Tensor | None]:  # in a thread
         number, (name, image) = item
@@ -236,10 +180,6 @@ def predict(
         table.rows += [row for row, _ in group]
     table.notes = notes_on(model, broken)
     return table
-
-
-def _name(image: Any, number: int) -> str:
-    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
 
 
 def _scores(model: VisionModel, batch: Tensor) -> tuple[np.ndarray]:

@@ -8,10 +8,8 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -20,16 +18,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.arguments import checked
-from explorer.data.collection import folder_of, is_many
-from explorer.data.folders import find_pictures
-from explorer.data.images import ImageError, load_image
-from explorer.data.reading import in_order
+from explorer.data.images import load_image
 from explorer.display import draw
+from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
 from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.inspection.segment.enlarging import mask_of
 from explorer.inspection.segment.preparing import Preparation, preparation
 from explorer.inspection.segment.result import Segmentation
-from explorer.inspection.segment.table import ROWS_SHOWN, SegmentationRow, SegmentationTable
+from explorer.inspection.segment.table import SegmentationRow, SegmentationTable
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.segmentation.segmenter import Segmenter
@@ -56,32 +53,16 @@ def segment(model: VisionModel | str, image: Any) -> Segmentation | Segmentation
     """
     model = as_segmenter(model)
     prepare = preparation(model)
-    folder = folder_of(image)
-    if folder is None and not is_many(image):
+    if is_one(image):
         return segment_in(model, load_image(image, channels=model.in_chans), prepare)[1]
-    table = SegmentationTable(model_name(model), names_of(model), notes=notes_on(model))
-    if folder is not None:
-        files, table.ignored = find_pictures(folder)
-        named: Iterable[tuple[str, Any]] = ((file.relative_to(folder).as_posix(), file) for file in files)
-    else:
-        named = ((_name(one, position), one) for position, one in enumerate(image, start=1))
-
-    def opened(item: tuple[str, Any]) -> tuple[str, Image.Image | None, str]:  # in a thread
-        name, one = item
-        try:
-            return name, load_image(one, channels=model.in_chans), ""
-        except ImageError as error:
-            return name, None, str(error)
-
-    for position, (name, photo, error) in zip(itertools.count(), in_order(opened, named, ahead=AHEAD)):
-        try:
-            found = None if photo is None else segment_in(model, photo, prepare)[1]
-        except ImageError as problem:  # it has other bands than the network reads
-            found, error = None, str(problem)
+    table = SegmentationTable(model_name(model), labels=names_of(model), notes=notes_on(model))
+    named, _, table.ignored = named_photos(image)
+    for name, found, error in asked_one_by_one(
+            lambda photo: segment_in(model, photo, prepare)[1], named, channels=model.in_chans, ahead=AHEAD):
         if found is None:
             table.rows.append(SegmentationRow(name, None, error))
             continue
-        small = draw.thumbnail(found.overlay(), 96) if position < ROWS_SHOWN else None
+        small = draw.thumbnail(found.overlay(), 96) if len(table) < ROWS_SHOWN else None
         uri = "" if small is None else draw.data_uri(small, format="JPEG")
         table.rows.append(SegmentationRow(name, found.without_photo(), thumbnail=uri))
     return table
@@ -168,7 +149,3 @@ def notes_on(model: Segmenter, scores: Tensor | None = None) -> tuple[str, ...]:
         notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its mask means nothing: its "
                         "weights are broken, or too large for their precision.")
     return tuple(notes)
-
-
-def _name(image: Any, position: int) -> str:
-    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {position}"

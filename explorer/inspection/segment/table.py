@@ -5,19 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path, PurePosixPath
 
 from explorer.arguments import checked
 from explorer.data.tables import safe_cell
-from explorer.display.html import LINE, RichRepr, notes_html
-from explorer.display.words import counted, percent
+from explorer.display.words import percent
 from explorer.files import given_path, make_folder, write_text, write_whole
+from explorer.inspection.look.table import AnswerTable
 from explorer.inspection.segment.result import Segmentation
 
-ROWS_SHOWN = 50  # in a notebook; the table itself has all
 CLASSES_SHOWN = 5  # of one photo
 
 
@@ -37,32 +34,16 @@ class SegmentationRow:
 
 
 @dataclass(repr=False)
-class SegmentationTable(RichRepr):
+class SegmentationTable(AnswerTable[SegmentationRow]):
     """The masks of several photos, in the order of the photos. Iterates over its rows.
 
     labels: of all classes;  ignored: how many files of the folder are no pictures
     notes:  as in `Segmentation`
     """
 
-    model_name: str
     labels: tuple[str, ...] = ()
-    rows: list[SegmentationRow] = field(default_factory=list)
-    ignored: int = 0
-    notes: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[SegmentationRow]:
-        return iter(self.rows)
-
-    def __getitem__(self, index):
-        return self.rows[index]
-
-    @property
-    def errors(self) -> list[SegmentationRow]:
-        """The rows of the pictures that could not be opened."""
-        return [row for row in self.rows if row.error]
+    all_in = "to_csv() and save()"
 
     @checked
     def to_csv(self, path: str | os.PathLike) -> None:
@@ -122,41 +103,10 @@ class SegmentationTable(RichRepr):
             names.append(name)
         return names
 
-    def __repr__(self) -> str:
-        return f"SegmentationTable({self.model_name!r}, {self._summary()})"
-
-    def _summary(self) -> str:
-        parts = [counted(len(self.rows), "photo")]
-        if self.errors:
-            parts.append(f"{len(self.errors)} could not be opened")
-        if self.ignored:
-            parts.append(f"{counted(self.ignored, 'other file')} ignored")
-        return ", ".join(parts)
-
-    def __str__(self) -> str:
-        lines = [f"{self.model_name}: {self._summary()}", *self.notes]
-        return "\n".join([*lines, *(f"{row.name}  {_answer(row)}" for row in self.rows)])
-
-    def _repr_html_(self) -> str:
-        """A plain HTML table, without script, of the first rows."""
-        cell = "text-align:left;padding:4px 8px;vertical-align:middle"
-        body = []
-        for row in self.rows[:ROWS_SHOWN]:
-            picture = f"<img alt='' src='{row.thumbnail}'>" if row.thumbnail else ""
-            name = f"<th scope='row' style='{cell};font-weight:normal'>{escape(row.name)}</th>"
-            said = escape(_answer(row))
-            body.append(f"<tr><td style='{cell}'>{picture}</td>{name}<td style='{cell}'>{said}</td></tr>")
-        left_out = len(self.rows) - len(body)
-        more = f"<p>… and {left_out} more: see to_csv() and save().</p>" if left_out else ""
-        title = f"<b>{escape(self.model_name)}</b>: {escape(self._summary())}"
-        return (f"<div><p style='{LINE}'>{title}</p>{notes_html(self.notes)}"
-                f"<table style='border-collapse:collapse'><tbody>{''.join(body)}</tbody></table>{more}</div>")
-
-
-def _answer(row: SegmentationRow) -> str:
-    """"background 80%, cat 20%", or why there is no answer."""
-    if row.found is None:
-        return f"⚠ {row.error}"
-    shares = list(row.found.shares.items())
-    more = f" and {len(shares) - CLASSES_SHOWN} more" if len(shares) > CLASSES_SHOWN else ""
-    return ", ".join(f"{label} {percent(share)}" for label, share in shares[:CLASSES_SHOWN]) + more
+    def _answer(self, row: SegmentationRow) -> str:
+        """"background 80%, cat 20%", or why there is no answer."""
+        if row.found is None:
+            return f"⚠ {row.error}"
+        shares = list(row.found.shares.items())
+        more = f" and {len(shares) - CLASSES_SHOWN} more" if len(shares) > CLASSES_SHOWN else ""
+        return ", ".join(f"{label} {percent(share)}" for label, share in shares[:CLASSES_SHOWN]) + more
