@@ -14,8 +14,8 @@ ROWS_SHOWN = 50  # in a notebook; the table itself has all
 
 
 class AnswerRow(Protocol):
-    """A photo of a table: what it is called, why it could not be opened ("" where it could), and a data URI of
-    a small picture, or "".
+    """A photo of a table: what it is called, why it could not be opened ("" where it could), and a data URI
+    of a small picture, or "".
     """
 
     @property
