@@ -36,7 +36,7 @@ from explorer.models.segmentation.segmenter import Segmenter
 
 def heat_of_box(
     look: Look, number: int = 0, *, found: Detections | None = None, target: int | str | None = None,
-    method: str = "gradcam", stage: str | None = None, **options: Any,
+    method: str | None = None, stage: str | None = None, **options: Any,
 ) -> PlaceAttribution:
     """The heat map of one box of a look with a detector: `.heatmap` [H, W] in 0..1 over the photo, `.caption`.
 
@@ -51,11 +51,12 @@ def heat_of_box(
     found = look.detections if found is None else found
     question = BoxQuestion(model, look.image, number, target, found.score_threshold, found.iou_threshold,
                            known=found if still_holds(look, model) else None)
-    return answer(question, find_method(method), stage=stage, look=look, options=options)
+    chosen = find_method(usual_method(model) if method is None else method)
+    return answer(question, chosen, stage=stage, look=look, options=options)
 
 
 def heat_of_region(
-    look: Look, target: int | str | None = None, *, region: Any = None, method: str = "gradcam",
+    look: Look, target: int | str | None = None, *, region: Any = None, method: str | None = None,
     stage: str | None = None, **options: Any,
 ) -> PlaceAttribution:
     """The heat map of a class, all over or in a region, of a look with a network for masks, as `heat_of_box`.
@@ -66,7 +67,19 @@ def heat_of_region(
     """
     model = _model_of(look, Segmenter, "masks")
     known = look if still_holds(look, model) else None
-    return answer(question_of(model, look.image, target, known, region=region), find_method(method), stage=stage, look=look, options=options)
+    chosen = find_method(usual_method(model) if method is None else method)
+    return answer(question_of(model, look.image, target, known, region=region), chosen, stage=stage, look=look,
+                  options=options)
+
+
+def usual_method(model: Any) -> str:
+    """The method that is taken where nobody asked for one.
+
+    Grad-CAM's weights are means of gradients over all of a map. Of a box most of that map is no business, and
+    the maps of a pyramid have both signs: with a RetinaNet that learned on blood cells its heat was zero, and
+    Layer-CAM's, each place by its own gradient, lay on the cell.
+    """
+    return "layercam" if isinstance(model, Detector) else "gradcam"
 
 
 def question_of(
@@ -108,6 +121,9 @@ def answer(
                      question=question)
     found = method.run(task, **options)
     heat, notes = over_photo(found, question, model)
+    if method.name == "gradcam" and not heat.any():
+        notes.append('Grad-CAM weighs each channel by its mean over all of the map: method="layercam" weighs '
+                     "each place by itself.")
     photo: Image.Image = question.photo
     return PlaceAttribution(
         method=method.name, title=method.title, model_name=model_name(model), target=question.target,

@@ -39,7 +39,7 @@ def in_network(region: Any, size: tuple[int, int], inside: tuple[int, int]) -> R
     nearest one does. Raises ValueError or TypeError for what is no region of that photo.
     """
     if isinstance(region, Image.Image):
-        region = np.asarray(region.convert("L"))
+        region = np.array(region.convert("L"))
     if isinstance(region, (np.ndarray, Tensor)) and region.ndim == 2:
         return _mask(torch.as_tensor(region).cpu() != 0, size, inside)
     if isinstance(region, (np.ndarray, Tensor)) and region.ndim == 1:
