@@ -309,7 +309,9 @@ class Paint(Segmenter):
 
 def test_seg_grad_cam_is_the_papers_formula():
     model, photo = Paint().eval(), noise_photo(32, 32)
-    heat = explorer.explain(model, photo, target="cell", region=(4, 8, 20, 24), stage="pool")
+    heat = explorer.explain(model, photo, target="cell", region=(4, 8, 20, 24), stage="pool",
+                            method="gradcam")
+    assert heat.title == "Seg-Grad-CAM"
     x = explorer.look(model, photo).input[None]
     maps = model.pool(model.first(x).relu()).detach().requires_grad_()
     scores = nn.functional.interpolate(model.last(maps), (32, 32), mode="bilinear", align_corners=False)
@@ -338,14 +340,16 @@ def test_without_a_region_it_is_where_the_class_is_found():
     found = explorer.segment(model, photo)
     for target in (0, 1):
         heat = explorer.explain(model, photo, target=target)
-        region = explorer.explain(model, photo, target=target, region=(found.mask == target))
+        region = explorer.explain(model, photo, target=target, region=(found.mask == target),
+                                  method="gradcam")
         assert torch.equal(heat.raw, region.raw) and torch.equal(heat.outline, found.mask == target)
     assert explorer.explain(model, photo).label == "cell"  # the background only where there is no other
 
 
 def test_of_a_yes_or_no_what_speaks_for_the_no_speaks_against_the_yes():
     model, photo = Paint(1).eval(), noise_photo(32, 32)
-    yes, no = (explorer.explain(model, photo, target=target, region=(4, 4, 20, 20)) for target in (1, 0))
+    yes, no = (explorer.explain(model, photo, target=target, region=(4, 4, 20, 20), method="gradcam")
+               for target in (1, 0))
     assert torch.allclose(yes.raw, -no.raw)
     assert yes.probability + no.probability == pytest.approx(1)
 
