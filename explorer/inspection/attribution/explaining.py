@@ -62,9 +62,9 @@ def explain(
 
     model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look`
             is given
-    method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam"). None: Grad-CAM, or
-            of a box and a region Layer-CAM: they are so small a part of the photo that Grad-CAM's weights,
-            means over all of a map, say little of them
+    method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam"). None: Grad-CAM;
+            of a box or a region Layer-CAM, since they are so small a part of the photo that Grad-CAM's
+            weights, means over all of a map, say little of them
     target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a
             yes or no both can be asked for: what speaks for the no speaks against the yes. Of numbers index
             or name, None: the first

@@ -40,7 +40,7 @@ def heat_of_box(
     look: Look, number: int = 0, *, found: Detections | None = None, target: int | str | None = None,
     method: str | None = None, stage: str | None = None, **options: Any,
 ) -> PlaceAttribution:
-    """The heat map of one box of a look with a detector: `.heatmap` [H, W] in 0..1 over the photo, `.caption`.
+    """The heat map of one box of a look with a detector: `.heatmap` [H, W], 0..1 over the photo, `.caption`.
 
     number: which of the boxes, from the best, of `found`: what `look.detections.at` gives for a panel's
             thresholds; None: `look.detections`
@@ -72,8 +72,8 @@ def heat_of_region(
     model = _model_of(look, Segmenter, "masks")
     known = look if still_holds(look, model) else None
     chosen = find_method(usual_method(model, region) if method is None else method)
-    return answer(question_of(model, look.image, target, known, region=region), chosen, stage=stage, look=look,
-                  options=options)
+    question = question_of(model, look.image, target, known, region=region)
+    return answer(question, chosen, stage=stage, look=look, options=options)
 
 
 def usual_method(model: Any, region: Any = None) -> str:
@@ -137,8 +137,8 @@ def answer(
         label=question.label, stage=found.stage, heatmap=heat, raw=found.raw, image=photo,
         seen_box=(0.0, 0.0, float(photo.width), float(photo.height)), seconds=time.perf_counter() - started,
         passes=passes.photos, details=found.details, notes=(*found.notes, *notes),
-        asked=question.caption(), probability=question.probability or 0.0, number=getattr(question, "number", None),
-        outline=question.outline,
+        asked=question.caption(), probability=question.probability or 0.0,
+        number=getattr(question, "number", None), outline=question.outline,
     )
 
 

@@ -166,7 +166,8 @@ class BoxQuestion(Question):
             return (f"box is {self.number!r}, and {counted(len(found), 'box', 'es')} "
                     f"{'are' if len(found) > 1 else 'is'} found {above}: {reach}, from the best. {lower}")
         kinds = ", ".join(repr(self.names[kind]) for kind in sorted(set(found.indices.tolist())))
-        return (f"No {self.names[int(self.wanted or 0)]!r} is found in this photo {above}; there are: {kinds}. "
+        wanted = self.names[int(self.wanted or 0)]
+        return (f"No {wanted!r} is found in this photo {above}; there are: {kinds}. "
                 "box=0 with that target asks for its score in the best box.")
 
     def usual_stage(self) -> str:

@@ -1,4 +1,4 @@
-"""Regions of a photo, as a person gives them: a box, a point or a mask, told as pixels of a network's frame."""
+"""Regions of a photo as a person gives them, a box, a point or a mask, as pixels of a network's frame."""
 
 from __future__ import annotations
 

@@ -193,7 +193,9 @@ class TorchvisionDetector(Detector):
             side, width = heads.box_roi_pool.output_size[0], maps["0"].shape[1]
             found = photos.tensors.new_zeros(sum(map(len, proposals)), width, side, side)
         else:
-            proposals = [given] * len(photos.tensors) if given is not None else self.module.rpn(photos, maps)[0]
+            proposals = [given] * len(photos.tensors)
+            if given is None:
+                proposals, _ = self.module.rpn(photos, maps)
             found = heads.box_roi_pool(maps, proposals, photos.image_sizes)
         boxes = heads.box_head(found)
         logits, deltas = heads.box_predictor(boxes)
@@ -278,7 +280,7 @@ class TorchvisionDetector(Detector):
         self, batch: Tensor, places: Sequence[Placement], found: Candidates,
         after: Callable[[Stage, Tensor], Any] | None = None, before: Callable[[Stage], Any] | None = None,
     ) -> Tensor:
-        """As `Detector.score_again`; in two stages of the same proposals, whatever the first would see now."""
+        """As `Detector.score_again`; in two stages of the same proposals, whatever the first sees now."""
         if not self.in_two:
             return super().score_again(batch, places, found, after, before)
         raw = self.see(batch, places, after, before, found.starts)

@@ -1,4 +1,4 @@
-"""What torchvision's detectors read: the stages of their backbones, the levels, the scores in their raw maps."""
+"""What torchvision's detectors read: their backbones' stages, the levels, the scores in the raw maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from explorer.models.doors.stages import find_stages
 
 
 def levels_read(module: nn.Module, stages: Sequence[Stage]) -> tuple[str, ...]:
-    """The names of the stages that its levels are, from the finest, "" for one that is none; () of those whose
-    levels are p3 and so on.
+    """The names of the stages that its levels are, from the finest, "" for one that is none; () of those
+    whose levels are p3 and so on.
     """
     if isinstance(module, detection.ssd.SSD):  # which reads some of the backbone's, and all behind
         return tuple(stage.name for stage in stages
