@@ -114,14 +114,20 @@ class Detector(OverBody):
         self.check_head()
         if targets is not None:
             return self.loss(images, targets)
-        if not images:
-            return []
+        return [answer(found, place) for found, place in self.find(images)] if images else []
+
+    def find(self, images: Sequence[Tensor], *, masks: bool = True) -> list[tuple[Candidates, Placement]]:
+        """(what is shown of each photo, in the network's pixels, and where the photo lies in them).
+
+        images: photos [C, H, W] in 0..1, one at least;  masks: False leaves them out where it has some
+        """
+        self.check_head()
         batch, places = self.prepare(images)
         raw = self.see(batch, places)
         kept = [self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
                             limit=self.max_boxes)
                 for found in self.candidates(raw, batch.shape[-2:], places)]
-        return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
+        return [*zip(self.with_masks(raw, kept, places) if masks else kept, places)]
 
     def see(
         self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
