@@ -22,7 +22,8 @@ from explorer.training.run.loading import LoadedRun
 from explorer.widgets import jobs
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.evaluate import cells
-from explorer.widgets.panels.evaluate.judgement import Judgement, facts_of
+from explorer.widgets.panels.evaluate.judgement import Judgement
+from explorer.widgets.panels.evaluate.kinds import facts_of
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.evaluate.subject import run_behind
 from explorer.widgets.parts.evaluation_card import (

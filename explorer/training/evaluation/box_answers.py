@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Unpack
 
 import numpy as np
-from PIL import Image
 
 from explorer.arguments import checked, number, word
 from explorer.data.places.place_set import Boxes
@@ -24,6 +23,7 @@ from explorer.training.evaluation.place_figures import (
 )
 
 SCORE = 0.3  # from which a box counts in the confusion matrix and for the worst photos: what `detect` shows
+BACKGROUND = "background"  # what a box without a thing, and a thing without a box, are held against
 AT_50, AT_75 = slice(0, 1), slice(5, 6)  # places of these IoU in COCO's table
 
 
@@ -180,10 +180,21 @@ class BoxAnswers(PlaceEvaluation):
         errors = lambda row: row.confused + row.missed + row.invented
         return tuple(sorted(self.rows, key=lambda row: (row.f1, -errors(row), row.index))[:WORST])
 
-    def open_photo(self, index: int) -> Image.Image:
-        if self.data is None:
-            raise ValueError("This evaluation holds no photos: it was made of boxes alone.")
-        return self.data.open_one(index)
+    @checked(true=word, predicted=word)
+    def photos(self, true: str | None = None, predicted: str | None = None) -> list[PhotoOfBoxes]:
+        """The photos of a cell of the confusion matrix, those with the lowest F1 first.
+
+        true, predicted: a class, or "background"; None: any. Raises ValueError for another name.
+        """
+        at = {name: place for place, name in enumerate(self.classes)}
+        for name in (true, predicted):
+            if name is not None and name not in (*at, BACKGROUND):
+                known = ", ".join([*self.classes[:10], BACKGROUND])
+                raise ValueError(f"There is no class {name[:60]!r}: the classes are {known}.")
+        kept = [row for row, pairs in zip(self.rows, self._pairs)
+                if any((true is None or one == at.get(true)) and (predicted is None or said == at.get(predicted))
+                       for one, said in pairs)]
+        return sorted(kept, key=lambda row: (row.f1, row.index))
 
 
 def _or_none(value: float) -> float | None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from explorer.display import words
 from explorer.display.html import row_html, table_html
 from explorer.inspection.detect.drawing import draw_boxes
-from explorer.training.evaluation.box_answers import BoxAnswers
+from explorer.training.evaluation.box_answers import BACKGROUND, BoxAnswers
 from explorer.training.evaluation.charts import Chart, literal
 from explorer.training.evaluation.place_figures import PhotoOfBoxes
 from explorer.training.evaluation.place_report import (
@@ -43,15 +43,22 @@ def facts(result: BoxAnswers) -> list[str]:
     if result.mask_map is not None:
         found.append(f"Of the masks in the boxes: mAP {share(result.mask_map)}, AP50 "
                      f"{share(result.mask_ap50)}, AP75 {share(result.mask_ap75)}.")
-    found.append(f"Boxes with a score of {percent(result.score)} and more: precision "
-                 f"{share(result.precision)}, recall {share(result.recall)}, F1 {share(result.f1)}.")
-    found.append(f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} "
-                 "and more, and take a box for a thing's where they overlap by half (IoU 0.5).")
+    return [*found, *above_score(result), *without_boxes(result), *pace_of(result.throughput)]
+
+
+def above_score(result: BoxAnswers) -> list[str]:
+    """Sentences on the boxes that count from a score on."""
+    return [f"Boxes with a score of {percent(result.score)} and more: precision {share(result.precision)}, "
+            f"recall {share(result.recall)}, F1 {share(result.f1)}.",
+            f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} "
+            "and more, and take a box for a thing's where they overlap by half (IoU 0.5)."]
+
+
+def without_boxes(result: BoxAnswers) -> list[str]:
+    """A sentence on the classes that these photos do not have."""
     bare = [name for name, one in result.per_class.items() if not one.boxes]
-    if bare:
-        found.append(f"{words.counted(len(bare), 'class', 'es')} without any box in these photos, such as "
-                     f"{bare[0]}: they are in no mean.")
-    return [*found, *pace_of(result.throughput)]
+    return [f"{words.counted(len(bare), 'class', 'es')} without any box in these photos, such as {bare[0]}: "
+            "they are in no mean."] if bare else []
 
 
 def _shown(result: BoxAnswers) -> list[str]:
@@ -98,7 +105,7 @@ def as_html(result: BoxAnswers) -> str:
 
 def confusion_html(result: BoxAnswers) -> str:
     """Rows are what things are, columns what was said; without the classes that nobody has or said."""
-    return matrix_html([*result.classes, "background"], result.confusion, "Rows are what is there, columns "
+    return matrix_html([*result.classes, BACKGROUND], result.confusion, "Rows are what is there, columns "
                        "what was said; background: nothing", lambda count, _: str(count or "·"))
 
 

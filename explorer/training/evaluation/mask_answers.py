@@ -107,6 +107,14 @@ class MaskAnswers(PlaceEvaluation):
         known = [row for row in self.rows if not np.isnan(row.iou)]
         return tuple(sorted(known, key=lambda row: (row.iou, row.index))[:WORST])
 
+    def worst_of(self, label: str) -> list[PhotoOfMasks]:
+        """Of `worst` the photos that have a class, or in which something was taken for it, its lowest IoU
+        first. Raises KeyError for a class that the data does not have.
+        """
+        ious = shares_of(self.totals)["iou"][:, {self.classes[k]: k for k in self.judged}[label]]
+        known = [row for row in self.worst if not np.isnan(ious[row.index])]
+        return sorted(known, key=lambda row: (ious[row.index], row.index))
+
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else value

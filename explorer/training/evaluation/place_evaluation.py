@@ -9,9 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
 
+from PIL import Image
+
 from explorer.data.places.place_set import PlaceSet
 from explorer.display.html import RichRepr
 from explorer.training.evaluation.figures import Throughput, plain
+from explorer.training.evaluation.place_figures import PhotoOfBoxes, PhotoOfMasks, photo_index
 
 
 class Told(TypedDict, total=False):
@@ -49,6 +52,14 @@ class PlaceEvaluation(RichRepr):
     def file_of(self, index: int) -> str:
         """The path of a photo, "" where it has none."""
         return str(self.files[index]) if self.files else ""
+
+    def open_photo(self, row: PhotoOfBoxes | PhotoOfMasks | int) -> Image.Image:
+        """A photo, by its row or its place. Raises ImageError where it can't be opened any more, ValueError
+        without `data`.
+        """
+        if self.data is None:
+            raise ValueError("This evaluation holds no photos: it was made of figures alone.")
+        return self.data.open_one(photo_index(row, len(self)))
 
     # --- what a kind of it adds ---------------------------------------------------------------------------
 
