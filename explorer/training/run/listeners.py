@@ -77,7 +77,8 @@ class _Printer:
                 measure = event.measure
                 parts = ", ".join(f"{part_words(name)} {value:.3f}" for name, value in (event.parts or {}).items())
                 learnt = f" ({parts})" if parts else ""
-                learnt += f", {measure.word} {measure.text(getattr(event, measure.key))}" * measure.learnt
+                if measure.learnt:
+                    learnt += f", {measure.word} {measure.text(getattr(event, measure.key))}"
                 judged = measure.text(getattr(event, measure.judged))
                 self._line(f"epoch {event.epoch + 1}: loss {event.loss:.3f}{learnt}; "
                            f"judged: loss {event.val_loss:.3f}, {measure.word} {judged}{best}; "
