@@ -36,7 +36,7 @@ def finetune(
     train: str = "head",
     lr: float | None = None,
     body_lr: float | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     optimizer: str = "adamw",
     schedule: str = "cosine",
     augment: str | Callable[..., Any] = "light",

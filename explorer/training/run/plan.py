@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.checks import ordered_as
-from explorer.data.datasets import open_data
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
-from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 from explorer.training.run import checkpoint
 from explorer.training.run.checks import check_data, check_learning, check_place
 from explorer.training.run.claim import Claim, teacher_of
-from explorer.training.run.head import begun_with, exchange_notes, labels_known, made_ready
+from explorer.training.run.given import data_for, task_of
+from explorer.training.run.head import begun_with, exchange_notes, made_ready
 from explorer.training.run.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
 
 
@@ -31,7 +31,7 @@ class Plan:
     """What a run was asked for, checked: it can start in this process, or in several."""
 
     net: VisionModel
-    splits: Splits
+    splits: Splits | PlaceSplits
     recipe: Recipe
     folder: Path | None
     resume: bool
@@ -39,7 +39,7 @@ class Plan:
     claim: Claim
 
 
-def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32,
+def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = None,
               run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
               input_size: tuple[int, int, int] | None = None,
               device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
@@ -48,13 +48,15 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32,
 
     workers: batch_size photos each make a step;  writes: False for all but one of several processes
     """
-    known = {f.name for f in fields(Recipe)}
+    known = {f.name for f in fields(Recipe)} - {"task"}
     if unknown := sorted(set(settings) - known):
         raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
-    recipe = Recipe(batch_size=batch_size, **settings)
+    task = task_of(model)
+    batch_size = BATCH_SIZE[task] if batch_size is None else batch_size
+    recipe = Recipe(batch_size=batch_size, task=task, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
     check_place(device, input_size)
-    splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
+    splits = data_for(model, data, recipe)
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
     if isinstance(model, nn.Module):
