@@ -13,6 +13,7 @@ from torch import nn
 import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.widgets.panels.evaluate.photo_choices import FOLDER, OWN
+from explorer.widgets.panels.evaluate.place_words import cell_words
 from tests.html import parse
 from tests.models.oracle import randomise
 
@@ -192,10 +193,23 @@ def test_a_run_of_classes_does_not_take_the_detectors_place(detector, open_on, c
     assert dash.session.run is run and panel.who.value == "model" and panel.data.value == FOLDER
     assert panel.tta.layout.display == "none" and panel.folder.layout.display == ""
     assert "boxes" in panel.folder.placeholder
+    assert all(one.layout.display != "none" for one in (panel.who, panel.data, panel.part, panel.go))
     panel.who.value = "run 0"
     assert "flowers5" in dict(panel.data.options).values() and panel.tta.layout.display == ""
     panel.who.value = "model"
-    assert {*dict(panel.data.options).values()} == {FOLDER, OWN}
+    assert {*dict(panel.data.options).values()} == {FOLDER, OWN, "bccd"}
+
+
+def test_photos_that_come_with_explorer_are_chosen_for_a_model_that_knows_their_classes(open_on):
+    model = explorer.create_model("unet", backbone="resnet18", num_classes=2).eval()
+    model.config = model.config.with_(input_size=(3, 64, 64), labels=("background", "nucleus"))
+    dash, panel = open_on(model)
+    assert panel.data.value == "nuclei"
+    panel.go.click()
+    assert panel.wait(60) and len(panel.shown.result) == 4
+    space = {"dash": dash}
+    exec(panel.code(), space)  # our own lines
+    assert space["result"].miou == panel.shown.result.miou
 
 
 def test_what_is_missing_is_one_sentence(detector, open_on, coco, tmp_path):
@@ -217,3 +231,13 @@ def test_what_is_missing_is_one_sentence(detector, open_on, coco, tmp_path):
     panel.wait()
     assert "but not 'cow'" in panel.message.value or "not &#x27;cow&#x27;" in panel.message.value
     assert panel.body.layout.display == "none"
+
+
+def test_a_cell_is_said_in_words():
+    assert cell_words("cat", "background", 1) == "1 photo with cat that was missed."
+    assert cell_words("background", "cat", 2) == "2 photos with a box of cat where nothing is."
+    assert cell_words("cat", "dog", 0) == "0 photos with cat taken for dog."
+    assert cell_words("cat", "cat", 3) == "3 photos with cat that was found."
+    assert cell_words(None, "background", 3) == "3 photos with something that was missed."
+    assert cell_words("cat", None, 3) == "3 photos with cat."
+    assert cell_words(None, None, 3) == "3 photos with a thing or a box."

@@ -61,13 +61,14 @@ class DetectionEvaluation(BoxAnswers):
 
     # --- a photo of it ----------------------------------------------------------------------
 
-    def overlay(self, row: PhotoOfBoxes | int) -> Image.Image:
-        """A photo with the boxes that were found from `score` on in their colours, and the true ones dashed
-        in white. Raises ImageError where it can't be opened any more, ValueError without `data`.
+    def overlay(self, row: PhotoOfBoxes | int, *, names: bool = True) -> Image.Image:
+        """A photo with the boxes that were found from `score` on in their colours, with their names and
+        scores if `names`, and the true ones dashed in white. Raises ImageError where it can't be opened any
+        more, ValueError without `data`.
         """
         from explorer.training.evaluation.box_report import drawn
 
-        return drawn(self, photo_index(row, len(self)))
+        return drawn(self, photo_index(row, len(self)), names=names)
 
     # --- to keep ------------------------------------------------------------------------------------------
 

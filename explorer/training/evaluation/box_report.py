@@ -112,11 +112,11 @@ def confusion_html(result: BoxAnswers) -> str:
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def drawn(result: BoxAnswers, index: int) -> Image.Image:
-    """A photo with what was found in colours, and what is there dashed in white."""
+def drawn(result: BoxAnswers, index: int, *, names: bool = True) -> Image.Image:
+    """A photo with what was found in colours, with or without names, and what is there dashed in white."""
     found = result.found[index].above(result.score)
     labels = found.labels.tolist()
-    captions = [f"{result.classes[label]} {percent(float(score))}"
+    captions = [f"{result.classes[label]} {percent(float(score))}" if names else ""
                 for label, score in zip(labels, found.scores)]
     picture = draw_boxes(result.open_photo(index).convert("RGB"), found.boxes, captions, labels)
     pen = ImageDraw.Draw(picture)

@@ -152,8 +152,8 @@ function render({ model, el }) {
     for (const [i, j, n] of pairs) {
       const [is, said] = [data.classes[i], data.classes[j]], whole = data.row[i];
       const some = model.get("shares") ? percent(n, whole) : `${n} of ${whole}`;
-      const pair = button(pairsBox, `${is} → ${said}: ${some}`, () => pick(i, j));
-      pair.disabled = !model.get("opens");
+      const text = `${is} → ${said}: ${some}`;
+      const pair = model.get("opens") ? button(pairsBox, text, () => pick(i, j)) : make("span", "vx-confusion-pair", pairsBox, text);
       pair.title = `${n} of ${whole} ${is} taken for ${said} (${percent(n, whole)})`;
     }
     reading.textContent = data.cells.length ? (model.get("opens") ? SEE : READ) : "";

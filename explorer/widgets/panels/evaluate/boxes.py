@@ -21,6 +21,7 @@ from explorer.widgets.panels.evaluate.place_words import (
     Rows,
     box_headline_html,
     box_rows,
+    cell_words,
     photo_of_boxes,
     score_html,
     size_rows,
@@ -71,8 +72,9 @@ class BoxBlocks:
         self._judged: Judgement | None = None
         self._marked: tuple[int, int] | None = None  # the cell whose photos are shown, -1 for all
         self.photos = PlacePhotos(panel, painting, TITLES, opens="Detect", said=photo_of_boxes,
-                                  open_photo=open_photo)
-        self.score = labelled("Boxes with a score from", W.FloatSlider, min=0.0, max=1.0, step=0.05, value=0.3,
+                                  open_photo=open_photo,
+                                  picture=lambda result, row, large: result.overlay(row, names=large))
+        self.score = labelled("Score from", W.FloatSlider, min=0.0, max=1.0, step=0.05, value=0.3,
                               continuous_update=False, readout_format=".2f",
                               layout=W.Layout(width="min(420px, 100%)"))
         self.figures, self.curve = W.HTML(), W.HTML()
@@ -82,7 +84,7 @@ class BoxBlocks:
         self.iou = W.ToggleButtons(options=[("IoU 0.5", 0.5), ("IoU 0.75", 0.75)])
         self.table = SortTable(label="Class by class", lock=lock)
         self.sizes = SortTable(label="AP by size", lock=lock)
-        above = block("From a score on", self.score, self.figures)
+        above = block("Boxes from a score on", self.score, self.figures)
         matrix = block("Which class is taken for which", W.HTML(f'<p class="vx-soft">{BOX_ROWS}</p>'),
                        self.matrix)
         curve = block("Precision against recall", controls(self.of_class, self.iou), self.curve)
@@ -163,8 +165,7 @@ class BoxBlocks:
         true, predicted = self._names()
         rows = self.at.result.photos(true, predicted)
         show_if(True, self.photos.blocks["cell"])
-        what = f"{true or 'anything'} with a box of {predicted or 'anything'}"
-        self.photos.fill("cell", self.at.result, rows, f"{len(rows):,} with {what}. {DASHED}")
+        self.photos.fill("cell", self.at.result, rows, f"{cell_words(true, predicted, len(rows))} {DASHED}")
 
     def offer_model(self, differs: bool) -> None:
         self.photos.offer_model(differs)

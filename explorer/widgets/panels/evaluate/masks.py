@@ -40,7 +40,8 @@ class MaskBlocks:
         self.painting = painting
         self._judged: Judgement | None = None
         self.photos = PlacePhotos(panel, painting, {"worst": "Worst photos"}, opens="Segment",
-                                  said=photo_of_masks, open_photo=open_photo)
+                                  said=photo_of_masks, open_photo=open_photo,
+                                  picture=lambda result, row, large: result.overlay(row))
         self.matrix = ConfusionMatrix(things="pixels", shares=True, opens=False, lock=lock)
         self.table = SortTable(label="Class by class", lock=lock)
         self.bars = W.HTML()

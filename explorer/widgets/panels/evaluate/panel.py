@@ -53,7 +53,8 @@ class EvaluatePanel(Panel):
                              layout=W.Layout(width="auto", display="none"))
         self.part = W.Dropdown(description="of these", options=[*PARTS.items()], layout=wide, style=style)
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
-                              layout=wide, tooltip="The mean of both answers; twice the time")
+                              layout=W.Layout(width="auto"),  # its own: it comes and goes
+                              tooltip="The mean of both answers; twice the time")
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
         self.work = self.line(Work, sentence=problem_text, meter=how_far_html,
                               tooltip="Behind the present batch",
@@ -124,9 +125,10 @@ class EvaluatePanel(Panel):
         self._follow_task()
         if not self._touched:
             learnt = self.who.value != "model" or behind is not None
-            self.data.value = OWN if learnt else self.choices.first
+            self.data.value = OWN if learnt else self.choices.first_for(session.model)
         self._by_itself = False
-        nothing = not session.runs and session.model is not None and behind is None
+        nothing = not session.runs and session.model is not None and behind is None and \
+            self.choices.first_for(session.model) == self.choices.first  # else it has photos to begin with
         self.hint.value = f'<span class="vx-soft">{self.choices.first_steps}</span>' if nothing else ""
         self._offer_both()
 
@@ -142,7 +144,8 @@ class EvaluatePanel(Panel):
             return
         self.choices, before = choices, self.data.value
         self.data.options = choices.options
-        self.data.value = before if before in dict(choices.options).values() else choices.first
+        self.data.value = before if before in dict(choices.options).values() else \
+            choices.first_for(self.session.model)
         self.folder.placeholder = choices.example
         show_if(choices.mirrors, self.tta)
         show_if(self.data.value == FOLDER, self.folder)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from typing import Any
 
 import ipywidgets as W
+from PIL import Image
 
+from explorer.data.errors import ImageError
 from explorer.display import draw
-from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate.blocks import block, controls, wide_button
@@ -27,11 +29,13 @@ class PlacePhotos:
     titles:  by name of each row
     opens:   the tab that shows what the network finds in one photo
     said:    what stands below a small photo;  open_photo: makes a photo the dashboard's
+    picture: (evaluation, row, whether it is large) -> the photo with what was found and what is there
     """
 
     def __init__(self, panel: Panel, painting: Line, titles: dict[str, str], *, opens: str,
-                 said: Callable[[Any], tuple[str, ...]], open_photo: Callable[..., None]):
-        self.painting, self.opens, self.said = painting, opens, said
+                 said: Callable[[Any], tuple[str, ...]], picture: Callable[[Any, Any, bool], Image.Image],
+                 open_photo: Callable[..., None]):
+        self.painting, self.opens, self.said, self.picture = painting, opens, said, picture
         self.picked: Any = None
         self._judged: Judgement | None = None
         self._result: Any = None
@@ -108,21 +112,17 @@ class PlacePhotos:
                 break
             right = True if getattr(row, "f1", getattr(row, "iou", 0)) == 1 else None
             answer = Answer("", "", "", right, row.name, self.said(row))
-            photos.append((thumbnail_jpeg(_overlay(result, row), SIDE), answer))
+            photos.append((self._jpeg(result, row, SIDE), answer))
         return photos
 
     def _large(self, result: Any, row: Any, _job: Job) -> str:
-        source = draw.data_uri(draw.thumbnail(_overlay(result, row), LARGE), format="JPEG")
+        source = f"data:image/jpeg;base64,{b64encode(self._jpeg(result, row, LARGE)).decode('ascii')}"
         return f'<img class="vx-eval-large" alt="{escape(row.name)}" src="{source}">'
 
-
-def _overlay(result: Any, row: Any) -> Any:
-    """The photo with what was found and what is there; grey where it can't be opened any more."""
-    from PIL import Image
-
-    from explorer.data.images import ImageError
-
-    try:
-        return result.overlay(row)
-    except (ImageError, ValueError):  # moved since, or there were only figures: its name stays
-        return Image.new("RGB", (8, 8), "grey")
+    def _jpeg(self, result: Any, row: Any, side: int) -> bytes:
+        """The photo with what lies over it, up to `side` pixels; grey where it can't be opened any more."""
+        try:
+            picture = self.picture(result, row, side == LARGE)
+        except (ImageError, ValueError):  # moved since, or there were only figures: its name stays
+            picture = Image.new("RGB", (8, 8), "grey")
+        return draw.jpeg_bytes(draw.thumbnail(picture, side))

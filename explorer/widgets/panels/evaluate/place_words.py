@@ -97,3 +97,22 @@ def photo_of_masks(row: PhotoOfMasks) -> tuple[str, ...]:
     from explorer.training.evaluation.place_report import share
 
     return f"mIoU {share(row.iou)}", f"{share(row.accuracy)} of its pixels right"
+
+
+def cell_words(true: str | None, predicted: str | None, count: int) -> str:
+    """What the photos of a cell of the confusion matrix have in common; None: any class."""
+    from explorer.training.evaluation.box_answers import BACKGROUND
+
+    if true == BACKGROUND:
+        what = f"a box{'' if predicted is None else f' of {predicted}'} where nothing is"
+    elif predicted == BACKGROUND:
+        what = f"{true or 'something'} that was missed"
+    elif true is not None and true == predicted:
+        what = f"{true} that was found"
+    elif true is None:
+        what = "a thing or a box" if predicted is None else f"a box of {predicted}"
+    elif predicted is None:
+        what = true
+    else:
+        what = f"{true} taken for {predicted}"
+    return f"{counted(count, 'photo')} with {what}."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.files import given_path
-from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, PhotoChoices
+from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES, PhotoChoices
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import model_lines
 
@@ -31,7 +31,7 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
     """What `evaluate` is to be called with.
 
     run: None for the model on the screen
-    photos: OWN, FOLDER (then `folder` is its path) or the name of a data set;  choices: which fit the task
+    photos: OWN, FOLDER (then `folder` is its path), one of SAMPLES or the name of a data set;  choices: which fit the task
 
     A run that may still learn is judged by a copy of its network as it is now. Raises ValueError with what to
     choose instead where a model or photos are missing.
@@ -76,6 +76,10 @@ def photos_of(run: Any, photos: str, folder: str, choices: PhotoChoices) -> tupl
         if run is None:
             raise ValueError(choices.no_own)
         return own_photos(run, choices)
+    if photos in SAMPLES:
+        from explorer.data.samples import sample_places
+
+        return sample_places(photos), f"explorer.data.sample_places({photos!r})"
     if photos != FOLDER:
         return photos, repr(photos)
     if not folder.strip():
