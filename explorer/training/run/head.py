@@ -18,6 +18,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.models.surgery.inside import stage_modules
 from explorer.models.tasks import check_name_for, check_task
 from explorer.training.loop.objective import answers_of, kind_of, width_of
 from explorer.training.loop.order import drawn_by
@@ -122,7 +123,10 @@ def made_ready(net: VisionModel, splits: Splits | PlaceSplits, recipe: Recipe, d
     if recipe.train == "head":
         freeze(net, modules=body)
     elif recipe.train == "last_stage":
-        stages = [stage for stage in net.stage_table if not body or is_inside(stage.module, body)]
+        inner, paths = stage_modules(net)
+        start = "" if inner is net else "module."  # of a network of another library
+        stages = [stage for stage, path in zip(net.stage_table, paths)
+                  if not body or is_inside(f"{start}{path}", body)]
         if len(stages) < 2:
             raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
                              "'head' or 'all'.")
