@@ -66,7 +66,8 @@ def model_for(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Reci
 
 
 def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
-               input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
+               input_size: tuple[int, int, int] | None,
+               backbone: str | None = None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
     width = width_of(kind_of(splits, recipe), len(splits.classes))
     task = recipe.task
@@ -74,6 +75,8 @@ def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Rec
         extra: dict[str, Any] = {}
         if input_size is not None and input_size[0] != 3:
             extra["in_chans"] = input_size[0]
+        if backbone is not None:
+            extra["backbone"] = backbone
         check_name_for(task, model)  # before anything is downloaded
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
