@@ -11,7 +11,14 @@ from PIL import Image
 from torch import nn
 
 import explorer
+from explorer.data.places.place_set import Boxes
+from explorer.training.evaluation.box_evaluation import DetectionEvaluation
+from explorer.training.evaluation.mask_evaluation import MaskEvaluation
+from explorer.training.evaluation.place_figures import FoundBoxes
+from explorer.training.run.beside import copy_of_model
 from explorer.training.run.finetuning import finetune
+from explorer.widgets.panels.evaluate.judgement import Judgement
+from explorer.widgets.panels.evaluate.kinds import facts_of, kind_of
 from explorer.widgets.panels.evaluate.photo_choices import FOLDER, OWN
 from explorer.widgets.panels.evaluate.place_words import cell_words
 from tests.html import parse
@@ -45,16 +52,16 @@ def coco(tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector():
     torch.manual_seed(0)
-    model = explorer.create_model("retinanet", backbone="resnet18", num_classes=2)
+    model = explorer.create_model("retinanet", backbone="lcnet_050", num_classes=2)
     nn.init.constant_(model.head.classification_head.cls_logits.bias, -1.0)
-    model.config = model.config.with_(input_size=(3, 128, 128), labels=NAMES)
+    model.config = model.config.with_(input_size=(3, 96, 96), labels=NAMES)
     model.max_boxes = 40
     return model.eval()
 
 
 @pytest.fixture(scope="module")
 def segmenter():
-    model = explorer.create_model("unet", backbone="resnet18", num_classes=3)
+    model = explorer.create_model("unet", backbone="lcnet_050", num_classes=3)
     randomise(model)
     model.config = model.config.with_(input_size=(3, 64, 64), labels=("background", *NAMES))
     return model.eval()
@@ -201,7 +208,7 @@ def test_a_run_of_classes_does_not_take_the_detectors_place(detector, open_on, c
 
 
 def test_photos_that_come_with_explorer_are_chosen_for_a_model_that_knows_their_classes(open_on):
-    model = explorer.create_model("unet", backbone="resnet18", num_classes=2).eval()
+    model = explorer.create_model("unet", backbone="lcnet_050", num_classes=2).eval()
     model.config = model.config.with_(input_size=(3, 64, 64), labels=("background", "nucleus"))
     dash, panel = open_on(model)
     assert panel.data.value == "nuclei"
@@ -234,10 +241,43 @@ def test_what_is_missing_is_one_sentence(detector, open_on, coco, tmp_path):
 
 
 def test_a_cell_is_said_in_words():
-    assert cell_words("cat", "background", 1) == "1 photo with cat that was missed."
-    assert cell_words("background", "cat", 2) == "2 photos with a box of cat where nothing is."
-    assert cell_words("cat", "dog", 0) == "0 photos with cat taken for dog."
-    assert cell_words("cat", "cat", 3) == "3 photos with cat that was found."
-    assert cell_words(None, "background", 3) == "3 photos with something that was missed."
-    assert cell_words("cat", None, 3) == "3 photos with cat."
-    assert cell_words(None, None, 3) == "3 photos with a thing or a box."
+    said = [cell_words(*pair, "background", 2) for pair in (
+        ("cat", "background"), ("background", "cat"), ("cat", "dog"), ("cat", "cat"), (None, "background"),
+        ("cat", None), (None, None))]
+    assert said == ["2 photos with cat that was missed.", "2 photos with a box of cat where nothing is.",
+                    "2 photos with cat taken for dog.", "2 photos with cat that was found.",
+                    "2 photos with something that was missed.", "2 photos with cat.",
+                    "2 photos with a thing or a box."]
+
+
+def test_results_without_any_figure_still_stand(open_on, detector, segmenter):
+    """No box anywhere, photos that can't be opened any more; masks of which no pixel counts."""
+    dash, panel = open_on(detector)
+    none = Boxes(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
+    nothing = FoundBoxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+    boxes = DetectionEvaluation(("background", "b"), [nothing] * 2, [none] * 2)
+    masks = MaskEvaluation(("a", "b"), np.zeros((2, 2), np.int64), np.zeros((2, 3, 2), np.int64))
+    for result in (boxes, masks):
+        panel._show(facts_of(Judgement(result, detector, ())))
+        panel.wait()
+        assert panel.message.value == "" and panel.figure() is not None and panel.caption()
+    shown = panel.kinds[kind_of(boxes)]
+    assert "none in these photos" in shown.curve.value
+    assert table_of(shown.matrix)["classes"] == ["background", "b", "nothing"]
+    assert len(shown.photos.rows["worst"].answers) == 2
+
+
+def test_a_run_of_masks_is_judged_by_the_photos_it_held_out(open_on, coco):
+    model = explorer.create_model("unet", backbone="lcnet_050", num_classes=3, img_size=64)
+    run = finetune(model, str(coco), epochs=1, train="all", threads=1, batch_size=2, name="cells").wait(60)
+    dash, panel = open_on(copy_of_model(run))
+    assert panel.who.label == "cells, shown under Train" and panel.data.value == OWN
+    panel.go.click()
+    assert panel.wait(60) and panel.message.value == ""
+    assert panel.shown.result.names == run.data.val.names
+    space = {"dash": dash}
+    exec(panel.code(), space)  # our own lines
+    assert space["result"].miou == panel.shown.result.miou
+    panel.who.value = "model"  # the copy, whose run is known
+    panel.go.click()
+    assert panel.wait(60) and panel.shown.result.names == run.data.val.names

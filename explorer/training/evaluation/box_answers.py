@@ -123,6 +123,11 @@ class BoxAnswers(PlaceEvaluation):
     def _pairs(self) -> list[list[tuple[int | None, int | None]]]:
         return [paired(one.above(self.score), truth) for one, truth in zip(self.found, self.truth)]
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of the rows and columns of `confusion`: the classes, and "background" for nothing."""
+        return (*self.classes, BACKGROUND if BACKGROUND not in self.classes else "nothing")
+
     @cached_property
     def confusion(self) -> np.ndarray:
         """[K + 1, K + 1] counts of boxes from `score` on: rows what things are, columns what the box on them
@@ -184,16 +189,18 @@ class BoxAnswers(PlaceEvaluation):
     def photos(self, true: str | None = None, predicted: str | None = None) -> list[PhotoOfBoxes]:
         """The photos of a cell of the confusion matrix, those with the lowest F1 first.
 
-        true, predicted: a class, or "background"; None: any. Raises ValueError for another name.
+        true, predicted: one of `cells`; None: any. Raises ValueError for another name.
         """
-        at = {name: place for place, name in enumerate(self.classes)}
+        last = len(self.classes)
+        at = {name: place for place, name in enumerate(self.cells)}
         for name in (true, predicted):
-            if name is not None and name not in (*at, BACKGROUND):
-                known = ", ".join([*self.classes[:10], BACKGROUND])
+            if name is not None and name not in at:
+                known = ", ".join([*self.cells[:10], *self.cells[-1:]])
                 raise ValueError(f"There is no class {name[:60]!r}: the classes are {known}.")
+        wanted = [None if name is None else at[name] for name in (true, predicted)]
         kept = [row for row, pairs in zip(self.rows, self._pairs)
-                if any((true is None or one == at.get(true)) and (predicted is None or said == at.get(predicted))
-                       for one, said in pairs)]
+                if any(all(place is None or place == (last if one is None else one)
+                           for place, one in zip(wanted, pair)) for pair in pairs)]
         return sorted(kept, key=lambda row: (row.f1, row.index))
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from explorer.display import words
 from explorer.display.html import row_html, table_html
 from explorer.inspection.detect.drawing import draw_boxes
-from explorer.training.evaluation.box_answers import BACKGROUND, BoxAnswers
+from explorer.training.evaluation.box_answers import BoxAnswers
 from explorer.training.evaluation.charts import Chart, literal
 from explorer.training.evaluation.place_figures import PhotoOfBoxes
 from explorer.training.evaluation.place_report import (
@@ -105,7 +105,7 @@ def as_html(result: BoxAnswers) -> str:
 
 def confusion_html(result: BoxAnswers) -> str:
     """Rows are what things are, columns what was said; without the classes that nobody has or said."""
-    return matrix_html([*result.classes, BACKGROUND], result.confusion, "Rows are what is there, columns "
+    return matrix_html(result.cells, result.confusion, "Rows are what is there, columns "
                        "what was said; background: nothing", lambda count, _: str(count or "·"))
 
 

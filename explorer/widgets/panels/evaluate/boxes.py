@@ -127,12 +127,10 @@ class BoxBlocks:
 
     def _show_at(self, at: AtScore) -> None:
         """What depends on the score."""
-        from explorer.training.evaluation.box_answers import BACKGROUND
-
         self.at = at
         self.figures.value = at.figures
         self.table.show(at.columns, at.rows, csv=csv_text(at.columns, at.rows))
-        self.matrix.show([*at.result.classes, BACKGROUND], at.result.confusion)
+        self.matrix.show(at.result.cells, at.result.confusion)
         worst = at.result.worst
         self.photos.fill("worst", at.result, worst, f"The lowest F1 first. {DASHED}")
         if self._marked is not None:
@@ -156,16 +154,14 @@ class BoxBlocks:
         self._pick((row,), None)
 
     def _names(self) -> list[str | None]:
-        from explorer.training.evaluation.box_answers import BACKGROUND
-
-        names = [*self.at.result.classes, BACKGROUND]
-        return [None if place < 0 else names[place] for place in self._marked]
+        return [None if place < 0 else self.at.result.cells[place] for place in self._marked]
 
     def _show_cell(self) -> None:
         true, predicted = self._names()
+        nothing = self.at.result.cells[-1]
         rows = self.at.result.photos(true, predicted)
         show_if(True, self.photos.blocks["cell"])
-        self.photos.fill("cell", self.at.result, rows, f"{cell_words(true, predicted, len(rows))} {DASHED}")
+        self.photos.fill("cell", self.at.result, rows, f"{cell_words(true, predicted, nothing, len(rows))} {DASHED}")
 
     def offer_model(self, differs: bool) -> None:
         self.photos.offer_model(differs)

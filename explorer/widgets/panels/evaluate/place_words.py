@@ -99,13 +99,13 @@ def photo_of_masks(row: PhotoOfMasks) -> tuple[str, ...]:
     return f"mIoU {share(row.iou)}", f"{share(row.accuracy)} of its pixels right"
 
 
-def cell_words(true: str | None, predicted: str | None, count: int) -> str:
-    """What the photos of a cell of the confusion matrix have in common; None: any class."""
-    from explorer.training.evaluation.box_answers import BACKGROUND
-
-    if true == BACKGROUND:
+def cell_words(true: str | None, predicted: str | None, nothing: str, count: int) -> str:
+    """What the photos of a cell of the confusion matrix have in common. None: any class;  nothing: what no
+    class is called
+    """
+    if true == nothing:
         what = f"a box{'' if predicted is None else f' of {predicted}'} where nothing is"
-    elif predicted == BACKGROUND:
+    elif predicted == nothing:
         what = f"{true or 'something'} that was missed"
     elif true is not None and true == predicted:
         what = f"{true} that was found"
