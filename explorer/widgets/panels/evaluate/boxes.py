@@ -161,7 +161,8 @@ class BoxBlocks:
         nothing = self.at.result.cells[-1]
         rows = self.at.result.photos(true, predicted)
         show_if(True, self.photos.blocks["cell"])
-        self.photos.fill("cell", self.at.result, rows, f"{cell_words(true, predicted, nothing, len(rows))} {DASHED}")
+        words = cell_words(true, predicted, nothing, len(rows))
+        self.photos.fill("cell", self.at.result, rows, f"{words} {DASHED}")
 
     def offer_model(self, differs: bool) -> None:
         self.photos.offer_model(differs)
