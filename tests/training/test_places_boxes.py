@@ -12,6 +12,7 @@ import explorer
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
 from explorer.inspection.detect.detecting import photo_tensor
+from explorer.models.config import ModelConfig
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.measures import AP50, best_text, epochs_html, measure_of
 from tests.training.places import CLASSES, TEACHING, boxes_of, detector, painted
@@ -78,7 +79,8 @@ def test_the_loss_of_a_step_is_that_of_the_model(data):
     truth = [{"boxes": torch.from_numpy(one.boxes).float(), "labels": torch.from_numpy(one.labels)}
              for one in data[0].boxes[:4]]
     expected = twin.train().loss(photos, truth)
-    assert run.batches[0].parts == pytest.approx({name: value.item() for name, value in expected.items()}, rel=1e-4)
+    values = {name: value.item() for name, value in expected.items()}
+    assert run.batches[0].parts == pytest.approx(values, rel=1e-4)
 
 
 def test_evaluate_tells_what_the_run_was_judged_by(taught):
@@ -170,7 +172,8 @@ def test_a_fresh_head_for_other_classes_and_the_same_one_for_the_same(data):
     assert model.num_classes == 2 and model.config.labels == CLASSES
     kept = weights(model)["head.classification_head.cls_logits.weight"]
     turned = painted(4, 0, classes=("light", "dark"))
-    again = explorer.finetune(model, (turned, turned), epochs=1, **TEACHING | {"lr": 1e-9, "body_lr": 1e-9}).wait()
+    slowly = TEACHING | {"lr": 1e-9, "body_lr": 1e-9}
+    again = explorer.finetune(model, (turned, turned), epochs=1, **slowly).wait()
     assert again.labels == CLASSES  # the model's own order
     assert torch.allclose(model.state_dict()["head.classification_head.cls_logits.weight"], kept, atol=1e-6)
 
@@ -187,8 +190,8 @@ def test_photos_without_boxes_crowds_and_broken_ones(data):
     boxes[0] = boxes_of([], [])
     boxes[1] = boxes_of([(0, 0, 60, 60), (5, 5, 30, 30)], [0, 1], [True, False])
     odd = type(data[0])(CLASSES, data[0].names[:6], open_one, boxes=tuple(boxes))
-    run = explorer.finetune(detector(), (odd, data[1].subset(range(2))), epochs=1, **TEACHING | {"batch_size": 2})
-    run.wait()
+    judged = data[1].subset(range(2))
+    run = explorer.finetune(detector(), (odd, judged), epochs=1, **TEACHING | {"batch_size": 2}).wait()
     assert any(note.startswith("Left out, photo 3") for note in run.notes) and len(run.data.train) == 5
     assert np.isfinite(run.best["loss"])
 
@@ -208,8 +211,9 @@ def test_photos_are_kept_no_larger_than_the_network_sees_them(data):
 
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"mixup": 0.2, "cache": False}, "mixup is for classes"), ({"label_smoothing": 0.1}, "label_smoothing is for classes"),
-    ({"cutmix": 1.0}, "cutmix is for classes"), ({"class_weights": "balanced"}, "class_weights is for classes"),
+    ({"mixup": 0.2, "cache": False}, "mixup is for classes"), ({"cutmix": 1.0}, "cutmix is for classes"),
+    ({"label_smoothing": 0.1}, "label_smoothing is for classes"),
+    ({"class_weights": "balanced"}, "class_weights is for classes"),
     ({"outputs": "one"}, "outputs is for whole photos"), ({"views": 2}, "views is for whole photos"),
     ({"rounds": 2}, "rounds is for whole photos"), ({"loss": "dice"}, "a loss of its own"),
     ({"augment": "medium"}, "augment is 'medium'"), ({"task": "detection"}, "no setting 'task'"),
@@ -223,7 +227,8 @@ def test_what_can_not_be_is_refused_in_a_sentence(data, settings, sentence):
 
 def test_data_of_another_task_is_refused(data):
     empty = type(data[0])(CLASSES, data[0].names[:2], data[0].open_one, boxes=(boxes_of([], []),) * 2)
-    for wrong, sentence in (("flowers5", "flowers5"), ((painted(4, 0, "segmentation"),) * 2, "boxes are wanted"),
+    masks = painted(4, 0, "segmentation")
+    for wrong, sentence in (("flowers5", "flowers5"), ((masks, masks), "boxes are wanted"),
                             ((empty, data[1]), "no box that counts")):
         with pytest.raises(DataError, match=sentence):
             explorer.finetune(detector(), wrong, epochs=1, **TEACHING)
@@ -234,14 +239,16 @@ def test_data_of_another_task_is_refused(data):
 def test_a_search_for_a_rate_leaves_the_model_as_it_is(data):
     model = detector()
     before = weights(model)
-    found = explorer.find_lr(model, data, train="all", batch_size=4, steps=6, photos=8, input_size=(3, 64, 64))
+    found = explorer.find_lr(model, data, train="all", batch_size=4, steps=6, photos=8,
+                             input_size=(3, 64, 64))
     assert len(found.rates) >= 5
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_options_of_the_backbone_are_saved_with_it(tmp_path):
     model = detector(backbone="resnet10t", backbone_options={"avg_down": False})
-    kept = dict(explorer.models.config.ModelConfig.from_dict(json.loads(json.dumps(model.config.as_timm()))).build_options)
+    written = json.dumps(model.config.as_timm())
+    kept = dict(ModelConfig.from_dict(json.loads(written)).build_options)
     assert kept["backbone_options"] == (("avg_down", False),)
     again = explorer.create_model("retinanet", num_classes=2, **kept)
     assert again.state_dict().keys() == model.state_dict().keys()

@@ -32,9 +32,8 @@ def taught(data):
     """A run of four epochs, its events, and what it printed."""
     events, told = [], io.StringIO()
     listeners = [events.append, print_progress(told)]
-    run = explorer.finetune(segmenter(), data, epochs=4, on_event=lambda event: [one(event) for one in listeners],
-                            **TEACHING)
-    return run.wait(), events, told
+    tell = lambda event: [listener(event) for listener in listeners]
+    return explorer.finetune(segmenter(), data, epochs=4, on_event=tell, **TEACHING).wait(), events, told
 
 
 def small(data, **settings):
@@ -88,8 +87,8 @@ def test_a_saved_model_gives_the_same_mask(taught, data, tmp_path):
 
 def test_a_name_over_another_backbone_goes_on_and_opens_again_with_its_options(data, tmp_path):
     few = tuple(part.subset(range(4)) for part in data)
-    wanted = {**TEACHING, "augment": "standard", "batch_size": 2, "backbone": "lcnet_035", "pretrained": False,
-              "epochs": 2}
+    wanted = {**TEACHING, "augment": "standard", "batch_size": 2, "backbone": "lcnet_035",
+              "pretrained": False, "epochs": 2}
     whole = explorer.finetune("unet", few, **wanted).wait()
     begun = explorer.finetune("unet", few, run_dir=tmp_path / "run", **wanted)
     begun.listen(lambda event: isinstance(event, Batch) and begun.stop(wait=False))

@@ -52,7 +52,7 @@ class BoxesMade:
 
 
 class MasksMade:
-    """For `MaskAim`. prepare: as photos get into the network, whose picture is at the top left of its input"""
+    """For `MaskAim`. prepare: how photos get into the network, at the top left of what it sees"""
 
     def __init__(self, prepare: Preparation):
         self.prepare = prepare
@@ -65,8 +65,7 @@ class MasksMade:
         return seen, target
 
     def batch(self, pairs: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
-        """Photos of several sizes in one batch: the mean colour beside the smaller ones, which does not count.
-        """
+        """Photos of several sizes in one batch: the room beside smaller ones does not count."""
         high, wide = (max(photo.shape[side] for photo, _ in pairs) for side in (-2, -1))
         rooms = [(0, wide - photo.shape[-1], 0, high - photo.shape[-2]) for photo, _ in pairs]
         return (torch.stack([F.pad(photo, room) for (photo, _), room in zip(pairs, rooms)]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from explorer.data.errors import ImageError
@@ -78,6 +77,8 @@ def _check_a_lone_photo(recipe: Recipe, splits: PlaceSplits, model: VisionModel)
     model.eval()
     if not learning:
         return
-    given = "batch_size is 1" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
+    given = f"There is {len(splits.train)} photo to learn from"
+    if recipe.batch_size == 1:
+        given = "batch_size is 1"
     raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences within a "
                      "batch: give 2 photos or more (accumulate= adds batches up).")

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
@@ -31,7 +30,7 @@ class Plan:
     """What a run was asked for, checked: it can start in this process, or in several."""
 
     net: VisionModel
-    splits: Splits | PlaceSplits
+    splits: AnySplits
     recipe: Recipe
     folder: Path | None
     resume: bool

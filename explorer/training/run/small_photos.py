@@ -1,7 +1,4 @@
-"""Photos with boxes or masks, no larger than a network sees them, and kept open while there is room.
-
-    train, val, splits, notes = ...
-"""
+"""Photos with boxes or masks, no larger than a network sees them, and kept open while there is room."""
 
 from __future__ import annotations
 
@@ -141,6 +138,7 @@ def opened_small(splits: PlaceSplits, shrink: Shrink, *, threads: int,
         parts[number] = part.without([*broken]) if broken else part
     train, val = parts
     if not len(train) or not len(val):
-        raise DataError(f"Of '{splits.name}' {len(train)} photos to learn from and {len(val)} to judge by can be "
-                        f"opened: give one at least of both.{f' {notes[-1]}' if notes else ''}")
+        why = f" {notes[-1]}" if notes else ""
+        raise DataError(f"Of '{splits.name}' {len(train)} photos to learn from and {len(val)} to judge by "
+                        f"can be opened: give one at least of both.{why}")
     return replace(splits, train=train.places, val=val.places, notes=tuple(notes)), train, val
