@@ -43,9 +43,11 @@ def check_place(device: Any, input_size: Any) -> None:
 
 
 def check_backbone(backbone: str | None, model: Any, task: str) -> None:
-    """Raises ValueError for a backbone where none can be chosen."""
+    """Raises ValueError for a backbone where none can be chosen, TypeError for what is no name."""
     if backbone is None:
         return
+    if not isinstance(backbone, str):
+        raise TypeError(f"backbone is {backbone!r}: give a name, such as 'resnet34'.")
     if task == "classification":
         raise ValueError(f"backbone is {backbone!r}: it is for networks that find boxes or masks, such as "
                          "retinanet or unet. One that tells classes is a backbone itself: give its name.")

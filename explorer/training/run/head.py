@@ -57,6 +57,14 @@ def exchange_notes(model: VisionModel | str, splits: AnySplits, kind: str) -> tu
     return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
 
 
+def beginning_notes(net: VisionModel) -> tuple[str, ...]:
+    """What to say of a network whose backbone alone begins with trained weights."""
+    report = net.load_report
+    if report is None or not report.skipped:
+        return ()
+    return (f"Its backbone begins with weights from {report.source}. Not loaded: {'; '.join(report.skipped)}.",)
+
+
 def model_for(model: nn.Module | str, splits: AnySplits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes or numbers, drawn by the seed."""

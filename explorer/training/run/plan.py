@@ -21,7 +21,7 @@ from explorer.training.run import checkpoint
 from explorer.training.run.checks import check_backbone, check_data, check_learning, check_place
 from explorer.training.run.claim import Claim, teacher_of
 from explorer.training.run.given import data_for, task_of
-from explorer.training.run.head import begun_with, exchange_notes, made_ready
+from explorer.training.run.head import beginning_notes, begun_with, exchange_notes, made_ready
 from explorer.training.run.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
 
 
@@ -67,6 +67,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size, backbone)
+    if isinstance(model, str) and recipe.finds_places:
+        splits = replace(splits, notes=(*splits.notes, *beginning_notes(net)))
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
     claim = Claim(net, folder if writes else None, name=name)
