@@ -252,4 +252,7 @@ VARIANTS = {
     "retinanet": dict(backbone="resnet50"),
     "retinanet_resnet50_fpn": dict(backbone="resnet50"),
     "retinanet_resnet50_fpn_v2": dict(backbone="resnet50", p6_from_c5=True, head_norm=True, box_loss="giou"),
+    # small enough to come along with explorer, trained: 4 M parameters
+    "retinanet_lite0": dict(backbone="tf_efficientnet_lite0", width=64, depth=2, head_norm=True,
+                            box_loss="giou"),
 }
