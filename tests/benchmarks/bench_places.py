@@ -1,8 +1,8 @@
 """How well explorer's networks for boxes and masks learn, against the libraries that people take for them.
 
-    python tests/benchmarks/bench_places.py masks NUCLEI     # a U-Net against segmentation-models-pytorch's
-    python tests/benchmarks/bench_places.py boxes BCCD       # a small RetinaNet against torchvision's
-    python tests/benchmarks/bench_places.py steps            # seconds of a training step, of one RetinaNet
+    python -m tests.benchmarks.bench_places masks NUCLEI     # a U-Net against segmentation-models-pytorch's
+    python -m tests.benchmarks.bench_places boxes BCCD       # a small RetinaNet against torchvision's
+    python -m tests.benchmarks.bench_places steps            # seconds of a training step, of one RetinaNet
 
 NUCLEI and BCCD are folders as `tests/tools/teach_shipped.py` takes them. Within one run all sides see the same
 photos, the same held-out ones judge them by the same code, and they have the same seconds and threads: explorer
@@ -26,12 +26,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
-
 import torch
 from torch import Tensor, nn
-from turns import interleaved
 
 import explorer
 from explorer.data.places.augment import Augmented
@@ -41,6 +37,7 @@ from explorer.models.doors.torchvision_detectors import TorchvisionDetector
 from explorer.models.segmentation.losses import mask_loss
 from explorer.models.weights import convert
 from explorer.training.loop.place_sources import BoxesMade, MasksMade
+from tests.benchmarks.turns import interleaved
 from tests.tools.teach_shipped import BODY, LESSONS, SEED, photos_of, scores, seeing, untaught
 
 
