@@ -16,6 +16,7 @@ from explorer.data.folders import DataError
 from explorer.data.places.place_set import Boxes
 from explorer.models.contract import evaluation
 from explorer.models.segmentation.losses import mask_loss
+from explorer.models.surgery.inside import look_through
 from explorer.training.evaluation.box_answers import BoxAnswers
 from explorer.training.evaluation.mask_answers import mean_known, pixel_counts, shares_of, totals_of
 from explorer.training.evaluation.place_figures import FoundBoxes
@@ -59,7 +60,7 @@ class BoxAim(PlaceAim):
         sums: dict[str, float] = {}
         found: list[FoundBoxes] = []
         truth: list[Boxes] = []
-        inner = getattr(network, "module", network)  # averaged weights come in a wrapper
+        inner: Any = look_through(network)  # averaged weights come in a wrapper
         with evaluation(network), torch.inference_mode():
             for photos, targets in batches:
                 parts, told = inner.loss_and_found(photos, [learnt(target) for target in targets])

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from explorer.display.words import is_out_of_memory
-from explorer.training.loop.aim import Aim
+from explorer.training.loop.aim import Aim, Batches, Judged
 from explorer.training.loop.objective import Objective
 from explorer.training.loop.recipe import Recipe
 
 
 class Added(NamedTuple):
-    """What adding one batch's gradients told: its loss, the sum of its figure, the parts of the loss, and in
-    how many pieces it went.
+    """What adding one batch's gradients told: its loss, the sum of its figure, in how many pieces it went, and
+    the parts of the loss.
     """
 
     loss: float
     figure: float
-    parts: dict[str, float]
     pieces: int
+    parts: dict[str, float] = {}
 
 
 def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: dict[str, Any],
@@ -47,7 +47,7 @@ def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: 
                 figure += passed.figure
                 for name, value in passed.parts.items():
                     parts[name] = parts.get(name, 0.0) + value.item() * share
-            return Added(loss_sum / len(inputs), figure, parts, pieces)
+            return Added(loss_sum / len(inputs), figure, pieces, parts)
         except Exception as error:  # a run that goes on after it learns from this batch again, and once only
             for parameter, before in zip(network.parameters(), kept):
                 parameter.grad = None if before is None else before.clone()
@@ -56,6 +56,11 @@ def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: 
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             pieces *= 2
+
+
+def judge(network: nn.Module, batches: Batches, place: dict[str, Any], objective: Aim) -> Judged:
+    """The photos to judge by."""
+    return objective.judged(network, batches, place)
 
 
 def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from explorer.training.loop.aim import Aim, Batches, Judged
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.state import State
-from explorer.training.loop.steps import learn
+from explorer.training.loop.steps import Added, judge, learn
 
 Items = TypeVar("Items", Sequence, Tensor)
 
@@ -84,9 +84,9 @@ class Alone:
     def learn(self, state: State, inputs: Any, targets: Any, recipe: Recipe, place: dict[str, Any],
               objective: Aim) -> Learnt:
         """A batch that does not fit into the memory is learnt from in pieces, and so are those after it."""
-        added = learn(state.passing_network, inputs, targets, recipe, place, objective, state.pieces)
+        added = Added(*learn(state.passing_network, inputs, targets, recipe, place, objective, state.pieces))
         state.pieces = added.pieces
         return Learnt(added.loss, added.figure, len(inputs), added.parts)
 
     def judge(self, state: State, batches: Batches, place: dict[str, Any], objective: Aim) -> Judged:
-        return objective.judged(state.judged_network, batches, place)
+        return Judged(*judge(state.judged_network, batches, place, objective))

@@ -42,6 +42,18 @@ def check_place(device: Any, input_size: Any) -> None:
     check_input_size(input_size)
 
 
+def check_backbone(backbone: str | None, model: Any, task: str) -> None:
+    """Raises ValueError for a backbone where none can be chosen."""
+    if backbone is None:
+        return
+    if task == "classification":
+        raise ValueError(f"backbone is {backbone!r}: it is for networks that find boxes or masks, such as "
+                         "retinanet or unet. One that tells classes is a backbone itself: give its name.")
+    if not isinstance(model, str):
+        raise ValueError(f"backbone is {backbone!r}, and the model is there already: create it with that "
+                         "backbone, explorer.create_model(name, backbone=...).")
+
+
 def check_data(recipe: Recipe, splits: Splits | PlaceSplits) -> None:
     """Raises ValueError where the settings do not fit the data."""
     kind_of(splits, recipe)

@@ -18,6 +18,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.models.surgery.inside import stage_modules
 from explorer.models.tasks import check_name_for, check_task
 from explorer.training.loop.objective import answers_of, kind_of, width_of
 from explorer.training.loop.order import drawn_by
@@ -65,7 +66,8 @@ def model_for(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Reci
 
 
 def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
-               input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
+               input_size: tuple[int, int, int] | None,
+               backbone: str | None = None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
     width = width_of(kind_of(splits, recipe), len(splits.classes))
     task = recipe.task
@@ -73,6 +75,8 @@ def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Rec
         extra: dict[str, Any] = {}
         if input_size is not None and input_size[0] != 3:
             extra["in_chans"] = input_size[0]
+        if backbone is not None:
+            extra["backbone"] = backbone
         check_name_for(task, model)  # before anything is downloaded
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
@@ -122,7 +126,10 @@ def made_ready(net: VisionModel, splits: Splits | PlaceSplits, recipe: Recipe, d
     if recipe.train == "head":
         freeze(net, modules=body)
     elif recipe.train == "last_stage":
-        stages = [stage for stage in net.stage_table if not body or is_inside(stage.module, body)]
+        inner, paths = stage_modules(net)
+        start = "" if inner is net else "module."  # of a network of another library
+        stages = [stage for stage, path in zip(net.stage_table, paths)
+                  if not body or is_inside(f"{start}{path}", body)]
         if len(stages) < 2:
             raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
                              "'head' or 'all'.")

@@ -223,8 +223,13 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
         config = ModelConfig.from_dict(facts["config"])
         name = config.built_as or name
         options |= dict(config.build_options)
-    known = by_name or is_model(name) or split_door(name)[0] in LIBRARIES
-    if not known or options.keys() - {"in_chans", *SAVED_OPTIONS}:
+    elif "backbone" in (built := dict(ModelConfig.from_dict(facts["config"]).build_options)):
+        options["backbone"] = built["backbone"]
+    if by_name or is_model(name):  # of the catalog: whatever a file can hold
+        known = None not in options.values()
+    else:
+        known = split_door(name)[0] in LIBRARIES and not options.keys() - {"in_chans", *SAVED_OPTIONS}
+    if not known:
         raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
                             "load_run(path, model=...).")
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".

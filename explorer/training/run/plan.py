@@ -19,7 +19,7 @@ from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 from explorer.training.run import checkpoint
-from explorer.training.run.checks import check_data, check_learning, check_place
+from explorer.training.run.checks import check_backbone, check_data, check_learning, check_place
 from explorer.training.run.claim import Claim, teacher_of
 from explorer.training.run.given import data_for, task_of
 from explorer.training.run.head import begun_with, exchange_notes, made_ready
@@ -41,7 +41,7 @@ class Plan:
 
 def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = None,
               run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
-              input_size: tuple[int, int, int] | None = None,
+              backbone: str | None = None, input_size: tuple[int, int, int] | None = None,
               device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
               **settings: Any) -> Plan:
     """Check what `finetune` was given; raises as it says. settings: those of `Recipe`.
@@ -56,6 +56,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     recipe = Recipe(batch_size=batch_size, task=task, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
     check_place(device, input_size)
+    check_backbone(backbone, model, task)
     splits = data_for(model, data, recipe)
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
@@ -66,7 +67,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
                             "model: copy.deepcopy(model).")
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
-    net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
+    net, device = begun_with(model, splits, recipe, pretrained, device, input_size, backbone)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
     claim = Claim(net, folder if writes else None, name=name)
