@@ -158,7 +158,8 @@ class Augmented:
         scaled = _area(cut) / before[rows].clip(min=1e-9)
         return photo, replace(places, boxes=cut, labels=places.labels[rows],
                               crowd=places.crowd[rows] | (seen < LEAST_SEEN),
-                              areas=places.areas[rows] * scaled)
+                              areas=places.areas[rows] * scaled,
+                              shapes=None)  # which do not move along
 
     def _moved(self, photo: Image.Image, given: dict[str, Tensor]) -> tuple[Image.Image, dict[str, Tensor]]:
         """The photo and what lies in it after all steps, which draw once for both."""
