@@ -143,10 +143,3 @@ def test_every_tab_opens_on_such_a_model(detector, segmenter, open_tab):
             assert panel.wait(60)
         assert dash.session.error == "" and "Detect" in dash.predictions.bars.value or \
             "Segment" in dash.predictions.bars.value
-
-
-def test_the_evaluation_tab_says_who_judges_boxes(detector, open_tab, tmp_path):
-    _, panel = open_tab(detector, "Evaluate")
-    panel.data.value, panel.folder.value = "a folder", str(tmp_path)
-    panel.go.click()
-    assert panel.wait() and "finds boxes: ask it with explorer.detect" in panel.message.value

@@ -18,6 +18,8 @@ from explorer.data.photo_sets import Chosen, Splits
 
 IGNORED = 255  # in a mask: pixels that count neither way
 Size = tuple[int, int]  # width, height
+#: Polygons, each float64 [x, y, x, y, ...], or COCO's run lengths {"size": [H, W], "counts": list or text}.
+Shape = tuple[np.ndarray, ...] | dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +30,15 @@ class Boxes:
     labels: int64 [N], indices into the class names
     crowd:  bool [N]: it counts neither as found nor as missed, e.g. a crowd that is one box
     areas:  float64 [N], of the thing itself in pixels where somebody measured it, else of its box
+    shapes: of each thing its outline, see `shapes.kept_shape`, None for one without; None where nobody has
+            outlined any
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
     areas: np.ndarray
+    shapes: tuple[Shape | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -21,7 +21,8 @@ def draw_boxes(
     photo: Image.Image, boxes: np.ndarray, captions: Sequence[str], indices: Sequence[int], *,
     masks: np.ndarray | None = None,
 ) -> Image.Image:
-    """A copy of an RGB photo with boxes [N, 4] xyxy in its pixels, the best on top, each with its caption.
+    """A copy of an RGB photo with boxes [N, 4] xyxy in its pixels, the best on top, each with its caption, if
+    it has one.
 
     indices: of the classes, for the colours;  masks: [N, H, W], yes or no
     """
@@ -33,6 +34,8 @@ def draw_boxes(
         left, top, right, bottom = box
         colour = colour_of(index)
         pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=unit + 1)
+        if not caption:
+            continue
         x0, y0, x1, y1 = pen.textbbox((0, 0), caption, font=font)
         wide, high = x1 - x0 + 4 * unit, y1 - y0 + 3 * unit
         x = min(max(0.0, left), max(0, picture.width - wide))

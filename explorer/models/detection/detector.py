@@ -114,17 +114,27 @@ class Detector(OverBody):
         self.check_head()
         if targets is not None:
             return self.loss(images, targets)
-        if not images:
-            return []
+        return [answer(found, place) for found, place in self.find(images)] if images else []
+
+    def find(self, images: Sequence[Tensor], *, masks: bool = True) -> list[tuple[Candidates, Placement]]:
+        """(what is shown of each photo, in the network's pixels, and where the photo lies in them).
+
+        images: photos [C, H, W] in 0..1, one at least;  masks: False leaves them out where it has some
+        """
+        self.check_head()
         batch, places = self.prepare(images)
-        return self.found_in(self.see(batch, places), batch.shape[-2:], places)
+        return self._kept(self.see(batch, places), batch.shape[-2:], places, masks=masks)
 
     def found_in(self, raw: Any, size: Sequence[int], places: Sequence[Placement]) -> list[dict[str, Tensor]]:
         """The boxes of each photo, as `forward` tells them. raw, size, places: as `candidates` takes them"""
+        return [answer(found, place) for found, place in self._kept(raw, size, places)]
+
+    def _kept(self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+              masks: bool = True) -> list[tuple[Candidates, Placement]]:
         kept = [self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
                             limit=self.max_boxes)
                 for found in self.candidates(raw, size, places)]
-        return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
+        return [*zip(self.with_masks(raw, kept, places) if masks else kept, places)]
 
     def see(
         self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None

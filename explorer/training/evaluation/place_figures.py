@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,19 +17,25 @@ PAIRED = 0.5  # intersection over union from which two boxes are of the same thi
 @dataclass(frozen=True, eq=False)
 class FoundBoxes:
     """What a detector found in a photo: boxes [N, 4] xyxy in its pixels, scores [N], labels [N] by the data's
-    classes.
+    classes; shapes: the mask in each box as COCO's run-length code, None for a detector of boxes alone.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    shapes: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def above(self, score: float) -> FoundBoxes:
-        keep = self.scores >= score
-        return FoundBoxes(self.boxes[keep], self.scores[keep], self.labels[keep])
+        return self.take(self.scores >= score)
+
+    def take(self, keep: np.ndarray) -> FoundBoxes:
+        """Those for which `keep`, bool [N], says yes."""
+        shapes = None if self.shapes is None else tuple(
+            shape for shape, kept in zip(self.shapes, keep) if kept)
+        return FoundBoxes(self.boxes[keep], self.scores[keep], self.labels[keep], shapes)
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class BoxFigures:
     """One class. ap: average precision, the mean over IoU 0.50 to 0.95; ap50, ap75: at that IoU alone;
     recall: of its boxes that are found with 100 boxes a photo, the mean over the same IoU; all 0..1, NaN for
     a class without a box. small, medium, large: its ap for boxes below 32 x 32, below 96 x 96, above.
-    boxes: how many there are, those that do not count left out
+    boxes: how many there are, those that do not count left out. mask_ap: as ap, of the masks in the boxes;
+    NaN for boxes alone
     """
 
     ap: float
@@ -47,6 +55,7 @@ class BoxFigures:
     medium: float
     large: float
     boxes: int
+    mask_ap: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,11 @@ def paired(found: FoundBoxes, truth: Boxes) -> list[tuple[int | None, int | None
     counted = np.flatnonzero(~truth.crowd)
     share = overlaps(found.boxes, truth.boxes[counted])
     labels = truth.labels[counted]
+    near: dict[int, list[int]] = {}  # box -> the things that it may take, those that it overlaps most first
+    for box, thing in np.argwhere(share >= PAIRED).tolist():
+        near.setdefault(box, []).append(thing)
+    for box, may in near.items():
+        may.sort(key=lambda thing: -share[box, thing])
     things: dict[int, int] = {}  # box -> thing
     taken: set[int] = set()
     order = np.argsort(-found.scores, kind="stable").tolist()
@@ -144,10 +158,10 @@ def paired(found: FoundBoxes, truth: Boxes) -> list[tuple[int | None, int | None
         for box in order:
             if box in things:
                 continue
-            free = [thing for thing in range(len(labels)) if thing not in taken
-                    and (not same_class or labels[thing] == found.labels[box])]
-            best = max(free, key=lambda thing: share[box, thing], default=None)
-            if best is not None and share[box, best] >= PAIRED:
+            free = (thing for thing in near.get(box, ()) if thing not in taken
+                    and (not same_class or labels[thing] == found.labels[box]))
+            best = next(free, None)
+            if best is not None:
                 things[box] = best
                 taken.add(best)
     on_crowd = overlaps(found.boxes, truth.boxes[truth.crowd], of_first=True).max(1, initial=0.0) >= PAIRED

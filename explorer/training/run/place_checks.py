@@ -11,7 +11,7 @@ from explorer.data.folders import DataError
 from explorer.data.places.augment import Augmented
 from explorer.data.places.place_set import PlaceSplits
 from explorer.models.contract import VisionModel
-from explorer.training.evaluation.box_answers import check_pycocotools
+from explorer.training.evaluation.coco_tables import check_pycocotools
 from explorer.training.loop.order import batches_of, drawn_by
 from explorer.training.loop.recipe import Recipe
 
