@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms import v2
 
 import explorer
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
+from explorer.data.places.augment import Augmented
+from explorer.data.places.place_set import PlaceSplits
 from explorer.inspection.detect.detecting import photo_tensor
 from explorer.models.config import ModelConfig
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.measures import AP50, best_text, epochs_html, measure_of
+from explorer.training.loop.place_aims import learnt
+from explorer.training.loop.place_sources import BoxesMade
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run.place_checks import check_places
+from explorer.training.run.small_photos import smaller
 from tests.training.places import CLASSES, TEACHING, boxes_of, detector, painted
 
 
@@ -208,6 +218,28 @@ def test_photos_are_kept_no_larger_than_the_network_sees_them(data):
     photo, kept = seen[0].train[0]
     assert photo.size == (64, 64) and np.allclose(kept.boxes, large.boxes[0].boxes)
     assert explorer.evaluate(run).ap50 == pytest.approx(run.best["val_ap50"], abs=0.02)
+
+
+def test_outlines_shrink_and_move_with_their_photo_and_things_without_are_not_learnt():
+    corner = [np.array([0.0, 0, 32, 0, 32, 64, 0, 64])]  # the left half, 32 x 64, of a photo 64 x 64
+    boxes = boxes_of([(0, 0, 32, 64), (40, 8, 60, 60)], [0, 1])
+    boxes = replace(boxes, shapes=(tuple(corner), None))
+    half = lambda photo: photo.resize((32, 32))
+    photo, small = smaller(Image.new("RGB", (64, 64)), boxes, half, outlines=True)
+    photo, turned = Augmented(v2.RandomHorizontalFlip(1.0), outlines=True)(photo, small)
+    _, target = BoxesMade(3, outlines=True).one(photo, turned)
+    assert target["boxes"].tolist() == [[16, 0, 32, 32], [2, 4, 12, 30]]
+    assert target["masks"].shape == (2, 32, 32) and target["masks"][0, :, 16:].all()
+    assert not target["masks"][0, :, :16].any() and not target["masks"][1].any()
+    kept = learnt(target)
+    assert kept["labels"].tolist() == [0] and kept["masks"].shape == (1, 32, 32)
+
+
+def test_a_network_that_learns_masks_too_needs_outlines(data):
+    with pytest.raises(DataError, match="has boxes alone: give COCO's outlines"):
+        model = detector()
+        model.has_masks = True
+        check_places(Recipe(task="detection"), PlaceSplits("boxes", *data), model, workers=1)
 
 
 @pytest.mark.parametrize("settings, sentence", [

@@ -62,7 +62,8 @@ def beginning_notes(net: VisionModel) -> tuple[str, ...]:
     report = net.load_report
     if report is None or not report.skipped:
         return ()
-    return (f"Its backbone begins with weights from {report.source}. Not loaded: {'; '.join(report.skipped)}.",)
+    rest = "; ".join(report.skipped)
+    return (f"Its backbone begins with weights from {report.source}. Not loaded: {rest}.",)
 
 
 def model_for(model: nn.Module | str, splits: AnySplits, recipe: Recipe, pretrained: bool, device: Any,

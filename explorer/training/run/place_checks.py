@@ -32,10 +32,11 @@ def check_places(recipe: Recipe, splits: PlaceSplits, model: VisionModel, *, wor
     if splits.train.boxes is not None:
         check_pycocotools()
         _check_boxes(splits)
-        if getattr(model, "has_masks", False):
+        outlined = any(one.shapes is not None and any(one.shapes) for one in splits.train.boxes)
+        if getattr(model, "has_masks", False) and not outlined:
             raise DataError(f"{model.config.architecture} learns a mask for each box too, and "
-                            f"'{splits.name}' has boxes alone: take a network for boxes, such as "
-                            "fasterrcnn_resnet50_fpn.")
+                            f"'{splits.name}' has boxes alone: give COCO's outlines beside them, or take a "
+                            "network for boxes, such as fasterrcnn_resnet50_fpn.")
     _try_augmentation(recipe, splits)
     _check_a_lone_photo(recipe, splits, model)
 
