@@ -155,7 +155,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "finetune": (lambda **given: explorer.finetune(**given).wait(), {
             "model": model, "data": folder, "epochs": 1, "train": "head", "lr": 0.01, "body_lr": None,
             "batch_size": 4, "optimizer": "adamw", "schedule": "cosine", "augment": "light", "seed": 0,
-            "run_dir": None, "resume": False, "on_event": quiet, "pretrained": False,
+            "run_dir": None, "resume": False, "on_event": quiet, "pretrained": False, "backbone": None,
             "input_size": (3, 24, 24), "device": "cpu", "name": "a run", "accumulate": 1,
             "layer_decay": None, "weight_decay": 0.01, "warmup": 0.0, "label_smoothing": 0.0, "mixup": 0.0,
             "cutmix": 0.0, "clip": None, "ema": None, "class_weights": None, "precision": "float32",

@@ -50,8 +50,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
     add("data", metavar="DATA",
         help="a folder with a folder of photos for each class, with or without train/ and val/ above them; "
-             "or a table (CSV) of files and numbers or labels; or flowers5, which is bundled, or cifar10. For "
-             "a network that finds boxes or masks: a folder of COCO, YOLO or VOC, or of images/ and masks/")
+             "or a table (CSV) of files and numbers or labels; or flowers5 (bundled), or cifar10; for "
+             "a network for boxes or masks: a folder of COCO, YOLO or VOC, or of images/ and masks/")
 
     add = tune.add_argument_group("what learns").add_argument
     add("--outputs", metavar="KIND",

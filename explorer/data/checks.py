@@ -32,10 +32,10 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
         return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
 
 
-AnySplits = TypeVar("AnySplits", Splits, PlaceSplits)
+OneKind = TypeVar("OneKind", Splits, PlaceSplits)
 
 
-def ordered_as(classes: Sequence[str], splits: AnySplits) -> AnySplits:
+def ordered_as(classes: Sequence[str], splits: OneKind) -> OneKind:
     """The splits with their classes in this order and spelling, where they are the same by name; else as they
     are.
 

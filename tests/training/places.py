@@ -1,4 +1,4 @@
-"""Tiny photos of noise with dark and light rectangles, as boxes and as masks, and networks that learn them."""
+"""Tiny photos of noise with dark and light rectangles, as boxes and as masks, and nets that learn them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ COLOURS = ((20, 20, 60), (240, 240, 200))
 CLASSES = ("dark", "light")
 
 
-def painted(count: int, seed: int, task: str = "detection", *, classes: tuple[str, ...] = CLASSES) -> PlaceSet:
+def painted(count: int, seed: int, task: str = "detection", *,
+            classes: tuple[str, ...] = CLASSES) -> PlaceSet:
     """Photos with one or two rectangles each."""
     draw = np.random.default_rng(seed)
     photos, boxes, masks = [], [], []

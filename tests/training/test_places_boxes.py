@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms import v2
 
 import explorer
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
+from explorer.data.places.augment import Augmented
+from explorer.data.places.place_set import PlaceSplits
 from explorer.inspection.detect.detecting import photo_tensor
+from explorer.models.config import ModelConfig
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.measures import AP50, best_text, epochs_html, measure_of
+from explorer.training.loop.place_aims import learnt
+from explorer.training.loop.place_sources import BoxesMade
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run.place_checks import check_places
+from explorer.training.run.small_photos import smaller
 from tests.training.places import CLASSES, TEACHING, boxes_of, detector, painted
 
 
@@ -78,7 +89,8 @@ def test_the_loss_of_a_step_is_that_of_the_model(data):
     truth = [{"boxes": torch.from_numpy(one.boxes).float(), "labels": torch.from_numpy(one.labels)}
              for one in data[0].boxes[:4]]
     expected = twin.train().loss(photos, truth)
-    assert run.batches[0].parts == pytest.approx({name: value.item() for name, value in expected.items()}, rel=1e-4)
+    values = {name: value.item() for name, value in expected.items()}
+    assert run.batches[0].parts == pytest.approx(values, rel=1e-4)
 
 
 def test_evaluate_tells_what_the_run_was_judged_by(taught):
@@ -109,7 +121,7 @@ def test_its_folder_opens_too(taught, data):
 
 def test_words_name_the_figure_and_the_parts(taught):
     run, _ = taught
-    assert best_text(run).startswith("AP50 ") and "right" not in repr(run) + run._repr_html_()
+    assert best_text(run).startswith("AP50 ") and "% right" not in repr(run) + run._repr_html_()
     table = epochs_html(run)
     assert "bbox regression" in table and "classification" in table and table.count("AP50") == 1
     lines = (run.folder / "history.jsonl").read_text().splitlines()
@@ -122,11 +134,9 @@ def test_a_stopped_run_goes_on_to_the_very_same_weights(data, tmp_path, settings
     few = data[0].subset(range(9)), data[1].subset(range(2))
     wanted = {"epochs": 2, **TEACHING, "augment": "light", **settings}
     whole = explorer.finetune(detector(), few, **wanted).wait()
-    begun = explorer.finetune(detector(), few, run_dir=tmp_path / "run", **wanted,
-                              on_event=lambda event: isinstance(event, Batch) and event.step == 1
-                              and begun_runs[0].stop(wait=False) if begun_runs else None)
-    begun_runs = [begun]
-    begun.stop()
+    begun = explorer.finetune(detector(), few, run_dir=tmp_path / "run", **wanted)
+    begun.listen(lambda event: isinstance(event, Batch) and begun.stop(wait=False))
+    assert begun.wait().state == "stopped"
     gone_on = explorer.finetune(detector(), few, run_dir=tmp_path / "run", resume=True, **wanted).wait()
     assert [row["loss"] for row in gone_on.history] == [row["loss"] for row in whole.history]
     assert [row["parts"] for row in gone_on.history] == [row["parts"] for row in whole.history]
@@ -172,7 +182,8 @@ def test_a_fresh_head_for_other_classes_and_the_same_one_for_the_same(data):
     assert model.num_classes == 2 and model.config.labels == CLASSES
     kept = weights(model)["head.classification_head.cls_logits.weight"]
     turned = painted(4, 0, classes=("light", "dark"))
-    again = explorer.finetune(model, (turned, turned), epochs=1, **TEACHING | {"lr": 1e-9, "body_lr": 1e-9}).wait()
+    slowly = TEACHING | {"lr": 1e-9, "body_lr": 1e-9}
+    again = explorer.finetune(model, (turned, turned), epochs=1, **slowly).wait()
     assert again.labels == CLASSES  # the model's own order
     assert torch.allclose(model.state_dict()["head.classification_head.cls_logits.weight"], kept, atol=1e-6)
 
@@ -189,8 +200,8 @@ def test_photos_without_boxes_crowds_and_broken_ones(data):
     boxes[0] = boxes_of([], [])
     boxes[1] = boxes_of([(0, 0, 60, 60), (5, 5, 30, 30)], [0, 1], [True, False])
     odd = type(data[0])(CLASSES, data[0].names[:6], open_one, boxes=tuple(boxes))
-    run = explorer.finetune(detector(), (odd, data[1].subset(range(2))), epochs=1, **TEACHING | {"batch_size": 2})
-    run.wait()
+    judged = data[1].subset(range(2))
+    run = explorer.finetune(detector(), (odd, judged), epochs=1, **TEACHING | {"batch_size": 2}).wait()
     assert any(note.startswith("Left out, photo 3") for note in run.notes) and len(run.data.train) == 5
     assert np.isfinite(run.best["loss"])
 
@@ -209,9 +220,32 @@ def test_photos_are_kept_no_larger_than_the_network_sees_them(data):
     assert explorer.evaluate(run).ap50 == pytest.approx(run.best["val_ap50"], abs=0.02)
 
 
+def test_outlines_shrink_and_move_with_their_photo_and_things_without_are_not_learnt():
+    corner = [np.array([0.0, 0, 32, 0, 32, 64, 0, 64])]  # the left half, 32 x 64, of a photo 64 x 64
+    boxes = boxes_of([(0, 0, 32, 64), (40, 8, 60, 60)], [0, 1])
+    boxes = replace(boxes, shapes=(tuple(corner), None))
+    half = lambda photo: photo.resize((32, 32))
+    photo, small = smaller(Image.new("RGB", (64, 64)), boxes, half, outlines=True)
+    photo, turned = Augmented(v2.RandomHorizontalFlip(1.0), outlines=True)(photo, small)
+    _, target = BoxesMade(3, outlines=True).one(photo, turned)
+    assert target["boxes"].tolist() == [[16, 0, 32, 32], [2, 4, 12, 30]]
+    assert target["masks"].shape == (2, 32, 32) and target["masks"][0, :, 16:].all()
+    assert not target["masks"][0, :, :16].any() and not target["masks"][1].any()
+    kept = learnt(target)
+    assert kept["labels"].tolist() == [0] and kept["masks"].shape == (1, 32, 32)
+
+
+def test_a_network_that_learns_masks_too_needs_outlines(data):
+    with pytest.raises(DataError, match="has boxes alone: give COCO's outlines"):
+        model = detector()
+        model.has_masks = True
+        check_places(Recipe(task="detection"), PlaceSplits("boxes", *data), model, workers=1)
+
+
 @pytest.mark.parametrize("settings, sentence", [
-    ({"mixup": 0.2, "cache": False}, "mixup is for classes"), ({"label_smoothing": 0.1}, "label_smoothing is for classes"),
-    ({"cutmix": 1.0}, "cutmix is for classes"), ({"class_weights": "balanced"}, "class_weights is for classes"),
+    ({"mixup": 0.2, "cache": False}, "mixup is for classes"), ({"cutmix": 1.0}, "cutmix is for classes"),
+    ({"label_smoothing": 0.1}, "label_smoothing is for classes"),
+    ({"class_weights": "balanced"}, "class_weights is for classes"),
     ({"outputs": "one"}, "outputs is for whole photos"), ({"views": 2}, "views is for whole photos"),
     ({"rounds": 2}, "rounds is for whole photos"), ({"loss": "dice"}, "a loss of its own"),
     ({"augment": "medium"}, "augment is 'medium'"), ({"task": "detection"}, "no setting 'task'"),
@@ -225,7 +259,8 @@ def test_what_can_not_be_is_refused_in_a_sentence(data, settings, sentence):
 
 def test_data_of_another_task_is_refused(data):
     empty = type(data[0])(CLASSES, data[0].names[:2], data[0].open_one, boxes=(boxes_of([], []),) * 2)
-    for wrong, sentence in (("flowers5", "flowers5"), ((painted(4, 0, "segmentation"),) * 2, "boxes are wanted"),
+    masks = painted(4, 0, "segmentation")
+    for wrong, sentence in (("flowers5", "flowers5"), ((masks, masks), "boxes are wanted"),
                             ((empty, data[1]), "no box that counts")):
         with pytest.raises(DataError, match=sentence):
             explorer.finetune(detector(), wrong, epochs=1, **TEACHING)
@@ -236,22 +271,16 @@ def test_data_of_another_task_is_refused(data):
 def test_a_search_for_a_rate_leaves_the_model_as_it_is(data):
     model = detector()
     before = weights(model)
-    found = explorer.find_lr(model, data, train="all", batch_size=4, steps=6, photos=8, input_size=(3, 64, 64))
+    found = explorer.find_lr(model, data, train="all", batch_size=4, steps=6, photos=8,
+                             input_size=(3, 64, 64))
     assert len(found.rates) >= 5
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_a_network_of_a_name_over_another_backbone_opens_again_with_its_options(data, tmp_path):
-    run = explorer.finetune("retinanet", tuple(part.subset(range(2)) for part in data), backbone="lcnet_035",
-                            pretrained=False, epochs=1, run_dir=tmp_path / "run",
-                            **TEACHING | {"batch_size": 2, "train": "head"}).wait()
-    assert ("backbone", "lcnet_035") in run.model.config.build_options
-    same_boxes(run.model, explorer.load_run(tmp_path / "run").model, data[1][0][0])
-
-
 def test_options_of_the_backbone_are_saved_with_it(tmp_path):
     model = detector(backbone="resnet10t", backbone_options={"avg_down": False})
-    kept = dict(explorer.models.config.ModelConfig.from_dict(json.loads(json.dumps(model.config.as_timm()))).build_options)
+    written = json.dumps(model.config.as_timm())
+    kept = dict(ModelConfig.from_dict(json.loads(written)).build_options)
     assert kept["backbone_options"] == (("avg_down", False),)
     again = explorer.create_model("retinanet", num_classes=2, **kept)
     assert again.state_dict().keys() == model.state_dict().keys()

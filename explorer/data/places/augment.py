@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from explorer.data.places.place_set import IGNORED, Boxes
+from explorer.data.places.place_set import IGNORED, Boxes, Size
+from explorer.data.places.shapes import runs_of, shape_mask
 
 #: What each name does to a photo with boxes or masks; the names are those that photos with classes have.
 PLACE_AUGMENTATIONS: dict[str, str] = {
@@ -112,14 +113,16 @@ class Augmented:
     """(photo, its boxes or its mask) -> both, varied together. The photo has no fixed size afterwards: the
     network prepares it as any other.
 
-    augment: a name in `PLACE_AUGMENTATIONS`, or a transform of torchvision.transforms.v2
+    augment:  a name in `PLACE_AUGMENTATIONS`, or a transform of torchvision.transforms.v2
+    outlines: move the outlines of things with boxes along too, as run lengths; otherwise they are left out,
+              which is quicker
 
     Randomness comes from torch's global generator alone, so that a seed decides it.
     """
 
-    def __init__(self, augment: Augment = "light"):
+    def __init__(self, augment: Augment = "light", *, outlines: bool = False):
         """Raises ValueError for an unknown name, TypeError for what can't be called."""
-        self.augment = augment
+        self.augment, self.outlines = augment, outlines
         if isinstance(augment, str):
             self.steps: tuple[Callable[..., Any], ...] = tuple(steps_of(augment))
         elif callable(augment):
@@ -144,7 +147,10 @@ class Augmented:
         boxes = tv_tensors.BoundingBoxes(
             torch.from_numpy(places.boxes).reshape(-1, 4), format="XYXY", canvas_size=size)
         before = _area(places.boxes)
-        photo, found = self._moved(photo, {"boxes": boxes, "rows": torch.arange(len(places))})
+        given = {"boxes": boxes, "rows": torch.arange(len(places))}
+        if self.outlines and places.shapes is not None:
+            given["outlines"] = outlines_of(places.shapes, photo.size)
+        photo, found = self._moved(photo, given)
         rows = found["rows"].numpy()  # a transform that leaves boxes out leaves out their rows
         moved = found["boxes"].numpy().astype(np.float64).reshape(-1, 4)
         if len(rows) != len(moved):
@@ -153,13 +159,17 @@ class Augmented:
         whole = _area(moved)
         cut = moved.clip(0, [photo.width, photo.height] * 2)
         stays = (cut[:, 2] - cut[:, 0] >= LEAST_SIDE) & (cut[:, 3] - cut[:, 1] >= LEAST_SIDE)
+        shapes = None
+        if "outlines" in found and places.shapes is not None:
+            masks = found["outlines"].numpy().astype(bool)[stays]
+            shapes = tuple(None if places.shapes[row] is None else runs_of(mask)
+                           for row, mask in zip(rows[stays], masks))
         rows, cut, whole = rows[stays], cut[stays], whole[stays]
         seen = _area(cut) / whole
         scaled = _area(cut) / before[rows].clip(min=1e-9)
         return photo, replace(places, boxes=cut, labels=places.labels[rows],
                               crowd=places.crowd[rows] | (seen < LEAST_SEEN),
-                              areas=places.areas[rows] * scaled,
-                              shapes=None)  # which do not move along
+                              areas=places.areas[rows] * scaled, shapes=shapes)
 
     def _moved(self, photo: Image.Image, given: dict[str, Tensor]) -> tuple[Image.Image, dict[str, Tensor]]:
         """The photo and what lies in it after all steps, which draw once for both."""
@@ -177,6 +187,15 @@ class Augmented:
                                  "1: leave normalising to the network.")
             photo = v2.functional.to_pil_image(photo)
         return photo, given
+
+
+def outlines_of(shapes: Sequence[Any], size: Size) -> tv_tensors.Mask:
+    """uint8 [N, H, W], 1 inside, of things in a photo of that (width, height); of one without outline 0."""
+    filled = np.zeros((len(shapes), size[1], size[0]), np.uint8)
+    for place, shape in zip(filled, shapes):
+        if shape is not None and (mask := shape_mask(shape, size)) is not None:
+            place[mask] = 1
+    return tv_tensors.Mask(torch.from_numpy(filled))
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

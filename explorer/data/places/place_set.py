@@ -14,7 +14,7 @@ from PIL import Image
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
 from explorer.data.labels import match_names
-from explorer.data.photo_sets import Chosen
+from explorer.data.photo_sets import Chosen, Splits
 
 IGNORED = 255  # in a mask: pixels that count neither way
 Size = tuple[int, int]  # width, height
@@ -190,6 +190,10 @@ class PlaceSplits:
     def __repr__(self) -> str:
         return (f"PlaceSplits({self.name!r}, {len(self.train)} to learn from, {len(self.val)} to judge by, "
                 f"{len(self.classes)} classes)")
+
+
+#: What one learns from and is judged by, whatever it is.
+AnySplits = Splits | PlaceSplits
 
 
 @dataclass(frozen=True)

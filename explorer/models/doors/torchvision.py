@@ -44,7 +44,7 @@ def torchvision_builder(name: str) -> Callable[..., nn.Module] | None:
 
         def build_detector(**wanted: Any) -> nn.Module:
             classes = wanted.get("num_classes")
-            return whole() if classes is None else whole(classes + 1)  # one more for "nothing is here", at most
+            return whole() if classes is None else whole(classes + 1)  # one for "nothing is here", at most
 
         return build_detector
     if architecture not in models.list_models(module=models):

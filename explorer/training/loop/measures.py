@@ -1,5 +1,5 @@
-"""The figure that a run is judged by beside its loss: right answers of classes, the mean error of numbers, the
-average precision of boxes, the overlap of masks.
+"""The figure that a run is judged by beside its loss: right answers of classes, the mean error of numbers,
+the average precision of boxes, the overlap of masks.
 
     measure = measure_of(run)                     # of a run, one from a folder, or anything with a `history`
     measure.text(run.history[-1][measure.judged]) # '93.3 %', or '0.42'
@@ -93,8 +93,9 @@ def epochs_html(run: Any, *, seconds: bool = False) -> str:
     parts = part_names(run)
     rows = []
     for row in run.history:
+        there = row.get("parts") or {}
         values = [str(row["epoch"] + 1), f"{row['loss']:.3f}"]
-        values += [f"{row['parts'][name]:.3f}" if name in (row.get("parts") or {}) else "–" for name in parts]
+        values += [f"{there[name]:.3f}" if name in there else "–" for name in parts]
         values += [measure.text(row[measure.key])] if measure.learnt else []
         values += [f"{row['val_loss']:.3f}", measure.text(row[measure.judged])]
         values += [f"{row['seconds']:.1f}"] if seconds else []

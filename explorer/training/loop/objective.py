@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.data.folders import DataError
-from explorer.data.photo_sets import PhotoSet, Splits, of_what
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.photo_sets import PhotoSet, of_what
+from explorer.data.places.place_set import AnySplits, PlaceSplits
 from explorer.data.rows import Label
 from explorer.models.contract import VisionModel, evaluation
 from explorer.models.outputs import Outputs
@@ -158,7 +158,7 @@ FOR_CLASSES = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0, "class_weigh
 FOR_WHOLE_PHOTOS = {"outputs": None, "views": None, "rounds": None}
 
 
-def kind_of(splits: Splits | PlaceSplits, recipe: Recipe) -> str:
+def kind_of(splits: AnySplits, recipe: Recipe) -> str:
     """What is to be learnt from the data: a kind of `explorer.models.outputs`, or "boxes" or "masks".
 
     Raises DataError where the data has something else than `recipe.outputs` wants, ValueError for settings of
@@ -168,8 +168,9 @@ def kind_of(splits: Splits | PlaceSplits, recipe: Recipe) -> str:
     if isinstance(splits, PlaceSplits):
         for name, off in (FOR_CLASSES | FOR_WHOLE_PHOTOS).items():
             if getattr(recipe, name) != off:
-                raise ValueError(f"{name} is for {'whole photos' if name in FOR_WHOLE_PHOTOS else 'classes'}, "
-                                 f"and '{splits.name}' has photos with {has}: leave it away.")
+                whom = "whole photos" if name in FOR_WHOLE_PHOTOS else "classes"
+                raise ValueError(f"{name} is for {whom}, and '{splits.name}' has photos with {has}: leave it "
+                                 "away.")
         return has
     kind = wanted or has
     if (has == "numbers") != (kind == "numbers"):
@@ -195,7 +196,7 @@ def kind_of(splits: Splits | PlaceSplits, recipe: Recipe) -> str:
     return kind
 
 
-def answers_of(net: VisionModel, splits: Splits | PlaceSplits, kind: str, *, fresh: bool) -> dict[str, Any]:
+def answers_of(net: VisionModel, splits: AnySplits, kind: str, *, fresh: bool) -> dict[str, Any]:
     """What the config of a model says of its outputs from now on: kind, names, and the scale of numbers.
 
     fresh: its classifier is new. One that stays keeps the scale that it has learnt in. Where it has none, as

@@ -44,7 +44,8 @@ class BoxAim(PlaceAim):
     """Of boxes: the parts of `Detector.loss`, and the mean average precision at IoU 0.5.
 
     Inputs are photos [C, H, W] in 0..1, targets a dict of each: `boxes` [N, 4] in its pixels, `labels` [N],
-    `crowd` [N], which are not learnt and count neither as found nor as missed, `areas` [N].
+    `crowd` [N], which are not learnt and count neither as found nor as missed, `areas` [N]; of a network that
+    learns masks too `masks` [N, H, W] of 0 and 1.
     """
 
     @property
@@ -79,9 +80,14 @@ class BoxAim(PlaceAim):
 
 
 def learnt(target: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The boxes of one photo that are learnt: not those of crowds."""
+    """The boxes of one photo that are learnt: not those of crowds, nor, where masks are learnt too, those
+    whose mask is empty.
+    """
     kept = ~target["crowd"]
-    return {"boxes": target["boxes"][kept].float(), "labels": target["labels"][kept]}
+    if (masks := target.get("masks")) is not None:
+        kept = kept & (masks.flatten(1) > 0).any(1)
+    told = {"boxes": target["boxes"][kept].float(), "labels": target["labels"][kept]}
+    return told if masks is None else {**told, "masks": masks[kept]}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from explorer.data.places.augment import Augmented
+from explorer.data.places.augment import Augmented, outlines_of
 from explorer.data.places.place_set import IGNORED, Boxes
 from explorer.data.reading import group_by_group, photo_threads
 from explorer.inspection.detect.detecting import photo_tensor
@@ -27,6 +27,9 @@ LEAST_SIDE = 1e-3  # pixels: a box that a crop has left thinner is none
 class Made(Protocol):
     """Photos and what is where in them, as a network of one kind takes them."""
 
+    #: Whether outlines of things with boxes are wanted.
+    outlines: bool
+
     def one(self, photo: Image.Image, places: Any) -> tuple[Tensor, Any]:
         """A photo and its boxes or mask -> tensors."""
 
@@ -35,15 +38,22 @@ class Made(Protocol):
 
 
 class BoxesMade:
-    """For `BoxAim`. channels: 1 or 3 that the network reads"""
+    """For `BoxAim`.
 
-    def __init__(self, channels: int):
-        self.channels = channels
+    channels: 1 or 3 that the network reads
+    outlines: it learns a mask for each box too, and boxes without outline are not learnt
+    """
+
+    def __init__(self, channels: int, *, outlines: bool = False):
+        self.channels, self.outlines = channels, outlines
 
     def one(self, photo: Image.Image, places: Boxes) -> tuple[Tensor, dict[str, Tensor]]:
         boxes = places.boxes.clip(0, [photo.width, photo.height] * 2)
         kept = ((boxes[:, 2:] - boxes[:, :2]) > LEAST_SIDE).all(1)
         told = {"boxes": boxes, "labels": places.labels, "crowd": places.crowd, "areas": places.areas}
+        if self.outlines:
+            shapes = places.shapes or (None,) * len(places)
+            told["masks"] = outlines_of(shapes, photo.size).numpy()
         return photo_tensor(photo, self.channels), {name: torch.from_numpy(value[kept])
                                                     for name, value in told.items()}
 
@@ -52,7 +62,9 @@ class BoxesMade:
 
 
 class MasksMade:
-    """For `MaskAim`. prepare: as photos get into the network, whose picture is at the top left of its input"""
+    """For `MaskAim`. prepare: how photos get into the network, at the top left of what it sees"""
+
+    outlines = False
 
     def __init__(self, prepare: Preparation):
         self.prepare = prepare
@@ -65,8 +77,7 @@ class MasksMade:
         return seen, target
 
     def batch(self, pairs: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
-        """Photos of several sizes in one batch: the mean colour beside the smaller ones, which does not count.
-        """
+        """Photos of several sizes in one batch: the room beside smaller ones does not count."""
         high, wide = (max(photo.shape[side] for photo, _ in pairs) for side in (-2, -1))
         rooms = [(0, wide - photo.shape[-1], 0, high - photo.shape[-2]) for photo, _ in pairs]
         return (torch.stack([F.pad(photo, room) for (photo, _), room in zip(pairs, rooms)]),
@@ -82,7 +93,7 @@ class PlaceSource:
     def __init__(self, train: Sequence[Any], val: Sequence[Any], made: Made, recipe: Recipe, *,
                  threads: int = 1):
         self.train, self.val, self.made, self.recipe = train, val, made, recipe
-        self.vary = Augmented(recipe.augment)
+        self.vary = Augmented(recipe.augment, outlines=made.outlines)
         self.pool = photo_threads(max(threads, 1))
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
 # Of what is in front of a body that finds boxes or masks: much that is fresh, and more layers than one.
 PLACE_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.01}
 BATCH_SIZE = {"classification": 32, "detection": 8, "segmentation": 8}
-LONGEST_GRADIENT = 10.0  # of boxes, whose loss jumps where a photo has many: as EfficientDet's authors have it
+LONGEST_GRADIENT = 10.0  # of boxes, whose loss jumps where a photo has many: as EfficientDet is trained
 # Batches that an epoch on cached features has at least. A batch of features costs a millisecond, and a fresh
 # classifier needs some 200 steps, however few the photos. Five data sets of 80 to 375 photos, 15 splits each,
 # 5 epochs: between 0.8 points below and 0.9 above a logistic regression on the same features whose penalty

@@ -14,8 +14,8 @@ from explorer.training.loop.recipe import Recipe
 
 
 class Added(NamedTuple):
-    """What adding one batch's gradients told: its loss, the sum of its figure, in how many pieces it went, and
-    the parts of the loss.
+    """What adding one batch's gradients told: its loss, the sum of its figure, in how many pieces it went,
+    and the parts of the loss.
     """
 
     loss: float

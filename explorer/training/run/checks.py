@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from explorer.data.images import ImageError
 from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits, PlaceSplits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.config import check_input_size
@@ -43,9 +43,11 @@ def check_place(device: Any, input_size: Any) -> None:
 
 
 def check_backbone(backbone: str | None, model: Any, task: str) -> None:
-    """Raises ValueError for a backbone where none can be chosen."""
+    """Raises ValueError for a backbone where none can be chosen, TypeError for what is no name."""
     if backbone is None:
         return
+    if not isinstance(backbone, str):
+        raise TypeError(f"backbone is {backbone!r}: give a name, such as 'resnet34'.")
     if task == "classification":
         raise ValueError(f"backbone is {backbone!r}: it is for networks that find boxes or masks, such as "
                          "retinanet or unet. One that tells classes is a backbone itself: give its name.")
@@ -54,7 +56,7 @@ def check_backbone(backbone: str | None, model: Any, task: str) -> None:
                          "backbone, explorer.create_model(name, backbone=...).")
 
 
-def check_data(recipe: Recipe, splits: Splits | PlaceSplits) -> None:
+def check_data(recipe: Recipe, splits: AnySplits) -> None:
     """Raises ValueError where the settings do not fit the data."""
     kind_of(splits, recipe)
     weights, classes = recipe.class_weights, splits.train.classes
@@ -64,7 +66,7 @@ def check_data(recipe: Recipe, splits: Splits | PlaceSplits) -> None:
                          f"{', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
 
 
-def check_learning(recipe: Recipe, splits: Splits | PlaceSplits, model: VisionModel, *,
+def check_learning(recipe: Recipe, splits: AnySplits, model: VisionModel, *,
                    workers: int = 1) -> None:
     """Raises ValueError where the settings do not fit the model, whose learning parts are chosen already."""
     if any(isinstance(part, Packed) and part.weight.requires_grad for part in model.modules()):
@@ -104,7 +106,7 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
 
 
 def place_groups(model: VisionModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """What learns of a network for boxes or masks, by rate and weight decay: its body slower than the rest."""
+    """What learns of a network for boxes or masks, by rate and weight decay: slower in its body."""
     rate, body_rate = recipe.rates
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups: dict[tuple[float, float], dict[str, Any]] = {}

@@ -9,10 +9,10 @@ from torch import nn
 
 from explorer.data.checks import ordered_as
 from explorer.data.datasets import open_data
-from explorer.data.photo_sets import PhotoSet, Splits, of_what
 from explorer.data.folders import DataError
+from explorer.data.photo_sets import PhotoSet, Splits, of_what
 from explorer.data.places.opening import open_places
-from explorer.data.places.place_set import PlaceSplits, held_out
+from explorer.data.places.place_set import AnySplits, PlaceSplits, held_out
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.catalog.detection import BEHIND_TORCHVISION
 from explorer.models.doors.settings import open_door
@@ -40,7 +40,7 @@ def task_of(model: Any) -> str:
     return task_of(open_door(door, inside)[0].architecture)
 
 
-def data_for(model: Any, data: Any, recipe: Recipe) -> Splits | PlaceSplits:
+def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
     """The data as the model's task reads it, its classes in the order that the model knows them in.
 
     Raises DataError for data of another task.

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits
 from explorer.display.words import counted
 from explorer.models.body import OverBody
 from explorer.models.contract import VisionModel
@@ -34,7 +33,7 @@ def labels_known(model: Any) -> Sequence[str]:
     return labels if labels and len(labels) == len(read_outputs(model.config, model.num_classes)) else ()
 
 
-def keeps_head(net: VisionModel, splits: Splits | PlaceSplits, kind: str) -> bool:
+def keeps_head(net: VisionModel, splits: AnySplits, kind: str) -> bool:
     """Whether a model's classifier is for these classes, or numbers: as many, of this kind, and of the same
     names or of none that anybody gave.
     """
@@ -44,7 +43,7 @@ def keeps_head(net: VisionModel, splits: Splits | PlaceSplits, kind: str) -> boo
             and (config.labels or splits.classes) == splits.classes)
 
 
-def exchange_notes(model: VisionModel | str, splits: Splits | PlaceSplits, kind: str) -> tuple[str, ...]:
+def exchange_notes(model: VisionModel | str, splits: AnySplits, kind: str) -> tuple[str, ...]:
     """What to say of a classifier that somebody made or trained, and that these classes can't use."""
     if not isinstance(model, VisionModel) or keeps_head(model, splits, kind):
         return ()
@@ -58,14 +57,23 @@ def exchange_notes(model: VisionModel | str, splits: Splits | PlaceSplits, kind:
     return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
 
 
-def model_for(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
+def beginning_notes(net: VisionModel) -> tuple[str, ...]:
+    """What to say of a network whose backbone alone begins with trained weights."""
+    report = net.load_report
+    if report is None or not report.skipped:
+        return ()
+    rest = "; ".join(report.skipped)
+    return (f"Its backbone begins with weights from {report.source}. Not loaded: {rest}.",)
+
+
+def model_for(model: nn.Module | str, splits: AnySplits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes or numbers, drawn by the seed."""
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
 
 
-def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
+def begun_with(model: nn.Module | str, splits: AnySplits, recipe: Recipe, pretrained: bool, device: Any,
                input_size: tuple[int, int, int] | None,
                backbone: str | None = None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
@@ -101,7 +109,7 @@ def is_inside(path: str, modules: Sequence[str]) -> bool:
     return any(path == module or path.startswith(f"{module}.") for module in modules)
 
 
-def made_ready(net: VisionModel, splits: Splits | PlaceSplits, recipe: Recipe, device: Any,
+def made_ready(net: VisionModel, splits: AnySplits, recipe: Recipe, device: Any,
                input_size: tuple[int, int, int] | None, *, named: bool) -> VisionModel:
     """The model with a classifier for these classes, drawn by the seed where it is fresh, and frozen as the
     recipe says.

@@ -25,7 +25,6 @@ from explorer.training.loop.events import (
     Started,
     Stopped,
 )
-
 from explorer.training.loop.measures import part_words
 
 if TYPE_CHECKING:
@@ -75,7 +74,8 @@ class _Printer:
                 self._close()
                 best = ", the best so far" if event.best else ""
                 measure = event.measure
-                parts = ", ".join(f"{part_words(name)} {value:.3f}" for name, value in (event.parts or {}).items())
+                parts = ", ".join(f"{part_words(name)} {value:.3f}"
+                                  for name, value in (event.parts or {}).items())
                 learnt = f" ({parts})" if parts else ""
                 if measure.learnt:
                     learnt += f", {measure.word} {measure.text(getattr(event, measure.key))}"

@@ -46,7 +46,6 @@ from explorer.training.run import checkpoint
 from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.run.saving import read_json, read_run
 
-
 MOST_PARTS = 20  # of a loss
 
 
@@ -286,8 +285,8 @@ def history_from(rows: Any) -> list[dict[str, Any]]:
         if all(number(row.get(name)) for name in figures) and number(row.get("seconds", 0)):
             parts = {name: row[name] for name in ("parts", "val_parts") if name in row}
             row = {key: value for key, value in row.items() if key not in parts}
-            sound = {name: values for name, values in parts.items()
-                     if isinstance(values, dict) and len(values) <= MOST_PARTS and all(map(number, values.values()))}
+            sound = {name: values for name, values in parts.items() if isinstance(values, dict)
+                     and len(values) <= MOST_PARTS and all(map(number, values.values()))}
             kept.append({**row, "seconds": row.get("seconds", 0.0), **sound})
     return kept
 

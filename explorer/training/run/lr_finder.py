@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, photo_size, whole
-from explorer.data.photo_sets import Splits
 from explorer.data.places.place_set import PlaceSplits
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import look_through

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from explorer.data.errors import ImageError
@@ -33,10 +32,11 @@ def check_places(recipe: Recipe, splits: PlaceSplits, model: VisionModel, *, wor
     if splits.train.boxes is not None:
         check_pycocotools()
         _check_boxes(splits)
-        if getattr(model, "has_masks", False):
+        outlined = any(one.shapes is not None and any(one.shapes) for one in splits.train.boxes)
+        if getattr(model, "has_masks", False) and not outlined:
             raise DataError(f"{model.config.architecture} learns a mask for each box too, and "
-                            f"'{splits.name}' has boxes alone: take a network for boxes, such as "
-                            "fasterrcnn_resnet50_fpn.")
+                            f"'{splits.name}' has boxes alone: give COCO's outlines beside them, or take a "
+                            "network for boxes, such as fasterrcnn_resnet50_fpn.")
     _try_augmentation(recipe, splits)
     _check_a_lone_photo(recipe, splits, model)
 
@@ -78,6 +78,8 @@ def _check_a_lone_photo(recipe: Recipe, splits: PlaceSplits, model: VisionModel)
     model.eval()
     if not learning:
         return
-    given = "batch_size is 1" if recipe.batch_size == 1 else f"There is {len(splits.train)} photo to learn from"
+    given = f"There is {len(splits.train)} photo to learn from"
+    if recipe.batch_size == 1:
+        given = "batch_size is 1"
     raise ValueError(f"{given}, and this model has BatchNorm layers that learn from the differences within a "
                      "batch: give 2 photos or more (accumulate= adds batches up).")

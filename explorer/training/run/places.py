@@ -9,7 +9,6 @@ import torch
 
 from explorer.data.places.place_set import PlaceSplits
 from explorer.inspection.segment.preparing import preparation
-from explorer.models.contract import VisionModel
 from explorer.models.surgery.optimized import mostly_convolutions
 from explorer.training.loop.aim import Aim
 from explorer.training.loop.place_aims import MASK_LOSS, BoxAim, MaskAim
@@ -26,7 +25,8 @@ def places_for(model: Any, splits: PlaceSplits, recipe: Recipe, threads: int,
     batches come from, what is striven for), or None where it was asked to stop.
     """
     made, shrink, aim = _ways(model, splits, recipe)
-    found = yield from opened_small(splits, shrink, threads=max(threads, 1), asked_to_stop=asked_to_stop)
+    found = yield from opened_small(splits, shrink, outlines=made.outlines, threads=max(threads, 1),
+                                    asked_to_stop=asked_to_stop)
     if found is None:
         return None
     splits, train, val = found
@@ -35,9 +35,10 @@ def places_for(model: Any, splits: PlaceSplits, recipe: Recipe, threads: int,
     return splits, PlaceSource(train, val, made, recipe, threads=threads), aim
 
 
-def _ways(model: VisionModel, splits: PlaceSplits, recipe: Recipe) -> tuple[Made, Shrink, Aim]:
+def _ways(model: Any, splits: PlaceSplits, recipe: Recipe) -> tuple[Made, Shrink, Aim]:
     if recipe.task == "detection":
-        return BoxesMade(model.in_chans), as_detector_sees(model), BoxAim(splits.classes)
+        made = BoxesMade(model.in_chans, outlines=model.has_masks)
+        return made, as_detector_sees(model), BoxAim(splits.classes)
     prepare = preparation(model)
     return MasksMade(prepare), as_segmenter_sees(prepare), MaskAim(splits.classes, recipe.loss or MASK_LOSS)
 

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
@@ -22,7 +21,7 @@ from explorer.training.run import checkpoint
 from explorer.training.run.checks import check_backbone, check_data, check_learning, check_place
 from explorer.training.run.claim import Claim, teacher_of
 from explorer.training.run.given import data_for, task_of
-from explorer.training.run.head import begun_with, exchange_notes, made_ready
+from explorer.training.run.head import beginning_notes, begun_with, exchange_notes, made_ready
 from explorer.training.run.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
 
 
@@ -31,7 +30,7 @@ class Plan:
     """What a run was asked for, checked: it can start in this process, or in several."""
 
     net: VisionModel
-    splits: Splits | PlaceSplits
+    splits: AnySplits
     recipe: Recipe
     folder: Path | None
     resume: bool
@@ -68,6 +67,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size, backbone)
+    if isinstance(model, str) and recipe.finds_places:
+        splits = replace(splits, notes=(*splits.notes, *beginning_notes(net)))
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
     claim = Claim(net, folder if writes else None, name=name)

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from explorer import __version__
-from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits
 from explorer.files import (
     DiskError,
     beside_folder,
@@ -56,7 +55,7 @@ class Trained:
     recipe: Recipe
     history: list[dict[str, Any]]
     notes: list[str]
-    data: Splits | PlaceSplits
+    data: AnySplits
     began_with: str
     kept: KeptWeights
 

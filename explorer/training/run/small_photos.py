@@ -1,7 +1,4 @@
-"""Photos with boxes or masks, no larger than a network sees them, and kept open while there is room.
-
-    train, val, splits, notes = ...
-"""
+"""Photos with boxes or masks, no larger than a network sees them, and kept open while there is room."""
 
 from __future__ import annotations
 
@@ -17,7 +14,8 @@ from torch import Tensor
 
 from explorer.data.errors import ImageError
 from explorer.data.folders import NAMED, DataError
-from explorer.data.places.place_set import Boxes, PlaceSet, PlaceSplits
+from explorer.data.places.place_set import Boxes, PlaceSet, PlaceSplits, Size
+from explorer.data.places.shapes import runs_of, shape_mask
 from explorer.data.reading import in_order
 from explorer.inspection.detect.detecting import photo_tensor
 from explorer.inspection.segment.preparing import Preparation
@@ -28,10 +26,13 @@ Shrink = Callable[[Image.Image], Image.Image]
 
 
 class SmallPhotos(Sequence):
-    """(photo, its boxes or mask) by index, as `PlaceSet` opens them, made small; kept while `room` lasts."""
+    """(photo, its boxes or mask) by index, as `PlaceSet` opens them, made small; kept while `room` lasts.
 
-    def __init__(self, places: PlaceSet, shrink: Shrink, room: int = KEPT_BYTES):
-        self.places, self.shrink, self.room = places, shrink, room
+    outlines: whether those of things with boxes are wanted too
+    """
+
+    def __init__(self, places: PlaceSet, shrink: Shrink, room: int = KEPT_BYTES, *, outlines: bool = False):
+        self.places, self.shrink, self.room, self.outlines = places, shrink, room, outlines
         self._kept: dict[int, tuple[Image.Image, Any]] = {}
         self._guard = threading.Lock()
 
@@ -42,7 +43,7 @@ class SmallPhotos(Sequence):
         """Raises ImageError as `PlaceSet` does."""
         pair = self._kept.get(index)
         if pair is None:
-            pair = smaller(*self.places[index], self.shrink)
+            pair = smaller(*self.places[index], self.shrink, outlines=self.outlines)
             taken = pair[0].width * pair[0].height * (3 + isinstance(pair[1], np.ndarray))
             with self._guard:
                 if index not in self._kept and taken <= self.room:
@@ -53,12 +54,13 @@ class SmallPhotos(Sequence):
     def without(self, broken: Sequence[int]) -> SmallPhotos:
         """All but these; what is kept stays."""
         chosen = [index for index in range(len(self)) if index not in set(broken)]
-        found = SmallPhotos(self.places.subset(chosen), self.shrink, self.room)
+        found = SmallPhotos(self.places.subset(chosen), self.shrink, self.room, outlines=self.outlines)
         found._kept = {new: self._kept[old] for new, old in enumerate(chosen) if old in self._kept}
         return found
 
 
-def smaller(photo: Image.Image, places: Any, shrink: Shrink) -> tuple[Image.Image, Any]:
+def smaller(photo: Image.Image, places: Any, shrink: Shrink, *,
+            outlines: bool = False) -> tuple[Image.Image, Any]:
     """The photo as `shrink` makes it, and its boxes or mask at that size."""
     small = shrink(photo)
     if small.size == photo.size:
@@ -66,9 +68,23 @@ def smaller(photo: Image.Image, places: Any, shrink: Shrink) -> tuple[Image.Imag
     if isinstance(places, Boxes):
         across, down = small.width / photo.width, small.height / photo.height
         return small, replace(places, boxes=places.boxes * (across, down, across, down),
-                              areas=places.areas * across * down)
+                              areas=places.areas * across * down,
+                              shapes=_small_shapes(places.shapes, photo.size, small.size) if outlines
+                              else None)
     mask = Image.fromarray(places).resize(small.size, Image.Resampling.NEAREST)
     return small, np.array(mask)
+
+
+def _small_shapes(shapes: tuple[Any, ...] | None, size: Size, wanted: Size) -> tuple[Any, ...] | None:
+    """Outlines in a photo of one (width, height) as run lengths in one of another."""
+    if shapes is None:
+        return None
+    found = []
+    for shape in shapes:
+        mask = None if shape is None else shape_mask(shape, size)
+        resized = None if mask is None else Image.fromarray(mask).resize(wanted, Image.Resampling.NEAREST)
+        found.append(None if resized is None else runs_of(np.array(resized)))
+    return tuple(found)
 
 
 def as_detector_sees(model: Detector) -> Shrink:
@@ -105,7 +121,7 @@ def picture(seen: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.
     return Image.fromarray(array if channels == 3 else array.repeat(3, axis=2))
 
 
-def opened_small(splits: PlaceSplits, shrink: Shrink, *, threads: int,
+def opened_small(splits: PlaceSplits, shrink: Shrink, *, outlines: bool, threads: int,
                  asked_to_stop: Callable[[], bool] = lambda: False,
                  ) -> Generator[tuple[int, int], None, tuple[PlaceSplits, SmallPhotos, SmallPhotos] | None]:
     """Opens every photo once. Yields (photos done, of how many); returns (the splits without those that can't
@@ -114,7 +130,8 @@ def opened_small(splits: PlaceSplits, shrink: Shrink, *, threads: int,
 
     Raises DataError where too few are left.
     """
-    parts = [SmallPhotos(splits.train, shrink), SmallPhotos(splits.val, shrink, KEPT_BYTES // 2)]
+    parts = [SmallPhotos(splits.train, shrink, outlines=outlines),
+             SmallPhotos(splits.val, shrink, KEPT_BYTES // 2, outlines=outlines)]
     total, done = sum(map(len, parts)), 0
     notes = list(splits.notes)
     for number, part in enumerate(parts):
@@ -141,6 +158,7 @@ def opened_small(splits: PlaceSplits, shrink: Shrink, *, threads: int,
         parts[number] = part.without([*broken]) if broken else part
     train, val = parts
     if not len(train) or not len(val):
-        raise DataError(f"Of '{splits.name}' {len(train)} photos to learn from and {len(val)} to judge by can be "
-                        f"opened: give one at least of both.{f' {notes[-1]}' if notes else ''}")
+        why = f" {notes[-1]}" if notes else ""
+        raise DataError(f"Of '{splits.name}' {len(train)} photos to learn from and {len(val)} to judge by "
+                        f"can be opened: give one at least of both.{why}")
     return replace(splits, train=train.places, val=val.places, notes=tuple(notes)), train, val

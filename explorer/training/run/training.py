@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from explorer._threads import thread_count
 from explorer.data.checks import without_broken
-from explorer.data.photo_sets import Splits
-from explorer.data.places.place_set import PlaceSplits
+from explorer.data.places.place_set import AnySplits, PlaceSplits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.inspection.look.faster import stand_in
@@ -54,8 +53,8 @@ from explorer.training.run import checkpoint
 from explorer.training.run.checks import optimizer_for
 from explorer.training.run.frozen import with_fast_frozen_part
 from explorer.training.run.kept import FOLDER, KeptWeights, learning_names, put_into
-from explorer.training.run.plan import Plan
 from explorer.training.run.places import places_for
+from explorer.training.run.plan import Plan
 from explorer.training.run.waiting_photos import AskedToStop, opened_once
 
 SEEN_ONCE = ("The body is frozen, so it looked at each photo once, as it is, and every epoch learns from "
@@ -72,7 +71,7 @@ class Training:
     name: what the model says it was taught by
     """
 
-    def __init__(self, model: VisionModel, data: Splits | PlaceSplits, recipe: Recipe, folder: Path | None = None, *,
+    def __init__(self, model: VisionModel, data: AnySplits, recipe: Recipe, folder: Path | None = None, *,
                  resume: bool = False, team: Team | None = None, name: str = "run"):
         self.model, self.data, self.recipe, self.folder, self.name = model, data, recipe, folder, name
         self.team: Team = team or Alone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torchvision.transforms import v2
 
 from explorer.data.places.augment import PLACE_AUGMENTATIONS, Augmented, RandomPart, RandomShift
 from explorer.data.places.place_set import IGNORED, Boxes
+from explorer.data.places.shapes import runs_of, shape_mask
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.order import drawn_by
 
@@ -81,6 +84,24 @@ def test_all_names_keep_flags_classes_and_boxes_together(scene, augment):
             same, mask_found = Augmented(augment)(photo, mask)
         assert same.tobytes() == moved.tobytes()  # one draw for both, whatever lies in the photo
         assert {*np.unique(mask_found)} <= {0, 1, 2, 3, IGNORED}
+
+
+@pytest.mark.parametrize("augment", [*GEOMETRY, RandomPart(0.1, 0.5)])
+def test_outlines_lie_on_their_things_and_one_without_stays_so(scene, augment):
+    photo, boxes, mask = scene
+    outlined = replace(boxes, shapes=(runs_of(mask == 1), None, runs_of(mask == 3)))
+    for seed in range(8):
+        with drawn_by(seed):
+            moved, found = Augmented(augment, outlines=True)(photo, outlined)
+        assert len(found.shapes) == len(found)
+        for label, shape in zip(found.labels, found.shapes):
+            if label == 2:
+                assert shape is None
+                continue
+            colour = (np.asarray(moved) == COLOURS[label]).all(-1)
+            np.testing.assert_array_equal(shape_mask(shape, moved.size), colour)
+        with drawn_by(seed):
+            assert Augmented(augment)(photo, outlined)[1].shapes is None  # not asked for
 
 
 def test_none_gives_what_it_was_given(scene):
