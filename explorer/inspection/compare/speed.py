@@ -174,7 +174,7 @@ def measure_speeds(
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Speed | None]:
     """`measure_speed` for several models that take turns, pass by pass; None for one that was not timed."""
-    models = [as_model(model) for model in models]
+    models = [as_model(model, task=None) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]
     unmeasured = None, "Stopped before the memory of a pass was measured."

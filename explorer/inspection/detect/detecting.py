@@ -23,7 +23,7 @@ from explorer.data.images import load_image
 from explorer.inspection.detect.result import LOWEST, Detections
 from explorer.inspection.detect.table import DetectionRow, DetectionTable
 from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
-from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.model import evaluating, model_name, weight_notes
 from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
@@ -169,8 +169,4 @@ def names_of(model: Detector) -> tuple[str, ...]:
 
 def notes_on(model: Detector) -> tuple[str, ...]:
     """What a reader of the boxes must know about the weights."""
-    report = model.load_report
-    if report is None:
-        return ("No weights were loaded into this model: unless it was trained here, its boxes mean "
-                "nothing.",)
-    return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
+    return weight_notes(model, "boxes")

@@ -92,19 +92,23 @@ def not_pooled(logits: Tensor) -> ValueError:
                       'score a class: create it with a global_pool, e.g. "avg".')
 
 
+def weight_notes(model: VisionModel, what: str) -> tuple[str, ...]:
+    """What a reader must know about the weights. what: that which random ones give, in the plural."""
+    report = model.load_report
+    if report is None:
+        return (f"No weights were loaded into this model: unless it was trained here, its {what} mean "
+                "nothing.",)
+    return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
+
+
 def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the predictions must know about the weights and the names.
 
     scores: the raw ones that are shown, in any shape: where they are no numbers, that is said first
     """
-    notes = []
-    if model.load_report is None:
-        what = "predictions" if model.num_classes else "features"
-        notes.append(f"No weights were loaded into this model: unless it was trained here, "
-                     f"its {what} mean nothing.")
-    else:
-        notes += [f"{text}." for text in model.load_report.noted]
-        notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
+    if model.task != "classification":
+        return weight_notes(model, "features")
+    notes = [*weight_notes(model, "predictions" if model.num_classes else "features")]
     config = model.config
     if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1

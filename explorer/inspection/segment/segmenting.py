@@ -21,7 +21,7 @@ from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.display import draw
 from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
-from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.model import evaluating, model_name, weight_notes
 from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.inspection.segment.enlarging import mask_of
 from explorer.inspection.segment.preparing import Preparation, preparation
@@ -139,12 +139,7 @@ def names_of(model: Segmenter) -> tuple[str, ...]:
 
 def notes_on(model: Segmenter, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the mask must know about the weights, and about scores that are no numbers."""
-    report = model.load_report
-    if report is None:
-        notes = ["No weights were loaded into this model: unless it was trained here, its masks mean "
-                 "nothing."]
-    else:
-        notes = [f"{text}." for text in report.noted] + [f"Not loaded: {text}." for text in report.skipped]
+    notes = [*weight_notes(model, "masks")]
     if scores is not None and not torch.isfinite(scores).all():
         notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its mask means nothing: its "
                         "weights are broken, or too large for their precision.")
