@@ -50,6 +50,7 @@ class Compared:
     notes: tuple[str, ...]
     models: tuple[VisionModel, ...] = field(repr=False)
 
+    kind: ClassVar[str] = "classes"  # what the models answer with: or "boxes", or "masks"
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
     accuracies: ClassVar[dict[str, Axis]] = ACCURACIES
     many_at_once: ClassVar[int] = 8  # photos in a pass whose throughput is measured; 0: it is not

@@ -43,13 +43,11 @@ from explorer.inspection.look.model import as_model, model_name, notes_on, outpu
 from explorer.inspection.look.passes import Stopped
 from explorer.inspection.look.result import Look
 from explorer.inspection.segment.segmenting import as_segmenter
-from explorer.models.catalog import FAMILY_OF
 from explorer.models.contract import VisionModel
 from explorer.models.detection.detector import Detector
-from explorer.models.names import split_name
 from explorer.models.outputs import Outputs
 from explorer.models.segmentation.segmenter import Segmenter
-from explorer.models.tasks import ASKED_BY
+from explorer.models.tasks import check_one_kind, task_of_name
 from explorer.models.weights.report import WeightsError
 
 log = logging.getLogger(__name__)
@@ -163,8 +161,7 @@ def _named(models: Any) -> dict[str, Any]:
 
 def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progress, stop: Callable[[], bool]
           ) -> dict[str, VisionModel]:
-    _check_one_kind({name: FAMILY_OF[split_name(model)[0]].task for name, model in wanted.items()
-                     if isinstance(model, str) and split_name(model)[0] in FAMILY_OF})  # ahead of downloads
+    check_one_kind({name: task_of_name(model) for name, model in wanted.items() if isinstance(model, str)})
     opened: dict[str, VisionModel] = {}
     first: Exception | None = None
     for number, (name, model) in enumerate(wanted.items()):
@@ -181,7 +178,7 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
         if first is None:
             raise Stopped("Stopped before the first model was opened.")
         raise _all_failed(problems, first)
-    _check_one_kind({name: model.task for name, model in opened.items()})
+    check_one_kind({name: model.task for name, model in opened.items()})
     return opened
 
 
@@ -190,14 +187,6 @@ def _with_head(model: VisionModel) -> VisionModel:
     if isinstance(model, Detector):
         return as_detector(model)
     return as_segmenter(model) if isinstance(model, Segmenter) else model
-
-
-def _check_one_kind(tasks: Mapping[str, str]) -> None:
-    """Raise ValueError for models that answer with different things. tasks: of each, by what it is called"""
-    if len({*tasks.values()}) > 1:
-        found = ", ".join(f"{name} finds {ASKED_BY[task][0]}" for name, task in tasks.items())
-        raise ValueError(f"Compare takes models that answer with the same kind of thing: {found}. Compare "
-                         "those of one kind; their bodies can be compared by explorer.compare_stages.")
 
 
 def _compare_places(

@@ -48,7 +48,8 @@ def _legend_html(result: PlaceComparison, photo: str | int) -> str:
 def agreement_html(result: PlaceComparison) -> str:
     """The matrix as a table, with what its numbers mean."""
     if np.isnan(result.agreement).all():
-        return "<p>None of the models found anything, so there is nothing to agree about.</p>"
+        nothing = "None of the models found anything, so there is nothing to agree about."
+        return "".join(f"<p>{escape(text)}</p>" for text in (nothing, result.agreement_sentence))
     return matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
                        "Agreement of the models", result.agreement_sentence)
 

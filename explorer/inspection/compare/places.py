@@ -213,6 +213,7 @@ class BoxComparison(PlaceComparison):
     found: tuple[tuple[Detections, ...], ...]
     _between: dict[tuple[int, int, int], Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
+    kind: ClassVar[str] = "boxes"
     columns: ClassVar[tuple[Column, ...]] = BOX_COLUMNS
     accuracies: ClassVar[dict[str, Axis]] = AVERAGE_PRECISION
 
@@ -284,6 +285,7 @@ class MaskComparison(PlaceComparison):
     answers: tuple[tuple[str, ...], ...]
     shared: tuple[Mapping[Pair, Mapping[str, MaskAgreement]], ...]
 
+    kind: ClassVar[str] = "masks"
     columns: ClassVar[tuple[Column, ...]] = MASK_COLUMNS
     accuracies: ClassVar[dict[str, Axis]] = MEAN_IOU
 
