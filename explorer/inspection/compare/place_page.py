@@ -32,8 +32,9 @@ def pictures_html(result: PlaceComparison, photo: str | int = 0) -> str:
     figures = []
     for i, (name, picture) in enumerate(zip(result.names, result.pictures(photo))):
         text = f"{name}: {result.answer(i, photo)}"
-        figures.append(picture_html(thumbnail(picture, SIDE), text, format="JPEG"))
-    style = "display:grid;gap:12px;grid-template-columns:repeat(auto-fill,minmax(min(100%,260px),1fr))"
+        shown = picture_html(thumbnail(picture, SIDE), text, format="JPEG")
+        figures.append(f"<div style='flex:1 1 230px;max-width:{SIDE}px;overflow-wrap:anywhere'>{shown}</div>")
+    style = "display:flex;flex-wrap:wrap;gap:12px"
     return f"<div class='vx-cmp-places' style='{style}'>{''.join(figures)}</div>{_legend_html(result, photo)}"
 
 
