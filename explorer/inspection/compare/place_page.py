@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.display.colours import hex_of
 from explorer.display.draw import thumbnail
 from explorer.display.html import picture_html, plain_table
 from explorer.display.words import counted, percent
 from explorer.inspection.compare.page import captions_html, head_cell, matrix_html, region, table_html
-from explorer.inspection.segment.colours import hex_of
 
 if TYPE_CHECKING:
     from explorer.inspection.compare.places import PlaceComparison

@@ -22,6 +22,7 @@ from PIL import Image
 
 from explorer.arguments import checked, number
 from explorer.data.tables import safe_cell
+from explorer.display.colours import Colour
 from explorer.display.html import RichRepr
 from explorer.display.words import counted
 from explorer.inspection.compare.compared import Compared
@@ -46,7 +47,6 @@ from explorer.inspection.compare.overlaps import (
 )
 from explorer.inspection.compare.place_page import place_html
 from explorer.inspection.detect.result import Detections
-from explorer.inspection.segment.colours import Colour
 from explorer.inspection.segment.result import Segmentation
 
 if TYPE_CHECKING:

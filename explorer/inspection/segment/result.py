@@ -15,6 +15,7 @@ from torch import Tensor
 from explorer.arguments import checked, number
 from explorer.data.images import load_image
 from explorer.display import draw
+from explorer.display.colours import Colour, hex_of
 from explorer.display.html import (
     RichRepr,
     bar_html,
@@ -28,7 +29,7 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.display.words import did_you_mean, percent
-from explorer.inspection.segment.colours import Colour, colour_of, hex_of, tinted
+from explorer.inspection.segment.colours import colour_of, tinted
 from explorer.inspection.segment.enlarging import probability_of
 
 NAMED = 5   # classes of a photo that are told in a line
