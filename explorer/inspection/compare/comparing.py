@@ -33,7 +33,7 @@ from explorer.inspection.compare.facts import ModelRow
 from explorer.inspection.compare.finding import find_all
 from explorer.inspection.compare.joining import class_sets_note, first_answers
 from explorer.inspection.compare.photos import ComparedPhotos
-from explorer.inspection.compare.places import PlaceComparison
+from explorer.inspection.compare.place_comparison import PlaceComparison
 from explorer.inspection.compare.sizes import macs_of, published_of
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
 from explorer.inspection.detect.detecting import as_detector

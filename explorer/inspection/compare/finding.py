@@ -19,7 +19,12 @@ from explorer.inspection.compare.facts import ModelRow
 from explorer.inspection.compare.joining import class_sets_note, distinct
 from explorer.inspection.compare.overlaps import Regions
 from explorer.inspection.compare.photos import ComparedPhotos
-from explorer.inspection.compare.places import BoxComparison, MaskComparison, PlaceComparison, shared_of
+from explorer.inspection.compare.place_comparison import (
+    BoxComparison,
+    MaskComparison,
+    PlaceComparison,
+    shared_of,
+)
 from explorer.inspection.compare.sizes import macs_of, published_of
 from explorer.inspection.compare.speed import weight_bytes
 from explorer.inspection.detect.detecting import detect_in

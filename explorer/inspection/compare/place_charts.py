@@ -16,12 +16,12 @@ from explorer.inspection.compare.charts import (
     scatter_figure,
 )
 from explorer.inspection.compare.place_page import CLASSES_LISTED
-from explorer.inspection.compare.places import PlaceComparison
+from explorer.inspection.compare.places import PlaceAnswers
 
 COLUMNS = 4  # pictures beside each other
 
 
-def pictures_figure(result: PlaceComparison, *, photo: str | int = 0) -> Figure:
+def pictures_figure(result: PlaceAnswers, *, photo: str | int = 0) -> Figure:
     """What every model found in a photo, side by side."""
     pictures = list(zip(result.names, result.pictures(photo)))
     rows = [pictures[start:start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
@@ -29,13 +29,13 @@ def pictures_figure(result: PlaceComparison, *, photo: str | int = 0) -> Figure:
     return captioned(figure, [f"{name}: {result.answer(i, photo)}." for i, name in enumerate(result.names)])
 
 
-def agreement_figure(result: PlaceComparison) -> Figure:
+def agreement_figure(result: PlaceAnswers) -> Figure:
     """How far each two models agree."""
     return matrix_figure(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
                          "Agreement", result.agreement_sentence)
 
 
-def classes_figure(result: PlaceComparison) -> Figure:
+def classes_figure(result: PlaceAnswers) -> Figure:
     """The classes on which the models agree least, a bar each."""
     rows = [row for row in result.classes() if not math.isnan(row.value)][:CLASSES_LISTED]
     figure, axes = figure_and_axes(8, 1.6 + 0.26 * max(len(rows), 1))

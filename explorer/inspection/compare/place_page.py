@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,22 +11,20 @@ from explorer.display.draw import thumbnail
 from explorer.display.html import picture_html, plain_table
 from explorer.display.words import counted, percent
 from explorer.inspection.compare.page import captions_html, head_cell, matrix_html, region, table_html
-
-if TYPE_CHECKING:
-    from explorer.inspection.compare.places import PlaceComparison
+from explorer.inspection.compare.places import PlaceAnswers
 
 SIDE = 420            # pixels of a picture's longer side on the page
 CLASSES_LISTED = 30   # of those on which models agree least
 
 
-def place_html(result: PlaceComparison) -> str:
+def place_html(result: PlaceAnswers) -> str:
     title = f"<h4 style='margin:10px 0 4px'>What is in {escape(result.photos[0])}</h4>"
     more = f"<h4 style='margin:10px 0 4px'>Agreement</h4>{agreement_html(result)}{classes_html(result)}"
     return (f"<div>{table_html(result)}{title}{pictures_html(result, 0)}{more}"
             f"<div style='font-size:.9em'>{captions_html(result)}</div></div>")
 
 
-def pictures_html(result: PlaceComparison, photo: str | int = 0) -> str:
+def pictures_html(result: PlaceAnswers, photo: str | int = 0) -> str:
     """What every model found in a photo, side by side, with the colours of the classes."""
     figures = []
     for i, (name, picture) in enumerate(zip(result.names, result.pictures(photo))):
@@ -38,7 +35,7 @@ def pictures_html(result: PlaceComparison, photo: str | int = 0) -> str:
     return f"<div class='vx-cmp-places' style='{style}'>{''.join(figures)}</div>{_legend_html(result, photo)}"
 
 
-def _legend_html(result: PlaceComparison, photo: str | int) -> str:
+def _legend_html(result: PlaceAnswers, photo: str | int) -> str:
     items = "".join(
         "<span style='display:inline-flex;align-items:center;gap:5px'>"
         f"<span style='width:11px;height:11px;border-radius:2px;background:{hex_of(colour)}'></span>"
@@ -46,7 +43,7 @@ def _legend_html(result: PlaceComparison, photo: str | int) -> str:
     return f"<div style='display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0'>{items}</div>" if items else ""
 
 
-def agreement_html(result: PlaceComparison) -> str:
+def agreement_html(result: PlaceAnswers) -> str:
     """The matrix as a table, with what its numbers mean."""
     if np.isnan(result.agreement).all():
         nothing = "None of the models found anything, so there is nothing to agree about."
@@ -55,7 +52,7 @@ def agreement_html(result: PlaceComparison) -> str:
                        "Agreement of the models", result.agreement_sentence)
 
 
-def classes_html(result: PlaceComparison) -> str:
+def classes_html(result: PlaceAnswers) -> str:
     """The classes, first those on which the models agree least."""
     rows = result.classes()
     if not rows:

@@ -23,7 +23,7 @@ from explorer.widgets.snippets import literal
 if TYPE_CHECKING:
     from explorer.inspection.compare.compared import Compared
     from explorer.inspection.compare.comparison import Comparison
-    from explorer.inspection.compare.places import BoxComparison, PlaceComparison
+    from explorer.inspection.compare.place_comparison import BoxComparison, PlaceComparison
 
 MOST_LISTED = 300   # photos in the drop-down
 VIEWS = (("Predictions", "predictions"), ("Heat maps", "cams"), ("Feature maps", "maps"),
