@@ -144,9 +144,10 @@ def measure_speed(
     on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were
                  timed
 
-    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its
-    own, that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers
-    that make no sense or an input that the model can't take.
+    The photos are random numbers; a network's time doesn't depend on them. Of a network for boxes it is the
+    pass to its raw maps alone, without what is read off them. Memory is that of a pass of its own, that is
+    not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers that make no
+    sense or an input that the model can't take.
     """
     [speed] = measure_speeds(
         [model],
