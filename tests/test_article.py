@@ -54,7 +54,7 @@ def test_models_for_boxes_and_masks_by_name(published):
         model = timm.create_model(name, pretrained=True)
         model.config = model.config.with_(input_size=(3, 64, 64))
         assert model.load_report.loaded > 300 and timm.segment(model, photo).mask.shape == (300, 451)
-    assert "untrained" in str(model.load_report)  # nobody has published a PSPNet: its backbone's numbers alone
+    assert "untrained" in str(model.load_report)  # nobody has published a PSPNet: its backbone's alone
 
 
 def test_yolov5_by_name(published):

@@ -35,7 +35,8 @@ from tests.html import parse
 from tests.inspection.small_models import RedNet, noise_photo
 from tests.models.oracle import randomise
 
-PHOTOS = {"first": noise_photo(96, 80, 0), "<b>second": noise_photo(60, 100, 1), "third": noise_photo(70, 70, 2)}
+PHOTOS = {"first": noise_photo(96, 80, 0), "<b>second": noise_photo(60, 100, 1),
+          "third": noise_photo(70, 70, 2)}
 
 
 def net(name: str, labels=("cat", "dog", "<i>owl"), seed: int = 0, **options):
@@ -192,7 +193,7 @@ def test_speed_is_that_of_one_photo(masks):
 
 
 def test_models_of_different_kinds_are_refused_before_anything_is_opened():
-    with pytest.raises(ValueError, match=r"resnet50 finds classes, unet_resnet34 finds masks.*compare_stages"):
+    with pytest.raises(ValueError, match=r"resnet50 finds classes, unet_resnet34 finds masks.*_stages"):
         compare(["resnet50", "unet_resnet34"], noise_photo())
     with pytest.raises(ValueError, match=r"yolov5n finds boxes, red_net finds classes"):
         compare([net("yolov5n"), RedNet()], noise_photo())

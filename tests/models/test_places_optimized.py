@@ -12,7 +12,8 @@ from tests.inspection.small_models import noise_photo
 from tests.models.oracle import randomise
 
 BODY = {"backbone": "resnet18"}
-NETS = {"retinanet": BODY, "efficientdet_d0": {}, "yolov5n": {}, "unet": BODY, "deeplabv3": BODY, "pspnet": BODY}
+NETS = {"retinanet": BODY, "efficientdet_d0": {}, "yolov5n": {}, "unet": BODY, "deeplabv3": BODY,
+        "pspnet": BODY}
 
 
 @pytest.fixture(scope="module", params=NETS)

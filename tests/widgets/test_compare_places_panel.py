@@ -1,4 +1,4 @@
-"""The tab Compare with models that find boxes or masks: it follows their kind, and no slider asks a network."""
+"""The tab Compare with models that find boxes or masks: it follows them, and no slider asks a network."""
 
 from __future__ import annotations
 

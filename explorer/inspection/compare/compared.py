@@ -1,4 +1,4 @@
-"""What every comparison has, whatever its models answer with: the models' sizes and speeds, and their table."""
+"""What every comparison has, whatever its models answer with: sizes, speeds, and their table."""
 
 from __future__ import annotations
 

@@ -79,11 +79,12 @@ def compare(
     on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that
                  are done
 
-    Networks for boxes give a `BoxComparison`, those for masks a `MaskComparison`: what each found, and how far
-    they agree, as IoU. Only models of one kind are compared with each other. Up to 16 photos are kept as
-    Looks, or with what was found drawn over them, of more only the logits, boxes and figures. A model or photo that fails is a sentence in
-    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no
-    photo, or for models of different kinds, ImageError where no photo opens, WeightsError or ValueError where no model can be had.
+    Networks for boxes give a `BoxComparison`, those for masks a `MaskComparison`: what each found, and how
+    far they agree, as IoU. Only models of one kind are compared with each other. Up to 16 photos are kept as
+    Looks, or with what was found drawn over them, of more only the logits, boxes and figures. A model or
+    photo that fails is a sentence in `.problems`, and the others go on. Raises ValueError for fewer than 2 or
+    more than 8 models or for no photo, or for models of different kinds, ImageError where no photo opens,
+    WeightsError or ValueError where no model can be had.
     """
     wanted = _named(models)
     photos = ComparedPhotos.of(images)

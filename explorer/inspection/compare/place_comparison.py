@@ -123,7 +123,9 @@ class BoxComparison(PlaceComparison):
         return self.found[0][0].score_threshold
 
     @checked(score_threshold=number(0, 1), iou_threshold=number(0, 1))
-    def at(self, *, score_threshold: float | None = None, iou_threshold: float | None = None) -> BoxComparison:
+    def at(
+        self, *, score_threshold: float | None = None, iou_threshold: float | None = None
+    ) -> BoxComparison:
         """The same passes with other thresholds, as `Detections.at`; no network runs."""
         found = tuple(tuple(one.at(score_threshold=score_threshold, iou_threshold=iou_threshold)
                             for one in row) for row in self.found)
@@ -133,8 +135,8 @@ class BoxComparison(PlaceComparison):
     @property
     def agreement_sentence(self) -> str:
         return (f"Boxes with a score above {self.score_threshold:.0%}, over "
-                f"{counted(len(self.photos), 'photo')}: two boxes are a pair where they are of the same class "
-                "and their IoU is at least 0.5. Agreement is the share of boxes that are in a pair, times "
+                f"{counted(len(self.photos), 'photo')}: two boxes are a pair where they are of the same "
+                "class and their IoU is at least 0.5. Agreement is the share of boxes that are in a pair, times "
                 "the mean IoU of the pairs. Two that agree may both be wrong.")
 
 

@@ -40,7 +40,8 @@ def _legend_html(result: PlaceAnswers, photo: str | int) -> str:
         "<span style='display:inline-flex;align-items:center;gap:5px'>"
         f"<span style='width:11px;height:11px;border-radius:2px;background:{hex_of(colour)}'></span>"
         f"{escape(label)}</span>" for label, colour in result.legend(photo))
-    return f"<div style='display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0'>{items}</div>" if items else ""
+    style = "display:flex;flex-wrap:wrap;gap:2px 14px;margin:4px 0"
+    return f"<div style='{style}'>{items}</div>" if items else ""
 
 
 def agreement_html(result: PlaceAnswers) -> str:
@@ -57,10 +58,10 @@ def classes_html(result: PlaceAnswers) -> str:
     rows = result.classes()
     if not rows:
         return ""
-    cell = "padding:3px 12px 3px 0"
+    cell = "padding:3px 12px 3px 0;text-align:right;font-variant-numeric:tabular-nums"
     body = "".join(
         f"<tr>{head_cell(row.label, 'row', 'font-weight:400')}"
-        f"<td style='{cell};text-align:right;font-variant-numeric:tabular-nums'>{percent(row.value)}</td></tr>"
+        f"<td style='{cell}'>{percent(row.value)}</td></tr>"
         for row in rows[:CLASSES_LISTED])
     left = len(rows) - CLASSES_LISTED
     more = f"<p>… and {counted(left, 'class', 'es')} on which they agree more.</p>" if left > 0 else ""

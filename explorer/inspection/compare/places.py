@@ -141,8 +141,8 @@ class PlaceAnswers(Compared):
     def _kept(self, photo: str | int) -> int:
         j = self.photo_index(photo)
         if j >= self.pictured:
-            raise ValueError(f"The pictures of the first {counted(self.pictured, 'photo')} are kept, and this "
-                             f"is number {j + 1}: compare fewer photos, or this one alone.")
+            raise ValueError(f"The pictures of the first {counted(self.pictured, 'photo')} are kept, and "
+                             f"this is number {j + 1}: compare fewer photos, or this one alone.")
         return j
 
     def photos_csv(self) -> str:

@@ -25,8 +25,8 @@ from explorer.widgets.snippets import literal, photo_lines
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
 SOURCES = (("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER))
 NO_TICK = "No model is ticked: these are here with their weights. Tick others under Model, or add them here."
-NONE_HERE = ("No model is ticked, and none that finds {} is here with its weights: tick some under Model, or add "
-             "them here, by name or as local-dir: with the folder that one was saved to.")
+NONE_HERE = ("No model is ticked, and none that finds {} is here with its weights: tick some under Model, or "
+             "add them here, by name or as local-dir: with the folder that one was saved to.")
 FIRST = 4  # photos of the gallery that are chosen before the reader chooses
 
 

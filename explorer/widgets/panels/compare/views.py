@@ -71,7 +71,8 @@ class Drawn:
         photo = {"photo": self.photo}
         return {
             "predictions": {**photo, "topk": self.topk}, "cams": {**photo, "target": self.target},
-            "maps": {"stride": self.stride, **photo}, "scatter": {"x": self.x, "y": self.y}, "pictures": photo,
+            "maps": {"stride": self.stride, **photo}, "scatter": {"x": self.x, "y": self.y},
+            "pictures": photo,
         }.get(self.view, {})
 
     def lines(self, result: Compared) -> list[str]:
