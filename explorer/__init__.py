@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "inspection.segment.table": ("SegmentationTable",),
     "inspection.compare.comparing": ("compare",),
     "inspection.compare.comparison": ("Comparison",),
+    "inspection.compare.place_comparison": ("BoxComparison", "MaskComparison"),
     "inspection.compare.speed": ("Speed", "measure_speed"),
     "inspection.attribution.explaining": ("explain",),
     "inspection.attribution.result": ("Attribution",),

@@ -6,6 +6,8 @@ from explorer.inspection.attribution.explaining import explain as explain
 from explorer.inspection.attribution.result import Attribution as Attribution
 from explorer.inspection.compare.comparing import compare as compare
 from explorer.inspection.compare.comparison import Comparison as Comparison
+from explorer.inspection.compare.place_comparison import BoxComparison as BoxComparison
+from explorer.inspection.compare.place_comparison import MaskComparison as MaskComparison
 from explorer.inspection.compare.speed import Speed as Speed
 from explorer.inspection.compare.speed import measure_speed as measure_speed
 from explorer.inspection.detect.detecting import detect as detect

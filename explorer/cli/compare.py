@@ -29,8 +29,10 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--answers", type=typed_path, metavar="FILE",
         help="write a line for each photo with every model's first answer")
     add("--figure", type=typed_path, metavar="FILE", help="draw it: .png, .svg or .pdf")
-    add("--kind", default="scatter", choices=("scatter", "predictions", "agreement", "maps", "cams"),
-        help="what --figure draws (default: scatter, accuracy against cost)")
+    kinds = ("scatter", "predictions", "agreement", "maps", "cams", "pictures", "classes")
+    add("--kind", default="scatter", choices=kinds,
+        help="what --figure draws (default: scatter, accuracy against cost); pictures and classes are of "
+             "models that find boxes or masks, predictions, maps and cams of others")
     add("--markdown", action="store_true", help="print the table as Markdown")
     both.set_defaults(run=run)
 

@@ -21,6 +21,7 @@ from explorer.data.datasets import BUNDLED, labelled, open_data
 from explorer.data.folders import printable
 from explorer.data.images import load_image
 from explorer.data.photo_sets import Joined, PhotoSet, Splits, joined
+from explorer.data.places.place_set import PlaceSet, PlaceSplits
 from explorer.files import given_path
 
 
@@ -51,6 +52,10 @@ def collect(photos: Any) -> Collection:
         return _both(photos.train, photos.val)
     if isinstance(photos, PhotoSet):
         return _of_photo_set(photos)
+    if isinstance(photos, PlaceSplits):
+        photos = photos.part("all")
+    if isinstance(photos, PlaceSet):  # what is where in them is no label of the photo
+        return Collection(photos.names, photos.open_one, photos.files or (None,) * len(photos))
     if isinstance(photos, str) and photos in BUNDLED:
         return collect(open_data(photos))
     if isinstance(photos, (str, os.PathLike)):

@@ -42,9 +42,16 @@ class OverBody(VisionModel):
         return (self.body_name,)
 
     @property
+    def body_stages(self) -> tuple[Stage, ...]:
+        """Those of its stages that are its backbone's, which come first; all of a network that has none."""
+        inside = f"{self.body_name}."
+        return tuple(stage for stage in self.stage_table
+                     if not self.body_name or stage.module.startswith(inside))
+
+    @property
     def only_size(self) -> tuple[int, int] | None:
         """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
-        if not self.body.fixed_image_size:
+        if not getattr(self.body, "fixed_image_size", False):
             return None
         for part in (self.body, getattr(self.body, "patch_embed", None)):
             if size := getattr(part, "img_size", None):

@@ -14,8 +14,9 @@ from torchvision.models import segmentation as tv
 from torchvision.transforms._presets import SemanticSegmentation
 
 import explorer
+from explorer.display.colours import BASE
 from explorer.inspection.segment import enlarging
-from explorer.inspection.segment.colours import BASE, colour_of
+from explorer.inspection.segment.colours import colour_of
 from explorer.inspection.segment.enlarging import bands, mask_of, probability_of
 from explorer.inspection.segment.preparing import preparation
 from tests.models.oracle import randomise

@@ -29,8 +29,7 @@ def test_lists_tell_tasks_apart(task):
     lambda model: explorer.predict(model, "nothing.jpg"),
     lambda model: explorer.evaluate(model, "flowers5_nano"),
     lambda model: explorer.finetune(model, "flowers5_nano", pretrained=False).wait(),
-    lambda model: explorer.embed(model, ["nothing.jpg"]),
-], ids=["predict", "evaluate", "finetune", "embed"])
+], ids=["predict", "evaluate", "finetune"])
 @pytest.mark.parametrize("task", OTHERS)
 def test_functions_for_classes_name_the_one_to_ask(task, ask):
     function = {"detection": "detect", "segmentation": "segment"}[task]

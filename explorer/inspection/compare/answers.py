@@ -18,73 +18,36 @@ import torch
 from torch import Tensor
 
 from explorer.data.labels import class_key
-from explorer.display.words import counted, number_text, sentence_of
+from explorer.display.words import number_text
 from explorer.inspection.attribution.explaining import explain
 from explorer.inspection.attribution.result import Attribution
-from explorer.inspection.compare.facts import (
-    ACCURACIES,
-    COLUMNS,
-    COSTS,
-    ClassRow,
-    Disagreement,
-    ModelRow,
-    NumberRow,
-    Point,
-    pareto_front,
-)
-from explorer.inspection.compare.joining import (
-    agreement_of,
-    differences_of,
-    distinct,
-    first_answers,
-    place_of,
-)
+from explorer.inspection.compare.compared import FEW, MOST_LOOKS, Compared, Progress, why
+from explorer.inspection.compare.facts import ClassRow, Disagreement, NumberRow
+from explorer.inspection.compare.joining import agreement_of, differences_of, distinct, first_answers
 from explorer.inspection.look.result import Look
-from explorer.models.contract import VisionModel
 from explorer.models.outputs import Outputs
 
 log = logging.getLogger(__name__)
 
-FEW = 16              # photos whose Looks are kept, and
-MOST_LOOKS = 64       # of all models together: a Look of a large network takes 10 to 20 MB
 JUDGED = 20           # labelled photos from which on a share of right answers says something
 
-Progress = Callable[[int, int, str], None]  # done, of how many, of what
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class Answers(Compared):
+    """What several models that tell classes or numbers made of the same photos; more fields in `Compared`.
 
-@dataclass(eq=False, repr=False)
-class Answers:
-    """What several models made of the same photos. A model has the same place in all lists; a photo too.
-
-    rows:     a ModelRow a model
-    photos:   what each photo is called
     outputs:  what the scores of each model mean, with the names of its classes or numbers; None without a
               classifier
     logits:   [N, W] of each model, on the disk where there are many photos
     looks:    [model][photo], empty where there are too many photos to keep them
     truth:    the right class names of each photo, empty where nobody says
-    problems: (model or photo, why it is left out)
-    notes:    sentences that a reader must know
-    models:   the models themselves
     """
 
-    rows: list[ModelRow]
-    photos: tuple[str, ...]
     outputs: tuple[Outputs | None, ...]
     logits: tuple[np.ndarray, ...]
     looks: tuple[tuple[Look, ...], ...]
     truth: tuple[frozenset[str], ...]
-    problems: list[tuple[str, str]]
-    notes: tuple[str, ...]
-    models: tuple[VisionModel, ...] = field(repr=False)
     _cams: dict[tuple[int, int, str], Attribution] = field(default_factory=dict, repr=False)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(row.name for row in self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     # --- answers ---
 
@@ -277,13 +240,7 @@ class Answers:
             raise ValueError(f"{what} need the passes themselves, which are kept for at most {FEW} photos "
                              f"and {MOST_LOOKS} passes: compare fewer photos.")
 
-    # --- size, speed, accuracy ---
-
-    @property
-    def conditions(self) -> str:
-        """What the speeds were measured on, in a sentence; "" where nothing was measured."""
-        speeds = [row.latency or row.throughput for row in self.rows if row.latency or row.throughput]
-        return speeds[0].conditions if speeds else ""
+    # --- accuracy ---
 
     @property
     def accuracy(self) -> str:
@@ -291,62 +248,6 @@ class Answers:
         classifier was judged by at least 20 labelled photos, else "published"."""
         judged = [row.judged for row in self.rows if row.num_classes]
         return "measured" if judged and min(judged) >= JUDGED else "published"
-
-    def points(self, x: str = "", y: str = "") -> tuple[list[Point], list[tuple[str, str]]]:
-        """(the models that have both figures, those that have not with the reason).
-
-        x: a key of COSTS, by default "latency" where it was measured, else "parameters"
-        y: a key of ACCURACIES, by default `accuracy`
-        """
-        x, y = self.axes(x, y)
-        placed, left_out = [], []
-        for row in self.rows:
-            cost, value = COSTS[x].of(row), ACCURACIES[y].of(row)
-            if cost is None:
-                left_out.append((row.name, COSTS[x].missing))
-            elif value is None:
-                left_out.append((row.name, ACCURACIES[y].missing))
-            else:
-                placed.append((row.name, cost, value))
-        best = pareto_front([(cost, value) for _, cost, value in placed])
-        return [Point(name, cost, value, i in best) for i, (name, cost, value) in enumerate(placed)], left_out
-
-    def axes(self, x: str, y: str) -> tuple[str, str]:
-        x = x or ("latency" if any(row.latency for row in self.rows) else "parameters")
-        y = y or self.accuracy
-        for what, word, known in (("x", x, COSTS), ("y", y, ACCURACIES)):
-            if word not in known:
-                raise ValueError(f"{what} is {word!r}: expected one of {', '.join(known)}.")
-        return x, y
-
-    # --- on paper ---
-
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """(columns, a row of texts a model), as shown; columns in which no model has anything stay away."""
-        shown = [column for column in COLUMNS if any(column.text(row) for row in self.rows)]
-        texts = [[column.text(row) or "–" for column in shown] for row in self.rows]
-        return [column.title for column in shown], texts
-
-    @property
-    def captions(self) -> list[str]:
-        """What the numbers mean, what they were measured on, and what is left out, in sentences."""
-        sentences = [f"Compared with {counted(len(self.photos), 'photo')}.", *self.notes]
-        if self.conditions:
-            sentences.append(f"Speed: {self.conditions}")
-        return sentences + [f"{who}: {why}" for who, why in self.problems]
-
-    # --- names ---
-
-    def model_index(self, model: str | int) -> int:
-        return place_of(model, self.names, "model")
-
-    def photo_index(self, photo: str | int) -> int:
-        return place_of(photo, self.photos, "photo")
-
-
-def why(error: BaseException) -> str:
-    """What went wrong with one of several models or photos, beside whose name it stands."""
-    return sentence_of(error, scarce="There is not enough memory for it.", unexpected="{problem}")
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from explorer.display.words import number_text
 from explorer.inspection.compare.answers import Answers
-from explorer.inspection.compare.facts import ACCURACIES, COSTS
+from explorer.inspection.compare.compared import Compared
+from explorer.inspection.compare.facts import COSTS
 from explorer.inspection.compare.page import (
     CHANNELS,
     COLOURS,
@@ -30,11 +31,11 @@ from explorer.inspection.compare.page import (
 PHOTOS_DRAWN = 6   # rows of a figure of heat maps
 
 
-def scatter_figure(result: Answers, *, x: str = "", y: str = "") -> Figure:
+def scatter_figure(result: Compared, *, x: str = "", y: str = "") -> Figure:
     """Accuracy against cost, with the Pareto front; the area of a disc is the number of parameters."""
     x, y = result.axes(x, y)
     points, left_out = result.points(x, y)
-    figure, axes = _axes(8, 5.6)
+    figure, axes = figure_and_axes(8, 5.6)
     size = {row.name: row.parameters for row in result.rows}
     largest = max(size.values())
     for point in points:
@@ -58,7 +59,7 @@ def scatter_figure(result: Answers, *, x: str = "", y: str = "") -> Figure:
         axes.set_xlim(0, 1.35 * max(costs))
     axes.margins(y=0.25)
     axes.set_xlabel(COSTS[x].title)
-    axes.set_ylabel(ACCURACIES[y].title)
+    axes.set_ylabel(result.accuracies[y].title)
     axes.set_title("Accuracy and cost")
     axes.grid(alpha=0.25)
     sentences = ["The area of a disc is the number of parameters."]
@@ -66,7 +67,7 @@ def scatter_figure(result: Answers, *, x: str = "", y: str = "") -> Figure:
         sentences.append("Not placed: " + "; ".join(f"{name}, because {why}" for name, why in left_out) + ".")
     if x in ("latency", "memory") and result.conditions:
         sentences.append(result.conditions)
-    return _captioned(figure, sentences)
+    return captioned(figure, sentences)
 
 
 def predictions_figure(result: Answers, *, photo: str | int = 0, topk: int = 5) -> Figure:
@@ -74,7 +75,7 @@ def predictions_figure(result: Answers, *, photo: str | int = 0, topk: int = 5) 
     rows = result.predictions(photo, topk=topk)
     place = result.photo_index(photo)
     numbers = [f"{row.label}: {numbers_text(row, result.names)}." for row in result.numbers(photo)]
-    figure, axes = _axes(8, 1.6 + 0.13 * (len(rows) * (len(result) + 1)))
+    figure, axes = figure_and_axes(8, 1.6 + 0.13 * (len(rows) * (len(result) + 1)))
     height = 0.8 / len(result)
     for i, name in enumerate(result.names):
         known = [(j, row.shares[i]) for j, row in enumerate(rows) if row.shares[i] is not None]
@@ -87,29 +88,37 @@ def predictions_figure(result: Answers, *, photo: str | int = 0, topk: int = 5) 
     axes.set_title(f"Predictions for {result.photos[place]}")
     if not rows:  # nothing but numbers, which have no end that a bar could reach
         axes.set_axis_off()
-        return _captioned(figure, numbers)
+        return captioned(figure, numbers)
     axes.legend(fontsize=8, loc="lower right")
     caption = f"The {topk} likeliest classes of each model; classes are joined by name."
-    return _captioned(figure, [caption, *numbers])
+    return captioned(figure, [caption, *numbers])
 
 
 def agreement_figure(result: Answers) -> Figure:
     """On how many of the photos two models give the same answer; of numbers, how far they are apart."""
-    figure, axes = _axes(2.8 + 0.75 * len(result), 2.2 + 0.6 * len(result))
     numbers = only_numbers(result)
     table = result.differences if numbers else result.agreement
-    axes.imshow(table, cmap="Blues", vmin=0, vmax=most_of(table) if numbers else 1)
-    names = range(len(result))
-    axes.set_xticks(names, result.names, rotation=35, ha="right", fontsize=8)
-    axes.set_yticks(names, result.names, fontsize=8)
-    for i in names:
-        for j in names:
-            value = table[i, j]
-            text = "–" if math.isnan(value) else number_text(value) if numbers else f"{100 * value:.0f} %"
-            dark = value > 0.6 * (most_of(table) if numbers else 1)
-            axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axes.set_title("Differences" if numbers else "Agreement")
-    return _captioned(figure, [differences_sentence(result) if numbers else agreement_sentence(result)])
+    return matrix_figure(
+        table, result.names, number_text if numbers else lambda value: f"{100 * value:.0f} %",
+        most_of(table) if numbers else 1.0, "Differences" if numbers else "Agreement",
+        differences_sentence(result) if numbers else agreement_sentence(result))
+
+
+def matrix_figure(
+    table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, title: str,
+    sentence: str,
+) -> Figure:
+    """A table of each model with each, a sentence below it. most: what is darkest."""
+    figure, axes = figure_and_axes(2.8 + 0.75 * len(names), 2.2 + 0.6 * len(names))
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=most)
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    for (i, j), value in np.ndenumerate(table):
+        text = "–" if math.isnan(value) else text_of(value)
+        ink = "white" if value > 0.6 * most else "black"
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, color=ink)
+    axes.set_title(title)
+    return captioned(figure, [sentence])
 
 
 def maps_figure(
@@ -127,9 +136,9 @@ def maps_figure(
         text = f"{name}\n{stage}, {min(limit, len(maps))} of {len(maps)} channels"
         pictures.append((text, map_picture(maps, limit)))
     title = f"Feature maps at stride {stride}, {result.photos[result.photo_index(photo)]}"
-    figure = _pictures([pictures], title)
+    figure = pictured([pictures], title)
     without = [f"No map at this stride: {', '.join(none)}."] if none else []
-    return _captioned(figure, ["The strongest channels of each model's last map at this stride.",
+    return captioned(figure, ["The strongest channels of each model's last map at this stride.",
                                "Each channel has its own colour scale, from its lowest value to its highest.",
                                *without])
 
@@ -148,11 +157,11 @@ def cams_figure(result: Answers, *, photo: str | int | None = None, target: str 
                 row.append((f"{name}\n{found.label}", found.overlay()))
         rows.append(row)
     what = f"for {target}" if target else "for each model's own first answer"
-    figure = _pictures(rows, f"Grad-CAM {what}")
+    figure = pictured(rows, f"Grad-CAM {what}")
     left = len(result.photos) - len(places) if photo is None else 0
     more = [f"The first {len(places)} of {len(result.photos)} photos."] if left else []
     first = "Bright: what spoke for the class. Each map has its own scale."
-    return _captioned(figure, [first, *more, *sentences])
+    return captioned(figure, [first, *more, *sentences])
 
 
 KINDS: dict[str, Callable[..., Figure]] = {
@@ -161,14 +170,19 @@ KINDS: dict[str, Callable[..., Figure]] = {
 }
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
+def figure_and_axes(width: float, height: float) -> tuple[Figure, Any]:
+    """An empty figure of that size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _pictures(rows: Sequence[Sequence[tuple[str, Image.Image | None]]], title: str) -> Figure:
+def pictured(
+    rows: Sequence[Sequence[tuple[str, Image.Image | None]]], title: str, *, side: float = 2.5
+) -> Figure:
+    """Pictures with captions in rows. side: of each, in inches"""
     columns = max(len(row) for row in rows)
-    figure = Figure(figsize=(2.5 * columns + 0.3, 2.9 * len(rows) + 0.7), layout="constrained")
+    size = side * columns + 0.3, (side + 0.4) * len(rows) + 0.7
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -181,7 +195,8 @@ def _pictures(rows: Sequence[Sequence[tuple[str, Image.Image | None]]], title: s
     return figure
 
 
-def _captioned(figure: Figure, sentences: Sequence[str]) -> Figure:
+def captioned(figure: Figure, sentences: Sequence[str]) -> Figure:
+    """The figure with sentences below it."""
     width = int(14 * figure.get_figwidth())
     text = "\n".join(textwrap.fill(sentence, width) for sentence in sentences if sentence)
     figure.supxlabel(text, fontsize=8, x=0.02, ha="left", color="#444444")

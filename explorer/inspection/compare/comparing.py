@@ -26,20 +26,28 @@ from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.labels import class_key
 from explorer.display.words import counted
-from explorer.inspection.compare.answers import FEW, JUDGED, MOST_LOOKS, Progress, why
+from explorer.inspection.compare.answers import JUDGED
+from explorer.inspection.compare.compared import FEW, MOST_LOOKS, Progress, why
 from explorer.inspection.compare.comparison import Comparison
 from explorer.inspection.compare.facts import ModelRow
-from explorer.inspection.compare.joining import first_answers
+from explorer.inspection.compare.finding import find_all
+from explorer.inspection.compare.joining import class_sets_note, first_answers
 from explorer.inspection.compare.photos import ComparedPhotos
+from explorer.inspection.compare.place_comparison import PlaceComparison
+from explorer.inspection.compare.sizes import macs_of, published_of
 from explorer.inspection.compare.speed import REPEATS, WARM_UP, weight_bytes
+from explorer.inspection.detect.detecting import as_detector
 from explorer.inspection.features.folders import run_folder
 from explorer.inspection.look.looking import look
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
-from explorer.inspection.look.modules import module_tree
 from explorer.inspection.look.passes import Stopped
 from explorer.inspection.look.result import Look
+from explorer.inspection.segment.segmenting import as_segmenter
 from explorer.models.contract import VisionModel
+from explorer.models.detection.detector import Detector
 from explorer.models.outputs import Outputs
+from explorer.models.segmentation.segmenter import Segmenter
+from explorer.models.tasks import check_one_kind, task_of_name
 from explorer.models.weights.report import WeightsError
 
 log = logging.getLogger(__name__)
@@ -59,7 +67,7 @@ def compare(
     cache_dir: str | os.PathLike | None = None,
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Comparison:
+) -> Comparison | PlaceComparison:
     """Show the same photos to 2 to 8 models.
 
     models:      names, or models that you built; or {what to call it: one of these}
@@ -71,9 +79,12 @@ def compare(
     on_progress: called with (done, of how many, what);  should_stop: True ends it, keeping the models that
                  are done
 
-    Up to 16 photos are kept as Looks, of more only the logits. A model or photo that fails is a sentence in
-    `.problems`, and the others go on. Raises ValueError for fewer than 2 or more than 8 models or for no
-    photo, ImageError where no photo opens, WeightsError or ValueError where no model can be had.
+    Networks for boxes give a `BoxComparison`, those for masks a `MaskComparison`: what each found, and how
+    far they agree, as IoU. Only models of one kind are compared with each other. Up to 16 photos are kept as
+    Looks, or with what was found drawn over them, of more only the logits, boxes and figures. A model or
+    photo that fails is a sentence in `.problems`, and the others go on. Raises ValueError for fewer than 2 or
+    more than 8 models or for no photo, or for models of different kinds, ImageError where no photo opens,
+    WeightsError or ValueError where no model can be had.
     """
     wanted = _named(models)
     photos = ComparedPhotos.of(images)
@@ -81,6 +92,9 @@ def compare(
     stop = should_stop or (lambda: False)
     problems: list[tuple[str, str]] = []
     opened = _open(wanted, problems, heard, stop)
+    if next(iter(opened.values())).task != "classification":
+        return _compare_places(opened, photos, problems, heard, stop, measure=measure, warm_up=warm_up,
+                               repeats=repeats)
     few = len(photos) <= FEW and len(photos) * len(opened) <= MOST_LOOKS
     if few:
         done = _look_at_all(opened, photos, problems, heard, stop)
@@ -148,6 +162,7 @@ def _named(models: Any) -> dict[str, Any]:
 
 def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progress, stop: Callable[[], bool]
           ) -> dict[str, VisionModel]:
+    check_one_kind({name: task_of_name(model) for name, model in wanted.items() if isinstance(model, str)})
     opened: dict[str, VisionModel] = {}
     first: Exception | None = None
     for number, (name, model) in enumerate(wanted.items()):
@@ -155,7 +170,7 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
             break
         heard(number, len(wanted), f"opening {name}")
         try:
-            opened[name] = as_model(model)
+            opened[name] = _with_head(as_model(model, task=None))
         except Exception as error:  # one that can't be had does not keep the others from being compared
             log.info("%s can't be compared", name, exc_info=error)
             first = first or error
@@ -164,7 +179,25 @@ def _open(wanted: dict[str, Any], problems: list[tuple[str, str]], heard: Progre
         if first is None:
             raise Stopped("Stopped before the first model was opened.")
         raise _all_failed(problems, first)
+    check_one_kind({name: model.task for name, model in opened.items()})
     return opened
+
+
+def _with_head(model: VisionModel) -> VisionModel:
+    """Itself. Raises ValueError for a network for boxes or masks that can find none."""
+    if isinstance(model, Detector):
+        return as_detector(model)
+    return as_segmenter(model) if isinstance(model, Segmenter) else model
+
+
+def _compare_places(
+    opened: dict[str, VisionModel], photos: ComparedPhotos, problems: list[tuple[str, str]],
+    heard: Progress, stop: Callable[[], bool], *, measure: bool, warm_up: int, repeats: int,
+) -> PlaceComparison:
+    result = find_all(opened, photos, problems, heard, stop)
+    if measure and not stop():
+        result.measure(warm_up=warm_up, repeats=repeats, on_progress=heard, should_stop=stop)
+    return result
 
 
 def _all_failed(problems: list[tuple[str, str]], first: Exception | None) -> Exception:
@@ -252,14 +285,6 @@ def _stream(
 
 def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.ndarray,
            truth: tuple[frozenset[str], ...]) -> ModelRow:
-    try:
-        flops = module_tree(model).flops
-    except ValueError as error:
-        log.info("the multiply-adds of %s can't be counted", name, exc_info=error)
-        flops = None
-    report = model.load_report
-    published = model.config.top1 if report is not None and not report.adapted and not report.skipped \
-        and model.num_classes == model.config.num_classes else None
     channels, height, width = model.config.input_size
     right = judged = 0
     labels = outputs.labels if outputs is not None and not outputs.numbers else ()
@@ -270,9 +295,9 @@ def _facts(name: str, model: VisionModel, outputs: Outputs | None, logits: np.nd
             judged += 1
             right += keys[index] in answers
     return ModelRow(
-        name=name, parameters=sum(p.numel() for p in model.parameters()), macs=flops // 2 if flops else None,
+        name=name, parameters=sum(p.numel() for p in model.parameters()), macs=macs_of(model, name),
         weight_bytes=weight_bytes(model), input_size=(channels, height, width), num_classes=len(keys),
-        published=published, right=right if judged else None, judged=judged,
+        published=published_of(model), right=right if judged else None, judged=judged,
         notes=notes_on(model, torch.from_numpy(logits)),
     )
 
@@ -290,13 +315,7 @@ def _notes(result: Comparison, photo_notes: Sequence[str], wanted: int, *, stopp
     if len(kinds) > 1:
         yield ("Some of the models give numbers and others tell classes: those have nothing in common to be "
                "compared by.")
-    sets = {frozenset(keys) for keys in result.keys if keys}
-    if len(sets) > 1:
-        counts = ", ".join(f"{name} {len(keys)}" for name, keys in zip(result.names, result.keys) if keys)
-        common = len(frozenset.intersection(*sets))
-        yield (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} "
-               "the same name in all. Classes are joined by name, and an answer that another model can't "
-               "give is no agreement.")
+    yield from class_sets_note(result.names, result.keys)
     judged = [row for row in result.rows if row.judged]
     if judged:
         few = sorted({row.judged for row in judged})

@@ -16,11 +16,14 @@ class ModelRow:
     parameters:   numbers that were learnt;  macs: multiply-adds of one photo of `input_size` (channels,
                   height, width)
     weight_bytes: of the file that its weights make
-    published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says
+    published:    per cent of right first answers on ImageNet-1k, as the publisher of these very weights says;
+                  of boxes the average precision, of masks the mean IoU, in per cent
     num_classes:  that it tells apart: 2 of a yes or no, 0 where it gives numbers or features
     right, judged: how many photos got the right first answer, of those whose class it knows by name
     latency:      the Speed of a pass over one photo;  throughput: over several at once
     notes:        what a reader must know, e.g. that the weights are random
+    found:        of networks for boxes, how many things they found in all photos; of those for masks, how
+                  many classes
     """
 
     name: str
@@ -35,6 +38,7 @@ class ModelRow:
     latency: Speed | None = None
     throughput: Speed | None = None
     notes: tuple[str, ...] = ()
+    found: int | None = None
 
     @property
     def measured(self) -> float | None:
@@ -127,6 +131,12 @@ ACCURACIES: dict[str, Axis] = {
                      "none of the photos has a class that it knows by name"),
 }
 
+UNPUBLISHED = "no {} is published for its weights as they are here"
+AVERAGE_PRECISION = {"published": Axis("average precision of the boxes on COCO, %, published",
+                                       lambda row: row.published, UNPUBLISHED.format("average precision"))}
+MEAN_IOU = {"published": Axis("mean IoU, %, published", lambda row: row.published,
+                              UNPUBLISHED.format("mean IoU"))}
+
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
     """Indices of the (cost, value) points that no other beats: as cheap and as good, and better in one."""
@@ -205,3 +215,20 @@ COLUMNS: tuple[Column, ...] = (
     Column("device", "", _of_speed("latency", "device"), _hidden),
     Column("threads", "", _of_speed("latency", "threads"), _hidden),
 )
+
+
+def _place_columns(published: Column, found: str) -> tuple[Column, ...]:
+    """`COLUMNS` for networks that find places: another figure is published, and nothing is judged here."""
+    own = {"published_top1_percent": published,
+           "right": Column(f"{found}_found", f"{found} found", lambda row: row.found,
+                           lambda row: "" if row.found is None else f"{row.found:,}")}
+    left = ("judged", "photos_per_second", "photos_at_once")
+    return tuple(own.get(column.key, column) for column in COLUMNS if column.key not in left)
+
+
+BOX_COLUMNS = _place_columns(
+    Column("published_box_ap_percent", "box AP published", lambda row: row.published,
+           _shown(AVERAGE_PRECISION["published"].of, "{:.1f} %")), "boxes")
+MASK_COLUMNS = _place_columns(
+    Column("published_miou_percent", "mIoU published", lambda row: row.published,
+           _shown(MEAN_IOU["published"].of, "{:.1f} %")), "classes")

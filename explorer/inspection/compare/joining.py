@@ -26,6 +26,18 @@ def distinct(labels: Sequence[str], *, numbered: str = "{} #{}", fold: bool = Tr
     return tuple(keys)
 
 
+def class_sets_note(names: Sequence[str], keys: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """A sentence where the models know different classes. keys: of each, what joins its classes."""
+    sets = {frozenset(each) for each in keys if each}
+    if len(sets) < 2:
+        return ()
+    counts = ", ".join(f"{name} {len(each)}" for name, each in zip(names, keys) if each)
+    common = len(frozenset.intersection(*sets))
+    return (f"The models know different classes ({counts}); {common} {'has' if common == 1 else 'have'} the "
+            "same name in all. Classes are joined by name, and an answer that another model can't give is no "
+            "agreement.",)
+
+
 def first_answers(logits: np.ndarray, outputs: Outputs | None) -> np.ndarray:
     """First answers int64 [N] of logits [N, W], which may lie on the disk; -1 where there are no classes."""
     if outputs is None or outputs.numbers:

@@ -17,6 +17,7 @@ from explorer.display import draw
 from explorer.display.html import picture_html, plain_table
 from explorer.display.words import counted, number_text, percent
 from explorer.inspection.compare.answers import Answers
+from explorer.inspection.compare.compared import Compared
 from explorer.inspection.compare.facts import ClassRow, NumberRow
 
 #: One colour a model, to be told apart on white and on black.
@@ -37,17 +38,17 @@ def comparison_html(result: Answers) -> str:
     return f"<div>{''.join(parts)}<div style='font-size:.9em'>{captions_html(result)}</div></div>"
 
 
-def table_html(result: Answers) -> str:
+def table_html(result: Compared) -> str:
     columns, rows = result.table()
-    head = "".join(_head_cell(title, "col", "font-weight:600") for title in columns)
+    head = "".join(head_cell(title, "col", "font-weight:600") for title in columns)
     body = "".join(
-        f"<tr>{_head_cell(name, 'row', 'font-weight:600;white-space:nowrap')}"
+        f"<tr>{head_cell(name, 'row', 'font-weight:600;white-space:nowrap')}"
         f"{''.join(_digits_cell(text) for text in texts)}</tr>"
         for name, *texts in rows)
-    return _region("Models side by side", plain_table(head, body))
+    return region("Models side by side", plain_table(head, body))
 
 
-def _head_cell(text: str, scope: str, style: str) -> str:
+def head_cell(text: str, scope: str, style: str) -> str:
     return f"<th scope='{scope}' style='{CELL};{style}'>{escape(text)}</th>"
 
 
@@ -55,13 +56,13 @@ def _digits_cell(text: str) -> str:
     return f"<td style='{CELL};{DIGITS}'>{escape(text)}</td>"
 
 
-def _region(label: str, content: str) -> str:
+def region(label: str, content: str) -> str:
     """A part of the page that scrolls by itself where it is too wide, and that a screen reader can name."""
     return (f"<div style='overflow-x:auto' tabindex='0' role='region' aria-label='{escape(label)}'>"
             f"{content}</div>")
 
 
-def captions_html(result: Answers) -> str:
+def captions_html(result: Compared) -> str:
     return "".join(f"<p style='margin:2px 0'>{escape(sentence)}</p>" for sentence in result.captions)
 
 
@@ -86,12 +87,12 @@ def answers_html(result: Answers, photo: str | int = 0, *, topk: int = 5) -> str
         return legend_html(result.names) + predictions_html(classes, result.names)
     bars = legend_html(result.names) + predictions_html(classes, result.names) if classes else ""
     given = [i for i in range(len(result)) if any(row.values[i] is not None for row in numbers)]
-    head = "".join(_head_cell(result.names[i], "col", "font-weight:400") for i in given)
+    head = "".join(head_cell(result.names[i], "col", "font-weight:400") for i in given)
     body = "".join(
-        f"<tr>{_head_cell(row.label, 'row', 'font-weight:600')}"
+        f"<tr>{head_cell(row.label, 'row', 'font-weight:600')}"
         f"{''.join(_digits_cell(_number(row.values[i])) for i in given)}</tr>"
         for row in numbers)
-    return bars + _region("Numbers of the models", plain_table(f"<td></td>{head}", body))
+    return bars + region("Numbers of the models", plain_table(f"<td></td>{head}", body))
 
 
 def predictions_html(rows: Sequence[ClassRow], names: Sequence[str]) -> str:
@@ -137,20 +138,21 @@ def agreement_html(result: Answers) -> str:
     """The matrix as a table: the stronger the tint, the more two models agree, or are apart."""
     parts = []
     if not only_numbers(result):
-        parts.append(_matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
+        parts.append(matrix_html(result.agreement, result.names, lambda value: f"{100 * value:.0f} %", 1.0,
                                   "Agreement of the models", agreement_sentence(result)))
     if not np.isnan(table := result.differences).all():
-        parts.append(_matrix_html(table, result.names, number_text, most_of(table),
+        parts.append(matrix_html(table, result.names, number_text, most_of(table),
                                   "Differences of the models' numbers", differences_sentence(result)))
     return "".join(parts)
 
 
-def _matrix_html(
+def matrix_html(
     table: np.ndarray, names: Sequence[str], text_of: Callable[[float], str], most: float, label: str,
     sentence: str,
 ) -> str:
+    """A table of each model with each, a sentence below it. most: what has the strongest tint."""
     narrow = "font-weight:400;max-width:11em;overflow-wrap:anywhere"
-    head = "".join(_head_cell(name, "col", narrow) for name in names)
+    head = "".join(head_cell(name, "col", narrow) for name in names)
     body = []
     for i, name in enumerate(names):
         cells = []
@@ -159,9 +161,9 @@ def _matrix_html(
             text = "–" if math.isnan(value) else text_of(value)
             tint = f"background:color-mix(in srgb,{COLOURS[0]} {55 * share:.0f}%,transparent)"
             cells.append(f"<td style='padding:5px 12px;text-align:right;{DIGITS};{tint}'>{text}</td>")
-        first = _head_cell(name, "row", "font-weight:400;white-space:nowrap")
+        first = head_cell(name, "row", "font-weight:400;white-space:nowrap")
         body.append(f"<tr>{first}{''.join(cells)}</tr>")
-    matrix = _region(label, plain_table(f"<td></td>{head}", "".join(body)))
+    matrix = region(label, plain_table(f"<td></td>{head}", "".join(body)))
     return f"{matrix}<p style='margin:6px 0'>{escape(sentence)}</p>"
 
 

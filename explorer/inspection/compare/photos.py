@@ -14,6 +14,7 @@ from explorer.data.images import load_image
 from explorer.data.labels import class_key, imagenet_labels
 from explorer.data.photo_sets import PhotoSet, Splits
 from explorer.data.photos import Collection, collect
+from explorer.data.places.place_set import PlaceSet, PlaceSplits
 from explorer.inspection.compare.joining import distinct
 
 
@@ -44,7 +45,13 @@ class ComparedPhotos:
         if isinstance(images, Splits):
             notes = (f"The photos are those that {images.name} keeps to judge by.", *images.notes)
             images = images.val
-        if isinstance(images, PhotoSet):
+        if isinstance(images, PlaceSplits):
+            notes = (f"The photos are those that {images.name} keeps to judge by.", *images.notes)
+            images = images.val
+        if isinstance(images, PlaceSet):
+            told = "What is where in the photos is known: explorer.evaluate judges each model by it."
+            photos = cls(collect(images), (frozenset(),) * len(images), (*notes, told))
+        elif isinstance(images, PhotoSet):
             photos = cls._of_set(images, notes)
         elif isinstance(images, Mapping):
             photos = cls._of_list(list(images.values()), notes, names=tuple(map(str, images)))

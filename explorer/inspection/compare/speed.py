@@ -144,9 +144,10 @@ def measure_speed(
     on_progress: called with (passes done, of how many);  should_stop: True ends it, with the passes that were
                  timed
 
-    The photos are random numbers; a network's time doesn't depend on them. Memory is that of a pass of its
-    own, that is not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers
-    that make no sense or an input that the model can't take.
+    The photos are random numbers; a network's time doesn't depend on them. Of a network for boxes it is the
+    pass to its raw maps alone, without what is read off them. Memory is that of a pass of its own, that is
+    not timed. Raises Stopped if it is stopped before a pass was timed, ValueError for numbers that make no
+    sense or an input that the model can't take.
     """
     [speed] = measure_speeds(
         [model],
@@ -174,7 +175,7 @@ def measure_speeds(
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Speed | None]:
     """`measure_speed` for several models that take turns, pass by pass; None for one that was not timed."""
-    models = [as_model(model) for model in models]
+    models = [as_model(model, task=None) for model in models]
     inputs = [_input(model, batch_size, input_size) for model in models]
     passes: list[list[float]] = [[] for _ in models]
     unmeasured = None, "Stopped before the memory of a pass was measured."

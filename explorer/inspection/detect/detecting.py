@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from explorer.arguments import checked, number
 from explorer.data.bands import BandsToTensor
@@ -24,14 +24,12 @@ from explorer.data.images import load_image
 from explorer.inspection.detect.result import LOWEST, Detections
 from explorer.inspection.detect.table import DetectionRow, DetectionTable
 from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
-from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.model import as_finder, evaluating, model_name, weight_notes
 from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.create import create_model
 from explorer.models.detection.candidates import Candidates, joined
 from explorer.models.detection.detector import Detector
 from explorer.models.detection.placing import Placement
-from explorer.models.surgery.inside import backbone
 from explorer.models.surgery.optimized import tensors_in
 
 MOST_MASKS = 100  # of one photo: each takes about as long as a small network
@@ -149,26 +147,8 @@ def as_detector(model: VisionModel | str) -> Detector:
     Raises TypeError, with what to do, for a model of another task, or no model, ValueError for one that can
     find none.
     """
-    opened: Any = model
-    if isinstance(model, str):
-        opened = create_model(model, pretrained=True).eval()
-    elif isinstance(model, nn.Module):
-        try:
-            opened = backbone(model)
-        except TypeError as error:
-            what_else = "explorer.detect takes as its model a network that finds boxes."
-            raise TypeError(f"{what_else} {error}") from None
-    if not isinstance(opened, Detector):
-        task = getattr(opened, "task", "")
-        does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
-                "segmentation": "finds masks: explorer.segment is for it"}
-        what = f"{model_name(opened)} {does[task]}" if task in does else f"this is a {type(opened).__name__}"
-        raise TypeError("explorer.detect takes as its model a network that finds boxes, such as "
-                        f"retinanet_resnet50_fpn; {what}.")
-    if parameter_place(opened)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
-                         "without torch.device('meta'), or load weights into it.")
-    opened.notice_head()
+    opened = as_finder(model, Detector, "explorer.detect takes as its model a network that finds boxes, such "
+                                        "as retinanet_resnet50_fpn")
     opened.check_head()
     return opened
 
@@ -182,8 +162,4 @@ def names_of(model: Detector) -> tuple[str, ...]:
 
 def notes_on(model: Detector) -> tuple[str, ...]:
     """What a reader of the boxes must know about the weights."""
-    report = model.load_report
-    if report is None:
-        return ("No weights were loaded into this model: unless it was trained here, its boxes mean "
-                "nothing.",)
-    return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
+    return weight_notes(model, "boxes")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GOLDEN = 0.618034  # steps of this share of the circle keep neighbouring classes apart
-
-
-def colour_of(index: int) -> tuple[int, int, int]:
-    """A colour for a class, (red, green, blue) in 0..255: always the same, unlike its neighbours'."""
-    red, green, blue = colorsys.hsv_to_rgb((0.58 + index * GOLDEN) % 1.0, 0.75, 0.9)
-    return round(255 * red), round(255 * green), round(255 * blue)
+from explorer.display.colours import colour_of
 
 
 def draw_boxes(

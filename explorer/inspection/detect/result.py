@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -82,6 +83,12 @@ class Detections(RichRepr):
     def labels(self) -> list[str]:
         """The name of each one's class."""
         return [self.names[index] for index in self.indices.tolist()]
+
+    @property
+    def in_words(self) -> str:
+        """How many of each class: "3 person, 1 dog"."""
+        counts = Counter(self.labels).most_common()
+        return ", ".join(f"{count} {label}" for label, count in counts) or "nothing"
 
     @cached_property
     def masks(self) -> Tensor | None:

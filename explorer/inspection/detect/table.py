@@ -81,6 +81,4 @@ class DetectionTable(AnswerTable[DetectionRow]):
 
     def _answer(self, row: DetectionRow) -> str:
         """"3 person, 1 dog", or why there is no answer."""
-        if row.error:
-            return f"⚠ {row.error}"
-        return ", ".join(f"{count} {label}" for label, count in row.counts.most_common()) or "nothing"
+        return f"⚠ {row.error}" if row.found is None else row.found.in_words

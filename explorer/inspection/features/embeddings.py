@@ -5,7 +5,8 @@
     photos.nearest("my photo.jpg")       # or like any other
     photos.map2d("tsne").figure()        # all of them on a plane
 
-A photo's embedding is the vector in front of the classifier. Distances are cosine distances: 0 for the same
+A photo's embedding is the vector in front of the classifier; of a network for boxes or masks, the mean of its
+backbone's deepest map. Distances are cosine distances: 0 for the same
 direction, 1 for vectors that have nothing in common, 2 for opposite ones.
 """
 
@@ -22,7 +23,7 @@ from PIL import Image
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
-from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.data.transforms import create_transform
 from explorer.display import draw
 from explorer.display.html import LINE, RichRepr, picture_html
 from explorer.inspection.features.filling import vectors_and_logits
@@ -30,6 +31,7 @@ from explorer.inspection.features.folders import run_folder
 from explorer.inspection.features.maps import FEWEST, METHODS, PROJECTIONS, Map2D
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import cosine_distances
+from explorer.inspection.look.bodies import features_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import as_model
@@ -122,7 +124,7 @@ class Embeddings(RichRepr):
             raise ValueError("These embeddings have no model, so no new photo can be compared: "
                              "make them with explorer.embed.")
         photo = photo_for(self.model, query)
-        tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
+        tensor = create_transform(**features_config(self.model))(photo)
         return photo, Faster(self.model, vectors_and_logits)(tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:
@@ -157,7 +159,7 @@ def embed(
     on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
 ) -> Embeddings:
     """The embeddings of many photos, for neighbours and maps. Arguments and errors: those of `run_folder`."""
-    model = as_model(model)
+    model = as_model(model, task=None)
     features = run_folder(model, photos, batch_size=batch_size, cache_dir=cache_dir, on_progress=on_progress,
                           should_stop=should_stop)
     return Embeddings(features, model)

@@ -19,9 +19,11 @@ from torch import Tensor
 from explorer.data.images import ImageError
 from explorer.data.photos import Collection
 from explorer.inspection.features.cache import Chunks
+from explorer.inspection.look.bodies import body_vectors
 from explorer.inspection.look.faster import Faster, far
 from explorer.inspection.look.many import Row, answered
 from explorer.inspection.look.model import model_name, not_pooled
+from explorer.models.body import OverBody
 from explorer.models.contract import VisionModel, parameter_place
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,12 @@ log = logging.getLogger(__name__)
 def vectors_and_logits(model: VisionModel, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Photos [B, C, H, W] -> (embeddings [B, D], logits [B, K]), float32 in numpy.
 
-    The caller has put the model into evaluation, without gradients.
+    Of a network for boxes or masks its body's (`look.bodies`), and no logits. The caller has put the model
+    into evaluation, without gradients.
     """
+    if isinstance(model, OverBody):
+        found = body_vectors(model, batch.to(**parameter_place(model))).float().cpu().numpy()
+        return found, np.empty((len(found), 0), np.float32)
     features = model.forward_features(batch.to(**parameter_place(model)))
     if model.num_classes:
         vectors, logits = model.forward_vector_and_logits(features)

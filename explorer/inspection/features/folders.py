@@ -27,11 +27,12 @@ import torch
 
 from explorer.arguments import checked
 from explorer.data.photos import collect
-from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.data.transforms import create_transform
 from explorer.inspection.features.cache import Chunks, StoreError, cache_root, model_key
 from explorer.inspection.features.filling import Filling
 from explorer.inspection.features.result import Features
-from explorer.inspection.look.model import as_model, evaluating, labels_of, model_name, notes_on
+from explorer.inspection.look.bodies import classes_of, features_config
+from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
 from explorer.models.contract import VisionModel
 
 
@@ -52,15 +53,18 @@ def run_folder(
     on_progress, should_stop: called after every batch, on_progress with (photos done, photos in all); True
                 from should_stop ends it, keeping what is done
 
+    A network for boxes or masks has no logits, and its embeddings are the means of its backbone's deepest
+    map; a photo is seen as a square, cut out of its middle at the network's own scale.
+
     A broken photo is left out and named in `problems`. Raises ValueError where there is no photo, or none
     that can be opened, WeightsError where weights can't be had, StoreError where `cache_dir` can't be
     written.
     """
     started = time.perf_counter()
-    photos, model = collect(photos), as_model(model)
-    config = resolve_data_config({}, model=model)
+    photos, model = collect(photos), as_model(model, task=None)
+    config = features_config(model)
     transform = create_transform(**config)
-    notes = list(notes_on(model))
+    notes, classes = list(notes_on(model)), classes_of(model)
     with evaluating(model):
         key = model_key(model, config)
     folder = f"{re.sub(r'[^0-9A-Za-z._-]+', '_', model_name(model))[:60]}-{key[:24]}"
@@ -84,7 +88,7 @@ def run_folder(
         if complete and not kept:
             name, why = filling.problems[0]
             raise ValueError(f"None of the {len(photos)} photos could be opened. The first, {name}: {why}")
-        widths = chunks.widths or (model.head_hidden_size, model.num_classes)
+        widths = chunks.widths or (model.head_hidden_size, len(classes))
         embeddings, logits = chunks.gather([filling.keys[index] for index in kept], widths)
         disk = 0 if borrowed else chunks.size()
     except OSError as error:
@@ -106,7 +110,7 @@ def run_folder(
         held_out=None if photos.held_out is None else torch.tensor(of(photos.held_out), dtype=torch.bool),
         embeddings=embeddings,
         logits=logits,
-        class_names=labels_of(model) if model.num_classes else (),
+        class_names=classes,
         problems=filling.problems,
         computed=filling.computed,
         complete=complete,

@@ -32,10 +32,12 @@ from explorer.data.images import ImageError
 from explorer.data.photos import collect
 from explorer.data.reading import in_order
 from explorer.data.tables import safe_cell
-from explorer.data.transforms import create_transform, resolve_data_config
+from explorer.data.transforms import create_transform
 from explorer.display.charts import no_formulas
 from explorer.display.html import LINE, RichRepr, notes_html, plain_table
+from explorer.inspection.look.bodies import features_config
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
+from explorer.models.body import OverBody
 from explorer.models.contract import VisionModel, parameter_place
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEWEST = 4  # photos that the estimate needs: it divides by n - 3
+MOST_NUMBERS = 2**27    # of one stage's maps, of a batch: half a gigabyte, and as much for their copy
+MOST_AT_ONCE = 10**6    # photos in a batch
 
 
 def cka(x: Any, y: Any) -> float:
@@ -232,8 +236,8 @@ def compare_stages(
     if limit is not None and limit < FEWEST:
         raise ValueError(f"limit is {limit!r}: the estimate needs at least {FEWEST} photos.")
     started = time.perf_counter()
-    models = [as_model(model_a)]
-    models.append(models[0] if model_b is model_a else as_model(model_b))
+    models = [as_model(model_a, task=None)]
+    models.append(models[0] if model_b is model_a else as_model(model_b, task=None))
     for model in models:
         if not model.stage_table:
             raise ValueError(f"{model_name(model)} has no stages whose maps could be compared. Its vectors "
@@ -241,7 +245,9 @@ def compare_stages(
     photos = collect(photos)
     count = min(len(photos), limit or len(photos))
     places = [number * len(photos) // count for number in range(count)]
-    transforms = [create_transform(**resolve_data_config({}, model=model)) for model in models]
+    configs = [features_config(model) for model in models]
+    transforms = [create_transform(**config) for config in configs]
+    batch_size = min(batch_size, *map(_at_once, models, configs))
     if models[0] is models[1]:
         transforms = transforms[:1]
 
@@ -288,6 +294,18 @@ def compare_stages(
         model_name(models[0]), model_name(models[1]), stages_a, stages_b, matrix, done, batch_size,
         time.perf_counter() - started, complete, tuple(problems), tuple(notes),
     )
+
+
+def _at_once(model: VisionModel, config: dict[str, Any]) -> int:
+    """How many photos' maps of one stage, and a copy of them, may be in memory; of networks for boxes or
+    masks, whose photos are large, fewer.
+    """
+    if not isinstance(model, OverBody):
+        return MOST_AT_ONCE
+    height, width = config["input_size"][1:]
+    largest = max(stage.channels * (height // stage.reduction) * (width // stage.reduction)
+                  for stage in model.stage_table)
+    return max(FEWEST, MOST_NUMBERS // largest)
 
 
 def _grams(model: VisionModel, batch: Tensor) -> Tensor:

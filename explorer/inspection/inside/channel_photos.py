@@ -21,11 +21,12 @@ from torch import Tensor
 from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.photos import collect
-from explorer.data.transforms import create_transform, crop_box, resolve_data_config
+from explorer.data.transforms import create_transform, crop_box
 from explorer.display import draw
 from explorer.display.draw import outlined
 from explorer.display.html import notes_html, picture_html, title_html
 from explorer.display.words import counted
+from explorer.inspection.look.bodies import features_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.frame import Box, covered, covered_box
 from explorer.inspection.look.looking import prepare
@@ -135,7 +136,7 @@ def top_photos(
     Raises ValueError for an unknown stage, a channel it does not have, or photos that there are not.
     Source: Zhou et al. 2015, "Object Detectors Emerge in Deep Scene CNNs"; Zeiler and Fergus 2014, figure 2.
     """
-    model = as_model(model)
+    model = as_model(model, task=None)
     names = [one.name for one in model.stage_table]
     if stage not in names:
         raise ValueError(f"{model_name(model)} has no stage {stage!r}. {stages_in_words(names)}")
@@ -145,7 +146,7 @@ def top_photos(
         raise ValueError(f"There is no channel {channel!r}: stage {stage} has {channels}, so give 0 to "
                          f"{channels - 1}.")
     collection = collect(photos)
-    config = resolve_data_config({}, model=model)
+    config = features_config(model)
     transform = create_transform(**config)
 
     channel_maps = Faster(model, lambda net, inputs: (_channel_maps(net, inputs, depth, channel),))

@@ -86,7 +86,7 @@ def first_filters(
     convolutions read the photo (RepVGG's branches), it is the one that the network lists first.
     Raises ValueError for a network without a convolution over the photo, with what it begins with.
     """
-    model = as_model(model)
+    model = as_model(model, task=None)
     path, layer = first_convolution(model)
     weights = layer.weight.detach().float().cpu().clone()  # [count, channels, height, width]
     chosen = weights if limit is None else weights[:limit]

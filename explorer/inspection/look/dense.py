@@ -25,6 +25,7 @@ from explorer.models.outputs import Outputs
 #: A look keeps the candidates of lower scores too; what is shown of them is chosen later.
 SCORE = 0.3
 
+
 def look_at_places(model: OverBody, photo: Image.Image) -> Look:
     """What one pass over one photo showed: `detections` or `segmentation`, and the maps of all stages, those
     of the pyramid or decoder too.
@@ -51,18 +52,12 @@ def look_at_places(model: OverBody, photo: Image.Image) -> Look:
     timing = dict(found.timing)
     if timing["device"] == "cpu":
         timing["threads"] = torch.get_num_threads()
+    deepest = stages[model.body_stages[-1].name]
     look = Look(
-        model_name=model_name(model), predictions=[], stages=stages, embedding=_deepest(model, stages),
+        model_name=model_name(model), predictions=[], stages=stages, embedding=deepest.mean((1, 2)),
         logits=torch.zeros(0), input=ordinary(seen), image=photo, seen=draw.thumbnail(photo, max(seen.shape)),
         outputs=Outputs("one", ()), config=resolve_data_config({}, model=model), timing=timing,
         notes=found.notes, **answer,
     )
     look._origin = Origin(weakref.ref(model), mark, None)
     return look
-
-
-def _deepest(model: OverBody, stages: dict[str, Tensor]) -> Tensor:
-    """The mean [D] of the backbone's last map; of a network without one, of its own last."""
-    names = {stage.name for stage in getattr(model.body, "stage_table", ())} & stages.keys()
-    last = [name for name in stages if name in names] or [*stages]
-    return stages[last[-1]].mean((1, 2)) if last else torch.zeros(0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -55,12 +56,46 @@ def as_model(model: VisionModel | str, *, task: str | None = "classification") -
         model = backbone(model)
     except TypeError as error:
         raise TypeError(f"Expected a model made by explorer.create_model. {error}") from None
-    if parameter_place(model)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
-                         "without torch.device('meta'), or load weights into it.")
+    _check_weights(model)
     check_task(task, model.task, model_name(model))
     model.notice_head()
     return model
+
+
+Finder = TypeVar("Finder", bound=VisionModel)
+DOES = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
+        "detection": "finds boxes: explorer.detect is for it",
+        "segmentation": "finds masks: explorer.segment is for it"}
+
+
+def as_finder(model: VisionModel | str, kind: type[Finder], wanted: str) -> Finder:
+    """`as_model` for a network that finds places, of class `kind`.
+
+    wanted: how the sentence begins that is said of others
+    Raises TypeError, with what to do, for a model of another task or no model, ValueError for one without
+    weights.
+    """
+    opened: Any = model
+    if isinstance(model, str):
+        opened = create_model(model, pretrained=True).eval()
+    elif isinstance(model, nn.Module):
+        with suppress(TypeError):  # of another library: what it is is said below
+            opened = backbone(model)
+    if not isinstance(opened, kind):
+        task = getattr(opened, "task", "")
+        what = f"this model is a {type(opened).__name__}"
+        if task in DOES:
+            what = f"{model_name(opened)} {DOES[task]}"
+        raise TypeError(f"{wanted}; {what}.")
+    _check_weights(opened)
+    opened.notice_head()
+    return opened
+
+
+def _check_weights(model: nn.Module) -> None:
+    if parameter_place(model)["device"].type == "meta":
+        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
+                         "without torch.device('meta'), or load weights into it.")
 
 
 def model_name(model: nn.Module) -> str:
@@ -92,19 +127,23 @@ def not_pooled(logits: Tensor) -> ValueError:
                       'score a class: create it with a global_pool, e.g. "avg".')
 
 
+def weight_notes(model: VisionModel, what: str) -> tuple[str, ...]:
+    """What a reader must know about the weights. what: that which random ones give, in the plural."""
+    report = model.load_report
+    if report is None:
+        return (f"No weights were loaded into this model: unless it was trained here, its {what} mean "
+                "nothing.",)
+    return (*(f"{text}." for text in report.noted), *(f"Not loaded: {text}." for text in report.skipped))
+
+
 def notes_on(model: VisionModel, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the predictions must know about the weights and the names.
 
     scores: the raw ones that are shown, in any shape: where they are no numbers, that is said first
     """
-    notes = []
-    if model.load_report is None:
-        what = "predictions" if model.num_classes else "features"
-        notes.append(f"No weights were loaded into this model: unless it was trained here, "
-                     f"its {what} mean nothing.")
-    else:
-        notes += [f"{text}." for text in model.load_report.noted]
-        notes += [f"Not loaded: {text}." for text in model.load_report.skipped]
+    if model.task != "classification":
+        return weight_notes(model, "features")
+    notes = [*weight_notes(model, "predictions" if model.num_classes else "features")]
     config = model.config
     if model.num_classes and not outputs_of(model).named:
         one = model.num_classes == 1

@@ -1,36 +1,19 @@
-"""A colour for every class: always the same one, and told apart by colour-blind people too.
-
-The first seven are those of Okabe and Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/;
-then come Tol's muted ones, https://personal.sron.nl/~pault/, and then all of them again, darker and lighter.
-"""
+"""The classes of a mask in colours: each its own, and grey for the first, which mostly is the background."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-OKABE_ITO = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-MUTED = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
-BASE = tuple(tuple(int(code[i:i + 2], 16) for i in (1, 3, 5)) for code in OKABE_ITO + MUTED)
-FIRST = (119, 119, 119)  # unlike all others; a class 0 that is called "background" is not coloured
-SHADES = (0.0, -0.35, 0.35, -0.6, 0.6)  # towards black, towards white
+from explorer.display import colours
+from explorer.display.colours import Colour
 
-Colour = tuple[int, int, int]
+FIRST = (119, 119, 119)  # unlike all others; a class 0 that is called "background" is not coloured
 
 
 def colour_of(index: int) -> Colour:
     """(red, green, blue) in 0..255 of the class with that index."""
-    if index == 0:
-        return FIRST
-    turn, place = divmod(index - 1, len(BASE))
-    shade = SHADES[turn % len(SHADES)]
-    towards = 255 if shade > 0 else 0
-    red, green, blue = (round(value + (towards - value) * abs(shade)) for value in BASE[place])
-    return red, green, blue
-
-
-def hex_of(colour: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+    return colours.colour_of(index - 1) if index else FIRST
 
 
 def tinted(photo: Image.Image, mask: np.ndarray, colours: dict[int, Colour], opacity: float) -> Image.Image:
@@ -43,4 +26,3 @@ def tinted(photo: Image.Image, mask: np.ndarray, colours: dict[int, Colour], opa
         if index < len(table):
             table[index] = (*colour, round(255 * opacity))
     return Image.alpha_composite(photo.convert("RGBA"), Image.fromarray(table[mask], "RGBA")).convert("RGB")
-

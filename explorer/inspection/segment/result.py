@@ -15,6 +15,7 @@ from torch import Tensor
 from explorer.arguments import checked, number
 from explorer.data.images import load_image
 from explorer.display import draw
+from explorer.display.colours import Colour, hex_of
 from explorer.display.html import (
     RichRepr,
     bar_html,
@@ -28,9 +29,10 @@ from explorer.display.html import (
     title_html,
 )
 from explorer.display.words import did_you_mean, percent
-from explorer.inspection.segment.colours import Colour, colour_of, hex_of, tinted
+from explorer.inspection.segment.colours import colour_of, tinted
 from explorer.inspection.segment.enlarging import probability_of
 
+NAMED = 5   # classes of a photo that are told in a line
 SIDE = 512  # pixels of the longer side of a picture in a notebook
 
 
@@ -79,6 +81,13 @@ class Segmentation(RichRepr):
             label = self.labels[index]
             shares[label] = shares.get(label, 0.0) + float(self.counts[index] / self.mask.numel())
         return shares
+
+    @property
+    def in_words(self) -> str:
+        """The largest classes with their shares: "background 80 %, cat 20 %"."""
+        shares = list(self.shares.items())
+        more = f" and {len(shares) - NAMED} more" if len(shares) > NAMED else ""
+        return ", ".join(f"{label} {percent(share)}" for label, share in shares[:NAMED]) + more
 
     def probabilities(self, label: str | int) -> Tensor:
         """How likely each pixel is a part of that class: float32 [H, W], 0 to 1, in the photo's own frame.

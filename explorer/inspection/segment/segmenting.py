@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from explorer.arguments import checked
 from explorer.data.images import load_image
 from explorer.display import draw
 from explorer.inspection.look.many import asked_one_by_one, is_one, named_photos
-from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.look.model import as_finder, evaluating, model_name, weight_notes
 from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.inspection.segment.enlarging import mask_of
 from explorer.inspection.segment.preparing import Preparation, preparation
 from explorer.inspection.segment.result import Segmentation
 from explorer.inspection.segment.table import SegmentationRow, SegmentationTable
 from explorer.models.contract import Stage, VisionModel, parameter_place
-from explorer.models.create import create_model
 from explorer.models.segmentation.segmenter import Segmenter
-from explorer.models.surgery.inside import backbone
 from explorer.models.watching import walk
 
 AHEAD = 2  # photos that are opened while the network looks at another
@@ -104,24 +101,8 @@ def as_segmenter(model: VisionModel | str) -> Segmenter:
     Raises TypeError, with what to do, for a model of another task or no model, ValueError for one that can
     give no mask.
     """
-    opened: Any = model
-    if isinstance(model, str):
-        opened = create_model(model, pretrained=True).eval()
-    elif isinstance(model, nn.Module):
-        with suppress(TypeError):  # of another library: what it is is said below
-            opened = backbone(model)
-    if not isinstance(opened, Segmenter):
-        does = {"classification": "says what a photo shows: explorer.look and explorer.predict are for it",
-                "detection": "finds boxes: explorer.detect is for it"}
-        task = getattr(opened, "task", "")
-        what = f"{model_name(opened)} {does[task]}" if task in does else \
-            f"this model is a {type(opened).__name__}"
-        raise TypeError("explorer.segment takes a network that finds masks, such as deeplabv3_resnet50 or "
-                        f"unet_resnet34; {what}.")
-    if parameter_place(opened)["device"].type == "meta":
-        raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
-                         "without torch.device('meta'), or load weights into it.")
-    opened.notice_head()
+    opened = as_finder(model, Segmenter, "explorer.segment takes a network that finds masks, such as "
+                                         "deeplabv3_resnet50 or unet_resnet34")
     if not opened.num_classes:
         raise ValueError("This model has no last layer (num_classes=0), so it gives no mask: give it one "
                          "with model.reset_classifier(num_classes).")
@@ -139,12 +120,7 @@ def names_of(model: Segmenter) -> tuple[str, ...]:
 
 def notes_on(model: Segmenter, scores: Tensor | None = None) -> tuple[str, ...]:
     """What a reader of the mask must know about the weights, and about scores that are no numbers."""
-    report = model.load_report
-    if report is None:
-        notes = ["No weights were loaded into this model: unless it was trained here, its masks mean "
-                 "nothing."]
-    else:
-        notes = [f"{text}." for text in report.noted] + [f"Not loaded: {text}." for text in report.skipped]
+    notes = [*weight_notes(model, "masks")]
     if scores is not None and not torch.isfinite(scores).all():
         notes.insert(0, "The model's scores are no numbers (NaN or infinite), so its mask means nothing: its "
                         "weights are broken, or too large for their precision.")

@@ -10,12 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from explorer.arguments import checked
 from explorer.data.tables import safe_cell
-from explorer.display.words import percent
 from explorer.files import given_path, make_folder, write_text, write_whole
 from explorer.inspection.look.table import AnswerTable
 from explorer.inspection.segment.result import Segmentation
-
-CLASSES_SHOWN = 5  # of one photo
 
 
 @dataclass(frozen=True)
@@ -105,8 +102,4 @@ class SegmentationTable(AnswerTable[SegmentationRow]):
 
     def _answer(self, row: SegmentationRow) -> str:
         """"background 80%, cat 20%", or why there is no answer."""
-        if row.found is None:
-            return f"⚠ {row.error}"
-        shares = list(row.found.shares.items())
-        more = f" and {len(shares) - CLASSES_SHOWN} more" if len(shares) > CLASSES_SHOWN else ""
-        return ", ".join(f"{label} {percent(share)}" for label, share in shares[:CLASSES_SHOWN]) + more
+        return f"⚠ {row.error}" if row.found is None else row.found.in_words

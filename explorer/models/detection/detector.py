@@ -233,20 +233,11 @@ class Detector(OverBody):
         Raises TypeError or ValueError for what are no such photos.
         """
         check_photos(images, self.in_chans)
-        where, fixed = parameter_place(self), self.fixed_size
+        where, fixed = parameter_place(self), self.only_size
         photos = [photo.to(**where) for photo in images]
         placed = [self.place(photo) if fixed is None else fit_inside(photo, fixed) for photo in photos]
         ready = [self.normalise(photo) for photo, _ in placed]
         return in_one_batch(ready, self.size_multiple, fixed), [place for _, place in placed]
-
-    @property
-    def fixed_size(self) -> tuple[int, int] | None:
-        """(height, width) that a backbone is built for, such as Swin; None for one that takes any."""
-        body = self.body
-        if not getattr(type(body), "fixed_image_size", False):
-            return None
-        holder = body if hasattr(body, "img_size") else body.patch_embed
-        return holder.img_size
 
     def normalise(self, photo: Tensor) -> Tensor:
         """[C, H, W] in 0..1 -> less the mean, by the standard deviation, as the weights want it."""

@@ -206,6 +206,11 @@ class YOLOv5(Detector):
     def body_paths(self) -> tuple[str, ...]:
         return tuple(f"model.{index}" for index in range(10))
 
+    @property
+    def body_stages(self) -> tuple[Stage, ...]:
+        """Those ahead of the pyramid: layers 0 to 9."""
+        return self.stages[:5]
+
     # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:

@@ -117,6 +117,12 @@ class TorchvisionDetector(Detector):
     def _count_scores(self, head: nn.Module | None) -> int:
         return self.num_classes
 
+    @property
+    def body_stages(self) -> tuple[Stage, ...]:
+        """Those ahead of its pyramid, or of what SSD puts behind its backbone."""
+        behind = ("backbone.fpn.", "backbone.extra.")
+        return tuple(stage for stage in self.stages if not stage.module.startswith(behind))
+
     # --- photos -> maps -> raw numbers --------------------------------------------------------------------
 
     def place(self, photo: Tensor) -> tuple[Tensor, Placement]:

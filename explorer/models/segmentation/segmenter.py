@@ -21,6 +21,9 @@ from explorer.models.contract import Stage, parameter_place
 from explorer.models.segmentation.parts import FCNHead, resized
 from explorer.models.weights.report import LoadReport
 
+#: What a report says was not loaded, and what changes no answer.
+WITHOUT_AUX = "the auxiliary head, which helped while it was trained: aux=True keeps it"
+
 
 def aux_stage(stages: Sequence[Stage], stride: int | None) -> int:
     """The index of the backbone's stage that an auxiliary head reads: the deepest of that stride in pixels;
@@ -121,5 +124,5 @@ class Segmenter(OverBody):
         kept = {name: value for name, value in state.items() if not name.startswith("aux_classifier.")}
         if self.aux_level is not None or len(kept) == len(state):
             return state
-        report.skipped.append("the auxiliary head, which helped while it was trained: aux=True keeps it")
+        report.skipped.append(WITHOUT_AUX)
         return kept

@@ -88,15 +88,22 @@ class UNet(Segmenter):
         self.num_classes, self.drop_rate = num_classes, drop_rate
         self.levels, steps, widths = ladder(self.body, decoder_widths)
         chans = [own[index].channels for index in self.levels]
-        besides = chans[1:] + [0] * (len(steps) - len(chans) + 1)
-        blocks = [UpBlock(before, beside, width)
-                  for before, beside, width in zip((chans[0], *widths), besides, widths)]
-        self.decoder = nn.ModuleDict({"blocks": nn.ModuleList(blocks)})
-        self.stages = (*own, *(Stage(f"up{i}", f"decoder.blocks.{i}", width, stride)
+        blocks, last = self.create_blocks(chans, widths)
+        self.decoder = nn.ModuleDict({"blocks": blocks})
+        self.stages = (*own, *(Stage(f"up{i}", f"decoder.blocks.{last.format(i)}", width, stride)
                                for i, (width, stride) in enumerate(zip(widths, steps))))
         self.num_features = widths[-1]
         self.segmentation_head = nn.Sequential(self.create_classifier(num_classes))
         init_decoder(self.decoder, self.segmentation_head[0])
+
+    def create_blocks(self, chans: list[int], widths: list[int]) -> tuple[nn.Module, str]:
+        """(the blocks on the way up, what that one of them is called whose map ends step {}).
+
+        chans: of the backbone's maps that are read;  widths: of the steps up; both from the deepest
+        """
+        besides = chans[1:] + [0] * (len(widths) - len(chans) + 1)
+        return nn.ModuleList(UpBlock(before, beside, width) for before, beside, width
+                             in zip((chans[0], *widths), besides, widths)), "{}"
 
     def create_classifier(self, num_classes: int) -> nn.Module:
         return nn.Conv2d(self.num_features, num_classes, 3, padding=1) if num_classes else nn.Identity()

@@ -21,41 +21,20 @@ from collections.abc import Generator
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import Stage, VisionModel
 from explorer.models.segmentation.foreign import from_smp
-from explorer.models.segmentation.parts import init_decoder
-from explorer.models.segmentation.segmenter import Segmenter
-from explorer.models.segmentation.unet import UpBlock, ladder, twice
+from explorer.models.segmentation.unet import UNet, UpBlock, twice
 
 
-class UNetPlusPlus(Segmenter):
-    """Photo [B, in_chans, H, W] -> scores [B, num_classes, H, W].
+class UNetPlusPlus(UNet):
+    """Photo [B, in_chans, H, W] -> scores [B, num_classes, H, W]; arguments as of `UNet`.
 
-    body:           the way down, a backbone without head
     decoder_widths: channels of the blocks of row 0, from the deepest
-    drop_rate:      of the map in front of the last layer
     """
 
-    classifier_path = "segmentation_head.0"
-    size_multiple = 32
-
-    def __init__(
-        self,
-        body: VisionModel,
-        *,
-        num_classes: int = 21,
-        decoder_widths: tuple[int, ...] = (256, 128, 64, 32, 16),
-        drop_rate: float = 0.0,
-    ):
-        super().__init__()
-        own = self.take_body(body)
-        self.num_classes, self.drop_rate = num_classes, drop_rate
-        self.levels, steps, widths = ladder(self.body, decoder_widths)
-        chans = [own[index].channels for index in self.levels]
-        self.columns, self.bridges = len(steps), len(chans) - 1  # columns without a bridge end row 0
-
+    def create_blocks(self, chans: list[int], widths: list[int]) -> tuple[nn.Module, str]:
+        self.columns, self.bridges = len(widths), len(chans) - 1  # columns without a bridge end row 0
         blocks: dict[str, UpBlock] = {}
-        for column in range(len(steps)):
+        for column in range(self.columns):
             bridge = chans[column + 1] if column < self.bridges else 0
             for row in self._rows(column):
                 first = row == column
@@ -63,19 +42,11 @@ class UNetPlusPlus(Segmenter):
                 besides = bridge * (column - row + 1)  # the rows below, and the backbone's map
                 width = bridge if row else widths[column]
                 blocks[f"x_{row}_{column}"] = UpBlock(before, besides, width)
-        self.decoder = nn.ModuleDict({"blocks": nn.ModuleDict(blocks)})
-        self.stages = (*own, *(Stage(f"up{i}", f"decoder.blocks.x_0_{i}", width, stride)
-                               for i, (width, stride) in enumerate(zip(widths, steps))))
-        self.num_features = widths[-1]
-        self.segmentation_head = nn.Sequential(self.create_classifier(num_classes))
-        init_decoder(self.decoder, self.segmentation_head[0])
+        return nn.ModuleDict(blocks), "x_0_{}"
 
     def _rows(self, column: int) -> range:
         """The rows that have a block in that column, from the last up, as each reads those below it."""
         return range(column if column < self.bridges else 0, -1, -1)
-
-    def create_classifier(self, num_classes: int) -> nn.Module:
-        return nn.Conv2d(self.num_features, num_classes, 3, padding=1) if num_classes else nn.Identity()
 
     def decode(self, maps: list[Tensor], size: tuple[int, int]) -> Generator[Tensor, None, Tensor]:
         rows = list(maps)  # what each row has found so far

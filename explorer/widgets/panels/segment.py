@@ -106,7 +106,7 @@ def shown_of(found: Segmentation) -> tuple[Any, Any]:
 
 def hexes(found: Segmentation) -> list[str]:
     """'#rrggbb' of each class as its pictures have it, '' for what is not coloured."""
-    from explorer.inspection.segment.colours import hex_of
+    from explorer.display.colours import hex_of
 
     colours = found.colours
     return [hex_of(colours[index]) if index in colours else "" for index in range(len(found.labels))]

@@ -12,6 +12,7 @@ import traitlets as t
 
 from explorer.display.words import counted
 from explorer.models.names import list_models
+from explorer.models.tasks import ASKED_BY, check_one_kind, task_of_name
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.gallery import Gallery
 from explorer.widgets.lifetime import close_whole
@@ -24,6 +25,8 @@ from explorer.widgets.snippets import literal, photo_lines
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
 SOURCES = (("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER))
 NO_TICK = "No model is ticked: these are here with their weights. Tick others under Model, or add them here."
+NONE_HERE = ("No model is ticked, and none that finds {} is here with its weights: tick some under Model, or "
+             "add them here, by name or as local-dir: with the folder that one was saved to.")
 FIRST = 4  # photos of the gallery that are chosen before the reader chooses
 
 
@@ -51,9 +54,8 @@ class Choice:
         self.chips = W.HBox()
         self.chips.add_class("vx-cmp-chips")
         self.add = labelled("Add a model", W.Combobox, placeholder="type part of a name",
-                            options=tuple(list_models(task="classification")), ensure_option=False,
-                            continuous_update=False,
-                            layout=at_most(320))
+                            ensure_option=False, continuous_update=False, layout=at_most(320))
+        self._offered = ""  # the task whose names are offered to be added
         self.own = W.Checkbox(indent=False, layout=W.Layout(width="auto"))
         self.about_models = W.HTML()
         self.source = labelled("Photos", W.Dropdown, options=SOURCES, layout=at_most(280))
@@ -77,7 +79,10 @@ class Choice:
             gone = self.chips.children
             self.chips.children = [self._chip(name) for name in names]
             close_whole(*gone)
-        lines = ["" if self.session.compare else NO_TICK, weights_sentence(names)]
+        if self.task != self._offered:
+            self._offered, self.add.options = self.task, tuple(list_models(task=self.task))
+        why = "" if self.session.compare else NO_TICK if names else NONE_HERE.format(ASKED_BY[self.task][0])
+        lines = [why, weights_sentence(names)]
         self.about_models.value = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in lines if one)
         on_screen = self.session.model_name
         self.own.description = f"and the model on the screen{f', {on_screen}' if on_screen else ''}"
@@ -97,14 +102,22 @@ class Choice:
     @property
     def names(self) -> tuple[str, ...]:
         """The models that are compared: the ticked ones, or those whose weights are installed."""
-        return self.session.compare or default_names()
+        return self.session.compare or default_names(self.task)
+
+    @property
+    def task(self) -> str:
+        """What the models answer with: as the first ticked one does, or else the model on the screen."""
+        ticked = next(filter(None, map(task_of_name, self.session.compare)), "")
+        return ticked or getattr(self.session.model, "task", "classification")
 
     def own_name(self) -> str:
         """What the model on the screen is called beside the others;
-        "" where it is among them already, or there is none.
+        "" where it is among them already, answers with something else, or there is none.
         """
         session = self.session
-        if session.model is None or session.model_source and session.model_source in self.names:
+        if session.model is None or getattr(session.model, "task", self.task) != self.task:
+            return ""
+        if session.model_source and session.model_source in self.names:
             return ""
         name = session.model_name
         return f"{name} (on the screen)" if name in self.names else name
@@ -147,6 +160,10 @@ class Choice:
             return "Tick one model more: a comparison takes two."
         if count > MAX_COMPARED:
             return f"At most {MAX_COMPARED} models: take one away."
+        try:
+            check_one_kind({name: task_of_name(name) for name in self.names})
+        except ValueError as error:
+            return str(error)
         return "" if self._photos_key() is not None else "Choose a photo first."
 
     def _photos_key(self) -> tuple[Any, ...] | None:

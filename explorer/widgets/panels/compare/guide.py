@@ -8,6 +8,12 @@ Selvaraju et al., 2017</a>). <i>Feature maps</i>: what each model makes of the p
 that is, with the same number of pixels to a step. <i>Agreement</i>: on how many photos two models give the
 same answer. <i>Accuracy and cost</i>: the dashed line joins the models that no other beats in both (the
 Pareto front); a disc is as large as the model has parameters.</p>
+<p><b>Of models that find boxes or masks</b> you see what each found, over the photo. Boxes of two models are
+a pair where they are of the same class, by its name, and lie over each other by an IoU (intersection over
+union) of 0.5 or more, one to one; agreement is the share of boxes that are in a pair, times the mean IoU of
+the pairs (<a href="https://arxiv.org/abs/1801.00868">panoptic quality, Kirillov et al., 2019</a>, which is
+the same from both sides). Of masks it is the mean IoU of the classes. Only models that answer with the same
+kind of thing are compared: as the ticked ones do, or else the model on the screen.</p>
 <p><b>How speed is measured.</b> The models take turns, pass by pass, after a few to warm up; shown are the
 median and the quartiles, with the number of threads. Peak memory is the weights and the most that the
 tensors of a pass take at any moment (on a GPU: that PyTorch's allocator gave out); what single operations

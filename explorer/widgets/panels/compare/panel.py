@@ -26,7 +26,7 @@ from explorer.widgets.parts.downloads import Downloads
 from explorer.widgets.session import Session
 
 if TYPE_CHECKING:
-    from explorer.inspection.compare.comparison import Comparison
+    from explorer.inspection.compare.compared import Compared
 
 FILES = {"Answers as CSV": ("answers.csv", "text/csv"), "Table as Markdown": ("table.md", "text/markdown")}
 SHOWS, TIMES = "Shows the photos to all models", "Times the models here, taking turns"
@@ -36,7 +36,7 @@ SHOWS, TIMES = "Shows the photos to all models", "Times the models here, taking 
 class Shown:
     """What is on the page, and the lines that give it again."""
 
-    result: Comparison
+    result: Compared
     asked: Asked
     lines: tuple[str, ...]
     about: str
@@ -102,8 +102,8 @@ class ComparePanel(Panel):
             step = partial(self._compare, shown, asked, models, photos, (*lines, *more), about, speed)
             self.work.start(step, self._timed)
 
-    def _compare(self, shown: Comparison | None, asked: Asked, models: dict[str, Any], photos: Any,
-                 lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Comparison, bool] | None:
+    def _compare(self, shown: Compared | None, asked: Asked, models: dict[str, Any], photos: Any,
+                 lines: tuple[str, ...], about: str, speed: bool, job: Job) -> tuple[Compared, bool] | None:
         """(what was timed, whether that was stopped).
 
         Before that the photos go to the models, where they did not.
@@ -129,7 +129,7 @@ class ComparePanel(Panel):
         self.views.offer(shown.result)
         self._show_view()
 
-    def _timed(self, outcome: tuple[Comparison, bool] | None) -> None:
+    def _timed(self, outcome: tuple[Compared, bool] | None) -> None:
         if outcome is None or self.shown is None or self.shown.result is not outcome[0]:
             return
         result, stopped = outcome
@@ -184,8 +184,8 @@ class ComparePanel(Panel):
             self.files.problem(self.nothing_yet)
             return
         ending, mime = FILES[offer]
-        as_csv = offer == "Answers as CSV"
-        text = shown.result.to_csv(of="photos") if as_csv else shown.result.to_markdown()
+        result = self.drawn.seen(shown.result) if self.drawn else shown.result
+        text = result.to_csv(of="photos") if offer == "Answers as CSV" else result.to_markdown()
         self.files.answer(f"comparison-{ending}", mime, text.encode())
 
     # --- to keep --------------------------------------------------------------------------------------------

@@ -21,14 +21,20 @@ from explorer.widgets.parts.sort_table import SortTable
 from explorer.widgets.snippets import literal
 
 if TYPE_CHECKING:
+    from explorer.inspection.compare.compared import Compared
     from explorer.inspection.compare.comparison import Comparison
+    from explorer.inspection.compare.place_comparison import BoxComparison, PlaceComparison
 
 MOST_LISTED = 300   # photos in the drop-down
 VIEWS = (("Predictions", "predictions"), ("Heat maps", "cams"), ("Feature maps", "maps"),
          ("Agreement", "agreement"), ("Table", "table"), ("Accuracy and cost", "scatter"))
+PLACE_VIEWS = (("Pictures", "pictures"), ("Agreement", "agreement"), ("Classes", "classes"),
+               ("Table", "table"), ("Accuracy and cost", "scatter"))  # of boxes and masks
+TITLES = {key: text for text, key in VIEWS + PLACE_VIEWS}
 X_AXES = (("time of a photo", "latency"), ("parameters", "parameters"), ("multiply-adds", "macs"),
           ("size of the weights", "size"), ("peak memory", "memory"))
 Y_AXES = (("published, on ImageNet", "published"), ("measured, on these photos", "measured"))
+PLACE_Y_AXES = (("published, on COCO", "published"),)
 OWN_SCALES = ("Bright: what spoke for the class. Each map has its own scale, so that brightness does not "
               "compare between models; places do.")
 OWN_COLOURS = ("The last map of each model at this stride, its strongest channels. Each channel has its own "
@@ -47,10 +53,17 @@ class Drawn:
     stride: int | None = None
     x: str = "parameters"
     y: str = "published"
+    score: float | None = None
 
     @property
     def title(self) -> str:
-        return {key: text for text, key in VIEWS}[self.view]
+        return TITLES[self.view]
+
+    def seen(self, result: Compared) -> Compared:
+        """The comparison at the score that is chosen; of other things than boxes as it is."""
+        if self.score is None or result.kind != "boxes" or result.score_threshold == self.score:
+            return result
+        return result.at(score_threshold=self.score)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -59,28 +72,33 @@ class Drawn:
         return {
             "predictions": {**photo, "topk": self.topk}, "cams": {**photo, "target": self.target},
             "maps": {"stride": self.stride, **photo}, "scatter": {"x": self.x, "y": self.y},
+            "pictures": photo,
         }.get(self.view, {})
 
-    def lines(self, result: Comparison) -> list[str]:
+    def lines(self, result: Compared) -> list[str]:
         """Python that gives the same of `result`, and its figure."""
         named, photo = any(result.labels), self.photo
+        other = self.seen(result) is not result
+        first = [f"result = result.at(score_threshold={literal(self.score)})"] if other else []
         target = f", target={literal(self.target)}" if self.target else ""
         given = {
             "predictions": f"result.predictions({photo}, topk={self.topk})" if named
             else f"result.numbers({photo})",
             "cams": f"[one.overlay() for one in result.cams({photo}{target})]",
-            "maps": f"result.maps({self.stride}, {photo})",
+            "maps": f"result.maps({self.stride}, {photo})", "pictures": f"result.pictures({photo})",
+            "classes": "result.classes()",
             "agreement": "result.agreement" if named else "result.differences",
             "table": "print(result.to_markdown())",
             "scatter": f"result.points({literal(self.x)}, {literal(self.y)})",
         }[self.view]
         if self.view == "table":
-            return [given]
+            return [*first, given]
         options = "".join(f", {name}={literal(value)}" for name, value in self.options.items()
                           if value is not None)
-        return [given, f"result.figure({literal(self.view)}{options})"]
+        return [*first, given, f"result.figure({literal(self.view)}{options})"]
 
-    def figure(self, result: Comparison) -> Any:
+    def figure(self, result: Compared) -> Any:
+        result = self.seen(result)
         if self.view != "table":
             return result.figure(self.view, **self.options)
         from explorer.widgets.export import table_figure
@@ -101,7 +119,7 @@ class Views:
         self.drawn: Drawn | None = None
         self.placed: tuple[str, ...] = ()  # the points of the scatter
         self.filling = False               # options are being exchanged: no wish of the reader's
-        self.result: Comparison | None = None
+        self.result: Compared | None = None
         self.drawing = panel.line(failed=self._complain)  # heat maps
 
         def auto() -> W.Layout:  # one each: some of them come and go
@@ -118,11 +136,13 @@ class Views:
                                continuous_update=False, layout=at_most(380))
         self.x = labelled("Cost", W.Dropdown, options=X_AXES, layout=auto())
         self.y = labelled("Accuracy", W.Dropdown, options=Y_AXES, layout=auto())
+        self.score = labelled("Score above", W.FloatSlider, min=0.0, max=1.0, step=0.01, value=0.3,
+                              readout_format=".0%", continuous_update=False, layout=at_most(320))
         self.picture, self.below = W.HTML(), W.HTML()
         self.table = SortTable(label="Models compared", lock=lock)
         self.scatter = Scatter(title="Accuracy and cost", names=True, height=380, lock=lock,
                                empty="No model has both figures.")
-        controls = [self.photo, self.topk, self.target, self.stride, self.x, self.y]
+        controls = [self.photo, self.topk, self.target, self.stride, self.score, self.x, self.y]
         self.rows = [self.view, line(controls), self.picture, self.table, self.scatter, self.below]
         for control in (self.view, *controls):
             control.observe(redraw, "value")
@@ -130,28 +150,47 @@ class Views:
     def settings(self) -> Drawn:
         """What the controls ask for."""
         target = self.target.value.strip() or None
+        boxes = self.result is not None and self.result.kind == "boxes"
+        score = self.score.value if boxes else None
         return Drawn(self.view.value, self.photo.value, self.topk.value, target, self.stride.value,
-                     self.x.value, self.y.value)
+                     self.x.value, self.y.value, score)
 
-    def offer(self, result: Comparison) -> None:
+    def offer(self, result: Compared) -> None:
         """What can be chosen of another comparison; the lock is held."""
         chosen = self.photo.value
+        self.result, places = result, result.kind != "classes"
         self.filling = True
         try:
-            names = result.photos[:MOST_LISTED]
+            if self.view.options != (views := PLACE_VIEWS if places else VIEWS):
+                self.view.options = views
+                self.y.options = PLACE_Y_AXES if places else Y_AXES
+            names = result.photos[:result.pictured if places else MOST_LISTED]
             self.photo.options = [(name, index) for index, name in enumerate(names)]
             self.photo.value = chosen if chosen is not None and chosen < len(names) else 0
-            known = {label for outputs in result.outputs if outputs is not None for label in outputs.labels}
-            self.target.options = tuple(sorted(known, key=str.casefold))
-            if result.looks:
-                stride = self.stride.value
-                self.stride.options = [(f"{one} px", one) for one in result.strides]
-                again = stride in result.strides and stride > 1
-                self.stride.value = stride if again else max(result.strides, default=None)
+            if result.kind == "boxes":
+                self._offer_scores(result)
+            if not places:
+                self._offer_classes(result)
             self.x.value = "latency" if any(row.latency for row in result.rows) else "parameters"
             self.y.value = result.accuracy
         finally:
             self.filling = False
+
+    def _offer_scores(self, result: BoxComparison) -> None:
+        """As low as candidates were kept; the score that is chosen stays."""
+        lowest = max(one.lowest for row in result.found for one in row)
+        self.score.min = 0.0
+        self.score.value = max(self.score.value, lowest)
+        self.score.min = lowest
+
+    def _offer_classes(self, result: Comparison) -> None:
+        known = {label for outputs in result.outputs if outputs is not None for label in outputs.labels}
+        self.target.options = tuple(sorted(known, key=str.casefold))
+        if result.looks:
+            stride = self.stride.value
+            self.stride.options = [(f"{one} px", one) for one in result.strides]
+            again = stride in result.strides and stride > 1
+            self.stride.value = stride if again else max(result.strides, default=None)
 
     def show_times(self) -> None:
         """The reader has just measured the speed: that is what they want to see."""
@@ -159,13 +198,17 @@ class Views:
         self.x.value, self.view.value = "latency", "scatter"
         self.filling = False
 
-    def draw(self, result: Comparison) -> None:
+    def draw(self, result: Compared) -> None:
         """Draw the chosen side; only heat maps take a while. The lock is held."""
-        self.result, now = result, self.settings()
-        view, one_photo = now.view, now.view in ("predictions", "cams", "maps")
+        self.result = result
+        now = self.settings()
+        result = now.seen(result)
+        view, one_photo = now.view, now.view in ("predictions", "cams", "maps", "pictures")
         for control, wanted in (
                 (self.photo, one_photo and len(result.photos) > 1), (self.topk, view == "predictions"),
-                (self.target, view == "cams"), (self.stride, view == "maps" and bool(result.looks)),
+                (self.target, view == "cams"),
+                (self.stride, view == "maps" and bool(getattr(result, "looks", ()))),
+                (self.score, result.kind == "boxes" and view != "scatter"),
                 (self.x, view == "scatter"), (self.y, view == "scatter"),
                 (self.table, view == "table"), (self.scatter, view == "scatter")):
             control.layout.display = "" if wanted else "none"
@@ -218,19 +261,30 @@ class Views:
         self.picture.value = maps_html(result, now.stride, now.photo)
         self.below.value = below_html([OWN_COLOURS])
 
-    def _draw_agreement(self, result: Comparison, now: Drawn) -> None:
-        from explorer.inspection.compare.page import agreement_html
+    def _draw_agreement(self, result: Compared, now: Drawn) -> None:
+        from explorer.inspection.compare import page, place_page
 
-        self.picture.value = agreement_html(result)
+        self.picture.value = (page if result.kind == "classes" else place_page).agreement_html(result)
 
-    def _draw_table(self, result: Comparison, now: Drawn) -> None:
+    def _draw_pictures(self, result: PlaceComparison, now: Drawn) -> None:
+        from explorer.inspection.compare.place_page import pictures_html
+
+        self.picture.value = pictures_html(result, now.photo)
+
+    def _draw_classes(self, result: PlaceComparison, now: Drawn) -> None:
+        from explorer.inspection.compare.place_page import classes_html
+
+        self.picture.value = classes_html(result) or below_html(["None of the models found anything."])
+        self.below.value = below_html([result.agreement_sentence])
+
+    def _draw_table(self, result: Compared, now: Drawn) -> None:
         self.picture.value = ""
         columns, rows = table_rows(result)
         self.table.show(columns, rows, csv=result.to_csv())
         self.below.value = below_html([OPENS])
 
-    def _draw_scatter(self, result: Comparison, now: Drawn) -> None:
-        from explorer.inspection.compare.facts import ACCURACIES, COSTS
+    def _draw_scatter(self, result: Compared, now: Drawn) -> None:
+        from explorer.inspection.compare.facts import COSTS
 
         self.picture.value = ""
         points, left_out = result.points(now.x, now.y)
@@ -239,7 +293,7 @@ class Views:
         largest = max(parameters.values())
         self.placed = tuple(point.name for point in points)
         with self.scatter.hold_sync():
-            self.scatter.x_label, self.scatter.y_label = COSTS[now.x].title, ACCURACIES[now.y].title
+            self.scatter.x_label, self.scatter.y_label = COSTS[now.x].title, result.accuracies[now.y].title
             self.scatter.log_x = bool(xs) and min(xs) > 0 and max(xs) / min(xs) > 10
         front = sorted((at for at, point in enumerate(points) if point.front), key=lambda at: xs[at])
         self.scatter.show(

@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.models.card import model_card
 from explorer.models.names import split_door
+from explorer.models.tasks import task_of_name
 from explorer.models.weights.packaged import names_here
 
 if TYPE_CHECKING:
-    from explorer.inspection.compare.comparison import Comparison
+    from explorer.inspection.compare.compared import Compared
     from explorer.inspection.compare.facts import ModelRow
 
 COLUMNS = (("model", "text"), ("parameters, M", "number"), ("multiply-adds, G", "number"),
            ("weights, MB", "number"), ("photo, px", "count"), ("classes", "count"),
-           ("top-1 published", "share"), ("right here", "share"), ("of photos", "count"),
+           ("top-1 published", "share"), ("right here", "share"), ("of photos", "count"), ("found", "count"),
            ("ms a photo", "number"), ("quartiles, ms", "text"), ("photos a second", "number"),
            ("peak memory, MB", "number"))
 
 
-def default_names() -> tuple[str, ...]:
+#: What is called otherwise where boxes or masks are compared.
+TITLES = {"detection": {"top-1 published": "box AP published", "found": "boxes found"},
+          "segmentation": {"top-1 published": "mIoU published", "found": "classes found"}}
+
+
+def default_names(task: str = "classification") -> tuple[str, ...]:
     """The models whose weights came with installed packages: these work in any classroom."""
-    return tuple(name.partition(".")[0] for name in names_here())
+    names = (name.partition(".")[0] for name in names_here())
+    return tuple(name for name in names if task_of_name(name) == task)
 
 
 def not_here(names: Sequence[str]) -> list[str]:
@@ -49,11 +56,13 @@ def progress_html(done: int, total: int, what: str) -> str:
             f'<span class="vx-soft">{escape(what)}{far}</span></div>')
 
 
-def table_rows(result: Comparison) -> tuple[list[tuple[str, str]], list[list[Any]]]:
+def table_rows(result: Compared) -> tuple[list[tuple[str, str]], list[list[Any]]]:
     """(columns with their kinds, rows of plain values) for a table that is sorted by numbers."""
     rows = [_cells(row) for row in result.rows]
     kept = [index for index in range(len(COLUMNS)) if any(row[index] is not None for row in rows)]
-    return [COLUMNS[index] for index in kept], [[row[index] for index in kept] for row in rows]
+    titles = TITLES.get(result.models[0].task, {})
+    columns = [(titles.get(title, title), kind) for title, kind in (COLUMNS[index] for index in kept)]
+    return columns, [[row[index] for index in kept] for row in rows]
 
 
 def _cells(row: ModelRow) -> list[Any]:
@@ -65,7 +74,7 @@ def _cells(row: ModelRow) -> list[Any]:
     return [
         row.name, row.parameters / 1e6, None if row.macs is None else row.macs / 1e9, row.weight_bytes / 1e6,
         row.input_size[-1], row.num_classes, None if row.published is None else row.published / 100,
-        None if row.measured is None else row.measured / 100, row.judged or None,
+        None if row.measured is None else row.measured / 100, row.judged or None, row.found,
         *times, many.photos_per_second if many else None, memory,
     ]
 
