@@ -93,7 +93,9 @@ def detect_in(
         raw = model.see(batch, places, after)
         broken = any(bool(part.isnan().any()) for part in tensors_in(raw))
         lowest = min(LOWEST, model.score_threshold, score_threshold)
-        found = model.candidates(raw, batch.shape[-2:], places, score_threshold=lowest)[0]
+        frame = (batch.shape[-2], batch.shape[-1])
+        found = model.candidates(raw, frame, places, score_threshold=lowest)[0]
+        levels = tuple(level.cpu() for level in model.anchor_levels(raw, frame))
         if model.has_masks:
             found = model.with_masks(raw, [worth_a_mask(model, found)], places)[0]
         finished = time.perf_counter()
@@ -103,7 +105,7 @@ def detect_in(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
         place=places[0], names=names_of(model), score_threshold=score_threshold,
         iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
-        timing=timing, notes=((BROKEN,) if broken else ()) + notes_on(model),
+        frame=frame, levels=levels, timing=timing, notes=((BROKEN,) if broken else ()) + notes_on(model),
     )
 
 
