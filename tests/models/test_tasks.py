@@ -27,11 +27,10 @@ def test_lists_tell_tasks_apart(task):
 
 @pytest.mark.parametrize("ask", [
     lambda model: explorer.predict(model, "nothing.jpg"),
-    lambda model: explorer.explain(model, "nothing.jpg"),
     lambda model: explorer.evaluate(model, "flowers5_nano"),
     lambda model: explorer.finetune(model, "flowers5_nano", pretrained=False).wait(),
     lambda model: explorer.embed(model, ["nothing.jpg"]),
-], ids=["predict", "explain", "evaluate", "finetune", "embed"])
+], ids=["predict", "evaluate", "finetune", "embed"])
 @pytest.mark.parametrize("task", OTHERS)
 def test_functions_for_classes_name_the_one_to_ask(task, ask):
     function = {"detection": "detect", "segmentation": "segment"}[task]

@@ -190,7 +190,7 @@ def test_a_photo_is_looked_at_once_for_both_tabs(detector, segmenter, open_tab):
         dash, panel = open_tab(model, title)
         passes = []
         first = next(layer for layer in model.body.modules() if isinstance(layer, torch.nn.Conv2d))
-        hook = first.register_forward_pre_hook(lambda *_: passes.append(1))
+        hook = first.register_forward_pre_hook(lambda *_, passes=passes: passes.append(1))
         try:
             dash.session.open_image(*reversed(dash.session.gallery[1]))
             dash.wait()
@@ -287,3 +287,29 @@ def test_the_evaluation_tab_says_who_judges_boxes(detector, open_tab, tmp_path):
     panel.data.value, panel.folder.value = "a folder", str(tmp_path)
     panel.go.click()
     assert panel.wait() and "finds boxes: ask it with explorer.detect" in panel.message.value
+
+
+def test_why_this_box_and_why_this_class_are_heat_maps_that_the_lines_give_again(detector, segmenter, open_tab):
+    dash, panel = open_tab(detector, "Detect")
+    panel.score.value = 0.2
+    assert panel.heat.row.layout.display == "none"
+    panel.view._on_message("chosen", {"chosen": [1], "generation": panel.view._boxes["generation"]}, [])
+    panel.heat.button.click()
+    assert panel.wait() and panel.view._heat and "in the box" in panel.heat.words.value
+    space = {"dash": dash}
+    exec(panel.code().replace("heat_of_box(look,", "again = heat_of_box(look,"), space)  # our own lines
+    assert torch.allclose(space["again"].heatmap, panel.heat.found.heatmap, atol=1e-4)
+    assert "<b>dog" not in panel.heat.words.value and panel.figure().size == dash.session.image.size
+    panel.score.value = 0.25
+    assert panel.heat.found is None and not panel.view._heat
+
+    dash, panel = open_tab(segmenter, "Segment")
+    panel.region.value = True
+    panel.view._on_message("box", {"box": [10, 10, 60, 80]}, [])
+    panel.heat.button.click()
+    assert panel.wait() and panel.view._heat
+    space = {"dash": dash}
+    exec(panel.code().replace("explorer.explain", "again = explorer.explain"), space)  # our own lines
+    assert torch.allclose(space["again"].heatmap, panel.heat.found.heatmap, atol=1e-4)
+    panel.mode.value = "probability"
+    assert panel.heat.found is None

@@ -1,5 +1,7 @@
 """Which parts of a photo does a model's answer rest on? One photo, one class, one method -> one heat map.
 
+Of a network for boxes or masks: one box, or one class in a region (`places.py`).
+
     explain("tf_efficientnet_lite0", "cat.jpg")             # Grad-CAM for the likeliest class
     explain(model, photo, method="occlusion", target="tabby", on_progress=print)
     explain(model, photo, look=seen, target="tiger cat")    # no further pass: the look holds it all
@@ -19,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from explorer.arguments import checked
+from explorer.arguments import checked, number, whole
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import did_you_mean
 from explorer.inspection.attribution.methods import METHODS, Method, check_options, find_method
+from explorer.inspection.attribution.places import answer, question_of
 from explorer.inspection.attribution.result import Attribution
 from explorer.inspection.attribution.tasks import Found, Task
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
@@ -32,11 +35,14 @@ from explorer.inspection.look.passes import Passes
 from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
+from explorer.models.detection.detector import Detector
 from explorer.models.members import parameters_in
+from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.surgery.inside import stages_in_words
+from explorer.models.tasks import ASKED_BY
 
 
-@checked
+@checked(box=whole(0), score_threshold=number(0, 1))
 def explain(
     model: VisionModel | str,
     image: Any = None,
@@ -45,6 +51,9 @@ def explain(
     target: int | str | None = None,
     stage: str | None = None,
     look: Look | None = None,
+    box: int | None = None,
+    region: Any = None,
+    score_threshold: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     **options: Any,
@@ -58,6 +67,11 @@ def explain(
             yes or no both can be asked for: what speaks for the no speaks against the yes. Of numbers index
             or name, None: the first
     stage:  whose map the methods of the CAM family are drawn from; None: `default_stage(model)`
+    box:    of a network for boxes, which of those that `detect` finds, from the best; None: the best, or the
+            best of the class `target`. With both it is that class's score in that box
+    region: of a network for masks, (left, top, right, bottom) or a point (x, y) in the photo's pixels, or a
+            mask [H, W] over the photo: the class's scores there are asked for; None: where the class is found
+    score_threshold: of a network for boxes, as in `detect`, 0.3 if it is left away
     look:   of this model and this photo: what it holds is not computed again. Grad-CAM of the default stage
             needs no further pass then, for whatever class. A model that was changed since is run again
     on_progress: is called with (inputs done, inputs in all) while methods with many passes run
@@ -70,8 +84,10 @@ def explain(
     """
     started = time.perf_counter()
     chosen = find_method(method)
-    model = as_model(model)
+    model = as_model(model, task=None)
     check_options(chosen, options)
+    where = {"box": box, "region": region, "score_threshold": score_threshold}
+    _check_where(model, where)
     _check_model(model, chosen)
     if stage is not None:
         _check_stage(model, chosen, stage)
@@ -82,9 +98,14 @@ def explain(
         photo, config, tensor = look.image, look.config, look.input
     else:
         photo = photo_for(model, image)
-        config = resolve_data_config({}, model=model)
-        _, tensor = prepare(photo, create_transform(**config))
+        config, tensor = resolve_data_config({}, model=model), None
     fresh = look if still_holds(look, model) else None
+    if isinstance(model, Detector | Segmenter):
+        question = question_of(model, photo, target, fresh, **where)
+        return answer(question, chosen, stage=stage, look=fresh, options=options, on_progress=on_progress,
+                      should_stop=should_stop, started=started)
+    if tensor is None:
+        _, tensor = prepare(photo, create_transform(**config))
     outputs = outputs_of(model)
     passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence)
     task = Task(model, tensor, config, stage, fresh, passes, outputs)
@@ -133,7 +154,20 @@ def _scaled(found: Found) -> tuple[Tensor, list[str]]:
     return (heat / top if top > 0 else heat), notes
 
 
+def _check_where(model: VisionModel, where: dict[str, Any]) -> None:
+    """Raise ValueError for a box, region or threshold that a model of its task has not."""
+    things = {"box": Detector, "score_threshold": Detector, "region": Segmenter}
+    for name, kind in things.items():
+        if where[name] is not None and not isinstance(model, kind):
+            needs = "boxes" if kind is Detector else "masks"
+            raise ValueError(f"{name} is for networks that find {needs}, and {model_name(model)} finds "
+                             f"{ASKED_BY[model.task][0]}: leave it away.")
+
+
 def _check_model(model: VisionModel, method: Method) -> None:
+    if isinstance(model, Detector | Segmenter) and not method.needs_class:
+        raise ValueError(f"{method.title} knows of no boxes and no regions, so it is not made for "
+                         f'{model_name(model)}: use method="gradcam", "saliency" or "occlusion".')
     if method.needs_class and not model.num_classes:
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '

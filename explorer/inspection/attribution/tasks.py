@@ -51,6 +51,10 @@ class Task:
                 self.target = int(scores.argmax())
         return self.target
 
+    def usual_stage(self) -> str:
+        """The stage that is taken where nobody asked for one."""
+        return default_stage(self.model)
+
     def map(self, stage: str) -> Tensor:
         """A stage's map [C, h, w], from the look or from a pass."""
         if self.look is not None:
@@ -78,6 +82,37 @@ class Task:
         self._ran(logits)
         return ordinary(maps[stage]), tail
 
+    def map_with_gradient(self) -> tuple[Tensor, Tensor, str, list[str]]:
+        """(a stage's map, the gradient of the class's score with respect to it, the stage's name, notes).
+
+        Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the one
+        before.
+        """
+        asked, names = self.stage, [row.name for row in self.model.stage_table]
+        stage, notes = asked or default_stage(self.model), []
+        while True:
+            maps, tail = self.map_and_tail(stage)
+            gradient = tail.gradient(self.target, self.outputs.evidence) if tail is not None else None
+            if gradient is None:
+                maps, tail = self.map_and_tail(stage, at_module=True)
+                gradient = tail.gradient(self.target, self.outputs.evidence) if tail is not None else None
+            blank = gradient is None or not gradient.any()
+            before = names.index(stage) - 1
+            if asked is None and before >= 0 and (maps[0].numel() == 1 or blank and not self.model.pyramid):
+                stage = names[before]
+                notes = [f"Drawn from {stage}: behind it no map has places that the scores depend on."]
+                continue
+            if gradient is None and tail is None:
+                raise no_way_back(OCCLUSION)
+            if gradient is None:
+                raise ValueError(f"The scores of {model_name(self.model)} don't depend on the map of {stage!r} "
+                                 f"in a way that can be followed. Try another stage: {', '.join(names)}; "
+                                 "or method=\"occlusion\".")
+            if maps[0].numel() == 1:
+                notes.append(f"The map of {stage} has a single place: the heat is the same everywhere. "
+                             "An earlier stage, or a larger photo, shows more.")
+            return maps, gradient, stage, notes
+
 
 @dataclass(frozen=True)
 class Found:
@@ -93,41 +128,9 @@ class Found:
 # --- from a stage's map -------------------------------------------------------------------------------------
 
 
-def _map_with_gradient(task: Task) -> tuple[Tensor, Tensor, str, list[str]]:
-    """(a stage's map, the gradient of the class's score with respect to it, the stage's name, notes).
-
-    Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the one
-    before.
-    """
-    asked, names = task.stage, [row.name for row in task.model.stage_table]
-    stage, notes = asked or default_stage(task.model), []
-    while True:
-        maps, tail = task.map_and_tail(stage)
-        gradient = tail.gradient(task.target, task.outputs.evidence) if tail is not None else None
-        if gradient is None:
-            maps, tail = task.map_and_tail(stage, at_module=True)
-            gradient = tail.gradient(task.target, task.outputs.evidence) if tail is not None else None
-        blank = gradient is None or not gradient.any()
-        before = names.index(stage) - 1
-        if asked is None and before >= 0 and (maps[0].numel() == 1 or blank and not task.model.pyramid):
-            stage = names[before]
-            notes = [f"Drawn from {stage}: behind it no map has places that the scores depend on."]
-            continue
-        if gradient is None and tail is None:
-            raise no_way_back(OCCLUSION)
-        if gradient is None:
-            raise ValueError(f"The scores of {model_name(task.model)} don't depend on the map of {stage!r} "
-                             f"in a way that can be followed. Try another stage: {', '.join(names)}; "
-                             "or method=\"occlusion\".")
-        if maps[0].numel() == 1:
-            notes.append(f"The map of {stage} has a single place: the heat is the same everywhere. "
-                         "An earlier stage, or a larger photo, shows more.")
-        return maps, gradient, stage, notes
-
-
 def from_gradient(rule: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Found]:
     def run(task: Task) -> Found:
-        maps, gradient, stage, notes = _map_with_gradient(task)
+        maps, gradient, stage, notes = task.map_with_gradient()
         return Found(rule(maps, gradient), stage=stage, notes=notes)
 
     return run
@@ -137,10 +140,10 @@ def score_cam(task: Task, *, channels: int | None = None, batch_size: int = 16) 
     if channels is not None:
         gradients.check_count("channels", channels)
     gradients.check_count("batch_size", batch_size)
-    stage = task.stage or default_stage(task.model)
+    stage = task.stage or task.usual_stage()
     maps = task.map(stage)
     if task.stage is None and maps[0].numel() == 1:  # now that it has run, it is known whose maps have places
-        stage = default_stage(task.model)
+        stage = task.usual_stage()
         maps = task.map(stage)
     target = task.class_index()
     unit = task.outputs.std[target] if task.outputs.std else 1.0

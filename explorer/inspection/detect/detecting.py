@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.create import create_model
 from explorer.models.detection.candidates import Candidates, joined
 from explorer.models.detection.detector import Detector
+from explorer.models.detection.placing import Placement
 from explorer.models.surgery.inside import backbone
 from explorer.models.surgery.optimized import tensors_in
 
@@ -91,21 +93,32 @@ def detect_in(
         batch, places = model.prepare([photo_tensor(photo, model.in_chans)])
         prepared = time.perf_counter()
         raw = model.see(batch, places, after)
-        broken = any(bool(part.isnan().any()) for part in tensors_in(raw))
-        lowest = min(LOWEST, model.score_threshold, score_threshold)
-        frame = (batch.shape[-2], batch.shape[-1])
-        found = model.candidates(raw, frame, places, score_threshold=lowest)[0]
-        levels = tuple(level.cpu() for level in model.anchor_levels(raw, frame))
-        if model.has_masks:
-            found = model.with_masks(raw, [worth_a_mask(model, found)], places)[0]
+        found = read_off(model, photo, raw, batch, places, score_threshold=score_threshold,
+                         iou_threshold=iou_threshold)
         finished = time.perf_counter()
     timing = {"preprocess": prepared - started, "forward": finished - prepared,
               "device": str(parameter_place(model)["device"])}
-    return batch[0], Detections(
+    return batch[0], replace(found, timing=timing)
+
+
+@torch.no_grad()
+def read_off(
+    model: Detector, photo: Image.Image, raw: Any, batch: Tensor, places: Sequence[Placement], *,
+    score_threshold: float, iou_threshold: float,
+) -> Detections:
+    """What a photo's raw maps say: what `model.see` gave for the batch [1, C, H, W] that it is."""
+    broken = any(bool(part.isnan().any()) for part in tensors_in(raw))
+    lowest = min(LOWEST, model.score_threshold, score_threshold)
+    frame = (batch.shape[-2], batch.shape[-1])
+    found = model.candidates(raw, frame, places, score_threshold=lowest)[0]
+    levels = tuple(level.cpu() for level in model.anchor_levels(raw, frame))
+    if model.has_masks:
+        found = model.with_masks(raw, [worth_a_mask(model, found)], places)[0]
+    return Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
         place=places[0], names=names_of(model), score_threshold=score_threshold,
         iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
-        frame=frame, levels=levels, timing=timing, notes=((BROKEN,) if broken else ()) + notes_on(model),
+        frame=frame, levels=levels, notes=((BROKEN,) if broken else ()) + notes_on(model),
     )
 
 

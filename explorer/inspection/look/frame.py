@@ -28,8 +28,15 @@ def to_photo_frame(
     Between the values it is interpolated linearly; where they are finer than the photo's pixels they are
     averaged.
     """
+    return laid_over(values, image_size, covered_box(crop_box(image_size, config), covers))
+
+
+def laid_over(values: np.ndarray, image_size: tuple[int, int], box: Box) -> np.ndarray:
+    """Values [h, w] stretched over a box in the photo's pixels, which may reach outside of it: float32
+    [H, W] over the whole photo, 0 outside of the box. As `to_photo_frame`.
+    """
     width, height = image_size
-    left, top, right, bottom = covered_box(crop_box(image_size, config), covers)
+    left, top, right, bottom = box
     down = _stretch(values.shape[0], height, top, bottom)
     across = _stretch(values.shape[1], width, left, right)
     factors = [torch.from_numpy(np.ascontiguousarray(one, np.float32)) for one in (down, values, across)]

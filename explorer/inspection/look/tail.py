@@ -128,12 +128,12 @@ def _walk_with_tail(
     row = next(row for row in model.stage_table if row.name == stage)
     with torch.inference_mode(False), torch.no_grad():
         network, _ = stage_modules(runs)
-        watch = _Watch(row) if at_module or network is not runs else None
+        watch = Watch(row) if at_module or network is not runs else None
         parts = {row.module: network.get_submodule(row.module)} if watch is not None else {}
         with watching(parts, after=watch):
             maps, embedding, logits, notes = _walk(model, runs, photo, stage, only, watch)
     if watch is not None and watch.leaf is not None:
-        as_map = _layout(tuple(watch.leaf.shape), maps[stage].shape)
+        as_map = layout_of(tuple(watch.leaf.shape), maps[stage].shape)
         notes = (watch.leaf, as_map) if as_map is not None else None
     tail = Tail(model, stage, logits, *notes) if notes is not None else None
     # On its way to the CPU it waits until the device has finished, so that a clock around this is right.
@@ -142,7 +142,7 @@ def _walk_with_tail(
 
 def _walk(
     model: VisionModel, runs: VisionModel, photo: Tensor, stage: str, only: Collection[str] | None,
-    watch: _Watch | None,
+    watch: Watch | None,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, tuple[Tensor, Callable[[Tensor], Tensor]] | None]:
     """`walk`, in whatever mode torch is in; logits are still [1, K], and with a tail a part of it.
 
@@ -204,7 +204,7 @@ def begin_notes(found: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]] | No
     return zeros, same_view
 
 
-class _Watch:
+class Watch:
     """Adds zeros to what one call of a stage's module gives, and switches autograd's notes on from there."""
 
     def __init__(self, row: Stage):
@@ -219,7 +219,7 @@ class _Watch:
         return output + self.leaf
 
 
-def _layout(shape: tuple[int, ...], map_shape: torch.Size) -> Callable[[Tensor], Tensor] | None:
+def layout_of(shape: tuple[int, ...], map_shape: torch.Size) -> Callable[[Tensor], Tensor] | None:
     """What turns a module's output of `shape` into the map [1, C, H, W] known of it; None if nothing does."""
     channels, height, width = map_shape
     if shape[1:] == (channels, height, width):

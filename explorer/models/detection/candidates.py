@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from explorer.models.detection.coding import in_full
+
 FIRST_ASKED = 1024  # boxes that are asked first for overlaps
 
 
@@ -27,6 +29,7 @@ class Candidates:
     labels:  [M], an index into the model's class names
     levels:  [M], on which level of the pyramid it was found, from the finest; -1 where there are none
     anchors: [M], which row of the raw maps it comes from, so that its score can be traced back
+    starts:  [M, 4] xyxy, of a network in two stages the proposal that each box was made of; None for others
     masks:   [M, h, w] what is inside each box belongs to the thing, 0 to 1, laid over the box; None for
              detectors that find boxes alone
     """
@@ -36,6 +39,7 @@ class Candidates:
     labels: Tensor
     levels: Tensor
     anchors: Tensor
+    starts: Tensor | None = None
     masks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -62,6 +66,12 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
     columns = {name: [getattr(part, name) for part in parts] for name in names}
     return Candidates(**{name: None if values[0] is None else torch.cat(values)
                          for name, values in columns.items()})
+
+
+def log_odds(log_score: Tensor) -> Tensor:
+    """ln s of scores s -> ln(s / (1 - s)), what a sigmoid would have been given: exact near 0 and 1 too."""
+    exact = in_full(log_score)
+    return exact - torch.log(-torch.expm1(exact))
 
 
 def best_pairs(logits: Tensor, score_threshold: float, limit: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ Labels are indices into the class names, from 0: a network with `num_classes=3` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,8 @@ class Detector(OverBody):
         num_features    channels of the pyramid's maps
         classifier_path where the layer is whose channels are the classes
 
-    and writes `forward_stages`, which returns the pyramid's maps, `forward_head`, `candidates` and
-    `loss_of`; where photos are prepared otherwise `place`, and where the best are chosen otherwise `select`.
+    and writes `forward_stages`, which returns the pyramid's maps, `forward_head`, `candidates`, `log_odds`
+    and `loss_of`; where photos are prepared otherwise `place`, and where the best are chosen otherwise `select`.
 
     `score_threshold`, `iou_threshold` and `max_boxes` are what the family's authors publish their numbers
     with; they may be set on a model too.
@@ -68,6 +69,14 @@ class Detector(OverBody):
         score_threshold: only those with a better score; None: the family's own
         """
         raise NotImplementedError(f"{type(self).__name__} must define candidates")
+
+    def log_odds(self, raw: Any, found: Candidates) -> Tensor:
+        """ln(s / (1 - s)) of the scores s that candidates have now, with the way back: [B, M].
+
+        raw: what `forward_raw` gave for a batch;  found: candidates of one of its photos, or of another one
+        of that size: their `anchors` and `labels` count
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define log_odds")
 
     def loss_of(
         self, raw: Any, size: Sequence[int], targets: Sequence[Mapping[str, Tensor]]
@@ -141,13 +150,35 @@ class Detector(OverBody):
         return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
 
     def see(
-        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
+        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None,
+        before: Callable[[Stage], Any] | None = None,
     ) -> Any:
         """The raw maps of a batch, for networks that look where the photos end in it too.
 
-        after: called with each stage and its map, ahead of the next layer, which may work in place on it
+        after:  called with each stage and its map, ahead of the next layer, which may work in place on it
+        before: called with each stage ahead of its layers, where these run one by one
         """
-        return self.forward_head(walk(self, batch, after=after))
+        return self.forward_head(walk(self, batch, before=before, after=after))
+
+    def score_again(
+        self, batch: Tensor, places: Sequence[Placement], found: Candidates,
+        after: Callable[[Stage, Tensor], Any] | None = None, before: Callable[[Stage], Any] | None = None,
+    ) -> Tensor:
+        """`log_odds` [B, M] of candidates of a former pass, for a batch of changed photos of that size: of
+        what is at the same places now.
+        """
+        return self.log_odds(self.see(batch, places, after, before), found)
+
+    @property
+    def level_stages(self) -> tuple[str, ...]:
+        """The stages whose maps the levels are, from the finest."""
+        levels = [stage for stage in self.stage_table if re.fullmatch(r"p\d", stage.name)]
+        return tuple(stage.name for stage in sorted(levels, key=lambda stage: stage.reduction))
+
+    def stage_of(self, found: Candidates) -> str:
+        """The stage whose map the first of the candidates was read from; "" where none is that level's."""
+        level, stages = int(found.levels[0]), self.level_stages
+        return stages[level] if 0 <= level < len(stages) else ""
 
     def with_masks(
         self, raw: Any, found: Sequence[Candidates], places: Sequence[Placement]

@@ -227,6 +227,9 @@ class EfficientDet(Detector):
         inside = tuple(side * scale for side, scale in zip(place.photo, place.scale))
         return Candidates(clip(found, inside), scores, labels, levels[which], index)
 
+    def log_odds(self, raw: Mapping[str, list[Tensor]], found: Candidates) -> Tensor:
+        return self._by_anchor(raw["class_maps"], self.num_classes)[:, found.anchors, found.labels]
+
     @staticmethod
     def _rows(maps: list[Tensor], index: Tensor, levels: Tensor, ends: Tensor) -> Tensor:
         """Of maps [H, W, A, n] the rows [M, n] of the anchors `index`, which ascend.

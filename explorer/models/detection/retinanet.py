@@ -194,6 +194,9 @@ class RetinaNet(Detector):
             found.append(joined(parts))
         return found
 
+    def log_odds(self, raw: Mapping[str, Any], found: Candidates) -> Tensor:
+        return raw["cls_logits"][:, found.anchors, found.labels]
+
     # --- raw numbers and truth -> loss ----------------------------------------------------------------
 
     def loss_of(

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, parameter_place
-from explorer.models.detection.candidates import Candidates
+from explorer.models.detection.candidates import Candidates, log_odds
 from explorer.models.detection.coding import in_full
 from explorer.models.detection.detector import Detector, check_photos
 from explorer.models.detection.placing import Placement, fit_inside, in_frame
@@ -293,6 +293,11 @@ class YOLOv5(Detector):
             found.append(Candidates(answers[index, :4], scores[index], labels[index], levels[index],
                                     index))
         return found
+
+    def log_odds(self, raw: Sequence[Tensor], found: Candidates) -> Tensor:
+        answers = torch.cat([in_full(level).flatten(1, 3) for level in raw], dim=1)  # [B, N, 5 + K]
+        there, kind = (answers[:, found.anchors, which] for which in (4, PLACE + found.labels))
+        return log_odds(F.logsigmoid(there) + F.logsigmoid(kind))  # of objectness times class
 
     # --- raw numbers and truth -> loss ----------------------------------------------------------
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models import detection
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import maskrcnn_inference
@@ -24,7 +25,7 @@ from torchvision.ops import remove_small_boxes
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, parameter_place
-from explorer.models.detection.candidates import Candidates, best_pairs, joined
+from explorer.models.detection.candidates import Candidates, best_pairs, joined, log_odds
 from explorer.models.detection.detector import Detector, check_targets
 from explorer.models.detection.placing import Placement, clip, fit_short_side, resize
 from explorer.models.doors.first_run import Watched, record
@@ -156,32 +157,38 @@ class TorchvisionDetector(Detector):
         return self._raw(x, [tuple(x.shape[-2:])] * len(x))
 
     def see(
-        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
+        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None,
+        before: Callable[[Stage], Any] | None = None, proposals: Tensor | None = None,
     ) -> dict[str, Any]:
+        """proposals: [M, 4] xyxy, which a network in two stages takes for each photo in place of its own"""
         insides = [place.inside for place in places]
         if after is None:
-            return self._raw(batch, insides)
+            return self._raw(batch, insides, proposals)
         with self._keeping_stages() as kept:
-            raw = self._raw(batch, insides)
+            raw = self._raw(batch, insides, proposals)
         for stage in self.stages:
             after(stage, kept[stage.module])
         return raw
 
-    def _raw(self, x: Tensor, insides: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    def _raw(
+        self, x: Tensor, insides: Sequence[tuple[int, int]], proposals: Tensor | None = None
+    ) -> dict[str, Any]:
         found = self.module.backbone(x)
         maps = found if isinstance(found, Mapping) else {"0": found}
         if not self.num_classes:
             return dict(maps)
         photos = ImageList(x, [*insides])
         if self.in_two:
-            return self._raw_in_two(photos, maps)
+            return self._raw_in_two(photos, maps, proposals)
         levels = [*maps.values()]
         anchors = self.module.anchor_generator(photos, levels)[0]
         places = [level.shape[-2] * level.shape[-1] for level in levels]
         return {**self.module.head(levels), "anchors": anchors, "places": places}
 
-    def _raw_in_two(self, photos: ImageList, maps: Mapping[str, Tensor]) -> dict[str, Any]:
-        """First where something might be, then what it is and where exactly."""
+    def _raw_in_two(
+        self, photos: ImageList, maps: Mapping[str, Tensor], given: Tensor | None = None
+    ) -> dict[str, Any]:
+        """First where something might be, if that is not given, then what it is and where exactly."""
         heads = self.module.roi_heads
         if photos.tensors.is_meta:  # shapes alone, of which nobody can say where something might be
             self.module.rpn.head([*maps.values()])
@@ -189,7 +196,7 @@ class TorchvisionDetector(Detector):
             side, width = heads.box_roi_pool.output_size[0], maps["0"].shape[1]
             found = photos.tensors.new_zeros(sum(map(len, proposals)), width, side, side)
         else:
-            proposals, _ = self.module.rpn(photos, maps)
+            proposals = [given] * len(photos.tensors) if given is not None else self.module.rpn(photos, maps)[0]
             found = heads.box_roi_pool(maps, proposals, photos.image_sizes)
         boxes = heads.box_head(found)
         logits, deltas = heads.box_predictor(boxes)
@@ -226,13 +233,14 @@ class TorchvisionDetector(Detector):
         boxes = coder.decode(raw["box_regression"], proposals).split(counts)
         scores = raw["class_logits"].softmax(-1).split(counts)
         found = []
-        for one, score, place in zip(boxes, scores, places):
+        for one, score, starts, place in zip(boxes, scores, proposals, places):
             index, label = torch.nonzero(score[:, 1:] > least, as_tuple=True)
             label = label + 1
             chosen = clip(one[index, label], place.inside)
             large = remove_small_boxes(chosen, min_size=1e-2)
             nowhere = torch.full_like(index, -1)
-            found.append(Candidates(chosen, score[index, label], label, nowhere, index).take(large))
+            every = Candidates(chosen, score[index, label], label, nowhere, index, starts[index])
+            found.append(every.take(large))
         return found
 
     def _of_default_boxes(self, raw: Any, places: Sequence[Placement], least: float) -> list[Candidates]:
@@ -272,6 +280,49 @@ class TorchvisionDetector(Detector):
                 first += len(around)
             found.append(joined(parts))
         return found
+
+    def log_odds(self, raw: Any, found: Candidates) -> Tensor:
+        columns = found.labels + self.counts_nothing
+        if self.in_two:  # the rows of all photos, one behind the other
+            logits = raw["class_logits"].unflatten(0, (len(raw["proposals"]), -1))
+        else:
+            logits = raw["cls_logits"]
+        logits = logits[:, found.anchors]  # [B, M, K]
+        asked = logits.gather(-1, columns[None, :, None].expand(len(logits), -1, 1))[..., 0]
+        if self.in_two or isinstance(self.module, detection.ssd.SSD):
+            return log_odds(asked - logits.logsumexp(-1))  # of a softmax
+        if "bbox_ctrness" not in raw:
+            return asked
+        middle = raw["bbox_ctrness"][:, found.anchors, 0]
+        return log_odds((F.logsigmoid(asked) + F.logsigmoid(middle)) / 2)
+
+    def score_again(
+        self, batch: Tensor, places: Sequence[Placement], found: Candidates,
+        after: Callable[[Stage, Tensor], Any] | None = None, before: Callable[[Stage], Any] | None = None,
+    ) -> Tensor:
+        """As `Detector.score_again`; in two stages of the same proposals, whatever the first would see now."""
+        if not self.in_two:
+            return super().score_again(batch, places, found, after, before)
+        raw = self.see(batch, places, after, before, found.starts)
+        return self.log_odds(raw, replace(found, anchors=torch.arange(len(found), device=batch.device)))
+
+    @property
+    def level_stages(self) -> tuple[str, ...]:
+        if isinstance(self.module, detection.ssd.SSD):  # which reads some of the backbone's, and all behind
+            return tuple(stage.name for stage in self.stages
+                         if re.fullmatch(r"features(\.[01])?|extra\.\d", stage.name))
+        if not self.in_two:
+            return super().level_stages
+        names = {stage.module: stage.name for stage in self.stages}
+        read = self.module.roi_heads.box_roi_pool.featmap_names
+        return tuple(names.get(f"backbone.fpn.layer_blocks.{name}", "") for name in read)
+
+    def stage_of(self, found: Candidates) -> str:
+        if self.in_two:  # a proposal is read from the level that its size is for
+            pool = self.module.roi_heads.box_roi_pool
+            level = 0 if pool.map_levels is None else pool.map_levels([found.starts[:1]])
+            found = replace(found, levels=torch.as_tensor(level).reshape(1))
+        return super().stage_of(found)
 
     def _level_of(self, raw: Any) -> Tensor:
         """Of each anchor its level, from the finest: [N]."""

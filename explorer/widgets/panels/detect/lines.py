@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from explorer.display.words import counted
+from explorer.widgets.snippets import call
 
 if TYPE_CHECKING:
     from explorer.widgets.panels.detect.panel import DetectPanel
@@ -27,6 +28,8 @@ def code_lines(panel: DetectPanel) -> list[str]:
         known, classes = panel.known.lines(panel.session.model)
     if mode == "anchors":
         return [*known, f"found.positives(known{classes})"] if known else ["found.levels"]
+    if panel.heat.asked is not None:
+        return [*heat_lines(panel)]
     if len(panel.view.chosen) == 1 and panel.level.value < 0:
         lines.append(f"found.heap({panel.view.chosen[0]})")
     if known:
@@ -34,9 +37,19 @@ def code_lines(panel: DetectPanel) -> list[str]:
     return [*lines, "found.overlay()"]
 
 
+def heat_lines(panel: DetectPanel) -> list[str]:
+    _, found, number = panel.heat.asked
+    options = {"score_threshold": round(found.score_threshold, 2), "iou_threshold": round(found.iou_threshold, 2)}
+    return ["from explorer.inspection.attribution.places import heat_of_box",
+            "look = explorer.look(model, photo)", f"found = {call('look.detections.at', options=options)}",
+            f"heat_of_box(look, {number}, found=found)"]
+
+
 def caption_of(panel: DetectPanel) -> str:
     """The settings behind the figure, in sentences."""
     found, mode = panel.shown, panel.mode.value
+    if panel.heat.found is not None:
+        return f"{panel.heat.found.caption}."
     if mode == "anchors":
         if panel.view.spot:
             return f"The {counted(len(panel.laid.ghosts), 'anchor')} at {panel.view.spot} of the photo."

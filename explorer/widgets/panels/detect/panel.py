@@ -33,6 +33,7 @@ from explorer.widgets.panels.detect.words import (
 )
 from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
+from explorer.widgets.panels.place_heat import PlaceHeat
 from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, setup_lines
@@ -75,7 +76,8 @@ class DetectPanel(Panel):
                 W.HBox([self.colours, self.level], layout=W.Layout(flex_flow="row wrap"))]
         for row in rows:
             row.add_class("vx-controls")
-        beside = W.Box([self.view, W.VBox([self.facts, self.pair])])
+        self.heat = PlaceHeat(self, self.view, "Why this box", self._asked, heat_of)
+        beside = W.Box([self.view, W.VBox([self.facts, self.pair, self.heat.row])])
         beside.add_class("vx-photo-row")
         self.body = W.VBox([self.notes, *rows, beside, self.known.row])
         self.shown: Detections | None = None
@@ -225,6 +227,7 @@ class DetectPanel(Panel):
         drawn = with_ghosts(self.drawn, parts, fine=len(parts) > 60)
         self.facts.value = facts
         self.pair.value = ""
+        self.heat.offer(False)
         self._ghosts(drawn)
 
     def _level_key(self) -> list[tuple[str, str]]:
@@ -274,6 +277,7 @@ class DetectPanel(Panel):
         elif len(chosen) == 2:
             told = self._pair_html(*chosen)
         self.pair.value = told
+        self.heat.offer(len(chosen) == 1 and self.mode.value == AFTER)
         self._ghosts(drawn)
 
     def _ghosts(self, drawn: Drawn) -> None:
@@ -296,6 +300,13 @@ class DetectPanel(Panel):
         if anchor is not None:
             parts.append((anchor.boxes.numpy(), WHITE))
         return box_html(found, number, candidate, anchor, heap), parts
+
+    def _asked(self) -> tuple[Any, Detections, int] | None:
+        """(the look, its boxes, which of them) that a heat map is asked for."""
+        chosen = self.view.chosen
+        if self.shown is None or len(chosen) != 1:
+            return None
+        return self.session.look, self.shown, self._number_of(chosen[0])
 
     def _number_of(self, number: int) -> int:
         """The place among all that NMS leaves of one that is drawn."""
@@ -332,6 +343,8 @@ class DetectPanel(Panel):
     def figure(self) -> Any:
         if self.shown is None:
             return None
+        if self.heat.found is not None:
+            return self.heat.found.overlay(self.view.alpha)
         return self.laid.picture(self.shown.image, masks=self._masks())
 
     def caption(self) -> str:
@@ -344,3 +357,11 @@ class DetectPanel(Panel):
     def forget(self) -> None:
         self.shown = self._photo = self.candidates = self.judged = self.truth = None
         self.drawn = self.laid = Drawn()
+
+
+def heat_of(asked: tuple[Any, Detections, int]) -> Any:
+    """Where the score of one box comes from; in a job."""
+    from explorer.inspection.attribution.places import heat_of_box
+
+    look, found, number = asked
+    return heat_of_box(look, number, found=found)

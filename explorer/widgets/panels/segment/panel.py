@@ -9,6 +9,7 @@ import ipywidgets as W
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
+from explorer.widgets.panels.place_heat import PlaceHeat
 from explorer.widgets.panels.segment.guide import GUIDE
 from explorer.widgets.panels.segment.words import judged_html
 from explorer.widgets.panels.work import notes_html, said_html
@@ -40,9 +41,11 @@ class SegmentPanel(Panel):
         self.notes, self.facts = W.HTML(), W.HTML()
         self.known = Known(self, "segmentation", self._redraw)
         self.offer = Offer(self.session, "segmentation", NO_MASK)
-        controls = W.HBox([self.mode, self.label], layout=W.Layout(flex_flow="row wrap"))
+        self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of)
+        self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=auto)
+        controls = W.HBox([self.mode, self.label, self.region], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        row = W.Box([self.view, self.facts])
+        row = W.Box([self.view, W.VBox([self.facts, self.heat.row])])
         row.add_class("vx-photo-row")
         self.body = W.VBox([self.notes, controls, row, self.known.row])
         self.shown: Segmentation | None = None
@@ -53,6 +56,8 @@ class SegmentPanel(Panel):
         self.on_choice(self.mode)
         self.on_choice(self.label)
         self.when(self.view, self._isolated, "isolated")
+        self.when(self.region, self._drag)
+        self.view.on_box(lambda _: self.tell(self.heat.clear))
 
     # --- what is drawn ------------------------------------------------------------------------------------
 
@@ -74,6 +79,7 @@ class SegmentPanel(Panel):
         mode = self.mode.value
         self.label.layout.display = "none" if mode == CLASSES else ""
         self.view.heat(None)
+        self.heat.offer(mode != TRUTH)
         if mode == PROBABILITY:
             self._draw_probability(found)
         elif mode == TRUTH and self.judged is not None:
@@ -129,8 +135,21 @@ class SegmentPanel(Panel):
     def _isolated(self) -> None:
         """The class that is shown alone: its own probability is read out everywhere."""
         if self.shown is not None and self.mode.value == CLASSES:
+            self.heat.clear()
             self._draw_classes(self.shown)
             self.changed()
+
+    def _drag(self) -> None:
+        """Whether a region can be drawn, in place of choosing classes by a click in the photo."""
+        self.view.draws = self.region.value
+        if not self.region.value:
+            self.view.box = ()
+        self.heat.clear()
+
+    def _asked(self) -> tuple[Any, int | None, tuple[int, ...] | None]:
+        """(the look, the class, the region) that a heat map is asked for; None: the largest, all of it."""
+        alone = self.view.isolated if self.mode.value == CLASSES else self.label.value
+        return self.session.look, alone if alone >= 0 else None, tuple(self.view.box) or None
 
     @property
     def chosen(self) -> int:
@@ -173,6 +192,8 @@ class SegmentPanel(Panel):
         if self.judged is not None:
             known, classes = self.known.lines(self.session.model)
             lines += [*known, f"judged = found.judged(known{classes})"]
+        if self.heat.asked is not None:
+            return "\n".join([*setup_lines(self.session), heat_line(self)])
         if self.mode.value == TRUTH and self.judged is not None:
             options = {"opacity": round(self.view.mask_alpha, 2)}
             options |= {"index": self.label.value} if self.label.value >= 0 else {}
@@ -187,6 +208,8 @@ class SegmentPanel(Panel):
         found = self.shown
         if found is None:
             return None
+        if self.heat.found is not None:
+            return self.heat.found.overlay(self.view.alpha)
         if self.mode.value == TRUTH and self.judged is not None:
             index = None if self.label.value < 0 else self.label.value
             return self.judged.overlay(found.image, self.view.mask_alpha, index=index)
@@ -200,6 +223,8 @@ class SegmentPanel(Panel):
         found = self.shown
         if found is None:
             return super().caption()
+        if self.heat.found is not None:
+            return f"{super().caption()} {self.heat.found.caption}."
         judged = "" if self.judged is None or self.judged.miou is None else \
             f" Mean IoU with the true mask {self.judged.miou:.3f}."
         if self.mode.value == TRUTH and self.judged is not None:
@@ -213,6 +238,21 @@ class SegmentPanel(Panel):
 
     def forget(self) -> None:
         self.shown = self._photo = self.judged = None
+
+
+def heat_of(asked: tuple[Any, int | None, tuple[int, ...] | None]) -> Any:
+    """Where the scores of a class in a region come from; in a job."""
+    from explorer.inspection.attribution.places import heat_of_region
+
+    look, target, region = asked
+    return heat_of_region(look, target, region=region)
+
+
+def heat_line(panel: SegmentPanel) -> str:
+    _, target, region = panel.heat.asked
+    options: dict[str, Any] = {} if target is None else {"target": panel.shown.labels[target]}
+    options |= {} if region is None else {"region": region}
+    return call("explorer.explain", "model", "photo", options=options)
 
 
 def shown_of(found: Segmentation) -> tuple[Any, Any]:
