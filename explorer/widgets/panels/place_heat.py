@@ -21,11 +21,13 @@ class PlaceHeat:
     """row: the button and what is said;  found: the heat map on the screen, None while there is none
 
     compute: gives the heat map in a job; what `prepared` gave, called under the lock, is its argument
+    alone:   called under the lock with whether what else lies over the photo makes way
     """
 
     def __init__(self, panel: Panel, view: PhotoOverlay, title: str, prepared: Callable[[], Any],
-                 compute: Callable[[Any], PlaceAttribution]):
+                 compute: Callable[[Any], PlaceAttribution], alone: Callable[[bool], None]):
         self.panel, self.view, self.prepared, self.compute = panel, view, prepared, compute
+        self.alone = alone
         self.found: PlaceAttribution | None = None
         self.asked: Any = None      # what `found` is the answer to
         self.button = W.Button(description=title, layout=W.Layout(width="auto"))
@@ -50,6 +52,7 @@ class PlaceHeat:
 
     def _show(self, answer: tuple[Any, PlaceAttribution]) -> None:
         self.asked, self.found = answer
+        self.alone(True)
         self.view.heat(self.found.heatmap.numpy())
         notes = notes_html(note for note in self.found.notes if "No weights were loaded" not in note)
         self.words.value = f'<p class="vx-soft">{escape(self.found.caption)}.</p>{notes}'
@@ -66,4 +69,5 @@ class PlaceHeat:
         if self.found is not None:
             self.found = self.asked = None
             self.view.heat(None)
+            self.alone(False)
         self.words.value = ""

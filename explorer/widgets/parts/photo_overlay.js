@@ -185,6 +185,7 @@ function render({ model, el }) {
     const wide = stage.clientWidth, high = stage.clientHeight;
     const shown = boxes.count + ghosts.count > 0 && model.get("outlines");
     outlines.hidden = tags.hidden = !shown;
+    root.dataset.drawn = String(boxes.generation ?? "");
     tags.replaceChildren();
     if (!shown || !wide) return;
     const dots = window.devicePixelRatio || 1, [width, height] = size(), many = boxes.count > MANY;
@@ -226,8 +227,9 @@ function render({ model, el }) {
       if (!place) continue;                              // pointed at, the box says its name
       taken.push(place);
       const tag = make("span", "vx-view-tag", tags), colour = boxes.colour(i);
+      const both = boxes.name(i) && boxes.score(i);
       make("span", "", tag, boxes.name(i));
-      make("span", "", tag, boxes.name(i) ? ` ${boxes.score(i)}` : boxes.score(i));
+      make("span", "", tag, both ? ` ${boxes.score(i)}` : boxes.score(i));
       Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`,
         background: colour, color: inkOn(colour) });
     }

@@ -14,7 +14,6 @@ from explorer.widgets.panels.detect.drawing import (
     VERDICTS,
     WHITE,
     Drawn,
-    class_colour,
     drawn_anchors,
     drawn_boxes,
     level_words,
@@ -27,9 +26,9 @@ from explorer.widgets.panels.detect.words import (
     anchors_html,
     box_html,
     counts_html,
-    judged_html,
     key_html,
     positives_html,
+    verdicts_html,
 )
 from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
@@ -72,11 +71,11 @@ class DetectPanel(Panel):
         self.facts, self.pair, self.notes = W.HTML(), W.HTML(), W.HTML()
         self.known = Known(self, "detection", self._redraw)
         self.offer = Offer(self.session, "detection", NO_BOXES)
-        rows = [W.HBox([self.mode, self.score, self.overlap], layout=W.Layout(flex_flow="row wrap")),
-                W.HBox([self.colours, self.level], layout=W.Layout(flex_flow="row wrap"))]
+        rows = [W.HBox([self.mode, self.colours, self.level], layout=W.Layout(flex_flow="row wrap")),
+                W.HBox([self.score, self.overlap], layout=W.Layout(flex_flow="row wrap"))]
         for row in rows:
             row.add_class("vx-controls")
-        self.heat = PlaceHeat(self, self.view, "Why this box", self._asked, heat_of)
+        self.heat = PlaceHeat(self, self.view, "Why this box", self._asked, heat_of, self._alone)
         beside = W.Box([self.view, W.VBox([self.facts, self.pair, self.heat.row])])
         beside.add_class("vx-photo-row")
         self.body = W.VBox([self.notes, *rows, beside, self.known.row])
@@ -112,8 +111,8 @@ class DetectPanel(Panel):
         score = max(self.score.value, found.lowest)
         self.shown = found.at(score_threshold=score, iou_threshold=self.overlap.value)
         self.overlap.disabled = self.mode.value != AFTER
-        self.score.disabled = self.mode.value == ANCHORS
-        self.colours.disabled = self.mode.value == ANCHORS
+        for control in (self.score, self.overlap, self.colours):
+            control.layout.display = "none" if self.mode.value == ANCHORS else ""
         self.view.spots = self.mode.value == ANCHORS
         if not self.view.spots:
             self.view.spot = ()
@@ -189,9 +188,9 @@ class DetectPanel(Panel):
             self.drawn = with_ghosts(self.drawn, [(missed, VERDICTS["missed"])])
         above = int((found.candidates.scores > found.score_threshold).sum())
         level = self.level.label if self.level.value >= 0 else ""
-        facts = counts_html(found, self.candidates, raw=raw, level=level, above=above)
+        facts = counts_html(found, self.candidates, self.judged, raw=raw, level=level, above=above)
         if self.judged is not None:
-            facts += judged_html(self.judged, found.names)
+            facts += verdicts_html(self.judged, coloured=by == "truth")
         if by == "level":
             facts += key_html(self._level_key())
         self.facts.value = facts
@@ -296,7 +295,7 @@ class DetectPanel(Panel):
         if self.mode.value == AFTER:
             heap = found.heap(self._number_of(number))
             edges = found.place.out_of(heap.boxes[:MOST_DRAWN]).numpy()
-            parts.append((edges, class_colour(int(one.labels[0]))))
+            parts.append((edges, self.drawn.colours[number]))
         if anchor is not None:
             parts.append((anchor.boxes.numpy(), WHITE))
         return box_html(found, number, candidate, anchor, heap), parts
@@ -307,6 +306,10 @@ class DetectPanel(Panel):
         if self.shown is None or len(chosen) != 1:
             return None
         return self.session.look, self.shown, self._number_of(chosen[0])
+
+    def _alone(self, alone: bool) -> None:
+        """Beside a heat map the chosen box stands alone; a tick brings the others back."""
+        self.view.outlines = not alone
 
     def _number_of(self, number: int) -> int:
         """The place among all that NMS leaves of one that is drawn."""

@@ -35,21 +35,38 @@ def nothing_html(found: Detections) -> str:
             "the score slider to the left to see it.</p>")
 
 
-def counts_html(found: Detections, shown: Candidates, *, raw: bool, level: str, above: int) -> str:
-    """How many there are, of which class. shown: those of the chosen level;  above: candidates"""
+def counts_html(found: Detections, shown: Candidates, judged: JudgedBoxes | None, *, raw: bool, level: str,
+                above: int) -> str:
+    """How many there are, of which class, and how many of the true ones are found.
+
+    shown: those of the chosen level;  above: candidates
+    """
     stay = "" if raw else f", {counted(len(found), 'box', 'es')} after NMS"
     lines = [f"<p>{counted(above, 'candidate')} above {percent(found.score_threshold)}{stay}.</p>"]
     if level:
-        lines.append(f"<p>{counted(len(shown), 'of them', '')} on {escape(level)}.</p>")
+        lines.append(f"<p>{len(shown):,} of them on {escape(level)}.</p>")
     if len(shown) > MOST_DRAWN:
         lines.append(f"<p>The {MOST_DRAWN:,} best are drawn.</p>")
     if not raw:
-        names = Counter(found.names[index] for index in shown.labels.tolist())
-        rows = "".join(f"<tr><th scope='row'>{escape(label)}</th><td>{count}</td></tr>"
-                       for label, count in names.most_common())
-        lines.append(f'<table class="vx-facts"><tbody>{rows}</tbody></table>' if rows else "")
-        lines.append(nothing_html(found))
+        lines += [_table_html(found, shown, judged), nothing_html(found)]
     return "".join(lines)
+
+
+def _table_html(found: Detections, shown: Candidates, judged: JudgedBoxes | None) -> str:
+    """A row a class; names are untrusted text."""
+    boxes = Counter(shown.labels.tolist())
+    if judged is None:
+        rows = [(index, f"<td>{count}</td>") for index, count in boxes.most_common()]
+        head = ""
+    else:
+        truth, crowd = judged.truth.labels.tolist(), judged.truth.crowd.tolist()
+        there = Counter(label for label, many in zip(truth, crowd) if not many)
+        there.subtract(missed := Counter(truth[thing] for thing in judged.missed))
+        rows = [(index, f"<td>{boxes[index]}</td><td>{there[index]} of {there[index] + missed[index]}</td>")
+                for index, _ in (boxes + Counter(truth)).most_common()]
+        head = "<tr><th></th><th scope='col'>boxes</th><th scope='col'>true ones found</th></tr>"
+    body = "".join(f"<tr><th scope='row'>{escape(found.names[index])}</th>{cells}</tr>" for index, cells in rows)
+    return f'<table class="vx-facts"><tbody>{head}{body}</tbody></table>' if body else ""
 
 
 def key_html(entries: Sequence[tuple[str, str]]) -> str:
@@ -59,24 +76,16 @@ def key_html(entries: Sequence[tuple[str, str]]) -> str:
     return f'<div class="vx-detect-key">{marks}</div>' if marks else ""
 
 
-def judged_html(judged: JudgedBoxes, names: Sequence[str]) -> str:
-    """Right, wrong and missed, in all and by class; names are untrusted text."""
+def verdicts_html(judged: JudgedBoxes, *, coloured: bool) -> str:
+    """Right, wrong and missed in all; coloured: and what their colours are."""
     wrong = judged.count("wrong") + judged.count("another class")
     shares = [f"{name} {percent(share)}" for name, share in
               (("precision", judged.precision), ("recall", judged.recall)) if share is not None]
     marks = [(VERDICTS[verdict], text) for verdict, text in MEANT.items()
              if verdict == "missed" and judged.missed or judged.count(verdict)]
-    lines = [f"<p><b>{judged.count('right')}</b> right (TP), <b>{wrong}</b> wrong (FP), "
-             f"<b>{len(judged.missed)}</b> missed (FN){': ' if shares else ''}{', '.join(shares)}.</p>"]
-    truth, crowd = judged.truth.labels.tolist(), judged.truth.crowd.tolist()
-    there = Counter(label for label, many in zip(truth, crowd) if not many)
-    missed = Counter(truth[thing] for thing in judged.missed)
-    if len(there) > 1:
-        rows = "".join(f"<tr><th scope='row'>{escape(names[label])}</th>"
-                       f"<td>{count - missed[label]} of {count} found</td></tr>"
-                       for label, count in there.most_common())
-        lines.append(f'<table class="vx-facts"><tbody>{rows}</tbody></table>')
-    return "".join([*lines, key_html(marks)])
+    return (f"<p><b>{judged.count('right')}</b> right (TP), <b>{wrong}</b> wrong (FP), "
+            f"<b>{len(judged.missed)}</b> missed (FN){': ' if shares else ''}{', '.join(shares)}.</p>"
+            f"{key_html(marks) if coloured else ''}")
 
 
 def box_html(found: Detections, number: int, candidate: Candidates, anchor: Anchors | None,

@@ -41,7 +41,7 @@ class SegmentPanel(Panel):
         self.notes, self.facts = W.HTML(), W.HTML()
         self.known = Known(self, "segmentation", self._redraw)
         self.offer = Offer(self.session, "segmentation", NO_MASK)
-        self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of)
+        self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of, self._alone)
         self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=auto)
         controls = W.HBox([self.mode, self.label, self.region], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
@@ -124,13 +124,14 @@ class SegmentPanel(Panel):
         named = places.named and bool(self.session.model.config.labels)
         return found.judged(places.truth(number, look.image.size), classes=places.classes if named else None)
 
-    def _draw_classes(self, found: Segmentation) -> None:
+    def _draw_classes(self, found: Segmentation, *, painted: bool = True) -> None:
         codes, sure = shown_of(found)
         alone = self.view.isolated
         reads = ""
         if 0 <= alone < len(found.labels):
             sure, reads = probability_of(found, alone, codes.shape), found.labels[alone]
-        self.view.mask(codes, names=found.labels, colours=hexes(found), values=sure, reads=reads)
+        colours = hexes(found) if painted else [""] * len(found.labels)
+        self.view.mask(codes, names=found.labels, colours=colours, values=sure, reads=reads)
 
     def _isolated(self) -> None:
         """The class that is shown alone: its own probability is read out everywhere."""
@@ -145,6 +146,11 @@ class SegmentPanel(Panel):
         if not self.region.value:
             self.view.box = ()
         self.heat.clear()
+
+    def _alone(self, alone: bool) -> None:
+        """Beside a heat map the mask is not painted; it is read under the pointer all the same."""
+        if self.shown is not None and self.mode.value == CLASSES:
+            self._draw_classes(self.shown, painted=not alone)
 
     def _asked(self) -> tuple[Any, int | None, tuple[int, ...] | None]:
         """(the look, the class, the region) that a heat map is asked for; None: the largest, all of it."""
