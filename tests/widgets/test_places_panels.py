@@ -300,6 +300,9 @@ def test_why_this_box_and_why_this_class_are_heat_maps_that_the_lines_give_again
     exec(panel.code().replace("heat_of_box(look,", "again = heat_of_box(look,"), space)  # our own lines
     assert torch.allclose(space["again"].heatmap, panel.heat.found.heatmap, atol=1e-4)
     assert "<b>dog" not in panel.heat.words.value and panel.figure().size == dash.session.image.size
+    for title in ("Modules", "Detect"):  # it is there still for who comes back
+        dash.tabs.selected_index = list(dash.tabs.titles).index(title)
+    assert panel.view.chosen == (1,) and panel.view._heat
     panel.score.value = 0.25
     assert panel.heat.found is None and not panel.view._heat
 

@@ -126,6 +126,11 @@ class Known:
                 return places, number
         return None
 
+    def of_now(self) -> tuple[Any, ...]:
+        """What the answer of `find` and `mask_of_now` follows from, for the photo on the screen."""
+        return (id(self.places), id(self.session.gallery.places), id(self.mask), self.session.image_name,
+                self.session.image_source)
+
     def _number_in(self, places: PlaceSet) -> int | None:
         names = self._by_file.get(id(places))
         if names is None:
@@ -152,7 +157,7 @@ class Known:
     def lines(self, model: Any) -> tuple[list[str], str]:
         """(lines of code that open what is known of this photo, keywords behind the truth)."""
         found = self.find()
-        if found is None or self._of_now():
+        if found is None or self._of_this_photo():
             return [f"known = dash.{self.panel_name}.known.mask"], ""
         places, number = found
         if places is self.places and self.path:
@@ -169,12 +174,12 @@ class Known:
     def panel_name(self) -> str:
         return type(self.panel).__name__.removesuffix("Panel").lower()
 
-    def _of_now(self) -> bool:
+    def _of_this_photo(self) -> bool:
         return self.mask is not None and self._mask_of is self.session.image
 
     def mask_of_now(self) -> Any:
         """The mask that was given for the very photo on the screen, or None."""
-        return self.mask if self._of_now() else None
+        return self.mask if self._of_this_photo() else None
 
 
 def opened(data: Any, task: str) -> PlaceSet:

@@ -267,7 +267,7 @@ function render({ model, el }) {
     heat.style.opacity = heatSlider.input.value = String(model.get("alpha"));
     mask.style.opacity = maskSlider.input.value = String(model.get("mask_alpha"));
     heatSlider.label.hidden = heat.hidden || !model.get("slider");
-    maskSlider.label.hidden = !classes;
+    maskSlider.label.hidden = !classes?.colours.some(Boolean);
     linesBox.label.hidden = !rows;
     outlinesBox.label.hidden = !count && !ghosts?.count;
     linesBox.input.checked = model.get("lines");

@@ -57,16 +57,14 @@ class DetectPanel(Panel):
     nothing_yet = "No boxes are shown here yet: choose a model that finds them, and a photo."
 
     def make(self) -> None:
-        wide = W.Layout(width="min(340px, 100%)")
-        auto = W.Layout(width="auto")
         self.mode = labelled("Show", W.ToggleButtons, options=MODES)
         self.score = labelled("Score above", W.FloatSlider, min=0.02, max=0.99, step=0.01, value=0.3,
-                              readout_format=".2f", layout=wide)
+                              readout_format=".2f", layout=W.Layout(width="min(340px, 100%)"))
         self.overlap = labelled("Overlap up to", W.FloatSlider, min=0.05, max=1.0, step=0.05, value=0.5,
-                                readout_format=".2f", layout=wide)
+                                readout_format=".2f", layout=W.Layout(width="min(340px, 100%)"))
         self.colours = labelled("Colours by", W.Dropdown, options=[("class", "class"), ("level", "level")],
-                                layout=auto)
-        self.level = labelled("Level", W.Dropdown, options=[("all levels", -1)], layout=auto)
+                                layout=W.Layout(width="auto"))
+        self.level = labelled("Level", W.Dropdown, options=[("all levels", -1)], layout=W.Layout(width="auto"))
         self.view = PhotoOverlay(choices=2, side=512, lock=self.session.lock)
         self.facts, self.pair, self.notes = W.HTML(), W.HTML(), W.HTML()
         self.known = Known(self, "detection", self._redraw)
@@ -85,6 +83,8 @@ class DetectPanel(Panel):
         self.judged: JudgedBoxes | None = None
         self.truth: Boxes | None = None             # of the photo, by the network's classes
         self._photo: Any = None                     # the look whose photo the page has
+        self._settings: Any = None                  # those that are drawn
+        self._drawing = False
         self.fill([self.offer.row, self.body])
         self.add_class("vx-detect")
         for control in (self.mode, self.score, self.overlap, self.colours, self.level):
@@ -95,6 +95,22 @@ class DetectPanel(Panel):
     # --- what is drawn ------------------------------------------------------------------------------------
 
     def draw(self) -> None:
+        if self._drawing:  # a choice that it makes itself
+            return
+        self._drawing = True
+        try:
+            if self._settings is None or self._settings != self._settings_now():
+                self._draw()
+                self._settings = self._settings_now()
+        finally:
+            self._drawing = False
+
+    def _settings_now(self) -> tuple[Any, ...]:
+        """All that the picture follows from: whoever comes back to the tab finds what was chosen there."""
+        controls = (self.mode, self.score, self.overlap, self.colours, self.level)
+        return (self.session.look, *(control.value for control in controls), *self.known.of_now())
+
+    def _draw(self) -> None:
         look = self.session.look
         found = None if look is None else look.detections
         self.offer.show(found is None)
@@ -358,7 +374,7 @@ class DetectPanel(Panel):
         return f"{super().caption()} {caption_of(self)}"
 
     def forget(self) -> None:
-        self.shown = self._photo = self.candidates = self.judged = self.truth = None
+        self.shown = self._photo = self._settings = self.candidates = self.judged = self.truth = None
         self.drawn = self.laid = Drawn()
 
 

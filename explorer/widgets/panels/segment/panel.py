@@ -11,7 +11,7 @@ from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
 from explorer.widgets.panels.place_heat import PlaceHeat
 from explorer.widgets.panels.segment.guide import GUIDE
-from explorer.widgets.panels.segment.words import judged_html
+from explorer.widgets.panels.segment.words import judged_html, probability_html
 from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.overlay_values import MAX_SIDE
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
@@ -34,15 +34,14 @@ class SegmentPanel(Panel):
     nothing_yet = "No mask is shown here yet: choose a model that finds them, and a photo."
 
     def make(self) -> None:
-        auto = W.Layout(width="auto")
         self.mode = labelled("Show", W.ToggleButtons, options=[("Classes", CLASSES)])
-        self.label = labelled("Class", W.Dropdown, options=[("all classes", -1)], layout=auto)
+        self.label = labelled("Class", W.Dropdown, options=[("all classes", -1)], layout=W.Layout(width="auto"))
         self.view = PhotoOverlay(side=512, lock=self.session.lock)
         self.notes, self.facts = W.HTML(), W.HTML()
         self.known = Known(self, "segmentation", self._redraw)
         self.offer = Offer(self.session, "segmentation", NO_MASK)
         self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of, self._alone)
-        self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=auto)
+        self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=W.Layout(width="auto"))
         controls = W.HBox([self.mode, self.label, self.region], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
         row = W.Box([self.view, W.VBox([self.facts, self.heat.row])])
@@ -51,6 +50,8 @@ class SegmentPanel(Panel):
         self.shown: Segmentation | None = None
         self.judged: JudgedMask | None = None
         self._photo: Any = None
+        self._settings: Any = None      # those that are drawn
+        self._drawing = False
         self.fill([self.offer.row, self.body])
         self.add_class("vx-segment")
         self.on_choice(self.mode)
@@ -62,6 +63,21 @@ class SegmentPanel(Panel):
     # --- what is drawn ------------------------------------------------------------------------------------
 
     def draw(self) -> None:
+        if self._drawing:  # a choice that it makes itself
+            return
+        self._drawing = True
+        try:
+            if self._settings is None or self._settings != self._settings_now():
+                self._draw()
+                self._settings = self._settings_now()
+        finally:
+            self._drawing = False
+
+    def _settings_now(self) -> tuple[Any, ...]:
+        """All that the picture follows from: whoever comes back to the tab finds what was chosen there."""
+        return self.session.look, self.mode.value, self.label.value, *self.known.of_now()
+
+    def _draw(self) -> None:
         look = self.session.look
         found = None if look is None else look.segmentation
         self.offer.show(found is None)
@@ -78,6 +94,7 @@ class SegmentPanel(Panel):
         self._know(found, look)
         mode = self.mode.value
         self.label.layout.display = "none" if mode == CLASSES else ""
+        self.region.layout.display = "none" if mode == TRUTH else ""
         self.view.heat(None)
         self.heat.offer(mode != TRUTH)
         if mode == PROBABILITY:
@@ -86,7 +103,8 @@ class SegmentPanel(Panel):
             self._draw_judged(self.judged)
         else:
             self._draw_classes(found)
-        self.facts.value = "" if self.judged is None else judged_html(self.judged)
+        likely = "" if mode != PROBABILITY else probability_html(found.labels[self.chosen])
+        self.facts.value = likely + ("" if self.judged is None else judged_html(self.judged))
 
     def _offer_classes(self, found: Segmentation) -> None:
         """The classes to choose from, the largest first; the choice stays where there is such a class."""
@@ -243,7 +261,7 @@ class SegmentPanel(Panel):
         return f"{super().caption()} Each pixel has its likeliest class: {shares}.{judged}"
 
     def forget(self) -> None:
-        self.shown = self._photo = self.judged = None
+        self.shown = self._photo = self._settings = self.judged = None
 
 
 def heat_of(asked: tuple[Any, int | None, tuple[int, ...] | None]) -> Any:

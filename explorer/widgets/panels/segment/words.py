@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 MOST_ROWS = 30
 
 
+def probability_html(label: str) -> str:
+    return (f"<p>How likely each place is a part of <b>{escape(label)}</b>: bright is likely. Point at one for "
+            "the number.</p>")
+
+
 def judged_html(judged: JudgedMask) -> str:
     """IoU of each class and their mean; names of classes are untrusted text."""
     if judged.miou is None:
