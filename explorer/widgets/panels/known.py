@@ -18,7 +18,8 @@ from explorer.widgets.shipped import shipped_for
 from explorer.widgets.snippets import literal
 
 if TYPE_CHECKING:
-    from explorer.data.places.place_set import PlaceSet
+    from explorer.data.places.place_set import Boxes, PlaceSet
+    from explorer.inspection.detect.result import Detections
 
 MASK_FILES = (".png", ".bmp", ".gif", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
 WHERE = {"detection": "COCO file, or folder with COCO, YOLO or VOC boxes",
@@ -180,6 +181,26 @@ class Known:
     def mask_of_now(self) -> Any:
         """The mask that was given for the very photo on the screen, or None."""
         return self.mask if self._of_this_photo() else None
+
+
+def true_boxes(known: Known, found: Detections, look: Any, model: Any) -> tuple[Boxes | None, str]:
+    """(the true boxes of the photo on the screen by the network's classes, or None; what stands in their way)
+    """
+    from explorer.inspection.detect.judging import as_truth
+
+    there = known.find()
+    if there is None:
+        return None, ""
+    places, number = there
+    stated, size = places.sizes[number] if places.sizes else None, look.image.size
+    named = places.named and bool(model.config.labels)
+    try:
+        if stated is not None and stated != size:
+            raise ValueError(f"The true boxes are for a photo of {stated[0]} x {stated[1]} pixels, and this one "
+                             f"has {size[0]} x {size[1]}: open it from its file.")
+        return as_truth(places.truth(number, size), found.names, places.classes if named else None), ""
+    except ValueError as error:  # ImageError is one
+        return None, str(error)
 
 
 def opened(data: Any, task: str) -> PlaceSet:

@@ -71,3 +71,19 @@ class PlaceHeat:
             self.view.heat(None)
             self.alone(False)
         self.words.value = ""
+
+
+def heat_of_one(asked: tuple[Any, Any, int]) -> PlaceAttribution:
+    """Where the score of one box comes from: of (a look, its boxes, which of them); in a job."""
+    from explorer.inspection.attribution.places import heat_of_box
+
+    look, found, number = asked
+    return heat_of_box(look, number, found=found)
+
+
+def heat_of_class(asked: tuple[Any, int | None, tuple[int, ...] | None]) -> PlaceAttribution:
+    """Where the scores of a class come from: of (a look, the class, the region); in a job."""
+    from explorer.inspection.attribution.places import heat_of_region
+
+    look, target, region = asked
+    return heat_of_region(look, target, region=region)

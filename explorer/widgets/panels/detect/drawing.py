@@ -123,3 +123,15 @@ def with_ghosts(drawn: Drawn, parts: Sequence[tuple[Any, str]], *, fine: bool = 
         return drawn
     return replace(drawn, ghosts=np.concatenate([boxes for boxes, _ in parts]), fine=fine,
                    ghost_colours=[colour for boxes, colour in parts for _ in range(len(boxes))])
+
+
+def anchor_and_heap(
+    found: Detections, one: Candidates, number: int | None
+) -> tuple[Anchors | None, Candidates | None]:
+    """(what a box was made of, the candidates that NMS threw out for it); None where nobody knows.
+
+    number: of the box among all that NMS leaves; None before NMS
+    """
+    from explorer.inspection.detect.anchoring import anchors_of
+
+    return anchors_of(found, one) if found.levels else None, None if number is None else found.heap(number)

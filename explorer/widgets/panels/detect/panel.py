@@ -14,6 +14,7 @@ from explorer.widgets.panels.detect.drawing import (
     VERDICTS,
     WHITE,
     Drawn,
+    anchor_and_heap,
     drawn_anchors,
     drawn_boxes,
     level_words,
@@ -27,12 +28,13 @@ from explorer.widgets.panels.detect.words import (
     box_html,
     counts_html,
     key_html,
+    pair_html,
     positives_html,
     verdicts_html,
 )
-from explorer.widgets.panels.known import Known
+from explorer.widgets.panels.known import Known, true_boxes
 from explorer.widgets.panels.offer import Offer
-from explorer.widgets.panels.place_heat import PlaceHeat
+from explorer.widgets.panels.place_heat import PlaceHeat, heat_of_one
 from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, setup_lines
@@ -73,7 +75,7 @@ class DetectPanel(Panel):
                 W.HBox([self.score, self.overlap], layout=W.Layout(flex_flow="row wrap"))]
         for row in rows:
             row.add_class("vx-controls")
-        self.heat = PlaceHeat(self, self.view, "Why this box", self._asked, heat_of, self._alone)
+        self.heat = PlaceHeat(self, self.view, "Why this box", self._asked, heat_of_one, self._alone)
         beside = W.Box([self.view, W.VBox([self.facts, self.pair, self.heat.row])])
         beside.add_class("vx-photo-row")
         self.body = W.VBox([self.notes, *rows, beside, self.known.row])
@@ -152,23 +154,7 @@ class DetectPanel(Panel):
     def _know(self, found: Detections, look: Any) -> None:
         """The true boxes of this photo, where they are known; else what stands in their way."""
         self.known.tell()
-        wrong, self.truth = "", None
-        known = self.known.find()
-        if known is not None:
-            from explorer.inspection.detect.judging import as_truth
-
-            places, number = known
-            stated = places.sizes[number] if places.sizes else None
-            named = places.named and bool(self.session.model.config.labels)
-            try:
-                if stated is not None and stated != look.image.size:
-                    raise ValueError("The true boxes are for a photo of "
-                                     f"{stated[0]} x {stated[1]} pixels, and this one has {look.image.width} "
-                                     f"x {look.image.height}: open it from its file.")
-                truth = places.truth(number, look.image.size)
-                self.truth = as_truth(truth, found.names, places.classes if named else None)
-            except ValueError as error:  # ImageError is one
-                wrong = str(error)
+        self.truth, wrong = true_boxes(self.known, found, look, self.session.model)
         options = [("class", "class"), ("level", "level"), *([("right or wrong", "truth")] if self.truth else [])]
         if list(self.colours.options) != options:
             self.colours.options = options
@@ -290,7 +276,7 @@ class DetectPanel(Panel):
             told, parts = self._behind(chosen[0])
             drawn = with_ghosts(drawn, [(drawn.ghosts, VERDICTS["missed"]), *parts])
         elif len(chosen) == 2:
-            told = self._pair_html(*chosen)
+            told = pair_html(drawn, *chosen, allowed=self.overlap.value)
         self.pair.value = told
         self.heat.offer(len(chosen) == 1 and self.mode.value == AFTER)
         self._ghosts(drawn)
@@ -302,19 +288,15 @@ class DetectPanel(Panel):
 
     def _behind(self, number: int) -> tuple[str, list[tuple[Any, str]]]:
         """(words, dashed boxes) for one of the boxes that are drawn: its anchor, and its heap."""
-        from explorer.inspection.detect.anchoring import anchors_of
-
-        found, candidate = self.shown, self.candidates
-        one = candidate.take(slice(number, number + 1))
-        anchor = anchors_of(found, one) if found.levels else None
-        parts, heap = [], None
-        if self.mode.value == AFTER:
-            heap = found.heap(self._number_of(number))
+        found, one = self.shown, self.candidates.take(slice(number, number + 1))
+        anchor, heap = anchor_and_heap(found, one, self._number_of(number) if self.mode.value == AFTER else None)
+        parts = []
+        if heap is not None:
             edges = found.place.out_of(heap.boxes[:MOST_DRAWN]).numpy()
             parts.append((edges, self.drawn.colours[number]))
         if anchor is not None:
             parts.append((anchor.boxes.numpy(), WHITE))
-        return box_html(found, number, candidate, anchor, heap), parts
+        return box_html(found, number, self.candidates, anchor, heap), parts
 
     def _asked(self) -> tuple[Any, Detections, int] | None:
         """(the look, its boxes, which of them) that a heat map is asked for."""
@@ -333,19 +315,6 @@ class DetectPanel(Panel):
             return number
         own = (self.shown.chosen.levels == self.level.value).nonzero()[:, 0]
         return int(own[number])
-
-    def _pair_html(self, one: int, other: int) -> str:
-        from html import escape
-
-        from explorer.inspection.detect.overlap import intersection_over_union
-
-        edges, labels = self.drawn.edges, self.drawn.labels
-        overlap = intersection_over_union(edges[one], edges[other])
-        names = " and ".join(f"<b>{escape(labels[index])}</b>" for index in (one, other))
-        told = f"<p>{names}: IoU <b>{overlap:.2f}</b></p>"
-        if labels[one] == labels[other] and overlap > self.overlap.value:
-            told += '<p class="vx-soft">More than the overlap allowed: NMS keeps the better one alone.</p>'
-        return told
 
     # --- code and figure ------------------------------------------------------------------------------------
 
@@ -376,11 +345,3 @@ class DetectPanel(Panel):
     def forget(self) -> None:
         self.shown = self._photo = self._settings = self.candidates = self.judged = self.truth = None
         self.drawn = self.laid = Drawn()
-
-
-def heat_of(asked: tuple[Any, Detections, int]) -> Any:
-    """Where the score of one box comes from; in a job."""
-    from explorer.inspection.attribution.places import heat_of_box
-
-    look, found, number = asked
-    return heat_of_box(look, number, found=found)

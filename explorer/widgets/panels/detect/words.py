@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from explorer.display.words import counted, percent
-from explorer.widgets.panels.detect.drawing import MOST_DRAWN, VERDICTS, level_words
+from explorer.widgets.panels.detect.drawing import MOST_DRAWN, VERDICTS, Drawn, level_words
 
 if TYPE_CHECKING:
     from explorer.inspection.detect.anchoring import Anchors
@@ -139,3 +139,15 @@ def positives_html(found: Detections, positives: Anchors, thing: int | None, nam
     rows = "".join(f"<tr><th scope='row'>{words[level]}</th><td>{levels[level]}</td></tr>"
                    for level in sorted(levels))
     return f'<p>{told}</p><table class="vx-facts"><tbody>{rows}</tbody></table>'
+
+
+def pair_html(drawn: Drawn, one: int, other: int, *, allowed: float) -> str:
+    """How much two boxes overlap. allowed: by NMS, for two of one class"""
+    from explorer.inspection.detect.overlap import intersection_over_union
+
+    overlap = intersection_over_union(drawn.edges[one], drawn.edges[other])
+    names = " and ".join(f"<b>{escape(drawn.labels[index])}</b>" for index in (one, other))
+    told = f"<p>{names}: IoU <b>{overlap:.2f}</b></p>"
+    if drawn.labels[one] == drawn.labels[other] and overlap > allowed:
+        told += '<p class="vx-soft">More than the overlap allowed: NMS keeps the better one alone.</p>'
+    return told

@@ -9,7 +9,7 @@ import ipywidgets as W
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
-from explorer.widgets.panels.place_heat import PlaceHeat
+from explorer.widgets.panels.place_heat import PlaceHeat, heat_of_class
 from explorer.widgets.panels.segment.guide import GUIDE
 from explorer.widgets.panels.segment.words import judged_html, probability_html
 from explorer.widgets.panels.work import notes_html, said_html
@@ -40,7 +40,7 @@ class SegmentPanel(Panel):
         self.notes, self.facts = W.HTML(), W.HTML()
         self.known = Known(self, "segmentation", self._redraw)
         self.offer = Offer(self.session, "segmentation", NO_MASK)
-        self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of, self._alone)
+        self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of_class, self._alone)
         self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=W.Layout(width="auto"))
         controls = W.HBox([self.mode, self.label, self.region], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
@@ -262,14 +262,6 @@ class SegmentPanel(Panel):
 
     def forget(self) -> None:
         self.shown = self._photo = self._settings = self.judged = None
-
-
-def heat_of(asked: tuple[Any, int | None, tuple[int, ...] | None]) -> Any:
-    """Where the scores of a class in a region come from; in a job."""
-    from explorer.inspection.attribution.places import heat_of_region
-
-    look, target, region = asked
-    return heat_of_region(look, target, region=region)
 
 
 def heat_line(panel: SegmentPanel) -> str:
