@@ -102,7 +102,8 @@ dash
 # A key on a slider; milliseconds until other boxes are drawn and the frame with them is on the screen.
 SLIDE = """async ([label, key]) => {
   const panel = document.querySelector('.vx-detect'), view = panel.querySelector('.vx-view');
-  const slider = [...panel.querySelectorAll('.widget-hslider')].find((one) => one.textContent.includes(label));
+  const sliders = [...panel.querySelectorAll('.widget-hslider')];
+  const slider = sliders.find((one) => one.textContent.includes(label));
   const handle = slider.querySelector('.noUi-handle'), before = view.dataset.drawn;
   const start = performance.now();
   handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));

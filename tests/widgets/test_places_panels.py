@@ -210,8 +210,9 @@ def test_a_true_mask_gives_the_iou_and_where_it_differs(segmenter, open_tab, tmp
     truth[:5] = 255
     panel.known.give(truth)
     counted = truth != 255
-    ious = {index: ((said == index) & (truth == index)).sum() / (((said == index) | (truth == index)) & counted).sum()
-            for index in range(3) if (((said == index) | (truth == index)) & counted).any()}
+    either = {index: ((said == index) | (truth == index)) & counted for index in range(3)}
+    ious = {index: ((said == index) & (truth == index)).sum() / places.sum()
+            for index, places in either.items() if places.any()}
     assert panel.judged.ious == pytest.approx(ious)
     assert f"Mean IoU {np.mean([*ious.values()]):.3f}" in parse(panel.facts.value).text
     assert "<b>dog" not in panel.facts.value
@@ -289,7 +290,7 @@ def test_the_evaluation_tab_says_who_judges_boxes(detector, open_tab, tmp_path):
     assert panel.wait() and "finds boxes: ask it with explorer.detect" in panel.message.value
 
 
-def test_why_this_box_and_why_this_class_are_heat_maps_that_the_lines_give_again(detector, segmenter, open_tab):
+def test_why_this_box_and_this_class_are_heat_maps_that_the_lines_give_again(detector, segmenter, open_tab):
     dash, panel = open_tab(detector, "Detect")
     panel.score.value = 0.2
     assert panel.heat.row.layout.display == "none"

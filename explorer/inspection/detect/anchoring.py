@@ -1,11 +1,14 @@
-"""What stands behind the boxes of a detector: anchors, the levels that they lie on, and the heaps of NMS."""
+"""What stands behind the boxes of a detector: anchors, the levels that they lie on, and the heaps of NMS.
+
+`found` is always a `Detections`, whose methods these are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +17,6 @@ from torchvision.ops import box_iou
 from explorer.data.places.place_set import Boxes
 from explorer.models.detection.candidates import Candidates
 from explorer.models.detection.matching import NOTHING
-
-if TYPE_CHECKING:
-    from explorer.inspection.detect.result import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +47,17 @@ class Anchors:
         return self.take(self.things == thing)
 
 
-def heap_of(found: Detections, number: int) -> Candidates:
+def heap_of(found: Any, number: int) -> Candidates:
     """The candidates that non-maximum suppression threw out for one of the boxes that are shown.
 
     They are of its class, score less, and overlap it by more than `iou_threshold`; one that overlaps a better
     box as much belongs to that one's heap. Best first, in the network's pixels.
     """
-    number = range(len(found))[number]
     kept, every = found.chosen, found.candidates
+    number = range(len(kept))[number]
     own, score = int(kept.labels[number]), kept.scores[number]
-    same = every.take((every.labels == own) & (every.scores > found.score_threshold) & (every.scores <= score))
+    above = every.scores > found.score_threshold
+    same = every.take((every.labels == own) & above & (every.scores <= score))
     better = kept.take((kept.labels == own) & (torch.arange(len(kept)) <= number))
     over = box_iou(better.boxes, same.boxes) > found.iou_threshold  # [better ones and itself, M]
     own_row = (same.anchors == kept.anchors[number])
@@ -64,7 +65,7 @@ def heap_of(found: Detections, number: int) -> Candidates:
     return heap.take(heap.scores.argsort(descending=True))
 
 
-def anchors_of(found: Detections, candidates: Candidates) -> Anchors:
+def anchors_of(found: Any, candidates: Candidates) -> Anchors:
     """The anchor of each of the candidates. Raises ValueError of a table, which keeps none."""
     _check(found)
     every = torch.cat(found.levels)
@@ -72,7 +73,7 @@ def anchors_of(found: Detections, candidates: Candidates) -> Anchors:
     return Anchors(found.place.unbounded(every[candidates.anchors]), candidates.levels, nothing)
 
 
-def anchors_at(found: Detections, x: float, y: float) -> Anchors:
+def anchors_at(found: Any, x: float, y: float) -> Anchors:
     """The anchors at the place of each level's map that is nearest to (x, y) in the photo's pixels.
 
     Raises ValueError of a table, which keeps none, and for a network whose boxes start from proposals.
@@ -96,7 +97,7 @@ def anchors_at(found: Detections, x: float, y: float) -> Anchors:
     return Anchors(torch.cat(boxes), which, torch.full_like(which, NOTHING))
 
 
-def positive_anchors(found: Detections, truth: Boxes) -> Anchors:
+def positive_anchors(found: Any, truth: Boxes) -> Anchors:
     """The anchors that a training would ask to find the known boxes, by the family's own rule.
 
     Crowds are left out. Raises ValueError of a table, and for a network of a foreign library, whose own code
@@ -107,8 +108,8 @@ def positive_anchors(found: Detections, truth: Boxes) -> Anchors:
     boxes = found.place.into(torch.from_numpy(truth.boxes[counted]).float())
     which = found.kind.matched(boxes, found.levels, found.frame)
     if which is None:
-        raise ValueError(f"Which anchors {found.model_name} would be taught to find which thing is decided in "
-                         "torchvision's own code; of a retinanet, efficientdet or yolov5 it is shown here.")
+        raise ValueError(f"Which anchors {found.model_name} would be taught to find which thing is decided "
+                         "in torchvision's own code; of a retinanet, efficientdet or yolov5 it is shown here.")
     every = torch.cat(found.levels)
     finds = (which > NOTHING).nonzero()[:, 0]
     counts = torch.tensor([len(level) for level in found.levels])
@@ -117,12 +118,12 @@ def positive_anchors(found: Detections, truth: Boxes) -> Anchors:
     return Anchors(found.place.unbounded(every[finds]), levels, things)
 
 
-def has_levels(found: Detections) -> bool:
+def has_levels(found: Any) -> bool:
     """Whether its boxes start from anchors over the whole photo, not from what another network proposes."""
-    return bool(found.levels) and not bool((found.candidates.levels < 0).any())
+    return len(found.levels) > 1  # proposals are one list
 
 
-def level_names(found: Detections) -> tuple[str, ...]:
+def level_names(found: Any) -> tuple[str, ...]:
     """What each level is called: "P3" where its map has a place every 8 pixels, and so on; of a network with
     more than five, such as SSD, "level 1".
     """
@@ -133,7 +134,7 @@ def level_names(found: Detections) -> tuple[str, ...]:
     return tuple(f"P{int(first) + level}" for level in range(count))
 
 
-def level_steps(found: Detections) -> tuple[int, ...]:
+def level_steps(found: Any) -> tuple[int, ...]:
     """How many of the network's pixels lie between two places of each level's map."""
     return tuple(_step(anchors, found.frame) for anchors in found.levels)
 
@@ -145,7 +146,7 @@ def _step(anchors: Tensor, frame: Sequence[int]) -> int:
     return round(float((columns[1:] - columns[:-1]).min()) / 8)
 
 
-def _check(found: Detections) -> None:
+def _check(found: Any) -> None:
     if not found.levels:
         raise ValueError("A table keeps the boxes alone: call explorer.detect with this one photo for the "
                          "anchors behind them.")

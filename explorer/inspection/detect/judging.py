@@ -99,8 +99,8 @@ def _boxes_of(truth: Any) -> Boxes:
         boxes, labels = (np.asarray(part) for part in truth)
         boxes, labels = boxes.reshape(-1, 4).astype(np.float64), labels.reshape(-1).astype(np.int64)
     except (TypeError, ValueError):
-        raise ValueError("truth are the Boxes of a PlaceSet, or (boxes [M, 4], labels [M]): left, top, right, "
-                         "bottom in the photo's pixels, and indices of classes.") from None
+        raise ValueError("truth are the Boxes of a PlaceSet, or (boxes [M, 4], labels [M]): left, top, right "
+                         "and bottom in the photo's pixels, and indices of classes.") from None
     if len(boxes) != len(labels) or not np.isfinite(boxes).all():
         raise ValueError(f"truth has {len(boxes)} boxes and {len(labels)} labels: give a finite box and a "
                          "label of each.")

@@ -1,4 +1,4 @@
-"""What is known to be in a photo: the fields that say where from, and the boxes or mask of the one on show."""
+"""What is known to be in a photo: the fields that say where from, and the boxes or mask of this one."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ class Known:
         self.said.value = ""
         if others is not None:
             what = "boxes" if self.task == "detection" else "masks"
-            text = f"{counted(len(others), 'photo')} with {what} are known; the one on the screen is none of them."
+            many = counted(len(others), "photo")
+            text = f"{many} with {what} are known; the one on the screen is none of them."
             self.said.value = f'<span class="vx-soft" role="status">{escape(text)}</span>'
             if others.files:
                 self.browse.description = "Show these photos"
@@ -196,8 +197,8 @@ def true_boxes(known: Known, found: Detections, look: Any, model: Any) -> tuple[
     named = places.named and bool(model.config.labels)
     try:
         if stated is not None and stated != size:
-            raise ValueError(f"The true boxes are for a photo of {stated[0]} x {stated[1]} pixels, and this one "
-                             f"has {size[0]} x {size[1]}: open it from its file.")
+            raise ValueError(f"The true boxes are for a photo of {stated[0]} x {stated[1]} pixels, and this "
+                             f"one has {size[0]} x {size[1]}: open it from its file.")
         return as_truth(places.truth(number, size), found.names, places.classes if named else None), ""
     except ValueError as error:  # ImageError is one
         return None, str(error)
@@ -223,7 +224,8 @@ def _is_mask(data: Any) -> bool:
     """Whether it is one mask, not a set of photos with masks."""
     if isinstance(data, (str, os.PathLike)):
         return os.fsdecode(data).lower().endswith(MASK_FILES)
-    return isinstance(data, (bytes, bytearray)) or hasattr(data, "__array__") and getattr(data, "ndim", 0) == 2
+    is_array = hasattr(data, "__array__") and getattr(data, "ndim", 0) == 2
+    return isinstance(data, (bytes, bytearray)) or is_array
 
 
 def _numbers(places: PlaceSet) -> dict[str, int]:

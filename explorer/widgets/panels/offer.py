@@ -1,4 +1,4 @@
-"""What a tab says while its kind of answer is missing: and, where a trained network travels along, a click."""
+"""What a tab says while its kind of answer is missing; where a trained network travels along, a click."""
 
 from __future__ import annotations
 

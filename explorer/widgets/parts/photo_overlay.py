@@ -34,8 +34,8 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     """A photo, the layers over it, and what the reader points out.
 
     ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes``,
-    ``ghosts`` and ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the browser's,
-    so the sliders under the photo ask nobody. All of them may be called from any thread.
+    ``ghosts`` and ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the
+    browser's, so the sliders under the photo ask nobody. All of them may be called from any thread.
 
     The reader points with the mouse, a finger or the keys, and these hear of it:
 
@@ -134,7 +134,8 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
             endless = 0 if own_range else 1  # such a value has no place in the map's own range
             values = means(np.nan_to_num(np.asarray(values, np.float32), posinf=endless, neginf=0))
             low, high = (float(values.min()), float(values.max())) if own_range else (0.0, 1.0)
-            found = {"data": one_byte_each(values, low, high), "width": values.shape[1], "height": values.shape[0],
+            height, width = values.shape
+            found = {"data": one_byte_each(values, low, high), "width": width, "height": height,
                      "low": low, "high": high, "colours": draw.colormap(colormap).tobytes()}
         with self._lock:
             if not self._closed:

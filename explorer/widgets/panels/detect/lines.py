@@ -1,24 +1,21 @@
-"""The lines that give what the tab Detect shows, and its caption."""
+"""The lines that give what the tab Detect shows, and its caption; `panel` is the `DetectPanel`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from explorer.display.words import counted
 from explorer.widgets.snippets import call
 
-if TYPE_CHECKING:
-    from explorer.widgets.panels.detect.panel import DetectPanel
 
-
-def code_lines(panel: DetectPanel) -> list[str]:
+def code_lines(panel: Any) -> list[str]:
     """Those behind `found = explorer.detect(...)`."""
     mode, lines = panel.mode.value, []
     if mode == "before":
         lines.append("every = found.candidates  # before NMS, in the network's pixels")
         lines.append("every.take(every.scores > found.score_threshold)")
         if panel.level.value >= 0:
-            lines[-1] = f"every.take((every.scores > found.score_threshold) & (every.levels == {panel.level.value}))"
+            lines.insert(1, f"every = every.take(every.levels == {panel.level.value})")
         return lines
     if mode == "anchors" and panel.view.spot:
         x, y = panel.view.spot
@@ -27,7 +24,8 @@ def code_lines(panel: DetectPanel) -> list[str]:
     if panel.truth is not None:
         known, classes = panel.known.lines(panel.session.model)
     if mode == "anchors":
-        return [*known, f"found.positives(known{classes})"] if known else ["found.levels"]
+        shown = known and len(panel.laid.ghosts)
+        return [*known, f"found.positives(known{classes})"] if shown else ["found.levels"]
     if panel.heat.asked is not None:
         return [*heat_lines(panel)]
     if len(panel.view.chosen) == 1 and panel.level.value < 0:
@@ -37,15 +35,16 @@ def code_lines(panel: DetectPanel) -> list[str]:
     return [*lines, "found.overlay()"]
 
 
-def heat_lines(panel: DetectPanel) -> list[str]:
+def heat_lines(panel: Any) -> list[str]:
     _, found, number = panel.heat.asked
-    options = {"score_threshold": round(found.score_threshold, 2), "iou_threshold": round(found.iou_threshold, 2)}
+    options = {"score_threshold": round(found.score_threshold, 2),
+               "iou_threshold": round(found.iou_threshold, 2)}
     return ["from explorer.inspection.attribution.places import heat_of_box",
             "look = explorer.look(model, photo)", f"found = {call('look.detections.at', options=options)}",
             f"heat_of_box(look, {number}, found=found)"]
 
 
-def caption_of(panel: DetectPanel) -> str:
+def caption_of(panel: Any) -> str:
     """The settings behind the figure, in sentences."""
     found, mode = panel.shown, panel.mode.value
     if panel.heat.found is not None:
@@ -57,8 +56,8 @@ def caption_of(panel: DetectPanel) -> str:
     if mode == "before":
         text = f"Candidates with a score above {found.score_threshold:.2f}, before non-maximum suppression."
     else:
-        text = (f"Boxes with a score above {found.score_threshold:.2f}; of boxes of one class that overlap by "
-                f"more than {found.iou_threshold:.2f} the best.")
+        text = (f"Boxes with a score above {found.score_threshold:.2f}; of boxes of one class that overlap "
+                f"by more than {found.iou_threshold:.2f} the best.")
     if panel.level.value >= 0:
         text += f" Those on {panel.level.label} alone."
     if panel.judged is not None:

@@ -66,7 +66,8 @@ class DetectPanel(Panel):
                                 readout_format=".2f", layout=W.Layout(width="min(340px, 100%)"))
         self.colours = labelled("Colours by", W.Dropdown, options=[("class", "class"), ("level", "level")],
                                 layout=W.Layout(width="auto"))
-        self.level = labelled("Level", W.Dropdown, options=[("all levels", -1)], layout=W.Layout(width="auto"))
+        self.level = labelled("Level", W.Dropdown, options=[("all levels", -1)],
+                              layout=W.Layout(width="auto"))
         self.view = PhotoOverlay(choices=2, side=512, lock=self.session.lock)
         self.facts, self.pair, self.notes = W.HTML(), W.HTML(), W.HTML()
         self.known = Known(self, "detection", self._redraw)
@@ -143,7 +144,13 @@ class DetectPanel(Panel):
 
     def _offer_levels(self, found: Detections) -> None:
         """The levels of this network to choose from; the choice stays where there is one of that number."""
-        options = [("all levels", -1), *((word, level) for level, word in enumerate(level_words(found)))]
+        words = level_words(found)
+        options = [("all levels", -1), *((word, level) for level, word in enumerate(words))]
+        modes = MODES if words else MODES[:2]  # proposals of a first network are no anchors
+        if [*self.mode.options] != modes:
+            value = self.mode.value
+            self.mode.options = modes
+            self.mode.value = value if words or value != ANCHORS else AFTER
         self.level.layout.display = "" if len(options) > 1 else "none"
         if list(self.level.options) != options:
             with self.level.hold_trait_notifications():
@@ -155,7 +162,8 @@ class DetectPanel(Panel):
         """The true boxes of this photo, where they are known; else what stands in their way."""
         self.known.tell()
         self.truth, wrong = true_boxes(self.known, found, look, self.session.model)
-        options = [("class", "class"), ("level", "level"), *([("right or wrong", "truth")] if self.truth else [])]
+        options = [("class", "class"), ("level", "level")]
+        options += [("right or wrong", "truth")] if self.truth else []
         if list(self.colours.options) != options:
             self.colours.options = options
             self.colours.value = "truth" if self.truth else "class"
@@ -289,7 +297,8 @@ class DetectPanel(Panel):
     def _behind(self, number: int) -> tuple[str, list[tuple[Any, str]]]:
         """(words, dashed boxes) for one of the boxes that are drawn: its anchor, and its heap."""
         found, one = self.shown, self.candidates.take(slice(number, number + 1))
-        anchor, heap = anchor_and_heap(found, one, self._number_of(number) if self.mode.value == AFTER else None)
+        place = self._number_of(number) if self.mode.value == AFTER else None
+        anchor, heap = anchor_and_heap(found, one, place)
         parts = []
         if heap is not None:
             edges = found.place.out_of(heap.boxes[:MOST_DRAWN]).numpy()

@@ -28,8 +28,8 @@ def nothing_html(found: Detections) -> str:
         return ""
     scores = found.candidates.scores
     if not len(scores):
-        return (f"<p>No box: the network gives nothing a score above {percent(found.lowest)}. It may not know "
-                "what is in this photo.</p>")
+        return (f"<p>No box: the network gives nothing a score above {percent(found.lowest)}. It may not "
+                "know what is in this photo.</p>")
     best = float(scores.max())
     return (f"<p>No box above {percent(found.score_threshold)}: the best candidate has {percent(best)}. Move "
             "the score slider to the left to see it.</p>")
@@ -65,7 +65,8 @@ def _table_html(found: Detections, shown: Candidates, judged: JudgedBoxes | None
         rows = [(index, f"<td>{boxes[index]}</td><td>{there[index]} of {there[index] + missed[index]}</td>")
                 for index, _ in (boxes + Counter(truth)).most_common()]
         head = "<tr><th></th><th scope='col'>boxes</th><th scope='col'>true ones found</th></tr>"
-    body = "".join(f"<tr><th scope='row'>{escape(found.names[index])}</th>{cells}</tr>" for index, cells in rows)
+    body = "".join(f"<tr><th scope='row'>{escape(found.names[index])}</th>{cells}</tr>"
+                   for index, cells in rows)
     return f'<table class="vx-facts"><tbody>{head}{body}</tbody></table>' if body else ""
 
 
@@ -104,8 +105,8 @@ def box_html(found: Detections, number: int, candidate: Candidates, anchor: Anch
         lines.append(f"<p>{what} (dashed, white): {size} pixels.</p>")
     if heap is not None:
         lines.append("<p>NMS threw out no other candidate for it.</p>" if not len(heap) else
-                     f"<p>NMS threw out {counted(len(heap), 'candidate')} for it (dashed, in its colour), the "
-                     f"best with {percent(float(heap.scores[0]))}.</p>")
+                     f"<p>NMS threw out {counted(len(heap), 'candidate')} for it (dashed, in its colour), "
+                     f"the best with {percent(float(heap.scores[0]))}.</p>")
     return "".join(lines)
 
 

@@ -35,13 +35,15 @@ class SegmentPanel(Panel):
 
     def make(self) -> None:
         self.mode = labelled("Show", W.ToggleButtons, options=[("Classes", CLASSES)])
-        self.label = labelled("Class", W.Dropdown, options=[("all classes", -1)], layout=W.Layout(width="auto"))
+        self.label = labelled("Class", W.Dropdown, options=[("all classes", -1)],
+                              layout=W.Layout(width="auto"))
         self.view = PhotoOverlay(side=512, lock=self.session.lock)
         self.notes, self.facts = W.HTML(), W.HTML()
         self.known = Known(self, "segmentation", self._redraw)
         self.offer = Offer(self.session, "segmentation", NO_MASK)
         self.heat = PlaceHeat(self, self.view, "Why this class", self._asked, heat_of_class, self._alone)
-        self.region = W.Checkbox(description="drag a region to ask about", indent=False, layout=W.Layout(width="auto"))
+        self.region = W.Checkbox(description="drag a region to ask about", indent=False,
+                                 layout=W.Layout(width="auto"))
         controls = W.HBox([self.mode, self.label, self.region], layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
         row = W.Box([self.view, W.VBox([self.facts, self.heat.row])])
@@ -253,8 +255,8 @@ class SegmentPanel(Panel):
             f" Mean IoU with the true mask {self.judged.miou:.3f}."
         if self.mode.value == TRUTH and self.judged is not None:
             what = "all classes" if self.label.value < 0 else found.labels[self.label.value]
-            return (f"{super().caption()} The mask beside the true one, {what}: green agrees, yellow was missed, "
-                    f"red is too much.{judged}")
+            return (f"{super().caption()} The mask beside the true one, {what}: green agrees, yellow was "
+                    f"missed, red is too much.{judged}")
         if self.mode.value == PROBABILITY:
             return f"{super().caption()} Probability of {found.labels[self.chosen]}, 0 to 1.{judged}"
         shares = ", ".join(f"{name} {share:.1%}" for name, share in list(found.shares.items())[:6])

@@ -14,8 +14,8 @@ MOST_ROWS = 30
 
 
 def probability_html(label: str) -> str:
-    return (f"<p>How likely each place is a part of <b>{escape(label)}</b>: bright is likely. Point at one for "
-            "the number.</p>")
+    return (f"<p>How likely each place is a part of <b>{escape(label)}</b>: bright is likely. Point at one "
+            "for the number.</p>")
 
 
 def judged_html(judged: JudgedMask) -> str:
