@@ -138,7 +138,12 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                      {"model": model, "data": folder, "batch_size": 4, "tta": False, "topk": 2,
                       "split": "val", "seed": 0, **heard}),
         "explain": (explorer.explain, {"model": model, "image": PHOTO, "method": "gradcam", "target": 0,
-                                       "stage": model.stages[0].name, "look": None, **heard}),
+                                       "stage": model.stages[0].name, "look": None, "box": None,
+                                       "region": None, "score_threshold": None, **heard}),
+        "explain a box": (lambda **given: explorer.explain(it["detector"], PHOTO, **given),
+                          {"box": 0, "target": 1, "score_threshold": 0.0, "stage": "layer4"}),
+        "explain a region": (lambda **given: explorer.explain(it["segmenter"], PHOTO, **given),
+                             {"region": (2, 3, 20, 30), "target": "cat"}),
         "fgsm": (explorer.fgsm, {"model": model, "image": PHOTO, "epsilon": 0.1, "target": 0, "towards": None,
                                  "look": None}),
         "find_flip": (explorer.find_flip,
@@ -243,7 +248,7 @@ METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", 
            "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier",
            "DetectionEvaluation.curve", "DetectionEvaluation.plot", "DetectionEvaluation.overlay",
            "DetectionEvaluation.to_csv", "MaskEvaluation.overlay", "MaskEvaluation.to_csv", "evaluate boxes",
-           "evaluate masks", "open_places")
+           "evaluate masks", "open_places", "explain a box", "explain a region")
 
 
 def test_the_table_has_every_public_function_with_every_argument(things):

@@ -25,7 +25,7 @@ from explorer.arguments import checked, number, whole
 from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import did_you_mean
 from explorer.inspection.attribution.methods import METHODS, Method, check_options, find_method
-from explorer.inspection.attribution.places import answer, question_of
+from explorer.inspection.attribution.places import answer, question_of, usual_method
 from explorer.inspection.attribution.result import Attribution
 from explorer.inspection.attribution.tasks import Found, Task
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
@@ -47,7 +47,7 @@ def explain(
     model: VisionModel | str,
     image: Any = None,
     *,
-    method: str = "gradcam",
+    method: str | None = None,
     target: int | str | None = None,
     stage: str | None = None,
     look: Look | None = None,
@@ -62,7 +62,9 @@ def explain(
 
     model:  an explorer model or a name;  image: anything `load_image` takes; it may be left away where `look`
             is given
-    method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam")
+    method: one of `METHODS`; case, spaces and hyphens don't count ("Grad-CAM" is "gradcam"). None: Grad-CAM;
+            of a box or a region Layer-CAM, since they are so small a part of the photo that Grad-CAM's
+            weights, means over all of a map, say little of them
     target: a class's index or its name, whole or an unmistakable part of it; None: the likeliest class. Of a
             yes or no both can be asked for: what speaks for the no speaks against the yes. Of numbers index
             or name, None: the first
@@ -83,8 +85,9 @@ def explain(
     made for; ImageError and WeightsError as `explorer.look` does.
     """
     started = time.perf_counter()
-    chosen = find_method(method)
+    chosen = find_method(method) if method is not None else None
     model = as_model(model, task=None)
+    chosen = chosen or find_method(usual_method(model, region))
     check_options(chosen, options)
     where = {"box": box, "region": region, "score_threshold": score_threshold}
     _check_where(model, where)
@@ -165,10 +168,9 @@ def _check_where(model: VisionModel, where: dict[str, Any]) -> None:
 
 
 def _check_model(model: VisionModel, method: Method) -> None:
-    if isinstance(model, Detector | Segmenter) and not method.needs_class:
-        raise ValueError(f"{method.title} knows of no boxes and no regions, so it is not made for "
-                         f'{model_name(model)}: use method="gradcam", "saliency" or "occlusion".')
-    if method.needs_class and not model.num_classes:
+    if model.task != "classification" and not method.needs_class:
+        raise ValueError(f"{method.refuses(model)} Use method=\"layercam\", \"saliency\" or \"occlusion\".")
+    if method.needs_class and not model.num_classes and model.task == "classification":
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '
                          "transformer.")

@@ -83,6 +83,9 @@ class Method:
 
     def refuses(self, model: VisionModel) -> str:
         """Why it is not made for this model, in a sentence; "" where it is, as far as one sees unasked."""
+        if model.task != "classification" and not self.needs_class:
+            return (f"{self.title} knows of no boxes and no regions, so it is not made for "
+                    f"{model_name(model)}.")
         if self.needs_class and not model.num_classes:
             return f"{model_name(model)} has no classifier, so there is no class to explain."
         if self.needs_stage and not model.stage_table:

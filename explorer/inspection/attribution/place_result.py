@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn import functional as F
 
 from explorer.display import draw
 from explorer.display.html import LINE, notes_html, picture_html, side_by_side_html
@@ -18,6 +19,7 @@ from explorer.inspection.attribution.methods import METHODS, passes_text
 from explorer.inspection.attribution.result import Attribution
 from explorer.inspection.look.frame import Box
 
+SIDE = 320  # pixels of the longer side of a picture in a notebook
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)  # a line of both is seen on every photo and every heat
 
 
@@ -41,6 +43,7 @@ class PlaceAttribution(Attribution):
 
     @property
     def caption(self) -> str:
+        """The method, the stage and what was asked, in a line."""
         stage = f", stage {self.stage}" if self.stage else ""
         return f"{self.title}{stage}: {self.asked}"
 
@@ -57,7 +60,8 @@ class PlaceAttribution(Attribution):
 
         figure = Figure(figsize=(2 * side, side * self.image.height / self.image.width + 0.6),
                         layout="constrained")
-        for axes, picture in zip(figure.subplots(1, 2), (self.photo_with_outline(), self.overlay())):
+        small = self.shrunk(1200)
+        for axes, picture in zip(figure.subplots(1, 2), (small.photo_with_outline(), small.overlay())):
             axes.imshow(picture)
             axes.axis("off")
         figure.suptitle(self.caption, wrap=True)
@@ -75,15 +79,29 @@ class PlaceAttribution(Attribution):
         photo = self.image.convert("RGB")
         return outlined(photo, self.outline) if self.outline is not None else photo
 
+    def shrunk(self, side: int) -> PlaceAttribution:
+        """The same for a photo whose longer side has at most so many pixels, for a screen."""
+        scale = side / max(self.image.size)
+        if scale >= 1:
+            return self
+        image, outline = draw.thumbnail(self.image, side), self.outline
+        width, height = image.size
+        heat = F.adaptive_avg_pool2d(self.heatmap[None], (height, width))[0]
+        if isinstance(outline, Tensor):
+            outline = F.adaptive_avg_pool2d(outline[None].float(), (height, width))[0] >= 0.5
+        elif outline is not None:
+            outline = tuple(value * scale for value in outline)
+        return replace(self, image=image, heatmap=heat, outline=outline)
+
     def __repr__(self) -> str:
         return f"PlaceAttribution({self.caption!r}, {self.model_name!r}, {passes_text(self.passes)})"
 
     def _repr_html_(self) -> str:
         facts = [self.model_name, self.asked, *([f"stage {self.stage}"] if self.stage else []),
                  passes_text(self.passes), f"{1000 * self.seconds:.0f} ms"]
-        photo = picture_html(draw.thumbnail(self.photo_with_outline(), 320), "The photo", format="JPEG")
-        heat = picture_html(draw.thumbnail(self.overlay(), 320),
-                            f"{self.title}: the brighter, the more it counts", format="JPEG")
+        small = self.shrunk(SIDE)
+        photo = picture_html(small.photo_with_outline(), "The photo", format="JPEG")
+        heat = picture_html(small.overlay(), f"{self.title}: the brighter, the more it counts", format="JPEG")
         said = f"<b>{escape(self.title)}</b> · {escape(' · '.join(facts))}"
         limits = escape(METHODS[self.method].limits)
         return (f"<div><p style='{LINE}'>{said}</p>{notes_html(self.notes)}{side_by_side_html(photo + heat)}"
@@ -111,17 +129,18 @@ def outlined(picture: Image.Image, outline: Any) -> Image.Image:
 
 def _with_border(picture: Image.Image, mask: np.ndarray, unit: int) -> Image.Image:
     """White just inside of the mask's border, black just outside."""
-    def grown(mask: np.ndarray) -> np.ndarray:
-        for _ in range(unit):
-            wider = mask.copy()
-            wider[1:] |= mask[:-1]
-            wider[:-1] |= mask[1:]
-            wider[:, 1:] |= mask[:, :-1]
-            wider[:, :-1] |= mask[:, 1:]
-            mask = wider
-        return mask
-
     pixels = np.array(picture)
-    pixels[grown(mask) & ~mask] = BLACK
-    pixels[mask & grown(~mask)] = WHITE
+    pixels[_grown(mask, unit) & ~mask] = BLACK
+    pixels[mask & _grown(~mask, unit)] = WHITE
     return Image.fromarray(pixels)
+
+
+def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Where within `reach` pixels, down and across, there is a yes."""
+    for axis in (0, 1):
+        ends = [(0, 0), (0, 0)]
+        ends[axis] = (reach + 1, reach)
+        many = np.cumsum(np.pad(mask, ends), axis=axis, dtype=np.int32)
+        length, window = mask.shape[axis], 2 * reach + 1
+        mask = many.take(range(window, window + length), axis) > many.take(range(length), axis)
+    return mask

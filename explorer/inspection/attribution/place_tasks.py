@@ -118,11 +118,11 @@ class PlaceTask(Task):
                 break
         if gradient is None and score.grad_fn is None:
             raise no_way_back(OCCLUSION)
-        if gradient is None:
-            usual = self.question.usual_stage()
-            raise ValueError(f"This score of {model_name(self.model)} does not depend on the map of {stage!r} "
-                             f"in a way that can be followed: leave stage away, which is {usual!r} then, or "
-                             'use method="occlusion".')
+        usual = self.question.usual_stage()
+        if gradient is None or stage != usual and not gradient.any():
+            raise ValueError(f"This score of {model_name(self.model)} does not depend on the map of "
+                             f"{stage!r} in a way that can be followed: leave stage away, which is {usual!r} "
+                             'then, or use method="occlusion".')
         maps, said = ordinary(notes.maps[stage]), []
         if maps[0].numel() == 1:
             said.append(f"The map of {stage} has a single place: the heat is the same everywhere. "

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.arguments import checked, whole
 from explorer.data.transforms import resolve_data_config
 from explorer.inspection.attribution.methods import Method, check_options, find_method
 from explorer.inspection.attribution.place_result import PlaceAttribution
@@ -34,11 +35,12 @@ from explorer.models.outputs import Outputs
 from explorer.models.segmentation.segmenter import Segmenter
 
 
+@checked(number=whole(0))
 def heat_of_box(
     look: Look, number: int = 0, *, found: Detections | None = None, target: int | str | None = None,
-    method: str = "gradcam", stage: str | None = None, **options: Any,
+    method: str | None = None, stage: str | None = None, **options: Any,
 ) -> PlaceAttribution:
-    """The heat map of one box of a look with a detector: `.heatmap` [H, W] in 0..1 over the photo, `.caption`.
+    """The heat map of one box of a look with a detector: `.heatmap` [H, W], 0..1 over the photo, `.caption`.
 
     number: which of the boxes, from the best, of `found`: what `look.detections.at` gives for a panel's
             thresholds; None: `look.detections`
@@ -49,13 +51,16 @@ def heat_of_box(
     """
     model = _model_of(look, Detector, "boxes")
     found = look.detections if found is None else found
+    if found.candidates is not look.detections.candidates:
+        raise ValueError("found= is of another look: give what look.detections.at(...) gives.")
     question = BoxQuestion(model, look.image, number, target, found.score_threshold, found.iou_threshold,
                            known=found if still_holds(look, model) else None)
-    return answer(question, find_method(method), stage=stage, look=look, options=options)
+    chosen = find_method(usual_method(model) if method is None else method)
+    return answer(question, chosen, stage=stage, look=look, options=options)
 
 
 def heat_of_region(
-    look: Look, target: int | str | None = None, *, region: Any = None, method: str = "gradcam",
+    look: Look, target: int | str | None = None, *, region: Any = None, method: str | None = None,
     stage: str | None = None, **options: Any,
 ) -> PlaceAttribution:
     """The heat map of a class, all over or in a region, of a look with a network for masks, as `heat_of_box`.
@@ -66,7 +71,20 @@ def heat_of_region(
     """
     model = _model_of(look, Segmenter, "masks")
     known = look if still_holds(look, model) else None
-    return answer(question_of(model, look.image, target, known, region=region), find_method(method), stage=stage, look=look, options=options)
+    chosen = find_method(usual_method(model, region) if method is None else method)
+    question = question_of(model, look.image, target, known, region=region)
+    return answer(question, chosen, stage=stage, look=look, options=options)
+
+
+def usual_method(model: Any, region: Any = None) -> str:
+    """The method that is taken where nobody asked for one: Layer-CAM of a box or a region, else Grad-CAM.
+
+    Grad-CAM's weights are means of gradients over all of a map, most of which is no business of a box; and
+    the maps of a pyramid have both signs. With a RetinaNet that learned on blood cells its heat was zero, and
+    Layer-CAM's, each place by its own gradient, lay on the cell. Regions of a U-Net's mask lit up all nuclei
+    or none; Hasany et al., "Seg-XRes-CAM", 2023, CVPR Workshops, found the same.
+    """
+    return "layercam" if isinstance(model, Detector) or region is not None else "gradcam"
 
 
 def question_of(
@@ -108,14 +126,19 @@ def answer(
                      question=question)
     found = method.run(task, **options)
     heat, notes = over_photo(found, question, model)
+    if method.name == "gradcam" and not heat.any():
+        notes.append('Grad-CAM weighs each channel by its mean over all of the map: method="layercam" weighs '
+                     "each place by itself.")
+    is_mask = isinstance(model, Segmenter)
+    title = "Seg-Grad-CAM" if is_mask and method.name == "gradcam" else method.title
     photo: Image.Image = question.photo
     return PlaceAttribution(
-        method=method.name, title=method.title, model_name=model_name(model), target=question.target,
+        method=method.name, title=title, model_name=model_name(model), target=question.target,
         label=question.label, stage=found.stage, heatmap=heat, raw=found.raw, image=photo,
         seen_box=(0.0, 0.0, float(photo.width), float(photo.height)), seconds=time.perf_counter() - started,
         passes=passes.photos, details=found.details, notes=(*found.notes, *notes),
-        asked=question.caption(), probability=question.probability or 0.0, number=getattr(question, "number", None),
-        outline=question.outline,
+        asked=question.caption(), probability=question.probability or 0.0,
+        number=getattr(question, "number", None), outline=question.outline,
     )
 
 

@@ -12,6 +12,7 @@ Mapping", 2020, https://arxiv.org/abs/2002.11434, equation 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -165,7 +166,8 @@ class BoxQuestion(Question):
             return (f"box is {self.number!r}, and {counted(len(found), 'box', 'es')} "
                     f"{'are' if len(found) > 1 else 'is'} found {above}: {reach}, from the best. {lower}")
         kinds = ", ".join(repr(self.names[kind]) for kind in sorted(set(found.indices.tolist())))
-        return (f"No {self.names[int(self.wanted or 0)]!r} is found in this photo {above}; there are: {kinds}. "
+        wanted = self.names[int(self.wanted or 0)]
+        return (f"No {wanted!r} is found in this photo {above}; there are: {kinds}. "
                 "box=0 with that target asks for its score in the best box.")
 
     def usual_stage(self) -> str:
@@ -255,8 +257,10 @@ class RegionQuestion(Question):
         many = int(self.pixels.sum())
         where = self.asked.words if self.asked is not None else "where it is found"
         pixels = counted(many, "pixel") + " of the network's input"
-        likely = percent(self.probability or 0.0)
-        return f"scores of {self.label!r} {where} ({pixels}), {likely} likely on average"
+        said = f"scores of {self.label!r} {where} ({pixels})"
+        if self.probability is None or not math.isfinite(self.probability):
+            return said
+        return f"{said}, {percent(self.probability)} likely on average"
 
     @property
     def outline(self) -> Any:

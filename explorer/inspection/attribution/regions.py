@@ -1,4 +1,4 @@
-"""Regions of a photo, as a person gives them: a box, a point or a mask, told as pixels of a network's frame."""
+"""Regions of a photo as a person gives them, a box, a point or a mask, as pixels of a network's frame."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_network(region: Any, size: tuple[int, int], inside: tuple[int, int]) -> R
     nearest one does. Raises ValueError or TypeError for what is no region of that photo.
     """
     if isinstance(region, Image.Image):
-        region = np.asarray(region.convert("L"))
+        region = np.array(region.convert("L"))
     if isinstance(region, (np.ndarray, Tensor)) and region.ndim == 2:
         return _mask(torch.as_tensor(region).cpu() != 0, size, inside)
     if isinstance(region, (np.ndarray, Tensor)) and region.ndim == 1:

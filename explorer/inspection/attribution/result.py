@@ -53,13 +53,6 @@ class Attribution(RichRepr):
     notes: tuple[str, ...] = ()
     noun: str = "class"
 
-    @property
-    def caption(self) -> str:
-        """What was asked, in a line."""
-        if self.target is None:
-            return self.title
-        return f"{self.title} of {self.noun} {self.label!r}"
-
     def overlay(self, alpha: float = 0.5, colormap: str = "magma") -> Image.Image:
         """The photo with the heat map on it, RGB, in the photo's size.
 

@@ -85,8 +85,8 @@ class Task:
     def map_with_gradient(self) -> tuple[Tensor, Tensor, str, list[str]]:
         """(a stage's map, the gradient of the class's score with respect to it, the stage's name, notes).
 
-        Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the one
-        before.
+        Where nobody asked for a stage, one whose map has a single place or does not matter gives way to the
+        one before.
         """
         asked, names = self.stage, [row.name for row in self.model.stage_table]
         stage, notes = asked or default_stage(self.model), []
@@ -105,8 +105,9 @@ class Task:
             if gradient is None and tail is None:
                 raise no_way_back(OCCLUSION)
             if gradient is None:
-                raise ValueError(f"The scores of {model_name(self.model)} don't depend on the map of {stage!r} "
-                                 f"in a way that can be followed. Try another stage: {', '.join(names)}; "
+                raise ValueError(f"The scores of {model_name(self.model)} don't depend on the map of "
+                                 f"{stage!r} in a way that can be followed. Try another stage: "
+                                 f"{', '.join(names)}; "
                                  "or method=\"occlusion\".")
             if maps[0].numel() == 1:
                 notes.append(f"The map of {stage} has a single place: the heat is the same everywhere. "

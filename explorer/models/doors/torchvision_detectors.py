@@ -9,7 +9,6 @@ trained them, with the 91 of COCO, labels are COCO's numbers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.models import detection
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import maskrcnn_inference
@@ -25,11 +23,10 @@ from torchvision.ops import remove_small_boxes
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import Stage, parameter_place
-from explorer.models.detection.candidates import Candidates, best_pairs, joined, log_odds
+from explorer.models.detection.candidates import Candidates, best_pairs, joined
 from explorer.models.detection.detector import Detector, check_targets
 from explorer.models.detection.placing import Placement, clip, fit_short_side, resize
-from explorer.models.doors.first_run import Watched, record
-from explorer.models.doors.stages import find_stages
+from explorer.models.doors.torchvision_reading import levels_read, log_odds_of, stages_of
 from explorer.models.watching import Turn, watching
 
 
@@ -51,7 +48,7 @@ class TorchvisionDetector(Detector):
         self.score_threshold, self.iou_threshold = heads.score_thresh, heads.nms_thresh
         self.max_boxes = heads.detections_per_img
         self.size_multiple = module.transform.size_divisible
-        self.stages = _stages_of(module.backbone, self.in_chans)
+        self.stages = stages_of(module.backbone, self.in_chans)
         self.num_features = self.stages[-1].channels
         self.config = config.with_(num_classes=num_classes)
 
@@ -196,7 +193,9 @@ class TorchvisionDetector(Detector):
             side, width = heads.box_roi_pool.output_size[0], maps["0"].shape[1]
             found = photos.tensors.new_zeros(sum(map(len, proposals)), width, side, side)
         else:
-            proposals = [given] * len(photos.tensors) if given is not None else self.module.rpn(photos, maps)[0]
+            proposals = [given] * len(photos.tensors)
+            if given is None:
+                proposals, _ = self.module.rpn(photos, maps)
             found = heads.box_roi_pool(maps, proposals, photos.image_sizes)
         boxes = heads.box_head(found)
         logits, deltas = heads.box_predictor(boxes)
@@ -282,25 +281,13 @@ class TorchvisionDetector(Detector):
         return found
 
     def log_odds(self, raw: Any, found: Candidates) -> Tensor:
-        columns = found.labels + self.counts_nothing
-        if self.in_two:  # the rows of all photos, one behind the other
-            logits = raw["class_logits"].unflatten(0, (len(raw["proposals"]), -1))
-        else:
-            logits = raw["cls_logits"]
-        logits = logits[:, found.anchors]  # [B, M, K]
-        asked = logits.gather(-1, columns[None, :, None].expand(len(logits), -1, 1))[..., 0]
-        if self.in_two or isinstance(self.module, detection.ssd.SSD):
-            return log_odds(asked - logits.logsumexp(-1))  # of a softmax
-        if "bbox_ctrness" not in raw:
-            return asked
-        middle = raw["bbox_ctrness"][:, found.anchors, 0]
-        return log_odds((F.logsigmoid(asked) + F.logsigmoid(middle)) / 2)
+        return log_odds_of(self.module, raw, found.anchors, found.labels + self.counts_nothing)
 
     def score_again(
         self, batch: Tensor, places: Sequence[Placement], found: Candidates,
         after: Callable[[Stage, Tensor], Any] | None = None, before: Callable[[Stage], Any] | None = None,
     ) -> Tensor:
-        """As `Detector.score_again`; in two stages of the same proposals, whatever the first would see now."""
+        """As `Detector.score_again`; in two stages of the same proposals, whatever the first sees now."""
         if not self.in_two:
             return super().score_again(batch, places, found, after, before)
         raw = self.see(batch, places, after, before, found.starts)
@@ -308,14 +295,7 @@ class TorchvisionDetector(Detector):
 
     @property
     def level_stages(self) -> tuple[str, ...]:
-        if isinstance(self.module, detection.ssd.SSD):  # which reads some of the backbone's, and all behind
-            return tuple(stage.name for stage in self.stages
-                         if re.fullmatch(r"features(\.[01])?|extra\.\d", stage.name))
-        if not self.in_two:
-            return super().level_stages
-        names = {stage.module: stage.name for stage in self.stages}
-        read = self.module.roi_heads.box_roi_pool.featmap_names
-        return tuple(names.get(f"backbone.fpn.layer_blocks.{name}", "") for name in read)
+        return levels_read(self.module, self.stages) or super().level_stages
 
     def stage_of(self, found: Candidates) -> str:
         if self.in_two:  # a proposal is read from the level that its size is for
@@ -400,19 +380,3 @@ def exchange_layers(module: nn.Module, fresh: nn.Module) -> None:
         for count in ("num_classes", "num_columns"):
             if isinstance(getattr(layer, count, None), int):
                 setattr(own, count, getattr(layer, count))
-
-
-def _stages_of(backbone: nn.Module, in_chans: int) -> tuple[Stage, ...]:
-    """The stages of the backbone, and the levels of its pyramid in the order in which they are made."""
-    side = 256 if hasattr(backbone, "fpn") else 320  # a small photo that it takes, to see its maps once
-    calls, _, _ = record(backbone, (in_chans, side, side))
-    below = [call for call in calls if not call.path.startswith("fpn.")]
-    own, _ = find_stages(Watched(below, (in_chans, side, side), 0))
-    stages = [replace(stage, module=f"backbone.{stage.module}") for stage in own]
-    for call in calls:
-        if re.fullmatch(r"fpn\.(layer_blocks\.\d+|extra_blocks\.p\d)", call.path):
-            channels, rows, _ = call.shape_out
-            name = f"p{(side // rows).bit_length() - 1}"  # of stride 8 it is p3
-            name += "_fine" if name == stages[-1].name else ""  # MobileNet's has two of one size
-            stages.append(Stage(name, f"backbone.{call.path}", channels, side // rows))
-    return tuple(stages)
