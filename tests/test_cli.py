@@ -15,6 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from explorer import __version__, cli
@@ -616,6 +617,35 @@ def test_a_broken_photo_is_named_the_others_are_judged_and_the_exit_code_is_1(tr
     out, err = capsys.readouterr()
     assert ": 2 photos, top-1" in out and "Left out, roses/evil\\x1b[2J.jpg" in err
     assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize(("name", "figure", "head"), [("retinanet", "map", "AP50"), ("unet", "miou", "IoU")])
+def test_boxes_and_masks_are_judged_with_the_table_of_their_kind(name, figure, head, here, capsys,
+                                                                 monkeypatch):
+    import explorer
+
+    classes = 2 if name == "retinanet" else 3  # of masks the background too
+    net = explorer.create_model(name, backbone="lcnet_050", num_classes=classes, img_size=64).eval()
+    net.config = net.config.with_(labels=("background", "cat", "dog")[-classes:])
+    monkeypatch.setattr("explorer.inspection.look.model.create_model", lambda *_, **__: net)
+    for i in range(2):
+        (here / f"{i}.jpg").write_bytes((PHOTOS / "daisy.jpg").read_bytes())
+    with PIL.Image.open(here / "0.jpg") as photo:
+        width, height = photo.size
+    things = [{"id": i, "image_id": i, "category_id": 1, "bbox": [5, 5, 25, 25], "area": 625, "iscrowd": 0,
+               "segmentation": [[5, 5, 30, 5, 30, 30, 5, 30]]} for i in range(2)]
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": width, "height": height} for i in range(2)]
+    names = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    Path("things.json").write_text(json.dumps({"images": images, "annotations": things, "categories": names}))
+    words = ["evaluate", "local-dir:mine", "things.json"]
+    assert cli.main([*words, "--csv", "photos.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "2 photos" in out and head in out and "worst photos" in out
+    assert len(Path("photos.csv").read_text(encoding="utf-8").splitlines()) == 3
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[figure] is not None
+    assert cli.main([*words, "--tta"]) == 1
+    assert "mirror images are for models that tell classes" in capsys.readouterr().err
 
 
 # --- compare ------------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                         "look": None, **heard}),
         "run_folder": (explorer.run_folder,
                        {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"], **heard}),
-        "sample_photos": (explorer.sample_photos, {}),
+        "sample_photos": (explorer.sample_photos, {"name": "bccd"}),
         "segment": (explorer.segment, {"model": it["segmenter"], "image": PHOTO}),
         "top_photos": (explorer.top_photos,
                        {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0,

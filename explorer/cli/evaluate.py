@@ -14,13 +14,14 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     judge = commands.add_parser(
         "evaluate", parents=[every], help="say how good a model is, and where it errs",
         usage=f"{PROGRAM} evaluate MODEL DATA [options]",
-        description="Judge a model by photos whose classes, or numbers, are known. Exit code 1 if a photo "
-                    "can't be read.")
+        description="Judge a model by photos whose classes, or numbers, are known; one that finds boxes or "
+                    "masks by photos whose boxes or masks are. Exit code 1 if a photo can't be read.")
     add = judge.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
     add("data", metavar="DATA",
         help="a folder with a folder of photos for each class, or a table (CSV) of files and numbers or "
-             "labels, or flowers5, or cifar10")
+             "labels, or flowers5, or cifar10; for boxes and masks a COCO file (JSON), or a folder as COCO, "
+             "YOLO or Pascal VOC keep boxes, or with images/ and masks/")
     add("--target", metavar="COLUMN", action="append",
         help="of a table: the column to judge by; more than once for several")
     add("--split", default="val", metavar="PART",
@@ -34,7 +35,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
              "otherwise 0)")
     add("--json", action="store_true", help="all figures as JSON")
     add("--csv", type=typed_path, metavar="FILE",
-        help="write a line for each photo: what is true, and what the model says")
+        help="write a line for each photo: what is true, and what the model says; of boxes how many are "
+             "right and how many are not, of masks the IoU of each class")
     judge.set_defaults(run=run, failed=1)
 
 

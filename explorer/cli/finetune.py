@@ -1,4 +1,4 @@
-"""`vision-explorer finetune`: teach a model the classes, or the numbers, of one's own photos."""
+"""`vision-explorer finetune`: teach a model the classes, numbers, boxes or masks of one's own photos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from explorer.files import given_path
 FINER = (  # further settings of a recipe: (name, kind, what it does)
     ("label-smoothing", float, "share of certainty that is taken from the labels, such as 0.1"),
     ("mixup", float, "blend photos in pairs, such as 0.2; not with cached features"),
-    ("loss", str, "of numbers: mse, l1 or huber (default: mse)"),
+    ("loss", str, "of numbers: mse, l1 or huber (default: mse); of masks ce, dice, focal or a sum such as "
+                  "ce+dice (the default)"),
     ("cutmix", float, "cut photos together in pairs, such as 1.0; not with cached features"),
     ("weight-decay", float, "pull of all weights towards 0, such as 0.01"),
     ("layer-decay", float, "each layer further from the head learns at this share of the next one's rate"),
@@ -39,16 +40,18 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
         "finetune", parents=[every], help="teach a model your classes",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage=f"{PROGRAM} finetune MODEL DATA [options]",
-        description="Teach a model the classes of your photos.\n"
+        description="Teach a model the classes of your photos, or what is where in them.\n"
         "Ctrl-C stops behind the batch, saves, and says how to go on.",
         epilog="examples:\n"
         f"  {PROGRAM} finetune {DEFAULT_MODEL} flowers5 --epochs 5 --save my-flowers\n"
-        f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5")
+        f"  {PROGRAM} finetune resnet50 photos/ --train all --epochs 20 --patience 5\n"
+        f"  {PROGRAM} finetune unet cells/ --backbone {DEFAULT_MODEL} --size 256 --train all --epochs 20")
     add = tune.add_argument
     add("model", metavar="MODEL", help="a name, see `list`; or the folder of a model that you trained")
     add("data", metavar="DATA",
         help="a folder with a folder of photos for each class, with or without train/ and val/ above them; "
-             "or a table (CSV) of files and numbers or labels; or flowers5, which is bundled, or cifar10")
+             "or a table (CSV) of files and numbers or labels; or flowers5, which is bundled, or cifar10. For "
+             "a network that finds boxes or masks: a folder of COCO, YOLO or VOC, or of images/ and masks/")
 
     add = tune.add_argument_group("what learns").add_argument
     add("--outputs", metavar="KIND",
@@ -59,13 +62,16 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("--epochs", type=typed_count, default=3, metavar="N",
         help="how often every photo is seen (default: 3)")
     add("--train", default="head", metavar="PART",
-        help="head (the classifier alone: seconds), last_stage, or all (default: head)")
+        help="head (the classifier alone: seconds; of boxes and masks all but the backbone), last_stage, or "
+             "all (default: head)")
     add("--from-scratch", action="store_true", help="begin with random weights, not with trained ones")
+    add("--backbone", metavar="NAME", help="of a network for boxes or masks: another backbone than its own")
     add("--size", type=typed_count, metavar="PIXELS",
         help="the side of the photos, where not the model's own")
 
     add = tune.add_argument_group("how it learns").add_argument
-    add("--batch-size", type=typed_count, default=32, metavar="N", help="photos a batch (default: 32)")
+    add("--batch-size", type=typed_count, metavar="N",
+        help="photos a batch (default: 32; of boxes and masks 8)")
     add("--lr", type=float, metavar="RATE", help="learning rate of the classifier (default: one that suits)")
     add("--body-lr", type=float, metavar="RATE", help="that of the body, where it learns (default: a tenth)")
     add("--optimizer", default="adamw", metavar="NAME",
@@ -122,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
         body_lr=args.body_lr,
         batch_size=args.batch_size, optimizer=args.optimizer, schedule=args.schedule, augment=args.augment,
         seed=args.seed, run_dir=folder, resume=args.resume, pretrained=not args.from_scratch,
+        backbone=args.backbone,
         input_size=None if args.size is None else (3, args.size, args.size), device=args.device,
         on_event=lambda event: [listener(event) for listener in listeners], **settings)
     asked = _wait(run)
@@ -135,10 +142,10 @@ def run(args: argparse.Namespace) -> int:
             "labels": run.labels, "recipe": run.recipe.as_dict(), "history": run.history, "best": run.best,
             "notes": run.notes, "run_dir": str(folder), "saved": saved}, indent=1))
     elif run.best is not None:
-        from explorer.training.loop.measures import best_text, measure_of
+        from explorer.training.loop.measures import TOP1, best_text, measure_of
 
         figure, photos = best_text(run), f"{len(run.data.val)} photos"
-        said = f"{figure} of {photos} right" if measure_of(run).share else f"{figure} over {photos}"
+        said = f"{figure} of {photos} right" if measure_of(run) is TOP1 else f"{figure} over {photos}"
         print(f"Best epoch {run.best['epoch'] + 1} of {run.recipe.epochs}: {said}, loss "
               f"{run.best['val_loss']:.3f}.")
     if asked:

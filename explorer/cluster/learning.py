@@ -30,6 +30,7 @@ from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Batch, Epoch, Event, Finished, Note, Started, Stopped
 from explorer.training.run import checkpoint
 from explorer.training.run.finetuning import launch
+from explorer.training.run.given import task_of
 from explorer.training.run.kept import FOLDER, KeptWeights
 from explorer.training.run.plan import Plan, make_plan
 from explorer.training.run.run import Run
@@ -75,6 +76,9 @@ def finetune(
     Raises what `explorer.finetune` raises, ModuleNotFoundError without Ray, and ClusterError where the
     cluster is too small.
     """
+    if task_of(model) != "classification":
+        raise ValueError("A cluster teaches classes and numbers: boxes and masks are learnt on one computer, "
+                         "with explorer.finetune.")
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device is {device!r}: expected 'cpu', or 'cuda' for one GPU a worker.")
     ray = connect(workers, cpus=cpus_per_worker, gpus=int(device == "cuda"))

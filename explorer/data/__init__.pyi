@@ -14,6 +14,7 @@ from explorer.data.samples import SamplePhoto as SamplePhoto
 from explorer.data.samples import assets_dir as assets_dir
 from explorer.data.samples import notebooks_dir as notebooks_dir
 from explorer.data.samples import sample_photos as sample_photos
+from explorer.data.samples import sample_places as sample_places
 from explorer.data.shown_steps import Step as Step
 from explorer.data.shown_steps import network_view as network_view
 from explorer.data.shown_steps import preprocessing_steps as preprocessing_steps

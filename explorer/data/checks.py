@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from PIL import Image
 
@@ -13,6 +14,7 @@ from explorer.data.folders import NAMED
 from explorer.data.images import ImageError
 from explorer.data.labels import match_names
 from explorer.data.photo_sets import PhotoSet, Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.data.reading import photo_threads
 
 
@@ -30,7 +32,10 @@ def broken_photos(photos: PhotoSet, *, threads: int | None = None) -> dict[int, 
         return {i: sentence for i, sentence in enumerate(pool.map(check, range(len(photos)))) if sentence}
 
 
-def ordered_as(classes: Sequence[str], splits: Splits) -> Splits:
+AnySplits = TypeVar("AnySplits", Splits, PlaceSplits)
+
+
+def ordered_as(classes: Sequence[str], splits: AnySplits) -> AnySplits:
     """The splits with their classes in this order and spelling, where they are the same by name; else as they
     are.
 

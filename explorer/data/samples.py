@@ -1,4 +1,9 @@
-"""The photos and notebooks that come with explorer, found in a checkout and in an installed wheel alike."""
+"""The photos and notebooks that come with explorer, found in a checkout and in an installed wheel alike.
+
+    sample_photos()           # the 26 photos of everyday things
+    sample_photos("bccd")     # blood cells, whose true boxes are in sample_places("bccd")
+    sample_photos("nuclei")   # nuclei of cells, whose true masks are in sample_places("nuclei")
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,18 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.arguments import shown
+
+if TYPE_CHECKING:
+    from explorer.data.places.place_set import PlaceSet
 
 _PACKAGE = Path(__file__).resolve().parent.parent  # .../explorer
+
+#: Where the photos of a name lie in `assets/`. Those with boxes or masks are none that the networks which
+#: come with explorer have learnt from.
+_FOLDERS = {"photos": "photos", "bccd": "data/bccd_samples", "nuclei": "data/nuclei_samples"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +57,44 @@ def notebooks_dir() -> Path:
     return _shipped("notebooks")
 
 
-def sample_photos() -> list[SamplePhoto]:
-    """The bundled photos, in the order of `assets/photos/photos.csv`."""
-    folder = assets_dir() / "photos"
+def sample_photos(name: str = "photos") -> list[SamplePhoto]:
+    """The bundled photos of a name, in the order of its `photos.csv`.
+
+    name: "photos", of everyday things; "bccd", blood cells; "nuclei", nuclei of cells under the microscope.
+          What is where in the last two says `sample_places`
+    Raises ValueError for another name.
+    """
+    folder = _folder(name)
     with open(folder / "photos.csv", encoding="utf-8", newline="") as file:
         return [_sample_photo(folder, row) for row in csv.DictReader(file)]
+
+
+def sample_places(name: str) -> PlaceSet:
+    """The photos of `sample_photos(name)`, in the same order, with what is where in them.
+
+    name: "bccd", with the boxes of red and white blood cells and platelets; "nuclei", with masks of 0 for the
+          background and 1 for nuclei
+    Raises ValueError for another name.
+    """
+    from explorer.data.places.coco import read_coco
+    from explorer.data.places.mask_folders import class_names_beside, read_masks
+
+    if name == "photos":
+        raise ValueError("Nobody has said what is where in 'photos': choose 'bccd' or 'nuclei'.")
+    folder = _folder(name)
+    if (boxes := folder / "boxes.json").is_file():
+        places = read_coco(boxes, "detection")
+    else:
+        classes = class_names_beside(folder, folder / "masks")
+        places = read_masks(folder / "images", folder / "masks", start=folder, names=classes)
+    order = [photo.path for photo in sample_photos(name)]
+    return places.subset([places.files.index(path) for path in order])
+
+
+def _folder(name: str) -> Path:
+    if not isinstance(name, str) or name not in _FOLDERS:
+        raise ValueError(f"name is {shown(name)}: expected one of {', '.join(_FOLDERS)}.")
+    return assets_dir() / _FOLDERS[name]
 
 
 def _sample_photo(folder: Path, row: dict[str, str]) -> SamplePhoto:

@@ -35,6 +35,13 @@ class OverBody(VisionModel):
         return self.get_submodule(self.body_name)
 
     @property
+    def body_paths(self) -> tuple[str, ...]:
+        """Paths of the modules that are the backbone: what was trained before, and what freezing the body
+        leaves alone.
+        """
+        return (self.body_name,)
+
+    @property
     def only_size(self) -> tuple[int, int] | None:
         """(height, width) of the only photo that it takes, in pixels, where its backbone is built for one."""
         if not self.body.fixed_image_size:

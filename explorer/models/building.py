@@ -59,7 +59,7 @@ def _build_over_a_body(architecture: str, row: dict[str, Any], given: dict[str, 
     body = create_body(
         name, in_chans=wanted.pop("in_chans", None), output_stride=wanted.pop("output_stride", None),
         drop_path_rate=wanted.pop("drop_path_rate", None), img_size=wanted.pop("img_size", None),
-        **wanted.pop("backbone_options", {}),
+        **dict(wanted.pop("backbone_options", {})),  # pairs, where a saved folder says them
     )
     try:
         return model_class(body, **wanted)

@@ -22,6 +22,7 @@ from explorer.models.names import check_name, split_door, word_on_old_name
 from explorer.models.weights.places import is_here
 from explorer.models.weights.table import config_for, mac_count, parameter_count, stage_rows, tags
 
+MOST_NAMED = 10  # classes whose names a card lists
 BAR = 24  # characters of the longest bar in the drawing of the stages
 
 
@@ -106,6 +107,24 @@ class ModelCard:
         return self.published and is_here(self.architecture, self.tag)
 
     @property
+    def measured(self) -> str:
+        """What was measured of these weights where it is no accuracy, per cent: "box AP50 88.1, box AP 60.2";
+        "" where nobody says.
+        """
+        return ", ".join(f"{what} {value:.1f}" for what, value in self.config.metrics)
+
+    @property
+    def class_names(self) -> str:
+        """The names of a handful of classes; "" for more of them, and for names that nobody says."""
+        labels = self.config.labels or ()
+        return ", ".join(labels) if len(labels) <= MOST_NAMED else ""
+
+    @property
+    def told(self) -> str:
+        """What is told of these weights beyond the figures; "" for nothing."""
+        return self.config.notes if isinstance(self.config.notes, str) else ""
+
+    @property
     def preprocessing(self) -> tuple[str, ...]:
         """What is done to a photo before this network sees it, in sentences."""
         return preprocessing_sentences(self.config, self.family.task)
@@ -128,6 +147,7 @@ class ModelCard:
                        for stage in self.stages],
             "input_size": list(c.input_size), "interpolation": c.interpolation, "crop_pct": c.crop_pct,
             "crop_mode": c.crop_mode, "mean": list(c.mean), "std": list(c.std), "num_classes": c.num_classes,
+            "labels": [*(c.labels or ())], "metrics": dict(c.metrics), "notes": self.told,
             "license": c.license, "top1": c.top1, "top5": c.top5, "preprocessing": list(self.preprocessing),
             "published": self.published, "here": self.here,
             "tags": [{"name": t.name, "license": t.license, "num_classes": t.num_classes,
@@ -144,10 +164,15 @@ class ModelCard:
         if self.macs is not None:
             facts.append(("multiply-adds", f"{count_text(self.macs)} for one photo"))
         if c.num_classes:
-            facts.append(("classes", str(c.num_classes)))
+            names = f": {self.class_names}" if self.class_names else ""
+            facts.append(("classes", f"{c.num_classes}{names}"))
         if c.top1 is not None:
             top5 = f", {c.top5:.1f} % top-5" if c.top5 is not None else ""
             facts.append(("accuracy", f"{c.top1:.1f} % top-1{top5} on ImageNet (published)"))
+        if self.measured:
+            facts.append(("measured", f"{self.measured} % (published)"))
+        if self.told:
+            facts.append(("about them", self.told))
         facts.append(("photo", f"{size} pixels"))
         facts.append(("weights", self._weights_text()))
         facts.append(("paper", f"{f.paper}. {f.url}"))

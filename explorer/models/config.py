@@ -8,6 +8,7 @@ weights' origin, labels and licence, and everything that prepares a photo reads 
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -116,6 +117,8 @@ def options_to_keep(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         if isinstance(value, (list, tuple)):
             found = tuple(map(plain, value))
             return None if None in found else found
+        if isinstance(value, Mapping):  # of the backbone of a network for boxes or masks
+            return plain(tuple(value.items()))
         return value if isinstance(value, (bool, int, float, str)) else None
 
     left_out = {"drop_rate", "drop_path_rate", "in_chans", "cache_dir", "checkpoint_path"}

@@ -110,6 +110,7 @@ class Dashboard(W.VBox):
         _memory.keep()
 
         self.tabs.observe(self._open_tab, "selected_index")
+        self.session.observe(self._bring_to_front, ["tab"])
         self.session.observe(self._show_working, ["busy"])
         self.session.observe(self._show_status, ["look", "model_name", "busy"])
         self.session.observe(self._show_error, ["error"])
@@ -168,6 +169,10 @@ class Dashboard(W.VBox):
         return f"Dashboard({model}, {self.session.image_name or 'no photo yet'})"
 
     # --- status ------------------------------------------------------------------------------------------
+
+    def _bring_to_front(self, change) -> None:
+        if change["new"] in self.tabs.titles:
+            self.tabs.selected_index = self.tabs.titles.index(change["new"])
 
     def _open_tab(self, _change=None) -> None:
         """Panels are built when they are first looked at; some rest while they are out of sight."""

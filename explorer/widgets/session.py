@@ -71,6 +71,7 @@ class Session(t.HasTraits):
     run = _Result(help="the fine-tuning run on the screen, or None; set what finetune or load_run gave")
     runs = t.Tuple(help="all runs that were shown here, the newest last; set by explorer only")
     busy = t.Unicode("", help="what is being done now, empty when nothing is")
+    tab = t.Unicode("", help="the title of the tab that a panel has asked for; set by explorer only")
     error = t.Unicode("", help="why the last wish could not be fulfilled, empty when it could")
 
     def __init__(self, *, labels: tuple[str, ...] | None = None,
@@ -162,6 +163,11 @@ class Session(t.HasTraits):
         except (ValueError, TypeError) as error:
             raise t.TraitError(str(error)) from error
 
+    def show_tab(self, title: str) -> None:
+        """Ask for a tab by its title, such as "Detect": the dashboard brings it to the front."""
+        self._publish(tab="")
+        self._publish(tab=title)
+
     def toggle_compare(self, name: str) -> None:
         """Take a model into the comparison, or out of it. Raises TraitError where it can't be taken in."""
         with self.lock:
@@ -190,7 +196,7 @@ class Session(t.HasTraits):
         if change["new"] is not None and not any(run is change["new"] for run in self.runs):
             self._publish(runs=(*self.runs, change["new"]))
 
-    @t.validate("look", "tree", "model_name", "image_name", "runs", "busy", "error")
+    @t.validate("look", "tree", "model_name", "image_name", "runs", "tab", "busy", "error")
     def _only_explorer(self, proposal):
         if not self._may_publish:
             name = proposal["trait"].name

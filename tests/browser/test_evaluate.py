@@ -123,3 +123,49 @@ def test_a_thousand_classes_come_in_pages_and_no_photo_is_hidden(lab, expect):
         ink = matrix.evaluate("el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
         assert min(ink) > 120
     assert lab.page.js_errors == []
+
+
+PLACES = """
+import explorer, torch
+torch.manual_seed(0)
+model = explorer.create_model("retinanet", backbone="resnet18", num_classes=3)
+torch.nn.init.constant_(model.head.classification_head.cls_logits.bias, -1)
+model.config = model.config.with_(input_size=(3, 128, 128), labels=("RBC", "WBC", "Platelets"))
+dash = explorer.Dashboard(model)
+dash.wait()
+dash
+"""
+
+
+def test_boxes_are_judged_and_a_photo_opens_in_detect(lab, expect):
+    lab.open_cells(PLACES)
+    lab.run_all()
+    view = lab.page.locator(".vx-dashboard")
+    expect(view).to_be_visible(timeout=60_000)
+    view.get_by_role("tab", name="Evaluate").click()
+    panel = view.locator(".vx-eval")
+    expect(panel.get_by_label("by photos")).to_have_value("blood cells: four photos with boxes, bundled")
+    panel.get_by_role("button", name="Evaluate").click()
+    expect(panel.locator(".vx-eval-head").first).to_contain_text("mAP", timeout=60_000)
+    matrix = panel.get_by_role("grid")
+    expect(matrix.get_by_role("columnheader").last).to_have_text("background")
+    missed = matrix.get_by_role("gridcell").nth(3)  # RBC without a box
+    missed.click()
+    cell = panel.get_by_role("listbox", name="Photos of the chosen cell").get_by_role("option")
+    expect(cell).to_have_count(4)
+
+    # the score slider counts anew
+    slider = panel.get_by_role("slider")
+    before = panel.locator(".vx-eval-head").nth(1).inner_text()
+    slider.focus()
+    lab.page.keyboard.press("Home")
+    expect(panel.locator(".vx-eval-head").nth(1)).not_to_have_text(before)
+
+    photo = panel.get_by_role("listbox", name="Worst photos").get_by_role("option").first
+    expect(photo).to_contain_text("right")
+    photo.click()
+    expect(panel.locator(".vx-eval-large")).to_be_visible()
+    panel.get_by_role("button", name="Open in Detect").click()
+    expect(view.get_by_role("tab", name="Detect")).to_have_attribute("aria-selected", "true")
+    lab.expect_code("print([*dash.evaluate.kinds.values()][-1].photos.picked.name == "
+                    "dash.session.image_name)", "True\n")

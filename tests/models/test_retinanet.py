@@ -149,6 +149,16 @@ def test_it_stands_over_any_backbone_that_halves_its_maps():
     assert raw["cls_logits"].shape == (1, raw["bbox_regression"].shape[1], 3)
 
 
+def test_smaller_anchors_may_be_asked_for_where_things_are_small():
+    plain, fine = (explorer.create_model("retinanet", backbone="resnet18", num_classes=2, **options)
+                   for options in ({}, {"anchor_scale": 2.0}))
+    of_both = [model.anchors([(4, 4), (2, 2)], (32, 32))[0] for model in (plain, fine)]
+    (left, _, right, _), (small_left, _, small_right, _) = (level[4] for level in of_both)  # square
+    assert (right - left, small_right - small_left) == (40, 20)
+    assert dict(explorer.create_model("retinanet", backbone="resnet18", anchor_scale=2.0)
+                .config.build_options)["anchor_scale"] == 2.0
+
+
 def test_a_backbone_of_a_fixed_size_sees_every_photo_at_that_size():
     model = explorer.create_model("retinanet", backbone="swin_tiny_patch4_window7_224", num_classes=2,
                                   img_size=224).eval()

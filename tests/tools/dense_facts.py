@@ -5,12 +5,15 @@ is made for.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from effdet import get_efficientdet_config
 from torchvision import models
 
+from explorer.models import weights
 from explorer.models.catalog import FAMILY_OF
 from explorer.models.create import create_model
 
@@ -83,6 +86,29 @@ def torchvision_masks(name: str) -> dict[str, dict[str, Any]]:
     }}
 
 
+#: What comes along with explorer, and the facts that `teach_shipped.py` has written beside it.
+SHIPPED = Path(weights.__file__).parent / "shipped"
+
+
+def shipped_tags(name: str) -> dict[str, dict[str, Any]]:
+    """The weights of a name that come along with explorer."""
+    found = {}
+    for file in sorted(SHIPPED.glob(f"{name}.*.json")):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        data = told["data"]
+        found[told["name"].partition(".")[2]] = {
+            "input_size": told["input_size"], "mean": told["mean"], "std": told["std"],
+            "interpolation": told["interpolation"], "num_classes": len(told["labels"]),
+            "labels": told["labels"], "license": "apache-2.0",
+            "metrics": told["scores on the held-out photos, %"],
+            "notes": f"They find {told['finds']}. They come along with explorer, which taught them on "
+                     f"{data['to learn from']} photos in {round(told['cpu seconds'] / 60)} minutes of one "
+                     f"CPU thread, and measured them on {data['held out']} others. The photos: "
+                     f"{data['source']}, {data['licence']}.",
+        }
+    return found
+
+
 #: name -> tag -> the facts of these weights, the default first.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     **{name: torchvision_tags(name) for name in ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2")},
@@ -90,6 +116,7 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     **{name: torchvision_masks(name) for name in (
         "deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "fcn_resnet50",
         "fcn_resnet101", "lraspp_mobilenet_v3_large")},
+    **{name: shipped_tags(name) for name in ("unet_lite0", "retinanet_lite0")},
 }
 #: YOLO's classes are COCO's without gaps, its photos are grey where there is no picture, and not normalised.
 YOLO = {"input_size": (3, 640, 640), "num_classes": 80,

@@ -201,6 +201,25 @@ def test_it_shows_itself_escaped_and_whole(tmp_path):
     assert json.loads(result.to_json())["classes"] == list(places.classes) and "mAP" in str(result)
 
 
+def test_another_score_counts_other_boxes_without_another_pass():
+    truth = boxes((0, 0, 10, 10, 0), (20, 0, 30, 10, 1))
+    found = said((0, 0, 10, 10, 0, .9), (20, 0, 30, 10, 1, .4), (50, 0, 60, 10, 1, .6))
+    result = DetectionEvaluation(("a", "b"), [found], [truth])
+    assert result.map == pytest.approx(0.75)
+    assert (result.precision, result.recall, result.f1) == pytest.approx((2 / 3, 1, 0.8))
+    sure = result.at(score=0.5)
+    assert (sure.precision, sure.recall, sure.f1) == pytest.approx((0.5, 0.5, 0.5))
+    assert sure.above_score["b"].precision == 0 and sure.above_score["b"].support == 1
+    assert sure.averages is result.averages and sure.map == result.map and result.score == 0.3
+    nothing = result.at(score=1)
+    assert nothing.precision is None and nothing.recall == 0 and nothing.f1 == 0
+    assert nothing.as_dict()["precision"] is None
+    with pytest.raises(ValueError, match="score is 2"):
+        result.at(score=2)
+    with pytest.raises(TypeError, match="surprise"):
+        DetectionEvaluation(("a",), [], [], surprise=1)
+
+
 def test_a_stop_and_photos_that_cant_be_opened_are_said():
     places = data(4)
 

@@ -231,8 +231,8 @@ def test_a_run_that_fails_leaves_the_best_epochs_weights_in_the_model(colours, m
 
     def fails_in_the_second_epoch(network, *args):
         seen.append(1)
-        loss, right, pieces = true_learn(network, *args)
-        return (float("nan") if len(seen) > 4 else loss), right, pieces
+        loss, *rest = true_learn(network, *args)
+        return (float("nan") if len(seen) > 4 else loss), *rest
 
     monkeypatch.setattr(team, "learn", fails_in_the_second_epoch)
     failed = run(small(), colours, epochs=3, train="all", seed=5)

@@ -1,10 +1,20 @@
-"""A comm that records, so that widgets can be tested without a kernel or a browser."""
+"""What widget tests share: a comm that records, so that none needs a kernel or a browser; no earlier runs."""
 
 from __future__ import annotations
 
 import comm
 import pytest
 from comm.base_comm import BaseComm
+
+from explorer.training.run.run import RUNS
+from explorer.widgets.panels.learn.started import STARTED
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_runs():
+    """A new dashboard shows the runs of this process, those of another test as well: each begins without."""
+    STARTED.clear()
+    RUNS.clear()
 
 
 @pytest.fixture

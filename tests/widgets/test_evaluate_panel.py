@@ -19,14 +19,13 @@ from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.run.beside import copy_of_model
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.loading import LoadedRun
-from explorer.training.run.run import RUNS
 from explorer.widgets import jobs
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.evaluate import cells
-from explorer.widgets.panels.evaluate.judgement import Judgement, facts_of
+from explorer.widgets.panels.evaluate.judgement import Judgement
+from explorer.widgets.panels.evaluate.kinds import facts_of
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.evaluate.subject import run_behind
-from explorer.widgets.panels.learn.started import STARTED
 from explorer.widgets.parts.evaluation_card import (
     cell_photos,
     cell_text,
@@ -73,12 +72,6 @@ def run():
     """Trained a little on the small flowers: it errs often."""
     settings = {"epochs": 2, "train": "all", "lr": 0.05, "threads": 1, "seed": 3}
     return finetune(tiny(), "flowers5_nano", name="nano", **settings).wait(60)
-
-
-@pytest.fixture(autouse=True)
-def no_earlier_runs():
-    STARTED.clear()
-    RUNS.clear()
 
 
 @pytest.fixture

@@ -22,11 +22,10 @@ from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.beside import between_batches, copy_of_model
 from explorer.training.run.finetuning import finetune
-from explorer.training.run.run import RUNS
 from explorer.widgets.panels.learn.epoch_words import NOW, caption
 from explorer.widgets.panels.learn.fields import number
 from explorer.widgets.panels.learn.run_words import gap_note, how_far
-from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
+from explorer.widgets.panels.learn.started import known_runs, next_name
 from explorer.widgets.panels.learn.what_learns import planned_rates, what_learns
 from explorer.widgets.parts.data_card import card_html, duplicates_text, imbalance, spread
 from tests.html import parse
@@ -55,13 +54,6 @@ def folder(tmp_path):
         for i in range(10):
             Image.new("RGB", (30, 24), tuple(min(c + 3 * i, 255) for c in colour)).save(place / f"{i}.png")
     return tmp_path / "colours"
-
-
-@pytest.fixture(autouse=True)
-def no_earlier_runs():
-    """A new dashboard shows the runs of this process; each test begins without."""
-    STARTED.clear()
-    RUNS.clear()
 
 
 @pytest.fixture

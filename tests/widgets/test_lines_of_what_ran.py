@@ -15,9 +15,7 @@ from PIL import Image
 from torch import nn
 
 import explorer
-from explorer.training.run.run import RUNS
 from explorer.widgets.dashboard import TABS
-from explorer.widgets.panels.learn.started import STARTED
 
 #: {tab: (button that starts its work, controls that redraw at once, and so are part of what is shown)}
 PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -51,8 +49,6 @@ def folder(tmp_path):
 @pytest.fixture
 def dash(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    STARTED.clear()
-    RUNS.clear()
     dash = explorer.Dashboard(tiny(), images=explorer.sample_photos()[:2])
     dash.wait()
     yield dash

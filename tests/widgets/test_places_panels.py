@@ -283,13 +283,6 @@ def test_every_tab_opens_on_such_a_model(detector, segmenter, open_tab):
             "Segment" in dash.predictions.bars.value
 
 
-def test_the_evaluation_tab_says_who_judges_boxes(detector, open_tab, tmp_path):
-    _, panel = open_tab(detector, "Evaluate")
-    panel.data.value, panel.folder.value = "a folder", str(tmp_path)
-    panel.go.click()
-    assert panel.wait() and "finds boxes: ask it with explorer.detect" in panel.message.value
-
-
 def test_why_this_box_and_this_class_are_heat_maps_that_the_lines_give_again(detector, segmenter, open_tab):
     dash, panel = open_tab(detector, "Detect")
     panel.score.value = 0.2

@@ -13,20 +13,12 @@ from ipywidgets.widgets import widget as registry
 import explorer
 from explorer.training.run.finetuning import finetune
 from explorer.training.run.past import past_runs
-from explorer.training.run.run import RUNS
-from explorer.widgets.panels.learn.started import STARTED
 from explorer.widgets.panels.runs.table import csv_text, distinct_names, table_of
 from explorer.widgets.parts.run_table import Cell, RunTable
 from tests.html import parse
 
 from .test_finetune_panel import folder, tiny  # noqa: F401
 from .test_parts_base import from_browser, updates
-
-
-@pytest.fixture(autouse=True)
-def no_earlier_runs():
-    STARTED.clear()
-    RUNS.clear()
 
 
 def learn(data, name, **settings):

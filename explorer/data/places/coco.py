@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -104,7 +104,8 @@ def read_coco(file: Path, task: str, *, content: Any = None) -> PlaceSet:
         return _with_masks(classes, photos, things, tidying)
     boxes: list[Boxes] = []
     for key, photo in photos.items():
-        boxes.append(tidying.boxes((one for one, _ in things[key]), photo.size, photo.name))
+        given = (replace(one, shape=shape) for one, shape in things[key])
+        boxes.append(tidying.boxes(given, photo.size, photo.name))
     return _place_set(classes, list(photos.values()), tidying.notes, boxes=tuple(boxes))
 
 

@@ -1,6 +1,7 @@
 """Data sets of (photo, target), as torchvision's are: boxes in a dict, or a mask beside the photo.
 
-The target of a photo is a dict with `boxes` [N, 4] xyxy and `labels` [N] (and `iscrowd`, `area`), a list of
+The target of a photo is a dict with `boxes` [N, 4] xyxy and `labels` [N] (and `iscrowd`, `area`,
+`masks` [N, H, W]), a list of
 COCO annotations (torchvision's CocoDetection), what VOCDetection makes of an XML file, or a mask: a picture
 or an array [H, W] of class indices, 255 where nothing counts.
 """
@@ -8,7 +9,7 @@ or an array [H, W] of class indices, 255 where nothing counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from explorer.data.errors import ImageError
 from explorer.data.folders import DataError, listed
 from explorer.data.images import load_image
 from explorer.data.places.place_set import Boxes, PlaceSet
+from explorer.data.places.shapes import runs_of
 from explorer.data.places.tidying import GivenBox, Tidying, four_numbers
 
 VOC_SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -123,7 +125,7 @@ def _with_boxes(dataset: Any, names: tuple[str, ...], known: tuple[str, ...]) ->
     if words:  # class names, in the order in which they were found: the alphabet's is told to everybody alike
         order = sorted(words, key=lambda word: word)
         moved = {words[word]: place for place, word in enumerate(order)}
-        rows = [[GivenBox(one.box, moved[one.label], one.crowd, one.area) for one in row] for row in rows]
+        rows = [[replace(one, label=moved[one.label]) for one in row] for row in rows]
         known = tuple(order)
     most = max((one.label for row in rows for one in row), default=-1) + 1
     if known and most > len(known):
@@ -158,7 +160,8 @@ def _of_coco(target: list[Mapping[str, Any]], place_of: Mapping[int, int]) -> li
         if row is None or not isinstance(key, int):
             raise DataError("An annotation has no bbox of four numbers, or no category_id: correct it.")
         box = (row[0], row[1], row[0] + row[2], row[1] + row[3])
-        found.append(GivenBox(box, place_of.get(key, key), bool(one.get("iscrowd", 0)), one.get("area")))
+        found.append(GivenBox(box, place_of.get(key, key), bool(one.get("iscrowd", 0)), one.get("area"),
+                              one.get("segmentation")))
     return found
 
 
@@ -195,8 +198,22 @@ def _of_dict(target: Mapping[str, Any], size: tuple[int, int], name: str) -> lis
         boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
     elif way != "XYXY":
         raise DataError(f"The boxes of {name} are {way}: give them as XYXY, left, top, right, bottom.")
-    rows = zip(boxes.tolist(), labels.tolist(), crowd.tolist(), areas.tolist())
-    return [GivenBox(box, int(label), bool(hidden), float(area)) for box, label, hidden, area in rows]
+    rows = zip(boxes.tolist(), labels.tolist(), crowd.tolist(), areas.tolist(),
+               _shapes(target, len(boxes), size, name))
+    return [GivenBox(box, int(label), bool(hidden), float(area), shape)
+            for box, label, hidden, area, shape in rows]
+
+
+def _shapes(target: Mapping[str, Any], count: int, size: tuple[int, int], name: str) -> list[Any]:
+    """The run lengths of each thing, where the target has `masks` [N, H, W]."""
+    if "masks" not in target:
+        return [None] * count
+    given = target["masks"]
+    masks = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    if masks.shape != (count, size[1], size[0]):
+        raise DataError(f"The target of {name} has {count} boxes and masks {list(masks.shape)}: expected a "
+                        f"mask a box, [{count}, {size[1]}, {size[0]}].")
+    return [runs_of(mask > 0) for mask in masks]
 
 
 def _numbers(values: Any) -> np.ndarray:

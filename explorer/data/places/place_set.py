@@ -13,10 +13,13 @@ from PIL import Image
 
 from explorer.data.errors import ImageError
 from explorer.data.folders import DataError
+from explorer.data.labels import match_names
 from explorer.data.photo_sets import Chosen
 
 IGNORED = 255  # in a mask: pixels that count neither way
 Size = tuple[int, int]  # width, height
+#: Polygons, each float64 [x, y, x, y, ...], or COCO's run lengths {"size": [H, W], "counts": list or text}.
+Shape = tuple[np.ndarray, ...] | dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +30,15 @@ class Boxes:
     labels: int64 [N], indices into the class names
     crowd:  bool [N]: it counts neither as found nor as missed, e.g. a crowd that is one box
     areas:  float64 [N], of the thing itself in pixels where somebody measured it, else of its box
+    shapes: of each thing its outline, see `shapes.kept_shape`, None for one without; None where nobody has
+            outlined any
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
     areas: np.ndarray
+    shapes: tuple[Shape | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,6 +102,22 @@ class PlaceSet(Sequence):
         """"detection" or "segmentation"."""
         return "detection" if self.open_mask is None else "segmentation"
 
+    @property
+    def kind(self) -> str:
+        """"boxes" or "masks"."""
+        return "boxes" if self.open_mask is None else "masks"
+
+    def with_classes(self, classes: Sequence[str]) -> PlaceSet:
+        """The same photos with the same classes in this order and spelling. Raises ValueError for others."""
+        places = match_names(classes, self.classes)
+        if len(classes) != len(self.classes) or None in places:
+            raise ValueError(f"The classes are {', '.join(self.classes)}: give these in another order.")
+        table = np.array(places, np.int64)
+        masks = None if self.open_mask is None else MovedMask(self.open_mask, tuple(table.tolist()))
+        boxes = None if self.boxes is None else tuple(
+            replace(one, labels=table[one.labels]) for one in self.boxes)
+        return replace(self, classes=tuple(classes), boxes=boxes, open_mask=masks)
+
     def subset(self, indices: Sequence[int]) -> PlaceSet:
         """The photos at `indices`, in that order."""
         chosen = tuple(indices)
@@ -128,6 +150,19 @@ class ChosenMask:
 
     def __call__(self, index: int) -> np.ndarray:
         return self.open_mask(self.indices[index])
+
+
+@dataclass(frozen=True)
+class MovedMask:
+    """Opens another's masks, with each class under the index that `places` has for it."""
+
+    open_mask: Callable[[int], np.ndarray]
+    places: tuple[int, ...]
+
+    def __call__(self, index: int) -> np.ndarray:
+        table = np.arange(256, dtype=np.uint8)
+        table[:len(self.places)] = self.places
+        return table[self.open_mask(index)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from explorer.data.places.place_set import Size
+from explorer.data.places.place_set import Shape, Size
 
 MOST_POINTS = 200_000  # of one thing
 
@@ -16,11 +16,12 @@ MOST_POINTS = 200_000  # of one thing
 def shape_mask(shape: Any, size: Size) -> np.ndarray | None:
     """bool [H, W] of a COCO `segmentation` in a photo of that (width, height); None for one that is none.
 
-    shape: a list of polygons [x, y, x, y, ...], or run lengths {"size": [H, W], "counts": list or text}
+    shape: polygons [x, y, x, y, ...], or run lengths {"size": [H, W], "counts": list or text}; what
+           `kept_shape` made of it is one too
     """
     if isinstance(shape, dict):
         return _of_runs(shape, size)
-    if not isinstance(shape, list) or not shape:
+    if not isinstance(shape, list | tuple) or not shape:
         return None
     picture = Image.new("1", size)
     pen = ImageDraw.Draw(picture)
@@ -31,6 +32,27 @@ def shape_mask(shape: Any, size: Size) -> np.ndarray | None:
         # COCO's coordinates count from pixels' corners, Pillow's from their centres
         pen.polygon([(x - 0.5, y - 0.5) for x, y in zip(points[::2], points[1::2])], fill=1)
     return np.array(picture)
+
+
+def kept_shape(shape: Any, size: Size) -> Shape | None:
+    """A COCO `segmentation` made sure of, and small: arrays for lists; None for one that is none."""
+    if isinstance(shape, dict):
+        counts = _counts(shape, size)
+        return None if counts is None else {"size": shape["size"], "counts": shape["counts"]}
+    if not isinstance(shape, list) or not shape:
+        return None
+    rows = [row for polygon in shape if (row := _points(polygon)) is not None]
+    return tuple(np.array(row) for row in rows) if len(rows) == len(shape) else None
+
+
+def runs_of(mask: np.ndarray) -> dict[str, Any]:
+    """The run lengths of a mask, bool [H, W]: column by column, the first of what is outside."""
+    flat = mask.T.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    counts = np.diff(ends, prepend=0).tolist()
+    if flat.size and flat[0]:
+        counts.insert(0, 0)
+    return {"size": list(mask.shape), "counts": counts}
 
 
 def shape_box(shape: Any) -> tuple[float, float, float, float] | None:
@@ -46,6 +68,8 @@ def shape_box(shape: Any) -> tuple[float, float, float, float] | None:
 
 
 def _points(polygon: Any) -> list[float] | None:
+    if isinstance(polygon, np.ndarray):
+        return polygon.tolist()
     if not isinstance(polygon, list) or not 6 <= len(polygon) <= MOST_POINTS or len(polygon) % 2:
         return None
     if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in polygon):
@@ -56,6 +80,15 @@ def _points(polygon: Any) -> list[float] | None:
 
 
 def _of_runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
+    counts = _counts(shape, size)
+    if counts is None:
+        return None
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(size).T  # column by column
+
+
+def _counts(shape: dict[str, Any], size: Size) -> list[int] | None:
+    """The run lengths of a mask of that (width, height); None for what are none."""
     width, height = size
     counts = shape.get("counts")
     if shape.get("size") != [height, width]:
@@ -66,10 +99,7 @@ def _of_runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
         return None
     if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= width * height for n in counts):
         return None
-    if sum(counts) != width * height:
-        return None
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(width, height).T  # column by column
+    return counts if sum(counts) == width * height else None
 
 
 def _unpacked(text: str) -> list[int] | None:

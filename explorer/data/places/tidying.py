@@ -15,6 +15,7 @@ from explorer.data.errors import ImageError
 from explorer.data.folders import LeftOut, Remains, listed
 from explorer.data.picture_files import FORMATS, MAX_PIXELS, check_size
 from explorer.data.places.place_set import Boxes, Size
+from explorer.data.places.shapes import kept_shape
 from explorer.display.words import counted
 
 OVER = 1.0  # pixels by which a box may reach over the edge without a word: numbers are rounded
@@ -23,12 +24,16 @@ TURNED = (5, 6, 7, 8)  # EXIF orientations in which width and height change plac
 
 @dataclass(frozen=True)
 class GivenBox:
-    """A box as a file has it: left, top, right, bottom in pixels; the index of its class."""
+    """A box as a file has it: left, top, right, bottom in pixels; the index of its class.
+
+    shape: the outline of what is in it, as COCO writes it, or None
+    """
 
     box: Sequence[float]
     label: int
     crowd: bool = False
     area: float | None = None
+    shape: Any = None
 
 
 @dataclass
@@ -40,7 +45,7 @@ class Tidying:
 
     def boxes(self, given: Iterable[GivenBox], size: Size | None, name: str) -> Boxes:
         """The boxes of the photo called `name`, cut off at its edge, without those that can't be meant."""
-        rows, areas = [], []
+        rows, areas, shapes = [], [], []
         over = False
         for number, one in enumerate(given, 1):
             left, top, right, bottom = one.box
@@ -61,11 +66,12 @@ class Tidying:
             share = (right - left) * (bottom - top) / whole
             areas.append(whole * share if measured is None else measured)
             rows.append((left, top, right, bottom, one.label, one.crowd))
+            shapes.append(None if size is None else kept_shape(one.shape, size))
         if over:
             self.cut.append(name)
         table = np.array(rows, np.float64).reshape(-1, 6)
         return Boxes(table[:, :4].copy(), table[:, 4].astype(np.int64), table[:, 5] > 0,
-                     np.array(areas, np.float64))
+                     np.array(areas, np.float64), tuple(shapes) if any(shapes) else None)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ def draw_boxes(
     photo: Image.Image, boxes: np.ndarray, captions: Sequence[str], indices: Sequence[int | Colour], *,
     masks: np.ndarray | None = None,
 ) -> Image.Image:
-    """A copy of an RGB photo with boxes [N, 4] xyxy in its pixels, the best on top, each with its caption.
+    """A copy of an RGB photo with boxes [N, 4] xyxy in its pixels, the best on top, each with its caption, if
+    it has one.
 
     indices: of the classes, for the colours, or colours themselves;  masks: [N, H, W], yes or no
     """

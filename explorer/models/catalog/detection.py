@@ -19,7 +19,7 @@ FAMILIES = (
              "are asked for their class and how they would have to move. "
              "Nearly all of them see nothing: the focal loss counts what is answered well already as next to "
              "nothing, so that they do not drown the few that see something.",
-        names="retinanet retinanet_resnet50_fpn retinanet_resnet50_fpn_v2",
+        names="retinanet retinanet_resnet50_fpn retinanet_resnet50_fpn_v2 retinanet_lite0",
     ),
     family(
         "efficientdet", title="EfficientDet", year=2019, arxiv="1911.09070", module="efficientdet",

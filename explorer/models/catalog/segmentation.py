@@ -11,7 +11,7 @@ FAMILIES = (
              "The way down is a backbone that halves its maps; the way up doubles them, and each time sets "
              "the map of the same size from the way down beside its own, so that fine edges come back. "
              "It learns from some dozens of pictures, which is why microscopes and satellites use it most.",
-        names="unet unet_resnet18 unet_resnet34 unet_resnet50 unet_efficientnet_b0",
+        names="unet unet_resnet18 unet_resnet34 unet_resnet50 unet_efficientnet_b0 unet_lite0",
     ),
     family(
         "unetplusplus", title="U-Net++", year=2018, arxiv="1807.10165", module="unetplusplus",

@@ -141,14 +141,27 @@ class Detector(OverBody):
         self.check_head()
         if targets is not None:
             return self.loss(images, targets)
-        if not images:
-            return []
+        return [answer(found, place) for found, place in self.find(images)] if images else []
+
+    def find(self, images: Sequence[Tensor], *, masks: bool = True) -> list[tuple[Candidates, Placement]]:
+        """(what is shown of each photo, in the network's pixels, and where the photo lies in them).
+
+        images: photos [C, H, W] in 0..1, one at least;  masks: False leaves them out where it has some
+        """
+        self.check_head()
         batch, places = self.prepare(images)
-        raw = self.see(batch, places)
+        return self._kept(self.see(batch, places), batch.shape[-2:], places, masks=masks)
+
+    def found_in(self, raw: Any, size: Sequence[int], places: Sequence[Placement]) -> list[dict[str, Tensor]]:
+        """The boxes of each photo, as `forward` tells them. raw, size, places: as `candidates` takes them"""
+        return [answer(found, place) for found, place in self._kept(raw, size, places)]
+
+    def _kept(self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+              masks: bool = True) -> list[tuple[Candidates, Placement]]:
         kept = [self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
                             limit=self.max_boxes)
-                for found in self.candidates(raw, batch.shape[-2:], places)]
-        return [answer(found, place) for found, place in zip(self.with_masks(raw, kept, places), places)]
+                for found in self.candidates(raw, size, places)]
+        return [*zip(self.with_masks(raw, kept, places) if masks else kept, places)]
 
     def see(
         self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None,
@@ -204,11 +217,26 @@ class Detector(OverBody):
         self.check_head()
         check_targets(images, targets, self.num_classes)
         batch, places = self.prepare(images)
+        return self.loss_of(self.forward_raw(batch), batch.shape[-2:], self._moved(targets, places))
+
+    def loss_and_found(
+        self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+        """(the parts of the loss as `loss`, the boxes of each photo as `forward`), by one pass."""
+        self.check_head()
+        check_targets(images, targets, self.num_classes)
+        batch, places = self.prepare(images)
+        raw, size = self.see(batch, places), batch.shape[-2:]
+        return self.loss_of(raw, size, self._moved(targets, places)), self.found_in(raw, size, places)
+
+    def _moved(
+        self, targets: Sequence[Mapping[str, Tensor]], places: Sequence[Placement]
+    ) -> list[dict[str, Tensor]]:
+        """Boxes and labels of each photo, the boxes in the network's pixels."""
         where = parameter_place(self)
-        moved = [{"boxes": place.into(target["boxes"].to(**where).reshape(-1, 4)),
-                  "labels": target["labels"].to(where["device"], torch.int64)}
-                 for target, place in zip(targets, places)]
-        return self.loss_of(self.forward_raw(batch), batch.shape[-2:], moved)
+        return [{"boxes": place.into(target["boxes"].to(**where).reshape(-1, 4)),
+                 "labels": target["labels"].to(where["device"], torch.int64)}
+                for target, place in zip(targets, places)]
 
     def check_head(self) -> None:
         """Raise ValueError, with what to do, where the layer that tells the classes was taken off."""

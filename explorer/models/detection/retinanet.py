@@ -35,8 +35,7 @@ from explorer.models.detection.matching import NOTHING, UNCLEAR, match
 from explorer.models.detection.placing import Placement, clip
 from explorer.models.detection.pyramid import FeaturePyramid
 
-#: Side of the three anchors of one shape, in strides: a third of an octave from one to the next.
-SIZES = (4.0, 4 * 2 ** (1 / 3), 4 * 2 ** (2 / 3))
+OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))  # sizes of the anchors of one shape
 RATIOS = (0.5, 1.0, 2.0)  # height to width
 RARE = 0.01  # how likely an untrained network thinks each class: else its first steps are all noise
 
@@ -71,6 +70,7 @@ class RetinaNet(Detector):
     box_loss:    "l1" of the coded boxes, or "giou", Rezatofighi et al. 2019
     frozen_norm: the backbone's BatchNorm layers stay as they are trained, which small batches want
     norm_eps:    their epsilon, where weights were trained with another
+    anchor_scale: side of the smallest anchor of a level, in strides
     drop_rate:   of the maps in front of the last layers
     """
 
@@ -91,13 +91,14 @@ class RetinaNet(Detector):
         box_loss: str = "l1",
         frozen_norm: bool = False,
         norm_eps: float | None = None,
+        anchor_scale: float = 4.0,
         drop_rate: float = 0.0,
     ):
         super().__init__()
         if box_loss not in ("l1", "giou"):
             raise ValueError(f"Unknown box_loss {box_loss!r}: expected 'l1' or 'giou'.")
         self.num_classes, self.num_features = num_classes, width
-        self.box_loss, self.drop_rate = box_loss, drop_rate
+        self.box_loss, self.anchor_scale, self.drop_rate = box_loss, anchor_scale, drop_rate
         self.backbone = nn.Module()
         if frozen_norm:
             freeze_norms(body, norm_eps)
@@ -115,7 +116,7 @@ class RetinaNet(Detector):
                                for name, module, stride in made))
 
         self.strides = (8, 16, 32, 64, 128)
-        self.anchors_at_a_place = len(SIZES) * len(RATIOS)
+        self.anchors_at_a_place = len(OCTAVES) * len(RATIOS)
         classes, boxes = Tower(width, depth, head_norm), Tower(width, depth, head_norm)
         self.head = nn.ModuleDict({"classification_head": classes, "regression_head": boxes})
         classes.cls_logits = self._last_conv(num_classes)
@@ -161,7 +162,8 @@ class RetinaNet(Detector):
         """Of each level the anchors [n, 4] xyxy, in pixels of a batch of `size` (height, width)."""
         levels = []
         for stride, (rows, columns) in zip(self.strides, grids):
-            shapes = shapes_around_zero([int(side * stride) for side in SIZES], RATIOS)
+            sides = [int(self.anchor_scale * octave * stride) for octave in OCTAVES]
+            shapes = shapes_around_zero(sides, RATIOS)
             steps = size[0] // rows, size[1] // columns  # a grid that was rounded up is closer
             levels.append(over_grid(shapes.to(parameter_place(self)["device"]), (rows, columns), steps))
         return levels
@@ -262,4 +264,7 @@ VARIANTS = {
     "retinanet": dict(backbone="resnet50"),
     "retinanet_resnet50_fpn": dict(backbone="resnet50"),
     "retinanet_resnet50_fpn_v2": dict(backbone="resnet50", p6_from_c5=True, head_norm=True, box_loss="giou"),
+    # small enough to come along with explorer, trained: 4 M parameters; it finds smaller things too
+    "retinanet_lite0": dict(backbone="tf_efficientnet_lite0", width=64, depth=2, head_norm=True,
+                            box_loss="giou", anchor_scale=2.5),
 }

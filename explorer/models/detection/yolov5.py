@@ -202,6 +202,10 @@ class YOLOv5(Detector):
         self.config = ModelConfig(input_size=(in_chans, 640, 640), mean=(0.0,) * 3, std=(1.0,) * 3,
                                   num_classes=num_classes, labels=())
 
+    @property
+    def body_paths(self) -> tuple[str, ...]:
+        return tuple(f"model.{index}" for index in range(10))
+
     # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 
     def prepare(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Placement]]:

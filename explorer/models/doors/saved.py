@@ -13,6 +13,7 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.doors.given import with_classes
 from explorer.models.doors.libraries import check_room, create_from_library
+from explorer.models.doors.torchvision_building import DETECTORS
 from explorer.models.weights.choosing import own_tensors
 from explorer.models.weights.loading import load_into
 from explorer.models.weights.reading import Checkpoint
@@ -52,7 +53,11 @@ def open_saved(
     given = saved | {key: value for key, value in options.items() if value is not None and key != "cache_dir"}
     trained = config.input_size[0]
     classes = config.num_classes if state is not None or num_classes is None else num_classes
-    if state is not None and classes and classes not in rows_in(state):
+    rows = rows_in(state) if state is not None and classes else ()
+    # in front of boxes a layer has rows for each anchor, or one more for "nothing is here"
+    boxes = name.partition("/")[2] in DETECTORS
+    unknown = classes > max(rows, default=0) if boxes else classes not in rows
+    if rows and unknown:
         raise WeightsError(f"{origin} knows no classifier of {classes:,} classes, as the config.json beside "
                            "it says: they don't belong together.")
     try:

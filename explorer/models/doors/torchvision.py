@@ -40,7 +40,13 @@ def torchvision_builder(name: str) -> Callable[..., nn.Module] | None:
 
     architecture = name.partition(".")[0]
     if architecture in DETECTORS:
-        return detector_builder(architecture)
+        whole = detector_builder(architecture)
+
+        def build_detector(**wanted: Any) -> nn.Module:
+            classes = wanted.get("num_classes")
+            return whole() if classes is None else whole(classes + 1)  # one more for "nothing is here", at most
+
+        return build_detector
     if architecture not in models.list_models(module=models):
         return None
 

@@ -52,6 +52,11 @@ class TorchvisionDetector(Detector):
         self.num_features = self.stages[-1].channels
         self.config = config.with_(num_classes=num_classes)
 
+    @property
+    def body_paths(self) -> tuple[str, ...]:
+        inner = "body" if hasattr(self.module.backbone, "body") else "features"
+        return (f"module.backbone.{inner}",)
+
     # --- its last layer -----------------------------------------------------------------------------------
 
     @property
@@ -348,6 +353,12 @@ class TorchvisionDetector(Detector):
             transform.min_size, transform.max_size = (min(sides),), max(sides)
         with self._answering_with_losses():
             return self.module([photo.to(**where) for photo in images], moved)
+
+    def loss_and_found(
+        self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+        """Two passes: its own modules give losses or boxes, and never both."""
+        return self.loss(images, targets), self(images)
 
     @contextmanager
     def _answering_with_losses(self) -> Iterator[None]:

@@ -117,6 +117,8 @@ VARIANTS = {
     "unet_resnet34": dict(backbone="resnet34"),
     "unet_resnet50": dict(backbone="resnet50"),
     "unet_efficientnet_b0": dict(backbone="efficientnet_b0"),
+    # small enough to come along with explorer, trained: 4 M parameters
+    "unet_lite0": dict(backbone="tf_efficientnet_lite0", decoder_widths=(128, 64, 32, 16, 16)),
 }
 
 KEY_MAPS = {"smp": from_smp}

@@ -43,6 +43,14 @@ def backbone(model: nn.Module) -> Staged:
     )
 
 
+def task_inside(model: Any) -> str:
+    """What a network answers with: "detection", "segmentation"; all else with "classification"."""
+    try:
+        return getattr(backbone(model), "task", "classification")
+    except TypeError:  # no model of explorer's: whoever opens it has the words for it
+        return "classification"
+
+
 def _has_stages(module: Any) -> TypeGuard[Staged]:
     return isinstance(module, nn.Module) and hasattr(module, "stage_table")
 

@@ -73,7 +73,7 @@ def download(
         except OSError as error:  # another answer of the hub, a download that broke off, a full disk
             raise WeightsError(
                 f"The weights of {config.name!r} could not be downloaded: {_first_line(error)}. Try again; "
-                f"if that does not help: {ways_out(start='use')}"
+                f"if that does not help: {ways_out('use', instead_of=config.architecture)}"
             ) from error
         except Exception as error:
             # whichever HTTP client the hub's own uses (requests, httpx, ...); its errors need not be OSErrors
@@ -138,7 +138,7 @@ def offline_message(config: ModelConfig, reason: str) -> str:
     return (
         f"The weights of {config.name!r} are not on this computer and could not be downloaded ({reason}). "
         "Connect to the internet once and try again: they are then kept. Without a network: "
-        f"{ways_out(start='use')}"
+        f"{ways_out('use', instead_of=config.architecture)}"
     )
 
 

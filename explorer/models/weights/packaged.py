@@ -6,6 +6,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.models.catalog import FAMILY_OF
+
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -39,14 +41,22 @@ PACKAGED: dict[str, PackagedWeights] = {
 }
 
 
-def names_here() -> list[str]:
-    """The full names whose weights came with installed packages."""
-    return [name for name, packaged in PACKAGED.items() if packaged.path() is not None]
+def names_here(task: str = "classification") -> list[str]:
+    """The full names of a task whose weights came with installed packages, or with explorer itself."""
+    return [name for name, packaged in PACKAGED.items()
+            if FAMILY_OF[name.partition(".")[0]].task == task and packaged.path() is not None]
 
 
-def ways_out(start: str = "Use") -> str:
-    """What to do without a download."""
-    here = ", ".join(name.partition(".")[0] for name in names_here())
+def ways_out(start: str = "Use", *, instead_of: str = "") -> str:
+    """What to do without a download.
+
+    instead_of: the architecture whose weights can't be had; others of its task are named
+    """
+    family = FAMILY_OF.get(instead_of)
+    if family is None or family.task == "classification":
+        here = ", ".join(name.partition(".")[0] for name in names_here())
+    else:
+        here = ", ".join(names_here(family.task))
     return (
         f"{start} a model whose weights are installed ({here or 'none is'}), give a file with "
         "checkpoint_path=, or take random weights with pretrained=False."

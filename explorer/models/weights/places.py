@@ -50,7 +50,7 @@ def fetch(config: ModelConfig, cache_dir: str | Path | None = None) -> tuple[Che
             raise WeightsError(offline_message(config, f"no connection to {config.url}"))
         return download_url(config.url, cache_dir), config.url
     name = config.name.removesuffix(".untrained")  # the table's word for a name without weights
-    raise WeightsError(f"No weights are published for {name!r}. {ways_out()}")
+    raise WeightsError(f"No weights are published for {name!r}. {ways_out(instead_of=config.architecture)}")
 
 
 def in_cache(config: ModelConfig, cache_dir: str | Path | None = None) -> Path | None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
-import torch
-from PIL import Image
 
 from explorer.arguments import checked, number, word
-from explorer.data.folders import DataError
-from explorer.data.places.place_set import Boxes, PlaceSet
-from explorer.training.evaluation.figures import WORST, Throughput
+from explorer.data.places.place_set import Boxes
+from explorer.training.evaluation.coco_tables import SIZES, Averages, averages
+from explorer.training.evaluation.figures import WORST, ClassFigures
+from explorer.training.evaluation.place_evaluation import PlaceEvaluation, Told
 from explorer.training.evaluation.place_figures import (
     BoxFigures,
     FoundBoxes,
@@ -24,74 +23,66 @@ from explorer.training.evaluation.place_figures import (
 )
 
 SCORE = 0.3  # from which a box counts in the confusion matrix and for the worst photos: what `detect` shows
-SIZES = {"small": 1, "medium": 2, "large": 3}  # places in COCO's table; 0 is all
+BACKGROUND = "background"  # what a box without a thing, and a thing without a box, are held against
+AT_50, AT_75 = slice(0, 1), slice(5, 6)  # places of these IoU in COCO's table
 
 
-class BoxAnswers:
+class BoxAnswers(PlaceEvaluation):
     """What `DetectionEvaluation` says of its arguments and figures, without what it shows and writes."""
 
-    def __init__(
-        self, classes: Sequence[str], found: Sequence[FoundBoxes], truth: Sequence[Boxes], *,
-        names: Sequence[str] = (), files: Sequence[Path] = (), score: float = SCORE,
-        notes: Sequence[str] = (), broken: Sequence[tuple[str, str]] = (), model_name: str = "model",
-        data_name: str = "data", split: str = "all", throughput: Throughput | None = None,
-        data: PlaceSet | None = None,
-    ):
+    def __init__(self, classes: Sequence[str], found: Sequence[FoundBoxes], truth: Sequence[Boxes], *,
+                 score: float = SCORE, **told: Unpack[Told]):
         if len(found) != len(truth):
             raise ValueError(f"There are answers for {len(found)} photos and boxes of {len(truth)}: give one "
                              f"a "
                              "photo of each.")
-        self.classes, self.found, self.truth = tuple(classes), tuple(found), tuple(truth)
-        self.names = tuple(names) or tuple(f"photo {i}" for i in range(len(found)))
-        self.files, self.score = tuple(files), score
-        self.notes, self.broken = tuple(notes), tuple(broken)
-        self.model_name, self.data_name, self.split = model_name, data_name, split
-        self.throughput, self.data = throughput, data
-
-    def __len__(self) -> int:
-        return len(self.found)
+        super().__init__(classes, len(found), **told)
+        self.found, self.truth, self.score = tuple(found), tuple(truth), score
 
     # --- average precision --------------------------------------------------------------------------------
 
     @cached_property
-    def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        """COCO's tables for the data's K classes: precision [10 IoU, 101 recalls, K, 4 sizes], recall
-        [10 IoU, K, 4 sizes]; -1 where a class has no box of that size.
-        """
-        metric = _metric()
-        metric.update([_tensors(one) for one in self.found],
-                      [{**_tensors(one), "iscrowd": torch.from_numpy(one.crowd.astype(np.int64)),
-                        "area": torch.from_numpy(one.areas)} for one in self.truth])
-        precision = -np.ones((10, 101, len(self.classes), 4))
-        recall = -np.ones((10, len(self.classes), 4))
-        if self.found and any(map(len, (*self.found, *self.truth))):
-            told = metric.compute()
-            there = told["classes"].reshape(-1).long().numpy()
-            precision[:, :, there] = told["precision"].numpy()[..., -1]  # of 1, 10 and 100 boxes a photo
-            recall[:, there] = told["recall"].numpy()[..., -1]
-        return precision, recall
+    def averages(self) -> Averages:
+        """COCO's tables for the data's classes."""
+        return averages(self.found, self.truth, len(self.classes))
 
-    def _ap(self, iou: slice = slice(None), classes: Any = slice(None), size: int = 0) -> float:
-        table = self._table[0][iou][:, :, classes, size]
-        known = table[table > -1]
-        return float(known.mean()) if known.size else float("nan")
+    @cached_property
+    def mask_averages(self) -> Averages | None:
+        """The same of the masks in the boxes; None unless all that was found and is there has one."""
+        if not self.found or any(one.shapes is None for one in self.found):
+            return None
+        if any(one.shapes is None and len(one) for one in self.truth):
+            return None
+        return averages(self.found, self.truth, len(self.classes), masks=True)
 
     @property
     def map(self) -> float | None:
-        return _or_none(self._ap())
+        return _or_none(self.averages.at())
 
     @property
     def ap50(self) -> float | None:
-        return _or_none(self._ap(slice(0, 1)))
+        return _or_none(self.averages.at(AT_50))
 
     @property
     def ap75(self) -> float | None:
-        return _or_none(self._ap(slice(5, 6)))
+        return _or_none(self.averages.at(AT_75))
+
+    @property
+    def mask_map(self) -> float | None:
+        return None if self.mask_averages is None else _or_none(self.mask_averages.at())
+
+    @property
+    def mask_ap50(self) -> float | None:
+        return None if self.mask_averages is None else _or_none(self.mask_averages.at(AT_50))
+
+    @property
+    def mask_ap75(self) -> float | None:
+        return None if self.mask_averages is None else _or_none(self.mask_averages.at(AT_75))
 
     @property
     def per_size(self) -> dict[str, float | None]:
         """The mean AP of small boxes (below 32 x 32 pixels), medium (below 96 x 96) and large ones."""
-        return {name: _or_none(self._ap(size=place)) for name, place in SIZES.items()}
+        return {name: _or_none(self.averages.at(size=place)) for name, place in SIZES.items()}
 
     @cached_property
     def per_class(self) -> dict[str, BoxFigures]:
@@ -100,12 +91,12 @@ class BoxAnswers:
             np.add.at(counts, one.labels[~one.crowd], 1)
         figures = {}
         for k, name in enumerate(self.classes):
-            sizes = {size: self._ap(classes=[k], size=place) for size, place in SIZES.items()}
-            recall = self._table[1][:, k, 0]
-            known = recall[recall > -1]
+            table, masks = self.averages, self.mask_averages
+            sizes = {size: table.at(classes=[k], size=place) for size, place in SIZES.items()}
             figures[name] = BoxFigures(
-                self._ap(classes=[k]), self._ap(slice(0, 1), [k]), self._ap(slice(5, 6), [k]),
-                float(known.mean()) if known.size else float("nan"), boxes=int(counts[k]), **sizes)
+                table.at(classes=[k]), table.at(AT_50, [k]), table.at(AT_75, [k]), table.recall_of(k),
+                boxes=int(counts[k]), **sizes,
+                mask_ap=math.nan if masks is None else masks.at(classes=[k]))
         return figures
 
     @checked(label=word, iou=number(0.5, 0.95))
@@ -121,7 +112,7 @@ class BoxAnswers:
             raise ValueError(f"There is no class {label[:60]!r}: the classes are {known}.")
         if not 0 <= place < 10 or abs(0.5 + 0.05 * place - iou) > 1e-9:
             raise ValueError(f"iou is {iou!r}: expected 0.5, 0.55 and so on to 0.95.")
-        precision = self._table[0][place, :, self.classes.index(label), 0]
+        precision = self.averages.precision[place, :, self.classes.index(label), 0]
         if (precision < 0).all():
             raise ValueError(f"{label!r} has no curve: no photo has a box of it.")
         return PrecisionRecall(np.linspace(0, 1, 101), precision, iou, float(precision.mean()))
@@ -131,6 +122,11 @@ class BoxAnswers:
     @cached_property
     def _pairs(self) -> list[list[tuple[int | None, int | None]]]:
         return [paired(one.above(self.score), truth) for one, truth in zip(self.found, self.truth)]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of the rows and columns of `confusion`: the classes, and "background" for nothing."""
+        return (*self.classes, BACKGROUND if BACKGROUND not in self.classes else "nothing")
 
     @cached_property
     def confusion(self) -> np.ndarray:
@@ -144,6 +140,33 @@ class BoxAnswers:
                 matrix[last if true is None else true, last if said is None else said] += 1
         return matrix
 
+    @property
+    def precision(self) -> float | None:
+        """Of the boxes from `score` on, how many are right; None where there are none."""
+        return _or_none(self._counted.precision)
+
+    @property
+    def recall(self) -> float | None:
+        """Of the things, how many have a right box from `score` on; None where there are none."""
+        return _or_none(self._counted.recall)
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of both, 2 right / (boxes + things); None where there are neither."""
+        return _or_none(self._counted.f1)
+
+    @property
+    def _counted(self) -> ClassFigures:
+        inside = self.confusion[:-1, :-1]
+        return _counted(np.trace(inside), self.confusion[:, :-1].sum(), self.confusion[:-1].sum())
+
+    @property
+    def above_score(self) -> dict[str, ClassFigures]:
+        """Precision, recall and F1 of each class's boxes from `score` on, and how many things there are."""
+        said, there = self.confusion.sum(0), self.confusion.sum(1)
+        return {name: _counted(self.confusion[k, k], said[k], there[k])
+                for k, name in enumerate(self.classes)}
+
     @cached_property
     def rows(self) -> tuple[PhotoOfBoxes, ...]:
         """Every photo, in their order."""
@@ -153,7 +176,7 @@ class BoxAnswers:
         both = [(true, said) for true, said in pairs if true is not None and said is not None]
         right = sum(true == said for true, said in both)
         return PhotoOfBoxes(
-            index, self.names[index], str(self.files[index]) if self.files else "", right, len(both) - right,
+            index, self.names[index], self.file_of(index), right, len(both) - right,
             sum(said is None for _, said in pairs), sum(true is None for true, _ in pairs))
 
     @property
@@ -162,40 +185,31 @@ class BoxAnswers:
         errors = lambda row: row.confused + row.missed + row.invented
         return tuple(sorted(self.rows, key=lambda row: (row.f1, -errors(row), row.index))[:WORST])
 
-    def open_photo(self, index: int) -> Image.Image:
-        if self.data is None:
-            raise ValueError("This evaluation holds no photos: it was made of boxes alone.")
-        return self.data.open_one(index)
+    @checked(true=word, predicted=word)
+    def photos(self, true: str | None = None, predicted: str | None = None) -> list[PhotoOfBoxes]:
+        """The photos of a cell of the confusion matrix, those with the lowest F1 first.
+
+        true, predicted: one of `cells`; None: any. Raises ValueError for another name.
+        """
+        last = len(self.classes)
+        at = {name: place for place, name in enumerate(self.cells)}
+        for name in (true, predicted):
+            if name is not None and name not in at:
+                known = ", ".join([*self.cells[:10], *self.cells[-1:]])
+                raise ValueError(f"There is no class {name[:60]!r}: the classes are {known}.")
+        wanted = [None if name is None else at[name] for name in (true, predicted)]
+        kept = [row for row, pairs in zip(self.rows, self._pairs)
+                if any(all(place is None or place == (last if one is None else one)
+                           for place, one in zip(wanted, pair)) for pair in pairs)]
+        return sorted(kept, key=lambda row: (row.f1, row.index))
 
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _tensors(one: FoundBoxes | Boxes) -> dict[str, torch.Tensor]:
-    told = {"boxes": torch.from_numpy(one.boxes.astype(np.float64)),
-            "labels": torch.from_numpy(one.labels.astype(np.int64))}
-    if isinstance(one, FoundBoxes):
-        told["scores"] = torch.from_numpy(one.scores.astype(np.float64))
-    return told
+def _counted(right: int, said: int, there: int) -> ClassFigures:
+    def share(part: int, whole: int) -> float:
+        return float(part / whole) if whole else math.nan
 
-
-def check_pycocotools() -> None:
-    """Raise DataError, with what to do, where pycocotools can't be imported."""
-    try:
-        import pycocotools.cocoeval  # noqa: F401  # also the part that is compiled
-    except ImportError as error:
-        raise DataError("The average precision of boxes is pycocotools', which is not installed here "
-                        f"({error}): run `pip install pycocotools`, and start the kernel anew.") from None
-
-
-def _metric() -> Any:
-    check_pycocotools()
-    from torchmetrics.detection import MeanAveragePrecision
-
-    # COCO's own thresholds in float64: torchmetrics' are float32, and a recall of 0.7 falls beside its 0.7
-    metric = MeanAveragePrecision(
-        iou_type="bbox", extended_summary=True, backend="pycocotools",
-        iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(), rec_thresholds=np.linspace(0, 1, 101).tolist())
-    metric.warn_on_many_detections = False  # a detector gives up to 300; COCO's figures take the surest 100
-    return metric
+    return ClassFigures(share(right, said), share(right, there), share(2 * right, said + there), int(there))

@@ -4,79 +4,76 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from explorer.data.images import ImageError
-from explorer.display import draw, words
-from explorer.display.html import (
-    notes_html,
-    plain_table,
-    row_html,
-    sentences_html,
-    side_by_side_html,
-    table_html,
-    title_html,
-)
+from explorer.display import words
+from explorer.display.html import row_html, table_html
 from explorer.inspection.detect.drawing import draw_boxes
 from explorer.training.evaluation.box_answers import BoxAnswers
 from explorer.training.evaluation.charts import Chart, literal
-from explorer.training.evaluation.place_figures import PhotoOfBoxes, PhotoOfMasks
-from explorer.training.evaluation.report import (
-    PHOTOS,
-    RIGHT,
-    ROWS,
-    TABLE,
-    WRONG,
-    columns,
-    named,
-    pace_of,
-    percent,
+from explorer.training.evaluation.place_figures import PhotoOfBoxes
+from explorer.training.evaluation.place_report import (
+    few_of,
+    matrix_html,
+    page,
+    photos_html,
+    share,
+    text,
+    weakest,
 )
+from explorer.training.evaluation.report import PHOTOS, pace_of, percent
 
 CURVES = 10  # that are drawn
 HEAD = ("class", "AP", "AP50", "AP75", "recall", "boxes")
 
 
-def share(value: float | None) -> str:
-    """A share in words; a dash for what is not defined."""
-    return percent(None if value is None or math.isnan(value) else value)
-
-
 def headline(result: BoxAnswers) -> str:
     """The figures that stand for all."""
     return (f"{words.counted(len(result), 'photo')}, mAP {share(result.map)}, AP50 {share(result.ap50)}, "
-            f"AP75 {share(result.ap75)}")
+            f"AP75 {share(result.ap75)}"
+            + ("" if result.mask_map is None else f", mask mAP {share(result.mask_map)}"))
 
 
 def facts(result: BoxAnswers) -> list[str]:
     """Sentences on what the figures say, and what they took."""
     sizes = ", ".join(f"{name} {share(value)}" for name, value in result.per_size.items())
-    found = [f"By size of the box (below 32 x 32 pixels, below 96 x 96, above): {sizes}.",
-             f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} "
-             f"and "
-             "more, and take a box for a thing's where they overlap by half (IoU 0.5)."]
+    found = [f"By size of the box (below 32 x 32 pixels, below 96 x 96, above): {sizes}."]
+    if result.mask_map is not None:
+        found.append(f"Of the masks in the boxes: mAP {share(result.mask_map)}, AP50 "
+                     f"{share(result.mask_ap50)}, AP75 {share(result.mask_ap75)}.")
+    return [*found, *above_score(result), *without_boxes(result), *pace_of(result.throughput)]
+
+
+def above_score(result: BoxAnswers) -> list[str]:
+    """Sentences on the boxes that count from a score on."""
+    return [f"Boxes with a score of {percent(result.score)} and more: precision {share(result.precision)}, "
+            f"recall {share(result.recall)}, F1 {share(result.f1)}.",
+            f"The confusion matrix and the worst photos count boxes with a score of {percent(result.score)} "
+            "and more, and take a box for a thing's where they overlap by half (IoU 0.5)."]
+
+
+def without_boxes(result: BoxAnswers) -> list[str]:
+    """A sentence on the classes that these photos do not have."""
     bare = [name for name, one in result.per_class.items() if not one.boxes]
-    if bare:
-        found.append(f"{words.counted(len(bare), 'class', 'es')} without any box in these photos, such as "
-                     f"{bare[0]}: they are in no mean.")
-    return [*found, *pace_of(result.throughput)]
+    return [f"{words.counted(len(bare), 'class', 'es')} without any box in these photos, such as {bare[0]}: "
+            "they are in no mean."] if bare else []
 
 
-def weakest(result: BoxAnswers) -> list[str]:
-    """The classes in their order; of many those with boxes and the lowest AP."""
-    names = list(result.classes)
-    if len(names) <= ROWS:
-        return names
-    known = [name for name in names if result.per_class[name].boxes]
-    return sorted(known, key=lambda name: result.per_class[name].ap)[:ROWS]
+def _shown(result: BoxAnswers) -> list[str]:
+    """The classes of the table: of many those with the lowest AP."""
+    return weakest(result.classes, {name: one.ap for name, one in result.per_class.items()})
+
+
+def _head(result: BoxAnswers) -> tuple[str, ...]:
+    return HEAD if result.mask_averages is None else (*HEAD[:4], "mask AP", *HEAD[4:])
 
 
 def _figures(result: BoxAnswers, name: str) -> list[str]:
     one = result.per_class[name]
-    return [share(one.ap), share(one.ap50), share(one.ap75), share(one.recall), f"{one.boxes:,}"]
+    masks = [] if result.mask_averages is None else [share(one.mask_ap)]
+    return [share(one.ap), share(one.ap50), share(one.ap75), *masks, share(one.recall), f"{one.boxes:,}"]
 
 
 def _said(row: PhotoOfBoxes) -> str:
@@ -85,78 +82,41 @@ def _said(row: PhotoOfBoxes) -> str:
 
 def as_text(result: BoxAnswers) -> str:
     """What a terminal shows."""
-    lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
-    lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
     rows = [(row.name, *map(str, (row.right, row.confused, row.missed, row.invented)))
             for row in result.worst[:PHOTOS]]
-    head = ("worst photos", "right", "of another class", "missed", "invented")
-    return "\n".join([*lines, "", *columns([head, *rows], left={0})])
-
-
-# --- HTML ---------------------------------------------------------------------------------------------------
+    classes = [_head(result), *((name, *_figures(result, name)) for name in _shown(result))]
+    photos = [("worst photos", "right", "of another class", "missed", "invented"), *rows]
+    return text(result, headline(result), facts(result), classes, photos)
 
 
 def as_html(result: BoxAnswers) -> str:
-    shown = weakest(result)
-    few = f", the {len(shown)} weakest of {len(result.classes)}" if len(shown) < len(result.classes) else ""
+    shown = _shown(result)
     rows = "".join(row_html(name, _figures(result, name)) for name in shown)
-    parts = [table_html(HEAD, rows, caption=f"Class by class{few}", left=1), confusion_html(result)]
+    caption = f"Class by class{few_of(shown, len(result.classes))}"
+    parts = [table_html(_head(result), rows, caption=caption, left=1), confusion_html(result)]
     if any(one.boxes for one in result.per_class.values()):
         picture = base64.b64encode(plot_curves(result, None, 0.5)._repr_png_()).decode("ascii")
         parts.append("<img alt='Precision against recall at IoU 0.5' style='max-width:100%' "
                      f"src='data:image/png;base64,{picture}'>")
     picture_of = None if result.data is None else lambda index: drawn(result, index)
-    photos = "".join(photo_html(row, _said(row), picture_of) for row in result.worst[:PHOTOS])
-    parts.append(f"<div>{title_html('The worst photos (dashed: what is there)')}"
-                 f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{photos}</div></div>")
-    return (f"<div>{title_html(f'{named(result)}: {headline(result)}')}{notes_html(result.notes)}"
-            f"{sentences_html(facts(result))}{side_by_side_html(''.join(parts), gap=24)}</div>")
+    photos = photos_html("The worst photos (dashed: what is there)", result.worst, _said, picture_of)
+    return page(result, headline(result), facts(result), parts, photos)
 
 
 def confusion_html(result: BoxAnswers) -> str:
     """Rows are what things are, columns what was said; without the classes that nobody has or said."""
-    matrix = result.confusion
-    seen = [i for i in range(len(matrix)) if matrix[i].any() or matrix[:, i].any()]
-    if not seen or len(seen) > TABLE:
-        return ""
-    names = [*result.classes, "background"]
-    head = "".join("<th scope='col' style='padding:4px;font-weight:normal'>"
-                   f"{escape(names[i])}</th>" for i in seen)
-    rows = []
-    for i in seen:
-        total = max(int(matrix[i].sum()), 1)
-        cells = "".join(
-            "<td style='text-align:center;min-width:2em;padding:4px;"
-            f"background:rgba({RIGHT if i == j else WRONG},{0.6 * matrix[i, j] / total:.2f})'>"
-            f"{matrix[i, j] or '·'}</td>" for j in seen)
-        rows.append(f"<tr><th scope='row' style='text-align:left;font-weight:normal;padding:2px 8px'>"
-                    f"{escape(names[i])}</th>{cells}</tr>")
-    return plain_table(f"<td></td>{head}", "".join(rows), caption="Rows are what is there, columns what was "
-                       "said; background: nothing")
-
-
-def photo_html(row: PhotoOfBoxes | PhotoOfMasks, said: str,
-               picture_of: Callable[[int], Image.Image] | None) -> str:
-    """A judged photo, small, with what was found in it, its name and what is said about it below it."""
-    picture = ""
-    if picture_of is not None:
-        try:
-            small = draw.data_uri(draw.thumbnail(picture_of(row.index), 160), format="JPEG")
-            picture = f"<img alt='{escape(row.name)}' style='max-width:100%' src='{small}'>"
-        except ImageError:  # moved since; its name is still there
-            pass
-    return (f"<figure style='margin:0;width:11em;font-size:.85em;overflow-wrap:anywhere'>{picture}"
-            f"<figcaption>{escape(row.name)}: {escape(said)}</figcaption></figure>")
+    return matrix_html(result.cells, result.confusion, "Rows are what is there, columns "
+                       "what was said; background: nothing", lambda count, _: str(count or "·"))
 
 
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def drawn(result: BoxAnswers, index: int) -> Image.Image:
-    """A photo with what was found in colours, and what is there dashed in white."""
+def drawn(result: BoxAnswers, index: int, *, names: bool = True) -> Image.Image:
+    """A photo with what was found in colours, with or without names, and what is there dashed in white."""
     found = result.found[index].above(result.score)
     labels = found.labels.tolist()
-    captions = [f"{result.classes[label]} {percent(float(score))}"
+    captions = [f"{result.classes[label]} {percent(float(score))}" if names else ""
                 for label, score in zip(labels, found.scores)]
     picture = draw_boxes(result.open_photo(index).convert("RGB"), found.boxes, captions, labels)
     pen = ImageDraw.Draw(picture)

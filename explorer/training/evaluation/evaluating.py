@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot
 
 from explorer.arguments import checked
@@ -27,7 +27,7 @@ from explorer.models.catalog import FAMILY_OF
 from explorer.models.contract import VisionModel
 from explorer.models.names import split_name
 from explorer.models.outputs import Outputs
-from explorer.models.surgery.inside import backbone
+from explorer.models.surgery.inside import task_inside
 from explorer.training.evaluation.asking import ask_all, log_probabilities
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.evaluation import Evaluation
@@ -168,12 +168,7 @@ def task_of(model: Any) -> str:
     if isinstance(model, str):
         family = FAMILY_OF.get(split_name(model.strip())[0])
         return family.task if family is not None else "classification"
-    net = model.model if isinstance(model, Run | LoadedRun) else model
-    try:
-        return getattr(backbone(net), "task", "classification") if isinstance(net, nn.Module) else \
-            "classification"
-    except TypeError:  # no model of explorer's: whoever opens it has the words for it
-        return "classification"
+    return task_inside(model.model if isinstance(model, Run | LoadedRun) else model)
 
 
 def _known(model: Any) -> Any:

@@ -4,41 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from explorer.data.places.place_set import PlaceSet
 from explorer.inspection.segment.pixels import mean_known, shares_of, totals_of
-from explorer.training.evaluation.figures import WORST, Throughput
+from explorer.training.evaluation.figures import WORST
+from explorer.training.evaluation.place_evaluation import PlaceEvaluation, Told
 from explorer.training.evaluation.place_figures import MaskFigures, PhotoOfMasks
 
 
-class MaskAnswers:
+class MaskAnswers(PlaceEvaluation):
     """What `MaskEvaluation` says of its arguments and figures, without what it shows and writes."""
 
-    def __init__(
-        self, classes: Sequence[str], confusion: np.ndarray, totals: np.ndarray, *,
-        judged: Sequence[int] | None = None,
-        masks: Mapping[int, np.ndarray] | None = None, names: Sequence[str] = (), files: Sequence[Path] = (),
-        notes: Sequence[str] = (), broken: Sequence[tuple[str, str]] = (), model_name: str = "model",
-        data_name: str = "data", split: str = "all", throughput: Throughput | None = None,
-        data: PlaceSet | None = None,
-    ):
+    def __init__(self, classes: Sequence[str], confusion: np.ndarray, totals: np.ndarray, *,
+                 judged: Sequence[int] | None = None, masks: Mapping[int, np.ndarray] | None = None,
+                 **told: Unpack[Told]):
         size = len(classes)
         if confusion.shape != (size, size) or totals.shape[1:] != (3, size):
             raise ValueError(f"confusion has shape {list(confusion.shape)} and totals {list(totals.shape)}: "
                              f"expected [{size}, {size}] and [photos, 3, {size}].")
-        self.classes, self.confusion, self.totals = tuple(classes), confusion, totals
+        super().__init__(classes, len(totals), **told)
+        self.confusion, self.totals = confusion, totals
         self.judged = tuple(range(size)) if judged is None else tuple(sorted(judged))
         self.masks = dict(masks or {})
-        self.names = tuple(names) or tuple(f"photo {i}" for i in range(len(totals)))
-        self.files, self.notes, self.broken = tuple(files), tuple(notes), tuple(broken)
-        self.model_name, self.data_name, self.split = model_name, data_name, split
-        self.throughput, self.data = throughput, data
-
-    def __len__(self) -> int:
-        return len(self.totals)
 
     # --- figures ------------------------------------------------------------------------------------------
 
@@ -75,7 +64,7 @@ class MaskAnswers:
         for index, (totals, row) in enumerate(zip(self.totals, ious)):
             right, pixels = totals[0].sum(), totals[1].sum()
             accuracy = float(right / pixels) if pixels else float("nan")
-            found.append(PhotoOfMasks(index, self.names[index], str(self.files[index]) if self.files else "",
+            found.append(PhotoOfMasks(index, self.names[index], self.file_of(index),
                                       mean_known(row[list(self.judged)]), accuracy))
         return tuple(found)
 
@@ -84,6 +73,14 @@ class MaskAnswers:
         """The photos with the lowest mean IoU, 20 at most."""
         known = [row for row in self.rows if not np.isnan(row.iou)]
         return tuple(sorted(known, key=lambda row: (row.iou, row.index))[:WORST])
+
+    def worst_of(self, label: str) -> list[PhotoOfMasks]:
+        """Of `worst` the photos that have a class, or in which something was taken for it, its lowest IoU
+        first. Raises KeyError for a class that the data does not have.
+        """
+        ious = shares_of(self.totals)["iou"][:, {self.classes[k]: k for k in self.judged}[label]]
+        known = [row for row in self.worst if not np.isnan(ious[row.index])]
+        return sorted(known, key=lambda row: (ious[row.index], row.index))
 
 
 def _or_none(value: float) -> float | None:

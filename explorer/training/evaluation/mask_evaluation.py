@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from dataclasses import asdict
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,17 +21,16 @@ from PIL import Image
 
 from explorer.arguments import checked
 from explorer.data.tables import safe_cell
-from explorer.display.html import RichRepr
 from explorer.files import given_path, write_text
-from explorer.training.evaluation.figures import plain
-from explorer.training.evaluation.mask_answers import MaskAnswers, shares_of
+from explorer.inspection.segment.pixels import shares_of
+from explorer.training.evaluation.mask_answers import MaskAnswers
 from explorer.training.evaluation.place_figures import PhotoOfMasks, photo_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class MaskEvaluation(MaskAnswers, RichRepr):
+class MaskEvaluation(MaskAnswers):
     """What a network for masks made of photos whose masks are known. It shows itself in a notebook.
 
     classes:   the model's, in index order
@@ -65,22 +64,18 @@ class MaskEvaluation(MaskAnswers, RichRepr):
 
     # --- to keep ------------------------------------------------------------------------------------------
 
-    def as_dict(self) -> dict[str, Any]:
-        """All figures as plain values, for JSON: None where not defined."""
-        return plain({
-            "model": self.model_name, "data": self.data_name, "split": self.split, "photos": len(self),
-            "classes": list(self.classes), "miou": self.miou, "dice": self.dice, "accuracy": self.accuracy,
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "miou": self.miou, "dice": self.dice, "accuracy": self.accuracy,
             "per_class": {name: asdict(one) for name, one in self.per_class.items()},
-            "confusion": self.confusion.tolist(),
-            "worst": [asdict(row) for row in self.worst],
-            "throughput": asdict(self.throughput) if self.throughput else None,
-            "broken": [{"name": name, "error": sentence} for name, sentence in self.broken],
-            "notes": list(self.notes),
-        })
+            "confusion": self.confusion.tolist(), "worst": [asdict(row) for row in self.worst],
+        }
 
-    def to_json(self) -> str:
-        """`as_dict` as text."""
-        return json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
+    @staticmethod
+    def _report() -> ModuleType:
+        from explorer.training.evaluation import mask_report
+
+        return mask_report
 
     @checked
     def to_csv(self, path: str | os.PathLike) -> None:
@@ -103,20 +98,3 @@ class MaskEvaluation(MaskAnswers, RichRepr):
         from explorer.training.evaluation.mask_report import plot_classes
 
         return plot_classes(self)
-
-    # --- to look at ---------------------------------------------------------------------------------------
-
-    def __repr__(self) -> str:
-        from explorer.training.evaluation.mask_report import headline
-
-        return f"MaskEvaluation({self.model_name!r}, {self.data_name!r}, {headline(self)})"
-
-    def __str__(self) -> str:
-        from explorer.training.evaluation.mask_report import as_text
-
-        return as_text(self)
-
-    def _repr_html_(self) -> str:
-        from explorer.training.evaluation.mask_report import as_html
-
-        return as_html(self)

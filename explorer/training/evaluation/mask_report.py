@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import math
-from html import escape
 
 import numpy as np
 from PIL import Image
 
 from explorer.data.places.place_set import IGNORED
 from explorer.display import words
-from explorer.display.html import (
-    bar_html,
-    cell_html,
-    cells_html,
-    name_html,
-    notes_html,
-    plain_table,
-    sentences_html,
-    side_by_side_html,
-    table_html,
-    title_html,
-)
+from explorer.display.html import bar_html, cell_html, cells_html, name_html, table_html
 from explorer.inspection.segment.colours import colour_of, tinted
-from explorer.training.evaluation.box_report import photo_html, share
 from explorer.training.evaluation.charts import Chart, literal
 from explorer.training.evaluation.mask_answers import MaskAnswers
-from explorer.training.evaluation.report import PHOTOS, RIGHT, ROWS, TABLE, WRONG, columns, named, pace_of
+from explorer.training.evaluation.place_figures import PhotoOfMasks
+from explorer.training.evaluation.place_report import (
+    few_of,
+    matrix_html,
+    page,
+    photos_html,
+    share,
+    text,
+    weakest,
+)
+from explorer.training.evaluation.report import PHOTOS, pace_of
 
 BARS = 30
 HEAD = ("class", "IoU", "Dice", "precision", "recall", "pixels")
@@ -35,8 +32,7 @@ HEAD = ("class", "IoU", "Dice", "precision", "recall", "pixels")
 def headline(result: MaskAnswers) -> str:
     """The figures that stand for all."""
     return (f"{words.counted(len(result), 'photo')}, mIoU {share(result.miou)}, Dice {share(result.dice)}, "
-            f"pixel "
-            f"accuracy {share(result.accuracy)}")
+            f"pixel accuracy {share(result.accuracy)}")
 
 
 def facts(result: MaskAnswers) -> list[str]:
@@ -47,12 +43,10 @@ def facts(result: MaskAnswers) -> list[str]:
     return [*found, *pace_of(result.throughput)]
 
 
-def weakest(result: MaskAnswers) -> list[str]:
-    """The classes in their order; of many those with pixels and the lowest IoU."""
+def _shown(result: MaskAnswers) -> list[str]:
+    """The classes of the table: of many those that occur and have the lowest IoU."""
     found = result.per_class
-    if len(found) <= ROWS:
-        return list(found)
-    return sorted((name for name in found if found[name].pixels), key=lambda name: found[name].iou)[:ROWS]
+    return weakest([*found], {name: one.iou if one.pixels else math.nan for name, one in found.items()})
 
 
 def _figures(result: MaskAnswers, name: str) -> list[str]:
@@ -60,51 +54,35 @@ def _figures(result: MaskAnswers, name: str) -> list[str]:
     return [share(one.iou), share(one.dice), share(one.precision), share(one.recall), f"{one.pixels:,}"]
 
 
+def _said(row: PhotoOfMasks) -> str:
+    return f"mean IoU {share(row.iou)}, {share(row.accuracy)} of its pixels right"
+
+
 def as_text(result: MaskAnswers) -> str:
     """What a terminal shows."""
-    lines = [f"{named(result)}: {headline(result)}", *facts(result), ""]
-    lines += columns([HEAD, *((name, *_figures(result, name)) for name in weakest(result))], left={0})
-    rows = [(row.name, share(row.iou), share(row.accuracy)) for row in result.worst[:PHOTOS]]
-    return "\n".join([*lines, "", *columns([("worst photos", "mean IoU", "pixels right"), *rows], left={0})])
+    classes = [HEAD, *((name, *_figures(result, name)) for name in _shown(result))]
+    photos = [("worst photos", "mean IoU", "pixels right"),
+              *((row.name, share(row.iou), share(row.accuracy)) for row in result.worst[:PHOTOS])]
+    return text(result, headline(result), facts(result), classes, photos)
 
 
 def as_html(result: MaskAnswers) -> str:
-    shown = weakest(result)
-    every = len(result.per_class)
-    few = f", the {len(shown)} weakest of {every}" if len(shown) < every else ""
+    shown = _shown(result)
     bars = {name: cell_html(bar_html(result.per_class[name].iou), style="width:6em") for name in shown}
     rows = "".join(f"<tr>{name_html(name)}{bars[name]}{cells_html(_figures(result, name))}</tr>"
                    for name in shown)
-    titles = (HEAD[0], "", *HEAD[1:])
-    parts = [table_html(titles, rows, caption=f"Class by class{few}", left=2), confusion_html(result)]
+    caption = f"Class by class{few_of(shown, len(result.per_class))}"
+    parts = [table_html((HEAD[0], "", *HEAD[1:]), rows, caption=caption, left=2), confusion_html(result)]
     picture_of = None if result.data is None else lambda index: drawn(result, index)
-    photos = "".join(
-        photo_html(row, f"mean IoU {share(row.iou)}, {share(row.accuracy)} of its pixels right", picture_of)
-        for row in result.worst[:PHOTOS] if row.index in result.masks)
-    parts.append(f"<div>{title_html('The worst photos (white: the true outline)')}"
-                 f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{photos}</div></div>")
-    return (f"<div>{title_html(f'{named(result)}: {headline(result)}')}{notes_html(result.notes)}"
-            f"{sentences_html(facts(result))}{side_by_side_html(''.join(parts), gap=24)}</div>")
+    photos = photos_html("The worst photos (white: the true outline)",
+                         [row for row in result.worst if row.index in result.masks], _said, picture_of)
+    return page(result, headline(result), facts(result), parts, photos)
 
 
 def confusion_html(result: MaskAnswers) -> str:
     """Shares of a true class's pixels: rows what they are, columns what was said."""
-    matrix = result.confusion
-    seen = [i for i in range(len(matrix)) if matrix[i].any() or matrix[:, i].any()]
-    if not seen or len(seen) > TABLE:
-        return ""
-    head = "".join(f"<th scope='col' style='padding:4px;font-weight:normal'>{escape(result.classes[i])}</th>"
-                   for i in seen)
-    rows = []
-    for i in seen:
-        total = int(matrix[i].sum())
-        cells = "".join(
-            "<td style='text-align:right;padding:4px;"
-            f"background:rgba({RIGHT if i == j else WRONG},{0.6 * matrix[i, j] / max(total, 1):.2f})'>"
-            f"{share(matrix[i, j] / total) if total else '–'}</td>" for j in seen)
-        rows.append(f"<tr>{name_html(result.classes[i])}{cells}</tr>")
-    return plain_table(f"<td></td>{head}", "".join(rows),
-                       caption="Rows are what pixels are, columns what was said")
+    return matrix_html(result.classes, result.confusion, "Rows are what pixels are, columns what was said",
+                       lambda count, total: share(count / total) if total else "–")
 
 
 # --- pictures -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,19 +16,25 @@ from explorer.inspection.detect.pairing import pairs_of
 @dataclass(frozen=True, eq=False)
 class FoundBoxes:
     """What a detector found in a photo: boxes [N, 4] xyxy in its pixels, scores [N], labels [N] by the data's
-    classes.
+    classes; shapes: the mask in each box as COCO's run-length code, None for a detector of boxes alone.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    shapes: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def above(self, score: float) -> FoundBoxes:
-        keep = self.scores >= score
-        return FoundBoxes(self.boxes[keep], self.scores[keep], self.labels[keep])
+        return self.take(self.scores >= score)
+
+    def take(self, keep: np.ndarray) -> FoundBoxes:
+        """Those for which `keep`, bool [N], says yes."""
+        shapes = None if self.shapes is None else tuple(
+            shape for shape, kept in zip(self.shapes, keep) if kept)
+        return FoundBoxes(self.boxes[keep], self.scores[keep], self.labels[keep], shapes)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class BoxFigures:
     """One class. ap: average precision, the mean over IoU 0.50 to 0.95; ap50, ap75: at that IoU alone;
     recall: of its boxes that are found with 100 boxes a photo, the mean over the same IoU; all 0..1, NaN for
     a class without a box. small, medium, large: its ap for boxes below 32 x 32, below 96 x 96, above.
-    boxes: how many there are, those that do not count left out
+    boxes: how many there are, those that do not count left out. mask_ap: as ap, of the masks in the boxes;
+    NaN for boxes alone
     """
 
     ap: float
@@ -46,6 +54,7 @@ class BoxFigures:
     medium: float
     large: float
     boxes: int
+    mask_ap: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,30 +30,19 @@ from explorer.inspection.segment.segmenting import as_segmenter, segment_in
 from explorer.inspection.segment.segmenting import names_of as names_of_masks
 from explorer.inspection.segment.segmenting import notes_on as notes_on_masks
 from explorer.models.contract import VisionModel, parameter_place
-from explorer.training.evaluation.box_answers import check_pycocotools
+from explorer.models.detection.detector import Detector
+from explorer.models.detection.masks import one_over_photo
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation
+from explorer.training.evaluation.coco_tables import check_pycocotools, code_of, code_of_mask
 from explorer.training.evaluation.figures import WORST, Throughput
 from explorer.training.evaluation.mask_evaluation import MaskEvaluation
 from explorer.training.evaluation.matching import NAMED
+from explorer.training.evaluation.place_evaluation import Told
 from explorer.training.evaluation.place_figures import FoundBoxes
 
 AHEAD = 4  # photos that are opened while the network looks at another
 Progress = Callable[[int, int], None] | None
 Asked = Callable[[], bool] | None
-
-
-class _Told(TypedDict):
-    """What both kinds of evaluation are told."""
-
-    names: tuple[str, ...]
-    files: tuple[Path, ...]
-    notes: tuple[str, ...]
-    broken: tuple[tuple[str, str], ...]
-    model_name: str
-    data_name: str
-    split: str
-    throughput: Throughput
-    data: PlaceSet
 
 
 def judge_places(
@@ -124,7 +113,7 @@ class _Walk:
             rows.close()  # type: ignore[attr-defined]  # a generator
             self.seconds = time.perf_counter() - started
 
-    def told(self, model: VisionModel, called: str, data_name: str, split: str, notes: list[str]) -> _Told:
+    def told(self, model: VisionModel, called: str, data_name: str, split: str, notes: list[str]) -> Told:
         """What was left out, and how fast it was. Raises DataError where no photo could be opened."""
         count = len(self.photos)
         if not self.seen:
@@ -139,7 +128,7 @@ class _Walk:
         device = str(parameter_place(model)["device"])
         pace = Throughput(self.done / max(self.seconds, 1e-9), self.seconds, self.in_network,
                           thread_count(None, 8), torch.get_num_threads(), device)
-        return _Told(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
+        return Told(names=photos.names, files=photos.files, notes=tuple(dict.fromkeys(notes)),
                      broken=tuple(self.broken), model_name=called, data_name=data_name, split=split,
                      throughput=pace, data=photos)
 
@@ -201,26 +190,54 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
     for index, place in enumerate(places):
         if place is not None:
             theirs[place] = index
+    outlined = net.has_masks and any(one.shapes is not None for one in photos.boxes or ())
     found: list[FoundBoxes] = []
     truth: list[Boxes] = []
     other = 0
     for index, photo, boxes in walk:
-        with evaluating(net), torch.inference_mode():
-            told = net([photo_tensor(photo.convert("L") if net.in_chans == 1 else photo)])[0]
-        scores = told["scores"].double().cpu().numpy()
-        if not np.isfinite(scores).all():
+        one = _found_in(net, photo, outlined)
+        if not np.isfinite(one.scores).all():
             raise ValueError(f"The model's scores are not finite for '{photos.names[index]}': its weights "
                              f"are "
                              "broken. A training with too large steps does that.")
-        labels = theirs[told["labels"].cpu().numpy()]
-        known = labels >= 0
+        one = replace(one, labels=theirs[one.labels])
+        known = one.labels >= 0
         other += int((~known).sum())
-        found.append(FoundBoxes(told["boxes"].double().cpu().numpy()[known], scores[known], labels[known]))
-        truth.append(boxes)
+        found.append(one.take(known))
+        truth.append(_in_codes(boxes, photo.size) if outlined else boxes)
     if other:
         more.append(f"{other:,} boxes of classes that the data does not have are left out of all figures.")
+    bare = sum(len(one) for one in truth if one.shapes is None) if outlined else 0
+    if bare:
+        more.append(f"The average precision of masks is left out: {bare:,} of "
+                    f"{sum(map(len, truth)):,} things have no outline.")
     told = walk.told(net, called, data_name, split, [*notes_on_boxes(net), *notes, *more])
     return DetectionEvaluation(photos.classes, found, truth, **told)
+
+
+def _found_in(net: Detector, photo: Image.Image, outlined: bool) -> FoundBoxes:
+    """The boxes of one photo, with the masks in them as run-length codes where they are asked for.
+
+    Each mask is a picture of the photo's size for as long as it is packed, and only one of them.
+    """
+    with evaluating(net), torch.inference_mode():
+        kept, place = net.find([photo_tensor(photo, net.in_chans)], masks=outlined)[0]
+        boxes = place.out_of(kept.boxes)
+        codes = None
+        if outlined and kept.masks is not None:
+            codes = tuple(code_of_mask((one_over_photo(mask, box, place.photo) > 0.5).cpu().numpy())
+                          for mask, box in zip(kept.masks, boxes))
+    return FoundBoxes(boxes.double().cpu().numpy(), kept.scores.double().cpu().numpy(),
+                      kept.labels.cpu().numpy(), codes)
+
+
+def _in_codes(boxes: Boxes, size: tuple[int, int]) -> Boxes:
+    """With outlines as run-length codes; without any where one of them has none."""
+    shapes = boxes.shapes or ()
+    if not len(boxes) or len(shapes) < len(boxes) or any(shape is None for shape in shapes):
+        return replace(boxes, shapes=None)
+    width, height = size
+    return replace(boxes, shapes=tuple(code_of(shape, height, width) for shape in shapes if shape))
 
 
 # --- masks ------------------------------------------------------------------------------------------------

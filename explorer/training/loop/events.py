@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from explorer.training.loop.measures import MAE, TOP1, Measure
+from explorer.training.loop.measures import MEASURES, TOP1, Measure
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,10 @@ class Event:
     @property
     def measure(self) -> Measure:
         """What the run is judged by beside its loss."""
-        return TOP1 if getattr(self, "mae", None) is None and getattr(self, "val_mae", None) is None else MAE
+        for measure in MEASURES:
+            if any(getattr(self, key, None) is not None for key in (measure.key, measure.judged)):
+                return measure
+        return TOP1
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Batch(Event):
     """One batch was learnt from. step: optimizer steps so far; loss, top1: of this batch, before the step.
 
     Of numbers top1 is None, and mae the mean absolute error in their own unit; of several the mean of these.
+    Of boxes and masks both are None: only the photos to judge by have a figure.
+    parts: of the loss, where it is a sum of several
     """
 
     kind: ClassVar[str] = "batch"
@@ -68,13 +73,16 @@ class Batch(Event):
     lr: float
     examples_per_second: float
     mae: float | None = None
+    parts: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class Epoch(Event):
     """One epoch is over. loss, top1: means over its batches while learning; val_*: judged afterwards.
 
-    Of numbers mae and val_mae in place of top1 and val_top1, as in `Batch`.
+    Of numbers mae and val_mae in place of top1 and val_top1, as in `Batch`; of boxes val_ap50, the mean
+    average precision at IoU 0.5, of masks val_miou, their mean IoU.
+    parts, val_parts: of loss and val_loss, where these are sums of several
     """
 
     kind: ClassVar[str] = "epoch"
@@ -89,6 +97,10 @@ class Epoch(Event):
     best: bool
     mae: float | None = None
     val_mae: float | None = None
+    val_ap50: float | None = None
+    val_miou: float | None = None
+    parts: dict[str, float] | None = None
+    val_parts: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,3 +141,5 @@ class Finished(Event):
     val_top1: float | None
     seconds: float
     val_mae: float | None = None
+    val_ap50: float | None = None
+    val_miou: float | None = None

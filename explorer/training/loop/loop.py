@@ -17,9 +17,9 @@ from typing import Any
 
 from torch import nn
 
+from explorer.training.loop.aim import Aim
 from explorer.training.loop.errors import no_number
 from explorer.training.loop.events import Batch, Epoch, Event, Finished, Note, Stopped
-from explorer.training.loop.objective import Objective
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.schedules import schedule
@@ -28,10 +28,10 @@ from explorer.training.loop.state import State
 from explorer.training.loop.team import Alone, Team
 
 IN_PIECES = ("There was not enough memory for {} photos at once: each batch is now learnt from in {} pieces, "
-             "whose gradients are added up. The result is the same.")
+             "whose gradients are added up.{}")
 
 
-def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *, objective: Objective,
+def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *, objective: Aim,
           asked_to_stop: Callable[[], bool] = lambda: False, team: Team | None = None) -> Iterator[Event]:
     """Learn until the last epoch, or until asked to stop; yields an event for each batch and epoch.
 
@@ -60,21 +60,23 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
             for group, rate in zip(optimizer.param_groups, rates):
                 group["lr"] = rate * factor(state.step)
             with drawn_by(recipe.seed, state.epoch, state.batch, 1):
-                loss, figure, count = team.learn(state, inputs, targets, recipe, place, objective)
+                loss, figure, count, parts = team.learn(state, inputs, targets, recipe, place, objective)
             if state.pieces > pieces:
-                yield Note(IN_PIECES.format(len(inputs), state.pieces))
+                same = " The result is the same." if objective.same_in_pieces else ""
+                yield Note(IN_PIECES.format(len(inputs), state.pieces, same))
             if not math.isfinite(loss):
                 raise no_number("loss", loss, state, recipe)
             state.batch += 1
             if state.batch % recipe.accumulate == 0 or state.batch == len(source):
                 make_step(state, recipe)
             seconds = time.perf_counter() - started
-            state.add(loss, figure, count, seconds)
+            state.add(loss, figure, count, seconds, parts)
             yield Batch(state.epoch, state.batch, state.step, loss, lr=optimizer.param_groups[-1]["lr"],
-                        examples_per_second=count / max(seconds, 1e-9), **objective.figures(figure / count))
+                        examples_per_second=count / max(seconds, 1e-9), parts=parts or None,
+                        **objective.figures(figure / count))
 
         started = time.perf_counter()
-        val_loss, val_figure = team.judge(state, source.judged(), place, objective)
+        val_loss, val_figure, val_parts = team.judge(state, source.judged(), place, objective)
         if not math.isfinite(val_loss):
             raise no_number("validation loss", val_loss, state, recipe)
         state.seconds += time.perf_counter() - started
@@ -82,10 +84,10 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
         if best:
             state.keep_as_best(val_figure, val_loss)
         epoch = state.epoch
-        loss, figure = state.end_epoch()
+        loss, figure, parts = state.end_epoch()
         yield Epoch(epoch, state.step, loss, val_loss=val_loss, lr=optimizer.param_groups[-1]["lr"],
-                    seconds=state.seconds, best=best, **objective.figures(figure),
-                    **objective.figures(val_figure, "val_"))
+                    seconds=state.seconds, best=best, parts=parts or None, val_parts=val_parts or None,
+                    **objective.figures(figure), **objective.figures(val_figure, "val_"))
         if no_better(state, recipe):
             yield Stopped(epoch, state.step, "no better")
             return
@@ -95,9 +97,9 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
 
 def make_step(state: State, recipe: Recipe) -> None:
     """One step of the optimizer by the gradients that are there, and of the averaged weights."""
-    if recipe.clip is not None:
+    if recipe.longest_gradient is not None:
         parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        nn.utils.clip_grad_norm_(parameters, recipe.longest_gradient)
     state.optimizer.step()
     state.optimizer.zero_grad()
     if state.average is not None:

@@ -19,9 +19,11 @@ from torch.nn import functional as F
 
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet, Splits, of_what
+from explorer.data.places.place_set import PlaceSplits
 from explorer.data.rows import Label
-from explorer.models.contract import VisionModel
+from explorer.models.contract import VisionModel, evaluation
 from explorer.models.outputs import Outputs
+from explorer.training.loop.aim import Aim, Batches, Judged, Passed
 from explorer.training.loop.measures import MAE, TOP1, Measure
 from explorer.training.loop.recipe import Recipe
 
@@ -31,8 +33,11 @@ LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 
 
 @dataclass(frozen=True)
-class Objective:
-    """outputs: how the model's scores are read;  loss_name: of numbers, in LOSSES;  class_weights: [K]"""
+class Objective(Aim):
+    """Of classes and numbers.
+
+    outputs: how the model's scores are read;  loss_name: of numbers, in LOSSES;  class_weights: [K]
+    """
 
     outputs: Outputs
     loss_name: str = "mse"
@@ -49,6 +54,28 @@ class Objective:
             numbers = torch.tensor(labels, dtype=torch.float64).view(len(labels), len(self.outputs))
             return self.standardised(numbers).float()
         return target_tensor(labels, len(self.outputs), rows=self.outputs.several)
+
+    def passed(self, network: nn.Module, inputs: Tensor, targets: Tensor, place: dict[str, Any]) -> Passed:
+        targets = targets.to(place["device"])
+        raw = network(inputs.to(**place))
+        return Passed(self.loss(raw, targets), self.figure(raw.detach(), targets))
+
+    def judged(self, network: nn.Module, batches: Batches, place: dict[str, Any]) -> Judged:
+        loss, figure, count = self.judged_sums(network, batches, place)
+        return Judged(loss / max(count, 1), figure / max(count, 1))
+
+    def judged_sums(self, network: nn.Module, batches: Batches,
+                    place: dict[str, Any]) -> tuple[float, float, float]:
+        """(sum of losses, sum of the figure, how many) of the photos to judge by."""
+        loss = figure = count = 0.0
+        with evaluation(network), torch.inference_mode():
+            for inputs, targets in batches:
+                targets = targets.to(place["device"])
+                raw = network(inputs.to(**place)).float()
+                loss += self.loss(raw, targets, judged=True).item() * len(inputs)
+                figure += self.figure(raw, targets)
+                count += len(inputs)
+        return loss, figure, count
 
     def standardised(self, numbers: Tensor) -> Tensor:
         """Numbers [..., K] in their own unit as the scores that stand for them."""
@@ -125,13 +152,25 @@ def target_tensor(labels: Sequence[Label], classes: int, *, rows: bool = False) 
     return found
 
 
-def kind_of(splits: Splits, recipe: Recipe) -> str:
-    """What is to be learnt from the data: a kind of `explorer.models.outputs`.
+#: Settings that need classes: name -> its value where it is off.
+FOR_CLASSES = {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0, "class_weights": None}
+#: Those that are also for numbers, but for nothing that lies somewhere in a photo.
+FOR_WHOLE_PHOTOS = {"outputs": None, "views": None, "rounds": None}
+
+
+def kind_of(splits: Splits | PlaceSplits, recipe: Recipe) -> str:
+    """What is to be learnt from the data: a kind of `explorer.models.outputs`, or "boxes" or "masks".
 
     Raises DataError where the data has something else than `recipe.outputs` wants, ValueError for settings of
     another kind.
     """
     has, wanted = splits.train.kind, recipe.outputs
+    if isinstance(splits, PlaceSplits):
+        for name, off in (FOR_CLASSES | FOR_WHOLE_PHOTOS).items():
+            if getattr(recipe, name) != off:
+                raise ValueError(f"{name} is for {'whole photos' if name in FOR_WHOLE_PHOTOS else 'classes'}, "
+                                 f"and '{splits.name}' has photos with {has}: leave it away.")
+        return has
     kind = wanted or has
     if (has == "numbers") != (kind == "numbers"):
         told = "photos with class names"
@@ -146,7 +185,7 @@ def kind_of(splits: Splits, recipe: Recipe) -> str:
         raise DataError(f"outputs='yes/no' tells two classes apart, and '{splits.name}' has "
                         f"{len(splits.classes)}: leave outputs away.")
     if kind == "numbers":
-        for name, off in (("label_smoothing", 0.0), ("mixup", 0.0), ("cutmix", 0.0), ("class_weights", None)):
+        for name, off in FOR_CLASSES.items():
             if getattr(recipe, name) != off:
                 raise ValueError(f"{name} is for classes, and '{splits.name}' has {of_what(splits.train)}: "
                                  "leave it away.")
@@ -156,7 +195,7 @@ def kind_of(splits: Splits, recipe: Recipe) -> str:
     return kind
 
 
-def answers_of(net: VisionModel, splits: Splits, kind: str, *, fresh: bool) -> dict[str, Any]:
+def answers_of(net: VisionModel, splits: Splits | PlaceSplits, kind: str, *, fresh: bool) -> dict[str, Any]:
     """What the config of a model says of its outputs from now on: kind, names, and the scale of numbers.
 
     fresh: its classifier is new. One that stays keeps the scale that it has learnt in. Where it has none, as
@@ -164,8 +203,9 @@ def answers_of(net: VisionModel, splits: Splits, kind: str, *, fresh: bool) -> d
            are
     """
     facts: dict[str, Any] = {"labels": splits.classes, "num_classes": width_of(kind, len(splits.classes)),
-                             "outputs": "" if kind == "one" else kind, "number_mean": (), "number_std": ()}
-    if kind != "numbers":
+                             "outputs": "" if kind in ("one", "boxes", "masks") else kind,
+                             "number_mean": (), "number_std": ()}
+    if kind != "numbers" or isinstance(splits, PlaceSplits):
         return facts
     config, width = net.config, facts["num_classes"]
     scaled = config.outputs == "numbers" and len(config.number_mean) == len(config.number_std) == width

@@ -9,7 +9,9 @@ from inspect import Parameter, signature
 from numbers import Integral, Real
 from typing import Any
 
+from explorer.data.places.augment import PLACE_AUGMENTATIONS
 from explorer.models.outputs import check_kind
+from explorer.models.segmentation.losses import parts_of
 from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.schedules import SCHEDULES
 
@@ -18,9 +20,14 @@ TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the c
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 LOSS_NAMES = ("mse", "l1", "huber")  # of numbers
+TASKS = ("classification", "detection", "segmentation")
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
 HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
 RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
+# Of what is in front of a body that finds boxes or masks: much that is fresh, and more layers than one.
+PLACE_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.01}
+BATCH_SIZE = {"classification": 32, "detection": 8, "segmentation": 8}
+LONGEST_GRADIENT = 10.0  # of boxes, whose loss jumps where a photo has many: as EfficientDet's authors have it
 # Batches that an epoch on cached features has at least. A batch of features costs a millisecond, and a fresh
 # classifier needs some 200 steps, however few the photos. Five data sets of 80 to 375 photos, 15 splits each,
 # 5 epochs: between 0.8 points below and 0.9 above a logistic regression on the same features whose penalty
@@ -66,6 +73,13 @@ class Recipe:
     threads:    CPU threads, of which no more work than there are cores; None: all but one, which is left to
                 the notebook
     seed:       draws the split, the order, the variants and the fresh classifier
+    task:       what the model finds, its own matter: "classification" (numbers too), "detection" (boxes) or
+                "segmentation" (masks)
+
+    Of boxes and masks "head" is everything but the backbone, "last_stage" that and the backbone's last stage,
+    lr the rate of all but the backbone. Their augmentations are those of `explorer.data.places.augment`, the
+    losses of masks those of `explorer.models.segmentation.losses`; boxes have their network's own. clip is 10
+    for boxes where it is None.
     """
 
     epochs: int = 3
@@ -96,18 +110,19 @@ class Recipe:
     cache: bool = True
     threads: int | None = None
     seed: int = 0
+    task: str = "classification"
 
     def __post_init__(self) -> None:
-        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", PRECISIONS),
+                            ("task", TASKS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
         check_kind(self.outputs)
-        if self.loss is not None and (not isinstance(self.loss, str) or self.loss not in LOSS_NAMES):
-            raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
-        known = isinstance(self.augment, str) and self.augment in AUGMENTATIONS
-        if not callable(self.augment) and not known:
-            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(AUGMENTATIONS)}, or a "
+        self._check_loss()
+        known = augmentations_of(self.task)
+        if not callable(self.augment) and not (isinstance(self.augment, str) and self.augment in known):
+            raise ValueError(f"augment is {self.augment!r}: expected one of {', '.join(known)}, or a "
                              "function.")
         optimizer_class(self.optimizer)
         for name, most in (("epochs", MOST_EPOCHS), ("batch_size", None), ("accumulate", None)):
@@ -132,6 +147,18 @@ class Recipe:
             raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: "
                              "add cache=False, or train='last_stage'.")
 
+    def _check_loss(self) -> None:
+        if self.loss is None:
+            return
+        if self.task == "segmentation":
+            parts_of(self.loss)
+            return
+        if self.task == "detection":
+            raise ValueError(f"loss is {self.loss!r}: a network for boxes has a loss of its own, so leave it "
+                             "away.")
+        if not isinstance(self.loss, str) or self.loss not in LOSS_NAMES:
+            raise ValueError(f"loss is {self.loss!r}: expected one of {', '.join(LOSS_NAMES)}, for numbers.")
+
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         """A whole number; numpy's become Python's, which can be written down."""
         value = getattr(self, name)
@@ -154,12 +181,22 @@ class Recipe:
     @property
     def cached(self) -> bool:
         """Whether the frozen body looks at each photo once only."""
-        return self.train == "head" and self.cache
+        return self.train == "head" and self.cache and not self.finds_places
+
+    @property
+    def finds_places(self) -> bool:
+        """Whether boxes or masks are learnt, and no classes or numbers."""
+        return self.task != "classification"
+
+    @property
+    def longest_gradient(self) -> float | None:
+        """The norm that gradients are cut to; None: none."""
+        return LONGEST_GRADIENT if self.clip is None and self.task == "detection" else self.clip
 
     @property
     def rates(self) -> tuple[float, float]:
         """(learning rate of the classifier, of the body)."""
-        table = HEAD_RATE if self.train == "head" else RATE
+        table = PLACE_RATE if self.finds_places else HEAD_RATE if self.train == "head" else RATE
         head = self.lr if self.lr is not None else table.get(self.optimizer.lower(), 1e-3)
         return head, self.body_lr if self.body_lr is not None else head / 10
 
@@ -181,6 +218,11 @@ class Recipe:
         if callable(self.augment):
             facts["augment"] = getattr(self.augment, "__name__", type(self.augment).__name__)
         return facts
+
+
+def augmentations_of(task: str) -> dict[str, str]:
+    """The names of what can be done to photos that such a model learns from, and what each is."""
+    return AUGMENTATIONS if task == "classification" else PLACE_AUGMENTATIONS
 
 
 def optimizer_class(name: str) -> type:

@@ -23,6 +23,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, figure, photos of this epoch
+    part_sums: dict[str, float] = field(default_factory=dict)  # of the parts of the loss, as `sums`
     best_epoch: int = -1
     best: tuple[float, float] = (-1.0, math.inf)  # (figure, loss) of the photos to judge by
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -44,9 +45,13 @@ class State:
         """Those of `judged_network`. The averaged ones are named as in `network` too."""
         return self.network.state_dict() if self.average is None else self.average.module.state_dict()
 
-    def add(self, loss: float, figure: float, count: int, seconds: float) -> None:
-        """One batch of `count` photos: its mean loss, the sum of its figure, what it took."""
+    def add(self, loss: float, figure: float, count: int, seconds: float, parts: dict[str, float]) -> None:
+        """One batch of `count` photos: its mean loss, the sum of its figure, what it took, and the parts of
+        the loss.
+        """
         self.seconds += seconds
+        for name, value in parts.items():
+            self.part_sums[name] = self.part_sums.get(name, 0.0) + value * count
         for i, value in enumerate((loss * count, figure, count)):
             self.sums[i] += value
 
@@ -56,11 +61,12 @@ class State:
         weights = self.judged_weights()
         self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
 
-    def end_epoch(self) -> tuple[float, float]:
-        """Go to the next epoch; the (mean loss, mean figure) of the one that is over."""
+    def end_epoch(self) -> tuple[float, float, dict[str, float]]:
+        """Go to the next epoch; the (mean loss, mean figure, parts of the loss) of the one that is over."""
         loss, figure, count = self.sums
-        self.epoch, self.batch, self.sums = self.epoch + 1, 0, [0.0, 0.0, 0.0]
-        return loss / max(count, 1), figure / max(count, 1)
+        parts = {name: value / max(count, 1) for name, value in self.part_sums.items()}
+        self.epoch, self.batch, self.sums, self.part_sums = self.epoch + 1, 0, [0.0, 0.0, 0.0], {}
+        return loss / max(count, 1), figure / max(count, 1), parts
 
     # --- around a stop ----------------------------------------------------------------------------------
 

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from explorer.display.words import is_out_of_memory
-from explorer.models.contract import evaluation
+from explorer.training.loop.aim import Aim, Batches, Judged
 from explorer.training.loop.objective import Objective
 from explorer.training.loop.recipe import Recipe
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs, targets)
+
+class Added(NamedTuple):
+    """What adding one batch's gradients told: its loss, the sum of its figure, in how many pieces it went, and
+    the parts of the loss.
+    """
+
+    loss: float
+    figure: float
+    pieces: int
+    parts: dict[str, float] = {}
 
 
-def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
-          objective: Objective, pieces: int) -> tuple[float, float, int]:
-    """Add one batch's gradients: (its loss, the sum of its figure, in how many pieces it went)."""
-    if recipe.mixup or recipe.cutmix:
+def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: dict[str, Any],
+          objective: Aim, pieces: int) -> Added:
+    """Add one batch's gradients."""
+    if isinstance(objective, Objective) and (recipe.mixup or recipe.cutmix):
         inputs, targets = mixed(inputs, targets, recipe, objective)
     half, device = recipe.precision == "bfloat16", place["device"]
     kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
     while True:
         loss_sum = figure = 0.0
+        parts: dict[str, float] = {}
+        size = -(-len(inputs) // pieces)
         try:
-            for x, y in zip(inputs.chunk(pieces), targets.chunk(pieces)):
-                y = y.to(device)
+            for start in range(0, len(inputs), size):
+                x, y = inputs[start:start + size], targets[start:start + size]
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    raw = network(x.to(**place))
-                    loss = objective.loss(raw, y)
-                (loss * (len(x) / len(inputs) / recipe.accumulate)).backward()
-                loss_sum += loss.item() * len(x)
-                figure += objective.figure(raw.detach(), y)
-            return loss_sum / len(inputs), figure, pieces
+                    passed = objective.passed(network, x, y, place)
+                share = len(x) / len(inputs)
+                if passed.loss.requires_grad:  # not so where a batch has nothing that learns, such as no box
+                    (passed.loss * (share / recipe.accumulate)).backward()
+                loss_sum += passed.loss.item() * len(x)
+                figure += passed.figure
+                for name, value in passed.parts.items():
+                    parts[name] = parts.get(name, 0.0) + value.item() * share
+            return Added(loss_sum / len(inputs), figure, pieces, parts)
         except Exception as error:  # a run that goes on after it learns from this batch again, and once only
             for parameter, before in zip(network.parameters(), kept):
                 parameter.grad = None if before is None else before.clone()
@@ -43,6 +56,11 @@ def learn(network: nn.Module, inputs: Tensor, targets: Tensor, recipe: Recipe, p
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             pieces *= 2
+
+
+def judge(network: nn.Module, batches: Batches, place: dict[str, Any], objective: Aim) -> Judged:
+    """The photos to judge by."""
+    return objective.judged(network, batches, place)
 
 
 def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective) -> tuple[Tensor, Tensor]:
@@ -54,24 +72,3 @@ def mixed(inputs: Tensor, targets: Tensor, recipe: Recipe, objective: Objective)
     ways = [way(alpha=alpha, num_classes=len(objective.outputs))
             for way, alpha in ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix)) if alpha]
     return v2.RandomChoice(ways)(inputs, targets)
-
-
-def judge(network: nn.Module, batches: Batches, place: dict[str, Any],
-          objective: Objective) -> tuple[float, float]:
-    """(mean loss, mean figure) on the photos to judge by."""
-    loss, figure, count = judged_sums(network, batches, place, objective)
-    return loss / max(count, 1), figure / max(count, 1)
-
-
-def judged_sums(network: nn.Module, batches: Batches, place: dict[str, Any],
-                objective: Objective) -> tuple[float, float, float]:
-    """(sum of losses, sum of the figure, how many) of the photos to judge by."""
-    loss = figure = count = 0.0
-    with evaluation(network), torch.inference_mode():
-        for inputs, targets in batches:
-            targets = targets.to(place["device"])
-            raw = network(inputs.to(**place)).float()
-            loss += objective.loss(raw, targets, judged=True).item() * len(inputs)
-            figure += objective.figure(raw, targets)
-            count += len(inputs)
-    return loss, figure, count

@@ -11,20 +11,23 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from explorer.training.loop.objective import Objective
+from explorer.training.loop.aim import Aim, Batches, Judged
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.state import State
-from explorer.training.loop.steps import Batches, judge, learn
+from explorer.training.loop.steps import Added, judge, learn
 
 Items = TypeVar("Items", Sequence, Tensor)
 
 
 class Learnt(NamedTuple):
-    """Of a whole batch, however many had a share: its mean loss, the sum of its figure, its photos."""
+    """Of a whole batch, however many had a share: its mean loss, the sum of its figure, its photos, and the
+    parts of its loss.
+    """
 
     loss: float
     figure: float
     count: int
+    parts: dict[str, float] = {}
 
 
 class Team(Protocol):
@@ -53,13 +56,12 @@ class Team(Protocol):
     def average_statistics(self, state: State) -> None:
         """Give all the mean of their BatchNorm statistics: before these judge, or are kept."""
 
-    def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
-              objective: Objective) -> Learnt:
+    def learn(self, state: State, inputs: Any, targets: Any, recipe: Recipe, place: dict[str, Any],
+              objective: Aim) -> Learnt:
         """Add the gradient of a whole batch, of which these are the process's share."""
 
-    def judge(self, state: State, batches: Batches, place: dict[str, Any],
-              objective: Objective) -> tuple[float, float]:
-        """(mean loss, mean figure) over all photos to judge by, of which these are the process's share."""
+    def judge(self, state: State, batches: Batches, place: dict[str, Any], objective: Aim) -> Judged:
+        """All photos to judge by, of which these are the process's share."""
 
 
 class Alone:
@@ -79,13 +81,12 @@ class Alone:
     def average_statistics(self, state: State) -> None:
         """There are no others."""
 
-    def learn(self, state: State, inputs: Tensor, targets: Tensor, recipe: Recipe, place: dict[str, Any],
-              objective: Objective) -> Learnt:
+    def learn(self, state: State, inputs: Any, targets: Any, recipe: Recipe, place: dict[str, Any],
+              objective: Aim) -> Learnt:
         """A batch that does not fit into the memory is learnt from in pieces, and so are those after it."""
-        loss, figure, state.pieces = learn(state.passing_network, inputs, targets, recipe, place, objective,
-                                           state.pieces)
-        return Learnt(loss, figure, len(inputs))
+        added = Added(*learn(state.passing_network, inputs, targets, recipe, place, objective, state.pieces))
+        state.pieces = added.pieces
+        return Learnt(added.loss, added.figure, len(inputs), added.parts)
 
-    def judge(self, state: State, batches: Batches, place: dict[str, Any],
-              objective: Objective) -> tuple[float, float]:
-        return judge(state.judged_network, batches, place, objective)
+    def judge(self, state: State, batches: Batches, place: dict[str, Any], objective: Aim) -> Judged:
+        return Judged(*judge(state.judged_network, batches, place, objective))

@@ -30,11 +30,12 @@ from torch.overrides import TorchFunctionMode
 
 from explorer.display.words import is_out_of_memory
 from explorer.models.contract import evaluation
+from explorer.training.loop.aim import Batches, Judged
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import Objective
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.state import State
-from explorer.training.loop.steps import Batches, judged_sums, mixed
+from explorer.training.loop.steps import mixed
 from explorer.training.loop.team import Items, Learnt
 
 BATCH_NORM = signature(F.batch_norm)
@@ -137,11 +138,11 @@ class Workers:
         return Learnt(loss_sum / whole, figures, round(photos))
 
     def judge(self, state: State, batches: Batches, place: dict[str, Any],
-              objective: Objective) -> tuple[float, float]:
-        """(mean loss, mean figure): each worker looks at a part of the photos to judge by."""
+              objective: Objective) -> Judged:
+        """Each worker looks at a part of the photos to judge by."""
         self.average_statistics(state)
-        loss, figure, count = self.total(*judged_sums(state.judged_network, batches, place, objective))
-        return loss / max(count, 1), figure / max(count, 1)
+        loss, figure, count = self.total(*objective.judged_sums(state.judged_network, batches, place))
+        return Judged(loss / max(count, 1), figure / max(count, 1))
 
     def _parallel(self, network: nn.Module,
                   judged: Callable[[nn.Module], tuple[Tensor, Tensor]]) -> nn.Module:

@@ -24,7 +24,7 @@ from explorer.training.loop.state import State
 
 RECIPE, MODEL, IDENTITY = "recipe.json", "model.json", "identity.json"
 HISTORY, LAST = "history.jsonl", "last.pt"
-COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "best_epoch", "best", "pieces")
+COUNTERS = ("epoch", "batch", "step", "seconds", "sums", "part_sums", "best_epoch", "best", "pieces")
 MOST_HISTORY_BYTES = 256 * 1024**2  # of a history file: thousands of epochs take one or two
 OURS = "|".join(map(re.escape, (RECIPE, MODEL, LAST, IDENTITY)))  # the names of what is written whole
 
@@ -91,7 +91,8 @@ def restore(folder: Path, state: State) -> None:
             state.average.load_state_dict(content["average"])
         state.best_weights = content["best_weights"]
         for name in COUNTERS:
-            setattr(state, name, content[name])
+            if name != "part_sums" or name in content:  # an earlier explorer has not written it
+                setattr(state, name, content[name])
         state.best = tuple(state.best)
         state.gradients = content.get("gradients", {})
         state.take_gradients_back()

@@ -6,8 +6,6 @@ computer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from explorer.data.images import ImageError
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.models.config import check_input_size
@@ -25,8 +24,12 @@ from explorer.models.doors.wrapped import WrappedModel
 from explorer.models.surgery.packing import CANT_LEARN, Packed
 from explorer.models.surgery.rates import parameter_groups
 from explorer.training.loop.augmentation import create_augmentation
+from explorer.training.loop.objective import kind_of
 from explorer.training.loop.order import batches_of, drawn_by
 from explorer.training.loop.recipe import Recipe, optimizer_class
+from explorer.training.run.head import body_of, is_inside
+from explorer.training.run.place_checks import check_places
+from explorer.training.run.trying import as_it_was
 
 TRIED = 20  # photos, until one opens: an augmentation is tried on it
 
@@ -39,8 +42,21 @@ def check_place(device: Any, input_size: Any) -> None:
     check_input_size(input_size)
 
 
-def check_data(recipe: Recipe, splits: Splits) -> None:
+def check_backbone(backbone: str | None, model: Any, task: str) -> None:
+    """Raises ValueError for a backbone where none can be chosen."""
+    if backbone is None:
+        return
+    if task == "classification":
+        raise ValueError(f"backbone is {backbone!r}: it is for networks that find boxes or masks, such as "
+                         "retinanet or unet. One that tells classes is a backbone itself: give its name.")
+    if not isinstance(model, str):
+        raise ValueError(f"backbone is {backbone!r}, and the model is there already: create it with that "
+                         "backbone, explorer.create_model(name, backbone=...).")
+
+
+def check_data(recipe: Recipe, splits: Splits | PlaceSplits) -> None:
     """Raises ValueError where the settings do not fit the data."""
+    kind_of(splits, recipe)
     weights, classes = recipe.class_weights, splits.train.classes
     if weights is not None and not isinstance(weights, str) and len(weights) != len(classes):
         raise ValueError(f"class_weights has {counted(len(weights), 'number')} for {len(classes)} classes: "
@@ -48,11 +64,14 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
                          f"{', '.join(classes[:5])}{', ...' * (len(classes) > 5)}.")
 
 
-def check_learning(recipe: Recipe, splits: Splits, model: VisionModel, *, workers: int = 1) -> None:
+def check_learning(recipe: Recipe, splits: Splits | PlaceSplits, model: VisionModel, *,
+                   workers: int = 1) -> None:
     """Raises ValueError where the settings do not fit the model, whose learning parts are chosen already."""
     if any(isinstance(part, Packed) and part.weight.requires_grad for part in model.modules()):
         raise ValueError(CANT_LEARN)
     optimizer_for(model, model, recipe)
+    if isinstance(splits, PlaceSplits):
+        return check_places(recipe, splits, model, workers=workers)
     if callable(recipe.augment):
         _check_augmentation(recipe, splits, model)
     if workers == 1 and any(len(batch) == 1 for batch in batches_of(len(splits.train), recipe.batch_size)):
@@ -67,9 +86,11 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
     network: `model` itself, or the part of it that learns behind a frozen body
     """
     rate, body_rate = recipe.rates
-    if recipe.train == "head":
+    if recipe.finds_places:
+        groups: Any = place_groups(model, recipe)
+    elif recipe.train == "head":
         learning = [p for p in network.parameters() if p.requires_grad]
-        groups: Any = [{"params": learning, "lr": rate, "weight_decay": recipe.decay}]
+        groups = [{"params": learning, "lr": rate, "weight_decay": recipe.decay}]
     else:
         groups = parameter_groups(model, lr=body_rate, head_lr=rate, weight_decay=recipe.decay,
                                   layer_decay=recipe.layer_decay)
@@ -80,6 +101,21 @@ def optimizer_for(model: VisionModel, network: nn.Module, recipe: Recipe) -> tor
     except (ValueError, TypeError, RuntimeError) as error:  # such as Muon, which takes matrices alone
         raise ValueError(f"optimizer {recipe.optimizer!r} can't teach this model "
                          f"({str(error).splitlines()[0]}): choose adamw or sgd.") from None
+
+
+def place_groups(model: VisionModel, recipe: Recipe) -> list[dict[str, Any]]:
+    """What learns of a network for boxes or masks, by rate and weight decay: its body slower than the rest."""
+    rate, body_rate = recipe.rates
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for group in parameter_groups(model, lr=body_rate, weight_decay=recipe.decay,
+                                  layer_decay=recipe.layer_decay):
+        for parameter in group["params"]:
+            lr = group["lr"] if is_inside(names[parameter], body_of(model)) else rate
+            place = groups.setdefault((lr, group["weight_decay"]), {
+                "params": [], "lr": lr, "weight_decay": group["weight_decay"]})
+            place["params"].append(parameter)
+    return sorted(groups.values(), key=lambda group: group["lr"])  # the last one's rate is told
 
 
 def _check_augmentation(recipe: Recipe, splits: Splits, model: VisionModel) -> None:
@@ -156,17 +192,3 @@ def _check_gradient(recipe: Recipe, model: VisionModel) -> None:
                          "scores to the weights that are to learn: it runs its forward pass under "
                          "torch.no_grad or torch.inference_mode, or detaches what it computes. Take that "
                          "out, or give train='head' with cache=True, which teaches the classifier alone.")
-
-
-@contextmanager
-def as_it_was(model: nn.Module) -> Iterator[None]:
-    """Flags and statistics are put back behind the `with` block."""
-    flags = {module: module.training for module in model.modules()}
-    statistics = {name: value.clone() for name, value in model.named_buffers()}
-    try:
-        yield
-    finally:
-        for module, flag in flags.items():
-            module.training = flag
-        for name, value in model.named_buffers():
-            value.data.copy_(statistics[name])

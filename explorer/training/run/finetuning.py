@@ -36,7 +36,7 @@ def finetune(
     train: str = "head",
     lr: float | None = None,
     body_lr: float | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     optimizer: str = "adamw",
     schedule: str = "cosine",
     augment: str | Callable[..., Any] = "light",
@@ -46,21 +46,26 @@ def finetune(
     resume: bool = False,
     on_event: Callable[[Event], None] | None = None,
     pretrained: bool = True,
+    backbone: str | None = None,
     input_size: tuple[int, int, int] | None = None,
     device: str | torch.device | None = None,
     name: str = "",
     **settings: Any,
 ) -> Run:
-    """Teach a model the classes, or the numbers, of a data set, in a thread of its own; returns at once.
+    """Teach a model the classes, the numbers, the boxes or the masks of a data set, in a thread of its own;
+    returns at once.
 
     model:    a name, created with its trained weights (pretrained=False: from scratch), or a model, which is
               trained itself
     data:     whatever `explorer.data.open_data` takes: "flowers5", a folder of class folders, a pair of
-              datasets, a table of files and numbers or labels
+              datasets, a table of files and numbers or labels. For a network that finds boxes or masks
+              whatever `explorer.data.open_places` takes
     outputs:  "one" class, "yes/no" (of two classes, by one score), "several" classes at once, or "numbers",
               which are learnt standardised and told in their own unit; None: what the data has
-    epochs, train, lr, body_lr, batch_size, optimizer, schedule, augment, seed, and the further `settings`:
-    see `Recipe`
+    epochs, train, lr, body_lr, optimizer, schedule, augment, seed, and the further `settings`: see `Recipe`
+    batch_size: None: 32, of boxes and masks 8
+    backbone: of a name for boxes or masks: another backbone than its own, by name; what is trained then are
+              that one's weights
     run_dir:  a folder for checkpoints and history;  resume: go on from what is in it
     on_event: called with each event (see `explorer.training.loop.events`) in the run's thread
     input_size: (channels, height, width) that photos are prepared for, where not the model's own
@@ -76,8 +81,8 @@ def finetune(
                         "explorer.training.print_progress().")
     plan = make_plan(model, data, epochs=epochs, train=train, lr=lr, body_lr=body_lr, batch_size=batch_size,
                      optimizer=optimizer, schedule=schedule, augment=augment, seed=seed, outputs=outputs,
-                     run_dir=run_dir, resume=resume, pretrained=pretrained, input_size=input_size,
-                     device=device, name=name, **settings)
+                     run_dir=run_dir, resume=resume, pretrained=pretrained, backbone=backbone,
+                     input_size=input_size, device=device, name=name, **settings)
     return launch(plan, lambda: Training.of(plan), [on_event] if on_event else [])
 
 

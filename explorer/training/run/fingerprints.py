@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from explorer.data.photo_sets import PhotoSet
+from explorer.data.places.place_set import PlaceSet
 
 SAMPLED = 8    # photos of a set that are opened
 DEEPEST = 12   # a function that holds a function that holds ...
@@ -50,13 +51,14 @@ def of_shapes(tensors: Mapping[str, Any]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def of_photos(photos: PhotoSet) -> str:
+def of_photos(photos: PhotoSet | PlaceSet) -> str:
     """Tells sets of photos apart: the names, labels and file sizes of all, and the content of a few.
 
     The same photos in another folder, or on another computer, are the same. Photos that are different each
     time they are opened (a data set with a random transform) are known by their names and labels alone.
     """
-    digest = hashlib.sha256(repr((photos.names, photos.labels)).encode())
+    labels = photos.labels if isinstance(photos, PhotoSet) else _of_boxes(photos)
+    digest = hashlib.sha256(repr((photos.names, labels)).encode())
     count = len(photos)
     chosen = sorted({round(i * (count - 1) / max(SAMPLED - 1, 1)) for i in range(min(SAMPLED, count))})
     if photos.files:
@@ -70,6 +72,15 @@ def of_photos(photos: PhotoSet) -> str:
     return digest.hexdigest()[:16]
 
 
+def _of_boxes(photos: PlaceSet) -> str:
+    """Tells boxes apart; "" of masks, which lie in files of their own."""
+    digest = hashlib.sha256()
+    for one in photos.boxes or ():
+        for values in (one.boxes, one.labels, one.crowd):
+            digest.update(f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest() if photos.boxes is not None else ""
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size if path.is_file() else 0
@@ -77,7 +88,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _pixels(photos: PhotoSet, index: int) -> str:
+def _pixels(photos: PhotoSet | PlaceSet, index: int) -> str:
     try:
         photo = photos.open_one(index)
         return hashlib.sha256(f"{photo.mode} {photo.size} ".encode() + photo.tobytes()).hexdigest()

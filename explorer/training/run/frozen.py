@@ -20,7 +20,7 @@ from explorer.inspection.look.faster import SAME, far, refuse, stand_in
 from explorer.inspection.look.model import evaluating
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.training.loop.order import drawn_by
-from explorer.training.run.checks import as_it_was
+from explorer.training.run.trying import as_it_was
 
 log = logging.getLogger(__name__)
 

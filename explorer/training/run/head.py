@@ -11,11 +11,14 @@ import torch
 from torch import nn
 
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.display.words import counted
+from explorer.models.body import OverBody
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.freezing import freeze, unfreeze
+from explorer.models.surgery.inside import stage_modules
 from explorer.models.tasks import check_name_for, check_task
 from explorer.training.loop.objective import answers_of, kind_of, width_of
 from explorer.training.loop.order import drawn_by
@@ -31,7 +34,7 @@ def labels_known(model: Any) -> Sequence[str]:
     return labels if labels and len(labels) == len(read_outputs(model.config, model.num_classes)) else ()
 
 
-def keeps_head(net: VisionModel, splits: Splits, kind: str) -> bool:
+def keeps_head(net: VisionModel, splits: Splits | PlaceSplits, kind: str) -> bool:
     """Whether a model's classifier is for these classes, or numbers: as many, of this kind, and of the same
     names or of none that anybody gave.
     """
@@ -41,7 +44,7 @@ def keeps_head(net: VisionModel, splits: Splits, kind: str) -> bool:
             and (config.labels or splits.classes) == splits.classes)
 
 
-def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple[str, ...]:
+def exchange_notes(model: VisionModel | str, splits: Splits | PlaceSplits, kind: str) -> tuple[str, ...]:
     """What to say of a classifier that somebody made or trained, and that these classes can't use."""
     if not isinstance(model, VisionModel) or keeps_head(model, splits, kind):
         return ()
@@ -55,34 +58,50 @@ def exchange_notes(model: VisionModel | str, splits: Splits, kind: str) -> tuple
     return (f"Your classifier of {counted(before, 'output')} was exchanged for {why}.",)
 
 
-def model_for(model: nn.Module | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
+def model_for(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
               input_size: tuple[int, int, int] | None) -> VisionModel:
     """The model with a fresh classifier for these classes or numbers, drawn by the seed."""
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
     return made_ready(net, splits, recipe, device, input_size, named=isinstance(model, str))
 
 
-def begun_with(model: nn.Module | str, splits: Splits, recipe: Recipe, pretrained: bool, device: Any,
-               input_size: tuple[int, int, int] | None) -> tuple[VisionModel, Any]:
+def begun_with(model: nn.Module | str, splits: Splits | PlaceSplits, recipe: Recipe, pretrained: bool, device: Any,
+               input_size: tuple[int, int, int] | None,
+               backbone: str | None = None) -> tuple[VisionModel, Any]:
     """(the model that a run begins with, where it goes): the one that was given is not changed yet."""
     width = width_of(kind_of(splits, recipe), len(splits.classes))
+    task = recipe.task
     if isinstance(model, str):
         extra: dict[str, Any] = {}
         if input_size is not None and input_size[0] != 3:
             extra["in_chans"] = input_size[0]
-        check_name_for("classification", model)  # before anything is downloaded
+        if backbone is not None:
+            extra["backbone"] = backbone
+        check_name_for(task, model)  # before anything is downloaded
         with drawn_by(recipe.seed, -2):
             net = create_model(model, pretrained=pretrained, num_classes=width, **extra)
-        check_task("classification", net.task, model)
+        check_task(task, net.task, model)
         return net, device or ("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(model, VisionModel):
-        check_task("classification", model.task, type(model).__name__)
+        check_task(task, model.task, type(model).__name__)
         return model, device
     raise TypeError(f"finetune takes a model or its name, not {type(model).__name__}. Your own module: "
                     "explorer.wrap(module).")
 
 
-def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any,
+def body_of(net: VisionModel) -> tuple[str, ...]:
+    """Paths of the backbone in a network for boxes or masks, whose rest is its head; () where the classifier
+    alone is that.
+    """
+    return net.body_paths if isinstance(net, OverBody) else ()
+
+
+def is_inside(path: str, modules: Sequence[str]) -> bool:
+    """Whether a path is one of these modules, or lies in one."""
+    return any(path == module or path.startswith(f"{module}.") for module in modules)
+
+
+def made_ready(net: VisionModel, splits: Splits | PlaceSplits, recipe: Recipe, device: Any,
                input_size: tuple[int, int, int] | None, *, named: bool) -> VisionModel:
     """The model with a classifier for these classes, drawn by the seed where it is fresh, and frozen as the
     recipe says.
@@ -103,10 +122,14 @@ def made_ready(net: VisionModel, splits: Splits, recipe: Recipe, device: Any,
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
     unfreeze(net)
+    body = body_of(net)
     if recipe.train == "head":
-        freeze(net)
+        freeze(net, modules=body)
     elif recipe.train == "last_stage":
-        stages = net.stage_table
+        inner, paths = stage_modules(net)
+        start = "" if inner is net else "module."  # of a network of another library
+        stages = [stage for stage, path in zip(net.stage_table, paths)
+                  if not body or is_inside(f"{start}{path}", body)]
         if len(stages) < 2:
             raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
                              "'head' or 'all'.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.data.transforms import resolve_data_config
 from explorer.models.contract import VisionModel
 from explorer.training.loop.errors import TrainingError
@@ -55,7 +56,7 @@ class Identity:
     head_only: bool
 
 
-def identity_of(model: VisionModel, splits: Splits, recipe: Recipe,
+def identity_of(model: VisionModel, splits: Splits | PlaceSplits, recipe: Recipe,
                 input_size: tuple[int, int, int] | None) -> Identity:
     """The identity of a run that would begin with `model` as it is. Looks at all weights and a few photos."""
     config = model.config

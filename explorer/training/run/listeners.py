@@ -25,6 +25,7 @@ from explorer.training.loop.events import (
     Started,
     Stopped,
 )
+from explorer.training.loop.measures import part_words
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -73,8 +74,12 @@ class _Printer:
                 self._close()
                 best = ", the best so far" if event.best else ""
                 measure = event.measure
-                learnt, judged = (measure.text(getattr(event, key)) for key in (measure.key, measure.judged))
-                self._line(f"epoch {event.epoch + 1}: loss {event.loss:.3f}, {measure.word} {learnt}; "
+                parts = ", ".join(f"{part_words(name)} {value:.3f}" for name, value in (event.parts or {}).items())
+                learnt = f" ({parts})" if parts else ""
+                if measure.learnt:
+                    learnt += f", {measure.word} {measure.text(getattr(event, measure.key))}"
+                judged = measure.text(getattr(event, measure.judged))
+                self._line(f"epoch {event.epoch + 1}: loss {event.loss:.3f}{learnt}; "
                            f"judged: loss {event.val_loss:.3f}, {measure.word} {judged}{best}; "
                            f"{event.seconds:.1f} s")
             case Note():
@@ -137,8 +142,8 @@ class _Printer:
 class TensorBoardListener:
     """A listener that writes a run's curves for TensorBoard: `tensorboard --logdir folder`.
 
-    loss, right answers (or MAE of numbers) and learning rate of each batch by step; each epoch's figures,
-    learnt and judged, at its last step.
+    loss, its parts, right answers (or MAE of numbers) and learning rate of each batch by step; each epoch's
+    figures, learnt and judged, at its last step.
     Raises ModuleNotFoundError, with what to do, where TensorBoard is not installed.
     """
 
@@ -155,15 +160,15 @@ class TensorBoardListener:
     def __call__(self, event: Event) -> None:
         match event:
             case Batch():
-                key = event.measure.key
-                self._write(event.step, {"batch/loss": event.loss, f"batch/{key}": getattr(event, key),
-                                         "batch/lr": event.lr,
+                self._write(event.step, {"batch/loss": event.loss, **_parts("batch", event.parts),
+                                         **_figure("batch", event, event.measure.key), "batch/lr": event.lr,
                                          "batch/examples_per_second": event.examples_per_second})
             case Epoch():
-                key = event.measure.key
-                self._write(event.step, {"train/loss": event.loss, f"train/{key}": getattr(event, key),
-                                         "val/loss": event.val_loss,
-                                         f"val/{key}": getattr(event, f"val_{key}")})
+                measure = event.measure
+                self._write(event.step, {"train/loss": event.loss, **_parts("train", event.parts),
+                                         **_figure("train", event, measure.key), "val/loss": event.val_loss,
+                                         **_parts("val", event.val_parts),
+                                         f"val/{measure.key}": getattr(event, measure.judged)})
                 self.writer.flush()
             case Note():
                 self.writer.add_text("notes", event.text)
@@ -173,3 +178,13 @@ class TensorBoardListener:
     def _write(self, step: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
             self.writer.add_scalar(name, value, step)
+
+
+def _parts(where: str, parts: dict[str, float] | None) -> dict[str, float]:
+    return {f"{where}/loss {part_words(name)}": value for name, value in (parts or {}).items()}
+
+
+def _figure(where: str, event: Event, key: str) -> dict[str, float]:
+    """That of photos that are learnt from, where they have one."""
+    value = getattr(event, key, None)
+    return {} if value is None else {f"{where}/{key}": value}

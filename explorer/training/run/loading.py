@@ -36,16 +36,17 @@ from explorer.models.weights.reading import check_sizes, read_checkpoint
 from explorer.models.weights.report import LoadReport
 from explorer.models.weights.shapes import rows_in
 from explorer.models.weights.table import config_for
-from explorer.training.loop.augmentation import AUGMENTATIONS
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.features import Classifier
 from explorer.training.loop.measures import best_of, best_text, epochs_html, measure_in, measure_of
 from explorer.training.loop.objective import width_of
 from explorer.training.loop.order import drawn_by
-from explorer.training.loop.recipe import MOST_EPOCHS, Recipe
+from explorer.training.loop.recipe import MOST_EPOCHS, Recipe, augmentations_of
 from explorer.training.run import checkpoint
 from explorer.training.run.kept import FOLDER, HasCheckpoints, KeptWeights
 from explorer.training.run.saving import read_json, read_run
+
+MOST_PARTS = 20  # of a loss
 
 
 @dataclass(eq=False, repr=False)
@@ -78,7 +79,8 @@ class LoadedRun(HasCheckpoints):
     def __repr__(self) -> str:
         best = self.best
         top = f", best {best_text(self)} in epoch {best['epoch'] + 1}" if best else ""
-        what = f"{len(self.labels)} classes" if measure_of(self).share else ", ".join(self.labels)
+        classes = measure_of(self).noun == "classes"
+        what = f"{len(self.labels)} classes" if classes else ", ".join(self.labels)
         return f"LoadedRun({self.name!r}, {len(self.history)} of {self.recipe.epochs} epochs{top}, {what})"
 
     def _repr_html_(self) -> str:
@@ -220,8 +222,13 @@ def _network_for(facts: dict[str, Any], recipe: Recipe, weights: dict[str, Any],
         config = ModelConfig.from_dict(facts["config"])
         name = config.built_as or name
         options |= dict(config.build_options)
-    known = by_name or is_model(name) or split_door(name)[0] in LIBRARIES
-    if not known or options.keys() - {"in_chans", *SAVED_OPTIONS}:
+    elif "backbone" in (built := dict(ModelConfig.from_dict(facts["config"]).build_options)):
+        options["backbone"] = built["backbone"]
+    if by_name or is_model(name):  # of the catalog: whatever a file can hold
+        known = None not in options.values()
+    else:
+        known = split_door(name)[0] in LIBRARIES and not options.keys() - {"in_chans", *SAVED_OPTIONS}
+    if not known:
         raise TrainingError(f"The run in '{folder}' began with a model of your own: give it, "
                             "load_run(path, model=...).")
     # A body that was frozen is not in the checkpoint. Keys of a classifier alone begin with "layers.".
@@ -256,7 +263,8 @@ def recipe_from(facts: dict[str, Any]) -> Recipe:
         raise TypeError(f"settings are a table of names and values, not a {type(facts).__name__}.")
     known = {f.name for f in fields(Recipe)}
     given = {key: value for key, value in facts.items() if key in known}
-    if given.get("augment") is not None and str(given["augment"]) not in AUGMENTATIONS:
+    names = augmentations_of(str(given.get("task", "classification")))
+    if given.get("augment") is not None and str(given["augment"]) not in names:
         given["augment"] = _Lost(str(given["augment"]))
     return Recipe(**given)
 
@@ -273,9 +281,13 @@ def history_from(rows: Any) -> list[dict[str, Any]]:
         if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
             continue
         measure = measure_in(row)
-        figures = ("loss", measure.key, "val_loss", measure.judged)
+        figures = ("loss", "val_loss", measure.judged, *[measure.key] * measure.learnt)
         if all(number(row.get(name)) for name in figures) and number(row.get("seconds", 0)):
-            kept.append({**row, "seconds": row.get("seconds", 0.0)})
+            parts = {name: row[name] for name in ("parts", "val_parts") if name in row}
+            row = {key: value for key, value in row.items() if key not in parts}
+            sound = {name: values for name, values in parts.items()
+                     if isinstance(values, dict) and len(values) <= MOST_PARTS and all(map(number, values.values()))}
+            kept.append({**row, "seconds": row.get("seconds", 0.0), **sound})
     return kept
 
 

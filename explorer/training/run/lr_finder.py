@@ -19,15 +19,16 @@ import torch
 from torch import nn
 
 from explorer.arguments import checked, number, photo_size, whole
-from explorer.data.checks import ordered_as
-from explorer.data.datasets import open_data
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import look_through
 from explorer.training.loop.order import drawn_by
-from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 from explorer.training.loop.team import Alone
-from explorer.training.run.head import labels_known, model_for
+from explorer.training.run.checks import check_data, check_learning
+from explorer.training.run.given import data_for, task_of
+from explorer.training.run.head import model_for
 from explorer.training.run.training import Training, threads_for
 
 PHOTOS = 512  # that are looked at, at most
@@ -96,11 +97,16 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
     for name, value, least in (("steps", steps, 5), ("photos", photos, 2)):
         if value < least:
             raise ValueError(f"{name} is {value}: give {least} or more, or there is no curve.")
-    recipe = Recipe(**{"augment": "none", **settings, "accumulate": 1})  # each batch makes a step here
+    task = task_of(model)
+    usual = {"augment": "none", "batch_size": BATCH_SIZE[task]}
+    recipe = Recipe(**{**usual, **settings, "accumulate": 1, "task": task})  # each batch makes a step here
     mine = copy.deepcopy(look_through(model)) if isinstance(model, nn.Module) else model
-    opened = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
-    splits = some_of(ordered_as(labels_known(mine), opened), photos, recipe.seed)
+    splits = some_of(data_for(mine, data, recipe), photos, recipe.seed)
+    if isinstance(splits, PlaceSplits):
+        check_data(recipe, splits)
     net = model_for(mine, splits, recipe, pretrained, None, input_size)
+    if isinstance(splits, PlaceSplits):
+        check_learning(recipe, splits, net)
     training = Training(net, splits, recipe)
     wanted = threading.Event()
     rates: list[float] = []
@@ -122,7 +128,7 @@ def find_lr(model: VisionModel | str, data: Any, *, start: float = 1e-6, stop: f
                          time.perf_counter() - began)
 
 
-def some_of(splits: Splits, photos: int, seed: int) -> Splits:
+def some_of(splits: Any, photos: int, seed: int) -> Any:
     """The same data with at most so many photos to learn from. Nobody judges here: of those to judge by, a
     few stay.
     """
@@ -153,8 +159,8 @@ def _climb(training: Training, start: float, stop: float, steps: int) -> Iterato
             loss = Alone().learn(state, inputs, targets, recipe, place, objective).loss
         if not math.isfinite(loss):
             return
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+        if recipe.longest_gradient is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), recipe.longest_gradient)
         optimizer.step()
         optimizer.zero_grad()
         mean = (1 - weight) * mean + weight * loss

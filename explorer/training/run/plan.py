@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.data.checks import ordered_as
-from explorer.data.datasets import open_data
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.models.surgery.inside import look_through
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
-from explorer.training.loop.recipe import Recipe
+from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 from explorer.training.run import checkpoint
-from explorer.training.run.checks import check_data, check_learning, check_place
+from explorer.training.run.checks import check_backbone, check_data, check_learning, check_place
 from explorer.training.run.claim import Claim, teacher_of
-from explorer.training.run.head import begun_with, exchange_notes, labels_known, made_ready
+from explorer.training.run.given import data_for, task_of
+from explorer.training.run.head import begun_with, exchange_notes, made_ready
 from explorer.training.run.identity import ADVICE, Identity, began_as, compare, identity_of, others_file
 
 
@@ -31,7 +31,7 @@ class Plan:
     """What a run was asked for, checked: it can start in this process, or in several."""
 
     net: VisionModel
-    splits: Splits
+    splits: Splits | PlaceSplits
     recipe: Recipe
     folder: Path | None
     resume: bool
@@ -39,22 +39,25 @@ class Plan:
     claim: Claim
 
 
-def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32,
+def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = None,
               run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
-              input_size: tuple[int, int, int] | None = None,
+              backbone: str | None = None, input_size: tuple[int, int, int] | None = None,
               device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
               **settings: Any) -> Plan:
     """Check what `finetune` was given; raises as it says. settings: those of `Recipe`.
 
     workers: batch_size photos each make a step;  writes: False for all but one of several processes
     """
-    known = {f.name for f in fields(Recipe)}
+    known = {f.name for f in fields(Recipe)} - {"task"}
     if unknown := sorted(set(settings) - known):
         raise TypeError(f"finetune has no setting {unknown[0]!r}. Its settings: {', '.join(sorted(known))}.")
-    recipe = Recipe(batch_size=batch_size, **settings)
+    task = task_of(model)
+    batch_size = BATCH_SIZE[task] if batch_size is None else batch_size
+    recipe = Recipe(batch_size=batch_size, task=task, **settings)
     recipe = replace(recipe, batch_size=workers * recipe.batch_size)
     check_place(device, input_size)
-    splits = ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
+    check_backbone(backbone, model, task)
+    splits = data_for(model, data, recipe)
     check_data(recipe, splits)
     folder = None if run_dir is None else given_path(run_dir, "run_dir")
     if isinstance(model, nn.Module):
@@ -64,7 +67,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int = 32,
                             "model: copy.deepcopy(model).")
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
-    net, device = begun_with(model, splits, recipe, pretrained, device, input_size)
+    net, device = begun_with(model, splits, recipe, pretrained, device, input_size, backbone)
     name = name or (folder.name if folder else f"{net.config.architecture} on {splits.name}")
     goes_on = resume and folder is not None and (folder / checkpoint.LAST).is_file()
     claim = Claim(net, folder if writes else None, name=name)

@@ -23,6 +23,7 @@ from torch import Tensor
 from explorer import _memory, _teams
 from explorer._threads import ends_with_python, wait_for
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.display.words import sentence_of
 from explorer.files import given_path, writing
 from explorer.models.contract import VisionModel
@@ -44,7 +45,7 @@ class Work(Protocol):
     """What a run listens to: it does the learning, here or elsewhere, and owns all that belongs to it."""
 
     model: VisionModel
-    data: Splits
+    data: Splits | PlaceSplits
     recipe: Recipe
     kept: KeptWeights
 
@@ -188,7 +189,7 @@ class Run(HasCheckpoints):
     # --- what it says -----------------------------------------------------------------------------------
 
     @property
-    def data(self) -> Splits:
+    def data(self) -> Splits | PlaceSplits:
         """What it learns from; once it has begun, without the photos that can't be opened."""
         return self._work.data
 

@@ -17,6 +17,7 @@ import torch
 
 from explorer import __version__
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.files import (
     DiskError,
     beside_folder,
@@ -28,7 +29,7 @@ from explorer.files import (
     writing,
 )
 from explorer.models.contract import VisionModel
-from explorer.training.loop.measures import best_of, measure_of
+from explorer.training.loop.measures import TOP1, best_of, measure_of
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.checkpoint import write_json
 from explorer.training.run.kept import FOLDER, KeptWeights, save_epochs
@@ -55,7 +56,7 @@ class Trained:
     recipe: Recipe
     history: list[dict[str, Any]]
     notes: list[str]
-    data: Splits
+    data: Splits | PlaceSplits
     began_with: str
     kept: KeptWeights
 
@@ -166,10 +167,10 @@ def card(run: Trained) -> str:
     judged = "not judged yet"
     if best:
         figure = measure.text(best[measure.judged])
-        judged = (f"{figure} of {held_out}" if measure.share else f"{figure}, over {held_out}") + \
+        judged = (f"{figure} of {held_out}" if measure is TOP1 else f"{figure}, over {held_out}") + \
             f" (epoch {best['epoch'] + 1} of {recipe.epochs})"
-    what, figure = ("Classes", "Right") if measure.share else ("Numbers, each in its own unit",
-                                                               "Mean absolute error (MAE)")
+    what = "Numbers, each in its own unit" if measure.noun == "numbers" else "Classes"
+    figure = "Right" if measure is TOP1 else f"{measure.name.capitalize()} ({measure.word})"
     settings = "\n".join(f"| {key} | {value} "
                          "|" for key, value in recipe.as_dict().items() if value is not None)
     return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n- "

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from explorer._threads import thread_count
 from explorer.data.checks import without_broken
 from explorer.data.photo_sets import Splits
+from explorer.data.places.place_set import PlaceSplits
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import counted
 from explorer.inspection.look.faster import stand_in
@@ -29,6 +30,7 @@ from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import read_outputs
 from explorer.models.surgery.optimized import mostly_convolutions
 from explorer.models.weights.report import LoadReport
+from explorer.training.loop.aim import Aim
 from explorer.training.loop.errors import NoNumber
 from explorer.training.loop.events import (
     Batch,
@@ -52,6 +54,7 @@ from explorer.training.run import checkpoint
 from explorer.training.run.checks import optimizer_for
 from explorer.training.run.frozen import with_fast_frozen_part
 from explorer.training.run.kept import FOLDER, KeptWeights, learning_names, put_into
+from explorer.training.run.places import places_for
 from explorer.training.run.plan import Plan
 from explorer.training.run.waiting_photos import AskedToStop, opened_once
 
@@ -69,14 +72,14 @@ class Training:
     name: what the model says it was taught by
     """
 
-    def __init__(self, model: VisionModel, data: Splits, recipe: Recipe, folder: Path | None = None, *,
+    def __init__(self, model: VisionModel, data: Splits | PlaceSplits, recipe: Recipe, folder: Path | None = None, *,
                  resume: bool = False, team: Team | None = None, name: str = "run"):
         self.model, self.data, self.recipe, self.folder, self.name = model, data, recipe, folder, name
         self.team: Team = team or Alone()
         self.resume = resume and folder is not None and (folder / checkpoint.LAST).is_file()
         self.kept = KeptWeights(None if folder is None else folder / FOLDER)
         self.state: State | None = None
-        self.objective: Objective | None = None
+        self.objective: Aim | None = None
         self.source: Source | None = None
         self._names: dict[str, str] = {}  # of what learns, in the network and in the model
         self._learning = False
@@ -149,34 +152,12 @@ class Training:
         if recipe.threads is not None and threads < recipe.threads:
             yield Note(f"threads={recipe.threads} is more than the {counted(threads, 'core')} that there are "
                        "here, which are used.")
-        before = set(self.data.notes)
-        try:
-            # Of several processes none may stop here by itself.
-            opened = opened_once(self.data, asked_to_stop=lambda: self.team.world == 1 and asked_to_stop())
-            self.data = without_broken(opened)
-        except AskedToStop:
+        preparing = self._open_places if isinstance(self.data, PlaceSplits) else self._open_photos
+        if not (yield from preparing(threads, asked_to_stop)):
             return
-        yield from (Note(text) for text in self.data.notes if text not in before)
-        self.objective = Objective(read_outputs(model.config, model.num_classes), recipe.loss or "mse",
-                                   recipe.label_smoothing, self._class_weights())
-        network: nn.Module = model
-        if recipe.cached:
-            self.source = yield from self._cached(threads, asked_to_stop)
-            if self.source is not None:
-                network = Classifier(model)
-                if recipe.view_count == 1 and recipe.augment != "none":
-                    yield Note(SEEN_ONCE)
-            elif self.team.any(asked_to_stop()):
-                return
-            else:
-                yield Note(NOT_CACHED)
-        if self.source is None:
-            if mostly_convolutions(model):  # twice as fast on a CPU; the numbers are the same
-                model.to(memory_format=torch.channels_last)
-            self.source = PhotoSource(self.data.train, self.data.val, resolve_data_config({}, model=model),
-                                      recipe, self.objective, team=self.team, threads=threads)
+        network: nn.Module = Classifier(model) if isinstance(self.source, FeatureSource) else model
         self.state = self._state_of(network)
-        if network is model and self.team.world == 1 and recipe.precision == "float32":
+        if isinstance(self.source, PhotoSource) and self.team.world == 1 and recipe.precision == "float32":
             self.state.through = with_fast_frozen_part(model)
         if self.team.writes:
             self.kept.forget(behind=self.state.epoch if self.resume else -1)
@@ -184,6 +165,51 @@ class Training:
         if not self.resume:
             yield from self._keep(0)
         self.state.seconds += time.perf_counter() - began
+
+    def _open_places(self, threads: int, asked_to_stop: Callable[[], bool]) -> Generator[Event, None, bool]:
+        """Open photos with boxes or masks, as small as the network sees them. False: asked to stop."""
+        before = set(self.data.notes)
+        looking = places_for(self.model, self.data, self.recipe, threads, asked_to_stop)
+        while True:
+            try:
+                done, total = next(looking)
+            except StopIteration as end:
+                found = end.value
+                break
+            yield Progress("opening the photos", done, total)
+        if found is None:
+            return False
+        self.data, self.source, self.objective = found
+        yield from (Note(text) for text in self.data.notes if text not in before)
+        return True
+
+    def _open_photos(self, threads: int, asked_to_stop: Callable[[], bool]) -> Generator[Event, None, bool]:
+        """Open photos with classes or numbers, and cache what can be cached. False: asked to stop."""
+        recipe, model, before = self.recipe, self.model, set(self.data.notes)
+        try:
+            # Of several processes none may stop here by itself.
+            opened = opened_once(self.data, asked_to_stop=lambda: self.team.world == 1 and asked_to_stop())
+            self.data = without_broken(opened)
+        except AskedToStop:
+            return False
+        yield from (Note(text) for text in self.data.notes if text not in before)
+        self.objective = Objective(read_outputs(model.config, model.num_classes), recipe.loss or "mse",
+                                   recipe.label_smoothing, self._class_weights())
+        if recipe.cached:
+            self.source = yield from self._cached(threads, asked_to_stop)
+            if self.source is not None:
+                if recipe.view_count == 1 and recipe.augment != "none":
+                    yield Note(SEEN_ONCE)
+            elif self.team.any(asked_to_stop()):
+                return False
+            else:
+                yield Note(NOT_CACHED)
+        if self.source is None:
+            if mostly_convolutions(model):  # twice as fast on a CPU; the numbers are the same
+                model.to(memory_format=torch.channels_last)
+            self.source = PhotoSource(self.data.train, self.data.val, resolve_data_config({}, model=model),
+                                      recipe, self.objective, team=self.team, threads=threads)
+        return True
 
     def _cached(self, threads: int, asked_to_stop: Callable[[], bool],
                 ) -> Generator[Event, None, FeatureSource | None]:

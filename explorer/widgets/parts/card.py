@@ -40,12 +40,18 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
     if c.top1 is not None:
         top5 = f", {c.top5:.1f} % top-5" if c.top5 is not None else ""
         rows.append(("accuracy", f"{c.top1:.1f} % top-1{top5} on ImageNet, as published"))
+    if card.measured:
+        rows.append(("measured", f"{card.measured} %, as published"))
     other = ", no other" if c.fixed_input_size else ""
     rows.append(("photo size", f"{pixels(c.input_size)} pixels{other}"))
     if card.published:
         classes = f"{c.num_classes} classes" if c.num_classes else "no classifier"
         where = "on this computer" if card.here else "to be downloaded"
         rows.append(("weights", f"{c.name}: {classes}, {where}"))
+        if card.class_names:
+            rows.append(("classes", card.class_names))
+        if card.told:
+            rows.append(("about them", card.told))
         rows.append(("licence", stated(c.license)))
     else:
         rows.append(("weights", "none published"))

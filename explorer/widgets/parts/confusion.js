@@ -2,6 +2,7 @@
 
 const MOST = 24, PAIRS = 8, ANY = -1, OTHERS = -2;
 const ORDERS = { confused: "most confused first", photos: "most photos first", given: "as in the data" };
+const SEE = "Point at a cell to read it, click it to see its photos.", READ = "Point at a cell to read it.";
 const SHARES = { true: "of the true class (recall)", predicted: "of the answers (precision)" };
 
 const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
@@ -46,6 +47,9 @@ function render({ model, el }) {
   }
   menu("share", "Colours: share", SHARES);
   menu("order", "Classes:", ORDERS);
+  const things = () => model.get("things");
+  // what stands in a cell: a count, or of very many things their share of the row
+  const shown_as = (n, whole) => (n ? (model.get("shares") ? percent(n, whole) : String(n)) : "·");
   const pager = make("span", "vx-confusion-pager", bar);
   const turn = (step) => () => { page += step; draw(); };
   const back = button(pager, "‹", turn(-1), { label: "Previous classes" });
@@ -70,17 +74,18 @@ function render({ model, el }) {
     return rowTotal(OTHERS) - sum(shown.map((k) => total(OTHERS, k)));
   }
   function sentence(i, j, n) {
-    if (i === ANY && j === ANY) return `${n} photos`;
+    if (i === ANY && j === ANY) return `${n} ${things()}`;
     const ofRow = i === ANY ? 0 : total(i, ANY), ofColumn = j === ANY ? 0 : total(ANY, j);
-    if (j === ANY) return `${ofRow} photos of ${name(i)}: ${i >= 0 ? `${data.at(i, i)} recognised (${percent(data.at(i, i), ofRow)})` : "not on this page"}`;
-    if (i === ANY) return `${ofColumn} photos taken for ${name(j)}: ${j >= 0 ? `${data.at(j, j)} rightly (${percent(data.at(j, j), ofColumn)})` : "not on this page"}`;
+    if (j === ANY) return `${ofRow} ${things()} of ${name(i)}: ${i >= 0 ? `${data.at(i, i)} recognised (${percent(data.at(i, i), ofRow)})` : "not on this page"}`;
+    if (i === ANY) return `${ofColumn} ${things()} taken for ${name(j)}: ${j >= 0 ? `${data.at(j, j)} rightly (${percent(data.at(j, j), ofColumn)})` : "not on this page"}`;
     if (model.get("share") === "predicted")
       return i === j ? `${n} of ${ofColumn} answers “${name(j)}” are right (${percent(n, ofColumn)})`
-        : `${n} of ${ofColumn} answers “${name(j)}” are photos of ${name(i)} (${percent(n, ofColumn)})`;
+        : `${n} of ${ofColumn} answers “${name(j)}” are ${things()} of ${name(i)} (${percent(n, ofColumn)})`;
     return i === j && i >= 0 ? `${n} of ${ofRow} ${name(i)} recognised (${percent(n, ofRow)})`
       : `${n} of ${ofRow} ${name(i)} taken for ${name(j)} (${percent(n, ofRow)})`;
   }
   function pick(i, j) {
+    if (!model.get("opens")) return;
     model.set("picked", [i, j]);
     mark();
     const say = (text) => { reading.textContent = text; };
@@ -92,6 +97,7 @@ function render({ model, el }) {
   function draw() {
     const focused = root.contains(document.activeElement) && document.activeElement.closest("table");
     for (const key of Object.keys(menus)) menus[key].value = model.get(key);
+    for (const option of menus.order.options) option.text = ORDERS[option.value].replace("photos", things());
     const order = inOrder(data, model.get("order")), pages = Math.max(1, Math.ceil(order.length / MOST));
     page = Math.min(Math.max(page, 0), pages - 1);
     shown = order.slice(page * MOST, (page + 1) * MOST);
@@ -125,10 +131,10 @@ function render({ model, el }) {
       const line = make("tr", "", body), heading = make("th", "vx-confusion-left", line);
       heading.scope = "row";
       make("span", "vx-confusion-name", heading, i === OTHERS ? "others" : data.classes[i]);
-      make("span", "vx-confusion-count", heading, String(total(i, ANY)));
+      make("span", "vx-confusion-count", heading, model.get("shares") ? "" : String(total(i, ANY)));
       cell(heading, r + 1, i, ANY);
       for (const j of lines) {
-        const n = total(i, j), node = make("td", "", line, n ? String(n) : "·");
+        const n = total(i, j), node = make("td", "", line, shown_as(n, total(i, ANY)));
         const whole = model.get("share") === "predicted" ? total(ANY, j) : total(i, ANY);
         const good = i === j && i >= 0;
         if (n && !(i === OTHERS && j === OTHERS))
@@ -145,10 +151,12 @@ function render({ model, el }) {
     make("span", "vx-confusion-soft", pairsBox, "Most often confused: ");
     for (const [i, j, n] of pairs) {
       const [is, said] = [data.classes[i], data.classes[j]], whole = data.row[i];
-      const pair = button(pairsBox, `${is} → ${said}: ${n} of ${whole}`, () => pick(i, j));
+      const some = model.get("shares") ? percent(n, whole) : `${n} of ${whole}`;
+      const text = `${is} → ${said}: ${some}`;
+      const pair = model.get("opens") ? button(pairsBox, text, () => pick(i, j)) : make("span", "vx-confusion-pair", pairsBox, text);
       pair.title = `${n} of ${whole} ${is} taken for ${said} (${percent(n, whole)})`;
     }
-    reading.textContent = data.cells.length ? "Point at a cell to read it, click it to see its photos." : "";
+    reading.textContent = data.cells.length ? (model.get("opens") ? SEE : READ) : "";
     reach();
     mark();
     if (focused) grid[cursor[0]]?.[cursor[1]]?.focus();

@@ -33,6 +33,8 @@ class ConfusionMatrix(ExplorerPart, files="confusion"):
             ("predicted")
     order:  "given", "photos" (most first) or "confused" (the most confused pairs first)
     picked: the marked cell: [] or [true, predicted] with -1 for all classes, -2 for those not on the page
+    things: what is counted, in the plural; shares: cells say a share of their row, for counts of millions
+    opens:  whether a click on a cell picks it
 
     ``show`` may be called from any thread.
     """
@@ -42,6 +44,10 @@ class ConfusionMatrix(ExplorerPart, files="confusion"):
     share = t.Enum(["true", "predicted"], "true", help="what the colours are shares of").tag(sync=True)
     order = t.Enum(["confused", "photos", "given"], "given", help="which classes come first").tag(sync=True)
     picked = t.List(t.Int(min=OTHERS), help="the marked cell, [] for none").tag(sync=True)
+
+    things = t.Unicode("photos", help="what is counted, in the plural").tag(sync=True)
+    shares = t.Bool(False, help="whether cells say a share of their row, not a count").tag(sync=True)
+    opens = t.Bool(True, help="whether a click on a cell picks it").tag(sync=True)
 
     _table = t.Unicode("").tag(sync=True, echo_update=False)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from explorer.training.evaluation.figures import JudgedPhoto
     from explorer.training.evaluation.number_answers import EstimatedPhoto
     from explorer.training.evaluation.numbers import NumberEvaluation
+    from explorer.training.evaluation.place_evaluation import PlaceEvaluation
+
+    AnyEvaluation = Evaluation | NumberEvaluation | PlaceEvaluation
 
 WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
@@ -39,7 +42,7 @@ def headline_html(result: Evaluation) -> str:
               ("photos", f"{len(result):,}")]
     # which a tile says
     sentences = [one for one in facts(result) if not one.startswith("Each class counted alike")]
-    return _head_html(result, tiles, [*sentences, *scarce(result)])
+    return head_html(result, tiles, [*sentences, *scarce(result)])
 
 
 def number_headline_html(result: NumberEvaluation) -> str:
@@ -50,20 +53,25 @@ def number_headline_html(result: NumberEvaluation) -> str:
     tiles = [("mean absolute error (MAE)", number_text(result.mae)),
              ("root of the mean squared error (RMSE)", number_text(result.rmse)),
              ("R²: 1 is perfect, 0 like the mean", r2_text(result.r2)), ("photos", f"{len(result):,}")]
-    return _head_html(result, tiles, facts(result))
+    return head_html(result, tiles, facts(result))
 
 
-def _head_html(result: Evaluation | NumberEvaluation, tiles: Sequence[tuple[str, str]],
-               sentences: Sequence[str]) -> str:
+def tiles_html(tiles: Sequence[tuple[str, str]]) -> str:
+    """Figures in large letters: (what it is, the figure) of each."""
+    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
+    return f"<dl>{shown}</dl>"
+
+
+def head_html(result: AnyEvaluation, tiles: Sequence[tuple[str, str]], sentences: Sequence[str]) -> str:
+    """Who was judged by what, the figures that stand for all, sentences on them."""
     from explorer.training.evaluation.report import named
 
-    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
     return (f'<div class="vx-eval-head"><p><b>{escape(named(result))}</b> '
-            f'<span class="vx-soft">{escape(judged_part(result))}</span></p><dl>{shown}</dl>{said}</div>')
+            f'<span class="vx-soft">{escape(judged_part(result))}</span></p>{tiles_html(tiles)}{said}</div>')
 
 
-def judged_part(result: Evaluation | NumberEvaluation) -> str:
+def judged_part(result: AnyEvaluation) -> str:
     parts = {"val": "photos held out to judge by",
              "train": "photos it learnt from, which says nothing about new ones"}
     return parts.get(result.split, "")
@@ -84,7 +92,7 @@ def scarce(result: Evaluation) -> list[str]:
     return [" ".join(sentences)]
 
 
-def notes_html(result: Evaluation | NumberEvaluation) -> str:
+def notes_html(result: AnyEvaluation) -> str:
     """Notes, and every broken file by name."""
     left_out = {name for name, _ in result.broken}
     notes = [note for note in result.notes if not note.startswith("Left out")]

@@ -18,17 +18,21 @@ function render({ model, el }) {
     list.setAttribute("aria-label", model.get("label"));
     list.hidden = !answers.length;
     root.dataset.photos = String(answers.length);
-    list.replaceChildren(...answers.map(({ true: is, said, sure, right, name }) => {
+    root.dataset.whole = String(answers.some(({ lines }) => lines.length));  // what lies at an edge counts too
+    list.replaceChildren(...answers.map(({ true: is, said, sure, right, name, lines }) => {
       const option = make("div", "vx-judged-one");
       option.setAttribute("role", "option");
       const number = right === null;                     // neither right nor wrong, only so far off
-      option.setAttribute("aria-label", `${name}: is ${is}, ${number ? "said" : "taken for"} ${said}, ${sure}`);
+      const below = lines.length ? lines
+        : [number ? `true ${is}` : right ? `✓ ${is}` : `✗ is ${is}`,
+          number ? `said ${said}, ${sure}` : right ? sure : `taken for ${said}, ${sure}`];
+      option.setAttribute("aria-label", lines.length ? `${name}: ${lines.join(", ")}`
+        : `${name}: is ${is}, ${number ? "said" : "taken for"} ${said}, ${sure}`);
       option.title = name;
       option.dataset.right = String(right);
       make("img", "", option).alt = "";
       option.firstChild.draggable = false;
-      make("span", "vx-judged-sign", option, number ? `true ${is}` : right ? `✓ ${is}` : `✗ is ${is}`);
-      make("span", "", option, number ? `said ${said}, ${sure}` : right ? sure : `taken for ${said}, ${sure}`);
+      below.forEach((text, place) => make("span", place ? "" : "vx-judged-sign", option, text));
       return option;
     }));
     draw();

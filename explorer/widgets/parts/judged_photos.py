@@ -17,6 +17,7 @@ class Answer:
     """What stands under a photo: its class, what it was taken for, how sure; name: on hovering.
 
     right: None for a number, which is near or far: then `sure` says how far off it is.
+    lines: what stands there instead, for a photo that is more than right or wrong
     """
 
     true: str
@@ -24,6 +25,7 @@ class Answer:
     sure: str
     right: bool | None
     name: str = ""
+    lines: tuple[str, ...] = ()
 
 
 class JudgedPhotos(ExplorerPart, files="judged_photos"):

@@ -11,7 +11,8 @@ import ipywidgets as W
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate.blocks import block, head, pair, show_if
 from explorer.widgets.panels.evaluate.charts import Charts
-from explorer.widgets.panels.evaluate.judgement import Facts, Judgement
+from explorer.widgets.panels.evaluate.class_facts import ClassFacts
+from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.evaluate.photos import Photos
 from explorer.widgets.panels.evaluate.words import ROWS, SEVERAL
 from explorer.widgets.parts.confusion import ConfusionMatrix
@@ -49,7 +50,7 @@ class Cells:
         self.table.on_pick(partial(panel.tell, self._pick_line))
         panel.when(photos.more, lambda: self._show_photos(len(photos.cell.answers) + FIRST))
 
-    def show(self, facts: Facts) -> None:
+    def show(self, facts: ClassFacts) -> None:
         """Another evaluation; the lock is held."""
         judged = facts.judged
         self._judged, self.chosen, self._lines = judged, None, facts.lines

@@ -11,7 +11,8 @@ import ipywidgets as W
 from explorer.widgets.jobs import Job, Line
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.evaluate.blocks import block, controls, head, show_if
-from explorer.widgets.panels.evaluate.judgement import Facts, Judgement
+from explorer.widgets.panels.evaluate.class_facts import ClassFacts
+from explorer.widgets.panels.evaluate.judgement import Judgement
 from explorer.widgets.panels.evaluate.words import NO_CURVE
 from explorer.widgets.parts.evaluation_card import themed_svg
 
@@ -37,7 +38,7 @@ class Charts:
         for control in (self.of_class, self.kind):
             panel.when(control, self._draw)
 
-    def show(self, facts: Facts) -> None:
+    def show(self, facts: ClassFacts) -> None:
         """Another evaluation; the lock is held."""
         judged = facts.judged
         self._judged = None  # the choices below are no wishes of the reader's

@@ -7,26 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
-from explorer.widgets.parts.evaluation_card import (
-    class_rows,
-    headline_html,
-    notes_html,
-    number_headline_html,
-    number_rows,
-)
 
 if TYPE_CHECKING:
     from explorer.training.evaluation.evaluation import Evaluation
     from explorer.training.evaluation.numbers import NumberEvaluation
-
-MOST_CURVES = 1000  # classes; of more there is none
+    from explorer.training.evaluation.place_evaluation import PlaceEvaluation
 
 
 @dataclass(frozen=True)
 class Judgement:
     """The answers, the network that gave them, and the lines that give them again."""
 
-    result: Evaluation | NumberEvaluation
+    result: Evaluation | NumberEvaluation | PlaceEvaluation
     model: Any
     lines: tuple[str, ...]
     stopped: bool = False
@@ -52,41 +44,16 @@ class Judgement:
         """What these lines call the network."""
         return "run.model" if any("explorer.evaluate(run" in line for line in self.lines) else "model"
 
-    def caption(self) -> str:
-        from explorer.training.evaluation import number_report, report
-
-        result, words = self.result, number_report if self.numbers else report
+    def caption(self, headline: str, facts: Sequence[str]) -> str:
         parts = {"val": "photos held out to judge by", "train": "photos it learnt from"}
-        return (f"{self.title}, {parts.get(result.split, 'all photos')}: {words.headline(result)}. "
-                f"{' '.join(words.facts(result))} explorer {__version__}.")
+        return (f"{self.title}, {parts.get(self.result.split, 'all photos')}: {headline}. "
+                f"{' '.join(facts)} explorer {__version__}.")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is said of a judgement, worked out before it is shown.
-
-    lines: which class or number each row of the table is;  curves: what has a curve;  weakest: of these
-    """
+    """What is said of a judgement, worked out before it is shown. head, notes: HTML."""
 
     judged: Judgement
     head: str
     notes: str
-    columns: list[Any]
-    rows: list[Any]
-    lines: list[int]
-    curves: Sequence[str]
-    weakest: str | None
-
-
-def facts_of(judged: Judgement) -> Facts:
-    result = judged.result
-    if judged.numbers:
-        from explorer.training.evaluation.number_report import by_r2
-
-        every = list(range(len(result.numbers)))
-        return Facts(judged, number_headline_html(result), notes_html(result), *number_rows(result), every,
-                     result.numbers, by_r2(result)[0])
-    few = len(result.classes) <= MOST_CURVES
-    curves = [name for name in result.pr if name in result.roc] if few else []
-    weakest = min(curves, key=lambda name: result.per_class[name].f1, default=None)
-    return Facts(judged, headline_html(result), notes_html(result), *class_rows(result), curves, weakest)

@@ -1,7 +1,8 @@
-"""Judging a model by photos whose classes are known: how often it is right, where it errs, on which photos.
+"""Judging a model by photos of which the answer is known: how often it is right, where it errs, on which.
 
 The photos go through the network once, in the background. All that is shown afterwards is worked out from the
-answers that are there; only a heat map asks the network again.
+answers that are there; only a heat map asks the network again. What is shown, each kind of result says for
+itself (`kinds`): this file knows none of them.
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ import ipywidgets as W
 from explorer.widgets.export import file_name
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.evaluate.blocks import controls, pair, show_if
-from explorer.widgets.panels.evaluate.cells import Cells
-from explorer.widgets.panels.evaluate.charts import Charts
-from explorer.widgets.panels.evaluate.judgement import Facts, Judgement, facts_of
-from explorer.widgets.panels.evaluate.photos import Photos
-from explorer.widgets.panels.evaluate.subject import OWN, run_behind, subject_of
-from explorer.widgets.panels.evaluate.words import FIRST_STEPS, GUIDE, how_far_html, problem_text
-from explorer.widgets.panels.learn.fields import DATA, FOLDER
+from explorer.widgets.panels.evaluate.blocks import controls, show_if
+from explorer.widgets.panels.evaluate.classes import ClassBlocks
+from explorer.widgets.panels.evaluate.judgement import Facts, Judgement
+from explorer.widgets.panels.evaluate.kinds import Blocks, facts_of, kind_of
+from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN
+from explorer.widgets.panels.evaluate.subject import run_behind, subject_of, task_of_whom
+from explorer.widgets.panels.evaluate.words import GUIDE, how_far_html, problem_text
 from explorer.widgets.panels.work import Work
 from explorer.widgets.session import Session
 
 PARTS = {"held out to judge by": "val", "learnt from, to compare": "train", "all of them": "all"}
-OWN_PHOTOS = "its own: those the run did not learn from"
 
 
 class EvaluatePanel(Panel):
@@ -46,15 +45,16 @@ class EvaluatePanel(Panel):
         wide, style = W.Layout(width="auto"), {"description_width": "72px"}
         on_screen = [("the model on the screen", "model")]
         self.who = W.Dropdown(description="Judge", options=on_screen, layout=wide, style=style)
-        photos = [(OWN_PHOTOS, OWN), *DATA.items()]
-        self.data = W.Dropdown(description="by photos", options=photos, value="flowers5", layout=wide,
-                               style=style)
+        self.choices = CHOICES["classification"]
+        self.data = W.Dropdown(description="by photos", options=self.choices.options, layout=wide,
+                               value=self.choices.first, style=style)
         self.folder = W.Text(description="Folder", continuous_update=False, style=style,
-                             placeholder="a folder with one folder a class, or a table (CSV)",
+                             placeholder=self.choices.example,
                              layout=W.Layout(width="auto", display="none"))
         self.part = W.Dropdown(description="of these", options=[*PARTS.items()], layout=wide, style=style)
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
-                              layout=wide, tooltip="The mean of both answers; twice the time")
+                              layout=W.Layout(width="auto"),  # its own: it comes and goes
+                              tooltip="The mean of both answers; twice the time")
         self.go = W.Button(description="Evaluate", button_style="primary", layout=wide)
         self.work = self.line(Work, sentence=problem_text, meter=how_far_html,
                               tooltip="Behind the present batch",
@@ -68,22 +68,27 @@ class EvaluatePanel(Panel):
 
         # opens photos, asks for heat maps, draws charts: one after the other, of one place the newest
         self.painting, self.opening = self.line(failed=failed), self.line(failed=failed)
-        self.charts = Charts(self, self.painting, self.changed)
-        self.photos = Photos(self, self.painting, lambda: self.charts.chosen, self.changed)
-        self.cells = Cells(self, self.photos, self.charts, self.changed)
-        self.chosen = self.photos.chosen  # stands nowhere until a photo is picked; it is closed all the same
-        self.head, self.notes, self.hint = W.HTML(), W.HTML(), W.HTML()
-        self._lay_out()
+        self.kinds: dict[type, Blocks] = {}
+        self.held: list[W.Widget] = []  # what stands nowhere at times; it is closed all the same
+        self.head, self.notes, self.hint, self.below = W.HTML(), W.HTML(), W.HTML(), W.VBox()
+        classes = self._blocks(ClassBlocks)
+        self.charts, self.photos, self.cells = classes.charts, classes.photos, classes.cells
+        self._lay_out(classes)
         self._wire()
 
-    def _lay_out(self) -> None:
+    def _blocks(self, kind: type) -> Any:
+        """What shows results of that kind, made when the first one comes."""
+        if kind not in self.kinds:
+            made = self.kinds[kind] = kind(self, self.painting, self._open)
+            self.held += [*made.body, *made.held]
+        return self.kinds[kind]
+
+    def _lay_out(self, first: Blocks) -> None:
         fields = W.Box([self.who, self.data, self.part, self.folder])
         fields.add_class("vx-fields")
-        blocks, charts = self.photos.blocks, self.charts
-        self.body = W.VBox([self.head, self.notes, self.cells.matrix_pair,
-                            pair(self.cells.table_block, charts.curve_block),
-                            pair(blocks["worst"], charts.reliability_block), blocks["surest"]],
-                           layout=W.Layout(display="none"))
+        self.below.children = first.body
+        self.below.add_class("vx-eval-body")
+        self.body = W.VBox([self.head, self.notes, self.below], layout=W.Layout(display="none"))
         self.body.add_class("vx-eval-body")
         begin = controls(self.go, self.stop, self.tta)
         self.fill([fields, self.hint, begin, self.progress, self.message, self.body])
@@ -92,10 +97,8 @@ class EvaluatePanel(Panel):
         self.when(self.data, lambda: show_if(self.data.value == FOLDER, self.folder))
         for control in (self.who, self.data):
             self.when(control, self._chosen_by_hand)
+        self.when(self.who, self._follow_task)
         self.when(self.go, self._begin)
-        self.when(self.charts.of_class, self._another_number)
-        self.when(self.photos.open, self._open)
-        self.when(self.photos.open_both, partial(self._open, both=True))
 
     # --- what can be judged ---
 
@@ -104,49 +107,70 @@ class EvaluatePanel(Panel):
         session, before = self.session, self.who.value
         called = f"{session.model_name}, on the screen" if session.model_name else "the model on the screen"
         options, on_screen = [(called, "model")], None
+        task = task_of_whom(session.model)
         for index in reversed(range(len(session.runs))):
             run = session.runs[index]
             here = ", shown under Train" if run is session.run else ""
             options.append((f"{run.name}{here}", f"run {index}"))
-            on_screen = f"run {index}" if here else on_screen
+            # a run of another task than the model's is not what the reader has in front of them
+            if here and (session.model is None or task_of_whom(run) == task):
+                on_screen = f"run {index}"
         behind = run_behind(session.model, session.runs)
+        self._by_itself = True
         if tuple(options) != self.who.options:
-            value = before if self._touched or on_screen is None else on_screen
-            self._by_itself = True
             self.who.options = options
-            self.who.value = value if value in {one for _, one in options} else "model"
-            if not self._touched:
-                learnt = self.who.value != "model" or behind is not None
-                self.data.value = OWN if learnt else "flowers5"
-            self._by_itself = False
-        nothing = not session.runs and session.model is not None and behind is None
-        self.hint.value = f'<span class="vx-soft">{FIRST_STEPS}</span>' if nothing else ""
+        known = {one for _, one in options}
+        value = before if self._touched else on_screen or "model"
+        self.who.value = value if value in known else "model"
+        self._follow_task()
+        if not self._touched:
+            learnt = self.who.value != "model" or behind is not None
+            self.data.value = OWN if learnt else self.choices.first_for(session.model)
+        self._by_itself = False
+        nothing = not session.runs and session.model is not None and behind is None and \
+            self.choices.first_for(session.model) == self.choices.first  # else it has photos to begin with
+        self.hint.value = f'<span class="vx-soft">{self.choices.first_steps}</span>' if nothing else ""
         self._offer_both()
+
+    def _whom(self) -> Any:
+        """The run that is chosen; None for the model on the screen."""
+        return None if self.who.value == "model" else self.session.runs[int(self.who.value.split()[1])]
+
+    def _follow_task(self) -> None:
+        """Photos to choose from that fit the chosen model's task."""
+        run = self._whom()
+        choices = CHOICES[task_of_whom(self.session.model if run is None else run)]
+        if choices is self.choices:
+            return
+        self.choices, before = choices, self.data.value
+        self.data.options = choices.options
+        self.data.value = before if before in dict(choices.options).values() else \
+            choices.first_for(self.session.model)
+        self.folder.placeholder = choices.example
+        show_if(choices.mirrors, self.tta)
+        show_if(self.data.value == FOLDER, self.folder)
 
     def _chosen_by_hand(self) -> None:
         self._touched = self._touched or not self._by_itself
 
     def _offer_both(self) -> None:
-        differs = self.shown is not None and self.shown.model is not self.session.model
-        show_if(differs, self.photos.open_both)
+        if self.shown is not None:
+            self._blocks(kind_of(self.shown.result)).offer_model(self.shown.model is not self.session.model)
 
     # --- judging ---
 
     def _begin(self) -> None:
         """Judge what is chosen, in the background."""
-        run = self.session.runs[int(self.who.value.split()[1])] if self.who.value != "model" else None
-        settings = {"folder": self.folder.value, "split": self.part.value, "tta": self.tta.value}
+        run = self._whom()
+        settings = {"folder": self.folder.value, "split": self.part.value,
+                    "tta": self.tta.value and self.choices.mirrors, "choices": self.choices}
         self.work.say("")
         work = partial(self._judge, run, self.data.value, settings)
         self.work.start(work, self._show, doing="opening the photos")
 
     def _judge(self, run: Any, photos: str, settings: dict[str, Any], job: Job) -> Facts:
-        from explorer.models.tasks import check_task
-        from explorer.training.evaluation.evaluating import evaluate, task_of
+        from explorer.training.evaluation.evaluating import evaluate
 
-        judged = self.session.model if run is None else run
-        # this panel draws figures of classes and numbers; those of boxes and masks show themselves in a cell
-        check_task("classification", task_of(judged), self.session.model_name if run is None else run.name)
         subject = subject_of(self.session, run, photos, **settings)
         result = evaluate(subject.whom, subject.data, **subject.options, should_stop=job.ended,
                           on_progress=partial(job.progress, what="photos"))
@@ -157,56 +181,53 @@ class EvaluatePanel(Panel):
         self.painting.drop()  # what is drawn of the one before
         self.shown = facts.judged
         self.head.value, self.notes.value = facts.head, facts.notes
-        self.photos.show(facts.judged)
-        self.charts.show(facts)
-        self.cells.show(facts)
+        blocks = self._blocks(kind_of(facts.judged.result))
+        if self.below.children != tuple(blocks.body):
+            self.below.children = blocks.body
+        blocks.show(facts)
         show_if(True, self.body)
         self._offer_both()
         self.changed()
 
-    def _another_number(self) -> None:
-        """A heat map is of the chosen number."""
-        if self.shown is not None and self.shown.numbers and self.photos.view.value != "photo":
-            self.photos.change_view()
+    def _open(self, row: Any, *, both: bool = False, tab: str = "") -> None:
+        """Make a photo the one that all panels show, with the judged model if `both`, and go to a tab."""
+        if self.shown is not None and row is not None:
+            self.opening.start(partial(self._open_in_dashboard, self.shown, row, both, tab), self.work.say)
 
-    def _open(self, *, both: bool = False) -> None:
-        """Make the picked photo the one that all panels show."""
-        judged, row = self.shown, self.photos.picked
-        if judged is not None and row is not None:
-            self.opening.start(partial(self._open_in_dashboard, judged, row, both), self.work.say)
-
-    def _open_in_dashboard(self, judged: Judgement, row: Any, both: bool, _job: Job) -> str:
+    def _open_in_dashboard(self, judged: Judgement, row: Any, both: bool, tab: str, _job: Job) -> str:
         from explorer.training.run.beside import copy_of_model
 
         if both:
             run = _of_a_run(judged.model, self.session.runs)
             self.session.open_model(judged.model if run is None else copy_of_model(run))
         self.session.open_image(row.file or judged.result.open_photo(row), row.name)
+        if tab:
+            self.session.show_tab(tab)
         return f"{row.name} is the photo that all panels show now."
 
     def forget(self) -> None:
         self.shown = None
         if self.built:
-            for part in (self.photos, self.charts, self.cells):
-                part.forget()
+            for blocks in self.kinds.values():
+                blocks.forget()
 
     # --- to keep ---
 
     def code(self) -> str:
         if self.shown is None:
             return ""
-        chosen = self.charts.chosen
-        plot = f"result.plot({'' if chosen is None else repr([chosen])})"
-        cell, heat = self.cells.code(self.shown), self.photos.code(self.shown)
-        return "\n".join([*self.shown.code(), *cell, plot, *heat])
+        return "\n".join([*self.shown.code(), *self._shown_by().code(self.shown)])
 
     def figure(self) -> Any:
-        if self.shown is None:
-            return None
-        return self.shown.result.plot(None if self.charts.chosen is None else [self.charts.chosen])
+        return None if self.shown is None else self._shown_by().figure(self.shown)
 
     def caption(self) -> str:
-        return super().caption() if self.shown is None else self.shown.caption()
+        if self.shown is None:
+            return super().caption()
+        return self.shown.caption(*self._shown_by().said(self.shown))
+
+    def _shown_by(self) -> Blocks:
+        return self._blocks(kind_of(self.shown.result))
 
     def heading(self) -> str:
         """What is judged need not be what is on the screen."""

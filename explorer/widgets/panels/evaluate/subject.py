@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.files import given_path
-from explorer.widgets.panels.learn.fields import FOLDER
+from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES, PhotoChoices
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import model_lines
-
-OWN = "own"            # as the choice of photos: those that a run held out to be judged by
-NO_OWN = ("The model on the screen has no photos of its own, since it did not learn here. Choose a data set "
-          "beside 'by photos', such as flowers5, or a folder.")
 
 
 @dataclass(frozen=True)
@@ -31,11 +27,11 @@ class Subject:
 
 
 def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", split: str = "val",
-               tta: bool = False) -> Subject:
+               tta: bool = False, choices: PhotoChoices = CHOICES["classification"]) -> Subject:
     """What `evaluate` is to be called with.
 
     run: None for the model on the screen
-    photos: OWN, FOLDER (then `folder` is its path) or the name of a data set
+    photos: OWN, FOLDER (then `folder` is its path), one of SAMPLES or the name of a data set;  choices: which fit the task
 
     A run that may still learn is judged by a copy of its network as it is now. Raises ValueError with what to
     choose instead where a model or photos are missing.
@@ -54,7 +50,7 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
             lines += model_lines(session)
         if run is not None or (behind is not None and photos == OWN):
             lines.append(run_line(session.runs, behind))
-    data, expression = photos_of(behind, photos, folder)
+    data, expression = photos_of(behind, photos, folder, choices)
     given = "" if run is not None and expression == "run.data" else f", {expression}"
     given += "".join(f", {key}={value!r}" for key, value in options.items())
     if run is None:
@@ -74,22 +70,25 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
     return Subject(whom, data, options, model, tuple(lines))
 
 
-def photos_of(run: Any, photos: str, folder: str) -> tuple[Any, str]:
+def photos_of(run: Any, photos: str, folder: str, choices: PhotoChoices) -> tuple[Any, str]:
     """(the photos that are asked for, an expression for them). run: the one behind what is judged."""
     if photos == OWN:
         if run is None:
-            raise ValueError(NO_OWN)
-        return own_photos(run)
+            raise ValueError(choices.no_own)
+        return own_photos(run, choices)
+    if photos in SAMPLES:
+        from explorer.data.samples import sample_places
+
+        return sample_places(photos), f"explorer.data.sample_places({photos!r})"
     if photos != FOLDER:
         return photos, repr(photos)
     if not folder.strip():
-        raise ValueError("Type the path of a folder that holds one folder of photos for each class, or of a "
-                         "table (CSV) of photos.")
+        raise ValueError(choices.no_folder)
     path = str(given_path(folder.strip(), "the path"))
     return path, repr(path)
 
 
-def own_photos(run: Any) -> tuple[Any, str]:
+def own_photos(run: Any, choices: PhotoChoices) -> tuple[Any, str]:
     """(the data that a run kept photos of to be judged by, an expression for it where `run` is the run).
 
     Raises ValueError for a run from a folder, which holds no photos, unless its data set is bundled.
@@ -102,8 +101,8 @@ def own_photos(run: Any) -> tuple[Any, str]:
     if name in BUNDLED:
         return name, repr(name)
     which = f", {name}" if name else ""
-    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose 'a folder or table "
-                     f"(CSV) of your own' and give the one that it learnt from{which}.")
+    raise ValueError(f"{run.name} was opened from a folder, which holds no photos. Choose "
+                     f"'{choices.of_ones_own}' and give the one that it learnt from{which}.")
 
 
 def run_behind(model: Any, runs: Sequence[Any]) -> Any:
@@ -119,3 +118,12 @@ def run_line(runs: Sequence[Any], run: Any) -> str:
         return f"run = explorer.load_run({str(run.folder)!r})"
     index = next(i for i, one in enumerate(runs) if one is run)
     return f"run = dash.session.runs[{index}]"
+
+
+def task_of_whom(whom: Any) -> str:
+    """What the network of a model or a run answers with; None answers with classes."""
+    if whom is None:
+        return "classification"
+    from explorer.models.surgery.inside import task_inside
+
+    return task_inside(whom.model if hasattr(whom, "recipe") else whom)

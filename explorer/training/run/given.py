@@ -1,0 +1,59 @@
+"""What `finetune` is given, opened: which task the model is for, and the data as that task reads it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from torch import nn
+
+from explorer.data.checks import ordered_as
+from explorer.data.datasets import open_data
+from explorer.data.folders import DataError
+from explorer.data.photo_sets import PhotoSet, Splits, of_what
+from explorer.data.places.opening import open_places
+from explorer.data.places.place_set import PlaceSplits, held_out
+from explorer.models.catalog import FAMILY_OF
+from explorer.models.catalog.detection import BEHIND_TORCHVISION
+from explorer.models.doors.settings import open_door
+from explorer.models.names import LIBRARIES, door_of, split_name
+from explorer.models.surgery.inside import look_through
+from explorer.training.loop.recipe import Recipe
+from explorer.training.run.head import labels_known
+
+
+def task_of(model: Any) -> str:
+    """"detection", "segmentation", else "classification". Of a name nothing is built, of a folder its
+    config.json is read.
+    """
+    if isinstance(model, nn.Module):
+        return getattr(look_through(model), "task", "classification")
+    if not isinstance(model, str):
+        return "classification"  # no model: whoever makes it ready has the words for it
+    door, inside = door_of(model)
+    if not door:
+        family = FAMILY_OF.get(split_name(model.strip())[0])
+        return family.task if family is not None else "classification"
+    if door in LIBRARIES:
+        found = door == "torchvision" and inside.partition(".")[0] in BEHIND_TORCHVISION
+        return "detection" if found else "classification"
+    return task_of(open_door(door, inside)[0].architecture)
+
+
+def data_for(model: Any, data: Any, recipe: Recipe) -> Splits | PlaceSplits:
+    """The data as the model's task reads it, its classes in the order that the model knows them in.
+
+    Raises DataError for data of another task.
+    """
+    if not recipe.finds_places:
+        return ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
+    if isinstance(data, (Splits, PhotoSet)):
+        wanted = "boxes" if recipe.task == "detection" else "masks"
+        photos = data.train if isinstance(data, Splits) else data
+        raise DataError(f"The data has {of_what(photos)}, and this model finds {wanted}: give photos with "
+                        f"{wanted}.")
+    found = open_places(data, recipe.task, seed=recipe.seed)
+    if not isinstance(found, PlaceSplits):
+        name = os.path.basename(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "the data"
+        found = held_out(name, found, 0.2, recipe.seed)
+    return ordered_as(labels_known(model), found)
