@@ -256,6 +256,18 @@ def thumbnail(image: Image.Image, side: int) -> Image.Image:
     return small
 
 
+def heated(photo: Image.Image, values: Any, *, alpha: float = 0.5, name: str = "magma") -> Image.Image:
+    """The photo, RGB, with values [H, W] in 0..1 of its own size in colours over it.
+
+    alpha: from 0, the photo alone, to 1, the colours alone;  name: one of `COLORMAPS`
+    """
+    from PIL import Image
+
+    codes = np.clip(np.nan_to_num(np.asarray(values, np.float32)) * 255 + 0.5, 0, 255).astype(np.uint8)
+    colours = Image.fromarray(colormap(name)[codes])
+    return Image.blend(photo.convert("RGB"), colours, alpha)
+
+
 def outlined(photo: Image.Image, box: Sequence[float], *, side: int = 224) -> Image.Image:
     """A small copy of a photo with a frame around `box` (the photo's pixels), seen on dark and on light."""
     from PIL import ImageDraw

@@ -17,7 +17,7 @@ from explorer.widgets.export import page_html, snapshot_html
 from explorer.widgets.gallery import gallery
 from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
-from explorer.widgets.panels.detect import DetectPanel
+from explorer.widgets.panels.detect.panel import DetectPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.explain.tab import ExplainTab
@@ -28,7 +28,7 @@ from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
-from explorer.widgets.panels.segment import SegmentPanel
+from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
 from explorer.widgets.session import Session

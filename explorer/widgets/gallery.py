@@ -5,15 +5,27 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from explorer.files import given_path
+
+if TYPE_CHECKING:
+    from explorer.data.places.place_set import PlaceSet
 
 
 class Gallery(tuple[tuple[str, Any], ...]):
     """(title, source) of each photo, in their order;
     a source is what `load_image` takes, a title is there once.
+
+    places: the `PlaceSet` that knows the boxes or masks of these photos, None where nobody does
     """
+
+    places: PlaceSet | None = None
+
+    def known_by(self, places: PlaceSet | None) -> Gallery:
+        """These photos, with the set that knows what is where in them."""
+        self.places = places
+        return self
 
 
 NO_PHOTOS = Gallery()
@@ -22,18 +34,28 @@ NO_PHOTOS = Gallery()
 def gallery(images: Any) -> Gallery:
     """What a reader gave as the photos to choose from; the bundled ones where that is None.
 
-    images: None, a folder (with those in it), one source, or a list of sources as `load_image` takes them.
+    images: None, a folder (with those in it), one source, a list of sources as `load_image` takes them, or a
+            `PlaceSet` of photos in files, whose boxes or masks the tabs Detect and Segment draw
     Raises ValueError for a folder without pictures, and for an empty path.
     """
+    if isinstance(images, Gallery):
+        return images
     from explorer.data.collection import is_many
     from explorer.data.folders import PICTURE_SUFFIXES, find_pictures
 
-    if isinstance(images, Gallery):
-        return images
     if images is None:
         from explorer.data.samples import sample_photos
 
         return Gallery((photo.title, photo.path) for photo in sample_photos())
+    from explorer.data.places.place_set import PlaceSet, PlaceSplits
+
+    if isinstance(images, PlaceSplits):
+        images = images.part("all")
+    if isinstance(images, PlaceSet):
+        if len(images.files) != len(images) or not len(images):
+            raise ValueError("The photos of this data set lie in no files: give images= the photos "
+                             "themselves, and the tab Detect or Segment the data set.")
+        return gallery([*images.files]).known_by(images)
     if isinstance(images, (str, Path)) and (folder := given_path(images, "images")).is_dir():
         found, _ = find_pictures(folder)
         if not found:

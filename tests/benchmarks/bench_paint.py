@@ -1,7 +1,7 @@
 """From a click to the answer on the screen: the dashboard in a real JupyterLab in a real Chromium.
 
     pip install "vision-explorer[test]"     # and Chromium: apt-get install chromium
-    python tests/benchmarks/bench_paint.py
+    python tests/benchmarks/bench_paint.py            # and with --boxes: the sliders over many boxes
 
 A click on a photo, and one on "Open with trained weights". The page's own clock runs from the click to the
 first frame drawn after everything in sight shows the new answer: the predictions, the photo as the network
@@ -85,8 +85,43 @@ CLICK = """async (target) => {
 }"""
 
 
+BOXES = """
+import explorer, torch
+torch.manual_seed(0)
+model = explorer.create_model("efficientdet_d0", num_classes=1)
+last = model.class_net.predict.conv_pw
+torch.nn.init.normal_(last.weight, std=0.3)
+torch.nn.init.zeros_(last.bias)
+model.most_candidates = 49_104  # all that it has
+dash = explorer.Dashboard(model)
+dash.wait()
+dash.tabs.selected_index = list(dash.tabs.titles).index("Detect")
+dash
+"""
+
+# A key on a slider; milliseconds until other boxes are drawn and the frame with them is on the screen.
+SLIDE = """async ([label, key]) => {
+  const panel = document.querySelector('.vx-detect'), view = panel.querySelector('.vx-view');
+  const sliders = [...panel.querySelectorAll('.widget-hslider')];
+  const slider = sliders.find((one) => one.textContent.includes(label));
+  const handle = slider.querySelector('.noUi-handle'), before = view.dataset.drawn;
+  const start = performance.now();
+  handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+  await new Promise((done, fail) => {
+    const watcher = new MutationObserver(() => {
+      if (view.dataset.drawn !== before) { watcher.disconnect(); done(); }
+    });
+    watcher.observe(view, { attributes: true });
+    setTimeout(() => { watcher.disconnect(); fail(new Error('nothing was drawn')); }, 30000);
+  });
+  const { port1, port2 } = new MessageChannel();
+  await new Promise((done) => { port1.onmessage = done; requestAnimationFrame(() => port2.postMessage(0)); });
+  return performance.now() - start;
+}"""
+
+
 @contextmanager
-def notebook():
+def notebook(cell: str = CELL.format(model=MODELS[0]), ready: str = ".vx-predictions li"):
     """A page of JupyterLab with a dashboard in it, as the browser tests have it."""
     from playwright.sync_api import sync_playwright
 
@@ -113,10 +148,10 @@ def notebook():
         def listen(socket) -> None:
             socket.on("framereceived", lambda data: lab.traffic.append(len(data)))
         page.on("websocket", listen)
-        lab.open_cells(CELL.format(model=MODELS[0]))
+        lab.open_cells(cell)
         stack.callback(lab.close)
         lab.run_all()
-        page.locator(".vx-predictions li").first.wait_for()
+        page.locator(ready).first.wait_for()
         lab.run_code("dash.wait()")
         yield lab
 
@@ -165,10 +200,33 @@ def measured(repeats: int) -> dict[str, dict[str, float]]:
             for click, rows in found.items()}
 
 
+def slid(repeats: int) -> dict[str, float]:
+    """{slider: median milliseconds from a key on it to the frame with other boxes} of 49,104 candidates."""
+    found: dict[str, list[float]] = {}
+    with notebook(BOXES, ".vx-detect .vx-view[data-boxes]") as lab:
+        count = lab.run_code("print(int((dash.detect.shown.candidates.scores > 0.02).sum()))")
+        print(f"{int(count):,} candidates")
+        lab.run_code("dash.detect.score.value = 0.3")
+        for mode in ("after", "before"):
+            lab.run_code(f"dash.detect.mode.value = '{mode}'")
+            for slider in ("Score above", "Overlap up to")[:2 if mode == "after" else 1]:
+                lab.page.wait_for_timeout(500)
+                found[f"{slider}, {mode} NMS"] = [
+                    lab.page.evaluate(SLIDE, [slider, "ArrowLeft" if number % 2 else "ArrowRight"])
+                    for number in range(repeats + 2)]
+    return {name: statistics.median(times[2:]) for name, times in found.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--boxes", action="store_true", help="the sliders over 49,104 candidates instead")
     options = parser.parse_args()
+    if options.boxes:
+        print(f"ms from a key on a slider to the frame with other boxes, medians of {options.repeats}")
+        for name, taken in slid(options.repeats).items():
+            print(f"{name:28}{taken:8.1f}")
+        return
     rows = measured(options.repeats)
     parts = list(rows["photo click"])
     print(f"ms from the click, medians of {options.repeats}")

@@ -13,7 +13,7 @@ from PIL import Image
 import explorer
 from explorer.data.folders import DataError
 from explorer.data.places.place_set import IGNORED, PlaceSet
-from explorer.training.evaluation.mask_answers import pixel_counts, totals_of
+from explorer.inspection.segment.pixels import pixel_counts, totals_of
 from explorer.training.evaluation.mask_evaluation import MaskEvaluation
 from explorer.training.evaluation.mask_report import outline
 

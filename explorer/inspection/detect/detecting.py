@@ -107,14 +107,16 @@ def read_off(
     """What a photo's raw maps say: what `model.see` gave for the batch [1, C, H, W] that it is."""
     broken = any(bool(part.isnan().any()) for part in tensors_in(raw))
     lowest = min(LOWEST, model.score_threshold, score_threshold)
-    found = model.candidates(raw, batch.shape[-2:], places, score_threshold=lowest)[0]
+    frame = (batch.shape[-2], batch.shape[-1])
+    found = model.candidates(raw, frame, places, score_threshold=lowest)[0]
+    levels = tuple(level.cpu() for level in model.anchor_levels(raw, frame))
     if model.has_masks:
         found = model.with_masks(raw, [worth_a_mask(model, found)], places)[0]
     return Detections(
         model_name=model_name(model), image=photo, size=photo.size, candidates=found.on_cpu(),
         place=places[0], names=names_of(model), score_threshold=score_threshold,
         iou_threshold=iou_threshold, lowest=lowest, limit=model.max_boxes, kind=type(model),
-        notes=((BROKEN,) if broken else ()) + notes_on(model),
+        frame=frame, levels=levels, notes=((BROKEN,) if broken else ()) + notes_on(model),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -16,7 +17,9 @@ from explorer.arguments import checked, number
 from explorer.display import draw
 from explorer.display.html import RichRepr, notes_html, picture_html, side_by_side_html, title_html
 from explorer.display.words import counted, percent
+from explorer.inspection.detect.anchoring import Anchors, anchors_at, heap_of, positive_anchors
 from explorer.inspection.detect.drawing import colour_of, draw_boxes
+from explorer.inspection.detect.judging import JudgedBoxes, as_truth, judge
 from explorer.inspection.detect.records import coco_record
 from explorer.models.detection.candidates import Candidates
 from explorer.models.detection.detector import Detector
@@ -38,6 +41,8 @@ class Detections(RichRepr):
     names:      of all classes
     score_threshold, iou_threshold, limit: by which the boxes were chosen among the candidates
     lowest:     the score above which candidates were kept
+    frame:      (height, width) of what the network saw;  levels: of each level of its pyramid the anchors
+                [n, 4] in its pixels; () in a table
     timing:     seconds for "preprocess" and "forward"; the "device"
     notes:      sentences that a reader of the boxes must know, e.g. that the weights are random
     """
@@ -53,16 +58,28 @@ class Detections(RichRepr):
     lowest: float
     limit: int
     kind: type[Detector]
+    frame: tuple[int, int] = (0, 0)
+    levels: tuple[Tensor, ...] = ()
     timing: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    #: What is left without overlaps, by IoU threshold: the same for `at`'s other scores.
+    _kept: dict[float, Candidates] = field(default_factory=dict)
 
     # --- what was found -----------------------------------------------------------------------------------
 
     @cached_property
     def chosen(self) -> Candidates:
-        """The candidates that are shown, in the network's pixels."""
-        return self.kind.select(self.candidates, score_threshold=self.score_threshold,
-                                iou_threshold=self.iou_threshold, limit=self.limit)
+        """The candidates that are shown, in the network's pixels.
+
+        A box is thrown out by better ones alone, so that a higher score threshold takes the first of those
+        that a lower one leaves.
+        """
+        kept = self._kept.get(self.iou_threshold)
+        if kept is None:
+            kept = self.kind.select(self.candidates, score_threshold=self.lowest,
+                                    iou_threshold=self.iou_threshold, limit=self.limit)
+            self._kept[self.iou_threshold] = kept
+        return kept.take(kept.scores > self.score_threshold)
 
     @cached_property
     def boxes(self) -> Tensor:
@@ -119,7 +136,36 @@ class Detections(RichRepr):
 
     def without_photo(self) -> Detections:
         """The boxes that are shown and no more, for a table of many photos."""
-        return replace(self, image=None, candidates=self.chosen, lowest=self.score_threshold)
+        return replace(self, image=None, candidates=self.chosen, lowest=self.score_threshold, levels=(),
+                       _kept={})
+
+    # --- behind the boxes ---------------------------------------------------------------------------------
+
+    def heap(self, number: int) -> Candidates:
+        """The candidates that non-maximum suppression threw out for the box of that number, best first; in
+        the network's pixels. See `heap_of`.
+        """
+        return heap_of(self, number)
+
+    def anchors_at(self, x: float, y: float) -> Anchors:
+        """The anchors at the place of each level's map that is nearest to a place of the photo, in pixels.
+        See `anchors_at`.
+        """
+        return anchors_at(self, x, y)
+
+    def positives(self, truth: Any, *, classes: Sequence[str] | None = None) -> Anchors:
+        """The anchors that a training would ask to find these boxes. See `positive_anchors`."""
+        return positive_anchors(self, as_truth(truth, self.names, classes))
+
+    def judged(self, truth: Any, *, classes: Sequence[str] | None = None) -> JudgedBoxes:
+        """The boxes that are shown beside those that are known to be there: right, wrong or missed.
+
+        truth:   the `Boxes` of a `PlaceSet`, or (boxes [M, 4] xyxy in the photo's pixels, labels [M])
+        classes: names of the truth's labels, where they are not the network's own
+        Raises ValueError for what are no boxes, and for classes that the network does not know.
+        """
+        return judge(self.boxes.numpy(), self.scores.numpy(), self.indices.numpy(),
+                     as_truth(truth, self.names, classes))
 
     # --- pictures and files -------------------------------------------------------------------------------
 

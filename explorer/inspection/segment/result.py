@@ -31,6 +31,7 @@ from explorer.display.html import (
 from explorer.display.words import did_you_mean, percent
 from explorer.inspection.segment.colours import colour_of, tinted
 from explorer.inspection.segment.enlarging import probability_of
+from explorer.inspection.segment.judging import JudgedMask, judge
 
 NAMED = 5   # classes of a photo that are told in a line
 SIDE = 512  # pixels of the longer side of a picture in a notebook
@@ -114,6 +115,15 @@ class Segmentation(RichRepr):
             raise ValueError(f"There is no class {label[:60]!r}.{near} Its names are in .labels.")
         raise ValueError(f"label is {str(label)[:60]!r}: give a class's name, or its index from 0 to "
                          f"{len(self.labels) - 1}.")
+
+    def judged(self, truth: Any, *, classes: Sequence[str] | None = None) -> JudgedMask:
+        """The mask beside the one that is known: IoU of each class, and where they differ.
+
+        truth:   [H, W] of class indices, an array or a tensor; 255 where nothing counts
+        classes: names of the truth's classes, where they are not the network's own
+        Raises ValueError for a mask of another size, and for classes that the network does not know.
+        """
+        return judge(self.mask.numpy(), truth, self.labels, classes)
 
     @property
     def colours(self) -> dict[int, Colour]:

@@ -88,6 +88,23 @@ class Detector(OverBody):
         """
         raise NotImplementedError(f"{type(self).__name__} must define loss_of")
 
+    def anchor_levels(self, raw: Any, size: Sequence[int]) -> list[Tensor]:
+        """What the answers for one photo start from: of each level the anchors [n, 4] xyxy in the network's
+        pixels, in the order that `Candidates.anchors` counts them. Of a network in two stages its proposals.
+
+        raw: what `forward_raw` gave for that photo in a batch of `size` (height, width)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define anchor_levels")
+
+    @classmethod
+    def matched(cls, boxes: Tensor, levels: Sequence[Tensor], size: Sequence[int]) -> Tensor | None:
+        """For each of the anchors of all levels [N] the number of the box [M, 4] that it has to find in
+        training, else `matching.NOTHING` or `matching.UNCLEAR`. None where a foreign library decides that.
+
+        boxes: in the network's pixels;  levels, size: as of `anchor_levels`
+        """
+        return None
+
     def place(self, photo: Tensor) -> tuple[Tensor, Placement]:
         """A photo [C, H, W] in 0..1 at the size that the network wants: the short and the longest long side
         are those of `config.input_size`.

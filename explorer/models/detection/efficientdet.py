@@ -180,6 +180,15 @@ class EfficientDet(Detector):
             levels.append(over_grid(shapes, (rows, columns), (down, across)))
         return torch.cat(levels).to(parameter_place(self)["device"], torch.float32)
 
+    def anchor_levels(self, raw: Mapping[str, Any], size: Sequence[int]) -> list[Tensor]:
+        grids = [tuple(level.shape[-2:]) for level in raw["class_maps"]]
+        counts = [rows * columns * self.anchors_at_a_place for rows, columns in grids]
+        return [*self.anchors(grids, size).split(counts)]
+
+    @classmethod
+    def matched(cls, boxes: Tensor, levels: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        return assign(boxes, torch.cat([*levels]))
+
     # --- raw numbers -> boxes -------------------------------------------------------------------
 
     def candidates(

@@ -36,8 +36,11 @@ class Placement(NamedTuple):
 
     def out_of(self, boxes: Tensor) -> Tensor:
         """Boxes [N, 4] xyxy in the network's pixels -> in the photo's, never outside of it."""
-        boxes = (boxes - self._four(boxes, *self.corner)) / self._four(boxes, *self.scale)
-        return clip(boxes, self.photo)
+        return clip(self.unbounded(boxes), self.photo)
+
+    def unbounded(self, boxes: Tensor) -> Tensor:
+        """Boxes [N, 4] xyxy in the network's pixels -> in the photo's, also where they lie outside of it."""
+        return (boxes - self._four(boxes, *self.corner)) / self._four(boxes, *self.scale)
 
     @staticmethod
     def _four(like: Tensor, down: float, across: float) -> Tensor:

@@ -168,6 +168,13 @@ class RetinaNet(Detector):
             levels.append(over_grid(shapes.to(parameter_place(self)["device"]), (rows, columns), steps))
         return levels
 
+    def anchor_levels(self, raw: Mapping[str, Any], size: Sequence[int]) -> list[Tensor]:
+        return self.anchors(raw["grids"], size)
+
+    @classmethod
+    def matched(cls, boxes: Tensor, levels: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        return match(boxes, torch.cat([*levels]))
+
     # --- raw numbers -> boxes -------------------------------------------------------------------------
 
     def candidates(

@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import complete_box_iou_loss
 
+from explorer.models.detection.matching import NOTHING
+
 MOST_UNLIKE = 4.0               # how many times as wide or high as its anchor a thing may be, or as little
 BALANCE = (4.0, 1.0, 0.4)       # of objectness: the finest grid has most cells, and the most silent ones
 WEIGHTS = {"box": 0.05, "objectness": 1.0, "classification": 0.5}
@@ -70,6 +72,20 @@ def duties(
     boxes = torch.cat((middle[pair] - cell, size[thing[pair]]), dim=1)
     thing = thing[pair]
     return Duties(photo[thing], anchor[pair], cell[:, 1], cell[:, 0], boxes, labels[thing])
+
+
+def asked_of(boxes: Tensor, anchors: Tensor, grid: Sequence[int], stride: int) -> Tensor:
+    """For each anchor of a grid the number of the box it has to find, or `NOTHING`: [A * rows * columns].
+
+    boxes: [N, 4] xyxy in the network's pixels;  anchors: likewise, anchor by anchor, row by row
+    """
+    rows, columns = grid
+    shapes = (anchors[:, 2:] - anchors[:, :2])[::rows * columns] / stride
+    truth = {"boxes": boxes, "labels": torch.arange(len(boxes), device=boxes.device)}
+    asked = duties([truth], shapes, grid, stride)
+    place = (asked.anchor * rows + asked.row) * columns + asked.column
+    nobody = torch.full((len(anchors),), NOTHING, device=boxes.device)
+    return nobody.index_put((place,), asked.labels)
 
 
 def yolo_loss(

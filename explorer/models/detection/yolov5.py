@@ -30,7 +30,7 @@ from explorer.models.detection.candidates import Candidates, log_odds
 from explorer.models.detection.coding import in_full
 from explorer.models.detection.detector import Detector, check_photos
 from explorer.models.detection.placing import Placement, fit_inside, in_frame
-from explorer.models.detection.yolo_loss import yolo_loss
+from explorer.models.detection.yolo_loss import asked_of, yolo_loss
 from explorer.models.layers.conv_norm_act import BatchNormAct2d
 
 STRIDES = (8, 16, 32)
@@ -272,6 +272,16 @@ class YOLOv5(Detector):
             boxes = torch.cat((middle - half, middle + half, found[..., 4:]), dim=-1)
             grids.append(boxes.flatten(1, 3))
         return torch.cat(grids, dim=1)
+
+    def anchor_levels(self, raw: Sequence[Tensor], size: Sequence[int]) -> list[Tensor]:
+        """A sigmoid of one half means the anchor itself, around the middle of its cell."""
+        counts = [level[0, ..., 0].numel() for level in raw]
+        return [*self.decode([torch.zeros_like(level[:1]) for level in raw])[0, :, :4].split(counts)]
+
+    @classmethod
+    def matched(cls, boxes: Tensor, levels: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        return torch.cat([asked_of(boxes, anchors, (size[0] // stride, size[1] // stride), stride)
+                          for anchors, stride in zip(levels, STRIDES)])
 
     # --- raw numbers -> boxes -------------------------------------------------------------------
 

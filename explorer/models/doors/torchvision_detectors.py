@@ -212,6 +212,13 @@ class TorchvisionDetector(Detector):
         logits, deltas = heads.box_predictor(boxes)
         return {"class_logits": logits, "box_regression": deltas, "proposals": proposals, "maps": maps}
 
+    def anchor_levels(self, raw: Any, size: Sequence[int]) -> list[Tensor]:
+        """Of FCOS, which has points to start from, squares as large as a step."""
+        if self.in_two:
+            return [raw["proposals"][0]]
+        counts = self._level_of(raw).bincount(minlength=len(raw["places"])).tolist()
+        return [*raw["anchors"].split(counts)]
+
     # --- raw numbers -> boxes -----------------------------------------------------------------------------
 
     def candidates(

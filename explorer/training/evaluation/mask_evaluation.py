@@ -22,7 +22,8 @@ from PIL import Image
 from explorer.arguments import checked
 from explorer.data.tables import safe_cell
 from explorer.files import given_path, write_text
-from explorer.training.evaluation.mask_answers import MaskAnswers, shares_of
+from explorer.inspection.segment.pixels import shares_of
+from explorer.training.evaluation.mask_answers import MaskAnswers
 from explorer.training.evaluation.place_figures import PhotoOfMasks, photo_index
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 
 from explorer.arguments import shown
 from explorer.data.places.place_set import Boxes
-
-PAIRED = 0.5  # intersection over union from which two boxes are of the same thing
+from explorer.inspection.detect.pairing import pairs_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,48 +124,11 @@ def photo_index(row: Any, count: int) -> int:
     return index
 
 
-def overlaps(one: np.ndarray, other: np.ndarray, *, of_first: bool = False) -> np.ndarray:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; of_first: over the first's area alone."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    shared = np.prod((high - low).clip(min=0), axis=2)
-    first = np.prod((one[:, 2:] - one[:, :2]).clip(min=0), axis=1)[:, None]
-    second = np.prod((other[:, 2:] - other[:, :2]).clip(min=0), axis=1)[None]
-    under = first if of_first else first + second - shared
-    return np.divide(shared, under, out=np.zeros_like(shared), where=under > 0)
-
-
 def paired(found: FoundBoxes, truth: Boxes) -> list[tuple[int | None, int | None]]:
     """(label of the thing, label of the box) of each pair; None for a thing without box, a box without thing.
 
-    Each box, the surest first, takes the thing that it overlaps most, by `PAIRED` at least: first those of
-    its own class, as COCO pairs them, then what is left over of any class. A box that lies on a crowd and has
-    no thing of its own counts neither way.
+    As `pairs_of` pairs them.
     """
-    counted = np.flatnonzero(~truth.crowd)
-    share = overlaps(found.boxes, truth.boxes[counted])
-    labels = truth.labels[counted]
-    near: dict[int, list[int]] = {}  # box -> the things that it may take, those that it overlaps most first
-    for box, thing in np.argwhere(share >= PAIRED).tolist():
-        near.setdefault(box, []).append(thing)
-    for box, may in near.items():
-        may.sort(key=lambda thing: -share[box, thing])
-    things: dict[int, int] = {}  # box -> thing
-    taken: set[int] = set()
-    order = np.argsort(-found.scores, kind="stable").tolist()
-    for same_class in (True, False):
-        for box in order:
-            if box in things:
-                continue
-            free = (thing for thing in near.get(box, ()) if thing not in taken
-                    and (not same_class or labels[thing] == found.labels[box]))
-            best = next(free, None)
-            if best is not None:
-                things[box] = best
-                taken.add(best)
-    on_crowd = overlaps(found.boxes, truth.boxes[truth.crowd], of_first=True).max(1, initial=0.0) >= PAIRED
-    pairs: list[tuple[int | None, int | None]] = [
-        (int(labels[thing]), int(found.labels[box])) for box, thing in things.items()]
-    pairs += [(int(label), None) for thing, label in enumerate(labels) if thing not in taken]
-    pairs += [(None, int(found.labels[box])) for box in order if box not in things and not on_crowd[box]]
-    return pairs
+    return [(None if thing is None else int(truth.labels[thing]),
+             None if box is None else int(found.labels[box]))
+            for thing, box in pairs_of(found.boxes, found.scores, found.labels, truth)]

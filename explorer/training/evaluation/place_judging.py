@@ -24,6 +24,7 @@ from explorer.inspection.detect.detecting import as_detector, photo_tensor
 from explorer.inspection.detect.detecting import names_of as names_of_boxes
 from explorer.inspection.detect.detecting import notes_on as notes_on_boxes
 from explorer.inspection.look.model import evaluating, model_name
+from explorer.inspection.segment.pixels import mean_known, pixel_counts, shares_of, totals_of
 from explorer.inspection.segment.preparing import preparation
 from explorer.inspection.segment.segmenting import as_segmenter, segment_in
 from explorer.inspection.segment.segmenting import names_of as names_of_masks
@@ -34,7 +35,6 @@ from explorer.models.detection.masks import one_over_photo
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.coco_tables import check_pycocotools, code_of, code_of_mask
 from explorer.training.evaluation.figures import WORST, Throughput
-from explorer.training.evaluation.mask_answers import mean_known, pixel_counts, shares_of, totals_of
 from explorer.training.evaluation.mask_evaluation import MaskEvaluation
 from explorer.training.evaluation.matching import NAMED
 from explorer.training.evaluation.place_evaluation import Told

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from explorer.data.folders import DataError
 from explorer.data.places.place_set import Boxes
+from explorer.inspection.segment.pixels import mean_known, pixel_counts, shares_of, totals_of
 from explorer.models.contract import evaluation
 from explorer.models.segmentation.losses import mask_loss
 from explorer.models.surgery.inside import look_through
 from explorer.training.evaluation.box_answers import BoxAnswers
-from explorer.training.evaluation.mask_answers import mean_known, pixel_counts, shares_of, totals_of
 from explorer.training.evaluation.place_figures import FoundBoxes
 from explorer.training.loop.aim import Aim, Batches, Judged, Passed
 from explorer.training.loop.measures import AP50, MIOU, Measure

@@ -56,7 +56,7 @@ class ImagesPanel(Panel):
                 broken.append(str(error))
         self.gallery.show(pictures)
         self.note.value = notes_html(broken)
-        self._shown = Gallery(kept)
+        self._shown = Gallery(kept).known_by(self.session.gallery.places)
         self.session.gallery = self._shown
 
     def _pick(self, index: int) -> None:

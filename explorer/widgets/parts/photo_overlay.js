@@ -52,7 +52,7 @@ function render({ model, el }) {
   const grid = () => [of("_photo").rows ?? 0, of("_photo").columns ?? 0];
   const picks = () => model.get("picks") && grid()[0] > 0;
   const picked = () => { const place = model.get("place") || []; return place.length === 2 ? place : null; };
-  let url = "", boxes = null, classes = null, cursor = -1, spot = null, queued = 0, from = null;
+  let url = "", boxes = null, ghosts = null, classes = null, cursor = -1, spot = null, queued = 0, from = null;
   const timers = {};
 
   function slide(key, canvas) {
@@ -169,27 +169,43 @@ function render({ model, el }) {
     queue();
     rest();
   }
-  const drawn = (i) => {                                  // a network that has lost its way gives NaN
-    const { all } = boxes;
+  function takeGhosts() {
+    const { edges, colours = [], fine } = of("_ghosts");
+    ghosts = { all: typed(edges, Float32Array), colours, fine };
+    ghosts.count = ghosts.all.length / 4;
+    root.dataset.ghosts = String(ghosts.count);
+    write();
+    queue();
+  }
+  const drawn = (i, { all } = boxes) => {                 // a network that has lost its way gives NaN
     return Number.isFinite(all[4 * i] + all[4 * i + 1] + all[4 * i + 2] + all[4 * i + 3]);
   };
   function queue() { queued ||= requestAnimationFrame(() => { queued = 0; drawBoxes(); }); }
   function drawBoxes() {                                 // the first on top; names where there is room
     const wide = stage.clientWidth, high = stage.clientHeight;
-    const shown = boxes.count > 0 && model.get("outlines");
+    const shown = boxes.count + ghosts.count > 0 && model.get("outlines");
     outlines.hidden = tags.hidden = !shown;
+    root.dataset.drawn = String(boxes.generation ?? "");
     tags.replaceChildren();
     if (!shown || !wide) return;
     const dots = window.devicePixelRatio || 1, [width, height] = size(), many = boxes.count > MANY;
     Object.assign(outlines, { width: Math.round(wide * dots), height: Math.round(high * dots) });
     const pen = outlines.getContext("2d");
     const { all } = boxes, across = wide / width, down = high / height;
-    const stroke = (i, thick, colour) => {
+    const stroke = (i, thick, colour, all = boxes.all) => {
       const left = all[4 * i] * across, top = all[4 * i + 1] * down;
       Object.assign(pen, { lineWidth: thick, strokeStyle: colour });
       pen.strokeRect(left, top, all[4 * i + 2] * across - left, all[4 * i + 3] * down - top);
     };
     pen.setTransform(dots, 0, 0, dots, 0, 0);
+    for (let i = ghosts.count - 1; i >= 0; i--) {
+      if (!drawn(i, ghosts)) continue;
+      pen.setLineDash([]);
+      if (!ghosts.fine) stroke(i, 3.5, "rgba(0,0,0,0.55)", ghosts.all);
+      pen.setLineDash(ghosts.fine ? [3, 2] : [6, 4]);
+      stroke(i, ghosts.fine ? 1 : 2, ghosts.colours[i] || "#ffffff", ghosts.all);
+    }
+    pen.setLineDash([]);
     for (let i = boxes.count - 1; i >= 0; i--) {
       if (!drawn(i)) continue;
       if (!many) stroke(i, 4, "rgba(0,0,0,0.55)");
@@ -211,8 +227,9 @@ function render({ model, el }) {
       if (!place) continue;                              // pointed at, the box says its name
       taken.push(place);
       const tag = make("span", "vx-view-tag", tags), colour = boxes.colour(i);
+      const both = boxes.name(i) && boxes.score(i);
       make("span", "", tag, boxes.name(i));
-      make("span", "", tag, boxes.name(i) ? ` ${boxes.score(i)}` : boxes.score(i));
+      make("span", "", tag, both ? ` ${boxes.score(i)}` : boxes.score(i));
       Object.assign(tag.style, { left: `${place[0]}px`, top: `${place[1]}px`, width: `${w}px`,
         background: colour, color: inkOn(colour) });
     }
@@ -225,7 +242,10 @@ function render({ model, el }) {
     const place = picked();
     put(frame, model.get("_frame") || []);
     put(box, model.get("box") || []);
-    put(mark, place && grid()[0] ? patchEdges(place) : []);
+    const [x, y] = model.get("spot") || [], around = size()[0] / 128;
+    put(mark, x === undefined ? place && grid()[0] ? patchEdges(place) : []
+      : [x - around, y - around, x + around, y + around]);
+    root.dataset.spot = (model.get("spot") || []).join(" ");
     root.dataset.box = (model.get("box") || []).join(" ");
     root.dataset.place = (place || []).join(" ");
     const chosen = (model.get("chosen") || []).filter((i) => i < (boxes?.count ?? 0));
@@ -247,23 +267,25 @@ function render({ model, el }) {
     heat.style.opacity = heatSlider.input.value = String(model.get("alpha"));
     mask.style.opacity = maskSlider.input.value = String(model.get("mask_alpha"));
     heatSlider.label.hidden = heat.hidden || !model.get("slider");
-    maskSlider.label.hidden = !classes;
+    maskSlider.label.hidden = !classes?.colours.some(Boolean);
     linesBox.label.hidden = !rows;
-    outlinesBox.label.hidden = !count;
+    outlinesBox.label.hidden = !count && !ghosts?.count;
     linesBox.input.checked = model.get("lines");
     outlinesBox.input.checked = model.get("outlines");
     lines.hidden = !rows || !model.get("lines");
     lines.style.setProperty("--rows", rows);
     lines.style.setProperty("--columns", columns);
     foot.hidden = [...foot.children].every((one) => one.hidden);
-    const acts = draws || picks() || count > 0 || classes !== null;
+    const spots = model.get("spots") && !draws;
+    const acts = draws || picks() || spots || count > 0 || classes !== null;
     const walk = draws || picks() ? "Page Up and Page Down go" : "arrows go";
     const chooses = model.get("choices") ? ", Enter chooses, Escape lets go" : "";
     const said = [
       draws && "arrows move it, Shift and arrows change its size, Delete takes it away",
       picks() && `arrows pick one of ${rows} by ${columns} patches, Escape lets it go`,
+      spots && !count && "arrows point out a place, Escape lets it go",
       count && `${walk} through ${boxWords(count)}${chooses}`,
-      classes && !count && !draws && !picks() && "arrows read the mask, Enter shows a class alone",
+      classes && !count && !draws && !picks() && !spots && "arrows read the mask, Enter shows a class alone",
     ].filter(Boolean);
     image.alt = acts ? "" : label;
     stage.classList.toggle("vx-view-draws", draws);
@@ -309,9 +331,11 @@ function render({ model, el }) {
   function classAt(at) {
     if (!classes) return null;
     const [row, column] = cell(at, classes.height, classes.width), i = row * classes.width + column;
-    const index = classes.codes[i], name = classes.names[index];
-    return { index, text: name === undefined ? "no class" : classes.values.length
-      ? `${name} ${worded(classes.values[i] / 255, "percent")}` : name };
+    const index = classes.codes[i], name = classes.names[index] ?? "no class";
+    if (!classes.values.length) return { index, text: name };
+    const share = worded(classes.values[i] / 255, "percent");
+    if (classes.reads) return { index, text: `${name}; ${classes.reads}: ${share}` };
+    return { index, text: index in classes.names ? `${name} ${share}` : name };
   }
   function patchText([row, column]) {
     const { data, low, high, ...found } = of("_heat"), [rows, columns] = grid();
@@ -329,11 +353,13 @@ function render({ model, el }) {
     const chosen = (model.get("chosen") || []).filter((i) => i < count);
     put(hover, []);
     tip.hidden = true;
-    reading.hidden = !rows && !count && !classes;
+    const spots = model.get("spots");
+    reading.hidden = !rows && !count && !classes && !spots;
     if (place) return say(patchText(place), aloud);
     if (chosen.length) return say(chosen.map(boxText).join("; "), aloud);
     say([
       rows && `${rows} × ${columns} patches${picks() ? ": click one, or use the arrow keys" : ""}`,
+      spots && "Click a place, or use the arrow keys",
       count && `${boxWords(count)}${model.get("choices") ? ": click one, or use the keys" : ""}`,
       classes && "Point at a place to read its class; click a class to see it alone.",
     ].filter(Boolean).join(". "), false);
@@ -375,8 +401,10 @@ function render({ model, el }) {
     else if (picks()) {
       const place = cell(at, ...grid());
       pick(String(place) === String(picked()) ? null : place);
-    } else if (classes) isolate(classAt(at).index);
+    } else if (model.get("spots")) point("spot", inside(at));
+    else if (classes) isolate(classAt(at).index);
   }
+  const inside = ([x, y]) => [[x, 0], [y, 1]].map(([at, side]) => clamp(Math.floor(at), 0, size()[side] - 1));
   const between = ([a, b], [c, d]) =>
     [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)].map(Math.round);
   stage.onpointerdown = (event) => {
@@ -439,6 +467,14 @@ function render({ model, el }) {
     pick(next ?? [rows >> 1, columns >> 1], PATIENCE);
     return true;
   }
+  function spotByKey(event) {
+    const [width, height] = size(), now = model.get("spot") || [], way = ARROWS[event.key];
+    if (GONE.includes(event.key)) { point("spot", []); return true; }
+    if (!way) return false;
+    const [x, y] = now.length ? now : [width / 2, height / 2], far = now.length ? 1 / 32 : 0;
+    point("spot", inside([x + way[0] * far * width, y + way[1] * far * height]), PATIENCE);
+    return true;
+  }
   function boxByKey(event, arrows) {
     const last = boxes.count - 1, way = arrows ? ARROWS[event.key] : null;
     const step = { PageDown: 1, PageUp: -1 }[event.key] ?? (way ? way[0] + way[1] : 0);
@@ -475,6 +511,7 @@ function render({ model, el }) {
     const draws = model.get("draws"), arrows = !draws && !picks();
     const done = (draws && drawByKey(event)) || (picks() && !draws && pickByKey(event))
       || (boxes?.count > 0 && model.get("outlines") && boxByKey(event, arrows))
+      || (model.get("spots") && arrows && !boxes?.count && spotByKey(event))
       || (classes && arrows && !boxes?.count && maskByKey(event));
     if (!done) return;
     event.preventDefault();                              // the notebook would scroll or leave the cell
@@ -487,12 +524,14 @@ function render({ model, el }) {
     mask_alpha: write, lines: write, _heat: drawHeat, _mask: takeMask, isolated: drawMask,
     _boxes: () => { model.set("chosen", []); takeBoxes(); },   // they were other boxes
     outlines: () => { drawMarks(); queue(); write(); }, choices: () => { write(); rest(); },
+    _ghosts: takeGhosts, spot: drawMarks, spots: () => { write(); rest(); },
     _frame: drawMarks, box: drawMarks, place: drawMarks, chosen: drawMarks,
   });
   const observer = new ResizeObserver(queue);
   drawPhoto();
   drawHeat();
   takeMask();
+  takeGhosts();
   takeBoxes();
   observer.observe(stage);
   return () => {

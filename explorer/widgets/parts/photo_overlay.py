@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +11,18 @@ import traitlets as t
 from explorer.display.words import counted
 
 from .base import ExplorerPart
+from .overlay_values import (
+    MAX_SIDE,
+    checked_box,
+    checked_chosen,
+    checked_colours,
+    checked_place,
+    every,
+    means,
+    one_byte_each,
+    palette,
+)
 
-MAX_SIDE = 640       # pixels of what travels; boxes are in the photo's own pixels all the same
 MAX_BOXES = 100_000  # more than the candidates of any detector before its NMS
 _UNPAINTED = 0xFFFF  # a place of the mask that has no class
 _BACKGROUND = ("background", "__background__")  # how data sets and torchvision call it; it is not painted
@@ -25,9 +33,9 @@ Listener = Callable[[tuple[int, ...]], None]
 class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     """A photo, the layers over it, and what the reader points out.
 
-    ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes``
-    and ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the browser's,
-    so the sliders under the photo ask nobody. All of them may be called from any thread.
+    ``show`` sends the photo once and takes every layer of the one before away; ``heat``, ``mask``, ``boxes``,
+    ``ghosts`` and ``frame`` lay one each over it, and None or () takes it away. Colours and strengths are the
+    browser's, so the sliders under the photo ask nobody. All of them may be called from any thread.
 
     The reader points with the mouse, a finger or the keys, and these hear of it:
 
@@ -35,6 +43,8 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
       Delete takes it away);
     - ``on_place``: where there are patches and ``picks`` is set, a click picks one, a click on the picked one
       lets it go (arrows move, Escape lets go);
+    - ``on_spot``: where ``spots`` is set, a click on no box points out a place of the photo (arrows move it,
+      Escape lets go);
     - ``on_chosen``: a click chooses a box, a second click lets it go (arrows, or Page Up and Page Down where
       the arrows have other work, go from box to box, Enter chooses, Escape lets go); ``choices`` says how
       many at a time.
@@ -53,6 +63,8 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     lines = t.Bool(True, help="whether the lines between the patches are drawn").tag(sync=True)
     picks = t.Bool(True, help="whether a patch can be picked").tag(sync=True)
     place = t.Tuple(help="(row, column) of the picked patch, or () for none").tag(sync=True)
+    spots = t.Bool(False, help="whether a place can be pointed out").tag(sync=True)
+    spot = t.Tuple(help="the place that is pointed out: (x, y) in pixels, or ()").tag(sync=True)
     outlines = t.Bool(True, help="whether the boxes are drawn").tag(sync=True)
     choices = t.Int(1, min=0, help="how many boxes can be chosen at a time").tag(sync=True)
     chosen = t.Tuple(help="the chosen boxes, by their place in what `boxes` was given").tag(sync=True)
@@ -63,6 +75,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     _heat = t.Dict().tag(sync=True, echo_update=False)
     _mask = t.Dict().tag(sync=True, echo_update=False)
     _boxes = t.Dict().tag(sync=True, echo_update=False)
+    _ghosts = t.Dict().tag(sync=True, echo_update=False)
     _frame = t.List().tag(sync=True, echo_update=False)
 
     @t.validate("alpha", "mask_alpha")
@@ -79,7 +92,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
         return value
 
     def __init__(self, **kwargs: Any):
-        self._listeners: dict[str, list[Listener]] = {"box": [], "place": [], "chosen": []}
+        self._listeners: dict[str, list[Listener]] = {"box": [], "place": [], "spot": [], "chosen": []}
         self._generation = 0                # of the boxes: a click on the ones before is not heard
         super().__init__(**kwargs)
 
@@ -105,7 +118,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
 
     def _bare(self) -> None:
         self._heat, self._frame, self.box, self.place, self.chosen, self._boxes = {}, [], (), (), (), {}
-        self.isolated, self._mask = -1, {}
+        self.isolated, self._mask, self.spot, self._ghosts = -1, {}, (), {}
 
     def heat(self, values: Any, *, colormap: str = "magma", own_range: bool = False, label: str = "") -> None:
         """Lay a heat map [h, w] of values in 0..1 over the photo, stretched over all of it; None: none.
@@ -119,9 +132,10 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
         found: dict[str, Any] = {}
         if values is not None:
             endless = 0 if own_range else 1  # such a value has no place in the map's own range
-            values = _means(np.nan_to_num(np.asarray(values, np.float32), posinf=endless, neginf=0))
+            values = means(np.nan_to_num(np.asarray(values, np.float32), posinf=endless, neginf=0))
             low, high = (float(values.min()), float(values.max())) if own_range else (0.0, 1.0)
-            found = {"data": _bytes(values, low, high), "width": values.shape[1], "height": values.shape[0],
+            height, width = values.shape
+            found = {"data": one_byte_each(values, low, high), "width": width, "height": height,
                      "low": low, "high": high, "colours": draw.colormap(colormap).tobytes()}
         with self._lock:
             if not self._closed:
@@ -164,19 +178,38 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
             kinds = np.array([at[str(label)] for label in labels] or [0] * count, np.uint32)
             found = {"edges": edges.tobytes(), "kinds": kinds.tobytes(), "names": names,
                      "scores": np.asarray(scores, np.float32).tobytes(), "texts": list(map(str, texts)),
-                     "colours": _checked_colours(colours or palette(len(names))), "each": len(colours) > 0}
+                     "colours": checked_colours(colours or palette(len(names))), "each": len(colours) > 0}
         with self._lock:
             if not self._closed:
                 self._generation += 1
                 self.chosen = ()
                 self._boxes = {**found, "generation": self._generation} if found else {}
 
+    def ghosts(self, edges: Any, *, colours: Sequence[str] = (), fine: bool = False) -> None:
+        """Draw boxes [N, 4] that nobody can point at, dashed and below the others: known ones, anchors.
+
+        colours: '#rrggbb' for each, else white;  fine: as hairlines, for many
+        Raises ValueError as `boxes` does.
+        """
+        edges = np.zeros((0, 4), np.float32) if edges is None else np.asarray(edges, np.float32)
+        if edges.size and (edges.ndim != 2 or edges.shape[1] != 4 or len(edges) > MAX_BOXES):
+            raise ValueError(f"The boxes have the shape {list(edges.shape)}: expected [N, 4], left, top, "
+                             f"right and bottom of each in pixels of the photo, {MAX_BOXES:,} at most.")
+        if len(colours) not in (0, len(edges)):
+            raise ValueError(f"{counted(len(colours), 'colour')} for {counted(len(edges), 'box', 'es')}: "
+                             "give one for each box, or none.")
+        found = {"edges": edges.tobytes(), "colours": checked_colours(colours), "fine": fine}
+        with self._lock:
+            if not self._closed:
+                self._ghosts = found if edges.size else {}
+
     def mask(self, codes: Any, *, names: Sequence[str] = (), colours: Sequence[str] = (),
-             values: Any = None) -> None:
+             values: Any = None, reads: str = "") -> None:
         """Paint the class of every place: codes [h, w], each the index of a name. None: no mask.
 
         colours: '#rrggbb' for each class, '' for one not to paint; else all but "background" have one
         values:  [h, w] in 0..1, such as the probability of that class; the one under the pointer is read out
+        reads:   what the values are of, where it is not each place's own class
         It is stretched over all of the photo. An index without a name, such as one to ignore, is not painted.
         Instances are a mask too: one index and name for each. A class that is shown alone stays so while the
         names are the same. Raises ValueError where codes, values, names and colours do not fit each other.
@@ -199,15 +232,16 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
             known = (codes >= 0) & (codes < len(names))
             codes = np.where(known, codes, _UNPAINTED).astype(np.uint16)
             shares = np.bincount(codes[known], minlength=len(names)) / codes.size
-            small = _every(codes)
+            small = every(codes)
             found = {"data": small.tobytes(), "width": small.shape[1], "height": small.shape[0],
-                     "names": names, "colours": _checked_colours(colours or usual), "shares": shares.tolist()}
+                     "names": names, "colours": checked_colours(colours or usual), "shares": shares.tolist(),
+                     "reads": reads}
             if values is not None:
                 values = np.nan_to_num(np.asarray(values, np.float32))
                 if values.shape != codes.shape:
                     raise ValueError(f"The values have the shape {list(values.shape)} and the mask "
                                      f"{list(codes.shape)}: give one value for each place.")
-                found["values"] = _bytes(_every(values), 0, 1)
+                found["values"] = one_byte_each(every(values), 0, 1)
         with self._lock:
             if not self._closed:
                 if found.get("names") != self._mask.get("names"):
@@ -224,17 +258,24 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
         """Call ``callback(place)`` when the reader has picked a patch, or let it go."""
         self._listeners["place"].append(callback)
 
+    def on_spot(self, callback: Callable[[tuple[int, ...]], None]) -> None:
+        """Call ``callback(spot)`` when the reader has pointed out a place, or let it go."""
+        self._listeners["spot"].append(callback)
+
     def on_chosen(self, callback: Callable[[tuple[int, ...]], None]) -> None:
         """Call ``callback(chosen)`` when the reader has chosen a box, or let it go."""
         self._listeners["chosen"].append(callback)
 
     def _on_message(self, kind: Any, content: dict[str, Any], buffers: Any) -> None:
-        if kind not in ("box", "place", "chosen"):
+        if kind not in self._listeners:
             return super()._on_message(kind, content, buffers)
         photo, drawn = self._photo, self._boxes
         if kind == "box":
             size = (photo.get("width", 0), photo.get("height", 0))
             found = checked_box(content.get("box"), size) if self.draws else None
+        elif kind == "spot":
+            size = (photo.get("width", 0), photo.get("height", 0))
+            found = checked_place(content.get("spot"), size) if self.spots else None
         elif kind == "place":
             grid = (photo.get("rows", 0), photo.get("columns", 0))
             found = checked_place(content.get("place"), grid) if self.picks else None
@@ -251,99 +292,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
     def _release(self) -> None:
         for listeners in self._listeners.values():
             listeners.clear()
-        self._photo, self._heat, self._mask, self._boxes = {}, {}, {}, {}
+        self._photo, self._heat, self._mask, self._boxes, self._ghosts = {}, {}, {}, {}, {}
 
     def __repr__(self) -> str:
         return f"PhotoOverlay({self.label!r})"
-
-
-# --- what a browser sent --------------------------------------------------------------------------------
-
-
-def checked_box(box: Any, size: tuple[int, int]) -> tuple[int, ...] | None:
-    """What a browser sent as a box within `size` (width, height): () for none, None for what is no box."""
-    if box in ([], ()):
-        return ()
-    if not isinstance(box, list) or len(box) != 4:
-        return None
-    if any(isinstance(edge, bool) or not isinstance(edge, (int, float)) or edge != edge for edge in box):
-        return None
-    width, height = size
-    left, top, right, bottom = (max(-1e6, min(1e6, edge)) for edge in box)
-    left, right = max(0, round(left)), min(width, round(right))
-    top, bottom = max(0, round(top)), min(height, round(bottom))
-    return (left, top, right, bottom) if right > left and bottom > top else None
-
-
-def checked_place(place: Any, grid: tuple[int, int]) -> tuple[int, ...] | None:
-    """What a browser sent as (row, column) of a patch: () for none, None for what is no place of the grid."""
-    if place in ([], ()):
-        return ()
-    found = _whole_numbers(place)
-    if found is None or len(found) != 2:
-        return None
-    row, column = found
-    return (row, column) if row < grid[0] and column < grid[1] else None
-
-
-def checked_chosen(chosen: Any, count: int, most: int) -> tuple[int, ...] | None:
-    """What a browser sent as the chosen ones of `count` boxes: () for none, None for what can't be chosen."""
-    found = _whole_numbers(chosen)
-    if found is None or len(found) > most or len(set(found)) < len(found):
-        return None
-    return found if all(one < count for one in found) else None
-
-
-def _whole_numbers(given: Any) -> tuple[int, ...] | None:
-    if not isinstance(given, list):
-        return None
-    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not 0 <= n < 1e6 for n in given):
-        return None
-    return tuple(map(int, given)) if all(n == int(n) for n in given) else None
-
-
-# --- colours and bytes ----------------------------------------------------------------------------------
-
-
-def palette(count: int) -> list[str]:
-    """Colours as '#rrggbb' that can be told apart over a photo; always the same at the same place."""
-    found = []
-    for index in range(count):
-        hue = (0.09 + index * 0.61803398875) % 1  # the golden ratio: no two of a few neighbours are near
-        saturation, value = ((0.9, 1.0), (0.55, 1.0), (0.95, 0.72))[index // 7 % 3]
-        if 0.58 < hue < 0.82:
-            saturation *= 0.72              # full blue and violet are too dark for a line
-        parts = colorsys.hsv_to_rgb(hue, saturation, value)
-        found.append("#" + "".join(f"{round(255 * part):02x}" for part in parts))
-    return found
-
-
-def _checked_colours(colours: Sequence[str]) -> list[str]:
-    for colour in colours:
-        if not isinstance(colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}|", colour):
-            raise ValueError(f"The colour {colour!r} is none: expected '#rrggbb', such as '#ff8800', "
-                             "or '' for no colour.")
-    return list(colours)
-
-
-def _bytes(values: np.ndarray, low: float, high: float) -> bytes:
-    """One byte a value, 0 at `low` and 255 at `high`."""
-    codes = (values - low) * (255 / (high - low) if high > low else 0)
-    return np.clip(codes + 0.5, 0, 255).astype(np.uint8).tobytes()
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    """A heat map no finer than it is shown: means of square blocks."""
-    step = -(-max(values.shape) // MAX_SIDE)
-    if step == 1:
-        return values
-    down, across = (min(step, side) for side in values.shape)
-    rows, columns = values.shape[0] // down, values.shape[1] // across
-    return values[:rows * down, :columns * across].reshape(rows, down, columns, across).mean((1, 3))
-
-
-def _every(codes: np.ndarray) -> np.ndarray:
-    """A map that has no means, no finer than it is shown: one place in the middle of each square block."""
-    step = -(-max(codes.shape) // MAX_SIDE)
-    down, across = ((side - 1) % step // 2 for side in codes.shape)
-    return codes[down::step, across::step]

@@ -1,0 +1,1 @@
+"""Boxes: what is drawn of a detector's answers, what stands behind them, and what is known to be there."""
