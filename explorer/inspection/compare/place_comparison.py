@@ -136,8 +136,8 @@ class BoxComparison(PlaceComparison):
     def agreement_sentence(self) -> str:
         return (f"Boxes with a score above {self.score_threshold:.0%}, over "
                 f"{counted(len(self.photos), 'photo')}: two boxes are a pair where they are of the same "
-                "class and their IoU is at least 0.5. Agreement is the share of boxes that are in a pair, times "
-                "the mean IoU of the pairs. Two that agree may both be wrong.")
+                "class and their IoU is at least 0.5. Agreement is the share of boxes that are in a pair, "
+                "times the mean IoU of the pairs. Two that agree may both be wrong.")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
