@@ -23,6 +23,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 
 import explorer
 from explorer.data.places.augment import Augmented
-from explorer.data.places.place_set import PlaceSet
+from explorer.data.places.place_set import PlaceSet, PlaceSplits
 from explorer.inspection.segment.preparing import preparation
 from explorer.models.doors.torchvision_detectors import TorchvisionDetector
 from explorer.models.segmentation.losses import mask_loss
@@ -41,9 +42,17 @@ from tests.benchmarks.turns import interleaved
 from tests.tools.teach_shipped import BODY, LESSONS, SEED, photos_of, scores, seeing, untaught
 
 
-def learnt_by_explorer(lesson: Any, folder: Path, epochs: int, threads: int) -> tuple[nn.Module, float, int]:
+def some_of(lesson: Any, folder: Path, photos: int) -> tuple[PlaceSplits, PlaceSet]:
+    """(so many photos to learn from with a fifth as many to choose by, the held-out ones)."""
+    splits, test, _ = photos_of(lesson, folder)
+    few = splits.train.subset(range(len(splits.train))[:photos])
+    return replace(splits, train=few, val=splits.val.subset(range(len(splits.val))[:photos // 5])), test
+
+
+def learnt_by_explorer(
+    lesson: Any, splits: PlaceSplits, epochs: int, threads: int
+) -> tuple[nn.Module, float, int]:
     """(the model, seconds, photos seen) of `finetune` with the lesson's settings, and fewer epochs."""
-    splits, _, _ = photos_of(lesson, folder)
     model = untaught(lesson)
     begun = time.perf_counter()
     run = explorer.finetune(model, splits, seed=SEED, threads=threads, device="cpu",
@@ -86,12 +95,12 @@ def learnt_by_a_plain_loop(
 # --- masks ------------------------------------------------------------------------------------------------
 
 
-def masks(folder: Path, epochs: int, threads: int) -> list[tuple[str, float, int, list]]:
+def masks(folder: Path, epochs: int, threads: int, photos: int) -> list[tuple[str, float, int, list]]:
     import segmentation_models_pytorch as smp
 
     lesson = LESSONS["nuclei"]
-    splits, test, _ = photos_of(lesson, folder)
-    model, seconds, seen = learnt_by_explorer(lesson, folder, epochs, threads)
+    splits, test = some_of(lesson, folder, photos)
+    model, seconds, seen = learnt_by_explorer(lesson, splits, epochs, threads)
     rows = [("explorer, unet_lite0", seconds, seen, scores(model, test))]
 
     ours = untaught(lesson)
@@ -125,10 +134,10 @@ def torchvisions(classes: int, size: tuple[int, int]) -> nn.Module:
     return RetinaNet(body, classes, min_size=min(size), max_size=max(size))
 
 
-def boxes(folder: Path, epochs: int, threads: int) -> list[tuple[str, float, int, list]]:
+def boxes(folder: Path, epochs: int, threads: int, photos: int) -> list[tuple[str, float, int, list]]:
     lesson = LESSONS["bccd"]
-    splits, test, _ = photos_of(lesson, folder)
-    model, seconds, seen = learnt_by_explorer(lesson, folder, epochs, threads)
+    splits, test = some_of(lesson, folder, photos)
+    model, seconds, seen = learnt_by_explorer(lesson, splits, epochs, threads)
     rows = [("explorer, retinanet_lite0", seconds, seen, scores(model, test))]
     torch.manual_seed(SEED)
     theirs = torchvisions(len(splits.classes), lesson.size)
@@ -196,6 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("masks", "boxes", "steps"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--epochs", type=int, default=2, help="of explorer's run (default 2)")
+    parser.add_argument("--photos", type=int, default=1000, help="to learn from, at most")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args(argv)
@@ -210,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.folder is None:
         parser.error(f"{args.what} wants the folder of the photos")
     for called, seconds, seen, rows in (masks if args.what == "masks" else boxes)(
-            args.folder, args.epochs, args.threads):
+            args.folder, args.epochs, args.threads, args.photos):
         print(f"{called}: {seconds:.0f} s, {seen} photos seen; "
               + ", ".join(f"{name} {value}" for name, value in rows), flush=True)
     return 0

@@ -1,7 +1,8 @@
 """Pretrained weights: the table of published ones, where they come from, how they are read, how they get in.
 
     table       the facts about every published set, without torch
-    places      a Python package, the hub's cache, the hub (`packaged`, `downloading`)
+    places      a Python package, the hub's cache, the hub (`packaged`, `downloading`); `shipped/` holds what
+                explorer itself brings, and beside each file how it was made
     reading     what a file holds, whoever wrote it (`kinds`, `pickled`)
     choosing    which of its tensors are a model's own (`key_maps`), and what `shapes` tell of their network
     loading     the tensors into the model, with a `report`

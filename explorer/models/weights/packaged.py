@@ -1,4 +1,4 @@
-"""Weights that install with explorer, in a Python package of their own: no network needed."""
+"""Weights that install with explorer, in a Python package of their own or in its own: no network needed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ PACKAGED: dict[str, PackagedWeights] = {
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ))
+} | {
+    # taught by tests/tools/teach_shipped.py, which writes beside each how
+    name: PackagedWeights("explorer", f"models/weights/shipped/{name}.safetensors", sha256, format="timm")
+    for name, sha256 in (
+        ("unet_lite0.nuclei", "cc289a2c11a9540e183826bd78c0430d9fc11e3c43afffa871be6bd1996ba926"),
+        ("retinanet_lite0.bccd", "6cd7cf40c83a2b2b75e967ac83dce7fb214f83369fcb4726d7122bf30311e39e"),
+    )
 }
 
 

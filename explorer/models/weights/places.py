@@ -1,6 +1,7 @@
 """The places that published weights come from, asked in this order:
 
-    a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer
+    a Python package   the ImageNet weights of `tf_efficientnet_lite0/1/2` install with explorer; two small
+                       networks for boxes and masks come in explorer's own (`shipped/`)
     the hub's cache    what was downloaded before
     the hub            huggingface.co, safetensors first; the older pickle format only with
                        `weights_only=True`. Weights that only torchvision has come from its own server
