@@ -52,6 +52,20 @@ def test_boxes_follow_the_sliders_and_a_class_of_the_mask_is_shown_alone(lab, ex
                  "dash.detect.view._boxes['generation']}, [])")
     expect(panel.get_by_text("IoU")).to_be_visible()
 
+    # what stands behind a box: its anchor and its heap, dashed; no box keeps the last choice
+    lab.run_code("dash.detect.view._on_message('chosen', {'chosen': [0], 'generation': "
+                 "dash.detect.view._boxes['generation']}, [])")
+    expect(panel.get_by_text("found on level P")).to_be_visible()
+    expect(panel.locator(".vx-view")).not_to_have_attribute("data-ghosts", "0")
+    panel.get_by_role("button", name="Why this box").click()
+    expect(panel.locator(".vx-view[data-heat=yes]")).to_be_visible(timeout=60_000)
+
+    # the anchors at a place
+    panel.get_by_role("button", name="Anchors").click()
+    panel.locator(".vx-view-stage").click(position={"x": 100, "y": 100})
+    expect(panel.get_by_text("45 anchors at this place")).to_be_visible()
+    expect(panel.locator(".vx-view")).to_have_attribute("data-ghosts", "45")
+
     # a network for masks: another tab has the answer
     lab.run_code("dash.session.model = segmenter; dash.wait()")
     expect(view.get_by_text("This model finds masks: see the tab Segment.")).to_be_visible()
@@ -65,3 +79,9 @@ def test_boxes_follow_the_sliders_and_a_class_of_the_mask_is_shown_alone(lab, ex
     chosen.click()
     expect(chosen).to_have_attribute("aria-pressed", "true")
     lab.expect_code("print(dash.segment.view.isolated > 0)", "True\n")
+
+    # what travels along, with the true boxes: one click
+    view.get_by_role("tab", name="Detect").click()
+    panel.get_by_role("button", name="Show with the blood-cell detector").click()
+    expect(panel.get_by_text("right (TP)")).to_be_visible(timeout=60_000)
+    lab.expect_code("print(dash.detect.judged.recall > 0.5)", "True\n")

@@ -310,3 +310,21 @@ def test_why_this_box_and_this_class_are_heat_maps_that_the_lines_give_again(det
     assert torch.allclose(space["again"].heatmap, panel.heat.found.heatmap, atol=1e-4)
     panel.mode.value = "probability"
     assert panel.heat.found is None
+
+
+@pytest.mark.parametrize("title", ["Detect", "Segment"])
+def test_one_click_shows_what_travels_along(title, open_tab):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+                              torch.nn.Linear(4, 2))
+    dash, panel = open_tab(net, title)
+    assert "Show with the" in panel.offer.button.description
+    panel.offer.button.click()
+    dash.wait()
+    assert panel.offer.row.layout.display == "none" and len(dash.session.gallery) == 4
+    if title == "Detect":
+        assert panel.judged.count("right") > len(panel.judged.truth) / 2 and panel.colours.value == "truth"
+    else:
+        assert panel.judged.miou > 0.8
+    space = {"dash": dash}
+    exec(panel.code(), space)  # our own lines
+    assert "sample_photos" in panel.code() or "photo =" in panel.code()

@@ -21,7 +21,8 @@ class Offer:
         self.button = W.Button(button_style="primary", layout=W.Layout(width="auto", display="none"))
         self.button.add_class("vx-open")
         self.button.on_click(lambda _: self.take())
-        self.row = W.VBox([W.HTML(f'<span class="vx-soft">{words}</span>'), self.button])
+        said = W.HTML(f'<span class="vx-soft">{words}</span>')
+        self.row = W.VBox([said, self.button], layout=W.Layout(align_items="flex-start"))
 
     def show(self, wanted: bool) -> None:
         self.row.layout.display = "" if wanted else "none"

@@ -171,6 +171,8 @@ class SegmentPanel(Panel):
         """Beside a heat map the mask is not painted; it is read under the pointer all the same."""
         if self.shown is not None and self.mode.value == CLASSES:
             self._draw_classes(self.shown, painted=not alone)
+        elif self.shown is not None and self.mode.value == PROBABILITY and not alone:
+            self._draw_probability(self.shown)
 
     def _asked(self) -> tuple[Any, int | None, tuple[int, ...] | None]:
         """(the look, the class, the region) that a heat map is asked for; None: the largest, all of it."""
