@@ -43,10 +43,9 @@ class OverBody(VisionModel):
 
     @property
     def body_stages(self) -> tuple[Stage, ...]:
-        """Those of its stages that are its backbone's, which come first; all of a network that has none."""
-        inside = f"{self.body_name}."
-        return tuple(stage for stage in self.stage_table
-                     if not self.body_name or stage.module.startswith(inside))
+        """Those of its stages that are its backbone's, which come first."""
+        inside = tuple(f"{path}." for path in self.body_paths)
+        return tuple(stage for stage in self.stage_table if f"{stage.module}.".startswith(inside))
 
     @property
     def only_size(self) -> tuple[int, int] | None:

@@ -204,12 +204,8 @@ class YOLOv5(Detector):
 
     @property
     def body_paths(self) -> tuple[str, ...]:
+        """The layers ahead of the pyramid, 0 to 9."""
         return tuple(f"model.{index}" for index in range(10))
-
-    @property
-    def body_stages(self) -> tuple[Stage, ...]:
-        """Those ahead of the pyramid: layers 0 to 9."""
-        return self.stages[:5]
 
     # --- photos -> maps -> raw numbers of each anchor -------------------------------------------
 

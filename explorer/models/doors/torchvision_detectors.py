@@ -57,6 +57,12 @@ class TorchvisionDetector(Detector):
         inner = "body" if hasattr(self.module.backbone, "body") else "features"
         return (f"module.backbone.{inner}",)
 
+    @property
+    def body_stages(self) -> tuple[Stage, ...]:
+        """Those ahead of its pyramid, or of what SSD puts behind its backbone."""
+        inside = tuple(path.removeprefix("module.") for path in self.body_paths)
+        return tuple(stage for stage in self.stages if stage.module.startswith(inside))
+
     # --- its last layer -----------------------------------------------------------------------------------
 
     @property
@@ -116,12 +122,6 @@ class TorchvisionDetector(Detector):
 
     def _count_scores(self, head: nn.Module | None) -> int:
         return self.num_classes
-
-    @property
-    def body_stages(self) -> tuple[Stage, ...]:
-        """Those ahead of its pyramid, or of what SSD puts behind its backbone."""
-        behind = ("backbone.fpn.", "backbone.extra.")
-        return tuple(stage for stage in self.stages if not stage.module.startswith(behind))
 
     # --- photos -> maps -> raw numbers --------------------------------------------------------------------
 
