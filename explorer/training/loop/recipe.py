@@ -26,8 +26,8 @@ HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
 RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
 # Of all but the backbone, where boxes or masks are found. A U-Net over tf_efficientnet_lite0 on 96 photos of
 # nuclei (64 pixels, two epochs, one seed), rates of the rest and of the body: mIoU 62.2 % with 1e-3 and 1e-4,
-# 69.4 % with 2e-3 and 5e-4, 72.7 % with 3e-3 and 3e-4. RetinaNet's towers have no norm, and at 1e-3 their first
-# steps from random weights are wild already.
+# 69.4 % with 2e-3 and 5e-4, 72.7 % with 3e-3 and 3e-4. RetinaNet's towers have no norm, and at 1e-3 their
+# first steps from random weights are wild already.
 PLACE_RATES = {"detection": {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.01},
                "segmentation": {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.03}}
 BATCH_SIZE = {"classification": 32, "detection": 8, "segmentation": 8}
