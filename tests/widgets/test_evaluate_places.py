@@ -108,6 +108,7 @@ def test_boxes_are_judged_with_the_figures_of_evaluate(detector, open_on, coco):
     rows = {row[0]: row for row in table_of(shown.table)["rows"]}
     assert rows["cat"][1] == result.per_class["cat"].ap and rows["cat"][-1] == result.per_class["cat"].boxes
     assert table_of(shown.sizes)["rows"][0][2] == result.per_size["medium"]
+    assert shown.of_class.index == 0
     assert "vx-eval-chart" in shown.curve.value and "<b>dog" not in shown.curve.value
     assert [one.name for one in shown.photos.rows["worst"].answers] == [row.name for row in result.worst]
     assert "mAP" in panel.caption() and panel.exported("png")[1:4] == b"PNG"
@@ -141,7 +142,7 @@ def test_the_score_slider_counts_anew_and_asks_no_network(detector, open_on, coc
     assert "result.photos(None, 'background')" in panel.code()
     from_browser(shown.table, {"kind": "pick", "index": 1})
     panel.wait()
-    assert shown.of_class.value == NAMES[1] and shown.matrix.picked == [1, -1]
+    assert shown.of_class.label == NAMES[1] and shown.matrix.picked == [1, -1]
 
 
 def test_a_picked_photo_opens_in_the_tab_of_its_task(detector, segmenter, open_on, coco):

@@ -33,7 +33,7 @@ from explorer.widgets.parts.sort_table import SortTable
 
 Part = Sequence[int] | None  # classes of one side of a cell; None: all
 TITLES = {"cell": "Photos of the chosen cell", "worst": "Worst photos"}
-TOGETHER = "the weakest together"
+TOGETHER = "the weakest together", -1  # as a choice of a curve; None would be no choice
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class AtScore:
 
 @dataclass(frozen=True)
 class BoxFacts(Facts):
-    """at: what depends on the score;  sizes: columns and rows of that table;  curves: classes with a box"""
+    """at: what depends on the score;  sizes: columns and rows of that table
+    curves: (name, index) of the classes with a box
+    """
 
     at: AtScore
     sizes: tuple[Columns, Rows]
-    curves: list[str]
+    curves: list[tuple[str, int]]
 
 
 def at_score(result: Any, score: float) -> AtScore:
@@ -61,9 +63,7 @@ def at_score(result: Any, score: float) -> AtScore:
 
 
 class BoxBlocks:
-    """score: the slider;  at: what is shown of it, None before a judgement
-    chosen: the class whose curve is drawn, None for the weakest ones together
-    """
+    """score: the slider;  at: what is shown of it, None before a judgement"""
 
     def __init__(self, panel: Panel, painting: Line, open_photo: Callable[..., None]):
         lock = panel.session.lock
@@ -79,7 +79,7 @@ class BoxBlocks:
                               layout=W.Layout(width="min(420px, 100%)"))
         self.figures, self.curve = W.HTML(), W.HTML()
         self.matrix = ConfusionMatrix(things="things", lock=lock)
-        self.of_class = labelled("Class", W.Dropdown, options=[(TOGETHER, None)],
+        self.of_class = labelled("Class", W.Dropdown, options=[TOGETHER],
                                  layout=W.Layout(width="auto"))
         self.iou = W.ToggleButtons(options=[("IoU 0.5", 0.5), ("IoU 0.75", 0.75)])
         self.table = SortTable(label="Class by class", lock=lock)
@@ -102,7 +102,7 @@ class BoxBlocks:
     @staticmethod
     def work_out(judged: Judgement) -> BoxFacts:
         result = judged.result
-        curves = [name for name, one in result.per_class.items() if one.boxes]
+        curves = [(name, k) for k, (name, one) in enumerate(result.per_class.items()) if one.boxes]
         return BoxFacts(judged, box_headline_html(result), notes_html(result),
                         at_score(result, result.score), size_rows(result), curves)
 
@@ -113,7 +113,7 @@ class BoxBlocks:
         self._marked = None
         self.photos.begin(facts.judged)
         self.score.value = facts.judged.result.score
-        self.of_class.options = [(TOGETHER, None), *((name, name) for name in facts.curves)]
+        self.of_class.options = [TOGETHER, *facts.curves]
         self.sizes.show(*facts.sizes, csv=csv_text(*facts.sizes))
         show_if(False, self.photos.blocks["cell"])
         self._judged = facts.judged
@@ -147,9 +147,8 @@ class BoxBlocks:
 
     def _pick_class(self, row: int) -> None:
         """A class in the table: its curve, its photos."""
-        name = self.at.result.classes[row]
-        if name in dict(self.of_class.options).values():
-            self.of_class.value = name
+        if row in dict(self.of_class.options).values():
+            self.of_class.value = row
         self.matrix.mark(row, -1)
         self._pick((row,), None)
 
@@ -161,20 +160,26 @@ class BoxBlocks:
         nothing = self.at.result.cells[-1]
         rows = self.at.result.photos(true, predicted)
         show_if(True, self.photos.blocks["cell"])
-        self.photos.fill("cell", self.at.result, rows, f"{cell_words(true, predicted, nothing, len(rows))} {DASHED}")
+        words = cell_words(true, predicted, nothing, len(rows))
+        self.photos.fill("cell", self.at.result, rows, f"{words} {DASHED}")
 
     def offer_model(self, differs: bool) -> None:
         self.photos.offer_model(differs)
 
+    @property
+    def _chosen(self) -> list[str] | None:
+        """The class whose curve is drawn; None for the weakest ones together."""
+        return None if self.of_class.value < 0 else [self.at.result.classes[self.of_class.value]]
+
     def _draw(self) -> None:
-        judged, name, iou = self._judged, self.of_class.value, self.iou.value
+        judged, iou = self._judged, self.iou.value
         if judged is None:
             return
         if len(self.of_class.options) == 1:
             self.curve.value = f'<p class="vx-soft">{NO_BOX_CURVE}</p>'
         else:
-            plot = partial(judged.result.plot, None if name is None else [name], iou=iou)
-            label = f"Precision against recall at IoU {iou:g}: {name or TOGETHER}"
+            plot = partial(judged.result.plot, self._chosen, iou=iou)
+            label = f"Precision against recall at IoU {iou:g}: {self.of_class.label}"
 
             def work(_job: Job) -> str:
                 return themed_svg(plot(), label)
@@ -198,13 +203,10 @@ class BoxBlocks:
         return [*lines, f"result.plot({self._plot()})"]
 
     def _plot(self) -> str:
-        name = self.of_class.value
-        options = ["None" if name is None else repr([name])]
-        return ", ".join([*options, *([f"iou={self.iou.value}"] if self.iou.value != 0.5 else [])])
+        return ", ".join([repr(self._chosen), *([f"iou={self.iou.value}"] if self.iou.value != 0.5 else [])])
 
     def figure(self, judged: Judgement) -> Any:
-        name = self.of_class.value
-        return judged.result.plot(None if name is None else [name], iou=self.iou.value)
+        return judged.result.plot(self._chosen, iou=self.iou.value)
 
     def forget(self) -> None:
         self._judged = self.at = None

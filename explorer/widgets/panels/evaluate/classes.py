@@ -18,7 +18,7 @@ from explorer.widgets.panels.evaluate.photos import Photos
 class ClassBlocks:
     """photos, charts, cells: the parts of it
 
-    painting: pictures are made there;  open_photo: makes a photo the dashboard's, and the judged model with it
+    painting: pictures are made there;  open_photo: makes a photo the dashboard's
     """
 
     def __init__(self, panel: Panel, painting: Line, open_photo: Callable[..., None]):

@@ -20,7 +20,7 @@ from explorer.widgets.panels.evaluate.blocks import controls, show_if
 from explorer.widgets.panels.evaluate.classes import ClassBlocks
 from explorer.widgets.panels.evaluate.judgement import Facts, Judgement
 from explorer.widgets.panels.evaluate.kinds import Blocks, facts_of, kind_of
-from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN
+from explorer.widgets.panels.evaluate.photo_choices import CHOICES, FOLDER, OWN, SAMPLES
 from explorer.widgets.panels.evaluate.subject import run_behind, subject_of, task_of_whom
 from explorer.widgets.panels.evaluate.words import GUIDE, how_far_html, problem_text
 from explorer.widgets.panels.work import Work
@@ -51,7 +51,8 @@ class EvaluatePanel(Panel):
         self.folder = W.Text(description="Folder", continuous_update=False, style=style,
                              placeholder=self.choices.example,
                              layout=W.Layout(width="auto", display="none"))
-        self.part = W.Dropdown(description="of these", options=[*PARTS.items()], layout=wide, style=style)
+        self.part = W.Dropdown(description="of these", options=[*PARTS.items()], style=style,
+                               layout=W.Layout(width="auto"))
         self.tta = W.Checkbox(description="mirror image too (test-time augmentation)", indent=False,
                               layout=W.Layout(width="auto"),  # its own: it comes and goes
                               tooltip="The mean of both answers; twice the time")
@@ -94,7 +95,7 @@ class EvaluatePanel(Panel):
         self.fill([fields, self.hint, begin, self.progress, self.message, self.body])
 
     def _wire(self) -> None:
-        self.when(self.data, lambda: show_if(self.data.value == FOLDER, self.folder))
+        self.when(self.data, self._follow_data)
         for control in (self.who, self.data):
             self.when(control, self._chosen_by_hand)
         self.when(self.who, self._follow_task)
@@ -148,7 +149,12 @@ class EvaluatePanel(Panel):
             choices.first_for(self.session.model)
         self.folder.placeholder = choices.example
         show_if(choices.mirrors, self.tta)
+        self._follow_data()
+
+    def _follow_data(self) -> None:
+        """A folder has a path; photos that come with explorer are few, and judged whole."""
         show_if(self.data.value == FOLDER, self.folder)
+        show_if(self.data.value not in SAMPLES, self.part)
 
     def _chosen_by_hand(self) -> None:
         self._touched = self._touched or not self._by_itself

@@ -13,8 +13,8 @@ OWN_PHOTOS = "its own: those the run did not learn from"
 #: Photos that come with explorer, by their name for `sample_places`: the classes of their boxes or masks.
 SAMPLES = {"bccd": ("RBC", "WBC", "Platelets"), "nuclei": ("background", "nucleus")}
 
-PLACES_FIRST = ("Judging needs photos whose {what} are known: choose 'a folder or COCO file of your own', and "
-                "give its path. The names of its classes must be the model's.")
+PLACES_FIRST = ("Judging needs photos whose {what} are known: choose 'a folder or COCO file of your own', "
+                "and give its path. The names of its classes must be the model's.")
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ CHOICES: dict[str, PhotoChoices] = {
         example="a folder with one folder a class, or a table (CSV)",
         no_folder=("Type the path of a folder that holds one folder of photos for each class, or of a table "
                    "(CSV) of photos."),
-        no_own=("The model on the screen has no photos of its own, since it did not learn here. Choose a data "
-                "set beside 'by photos', such as flowers5, or a folder."),
-        first_steps=("Judging needs photos whose classes the model knows. Nothing was taught here yet: start a "
-                     "run under Train and judge it here, or give a folder whose folders are named after the "
-                     "model's own classes.")),
+        no_own=("The model on the screen has no photos of its own, since it did not learn here. Choose a "
+                "data set beside 'by photos', such as flowers5, or a folder."),
+        first_steps=("Judging needs photos whose classes the model knows. Nothing was taught here yet: start "
+                     "a run under Train and judge it here, or give a folder whose folders are named after "
+                     "the model's own classes.")),
     "detection": _of_places("boxes", "bccd", "blood cells: four photos with boxes, bundled",
-                            "a COCO file (JSON), or a folder with boxes as COCO, YOLO or Pascal VOC keep them"),
+                            "a COCO file (JSON), or a folder with boxes as in COCO, YOLO or Pascal VOC"),
     "segmentation": _of_places("masks", "nuclei", "nuclei of cells: four photos with masks, bundled",
                                "a folder with 'images' and 'masks', or a COCO file (JSON)"),
 }

@@ -1,4 +1,4 @@
-"""What is said of an evaluation of boxes or masks: HTML, the rows of its tables; plain functions, no widget."""
+"""What is said of an evaluation of boxes or masks: HTML, the rows of its tables; no widget."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from explorer.training.evaluation.place_figures import PhotoOfBoxes, PhotoOfMasks
 
 Columns, Rows = list[tuple[str, str]], list[list[Any]]
-BOX_ROWS = ("Rows are what is there, columns the class of the box on it. The last row are boxes where nothing "
-            "is, the last column things without a box.")
+BOX_ROWS = ("Rows are what is there, columns the class of the box on it. The last row are boxes where "
+            "nothing is, the last column things without a box.")
 PIXEL_ROWS = "Rows are what pixels are, columns what they were taken for; shares of a row."
 DASHED = "White and dashed: what is there. In colour: what was found."
 OUTLINED = "White: the outline of what is there. In colour: what was said."
@@ -50,7 +50,8 @@ def score_html(result: BoxAnswers) -> str:
     found = int(result.confusion[:, :-1].sum())
     there = int(result.confusion[:-1].sum())
     told = f"{counted(found, 'box', 'es')} count, {counted(there, 'thing')} to find."
-    tiles = [("precision", share(result.precision)), ("recall", share(result.recall)), ("F1", share(result.f1))]
+    tiles = [("precision", share(result.precision)), ("recall", share(result.recall)),
+             ("F1", share(result.f1))]
     return f'<div class="vx-eval-head">{tiles_html(tiles)}<p class="vx-soft">{escape(told)}</p></div>'
 
 
@@ -88,8 +89,8 @@ def mask_rows(result: MaskAnswers) -> tuple[Columns, Rows]:
 
 def photo_of_boxes(row: PhotoOfBoxes) -> tuple[str, ...]:
     """What stands below a small photo."""
-    wrong = [f"{count:,} {what}" for count, what in
-             ((row.confused, "of another class"), (row.missed, "missed"), (row.invented, "invented")) if count]
+    counts = (row.confused, "of another class"), (row.missed, "missed"), (row.invented, "invented")
+    wrong = [f"{count:,} {what}" for count, what in counts if count]
     return f"{row.right:,} right", ", ".join(wrong) or "no mistake"
 
 

@@ -31,7 +31,8 @@ def subject_of(session: Session, run: Any, photos: str, *, folder: str = "", spl
     """What `evaluate` is to be called with.
 
     run: None for the model on the screen
-    photos: OWN, FOLDER (then `folder` is its path), one of SAMPLES or the name of a data set;  choices: which fit the task
+    photos: OWN, FOLDER (then `folder` is its path), one of SAMPLES or the name of a data set
+    choices: the photos that fit the task
 
     A run that may still learn is judged by a copy of its network as it is now. Raises ValueError with what to
     choose instead where a model or photos are missing.

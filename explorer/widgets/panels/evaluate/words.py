@@ -26,15 +26,16 @@ threshold.</p>
 <p>A model that gives <b>numbers</b> is judged in their own unit: MAE is how far off it is on average, RMSE
 counts large errors more, R² is the share of the spread that it explains. Compare the MAE with that of
 guessing the mean.</p>
-<p><b>Boxes</b> are judged by COCO's average precision (AP): boxes are taken the surest first; each counts as
-right if it has the class of a thing that it overlaps by the IoU asked for (intersection over union), and AP is
-the area under precision against recall. mAP is the mean over classes and over IoU 0.50 to 0.95. It takes every
-box, however unsure; what you would see with a score slider at one place stands beside it (<a
-href="https://arxiv.org/abs/1405.0312" target="_blank" rel="noopener">Lin et al., Microsoft COCO, 2014</a>).</p>
-<p><b>Masks</b> are judged pixel by pixel: the IoU of a class is the pixels that are it and were said to be,
-divided by those that are it or were said to be; mIoU is the mean over classes, so that a small one counts as
-much as the background. Dice is 2 IoU / (1 + IoU). Pixels right flatters where one class fills most of each
-photo.</p>
+<p><b>Boxes</b> are judged by COCO's average precision (AP): boxes are taken the surest first; each
+counts as right if it has the class of a thing that it overlaps by the IoU asked for (intersection over
+union), and AP is the area under precision against recall. mAP is the mean over classes and over IoU 0.50
+to 0.95. It takes every box, however unsure; what you would see with a score slider at one place stands
+beside it (<a href="https://arxiv.org/abs/1405.0312" target="_blank" rel="noopener">Lin et al., Microsoft
+COCO, 2014</a>).</p>
+<p><b>Masks</b> are judged pixel by pixel: the IoU of a class is the pixels that are it and were said to
+be, divided by those that are it or were said to be; mIoU is the mean over classes, so that a small one
+counts as much as the background. Dice is 2 IoU / (1 + IoU). Pixels right flatters where one class fills
+most of each photo.</p>
 <p><b>What it does not prove.</b></p>
 <ul>
 <li><b>Few photos say little.</b> 9 of 10 right fits a model that is right in 60 of 100 cases as well as one
