@@ -1,4 +1,4 @@
-"""The networks for boxes and masks that come along with explorer: whole, described, and good at what they say."""
+"""The networks for boxes and masks that come along with explorer: whole, described, and as good as told."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def test_it_is_a_name_of_the_catalog_with_its_card(name):
     assert card.here and card.config.labels == tuple(told["labels"]) and card.config.license == "apache-2.0"
     assert card.config.metrics == tuple(map(tuple, told["scores on the held-out photos, %"]))
     text = " ".join(card.as_text(400).split())
-    for part in (card.measured, ", ".join(told["labels"]), told["data"]["licence"], "come along with explorer"):
+    names, licence = ", ".join(told["labels"]), told["data"]["licence"]
+    for part in (card.measured, names, licence, "come along with explorer"):
         assert part in text
     read = card.as_dict()
     assert read["metrics"] == dict(card.config.metrics) and read["labels"] == told["labels"]
@@ -96,7 +97,8 @@ def test_others_can_begin_where_it_ended(models):
 
 
 @pytest.mark.parametrize(("name", "place", "instead"), [
-    ("retinanet_resnet50_fpn", "download.pytorch.org/models/retinanet_resnet50_fpn_coco", "retinanet_lite0.bccd"),
+    ("retinanet_resnet50_fpn", "download.pytorch.org/models/retinanet_resnet50_fpn_coco",
+     "retinanet_lite0.bccd"),
     ("tf_efficientdet_lite0", "github.com/rwightman/efficientdet-pytorch", "retinanet_lite0.bccd"),
     ("deeplabv3_resnet50", "download.pytorch.org/models/deeplabv3_resnet50_coco", "unet_lite0.nuclei"),
 ])

@@ -3,13 +3,13 @@
     python -m tests.tools.teach_shipped nuclei FOLDER    # train/ and val/, in each images/ and masks/
     python -m tests.tools.teach_shipped bccd FOLDER      # train.json, val.json, test.json and images/
 
-Into `explorer/models/weights/shipped/` go the weights, in half precision, and beside them what they were
-learnt from, by which settings, and how good the file itself is on photos that were held out. Then
+Into `explorer/models/weights/shipped/` go the weights, in half precision, and beside them what they learnt
+from, by which settings, and how good the file itself is on photos that were held out. Then
 
     python tests/tools/build_weights_table.py unet_lite0 retinanet_lite0
 
-puts these facts into the table of weights, and the checksum belongs into `weights/packaged.py`. One thread, so
-that a laptop does it too.
+puts these facts into the table of weights, and the checksum belongs into `weights/packaged.py`. One thread,
+so that a laptop does it too.
 """
 
 from __future__ import annotations
