@@ -109,7 +109,8 @@ def positive_anchors(found: Any, truth: Boxes) -> Anchors:
     which = found.kind.matched(boxes, found.levels, found.frame)
     if which is None:
         raise ValueError(f"Which anchors {found.model_name} would be taught to find which thing is decided "
-                         "in torchvision's own code; of a retinanet, efficientdet or yolov5 it is shown here.")
+                         "in torchvision's own code; of a retinanet, efficientdet or yolov5 it is "
+                         "shown here.")
     every = torch.cat(found.levels)
     finds = (which > NOTHING).nonzero()[:, 0]
     counts = torch.tensor([len(level) for level in found.levels])
