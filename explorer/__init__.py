@@ -73,6 +73,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.numbers": ("NumberEvaluation",),
     "training.evaluation.box_evaluation": ("DetectionEvaluation",),
     "training.evaluation.mask_evaluation": ("MaskEvaluation",),
+    # how sure that is, and choosing between models
+    "training.doubt.difference": ("Difference", "differ"),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

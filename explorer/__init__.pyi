@@ -53,6 +53,8 @@ from explorer.models.surgery.freezing import unfreeze as unfreeze
 from explorer.models.surgery.optimized import optimize as optimize
 from explorer.models.surgery.rates import parameter_groups as parameter_groups
 from explorer.models.weights.report import WeightsError as WeightsError
+from explorer.training.doubt.difference import Difference as Difference
+from explorer.training.doubt.difference import differ as differ
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation as DetectionEvaluation
 from explorer.training.evaluation.evaluating import evaluate as evaluate
 from explorer.training.evaluation.evaluation import Evaluation as Evaluation

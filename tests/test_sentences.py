@@ -86,7 +86,8 @@ def things(tmp_path_factory) -> dict[str, Any]:
     (coco / "things.json").write_text(json.dumps({
         "images": [{"id": i, "file_name": f"{i}.png"} for i in range(2)], "annotations": [],
         "categories": [{"id": 1, "name": "thing"}]}))
-    return {"judged boxes": explorer.evaluate(detector, places("detection")),
+    return {"judged": explorer.evaluate(model, folder, split="all"),
+            "judged boxes": explorer.evaluate(detector, places("detection")),
             "judged masks": explorer.evaluate(segmenter(), places("segmentation")),
             "coco": coco,
             "detector": detector, "found": explorer.detect(detector, PHOTO), "segmenter": segmenter(),
@@ -132,6 +133,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
             "device": None, "dtype": None}),
         "detect": (explorer.detect, {"model": it["detector"], "image": PHOTO, "score_threshold": 0.3,
                                      "iou_threshold": 0.5}),
+        "differ": (explorer.differ, {"first": it["judged"], "second": it["judged"], "draws": 100,
+                                     "seed": 0}),
         "embed": (explorer.embed, {"model": model, "photos": folder, "batch_size": 4, "cache_dir": it["out"],
                                    **heard}),
         "evaluate": (explorer.evaluate,
