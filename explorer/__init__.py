@@ -75,6 +75,9 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.mask_evaluation": ("MaskEvaluation",),
     # how sure that is, and choosing between models
     "training.doubt.difference": ("Difference", "differ"),
+    "training.doubt.temperature": ("Calibrated", "calibrate"),
+    "training.doubt.uncertainty": ("Uncertainty", "uncertain"),
+    "training.doubt.label_issues": ("LabelErrors", "label_errors"),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

@@ -55,6 +55,12 @@ from explorer.models.surgery.rates import parameter_groups as parameter_groups
 from explorer.models.weights.report import WeightsError as WeightsError
 from explorer.training.doubt.difference import Difference as Difference
 from explorer.training.doubt.difference import differ as differ
+from explorer.training.doubt.label_issues import LabelErrors as LabelErrors
+from explorer.training.doubt.label_issues import label_errors as label_errors
+from explorer.training.doubt.temperature import Calibrated as Calibrated
+from explorer.training.doubt.temperature import calibrate as calibrate
+from explorer.training.doubt.uncertainty import Uncertainty as Uncertainty
+from explorer.training.doubt.uncertainty import uncertain as uncertain
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation as DetectionEvaluation
 from explorer.training.evaluation.evaluating import evaluate as evaluate
 from explorer.training.evaluation.evaluation import Evaluation as Evaluation

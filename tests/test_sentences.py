@@ -119,6 +119,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "attention_maps": (explorer.attention_maps,
                            {"model": explorer.create_model("vit_tiny_patch16_224", img_size=32, depth=2),
                             "image_tensor": torch.zeros(1, 3, 32, 32), "blocks": (0,)}),
+        "calibrate": (explorer.calibrate, {"result": it["judged"], "judged": None, "seed": 0}),
         "cka": (explorer.cka, {"x": torch.rand(6, 3), "y": torch.rand(6, 4)}),
         "compare": (explorer.compare, {"models": {"a": model, "b": net()}, "images": [PHOTO],
                                        "measure": False, "warm_up": 1, "repeats": 1, "batch_size": 2,
@@ -166,6 +167,7 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "is_model": (explorer.is_model, {"name": "resnet18"}),
         "knn_accuracy": (explorer.knn_accuracy,
                          {"features": features, "k": 2, "temperature": 0.07, "val": 0.4, "seed": 0}),
+        "label_errors": (explorer.label_errors, {"result": it["judged"]}),
         "linear_probe": (explorer.linear_probe,
                          {"features": features, "val": 0.4, "seed": 0, "C": 0.1, "labels_per_class": (2,),
                           "draws": 1, **heard}),
@@ -202,6 +204,11 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "top_photos": (explorer.top_photos,
                        {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0,
                         "count": 1, "batch_size": 1, **heard}),
+        "uncertain": (explorer.uncertain,
+                      {"models": model, "photos": folder, "by": "entropy", "passes": None, "batch_size": 4,
+                       "seed": 0, "cache_dir": it["out"], **heard}),
+        "Calibrated.apply": (explorer.calibrate(it["judged"]).apply, {"model": net()}),
+        "LabelErrors.to_csv": (explorer.label_errors(it["judged"]).to_csv, {"path": it["out"] / "l.csv"}),
         "unfreeze": (explorer.unfreeze, {"model": net(), "modules": "*"}),
         "wrap": (explorer.wrap, {"module": net().module, "labels": ["a", "b", "c"], "outputs": "one",
                                  "input_size": (3, 24, 24), "mean": (0.5,) * 3, "std": (0.5,) * 3,
@@ -241,7 +248,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
 
 FUNCTIONS = sorted(name for name in explorer.__all__
                    if callable(getattr(explorer, name)) and not inspect.isclass(getattr(explorer, name)))
-METHODS = ("Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
+METHODS = ("Calibrated.apply", "LabelErrors.to_csv",
+           "Run.save", "Run.wait", "Run.model_at", "Run.listen", "Look.mosaic", "PredictionTable.to_csv",
            "Detections.at", "DetectionTable.to_csv", "Segmentation.overlay", "Segmentation.probabilities",
            "SegmentationTable.to_csv", "SegmentationTable.save", "reset_classifier",
            "DetectionEvaluation.curve", "DetectionEvaluation.plot", "DetectionEvaluation.overlay",
