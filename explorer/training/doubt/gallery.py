@@ -17,8 +17,11 @@ SIDE = 112  # pixels
 class Row(Protocol):
     """A photo that something is said about."""
 
-    index: int
-    name: str
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 def gallery_html(rows: Sequence[tuple[Row, str]], open_photo: Callable[[int], Image.Image] | None) -> str:

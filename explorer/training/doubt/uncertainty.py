@@ -99,24 +99,21 @@ class Uncertainty(RichRepr):
         return self.answers.mean(0)
 
     @cached_property
-    def entropy(self) -> Tensor | None:
+    def entropy(self) -> Tensor:
         """Of the mean answer, [N] in nats; of several classes at once summed over the classes."""
-        return None if self.outputs.numbers else self._entropy(self.mean)
+        return self._entropy(self.mean)
 
     @cached_property
-    def disagreement(self) -> Tensor | None:
+    def disagreement(self) -> Tensor:
         """The mutual information of answer and member (BALD), [N] in nats, at least 0."""
-        if self.outputs.numbers:
-            return None
         return (self.entropy - self._entropy(self.answers).mean(0)).clamp(min=0)
 
     @cached_property
-    def margin(self) -> Tensor | None:
+    def margin(self) -> Tensor:
         """How far the likeliest class is before the second, [N]; of several at once how far the least sure
         one is from one half.
         """
-        if self.outputs.numbers:
-            return None
+        self._check_classes()
         if self.outputs.several:
             return 2 * (self.mean - 0.5).abs().amin(1)
         first, second = self.mean.topk(2, 1).values.unbind(1)
@@ -155,8 +152,13 @@ class Uncertainty(RichRepr):
 
     def _entropy(self, p: Tensor) -> Tensor:
         """[..., K] -> [...]"""
+        self._check_classes()
         own = -torch.special.xlogy(p, p)
         return (own - torch.special.xlogy(1 - p, 1 - p)).sum(-1) if self.outputs.several else own.sum(-1)
+
+    def _check_classes(self) -> None:
+        if self.outputs.numbers:
+            raise ValueError("Numbers have no entropy, disagreement or margin: ask for their spread.")
 
     def open_photo(self, row: UncertainPhoto) -> Image.Image:
         """That photo, upright RGB. Raises ImageError where it is gone, ValueError where none were given."""
