@@ -78,6 +78,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.doubt.temperature": ("Calibrated", "calibrate"),
     "training.doubt.uncertainty": ("Uncertainty", "uncertain"),
     "training.doubt.label_issues": ("LabelErrors", "label_errors"),
+    "training.choosing.validating": ("cross_validate",),
+    "training.choosing.cross_validation": ("CrossValidation",),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

@@ -53,6 +53,8 @@ from explorer.models.surgery.freezing import unfreeze as unfreeze
 from explorer.models.surgery.optimized import optimize as optimize
 from explorer.models.surgery.rates import parameter_groups as parameter_groups
 from explorer.models.weights.report import WeightsError as WeightsError
+from explorer.training.choosing.cross_validation import CrossValidation as CrossValidation
+from explorer.training.choosing.validating import cross_validate as cross_validate
 from explorer.training.doubt.difference import Difference as Difference
 from explorer.training.doubt.difference import differ as differ
 from explorer.training.doubt.label_issues import LabelErrors as LabelErrors
