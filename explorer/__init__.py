@@ -80,6 +80,10 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.doubt.label_issues": ("LabelErrors", "label_errors"),
     "training.choosing.validating": ("cross_validate",),
     "training.choosing.cross_validation": ("CrossValidation",),
+    "training.choosing.stacking": ("blend", "stack"),
+    "training.choosing.stacked": ("Stacked",),
+    "training.choosing.searching": ("search",),
+    "training.choosing.search_result": ("SearchResult",),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

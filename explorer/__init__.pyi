@@ -54,6 +54,11 @@ from explorer.models.surgery.optimized import optimize as optimize
 from explorer.models.surgery.rates import parameter_groups as parameter_groups
 from explorer.models.weights.report import WeightsError as WeightsError
 from explorer.training.choosing.cross_validation import CrossValidation as CrossValidation
+from explorer.training.choosing.search_result import SearchResult as SearchResult
+from explorer.training.choosing.searching import search as search
+from explorer.training.choosing.stacked import Stacked as Stacked
+from explorer.training.choosing.stacking import blend as blend
+from explorer.training.choosing.stacking import stack as stack
 from explorer.training.choosing.validating import cross_validate as cross_validate
 from explorer.training.doubt.difference import Difference as Difference
 from explorer.training.doubt.difference import differ as differ

@@ -140,9 +140,9 @@ class CrossValidation(RichRepr):
             second.plot([row["epoch"] + 1 for row in fold.history], [row["val_loss"] for row in fold.history],
                         alpha=0.7, label=f"fold {fold.number}")
         second.set(xlabel="epoch", ylabel="loss of the fold's own photos", title="Loss by epoch")
-        for axes in third:
-            draw_confusion(axes, self.evaluation)
-            axes.set_title("Out-of-fold answers")
+        if isinstance(self.evaluation, Evaluation) and third:
+            draw_confusion(third[0], self.evaluation)
+            third[0].set_title("Out-of-fold answers")
         return no_formulas(chart)
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ from explorer.training.evaluation.asking import ask_all
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.objective import kind_of
 from explorer.training.loop.recipe import Recipe
+from explorer.training.run.checks import check_place
 from explorer.training.run.head import begun_with, keeps_head, labels_known, made_ready
 from explorer.training.run.plan import make_plan
 from explorer.training.run.waiting_photos import opened_once
@@ -61,11 +62,23 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
     return Recipe(**settings)
 
 
-def opened(data: Any, split: str, recipe: Recipe) -> tuple[PhotoSet, str, list[str]]:
-    """(the photos that can be opened, what the data is called, notes). split: "all" or "train"."""
+@dataclass(frozen=True)
+class Opened:
+    """photos: those that can be opened, of which the first `cut` are to learn from, where somebody has split
+    them or a share was held out;  name: what the data is called;  notes: sentences
+    """
+
+    photos: PhotoSet
+    cut: int
+    name: str
+    notes: list[str]
+
+
+def opened(data: Any, split: str, recipe: Recipe) -> Opened:
+    """Whatever `finetune` takes. split: "all" of the photos, or those to learn from ("train")."""
     splits = open_data(data, seed=recipe.seed, outputs=recipe.outputs)
     photos = splits.train if split == "train" else joined(splits.train, splits.val)
-    notes = [note for note in splits.notes if "held out" not in note]
+    notes = list(splits.notes)
     photos = opened_once(Splits(splits.name, photos, photos.subset(()))).train
     broken = broken_photos(photos)
     notes += [f"Left out, {photos.names[i]}: {why}" for i, why in list(broken.items())[:NAMED]]
@@ -73,7 +86,8 @@ def opened(data: Any, split: str, recipe: Recipe) -> tuple[PhotoSet, str, list[s
         notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened.")
     if len(broken) == len(photos):
         raise DataError(f"None of the {len(photos)} photos of '{splits.name}' can be opened.")
-    return photos.subset([i for i in range(len(photos)) if i not in broken]), splits.name, notes
+    kept = [i for i in range(len(photos)) if i not in broken]
+    return Opened(photos.subset(kept), sum(i < len(splits.train) for i in kept), splits.name, notes)
 
 
 def asked(model: VisionModel | str, photos: PhotoSet, data_name: str, *, pretrained: bool,
@@ -82,9 +96,11 @@ def asked(model: VisionModel | str, photos: PhotoSet, data_name: str, *, pretrai
           seen_by: dict[Any, Seen | None] | None = None) -> Asked:
     """What was asked for, checked and made ready; the frozen body looks at all photos here.
 
-    seen_by: what other runs' bodies have seen, to be used again by a model's name; it is added to
+    seen_by: what other runs' bodies have seen of the same photos, to be used again by the same model, which
+             must not have changed; it is added to
     """
     recipe = recipe_of(settings)
+    check_place(device, input_size)
     if isinstance(model, nn.Module):
         model = look_through(model)
     whole = ordered_as(labels_known(model), Splits(data_name, photos, photos))
@@ -97,14 +113,15 @@ def asked(model: VisionModel | str, photos: PhotoSet, data_name: str, *, pretrai
         net.to(device)
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
-    key = (name, pretrained, input_size, str(device), recipe.seed) if isinstance(model, str) else None
-    if seen_by is not None and key in seen_by:
+    seen, sees = None, recipe.cached and recipe.view_count == 1
+    which = (model, pretrained or recipe.seed) if isinstance(model, str) else id(model)
+    key = which, input_size, str(device)
+    if sees and seen_by is not None and key in seen_by:
         seen = seen_by[key]
-    else:
+    elif sees:
         ready = made_ready(copy.deepcopy(net), whole, recipe, device, input_size, named=False)
         seen = look_once(ready, photos, recipe, on_progress=on_progress, should_stop=should_stop)
-        if seen_by is not None and key is not None and recipe.cached and recipe.view_count == 1 \
-                and not (should_stop is not None and should_stop()):
+        if seen_by is not None and seen is not None:
             seen_by[key] = seen
     return Asked(net, name, photos, data_name, recipe, {**settings, "device": device,
                  "input_size": input_size}, seen, (TAUGHT,) if taught else ())
@@ -149,13 +166,14 @@ class FoldRun:
 
 def fold_runs(it: Asked, parts: Sequence[Sequence[int]], *, repeat: int = 0, hear: Hear | None = None,
               should_stop: Ask | None = None) -> Iterator[FoldRun]:
-    """Each fold judged by a model that learnt from the others; ends where it was asked to stop.
+    """Each fold judged by a model that learnt from the others; ends where it was asked to stop. Photos that
+    no fold judges are not learnt from either.
 
     Nothing of a fold's photos, nor of their labels, reaches the model that judges them: neither which epoch
     is kept nor how numbers are scaled. Raises TrainingError that names the fold whose run fails.
     """
     for number, val in enumerate(parts):
-        train = sorted(set(range(len(it.photos))) - set(val))
+        train = sorted(i for part in parts if part is not val for i in part)
         try:
             done = run_once(it, train, val, seed=it.recipe.seed + repeat, hear=hear, should_stop=should_stop)
             if done.stopped or not done.history:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from explorer.arguments import checked, whole, word
+from explorer.arguments import checked, flag, whole, word
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.cross_validation import CrossValidation, Fold
 from explorer.training.choosing.fold_runs import FoldRun, asked, fold_runs, opened, recipe_of, run_once
@@ -26,9 +26,10 @@ from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.events import Epoch, Event
 
 SPLITS = ("all", "train")
+HELD = "held out to judge by"  # a share that nobody holds out here
 
 
-@checked(folds=whole(2, 1000), repeats=whole(1, 1000), split=word, input_size=None, device=None)
+@checked(folds=whole(2, 1000), repeats=whole(1, 1000), split=word, refit=flag, input_size=None, device=None)
 def cross_validate(
     model: VisionModel | str, data: Any, *, folds: int = 5, repeats: int = 1, split: str = "all",
     seed: int = 0, refit: bool = False, pretrained: bool = True,
@@ -60,7 +61,8 @@ def cross_validate(
         raise ValueError(f"patience={settings['patience']!r} would let the judged photos choose the epoch, "
                          "and the figures would be too good: leave it away, and give epochs.")
     recipe = recipe_of({**settings, "seed": seed})
-    photos, data_name, notes = opened(data, split, recipe)
+    found = opened(data, split, recipe)
+    photos, data_name, notes = found.photos, found.name, [one for one in found.notes if HELD not in one]
     parts = [fold_parts(photos, folds, seed + repeat) for repeat in range(repeats)]
     steps = _Steps(on_progress, recipe.epochs * (folds * repeats + bool(refit)),
                    len(photos) if recipe.cached else 0)
