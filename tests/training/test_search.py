@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -199,11 +201,19 @@ def test_another_search_and_another_file_are_refused(tmp_path):
         searched(storage=tmp_path / "notes.txt")
     with pytest.raises(TrainingError, match="something else"):
         searched(storage=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "others.db")) as others:
+        others.execute("create table history (url text)")
+        others.commit()
+    with pytest.raises(TrainingError, match="somebody's data base"):
+        searched(storage=tmp_path / "others.db")
     assert (tmp_path / "notes.txt").read_text() == "no study, but some words of mine"
 
 
 def test_it_shows_itself_and_can_be_kept(tmp_path):
-    found = searched()
+    def fails(trial):
+        raise RuntimeError("a chart that broke")
+
+    found = searched(on_trial=fails)
     page = parse(found._repr_html_())
     assert "6 trials (6 finished)" in page.text and len(page.find_all("table")) == 2
     for chart in (found.plot(), found.plot_history(), found.plot_importance()):

@@ -152,13 +152,12 @@ def raw_scores(it: Asked, model: VisionModel, places: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One fold: number and repeat from 0, what was judged, and by whom."""
+    """One fold: number and repeat from 0, which photos were judged, from how many it was learnt, and how."""
 
     number: int
     repeat: int
     places: list[int]
     learnt: int
-    model: VisionModel
     result: Judged
     history: list[dict[str, Any]]
     notes: list[str]
@@ -186,4 +185,4 @@ def fold_runs(it: Asked, parts: Sequence[Sequence[int]], *, repeat: int = 0, hea
                                 "its weights are broken. A training with too large steps does that.")
         result = judged_by(raw, outputs_of(done.model), it.photos.subset(val), model_name=it.name,
                            data_name=it.data_name, split=f"fold {number + 1}")
-        yield FoldRun(number, repeat, list(val), len(train), done.model, result, done.history, done.notes)
+        yield FoldRun(number, repeat, list(val), len(train), result, done.history, done.notes)

@@ -59,31 +59,36 @@ def deal(units: Sequence[Sequence[int]], kinds: Sequence[tuple[int, ...]], folds
     Source: K. Sechidis, G. Tsoumakas, I. Vlahavas, On the Stratification of Multi-Label Data, 2011.
     """
     random = np.random.default_rng(seed)
-    count = len(kinds)
-    totals: dict[int, int] = {}
-    for kind in (kind for row in kinds for kind in set(row)):
-        totals[kind] = totals.get(kind, 0) + 1
-    need = {kind: np.full(folds, total / folds) for kind, total in totals.items()}
-    room, place = np.full(folds, count / folds), np.full(count, -1)
-    waiting = [units[i] for i in random.permutation(len(units))]
-    while waiting:
-        left: dict[int, int] = {}
-        for kind in (kind for unit in waiting for i in unit for kind in set(kinds[i])):
-            left[kind] = left.get(kind, 0) + 1
-        rarest = min(left, key=lambda kind: (left[kind], kind)) if left else None
-        now = [unit for unit in waiting if rarest is None or any(rarest in kinds[i] for i in unit)]
-        # the large ones first, which fit in few places; else in the order that was drawn
-        for unit in sorted(now, key=len, reverse=True):
-            wanted = room if rarest is None else need[rarest]
-            chance = random.random(folds)
-            fold = max(range(folds), key=lambda f: (round(wanted[f], 9), round(room[f], 9), chance[f]))
-            for i in unit:
-                place[i] = fold
-                room[fold] -= 1
-                for kind in set(kinds[i]):
-                    need[kind][fold] -= 1
-        done = set(map(id, now))
-        waiting = [unit for unit in waiting if id(unit) not in done]
+    having: dict[int, list[int]] = {}  # kind -> the units with it, in the order that is drawn
+    for unit in random.permutation(len(units)).tolist():
+        for kind in {kind for i in units[unit] for kind in kinds[i]}:
+            having.setdefault(kind, []).append(unit)
+    left = {kind: sum(kind in kinds[i] for unit in found for i in units[unit]) for kind, found in
+            having.items()}
+    need = {kind: np.full(folds, total / folds) for kind, total in left.items()}
+    room, place = np.full(folds, len(kinds) / folds), np.full(len(kinds), -1)
+
+    def deal_out(unit: int, wanted: np.ndarray) -> None:
+        chance = random.random(folds)
+        fold = max(range(folds), key=lambda f: (round(wanted[f], 9), round(room[f], 9), chance[f]))
+        for i in units[unit]:
+            place[i] = fold
+            room[fold] -= 1
+            for kind in set(kinds[i]):
+                need[kind][fold] -= 1
+                left[kind] -= 1
+
+    done: set[int] = set()
+    while open_kinds := left.keys() - done:
+        rarest = min(open_kinds, key=lambda kind: (left[kind], kind))
+        # the large units first, which fit in few places; else in the order that was drawn
+        for unit in sorted(having[rarest], key=lambda unit: -len(units[unit])):
+            if place[units[unit][0]] < 0:
+                deal_out(unit, need[rarest])
+        done.add(rarest)
+    for unit in range(len(units)):  # photos of no class
+        if place[units[unit][0]] < 0:
+            deal_out(unit, room)
     return place
 
 

@@ -33,8 +33,8 @@ def judged_by(raw: Tensor, outputs: Outputs, photos: PhotoSet, **facts: Any) -> 
         labels = labels.long()
     else:
         losses = -answers.gather(1, labels[:, None])[:, 0]
-    return Evaluation(classes=photos.classes, probabilities=answers.exp().clamp(0, 1), labels=labels,
-                      losses=losses, **facts)
+    return Evaluation(classes=photos.classes, probabilities=answers.exp().clamp(0, 1).float(), labels=labels,
+                      losses=losses.float(), **facts)
 
 
 def put_together(parts: Sequence[tuple[Sequence[int], Judged]], photos: PhotoSet, **facts: Any) -> Judged:

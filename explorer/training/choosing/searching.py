@@ -201,8 +201,13 @@ class _Worker:
                 for one in self.study.trials()]
 
     def _tell(self, trial: Trial) -> None:
+        """A listener that fails is logged and left out, as one of a run is."""
         if self.on_trial is not None:
-            self.on_trial(trial)
+            try:
+                self.on_trial(trial)
+            except Exception:
+                log.exception("a listener of the search failed; it hears no more")
+                self.on_trial = None
 
 
 def _ended(timeout: float | None, began: float, should_stop: Callable[[], bool] | None) -> bool:

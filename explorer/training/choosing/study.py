@@ -13,14 +13,14 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import filelock
 
-from explorer.files import given_path, make_folder
+from explorer.files import DiskError, given_path, make_folder
 from explorer.training.choosing.space import Choices, Range, Space
 from explorer.training.loop.errors import TrainingError
 
@@ -132,8 +132,18 @@ class Study:
             yield
             return
         make_folder(self.path.parent)
-        with filelock.FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=120):
+        lock = filelock.FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        try:
+            lock.acquire(timeout=120)
+        except filelock.Timeout:
+            raise TrainingError(f"Another process has kept '{self.path}' for two minutes: try again, or give "
+                                "another storage.") from None
+        except OSError as error:
+            raise DiskError(self.path, error) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def _lives(self, worker: str) -> bool:
         if worker == self._mine or self.path is None:
@@ -244,7 +254,10 @@ def _check_file(path: Path) -> None:
             raise TrainingError(f"storage '{path}' is something else than the file of a search: give a name "
                                 "that is free, such as 'search.db'.")
         if head:
-            with sqlite3.connect(path) as file:
-                file.execute("select name from sqlite_master").fetchall()
+            with closing(sqlite3.connect(path)) as file:
+                tables = {name for name, in file.execute("select name from sqlite_master")}
+            if tables and "studies" not in tables:
+                raise TrainingError(f"storage '{path}' is somebody's data base, and no search: give a name "
+                                    "that is free, such as 'search.db'.")
     except sqlite3.DatabaseError as error:
         raise TrainingError(f"storage '{path}' can't be read ({error}): give a name that is free.") from error
