@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 import explorer
+from explorer.data.photos import Collection
 from explorer.models.outputs import Outputs
 from explorer.training.doubt.label_issues import confident_joint
 from explorer.training.doubt.temperature import fitted, losses_of, scores_of
@@ -198,6 +199,16 @@ def test_the_least_sure_photos_are_shown_with_what_was_left_out(photos, tmp_path
     stopped = explorer.uncertain([colour_net(), colour_net(seed=1)], files, batch_size=2,
                                  cache_dir=tmp_path / "cache2", should_stop=lambda: True)
     assert len(stopped) == 2 and "Stopped after 2 of 6" in stopped.notes[0]
+
+
+def test_photos_with_the_same_name_are_told_apart(photos, tmp_path):
+    reds, blues = (sorted((photos / name).glob("*.png"))[:2] for name in ("red", "blue"))
+    opened = [Image.open(file).convert("RGB") for file in (*reds, *blues)]
+    same = Collection(("a.png",) * 4, lambda i: opened[i], (None,) * 4)
+    found = explorer.uncertain(colour_net(), same, cache_dir=tmp_path)
+    expected = explorer.evaluate(colour_net(), photos, split="all")
+    place = [expected.files.index(file) for file in (*reds, *blues)]
+    assert torch.allclose(found.mean, expected.probabilities[place].double(), atol=1e-5)
 
 
 def test_numbers_are_as_unsure_as_the_members_are_apart(photos, tmp_path):

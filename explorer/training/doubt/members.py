@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -67,7 +67,10 @@ def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int,
     first: Outputs | None = None
     kept: list[int] = []
     problems: list[tuple[str, str]] = []
-    place = {name: i for i, name in enumerate(photos.names)}
+    names = photos.names
+    if len(set(names)) < len(names):
+        names = tuple(f"{name} (number {i})" for i, name in enumerate(names, 1))
+    place = {name: i for i, name in enumerate(names)}
     for number, (name, given) in enumerate(models.items()):
         def told(done: int, _total: int, before: int = number * len(photos)) -> None:
             if on_progress is not None:
@@ -78,7 +81,7 @@ def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int,
             outputs = outputs_of(model)
             if not model.num_classes:
                 raise ValueError("it has no classifier (num_classes=0)")
-            features = run_folder(model, photos, batch_size=batch_size, cache_dir=cache_dir,
+            features = run_folder(model, replace(photos, names=names), batch_size=batch_size, cache_dir=cache_dir,
                                   on_progress=told, should_stop=should_stop)
             raw = torch.from_numpy(features.logits.copy())
             if not torch.isfinite(raw).all():
@@ -91,7 +94,8 @@ def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int,
                 error
         answers = outputs.values(raw.double()) if outputs.numbers else outputs.probabilities(raw.double())
         if first is None:
-            first, kept, problems = outputs, [place[one] for one in features.names], features.problems
+            first, kept = outputs, [place[one] for one in features.names]
+            problems = features.problems
         else:
             answers = answers[:, _order(first, outputs, name)]
         parts.append(answers)
