@@ -81,8 +81,8 @@ def asked_all(models: Mapping[str, Any], photos: Collection, *, batch_size: int,
             outputs = outputs_of(model)
             if not model.num_classes:
                 raise ValueError("it has no classifier (num_classes=0)")
-            features = run_folder(model, replace(photos, names=names), batch_size=batch_size, cache_dir=cache_dir,
-                                  on_progress=told, should_stop=should_stop)
+            features = run_folder(model, replace(photos, names=names), batch_size=batch_size,
+                                  cache_dir=cache_dir, on_progress=told, should_stop=should_stop)
             raw = torch.from_numpy(features.logits.copy())
             if not torch.isfinite(raw).all():
                 raise ValueError("its scores are not finite, so its weights are broken")
