@@ -80,7 +80,7 @@ def test_the_meta_learner_is_a_logistic_regression_on_log_probabilities(found):
     x, z = (one.log().permute(1, 0, 2).flatten(1).numpy() for one in (answers, held))
     scaler = StandardScaler().fit(x)
     labels = next(iter(found.out_of_fold.values())).labels.numpy()
-    oracle = LogisticRegression(C=0.1, max_iter=1000).fit(scaler.transform(x), labels)
+    oracle = LogisticRegression(C=1.0, max_iter=1000).fit(scaler.transform(x), labels)
     expected = torch.from_numpy(oracle.predict_proba(scaler.transform(z))).float()
     assert torch.allclose(found.evaluation.probabilities, expected, atol=1e-4)
     assert torch.allclose(found.mean.probabilities, held.mean(0).float(), atol=1e-6)

@@ -66,7 +66,7 @@ class Meta:
                         random_state=self.seed % 2**32)
         if self.outputs.numbers:
             return RidgeCV(np.logspace(-3, 3, 13))
-        one = LogisticRegression(C=0.1, max_iter=1000)
+        one = LogisticRegression(C=1.0, max_iter=1000)
         return OneVsRestClassifier(one) if self.outputs.several else one
 
     def scores(self, features: np.ndarray) -> Tensor:

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from explorer.display.charts import no_formulas
-from explorer.training.choosing.search_result import SearchResult, shown
+from explorer.training.choosing.trials import Tried, shown
 from explorer.training.evaluation.charts import Chart
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_TICKS = 12
 
 
-def plot_parallel(result: SearchResult) -> Figure:
+def plot_parallel(result: Tried) -> Figure:
     trials = [trial for trial in result.trials if trial.value is not None]
     names = [*result.space]
     chart = Chart(max(6, 1.8 * (len(names) + 1)), 5)
@@ -48,7 +48,7 @@ def plot_parallel(result: SearchResult) -> Figure:
     return no_formulas(chart)
 
 
-def plot_history(result: SearchResult) -> Figure:
+def plot_history(result: Tried) -> Figure:
     chart = Chart(11, 4.5)
     curves, so_far = chart.subplots(1, 2)
     for trial in sorted(result.trials, key=lambda trial: trial.number):
@@ -66,7 +66,7 @@ def plot_history(result: SearchResult) -> Figure:
     return no_formulas(chart)
 
 
-def plot_importance(result: SearchResult) -> Figure:
+def plot_importance(result: Tried) -> Figure:
     if not result.importance:
         raise ValueError("How important each setting is can't be told yet: that takes 4 finished trials at "
                          "least, with different figures.")

@@ -27,9 +27,10 @@ from explorer.display.words import sentence_of
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.fold_runs import Opened, opened, recipe_of
 from explorer.training.choosing.folds import fold_parts
-from explorer.training.choosing.search_result import SearchResult, Trial, sorted_trials
+from explorer.training.choosing.search_result import SearchResult
 from explorer.training.choosing.space import BESIDE, Space, drawn, grid_of, space_of
 from explorer.training.choosing.study import Study, find_optuna, space_facts
+from explorer.training.choosing.trials import Trial, sorted_trials
 from explorer.training.choosing.trying import BrokenOff, GivenUp, Work
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.recipe import Recipe
