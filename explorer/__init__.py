@@ -74,6 +74,17 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "training.evaluation.numbers": ("NumberEvaluation",),
     "training.evaluation.box_evaluation": ("DetectionEvaluation",),
     "training.evaluation.mask_evaluation": ("MaskEvaluation",),
+    # how sure that is, and choosing between models
+    "training.doubt.difference": ("Difference", "differ"),
+    "training.doubt.temperature": ("Calibrated", "calibrate"),
+    "training.doubt.uncertainty": ("Uncertainty", "uncertain"),
+    "training.doubt.label_issues": ("LabelErrors", "label_errors"),
+    "training.choosing.validating": ("cross_validate",),
+    "training.choosing.cross_validation": ("CrossValidation",),
+    "training.choosing.stacking": ("blend", "stack"),
+    "training.choosing.stacked": ("Stacked",),
+    "training.choosing.searching": ("search",),
+    "training.choosing.search_result": ("SearchResult",),
     # the app, and the computer that it runs on
     "widgets.dashboard": ("Dashboard",),
     "machine": ("doctor",),

@@ -57,6 +57,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "anywidget": ("explorer.widgets",),
     "traitlets": ("explorer.widgets",),
     "ray": ("explorer.cluster",),
+    "optuna": ("explorer.training.choosing",),
     "timm": ("explorer.models.doors.timm",),
     # its global figures leak memory and are not safe in threads: use matplotlib.figure
     "matplotlib.pyplot": (),

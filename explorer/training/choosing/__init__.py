@@ -1,0 +1,1 @@
+"""Choosing between models and settings: cross-validation, search, stacking and blending."""

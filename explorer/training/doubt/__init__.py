@@ -1,0 +1,1 @@
+"""How far an answer, a figure or a label can be trusted."""
