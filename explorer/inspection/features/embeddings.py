@@ -22,7 +22,6 @@ from PIL import Image
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
 from explorer.display.html import LINE, RichRepr, picture_html
 from explorer.inspection.features.filling import vectors_and_logits
@@ -33,6 +32,7 @@ from explorer.inspection.features.vectors import cosine_distances
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import as_model
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.models.contract import VisionModel
 
 
@@ -122,7 +122,7 @@ class Embeddings(RichRepr):
             raise ValueError("These embeddings have no model, so no new photo can be compared: "
                              "make them with explorer.embed.")
         photo = photo_for(self.model, query)
-        tensor = create_transform(**resolve_data_config({}, model=self.model))(photo)
+        tensor = transform_for(self.model)(photo)
         return photo, Faster(self.model, vectors_and_logits)(tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:

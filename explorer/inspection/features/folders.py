@@ -27,11 +27,11 @@ import torch
 
 from explorer.arguments import checked
 from explorer.data.photos import collect
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.features.cache import Chunks, StoreError, cache_root, model_key
 from explorer.inspection.features.filling import Filling
 from explorer.inspection.features.result import Features
 from explorer.inspection.look.model import as_model, evaluating, labels_of, model_name, notes_on
+from explorer.inspection.look.own_inputs import preparation_of, transform_for
 from explorer.models.contract import VisionModel
 
 
@@ -58,8 +58,7 @@ def run_folder(
     """
     started = time.perf_counter()
     photos, model = collect(photos), as_model(model)
-    config = resolve_data_config({}, model=model)
-    transform = create_transform(**config)
+    config, transform = preparation_of(model), transform_for(model)
     notes = list(notes_on(model))
     with evaluating(model):
         key = model_key(model, config)
