@@ -12,6 +12,7 @@ body share its pass. Which members see what of a photo is told in `frames.py`.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from explorer.models.ensembles.members import (
     report_of,
     stages_of,
 )
+from explorer.models.ensembles.writing import save_parts
 from explorer.models.outputs import Outputs, read_outputs
 
 ARCHITECTURE = "ensemble"  # in the config of a saved one
@@ -69,10 +71,16 @@ class EnsembleModel(VisionModel):
                             if self.body_of[number] == number
                             for stage in stages_of(name, number, models[number]))
         self.register_buffer("weights", self._read(weights))
-        own = first.config
+        self._describe()
+
+    def _describe(self) -> None:
+        """The config: the frame, what the scores mean, and what the ensemble is built of again."""
+        own = self.members[0].config
         self.config = self.frames.config.with_(
             architecture=ARCHITECTURE, num_classes=self.num_classes, labels=own.labels, outputs=own.outputs,
-            number_mean=own.number_mean, number_std=own.number_std)
+            number_mean=own.number_mean, number_std=own.number_std,
+            build_options=(("combine", self.combine), ("names", self.names)),
+            members=tuple(model.config.with_(num_classes=model.num_classes) for model in self.members))
 
     # --- how the answers are combined -------------------------------------------------------------------
 
@@ -175,6 +183,7 @@ class EnsembleModel(VisionModel):
         if num_classes:
             self.alignments = [align(self.members[0], model, name, self.names[0])
                                for name, model in zip(self.names, self.members)]
+        self._describe()
 
     def notice_head(self) -> bool:
         """Raises ValueError, with the member's name, where a member was given another classifier by hand."""
@@ -223,6 +232,13 @@ class EnsembleModel(VisionModel):
         """The number of the member whose weight is the largest, the first of several."""
         weights = self.weights if self.weights.ndim == 1 else self.weights.mean(1)
         return self.body_of[int(weights.argmax())]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it as one folder: `explorer.create_model("local-dir:folder", pretrained=True)` opens it again.
+
+        Raises FileExistsError where something else is in the folder.
+        """
+        return save_parts(self, folder)
 
     def extra_repr(self) -> str:
         weights = [round(value, 9) for value in self.weights.flatten().tolist()]
