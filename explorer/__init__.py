@@ -62,6 +62,8 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.surgery.rates": ("parameter_groups",),
     "models.surgery.optimized": ("optimize",),
     "models.attention": ("AttentionMap", "attention_maps"),
+    "models.ensembles.opening": ("Ensemble",),
+    "inspection.weighing.fitting": ("WeightFit", "fit_weights"),
     "models.weights.report": ("WeightsError",),
     # learning
     "training.run.finetuning": ("finetune",),
