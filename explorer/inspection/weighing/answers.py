@@ -101,7 +101,7 @@ def member_answers(
     rows, notes = [], []
     features = None
     count = len(model.names)
-    for number, (name, member) in enumerate(zip(model.names, model.members)):
+    for number, member in enumerate(model.members):
         def heard(done: int, total: int, number: int = number) -> None:
             if on_progress is not None:
                 on_progress(number * total + done, count * total)

@@ -12,30 +12,26 @@ body share its pass. Which members see what of a photo is told in `frames.py`.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from explorer.models.contract import VisionModel
-from explorer.models.ensembles.aligning import align, read_weights
+from explorer.models.ensembles.aligning import align
 from explorer.models.ensembles.combining import combine_scores
 from explorer.models.ensembles.frames import Frames
+from explorer.models.ensembles.holding import ARCHITECTURE, Holding
 from explorer.models.ensembles.members import (
     bodies,
     by_name,
     check_members,
-    report_of,
     stages_of,
 )
-from explorer.models.ensembles.writing import save_parts
 from explorer.models.outputs import Outputs, read_outputs
 
-ARCHITECTURE = "ensemble"  # in the config of a saved one
 
-
-class EnsembleModel(VisionModel):
+class EnsembleModel(Holding, VisionModel):
     """Several classifiers, or networks that give numbers, as one `VisionModel`; see `explorer.Ensemble`.
 
     members: the networks themselves;  names: what each is called
@@ -43,8 +39,6 @@ class EnsembleModel(VisionModel):
     frames:  what each member sees of a photo
     """
 
-    members: nn.ModuleList
-    weights: Tensor
     fixed_image_size = True
 
     def __init__(self, members: Mapping[str, VisionModel], *, combine: str = "mean", weights: Any = None):
@@ -83,14 +77,6 @@ class EnsembleModel(VisionModel):
             members=tuple(model.config.with_(num_classes=model.num_classes) for model in self.members))
 
     # --- how the answers are combined -------------------------------------------------------------------
-
-    def _read(self, weights: Any) -> Tensor:
-        place = next((p.device for p in self.parameters()), None)
-        return read_weights(weights, self.names, self.num_classes).to(place)
-
-    def set_weights(self, weights: Any) -> None:
-        """Give the members other weights, as `explorer.Ensemble(weights=)` takes them; None: all the same."""
-        self.weights = self._read(weights)
 
     @property
     def outputs(self) -> Outputs:
@@ -202,25 +188,6 @@ class EnsembleModel(VisionModel):
     def head_hidden_size(self) -> int:
         return self.num_features
 
-    @property
-    def load_report(self) -> Any:
-        """What happened to the members' weights."""
-        return report_of(dict(zip(self.names, self.members)))
-
-    @load_report.setter
-    def load_report(self, report: Any) -> None:
-        """It is the members', each of which has its own."""
-
-    # --- its members ------------------------------------------------------------------------------------
-
-    def member(self, name: str | int) -> VisionModel:
-        """One of the networks, by its name or number. Raises ValueError for one that is not there."""
-        if isinstance(name, int) and not isinstance(name, bool) and -len(self.names) <= name < len(self.names):
-            return self.members[name]
-        if name not in self.names:
-            raise ValueError(f"There is no member {str(name)[:60]!r}. The members: {', '.join(self.names)}.")
-        return self.members[self.names.index(name)]
-
     def member_of_stage(self, stage: str) -> tuple[VisionModel, str]:
         """(the member that has a stage, its name) by the stage's name, "resnet18/layer4"."""
         row = next(row for row in self.stage_table if row.name == stage)
@@ -232,15 +199,3 @@ class EnsembleModel(VisionModel):
         """The number of the member whose weight is the largest, the first of several."""
         weights = self.weights if self.weights.ndim == 1 else self.weights.mean(1)
         return self.body_of[int(weights.argmax())]
-
-    def save(self, folder: str | Path) -> Path:
-        """Write it as one folder: `explorer.create_model("local-dir:folder", pretrained=True)` opens it again.
-
-        Raises FileExistsError where something else is in the folder.
-        """
-        return save_parts(self, folder)
-
-    def extra_repr(self) -> str:
-        weights = [round(value, 9) for value in self.weights.flatten().tolist()]
-        shown = f"{len(weights)} numbers" if len(weights) > 16 else str(weights)
-        return f"{', '.join(self.names)}; combine={self.combine!r}, weights={shown}"
