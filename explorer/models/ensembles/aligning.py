@@ -21,6 +21,8 @@ from explorer.models.outputs import KINDS, Outputs, read_outputs
 
 IMAGENET = "IMAGENET1K"  # how torchvision tags weights of ImageNet-1k's classes, in its order
 
+NEVER_FOUND = frozenset({"background", "n/a"})  # as `_key` writes "__background__" and "N/A"
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -73,6 +75,32 @@ def align(first: VisionModel, other: VisionModel, name: str, first_name: str) ->
     in_place = order == tuple(range(len(ours)))
     scale, shift = _units(ours, theirs, order) if ours.numbers else ((), ())
     return Alignment(None if in_place else order, scale=scale, shift=shift)
+
+
+def same_kinds(first: VisionModel, other: VisionModel, name: str, first_name: str) -> tuple[int, ...]:
+    """For each label of the other detector's the first one's label that is called so; -1 for none.
+
+    Some number classes that are never found, "background" and "N/A": these don't count. Raises ValueError,
+    with the member's name, for detectors that find other things.
+    """
+    ours, theirs = (names_of_detector(model) for model in (first, other))
+    if ours == theirs:
+        return tuple(range(len(theirs)))
+    own, more = ([_key(label) for label in labels] for labels in (ours, theirs))
+    found, strange = ({*keys} - NEVER_FOUND for keys in (own, more))
+    if found != strange:
+        missing = sorted(found ^ strange)[0][:60]
+        has, lacks = (first_name, name) if missing in found else (name, first_name)
+        raise ValueError(f"The member {name} finds other things than {first_name}: {has} knows {missing!r}, "
+                         f"{lacks} does not. An ensemble's members know the same classes, in whatever order.")
+    return tuple(own.index(key) if key not in NEVER_FOUND else -1 for key in more)
+
+
+def names_of_detector(model: VisionModel) -> tuple[str, ...]:
+    """What the classes of a detector are called; "class 3" where nobody said."""
+    labels = model.config.labels or ()
+    return tuple(labels[index] if index < len(labels) else f"class {index}"
+                 for index in range(model.num_classes))
 
 
 def _units(ours: Outputs, theirs: Outputs, order: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:

@@ -12,8 +12,8 @@ from typing import Any
 from explorer.arguments import checked
 from explorer.models.contract import VisionModel
 from explorer.models.create import create_model
+from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import ALSO_CALLED, COMBINATIONS
-from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.members import named_members
 
 
@@ -46,4 +46,4 @@ def Ensemble(
         raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
                          f"{', '.join(map(repr, COMBINATIONS))}.")
     members = named_members(models, lambda name: create_model(name, pretrained=True).eval())
-    return EnsembleModel(members, combine=how, weights=weights)
+    return assemble(members, combine=how, weights=weights)

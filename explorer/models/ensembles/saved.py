@@ -9,8 +9,8 @@ import torch
 
 from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import COMBINATIONS
-from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.request import Request
 from explorer.models.weights.reading import read_checkpoint
 from explorer.models.weights.report import WeightsError
@@ -45,7 +45,7 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
             raise type(error)(f"The member {str(name)[:60]!r} of '{inside}' can't be had. {error}") from error
     weights = usual_weights(found, inside) if request.pretrained else None
     try:
-        model = EnsembleModel(members, combine=combine, weights=weights)
+        model = assemble(members, combine=combine, weights=weights)
     except ValueError as error:
         raise WeightsError(f"The members in '{inside}' don't belong together. {error}") from error
     for each in members.values():  # the others' tensors lie in the same file
