@@ -162,7 +162,7 @@ def enter(request: Request) -> Plan | VisionModel:
 
 
 def _saved_member(request: Request, config: ModelConfig, inside: str, place: str) -> VisionModel:
-    """A member of a saved ensemble. place: where in which file its tensors are, "model.safetensors#members.0"."""
+    """A member of a saved ensemble. place: where its tensors are, "model.safetensors#members.0"."""
     plain = Request(request.name, request.pretrained, cache_dir=request.cache_dir)
     library, _ = split_door(config.architecture)
     if library in LIBRARIES:

@@ -138,7 +138,7 @@ def test_the_nearest_point_of_the_simplex():
     assert onto_simplex(np.array([2.0, 0.0, 0.0])) == pytest.approx([1, 0, 0])
 
 
-# --- one photo, each member by its own preprocessing ----------------------------------------------------------
+# --- one photo, each member by its own preprocessing --------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,7 @@ def test_a_changed_weight_makes_an_old_look_stale():
     assert torch.allclose(explorer.look(both, PHOTO).probabilities, 0.75 * own[0] + 0.25 * own[1], atol=1e-6)
 
 
-# --- classes in another order, other kinds --------------------------------------------------------------------
+# --- classes in another order, other kinds ------------------------------------------------------------------
 
 
 def test_classes_in_another_order_are_told_by_their_names():
@@ -293,8 +293,8 @@ def test_who_can_not_take_part_is_named(other, says):
         explorer.Ensemble([net(0), other()])
 
 
-@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], "much", {"net0": 1}, {"net0": 1, "who": 2}, 3, True,
-                                     [float("nan"), 1], [[1, 0, 1, 1], [1, 0, 1, 1]]])
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], "much", {"net0": 1}, {"net0": 1, "who": 2}, 3,
+                                     True, [float("nan"), 1], [[1, 0, 1, 1], [1, 0, 1, 1]]])
 def test_weights_that_can_not_be_are_refused(weights):
     with pytest.raises((ValueError, TypeError), match="weights"):
         explorer.Ensemble([net(0), net(1)], weights=weights)
@@ -311,7 +311,7 @@ def test_a_member_that_breaks_in_its_pass_is_named():
         explorer.predict(both, PHOTO)
 
 
-# --- the contract, and the way back from a folder --------------------------------------------------------------
+# --- the contract, and the way back from a folder -----------------------------------------------------------
 
 
 def test_the_classifier_works_on_the_vectors_in_a_row(mixed):
@@ -334,7 +334,8 @@ def test_a_new_head_for_all_members_and_none():
 @pytest.mark.parametrize("combine", ["mean", "vote"])
 def test_a_saved_ensemble_opens_again(tmp_path, combine):
     torch.manual_seed(0)
-    first, second = (explorer.create_model(name, num_classes=4) for name in ("lenet5", "mobilenetv3_small_050"))
+    first, second = (explorer.create_model(name, num_classes=4)
+                     for name in ("lenet5", "mobilenetv3_small_050"))
     first.config = first.config.with_(labels=NAMES)
     second.config = second.config.with_(labels=NAMES[::-1], mean=(0.4, 0.5, 0.6))
     both = explorer.Ensemble({"le/net": first, "mobile.net": second}, combine=combine, weights=[1, 3]).eval()

@@ -42,7 +42,7 @@ def preparation_of(model: VisionModel) -> dict[str, Any]:
 
 
 def stage_config(model: VisionModel, stage: str, config: dict[str, Any]) -> dict[str, Any]:
-    """How the photo was prepared that a stage's map is of: config, or that of the member whose stage it is."""
+    """How the photo was prepared that a stage's map is of: `config`, or as its member wants it."""
     if not isinstance(model, EnsembleModel) or not stage:
         return config
     return resolve_data_config({}, model=model.member_of_stage(stage)[0])

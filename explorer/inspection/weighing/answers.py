@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.data.folders import DataError
 from explorer.data.labels import match_names
@@ -25,6 +25,7 @@ from explorer.models.ensembles.aligning import read_weights
 from explorer.models.ensembles.combining import combine_scores
 from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.outputs import Outputs
+from explorer.models.surgery.inside import look_through
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,16 @@ class MemberAnswers:
         return float(-right.mean())
 
 
+def as_ensemble(model: Any) -> EnsembleModel:
+    """The ensemble itself, seen through torch's wrappers. Raises TypeError for what is none of classifiers."""
+    inner = look_through(model) if isinstance(model, nn.Module) else model
+    if not isinstance(inner, EnsembleModel):
+        raise TypeError(f"model is a {type(inner).__name__}: expected an ensemble of classifiers, as "
+                        "explorer.Ensemble(models) gives it.")
+    inner.notice_head()
+    return inner
+
+
 def member_answers(
     model: VisionModel, photos: Any, *, batch_size: int = 32, cache_dir: str | os.PathLike | None = None,
     on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
@@ -91,9 +102,7 @@ def member_answers(
     Of photos with a val part these alone count. Raises TypeError for what is no ensemble of classifiers,
     DataError for photos without classes, or with others than the members know.
     """
-    if not isinstance(model, EnsembleModel):
-        raise TypeError(f"model is a {type(model).__name__}: expected an ensemble of classifiers, as "
-                        "explorer.Ensemble(models) gives it.")
+    model = as_ensemble(model)
     outputs = outputs_of(model)
     if outputs.numbers or outputs.several:
         raise ValueError("The members of this model don't tell one class of several: give the weights "

@@ -16,7 +16,7 @@ import torch
 from explorer.arguments import checked
 from explorer.display.html import RichRepr, cell_html, cells_html, name_html, notes_html, table_html
 from explorer.display.words import percent
-from explorer.inspection.weighing.answers import MemberAnswers, member_answers
+from explorer.inspection.weighing.answers import MemberAnswers, as_ensemble, member_answers
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.fitting import fit_simplex
 
@@ -55,8 +55,9 @@ class WeightFit(RichRepr):
             f"<tr>{name_html(name)}{cells_html((f'{weight:.3f}', percent(score), f'{loss:.4f}'))}</tr>"
             for (name, weight), score, loss in zip(self.weights.items(), self.answers.scores,
                                                    self.answers.losses))
-        for called, (share, loss) in (("all, equal weights", self.before), ("all, these weights", self.after)):
-            rows += f"<tr>{name_html(called)}{cell_html('')}{cells_html((percent(share), f'{loss:.4f}'))}</tr>"
+        for called, (share, loss) in (("all, equal", self.before), ("all, weighted", self.after)):
+            figures = cells_html((percent(share), f"{loss:.4f}"))
+            rows += f"<tr>{name_html(called)}{cell_html('')}{figures}</tr>"
         return f"<div>{table_html(('member', 'weight', 'right', 'NLL'), rows)}{notes_html(self.notes)}</div>"
 
 
@@ -75,17 +76,18 @@ def fit_weights(
            problem, so there is no better); "score": in proportion to each member's accuracy
 
     The members' answers are kept on the disk (`cache_dir`, as in `run_folder`), so another call runs none.
-    Raises TypeError for another model, ValueError for "nll" of an ensemble that votes and for models that give
-    numbers or several classes at once, DataError for photos without classes or with unknown ones.
+    Raises TypeError for another model, ValueError for "nll" of an ensemble that votes and for models that
+    give numbers or several classes at once, DataError for photos without classes or with unknown ones.
     """
     if by not in WAYS:
         raise ValueError(f"by is {str(by)[:60]!r}: expected one of {', '.join(map(repr, WAYS))}.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
-    if by == "nll" and getattr(model, "combine", "") == "vote":
+    team = as_ensemble(model)
+    if by == "nll" and team.combine == "vote":
         raise ValueError("model votes, and votes have no slope along which weights could be fitted: "
                          "by='score', or explorer.Ensemble(models, combine='mean').")
-    said = member_answers(model, data, batch_size=batch_size, cache_dir=cache_dir, on_progress=on_progress,
+    said = member_answers(team, data, batch_size=batch_size, cache_dir=cache_dir, on_progress=on_progress,
                           should_stop=should_stop)
     if by == "nll":
         weights = fit_simplex(list(said.logits), said.truth, said.outputs, said.combine)
@@ -93,5 +95,6 @@ def fit_weights(
         weights = torch.tensor(said.scores, dtype=torch.float64)
         weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(weights))
     found = dict(zip(said.names, weights.tolist()))
-    model.set_weights(found)  # pyright: ignore[reportAttributeAccessIssue]  # an EnsembleModel by now
-    return WeightFit(found, (said.accuracy(), said.loss()), (said.accuracy(found), said.loss(found)), said, by)
+    team.set_weights(found)
+    before, after = ((said.accuracy(one), said.loss(one)) for one in (None, found))
+    return WeightFit(found, before, after, said, by)

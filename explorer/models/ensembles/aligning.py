@@ -62,7 +62,7 @@ def align(first: VisionModel, other: VisionModel, name: str, first_name: str) ->
     ours, theirs = outputs_of_member(first), outputs_of_member(other)
     if ours.kind != theirs.kind:
         raise ValueError(f"The member {name} gives {KINDS[theirs.kind]}, and {first_name} gives "
-                         f"{KINDS[ours.kind]}: an ensemble's members answer in the same way. Leave it out, or "
+                         f"{KINDS[ours.kind]}: an ensemble's members answer in one way. Leave it out, or "
                          f"say what its scores are: explorer.wrap(model, outputs={ours.kind!r}).")
     if ours.width != theirs.width:
         noun = "numbers" if ours.numbers else "classes"
@@ -129,8 +129,8 @@ def _order(ours: ModelConfig, theirs: ModelConfig, first: Outputs, other: Output
     if missing := [label for label, key in zip(first.labels, own) if key not in more]:
         strange = next((label for label, key in zip(other.labels, more) if key not in own), "")
         has = f", but has {strange[:60]!r}" if strange else ""
-        raise ValueError(f"The member {name} does not know {missing[0][:60]!r}, which {first_name} does{has}: "
-                         f"an ensemble's members tell the same {noun}, in whatever order. Leave it out, or "
+        raise ValueError(f"The member {name} does not know {missing[0][:60]!r}, which {first_name} does"
+                         f"{has}: an ensemble's members tell the same {noun}, in whatever order. Leave it out, or "
                          "finetune it on the same data as the others.")
     if twice := [key for key, count in Counter(more).items() if count > 1]:
         raise ValueError(f"The member {name} has two {noun} called {twice[0][:60]!r}, and their order is not "

@@ -17,7 +17,7 @@ KINDS: Mapping[str, Any] = {
 
 
 def assemble(members: Mapping[str, VisionModel], *, combine: str, weights: Any) -> VisionModel:
-    """The ensemble of these members. Raises ValueError, with the member's name, for one that can't take part."""
+    """The ensemble of these members. Raises ValueError, with its name, for one that can't take part."""
     check_members(members)
     first = next(iter(members.values()))
     return KINDS[first.task](members, combine=combine, weights=weights)

@@ -53,7 +53,9 @@ def fuse_boxes(
             torch.tensor([label for _, _, label in found], dtype=torch.int64, device=like.device))
 
 
-def _heaps(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> list[tuple[np.ndarray, float, int]]:
+def _heaps(
+    boxes: np.ndarray, scores: np.ndarray, iou_threshold: float
+) -> list[tuple[np.ndarray, float, int]]:
     """(the fused box, the mean score, how many boxes) of each heap of one class's boxes, best first.
 
     A box joins the heap whose fused box, as it is by then, it overlaps most, if by more than the threshold.

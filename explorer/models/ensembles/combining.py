@@ -22,7 +22,7 @@ from explorer.models.outputs import Outputs
 COMBINATIONS = {
     "mean": "the mean of the members' probabilities (soft voting); of numbers their mean",
     "logits": "the mean of the members' logits, before the softmax or sigmoid",
-    "vote": "each member votes for its likeliest class (hard voting); of equal votes the probabilities decide",
+    "vote": "each votes for its likeliest class (hard voting); of equal votes the probabilities decide",
 }
 #: Other names that people give them.
 ALSO_CALLED = {"soft": "mean", "soft voting": "mean", "probabilities": "mean", "hard": "vote",

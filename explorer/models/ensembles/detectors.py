@@ -132,7 +132,7 @@ class DetectorEnsemble(Holding, Detector):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Raises ValueError: its members have the classifiers."""
-        raise ValueError("An ensemble of detectors has no classifier of its own: give its members other ones, "
+        raise ValueError("An ensemble of detectors has no classifier of its own: give its members others, "
                          "model.member(name).reset_classifier(num_classes), and make the ensemble anew.")
 
     def get_classifier(self) -> nn.ModuleList:

@@ -96,7 +96,8 @@ class EnsembleModel(Holding, VisionModel):
 
     def member_logits(self, x: Tensor) -> list[Tensor]:
         """Photos -> each member's raw scores [B, W], brought into the order and unit of the first one's."""
-        return [alignment(raw) for alignment, raw in zip(self.alignments, self._each(self.forward_features(x)))]
+        raws = self._each(self.forward_features(x))
+        return [alignment(raw) for alignment, raw in zip(self.alignments, raws)]
 
     # --- the contract -----------------------------------------------------------------------------------
 
@@ -141,8 +142,9 @@ class EnsembleModel(Holding, VisionModel):
         return self._row([vector for vector, _ in pairs]), self.combined([logits for _, logits in pairs])
 
     def forward_classifier(self, pre_logits: Tensor) -> Tensor:
-        """The members' vectors in a row [B, num_features] -> logits. Raises ValueError, with the member's name,
-        where a member's logits don't follow from its vector.
+        """The members' vectors in a row [B, num_features] -> logits.
+
+        Raises ValueError where a member's logits don't follow from its vector.
         """
         parts = pre_logits.split([model.head_hidden_size for model in self.members], dim=1)
         return self.combined([model.forward_classifier(part) for model, part in zip(self.members, parts)])

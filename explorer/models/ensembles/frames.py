@@ -102,7 +102,7 @@ class Frames:
         return sum(way.size[0] for way in self.ways)
 
     def pack(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Each way's own input [C, h, w] -> all of them, [C1 + C2 + ..., H, W]; zeros where one is smaller."""
+        """Each way's own input [C, h, w] -> all of them, [C1 + C2, H, W]; zeros where one is smaller."""
         height, width = (max(way.size[side] for way in self.ways) for side in (1, 2))
         return torch.cat([F.pad(each, (0, width - each.shape[-1], 0, height - each.shape[-2]))
                           for each in inputs])

@@ -1,4 +1,4 @@
-"""`Holding`: what ensembles of classifiers, of detectors and of networks for masks have in common: members."""
+"""`Holding`: what ensembles of classifiers, of detectors and of networks for masks have in common."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Holding:
 
     def member(self, name: str | int) -> VisionModel:
         """One of the networks, by its name or number. Raises ValueError for one that is not there."""
-        if isinstance(name, int) and not isinstance(name, bool) and -len(self.names) <= name < len(self.names):
+        if type(name) is int and -len(self.names) <= name < len(self.names):
             return self.members[name]
         if name not in self.names:
             raise ValueError(f"There is no member {str(name)[:60]!r}. The members: {', '.join(self.names)}.")
@@ -50,7 +50,7 @@ class Holding:
         """It is the members', each of which has its own."""
 
     def save(self, folder: str | Path) -> Path:
-        """Write it as one folder: `explorer.create_model("local-dir:folder", pretrained=True)` opens it again.
+        """Write it as one folder, which `create_model("local-dir:folder", pretrained=True)` opens again.
 
         Raises FileExistsError where something else is in the folder.
         """

@@ -41,9 +41,10 @@ def Ensemble(
     Raises TypeError or ValueError, with the member's name, for one that can't be had, has no weights, tells
     other classes or in another way, or is on another device; WeightsError where weights can't be had.
     """
-    how = ALSO_CALLED.get(combine.strip().lower(), combine.strip().lower()) if isinstance(combine, str) else ""
+    asked = combine.strip().lower()
+    how = ALSO_CALLED.get(asked, asked)
     if how not in COMBINATIONS:
-        raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
+        raise ValueError(f"combine is {combine[:60]!r}: expected one of "
                          f"{', '.join(map(repr, COMBINATIONS))}.")
     members = named_members(models, lambda name: create_model(name, pretrained=True).eval())
     return assemble(members, combine=how, weights=weights)

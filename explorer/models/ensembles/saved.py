@@ -32,7 +32,7 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
     asked = {"in_chans": request.in_chans, "checkpoint_path": request.checkpoint_path,
              **request.network_options}
     if given := next((key for key, value in asked.items() if value not in (None, 0.0, 32)), None):
-        raise ValueError(f"{given} can't be set for a saved ensemble, which is opened as it is: leave it out.")
+        raise ValueError(f"{given} can't be set for a saved ensemble, which opens as it is: leave it out.")
     saved = dict(config.build_options)
     names, combine = saved.get("names"), saved.get("combine")
     if not isinstance(names, tuple) or len(set(names)) != len(config.members) or combine not in COMBINATIONS:

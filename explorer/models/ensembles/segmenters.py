@@ -100,7 +100,7 @@ class SegmenterEnsemble(Holding, Segmenter):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Raises ValueError: its members have the last layers."""
         raise ValueError("An ensemble of networks for masks has no last layer of its own: give its members "
-                         "other ones, model.member(name).reset_classifier(num_classes), and make the ensemble "
+                         "others, model.member(name).reset_classifier(num_classes), and make the ensemble "
                          "anew.")
 
     def get_classifier(self) -> nn.ModuleList:
