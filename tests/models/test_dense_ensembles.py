@@ -1,4 +1,4 @@
-"""Detectors joined by weighted box fusion, and networks for masks by the mean of what each says of a pixel."""
+"""Detectors joined by weighted box fusion, and networks for masks by the mean of what they say of a pixel."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.fused import FusedModel
 from explorer.models.members import parameters_in
 from explorer.models.surgery.inside import stages_in_words
 
@@ -95,7 +96,7 @@ def explain(
         task.target = find_class(target, outputs.labels, outputs.noun)
     found = chosen.run(task, **options)
     notes = list(found.notes)
-    if chosen.needs_stage and stage is None and isinstance(model, EnsembleModel):
+    if chosen.needs_stage and stage is None and isinstance(model, EnsembleModel | FusedModel):
         notes.append(f"Drawn from {found.stage}, a stage of one member; stage= asks another, and "
                      'method="saliency" or "occlusion" all members together.')
     if target is not None and not chosen.needs_class:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from explorer.inspection.look.model import model_name, not_pooled
 from explorer.models.contract import Stage, VisionModel, parameter_place
 from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.fused import FusedModel
 from explorer.models.members import buffers_in, modules_in, parameters_in
 from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
@@ -45,7 +46,7 @@ def default_stage(model: VisionModel) -> str:
         raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. "
                          'Methods that need none: method="saliency", "integrated_gradients" or "occlusion".')
     known, asked = _sizes.get(model, {}), model
-    if isinstance(model, EnsembleModel):  # that of the member that counts most
+    if isinstance(model, EnsembleModel | FusedModel):  # that of the member that counts most
         asked = model.members[model.heaviest]
         table = [stage for stage in table if model.member_of_stage(stage.name)[0] is asked] or table
     height, width = photo_size(asked)[1:]

@@ -84,7 +84,7 @@ class MemberAnswers:
 
 
 def as_ensemble(model: Any) -> EnsembleModel:
-    """The ensemble itself, seen through torch's wrappers. Raises TypeError for what is none of classifiers."""
+    """The ensemble itself, seen through torch's wrappers. Raises TypeError for another model."""
     inner = look_through(model) if isinstance(model, nn.Module) else model
     if not isinstance(inner, EnsembleModel):
         raise TypeError(f"model is a {type(inner).__name__}: expected an ensemble of classifiers, as "

@@ -130,8 +130,8 @@ def _order(ours: ModelConfig, theirs: ModelConfig, first: Outputs, other: Output
         strange = next((label for label, key in zip(other.labels, more) if key not in own), "")
         has = f", but has {strange[:60]!r}" if strange else ""
         raise ValueError(f"The member {name} does not know {missing[0][:60]!r}, which {first_name} does"
-                         f"{has}: an ensemble's members tell the same {noun}, in whatever order. Leave it out, or "
-                         "finetune it on the same data as the others.")
+                         f"{has}: an ensemble's members tell the same {noun}, in whatever order. Leave it "
+                         "out, or finetune it on the same data as the others.")
     if twice := [key for key, count in Counter(more).items() if count > 1]:
         raise ValueError(f"The member {name} has two {noun} called {twice[0][:60]!r}, and their order is not "
                          f"that of {first_name}: give each a name of its own, explorer.wrap(model, "

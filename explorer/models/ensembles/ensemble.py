@@ -49,13 +49,8 @@ class EnsembleModel(Holding, VisionModel):
         first = models[0]
         self.alignments = [align(first, model, name, self.names[0]) for name, model in members.items()]
         self.combine = combine
-        self.frames = Frames(models)
+        self.frames = Frames(members)
         self.in_chans = self.frames.channels
-        if strange := next((name for name, model in members.items()
-                            if model.in_chans not in (self.in_chans, 1)
-                            or model.in_chans != self.in_chans != 3), None):
-            raise ValueError(f"The member {strange} reads pictures of {members[strange].in_chans} channels, "
-                             f"and another one of {self.in_chans}: an ensemble's members see the same photo.")
         self.members = nn.ModuleList(models)
         self.num_classes = first.num_classes
         self.num_features = sum(model.head_hidden_size for model in models)
@@ -189,12 +184,6 @@ class EnsembleModel(Holding, VisionModel):
     @property
     def head_hidden_size(self) -> int:
         return self.num_features
-
-    def member_of_stage(self, stage: str) -> tuple[VisionModel, str]:
-        """(the member that has a stage, its name) by the stage's name, "resnet18/layer4"."""
-        row = next(row for row in self.stage_table if row.name == stage)
-        number = int(row.module.split(".")[1])
-        return self.members[number], self.names[number]
 
     @property
     def heaviest(self) -> int:

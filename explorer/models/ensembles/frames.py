@@ -14,7 +14,7 @@ That is the way of whatever changes pixels: saliency, occlusion, FGSM.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,8 +71,14 @@ class Frames:
     exact:  whether each member's input in the frame is that from the photo
     """
 
-    def __init__(self, models: Sequence[VisionModel]):
-        own = [Way.of(model) for model in models]
+    def __init__(self, members: Mapping[str, VisionModel]):
+        """Raises ValueError, with the member's name, for one that reads other pictures than photos of all."""
+        own = [Way.of(model) for model in members.values()]
+        channels = max(way.size[0] for way in own)
+        for name, way in zip(members, own):
+            if way.size[0] != channels and (way.size[0], channels) != (1, 3):
+                raise ValueError(f"The member {name} reads pictures of {way.size[0]} channels, and another "
+                                 f"one of {channels}: members see the same photo.")
         self.ways = list(dict.fromkeys(own))
         self.way_of = tuple(self.ways.index(way) for way in own)
         self.exact = len({way.geometry for way in self.ways}) == 1

@@ -15,22 +15,13 @@ from explorer.models.ensembles.writing import save_parts
 ARCHITECTURE = "ensemble"  # in the config of a saved one
 
 
-class Holding:
-    """Beside `VisionModel`: the networks themselves, what each is called, and how much each counts."""
+class Members:
+    """Beside `VisionModel`: the networks themselves, and what each is called."""
 
     members: nn.ModuleList
-    weights: Tensor
     names: tuple[str, ...]
-    combine: str
-    num_classes: int
-
-    def _read(self, weights: Any) -> Tensor:
-        place = next((p.device for p in self.parameters()), None)
-        return read_weights(weights, self.names, self.num_classes).to(place)
-
-    def set_weights(self, weights: Any) -> None:
-        """Give the members other weights, as `explorer.Ensemble(weights=)` takes them; None: all the same."""
-        self.weights = self._read(weights)
+    #: What it is called, before its members' names.
+    title: str = "ensemble of"
 
     def member(self, name: str | int) -> VisionModel:
         """One of the networks, by its name or number. Raises ValueError for one that is not there."""
@@ -43,7 +34,7 @@ class Holding:
     @property
     def load_report(self) -> Any:
         """What happened to the members' weights."""
-        return report_of(dict(zip(self.names, self.members)))
+        return report_of(self.title, dict(zip(self.names, self.members)))
 
     @load_report.setter
     def load_report(self, report: Any) -> None:
@@ -55,6 +46,28 @@ class Holding:
         Raises FileExistsError where something else is in the folder.
         """
         return save_parts(self, folder)
+
+    def member_of_stage(self, stage: str) -> tuple[VisionModel, str]:
+        """(the member that has a stage, its name) by the stage's name, "resnet18/layer4"."""
+        row = next(row for row in self.stage_table if row.name == stage)
+        number = int(row.module.split(".")[1])
+        return self.members[number], self.names[number]
+
+
+class Holding(Members):
+    """The same of an ensemble, with how much each counts."""
+
+    weights: Tensor
+    combine: str
+    num_classes: int
+
+    def _read(self, weights: Any) -> Tensor:
+        place = next((p.device for p in self.parameters()), None)
+        return read_weights(weights, self.names, self.num_classes).to(place)
+
+    def set_weights(self, weights: Any) -> None:
+        """Give the members other weights, as `explorer.Ensemble(weights=)` takes them; None: all the same."""
+        self.weights = self._read(weights)
 
     def extra_repr(self) -> str:
         weights = [round(value, 9) for value in self.weights.flatten().tolist()]

@@ -72,9 +72,9 @@ def _opened(name: str, model: Any, open_one: Callable[[str], VisionModel], wante
     return inner
 
 
-def check_members(members: Mapping[str, VisionModel]) -> None:
-    """Raise ValueError, with the member's name, for one without weights, of another task or device, or
-    without a classifier.
+def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> None:
+    """Raise ValueError, with the member's name, for one without weights, of another task or device, or, with
+    `heads`, without a classifier.
     """
     (first, lead), *_ = members.items()
     device = parameter_place(lead)["device"]
@@ -91,22 +91,22 @@ def check_members(members: Mapping[str, VisionModel]) -> None:
         if hasattr(model, "members"):
             raise ValueError(f"The member {name} is an ensemble itself: give its members one by one.")
         model.notice_head()
-        if not model.num_classes:
+        if heads and not model.num_classes:
             raise ValueError(f"The member {name} has no classifier (num_classes=0), so it has no answer to "
                              "combine: explorer.fuse_features(models) joins the features of such networks.")
 
 
-def title_of(names: Sequence[str]) -> str:
-    """What an ensemble is called, by its members."""
+def title_of(kind: str, names: Sequence[str]) -> str:
+    """What an ensemble is called, by its kind and its members."""
     if len(names) > 4:
         names = [*names[:3], f"{len(names) - 3} others"]
     several = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    return f"ensemble of {several}"
+    return f"{kind} {several}"
 
 
-def report_of(members: Mapping[str, VisionModel]) -> LoadReport:
+def report_of(kind: str, members: Mapping[str, VisionModel]) -> LoadReport:
     """What happened to the weights of all members together."""
-    report = LoadReport("the members' own weights", name=title_of([*members]))
+    report = LoadReport("the members' own weights", name=title_of(kind, [*members]))
     for name, model in members.items():
         own = model.load_report
         if own is None:

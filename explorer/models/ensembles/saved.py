@@ -11,6 +11,8 @@ from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import COMBINATIONS
+from explorer.models.ensembles.fused import FUSED, FusedModel
+from explorer.models.ensembles.parts_head import HOW
 from explorer.models.request import Request
 from explorer.models.weights.reading import read_checkpoint
 from explorer.models.weights.report import WeightsError
@@ -33,9 +35,11 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
              **request.network_options}
     if given := next((key for key, value in asked.items() if value not in (None, 0.0, 32)), None):
         raise ValueError(f"{given} can't be set for a saved ensemble, which opens as it is: leave it out.")
-    saved = dict(config.build_options)
-    names, combine = saved.get("names"), saved.get("combine")
-    if not isinstance(names, tuple) or len(set(names)) != len(config.members) or combine not in COMBINATIONS:
+    saved, fused = dict(config.build_options), config.architecture == FUSED
+    names, combine, taken = (saved.get(key) for key in ("names", "combine", "taken"))
+    known = isinstance(taken, tuple) and len(taken) == len(config.members) and saved.get("how") in HOW \
+        if fused else combine in COMBINATIONS
+    if not isinstance(names, tuple) or len(set(names)) != len(config.members) or not known:
         raise WeightsError(f"The config.json of '{inside}' does not describe an ensemble: it is damaged.")
     members: dict[str, VisionModel] = {}
     for number, (name, own) in enumerate(zip(names, config.members)):
@@ -43,10 +47,16 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
             members[str(name)] = open_member(own, f"{found}#members.{number}")
         except (WeightsError, ValueError, ImportError) as error:
             raise type(error)(f"The member {str(name)[:60]!r} of '{inside}' can't be had. {error}") from error
-    weights = usual_weights(found, inside) if request.pretrained else None
     try:
-        model = assemble(members, combine=combine, weights=weights)
-    except ValueError as error:
+        if fused:
+            model: VisionModel = FusedModel(members, taken=taken, how=saved["how"],
+                                            num_classes=config.num_classes)
+            if request.pretrained:
+                fill_head(model, found, inside)
+        else:
+            weights = _own(found, inside, "weights")["weights"] if request.pretrained else None
+            model = assemble(members, combine=combine, weights=weights)
+    except (ValueError, StopIteration) as error:
         raise WeightsError(f"The members in '{inside}' don't belong together. {error}") from error
     for each in members.values():  # the others' tensors lie in the same file
         if each.load_report is not None:
@@ -58,10 +68,20 @@ def open_ensemble(config: ModelConfig, found: Path | None, inside: str, request:
     return model
 
 
-def usual_weights(found: Path, inside: str) -> torch.Tensor:
-    """How much each member counts, as the file says."""
+def _own(found: Path, inside: str, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of the file that are no member's: `name` itself, or those below it."""
     for table in read_checkpoint(found).tables.values():
-        if "weights" in table:
-            return table["weights"]
-    raise WeightsError(f"The file {found.name} of '{inside}' does not say how much each member counts: it is "
-                       "damaged.")
+        if own := {key: value for key, value in table.items() if key.partition(".")[0] == name}:
+            return own
+    raise WeightsError(f"The file {found.name} of '{inside}' has no {name}: it is damaged.")
+
+
+def fill_head(model: FusedModel, found: Path, inside: str) -> None:
+    """Give a fused network its trained head. Raises WeightsError for one of another size."""
+    if not model.num_classes:
+        return
+    state = {key.partition(".")[2]: value for key, value in _own(found, inside, "head").items()}
+    try:
+        model.head.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"The head in '{inside}' does not fit its bodies: the folder is damaged.") from error
