@@ -311,6 +311,22 @@ def test_a_member_that_breaks_in_its_pass_is_named():
         explorer.predict(both, PHOTO)
 
 
+def test_attention_is_one_networks_and_halves_stand_beside_floats():
+    tiny = dict(img_size=32, depth=2, num_classes=4)
+    first = explorer.create_model("vit_tiny_patch16_224", **tiny)
+    both = explorer.Ensemble([first, explorer.create_model("vit_tiny_patch16_224", **tiny).bfloat16()]).eval()
+    with torch.no_grad():
+        assert torch.isfinite(both(torch.rand(2, 3, 32, 32))).all()
+    with pytest.raises(ValueError, match="attention of one network, and this model holds 2"):
+        explorer.explain(both, PHOTO, method="rollout")
+
+
+def test_a_photo_that_is_not_changed_says_the_same(mixed):
+    curve = explorer.robustness(mixed, PHOTO, "noise", values=(0.0, 0.2))
+    assert not curve.points[0].flipped
+    assert curve.points[0].probability == pytest.approx(float(expected(mixed).max()), abs=1e-5)
+
+
 # --- the contract, and the way back from a folder -----------------------------------------------------------
 
 

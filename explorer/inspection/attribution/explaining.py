@@ -146,6 +146,9 @@ def _check_model(model: VisionModel, method: Method) -> None:
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '
                          "transformer.")
+    if method.group == "attention" and isinstance(model, EnsembleModel | FusedModel):
+        raise ValueError(f"{method.title} follows the attention of one network, and this model holds "
+                         f"{len(model.names)}: ask a member, model.member({model.names[0]!r}).")
     if method.needs_gradient and any(parameter.is_inference() for parameter in parameters_in(model)):
         raise ValueError("This model was created under torch.inference_mode, so no gradient can be followed "
                          'through it: create it outside, or use method="scorecam" or "occlusion".')

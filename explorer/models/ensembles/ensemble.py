@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.models.contract import VisionModel
+from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.ensembles.aligning import align
 from explorer.models.ensembles.combining import combine_scores
 from explorer.models.ensembles.frames import Frames
@@ -104,7 +104,7 @@ class EnsembleModel(Holding, VisionModel):
             if (same := self.body_of[number]) != number:
                 found.append(found[same])
                 continue
-            own = inputs[self.frames.way_of[number]]
+            own = inputs[self.frames.way_of[number]].to(**parameter_place(model))  # a half beside a float
             with by_name(self.names[number]):
                 found.append((yield from model.forward_stages(own)))
         return found
@@ -142,7 +142,8 @@ class EnsembleModel(Holding, VisionModel):
         Raises ValueError where a member's logits don't follow from its vector.
         """
         parts = pre_logits.split([model.head_hidden_size for model in self.members], dim=1)
-        return self.combined([model.forward_classifier(part) for model, part in zip(self.members, parts)])
+        return self.combined([model.forward_classifier(part.to(**parameter_place(model)))
+                              for model, part in zip(self.members, parts)])
 
     def get_classifier(self) -> nn.ModuleList:
         """The members' classifiers, in a list."""

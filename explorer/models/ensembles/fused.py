@@ -65,7 +65,8 @@ class FusedModel(Members, VisionModel):
         """Yield the maps of one body after the other; return their vectors in a row, [B, num_features]."""
         inputs, found = self.frames.unpack(x), []
         for number, (model, wanted) in enumerate(zip(self.members, self.taken)):
-            way, vector = model.forward_stages(inputs[self.frames.way_of[number]]), None
+            own = inputs[self.frames.way_of[number]].to(**parameter_place(model))  # a half beside a float
+            way, vector = model.forward_stages(own), None
             with by_name(self.names[number]):
                 for row in model.stage_table[:_count(model, wanted)]:
                     made = next(way)
@@ -81,7 +82,11 @@ class FusedModel(Members, VisionModel):
         return torch.cat(found, dim=1)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        return x if pre_logits or not self.num_classes else self.head(x)
+        return x if pre_logits or not self.num_classes else self.forward_classifier(x)
+
+    def forward_classifier(self, pre_logits: Tensor) -> Tensor:
+        """The vectors in a row [B, num_features] -> logits."""
+        return self.head(pre_logits.to(**parameter_place(self.head)))
 
     def get_classifier(self) -> nn.Module:
         """The head; nothing where there are no classes."""

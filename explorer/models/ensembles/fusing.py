@@ -39,8 +39,8 @@ def fuse_features(
     Each body sees the photo by its own preprocessing. Raises TypeError or ValueError, with the name of the
     body, for one that can't be had or has no such stage; WeightsError where weights can't be had.
     """
-    if how not in HOW:
-        raise ValueError(f"how is {how[:60]!r}: expected one of {', '.join(map(repr, HOW))}.")
+    if not isinstance(how, str) or how not in HOW:
+        raise ValueError(f"how is {str(how)[:60]!r}: expected one of {', '.join(map(repr, HOW))}.")
     found = named_members(models, lambda name: create_model(name, pretrained=True, num_classes=0).eval())
     check_members(found, heads=False)
     if wrong := next((name for name, model in found.items() if model.task != "classification"), ""):

@@ -16,6 +16,8 @@ from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import ALSO_CALLED, COMBINATIONS
 from explorer.models.ensembles.members import named_members
 
+LEARNT = ("stack", "stacking", "concat", "concatenate", "fuse", "fusion")  # ways that need a head of their own
+
 
 @checked(models=None, weights=None)
 def Ensemble(
@@ -41,10 +43,15 @@ def Ensemble(
     Raises TypeError or ValueError, with the member's name, for one that can't be had, has no weights, tells
     other classes or in another way, or is on another device; WeightsError where weights can't be had.
     """
-    asked = combine.strip().lower()
+    asked = combine.strip().lower() if isinstance(combine, str) else ""
     how = ALSO_CALLED.get(asked, asked)
+    if asked in LEARNT:
+        raise ValueError(f"combine is {combine!r}: a layer over the members' outputs has to be trained, and it "
+                         "reads as many numbers as all members have classes together, not one a member. "
+                         "explorer.fuse_features(models, num_classes=n) puts one new head on what the members "
+                         "see, and explorer.finetune trains it.")
     if how not in COMBINATIONS:
-        raise ValueError(f"combine is {combine[:60]!r}: expected one of "
+        raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
                          f"{', '.join(map(repr, COMBINATIONS))}.")
     members = named_members(models, lambda name: create_model(name, pretrained=True).eval())
     return assemble(members, combine=how, weights=weights)
