@@ -55,9 +55,9 @@ def soup(
 
     def judge(model: VisionModel) -> float:
         with tempfile.TemporaryDirectory(prefix="explorer-") as cache:  # a soup is judged once
-            said = member_answers(EnsembleModel({"soup": model}), data, batch_size=batch_size, cache_dir=cache,
-                                  on_progress=on_progress, should_stop=should_stop)
-            return said.accuracy()
+            alone = EnsembleModel({"soup": model})
+            return member_answers(alone, data, batch_size=batch_size, cache_dir=cache,
+                                  on_progress=on_progress, should_stop=should_stop).accuracy()
 
     scores = {name: judge(model) for name, model in members.items()}
     order = sorted(members, key=lambda name: -scores[name])
@@ -68,8 +68,8 @@ def soup(
         if (reached := judge(candidate)) >= best:
             kept, best, made = tried, reached, candidate
     left = [name for name in order if name not in kept]
-    made.load_report.noted.append(
-        f"Greedy soup: {', '.join(kept)} {'is' if len(kept) == 1 else 'are'} in"
-        + (f", {', '.join(left)} left out" if left else "") + f"; {percent(best)} right, by photos that chose "
-        "it, so a little too good")
+    inside = f"{', '.join(kept)} {'is' if len(kept) == 1 else 'are'} in"
+    outside = f", {', '.join(left)} left out" if left else ""
+    made.load_report.noted.append(f"Greedy soup: {inside}{outside}; {percent(best)} right, by the photos that "
+                                  "chose it, so a little too good")
     return made

@@ -61,7 +61,7 @@ def _without_head(name: str, model: VisionModel) -> VisionModel:
 
 
 def _stages(stages: Any, members: Mapping[str, VisionModel]) -> list[str]:
-    """The stage of each body, "" for its vector. Raises TypeError or ValueError for what is no such choice."""
+    """The stage of each body, "" for its vector. Raises TypeError or ValueError for no such choice."""
     wanted = "None, the name of a stage, or one (or None) for each body"
     if stages is None or isinstance(stages, str):
         chosen = [stages] * len(members)

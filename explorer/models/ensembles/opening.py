@@ -16,7 +16,7 @@ from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.combining import ALSO_CALLED, COMBINATIONS
 from explorer.models.ensembles.members import named_members
 
-LEARNT = ("stack", "stacking", "concat", "concatenate", "fuse", "fusion")  # ways that need a head of their own
+LEARNT = ("stack", "stacking", "concat", "concatenate", "fuse", "fusion")  # they need a head of their own
 
 
 @checked(models=None, weights=None)
@@ -46,10 +46,10 @@ def Ensemble(
     asked = combine.strip().lower() if isinstance(combine, str) else ""
     how = ALSO_CALLED.get(asked, asked)
     if asked in LEARNT:
-        raise ValueError(f"combine is {combine!r}: a layer over the members' outputs has to be trained, and it "
-                         "reads as many numbers as all members have classes together, not one a member. "
-                         "explorer.fuse_features(models, num_classes=n) puts one new head on what the members "
-                         "see, and explorer.finetune trains it.")
+        raise ValueError(f"combine is {combine!r}: a layer over the members' outputs has to be trained, and "
+                         "it reads as many numbers as all members have classes together, not one a member. "
+                         "explorer.fuse_features(models, num_classes=n) puts one new head on what the "
+                         "members see, and explorer.finetune trains it.")
     if how not in COMBINATIONS:
         raise ValueError(f"combine is {str(combine)[:60]!r}: expected one of "
                          f"{', '.join(map(repr, COMBINATIONS))}.")

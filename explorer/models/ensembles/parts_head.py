@@ -21,9 +21,9 @@ class PartsHead(nn.Module):
     Bodies give vectors of very different sizes of numbers, and the largest would drown the others: so each is
     normalised by itself (LayerNorm, without weights).
 
-    how: "concat": one linear layer on the row. "attend": each vector goes through a linear layer of its own to
-         one width; a query that is learnt attends to these tokens (softmax of the dot products by the square
-         root of the width, Vaswani et al., 2017), and the linear layer reads their weighted mean
+    how: "concat": one linear layer on the row. "attend": each vector goes through a linear layer of its own
+         to one width; a query that is learnt attends to these tokens (softmax of the dot products, by the
+         square root of the width, Vaswani et al., 2017), and the linear layer reads their weighted mean
     """
 
     def __init__(self, widths: Sequence[int], num_classes: int, how: str):

@@ -84,4 +84,4 @@ def fill_head(model: FusedModel, found: Path, inside: str) -> None:
     try:
         model.head.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"The head in '{inside}' does not fit its bodies: the folder is damaged.") from error
+        raise WeightsError(f"The head in '{inside}' does not fit its bodies: it is damaged.") from error
