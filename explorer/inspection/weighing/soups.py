@@ -70,6 +70,6 @@ def soup(
     left = [name for name in order if name not in kept]
     inside = f"{', '.join(kept)} {'is' if len(kept) == 1 else 'are'} in"
     outside = f", {', '.join(left)} left out" if left else ""
-    made.load_report.noted.append(f"Greedy soup: {inside}{outside}; {percent(best)} right, by the photos that "
-                                  "chose it, so a little too good")
+    figure = f"{percent(best)} right, by the photos that chose it, so a little too good"
+    made.load_report.noted.append(f"Greedy soup: {inside}{outside}; {figure}")
     return made
