@@ -63,6 +63,10 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.surgery.rates": ("parameter_groups",),
     "models.surgery.optimized": ("optimize",),
     "models.attention": ("AttentionMap", "attention_maps"),
+    "models.ensembles.opening": ("Ensemble",),
+    "models.ensembles.fusing": ("fuse_features",),
+    "inspection.weighing.fitting": ("WeightFit", "fit_weights"),
+    "inspection.weighing.soups": ("soup",),
     "models.weights.report": ("WeightsError",),
     # learning
     "training.run.finetuning": ("finetune",),

@@ -40,12 +40,17 @@ from explorer.inspection.look.result import Look as Look
 from explorer.inspection.segment.result import Segmentation as Segmentation
 from explorer.inspection.segment.segmenting import segment as segment
 from explorer.inspection.segment.table import SegmentationTable as SegmentationTable
+from explorer.inspection.weighing.fitting import WeightFit as WeightFit
+from explorer.inspection.weighing.fitting import fit_weights as fit_weights
+from explorer.inspection.weighing.soups import soup as soup
 from explorer.machine import doctor as doctor
 from explorer.models.attention import AttentionMap as AttentionMap
 from explorer.models.attention import attention_maps as attention_maps
 from explorer.models.contract import VisionModel as VisionModel
 from explorer.models.create import create_model as create_model
 from explorer.models.doors.wrapping import wrap as wrap
+from explorer.models.ensembles.fusing import fuse_features as fuse_features
+from explorer.models.ensembles.opening import Ensemble as Ensemble
 from explorer.models.names import is_model as is_model
 from explorer.models.names import list_families as list_families
 from explorer.models.names import list_models as list_models

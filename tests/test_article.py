@@ -166,6 +166,39 @@ def test_an_ensemble_of_two_and_a_stack_of_three(published):
         assert nn.Linear(3 * 1000, 1)(fused).shape == (1, 1)
 
 
+def test_the_articles_ensemble_in_one_line(published):
+    """What its class does by hand, the mean of the logits; a mean of probabilities is the usual one."""
+    model1 = timm.create_model("resnet18", pretrained=True, num_classes=100)
+    model2 = timm.create_model("resnet34", pretrained=True, num_classes=100)
+    ensemble = timm.Ensemble([model1, model2], combine="logits").eval()
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.allclose(ensemble(x), (model1(x) + model2(x)) / 2, atol=1e-5)
+        shares = timm.Ensemble([model1, model2]).eval()(x).softmax(1)
+        assert torch.allclose(shares, (model1(x).softmax(1) + model2(x).softmax(1)) / 2, atol=1e-6)
+
+
+def test_the_articles_stack_is_wrong_and_the_line_that_works(published):
+    """Its `Linear(3, 1)` reads three numbers, and three rows of 1000 logits are 3000: torch refuses the size.
+
+    Besides, a head that reads the logits of heads trained on other classes learns from what they threw away:
+    `fuse_features` puts one new head on what the bodies saw. Nothing of it is trained until `finetune` is.
+    """
+    names = ("resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224")
+    models = [timm.create_model(name, pretrained=True).eval() for name in names]
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        outputs = torch.cat([model(x) for model in models], dim=1)
+        with pytest.raises(RuntimeError, match="1x3000 and 3x1"):
+            nn.Linear(3, 1)(outputs)
+        fusion_model = timm.fuse_features(models, num_classes=1).eval()  # the line that works
+        assert fusion_model(x).shape == (1, 1)
+        with pytest.raises(ValueError, match="not one a member. explorer.fuse_features"):
+            timm.Ensemble(models, combine="stacking")
+        with pytest.raises(ValueError, match="has 10 classes, and resnet18.* has 1000"):
+            timm.Ensemble([models[0], timm.create_model("mobilenetv3_small_050", num_classes=10)])
+
+
 # --- training and testing: CIFAR-10, ResNet-50, Adam --------------------------------------------------------
 
 

@@ -115,6 +115,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
     heard = {"on_progress": None, "should_stop": None}
     judge = {"batch_size": 4, "topk": 2, "split": "val", "seed": 0, **heard}
     return {
+        "Ensemble": (explorer.Ensemble, {"models": {"a": model, "b": net()}, "combine": "mean",
+                                         "weights": [1, 2]}),
         "activations": (explorer.activations, {"looks": seen}),
         "attention_maps": (explorer.attention_maps,
                            {"model": explorer.create_model("vit_tiny_patch16_224", img_size=32, depth=2),
@@ -174,6 +176,11 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
             "patience": 1, "save_every": 2, "views": 1, "rounds": 1, "cache": True, "threads": 1}),
         "doctor": (explorer.doctor, {}),
         "first_filters": (explorer.first_filters, {"model": model, "limit": 2, "cell": 8, "columns": 2}),
+        "fit_weights": (explorer.fit_weights,
+                        {"model": explorer.Ensemble([net(), net()]), "data": folder, "by": "nll",
+                         "batch_size": 4, "cache_dir": it["out"], **heard}),
+        "fuse_features": (explorer.fuse_features, {"models": {"a": model, "b": net()}, "stages": None,
+                                                   "how": "concat", "num_classes": 3}),
         "freeze": (explorer.freeze, {"model": net(), "up_to": None, "modules": "*"}),
         "gradient_flow": (explorer.gradient_flow,
                           {"model": model, "image": PHOTO, "target": 0, "look": None}),
@@ -219,6 +226,8 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
                     "timeout": 60.0, "seed": 0, "pretrained": False, "device": "cpu", "on_trial": None,
                     **heard}),
         "segment": (explorer.segment, {"model": it["segmenter"], "image": PHOTO}),
+        "soup": (explorer.soup, {"models": {"a": model, "b": net()}, "weights": None, "data": folder,
+                                 "batch_size": 4, **heard}),
         "top_photos": (explorer.top_photos,
                        {"model": model, "photos": [PHOTO], "stage": model.stages[0].name, "channel": 0,
                         "count": 1, "batch_size": 1, **heard}),

@@ -30,12 +30,11 @@ from explorer.cluster.connection import ClusterError, connect, find_ray
 from explorer.data.folders import is_picture, why_passed_over
 from explorer.data.images import ImageError, load_image
 from explorer.data.reading import group_by_group, photo_threads
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display.words import is_out_of_memory, natural_key
 from explorer.files import given_path
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
-from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
+from explorer.inspection.look.own_inputs import preparation_of, transform_for
 from explorer.inspection.look.predicting import PredictionRow, PredictionTable
 from explorer.inspection.look.table import ROWS_SHOWN
 from explorer.models.contract import VisionModel, evaluation, parameter_place
@@ -184,7 +183,7 @@ class _Worker:
         self.model = ray.get(model).to(device)
         self.source, self.root, self.target, self.folder = source, root, target, folder
         self.topk, self.batch_size = topk, batch_size
-        self.transform = create_transform(**resolve_data_config({}, model=self.model))
+        self.transform = transform_for(self.model)
         self.outputs = outputs_of(self.model)
         self.pool = photo_threads(threads)
 
@@ -202,7 +201,7 @@ class _Worker:
         for attempt in range(TRIES):
             try:
                 photo = load_image(self.source.cat_file(f"{self.root}/{name}" if self.root else name))
-                return prepare(photo, self.transform)[1]
+                return self.transform(photo)
             except ImageError as error:
                 return str(error)
             except OSError as error:
@@ -314,7 +313,7 @@ def _claim(system: Any, folder: str, facts: dict[str, Any], output: Any) -> None
 
 def _fingerprint(model: VisionModel) -> str:
     """Tells one set of weights from another, with what photos are prepared for and what the scores mean."""
-    digest = hashlib.sha256(repr(sorted(resolve_data_config({}, model=model).items())).encode())
+    digest = hashlib.sha256(repr(sorted(preparation_of(model).items())).encode())
     if model.config.outputs:
         config = model.config
         digest.update(repr((config.outputs, config.number_mean, config.number_std)).encode())

@@ -35,6 +35,7 @@ class ModelConfig:
     build_options: ((option, value), ...) that `create_model` was given beyond the name, such as
                    ("img_size", 96), or that published weights need; None stands for a value that no file can
                    hold
+    members:       of an ensemble: the configs of its members, in their order
     """
 
     architecture: str = ""
@@ -69,6 +70,7 @@ class ModelConfig:
     metrics: tuple[tuple[str, float], ...] = ()
     built_as: str = ""
     build_options: tuple[tuple[str, Any], ...] = ()
+    members: tuple[ModelConfig, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,13 +95,16 @@ class ModelConfig:
         always = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std", "num_classes",
                   "fixed_input_size", "first_conv", "classifier", "architecture", "pool_size")
         facts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in facts.items() if k in always or v not in (None, "", ())}
+        facts["members"] = [{**member.as_timm(), "labels": member.labels} for member in self.members]
+        return {k: v for k, v in facts.items() if k in always or v not in (None, "", (), [])}
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> ModelConfig:
         """Build from a plain dict (JSON lists become tuples); keys we have no use for are ignored."""
         known = {f.name for f in fields(cls)}
         tidy = {k: _tuples(v) for k, v in facts.items() if k in known}
+        if "members" in tidy:
+            tidy["members"] = tuple(cls.from_dict({**each, "members": ()}) for each in tidy["members"])
         return cls(**tidy)
 
 

@@ -24,6 +24,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.doors.libraries import create_from_library
 from explorer.models.doors.saved import open_saved
 from explorer.models.doors.settings import open_door
+from explorer.models.ensembles.saved import open_ensemble
 from explorer.models.features import FeatureNet
 from explorer.models.names import LIBRARIES, door_of, split_door
 from explorer.models.plan import Plan, plan_behind_a_door, plan_by_name
@@ -123,13 +124,18 @@ def create_model(
     plan = enter(request)
     if isinstance(plan, VisionModel):  # another library has built it
         return finish(plan, request)
+    return finish(make(plan, request.img_size), request)
+
+
+def make(plan: Plan, img_size: int | tuple[int, int] | None = None) -> VisionModel:
+    """The network of a plan, with its weights, and described."""
     with uncollected(), plan.says_what_was_saved():
         if plan.trains_its_body:
             model = train_body(plan, build_untrained(plan))
         else:
             model = fit_weights(plan, build_on_meta(plan)) if plan.is_trained else build_untrained(plan)
-    describe(model, plan, request.img_size)
-    return finish(model, request)
+    describe(model, plan, img_size)
+    return model
 
 
 def enter(request: Request) -> Plan | VisionModel:
@@ -146,10 +152,22 @@ def enter(request: Request) -> Plan | VisionModel:
             checkpoint_path=request.checkpoint_path, **request.network_options,
         )
     config, found = open_door(door, inside, request.cache_dir)
+    if config.members:
+        return open_ensemble(config, found, inside, request, lambda member, place: _saved_member(
+            request, member, inside, place))
     library, _ = split_door(config.architecture)
     if library in LIBRARIES:
         return _saved_from_library(library, request, config, found, inside)
     return plan_behind_a_door(request, door, inside, config, found)
+
+
+def _saved_member(request: Request, config: ModelConfig, inside: str, place: str) -> VisionModel:
+    """A member of a saved ensemble. place: where its tensors are, "model.safetensors#members.0"."""
+    plain = Request(request.name, request.pretrained, cache_dir=request.cache_dir)
+    library, _ = split_door(config.architecture)
+    if library in LIBRARIES:
+        return _saved_from_library(library, plain, config, Path(f"{place}.module"), inside)
+    return make(plan_behind_a_door(plain, "local-dir", inside, config, Path(place)))
 
 
 def _saved_from_library(

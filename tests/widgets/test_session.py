@@ -60,6 +60,14 @@ def test_a_model_that_the_user_built_is_taken_as_it_is(looking):
     assert len(looking.look.predictions) == 4
 
 
+def test_an_ensemble_is_looked_with_like_any_model(looking):
+    looking.model = explorer.Ensemble({"lite": looking.model, "mine": explorer.create_model("resnet10t")})
+    looking.wait()
+    assert looking.error == "" and looking.model_name == "ensemble of lite and mine"
+    assert {name.partition("/")[0] for name in looking.look.stages} == {"lite", "mine"}
+    assert looking.tree.params == sum(p.numel() for p in looking.model.parameters())
+
+
 def test_an_unknown_name_raises_at_once_and_changes_nothing(looking):
     before = looking.look
     with pytest.raises(traitlets.TraitError, match="Did you mean 'resnet50'"):

@@ -31,11 +31,14 @@ from explorer.inspection.attribution.tasks import Found, Task
 from explorer.inspection.look.frame import covered, seen_box, to_photo_frame
 from explorer.inspection.look.looking import photo_for, prepare
 from explorer.inspection.look.model import as_model, model_name, outputs_of
+from explorer.inspection.look.own_inputs import packed_inputs, stage_config
 from explorer.inspection.look.passes import Passes
 from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
 from explorer.models.detection.detector import Detector
+from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.fused import FusedModel
 from explorer.models.members import parameters_in
 from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.surgery.inside import stages_in_words
@@ -109,13 +112,17 @@ def explain(
                       should_stop=should_stop, started=started)
     if tensor is None:
         _, tensor = prepare(photo, create_transform(**config))
+    inputs = packed_inputs(model, photo, tensor)
     outputs = outputs_of(model)
     passes = Passes(model, on_progress=on_progress, should_stop=should_stop, score=outputs.evidence)
-    task = Task(model, tensor, config, stage, fresh, passes, outputs)
+    task = Task(model, tensor, inputs, config, stage, fresh, passes, outputs)
     if target is not None and chosen.needs_class:
         task.target = find_class(target, outputs.labels, outputs.noun)
     found = chosen.run(task, **options)
     notes = list(found.notes)
+    if chosen.needs_stage and stage is None and isinstance(model, EnsembleModel | FusedModel):
+        notes.append(f"Drawn from {found.stage}, a stage of one member; stage= asks another, and "
+                     'method="saliency" or "occlusion" all members together.')
     if target is not None and not chosen.needs_class:
         notes.append(f"{chosen.title} knows of no class: it is the same picture for every one.")
     heat, more = _scaled(found)
@@ -125,7 +132,8 @@ def explain(
         notes.append(f"Nothing here {nothing}: the heat map is zero everywhere."
                      if chosen.needs_class else "The heat map is zero everywhere.")
     rows = [row for row in model.stage_table if not chosen.needs_stage or row.name == found.stage]
-    covers = covered(heat.shape, tensor.shape[-2:], sorted({row.reduction for row in rows}))
+    config = stage_config(model, found.stage if chosen.needs_stage else "", config)
+    covers = covered(heat.shape, config["input_size"][1:], sorted({row.reduction for row in rows}))
     in_photo = torch.from_numpy(to_photo_frame(heat.numpy(), photo.size, config, covers)).clamp_(0, 1)
     known = task.target if chosen.needs_class else None
     return Attribution(
@@ -174,6 +182,9 @@ def _check_model(model: VisionModel, method: Method) -> None:
         raise ValueError(f"{model_name(model)} has no classifier, so there is no class to explain. Give it "
                          'one with reset_classifier(num_classes), or use method="attention" if it is a '
                          "transformer.")
+    if method.group == "attention" and isinstance(model, EnsembleModel | FusedModel):
+        raise ValueError(f"{method.title} follows the attention of one network, and this model holds "
+                         f"{len(model.names)}: ask a member, model.member({model.names[0]!r}).")
     if method.needs_gradient and any(parameter.is_inference() for parameter in parameters_in(model)):
         raise ValueError("This model was created under torch.inference_mode, so no gradient can be followed "
                          'through it: create it outside, or use method="scorecam" or "occlusion".')

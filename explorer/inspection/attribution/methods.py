@@ -28,6 +28,8 @@ from explorer.inspection.attribution.tasks import (
 from explorer.inspection.look.model import model_name
 from explorer.inspection.look.tail import default_stage
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.fused import FusedModel
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Method:
             return f"{model_name(model)} has no stages, so there is no map to draw a heat map from."
         if self.name == "guided_backprop" and not gradients.rectifiers(model):
             return f"{model_name(model)} has no ReLU layers, which guided backpropagation is about."
+        if self.group == "attention" and isinstance(model, EnsembleModel | FusedModel):
+            return f"{self.title} follows the attention of one network: ask a member of {model_name(model)}."
         shows_attention = any(hasattr(part, "attention_weights") for part in model.modules())
         if self.group == "attention" and not shows_attention:
             return f"{model_name(model)} has no attention layers whose weights could be shown."

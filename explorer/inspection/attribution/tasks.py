@@ -28,10 +28,14 @@ SHOWN_SHARE = 0.995
 
 @dataclass(eq=False)
 class Task:
-    """One question to one model. look: one that still holds;  input: what the network sees, [C, H, W]."""
+    """One question to one model. look: one that still holds;  input: what the network sees, [C, H, W].
+
+    inputs: what a pass reads, where that is more than one picture (`look.own_inputs`); else the same
+    """
 
     model: VisionModel
     input: Tensor
+    inputs: Tensor
     config: dict[str, Any]
     stage: str | None
     look: Look | None
@@ -47,7 +51,7 @@ class Task:
             if self.look is not None:
                 self.target = int(self.outputs.likeliest(self.look.logits))
             else:
-                scores = self.passes.logits(self.input[None])[0]  # one a class already
+                scores = self.passes.logits(self.inputs[None])[0]  # one a class already
                 self.target = int(scores.argmax())
         return self.target
 
@@ -60,7 +64,7 @@ class Task:
         if self.look is not None:
             return self.look.stages[stage]
         with evaluating(self.model):
-            maps, _, logits, _ = walk(self.model, self.input, only=(stage,))
+            maps, _, logits, _ = walk(self.model, self.inputs, only=(stage,))
         self._ran(logits)
         return ordinary(maps[stage])
 
@@ -77,7 +81,7 @@ class Task:
                 self.target = self.class_index()
                 return self.look.stages[stage], tail
         with evaluating(self.model):
-            maps, _, logits, tail = walk(self.model, self.input, stage=stage, only=(stage,),
+            maps, _, logits, tail = walk(self.model, self.inputs, stage=stage, only=(stage,),
                                          at_module=at_module)
         self._ran(logits)
         return ordinary(maps[stage]), tail

@@ -21,15 +21,15 @@ from typing import Any
 from PIL import Image
 
 from explorer.arguments import checked
-from explorer.data.transforms import create_transform, crop_box
+from explorer.data.transforms import crop_box
 from explorer.display import draw
 from explorer.display.html import notes_html, picture_html, title_html
 from explorer.inspection.experiments.before import logits_of, look_before
 from explorer.inspection.experiments.changes import curve_html, numbers_html
 from explorer.inspection.experiments.spoiling import Kind, check_strength, known_kind
 from explorer.inspection.look.answers import Prediction, answer_of, said
-from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.inspection.look.result import Look
 from explorer.models.contract import VisionModel
 
@@ -163,13 +163,13 @@ class AtStrength:
 
     def __init__(self, model: VisionModel, before: Look, kind: Kind, seed: int):
         self.model, self.before, self.kind, self.seed = model, before, kind, seed
-        self.transform = create_transform(**before.config)
+        self.transform = transform_for(model)
         self.reference = answer_of(before.logits, before.outputs)
 
     def __call__(self, value: float) -> Point:
         value = float(value)  # Pillow takes no number of numpy's
         photo = self.kind.apply(self.before.image, value, self.seed)
-        _, tensor = prepare(photo, self.transform)
+        tensor = self.transform(photo)
         with evaluating(self.model):
             logits = logits_of(self.model, tensor)
         outputs, reference = self.before.outputs, self.reference

@@ -23,7 +23,6 @@ from PIL import Image
 
 from explorer.arguments import checked
 from explorer.data.images import ImageError
-from explorer.data.transforms import create_transform
 from explorer.display import draw
 from explorer.display.html import LINE, RichRepr, picture_html
 from explorer.inspection.features.filling import vectors_and_logits
@@ -31,10 +30,10 @@ from explorer.inspection.features.folders import run_folder
 from explorer.inspection.features.maps import FEWEST, METHODS, PROJECTIONS, Map2D
 from explorer.inspection.features.result import Features
 from explorer.inspection.features.vectors import cosine_distances
-from explorer.inspection.look.bodies import features_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.model import as_model
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.models.contract import VisionModel
 
 
@@ -124,7 +123,7 @@ class Embeddings(RichRepr):
             raise ValueError("These embeddings have no model, so no new photo can be compared: "
                              "make them with explorer.embed.")
         photo = photo_for(self.model, query)
-        tensor = create_transform(**features_config(self.model))(photo)
+        tensor = transform_for(self.model)(photo)
         return photo, Faster(self.model, vectors_and_logits)(tensor[None])[0][0]
 
     def map2d(self, method: str = "pca", *, seed: int = 0) -> Map2D:

@@ -27,12 +27,12 @@ import torch
 
 from explorer.arguments import checked
 from explorer.data.photos import collect
-from explorer.data.transforms import create_transform
 from explorer.inspection.features.cache import Chunks, StoreError, cache_root, model_key
 from explorer.inspection.features.filling import Filling
 from explorer.inspection.features.result import Features
-from explorer.inspection.look.bodies import classes_of, features_config
+from explorer.inspection.look.bodies import classes_of
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
+from explorer.inspection.look.own_inputs import preparation_of, transform_for
 from explorer.models.contract import VisionModel
 
 
@@ -62,8 +62,7 @@ def run_folder(
     """
     started = time.perf_counter()
     photos, model = collect(photos), as_model(model, task=None)
-    config = features_config(model)
-    transform = create_transform(**config)
+    config, transform = preparation_of(model), transform_for(model)
     notes, classes = list(notes_on(model)), classes_of(model)
     with evaluating(model):
         key = model_key(model, config)

@@ -21,7 +21,7 @@ from torch import Tensor
 from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.photos import collect
-from explorer.data.transforms import create_transform, crop_box
+from explorer.data.transforms import crop_box
 from explorer.display import draw
 from explorer.display.draw import outlined
 from explorer.display.html import notes_html, picture_html, title_html
@@ -29,8 +29,8 @@ from explorer.display.words import counted
 from explorer.inspection.look.bodies import features_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.frame import Box, covered, covered_box
-from explorer.inspection.look.looking import prepare
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on
+from explorer.inspection.look.own_inputs import stage_config, transform_for
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.surgery.inside import stages_in_words
 
@@ -146,8 +146,7 @@ def top_photos(
         raise ValueError(f"There is no channel {channel!r}: stage {stage} has {channels}, so give 0 to "
                          f"{channels - 1}.")
     collection = collect(photos)
-    config = features_config(model)
-    transform = create_transform(**config)
+    config, transform = stage_config(model, stage, features_config(model)), transform_for(model)
 
     channel_maps = Faster(model, lambda net, inputs: (_channel_maps(net, inputs, depth, channel),))
     best: list[tuple[float, int, TopPhoto]] = []  # a heap, the weakest first; the earlier photo wins a tie
@@ -158,7 +157,7 @@ def top_photos(
         for index in range(done, min(done + batch_size, len(collection))):
             try:
                 photo = collection.open_one(index)
-                tensors.append(prepare(photo, transform)[1])
+                tensors.append(transform(photo))
             except ImageError as error:
                 problems.append((collection.names[index], str(error)))
                 continue
@@ -178,7 +177,7 @@ def top_photos(
             value = float(one.flatten()[place])
             if len(best) < count or (value, -index) > best[0][:2]:
                 stride = model.stage_table[depth].reduction
-                covers = covered(one.shape, tensors[0].shape[-2:], [stride])
+                covers = covered(one.shape, config["input_size"][1:], [stride])
                 box = _place_box(place, one.shape, covered_box(crop_box(size, config), covers), size)
                 name, file = collection.names[index], collection.files[index]
                 found = TopPhoto(name, file, value, box, size, thumbnail)

@@ -27,6 +27,7 @@ from explorer.inspection.look.answers import check_topk, top_predictions
 from explorer.inspection.look.dense import look_at_places
 from explorer.inspection.look.faster import pays, ready, try_copy
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
+from explorer.inspection.look.own_inputs import packed_inputs
 from explorer.inspection.look.result import Look, Origin
 from explorer.inspection.look.tail import default_stage, fingerprint, ordinary, walk
 from explorer.models.contract import VisionModel, parameter_place
@@ -66,11 +67,12 @@ def look_once(model: VisionModel, photo: Image.Image, *, topk: int = 5) -> Look:
     started = time.perf_counter()
     config = resolve_data_config({}, model=model)
     seen, tensor = prepare(photo, create_transform(**config))
+    inputs = packed_inputs(model, photo, tensor)
     prepared = time.perf_counter()
     with evaluating(model):
         entered = time.perf_counter()
         mark = fingerprint(model)
-        maps, embedding, logits, tail = walk(model, tensor, stage=_begin(model), by=ready(model, mark))
+        maps, embedding, logits, tail = walk(model, inputs, stage=_begin(model), by=ready(model, mark))
         finished = time.perf_counter()
 
     stages = {name: ordinary(feature_map) for name, feature_map in maps.items()}
@@ -97,13 +99,15 @@ def get_ready(model: VisionModel, seen: Look) -> None:
     if origin is None or seen.finds_places or not pays(model, origin.fingerprint):
         return
 
+    inputs = packed_inputs(model, seen.image, seen.input)
+
     def run(by: VisionModel) -> tuple[np.ndarray, ...]:
-        maps, embedding, logits, _ = walk(model, seen.input, stage=_begin(model), by=by)
+        maps, embedding, logits, _ = walk(model, inputs, stage=_begin(model), by=by)
         return tuple(ordinary(found).numpy() for found in (logits, embedding, *maps.values()))
 
     with evaluating(model):
         shown = tuple(found.numpy() for found in (seen.logits, seen.embedding, *seen.stages.values()))
-        try_copy(model, seen.input[None], run, shown)
+        try_copy(model, inputs[None], run, shown)
 
 
 def _begin(model: VisionModel) -> str:

@@ -23,14 +23,14 @@ from torch import Tensor
 from explorer.arguments import checked
 from explorer.data.images import ImageError
 from explorer.data.tables import safe_cell
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.display import draw
 from explorer.files import given_path, write_text
 from explorer.inspection.look.answers import Prediction, check_topk, top_predictions
 from explorer.inspection.look.faster import Faster
-from explorer.inspection.look.looking import photo_for, prepare
+from explorer.inspection.look.looking import photo_for
 from explorer.inspection.look.many import answered, is_one, named_photos
 from explorer.inspection.look.model import as_model, evaluating, model_name, notes_on, outputs_of
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.inspection.look.table import ROWS_SHOWN, AnswerTable
 from explorer.models.contract import VisionModel, parameter_place
 
@@ -146,11 +146,10 @@ def predict(
     if not model.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to predict. "
                          "Its features are in look(model, image).embedding.")
-    config = resolve_data_config({}, model=model)
-    transform, outputs = create_transform(**config), outputs_of(model)
+    transform, outputs = transform_for(model), outputs_of(model)
 
     if is_one(images):
-        _, tensor = prepare(photo_for(model, images), transform)
+        tensor = transform(photo_for(model, images))
         with evaluating(model), torch.inference_mode():
             found = _scores(model, tensor[None])[0][0]
         return top_predictions(torch.from_numpy(found), outputs, topk)
@@ -162,7 +161,7 @@ def predict(
         number, (name, image) = item
         try:
             photo = photo_for(model, image)
-            _, tensor = prepare(photo, transform)
+            tensor = transform(photo)
         except ImageError as error:
             return PredictionRow(name, [], str(error)), None
         small = draw.data_uri(draw.thumbnail(photo, 64), format="JPEG") if number < ROWS_SHOWN else ""

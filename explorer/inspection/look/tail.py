@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from explorer.inspection.look.model import model_name, not_pooled
 from explorer.models.contract import Stage, VisionModel, parameter_place
+from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.fused import FusedModel
 from explorer.models.members import buffers_in, modules_in, parameters_in
 from explorer.models.surgery.inside import photo_size, stage_modules
 from explorer.models.watching import Turn, watching
@@ -43,12 +45,15 @@ def default_stage(model: VisionModel) -> str:
     if not table:
         raise ValueError(f"{model_name(model)} has no stages, so there is no map to draw a heat map from. "
                          'Methods that need none: method="saliency", "integrated_gradients" or "occlusion".')
-    height, width = photo_size(model)[1:]
-    known = _sizes.get(model, {})
+    known, asked = _sizes.get(model, {}), model
+    if isinstance(model, EnsembleModel | FusedModel):  # that of the member that counts most
+        asked = model.members[model.heaviest]
+        table = [stage for stage in table if model.member_of_stage(stage.name)[0] is asked] or table
+    height, width = photo_size(asked)[1:]
     names = [stage.name for stage in table
              if max(known.get(stage.name, (height // stage.reduction, width // stage.reduction))) > 1]
     names = names or [table[-1].name]
-    network, _ = stage_modules(model)
+    network, _ = stage_modules(asked)
     if getattr(network, "global_pool", None) == "token" and names[-1] == table[-1].name and len(names) > 1:
         return names[-2]
     return names[-1]

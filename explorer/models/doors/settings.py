@@ -69,10 +69,12 @@ def read_config(path: Path, name: str) -> ModelConfig:
         count = 2 if config.outputs == "yes/no" else config.num_classes
         if isinstance(labels, list) and len(labels) == count:
             config = config.with_(labels=tuple(map(str, labels)))
-        known = config_for(architecture)  # where a file does not say which layers are first and last
-        config = config.with_(first_conv=config.first_conv or known.first_conv,
-                              classifier=config.classifier or known.classifier)
-        check_config(config)
+        if not config.members:
+            known = config_for(architecture)  # where a file does not say which layers are first and last
+            config = config.with_(first_conv=config.first_conv or known.first_conv,
+                                  classifier=config.classifier or known.classifier)
+        for one in (config, *config.members):
+            check_config(one)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The config.json of '{name}' does not describe a model ({type(error).__name__}: "
                            f"{error}).") from error
@@ -124,6 +126,9 @@ def check_config(config: ModelConfig) -> None:
         "test_crop_pct": config.test_crop_pct is None or numbers((config.test_crop_pct,), 0.01, 10),
         **{key: names(getattr(config, key)) for key in ("first_conv", "classifier")},
         **{key: isinstance(getattr(config, key), str) for key in texts},
+        "labels": config.labels is None or (isinstance(config.labels, tuple) and names(config.labels)),
+        "architecture": isinstance(config.architecture, str) and 0 < len(config.architecture) <= 200,
+        "members": len(config.members) <= 64,
         "build_options": isinstance(config.build_options, tuple) and all(map(option, config.build_options)),
     }
     for key, fine in right.items():

@@ -16,9 +16,9 @@ from explorer._threads import thread_count
 from explorer.data.folders import DataError
 from explorer.data.images import ImageError
 from explorer.data.photo_sets import PhotoSet
-from explorer.data.transforms import create_transform, resolve_data_config
 from explorer.inspection.look.faster import Faster
 from explorer.inspection.look.many import answered
+from explorer.inspection.look.own_inputs import mirrored, transform_for
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.outputs import Outputs
 from explorer.training.evaluation.figures import Throughput
@@ -33,8 +33,7 @@ def ask_all(
 
     Returns the answers [N, K]; which photos could be opened; the names of the others, and why not; the pace.
     """
-    config = resolve_data_config({}, model=model)
-    transform, place = create_transform(**config), parameter_place(model)
+    transform, place = transform_for(model), parameter_place(model)
     broken: dict[int, str] = {}
     guard = threading.Lock()
     blank = Image.new("RGB", (8, 8))
@@ -56,7 +55,7 @@ def ask_all(
     def views_of(net: VisionModel, inputs: Tensor) -> tuple[np.ndarray, ...]:
         entered = time.perf_counter()
         inputs = inputs.to(**place)
-        views = [inputs, inputs.flip(-1)] if tta else [inputs]
+        views = [inputs, mirrored(model, inputs)] if tta else [inputs]
         found = tuple(net(view).float().cpu().numpy() for view in views)
         spent.append((time.perf_counter() - entered) * torch.get_num_threads())
         return found

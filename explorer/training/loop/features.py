@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from explorer.data.photo_sets import PhotoSet
 from explorer.data.reading import group_by_group, in_order, photo_threads
-from explorer.data.transforms import create_transform
 from explorer.inspection.look.faster import SAME, far, refuse, side_by_side
+from explorer.inspection.look.own_inputs import transform_for
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.training.loop.augmentation import create_augmentation
 from explorer.training.loop.objective import Objective
@@ -51,7 +51,7 @@ def cache_features(
           first view of a photo is the one it is judged by, the others are varied
     team: each of its processes looks at a part of the photos, and all get all vectors
     """
-    vary, plain = create_augmentation(recipe.augment, config), create_transform(**config)
+    vary, plain = create_augmentation(recipe.augment, config), transform_for(model)
     place = parameter_place(body)
     total = recipe.view_count * len(train) + len(val)
     rows: list[Tensor] = []

@@ -1,0 +1,155 @@
+"""The members of an ensemble: opened, named, and refused by name where one can't take part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from explorer.models.config import ModelConfig
+from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.members import buffers_in, parameters_in
+from explorer.models.stages import Stage
+from explorer.models.surgery.inside import backbone
+from explorer.models.weights.report import LoadReport, WeightsError
+
+MOST = 64  # members
+
+
+def named_members(models: Any, open_one: Callable[[str], VisionModel]) -> dict[str, VisionModel]:
+    """{what it is called: the model} of a list of models and names, or of a dict that says what to call them.
+
+    open_one: a name -> a model with its trained weights
+    Raises TypeError for what is no such list, ValueError or WeightsError for a member that can't be had.
+    """
+    wanted = "a list of models or names, such as ['resnet18', 'vgg16'], or {what to call it: one of these}"
+    if isinstance(models, Mapping):
+        pairs = [(str(name), model) for name, model in models.items()]
+    elif isinstance(models, (str, bytes, nn.Module, Tensor)) or not isinstance(models, Iterable):
+        kind = ValueError if isinstance(models, (str, bytes, int, float)) else TypeError
+        raise kind(f"models is {str(models)[:60]!r}: expected {wanted}.")
+    else:
+        pairs = [("", model) for model in models]
+    if not 1 <= len(pairs) <= MOST:
+        raise ValueError(f"models has {len(pairs)} members: an ensemble has from 1 to {MOST}; expected "
+                         f"{wanted}.")
+    found: dict[str, VisionModel] = {}
+    for given, model in pairs:
+        called = given or (model.strip() if isinstance(model, str) else name_of(model))
+        number, free = 2, called
+        while free in found:
+            number, free = number + 1, f"{called} ({number})"
+        found[free] = _opened(free, model, open_one, wanted)
+    return found
+
+
+def name_of(model: Any) -> str:
+    """What a member is called when nobody says."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, ModelConfig) or not config.architecture:
+        return type(model).__name__
+    return config.name if getattr(model, "load_report", None) is not None else config.architecture
+
+
+def _opened(name: str, model: Any, open_one: Callable[[str], VisionModel], wanted: str) -> VisionModel:
+    if isinstance(model, str):
+        try:
+            return open_one(model)
+        except (ValueError, TypeError, WeightsError) as error:
+            raise type(error)(f"The member {name[:60]!r} can't be had. {error}") from error
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"models has a member that is a {type(model).__name__}: expected {wanted}.")
+    try:
+        inner: Any = backbone(model)
+    except TypeError as error:
+        raise TypeError(f"The member {name} can't take part. {error}") from None
+    if not isinstance(inner, VisionModel):
+        raise TypeError(f"The member {name} is a {type(inner).__name__}, no model of explorer's: "
+                        "explorer.wrap(model) makes it one.")
+    return inner
+
+
+def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> None:
+    """Raise ValueError, with the member's name, for one without weights, of another task or device, or, with
+    `heads`, without a classifier.
+    """
+    (first, lead), *_ = members.items()
+    device = parameter_place(lead)["device"]
+    for name, model in members.items():
+        if parameter_place(model)["device"].type == "meta":
+            raise ValueError(f"The member {name} has shapes but no weights (it is on the 'meta' device): "
+                             "create it without torch.device('meta'), or load weights into it.")
+        if parameter_place(model)["device"] != device:
+            raise ValueError(f"The member {name} is on the device '{parameter_place(model)['device']}', and "
+                             f"{first} on '{device}': bring them together with model.to('{device}').")
+        if model.task != lead.task:
+            raise ValueError(f"The member {name} is for {model.task}, and {first} for {lead.task}: an "
+                             "ensemble's members have one task.")
+        if hasattr(model, "members"):
+            raise ValueError(f"The member {name} is an ensemble itself: give its members one by one.")
+        model.notice_head()
+        if heads and not model.num_classes:
+            raise ValueError(f"The member {name} has no classifier (num_classes=0), so it has no answer to "
+                             "combine: explorer.fuse_features(models) joins the features of such networks.")
+
+
+def title_of(kind: str, names: Sequence[str]) -> str:
+    """What an ensemble is called, by its kind and its members."""
+    if len(names) > 4:
+        names = [*names[:3], f"{len(names) - 3} others"]
+    several = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{kind} {several}"
+
+
+def report_of(kind: str, members: Mapping[str, VisionModel]) -> LoadReport:
+    """What happened to the weights of all members together."""
+    report = LoadReport("the members' own weights", name=title_of(kind, [*members]))
+    for name, model in members.items():
+        own = model.load_report
+        if own is None:
+            report.noted.append(f"No weights were loaded into {name}: unless it was trained here, what it "
+                                "says means nothing")
+            continue
+        report.loaded += own.loaded
+        for ours, theirs in ((report.adapted, own.adapted), (report.skipped, own.skipped),
+                             (report.noted, own.noted)):
+            ours += [f"{name}: {text}" for text in theirs]
+    return report
+
+
+def stages_of(name: str, number: int, model: VisionModel) -> list[Stage]:
+    """A member's stages as those of the ensemble: "resnet18/layer4"."""
+    inside = "module." if isinstance(getattr(model, "module", None), nn.Module) else ""
+    return [Stage(f"{name}/{stage.name}", f"members.{number}.{inside}{stage.module}", stage.channels,
+                  stage.reduction, stage.call) for stage in model.stage_table]
+
+
+def bodies(models: Sequence[VisionModel], ways: Sequence[int]) -> list[int]:
+    """For each member the number of the first one that has its body: the same layers, not like ones.
+
+    ways: which preprocessing each has. Two heads on one body share its tensors, but for the classifier's.
+    """
+    first: dict[Any, int] = {}
+    return [first.setdefault(_body_key(model, way), number)
+            for number, (model, way) in enumerate(zip(models, ways))]
+
+
+def _body_key(model: VisionModel, way: int) -> Any:
+    head = {id(tensor) for part in [model.get_classifier()]
+            for tensor in (*parameters_in(part), *buffers_in(part))}
+    body = [id(tensor) for tensor in (*parameters_in(model), *buffers_in(model)) if id(tensor) not in head]
+    return (type(model), way, *body) if body else (id(model), way)
+
+
+@contextmanager
+def by_name(name: str) -> Iterator[None]:
+    """An error of torch's in a member's pass says which member it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise RuntimeError(f"The member {name} failed: {error}") from error

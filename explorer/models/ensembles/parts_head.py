@@ -1,0 +1,45 @@
+"""The head over the vectors of several bodies: in a row, or weighed against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: how -> what it does, in words for a person
+HOW = {
+    "concat": "the vectors in a row, each brought to one scale, under one linear layer",
+    "attend": "each vector becomes a token of one width, and a learnt query says how much each counts",
+}
+WIDTH = 256  # of a token
+
+
+class PartsHead(nn.Module):
+    """A row of vectors [B, D1 + D2 + ...] -> logits [B, num_classes].
+
+    Bodies give vectors of very different sizes of numbers, and the largest would drown the others: so each is
+    normalised by itself (LayerNorm, without weights).
+
+    how: "concat": one linear layer on the row. "attend": each vector goes through a linear layer of its own
+         to one width; a query that is learnt attends to these tokens (softmax of the dot products, by the
+         square root of the width, Vaswani et al., 2017), and the linear layer reads their weighted mean
+    """
+
+    def __init__(self, widths: Sequence[int], num_classes: int, how: str):
+        super().__init__()
+        self.widths, self.num_classes, self.how = tuple(widths), num_classes, how
+        inside = sum(widths)
+        if how == "attend":
+            inside = WIDTH
+            self.tokens = nn.ModuleList(nn.Linear(width, WIDTH) for width in widths)
+            self.query = nn.Parameter(torch.zeros(WIDTH))  # at first all count the same
+        self.fc = nn.Linear(inside, num_classes) if num_classes else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [nn.functional.layer_norm(part, part.shape[-1:]) for part in x.split(self.widths, dim=-1)]
+        if self.how != "attend":
+            return self.fc(torch.cat(parts, dim=-1))
+        tokens = torch.stack([layer(part) for layer, part in zip(self.tokens, parts)], dim=-2)  # [B, M, W]
+        shares = (tokens @ self.query / WIDTH**0.5).softmax(-1)  # [B, M]
+        return self.fc((shares[..., None] * tokens).sum(-2))
