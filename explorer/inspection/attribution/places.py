@@ -122,7 +122,8 @@ def answer(
     passes = PlacePasses(question, on_progress=on_progress, should_stop=should_stop)
     config = resolve_data_config({}, model=model)
     fresh = look if still_holds(look, model) else None
-    task = PlaceTask(model, question.input, config, stage, fresh, passes, Outputs("one", ("",)),
+    seen = question.input
+    task = PlaceTask(model, seen, seen, config, stage, fresh, passes, Outputs("one", ("",)),
                      question=question)
     found = method.run(task, **options)
     heat, notes = over_photo(found, question, model)
