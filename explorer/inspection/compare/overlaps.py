@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -74,7 +75,8 @@ class MaskAgreement:
         return self.shared / self.covered if self.covered else nan
 
 
-ByClass = dict[str, BoxAgreement] | dict[str, MaskAgreement]
+ByClass = Mapping[str, BoxAgreement] | Mapping[str, MaskAgreement]
+Of = TypeVar("Of", BoxAgreement, MaskAgreement)
 
 
 def match_boxes(one: Tensor, other: Tensor, *, least: float = LEAST) -> list[tuple[int, int, float]]:
@@ -143,9 +145,9 @@ def masks_by_class(one: Regions, other: Regions) -> dict[str, MaskAgreement]:
     return found
 
 
-def joined(parts: Iterable[Mapping[str, BoxAgreement]] | Iterable[Mapping[str, MaskAgreement]]) -> ByClass:
+def joined(parts: Iterable[Mapping[str, Of]]) -> dict[str, Of]:
     """Several photos' agreements as one."""
-    found: dict = {}
+    found: dict[str, Of] = {}
     for part in parts:
         for key, value in part.items():
             found[key] = found[key] + value if key in found else value

@@ -29,7 +29,7 @@ from explorer.inspection.compare.facts import (
     Column,
 )
 from explorer.inspection.compare.overlaps import (
-    ByClass,
+    BoxAgreement,
     MaskAgreement,
     Regions,
     boxes_by_class,
@@ -77,7 +77,7 @@ class BoxComparison(PlaceComparison):
     """What `compare` found of several detectors. found: [model][photo]; more fields in `PlaceComparison`."""
 
     found: tuple[tuple[Detections, ...], ...]
-    _between: dict[tuple[int, int, int], Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    _between: dict[tuple[int, int, int], Mapping[str, BoxAgreement]] = field(default_factory=dict, repr=False)
 
     kind: ClassVar[str] = "boxes"
     columns: ClassVar[tuple[Column, ...]] = BOX_COLUMNS
@@ -89,7 +89,9 @@ class BoxComparison(PlaceComparison):
     def picture(self, model: str | int, photo: str | int = 0) -> Image.Image:
         return self.found[self.model_index(model)][self._kept(photo)].overlay()
 
-    def between(self, model: str | int, other: str | int, photo: str | int | None = None) -> ByClass:
+    def between(
+        self, model: str | int, other: str | int, photo: str | int | None = None
+    ) -> Mapping[str, BoxAgreement]:
         i, j = self.model_index(model), self.model_index(other)
         if photo is None:
             return joined(self.between(i, j, one) for one in range(len(self.photos)))
@@ -169,7 +171,9 @@ class MaskComparison(PlaceComparison):
             told |= {(row[j].labels[index], colour): None for index, colour in row[j].colours.items()}
         return [*told]
 
-    def between(self, model: str | int, other: str | int, photo: str | int | None = None) -> ByClass:
+    def between(
+        self, model: str | int, other: str | int, photo: str | int | None = None
+    ) -> Mapping[str, MaskAgreement]:
         i, j = sorted((self.model_index(model), self.model_index(other)))
         photos = range(len(self.photos)) if photo is None else [self.photo_index(photo)]
         return joined(self.shared[one][i, j] for one in photos)
