@@ -33,6 +33,12 @@ from explorer.files import given_path
 BUNDLED = ("flowers5", "flowers5_nano")
 
 
+def has_classes_alone(data: Any) -> bool:
+    """Whether these are photos with classes or numbers, which say nothing of boxes or masks."""
+    return isinstance(data, PhotoSet | Splits | PhotoTable) or \
+        isinstance(data, str) and data in (*BUNDLED, "cifar10", "cifar-10")
+
+
 def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str | None = None) -> Splits:
     """Splits of anything that `finetune` takes.
 

@@ -17,7 +17,15 @@ from torch.nn.functional import one_hot
 
 from explorer.arguments import checked
 from explorer.data.collection import describe, existing_folder
-from explorer.data.datasets import BUNDLED, as_photos, is_table, labelled, open_data, photos_of
+from explorer.data.datasets import (
+    BUNDLED,
+    as_photos,
+    has_classes_alone,
+    is_table,
+    labelled,
+    open_data,
+    photos_of,
+)
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet, Splits, joined
 from explorer.data.photo_tables import read_table, read_table_for
@@ -114,9 +122,9 @@ def evaluate(
         raise ValueError(f"topk is {topk!r}: expected how many answers may be given, a number from 1.")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
-    if data is not None and not _has_classes_alone(data):
+    if data is not None and not has_classes_alone(data):
         model = _known(model)
-    if task_of(model) != "classification" and not _has_classes_alone(data):
+    if task_of(model) != "classification" and not has_classes_alone(data):
         return _judge_places(model, data, split, seed, tta, on_progress, should_stop)
     net, called, data, seed, notes = _model_and_data(model, data, seed)
     net.notice_head()
@@ -177,12 +185,6 @@ def _known(model: Any) -> Any:
         return model
     net = as_model(model, task=None)
     return net.to("cuda") if torch.cuda.is_available() else net
-
-
-def _has_classes_alone(data: Any) -> bool:
-    """Whether these are photos with classes or numbers, which say nothing of boxes or masks."""
-    return isinstance(data, PhotoSet | Splits | PhotoTable) or \
-        isinstance(data, str) and data in (*BUNDLED, "cifar10", "cifar-10")
 
 
 def _judge_places(model: Any, data: Any, split: str, seed: int | None, tta: bool,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from explorer.data.checks import ordered_as
-from explorer.data.datasets import open_data
+from explorer.data.datasets import has_classes_alone, open_data
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet, Splits, of_what
 from explorer.data.places.opening import open_places
@@ -47,11 +47,12 @@ def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
     """
     if not recipe.finds_places:
         return ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
-    if isinstance(data, (Splits, PhotoSet)):
+    if has_classes_alone(data):
         wanted = "boxes" if recipe.task == "detection" else "masks"
         photos = data.train if isinstance(data, Splits) else data
-        raise DataError(f"The data has {of_what(photos)}, and this model finds {wanted}: give photos with "
-                        f"{wanted}.")
+        has = of_what(photos) if isinstance(photos, PhotoSet) else "classes or numbers"
+        called = f"'{data}'" if isinstance(data, str) else "The data"
+        raise DataError(f"{called} has {has}, and this model finds {wanted}: give photos with {wanted}.")
     found = open_places(data, recipe.task, seed=recipe.seed)
     if not isinstance(found, PlaceSplits):
         name = os.path.basename(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "the data"
