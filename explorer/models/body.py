@@ -43,8 +43,8 @@ class OverBody(VisionModel):
 
     @property
     def body_stages(self) -> tuple[Stage, ...]:
-        """Those of its stages that are its backbone's, which come first."""
-        inside = tuple(f"{path}." for path in self.body_paths)
+        """Those of its stages that are its backbone's, which come first; all of a network that has none."""
+        inside = tuple(f"{path}." if path else "" for path in self.body_paths)
         return tuple(stage for stage in self.stage_table if f"{stage.module}.".startswith(inside))
 
     @property

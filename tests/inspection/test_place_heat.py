@@ -255,6 +255,10 @@ class RedFinder(Detector):
     def get_classifier(self):
         return self.last
 
+    def anchor_levels(self, raw, size):
+        corner = torch.stack((torch.arange(64) % 8, torch.arange(64) // 8), dim=1) * 8.0
+        return [torch.cat((corner, corner + 8), 1)]
+
     def candidates(self, raw, size, places, *, score_threshold=None):
         found = []
         for scores in raw.sigmoid():

@@ -40,9 +40,9 @@ class Detector(OverBody):
         num_features    channels of the pyramid's maps
         classifier_path where the layer is whose channels are the classes
 
-    and writes `forward_stages`, which returns the pyramid's maps, `forward_head`, `candidates`, `log_odds`
-    and `loss_of`; where photos are prepared otherwise `place`, and where the best are chosen otherwise
-    `select`.
+    and writes `forward_stages`, which returns the pyramid's maps, `forward_head`, `candidates`, `log_odds`,
+    `anchor_levels` and `loss_of`; where photos are prepared otherwise `place`, and where the best are chosen
+    otherwise `select`.
 
     `score_threshold`, `iou_threshold` and `max_boxes` are what the family's authors publish their numbers
     with; they may be set on a model too.
