@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,7 @@ def sample_places(name: str) -> PlaceSet:
         classes = class_names_beside(folder, folder / "masks")
         places = read_masks(folder / "images", folder / "masks", start=folder, names=classes)
     order = [photo.path for photo in sample_photos(name)]
-    return places.subset([places.files.index(path) for path in order])
+    return replace(places.subset([places.files.index(path) for path in order]), name=name)
 
 
 def _folder(name: str) -> Path:

@@ -58,6 +58,7 @@ class PlaceSet(Sequence):
     sizes:    (width, height) of each photo as the boxes or masks have it; empty where nobody says
     named:    False where nobody said what the classes are called
     notes:    what was left out, and why
+    name:     what to call the set, where it has a name
     """
 
     classes: tuple[str, ...]
@@ -69,6 +70,7 @@ class PlaceSet(Sequence):
     sizes: tuple[Size | None, ...] = field(default=())
     named: bool = True
     notes: tuple[str, ...] = ()
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.names)

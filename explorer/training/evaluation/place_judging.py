@@ -61,7 +61,7 @@ def judge_places(
         photos, data_name, notes, judged = opened.part(split), opened.name, opened.notes, split
     else:
         photos, notes, judged = opened, opened.notes, "all"
-        data_name = Path(data).name if isinstance(data, (str, Path)) else type(data).__name__
+        data_name = Path(data).name if isinstance(data, (str, Path)) else opened.name or type(data).__name__
     if not len(photos):
         raise DataError("There are no photos to judge by: give some with their boxes or masks.")
     judge = _judge_boxes if model.task == "detection" else _judge_masks
