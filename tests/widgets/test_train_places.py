@@ -29,7 +29,7 @@ def small(task):
 
 @pytest.fixture(scope="module", params=[*MAKE])
 def shown(request):
-    """(task, dashboard) after a run of two epochs on the photos that come with explorer, started in the tab."""
+    """(task, dashboard) after a run of two epochs on the bundled photos, started in the tab."""
     dash = explorer.Dashboard(small(request.param))
     dash.session.image = Image.new("RGB", (80, 60), "grey")
     dash.wait()
@@ -72,7 +72,8 @@ def test_each_part_of_the_loss_is_a_curve_and_the_figure_is_the_tasks(shown):
     task, dash = shown
     view, run = dash.finetune.view, dash.session.run
     parts = ("classification", "bbox regression") if task == "detection" else ("ce", "dice")
-    assert view.parts.layout.display == "" and {*view.parts.names} == {*parts, *(f"{p}, judged" for p in parts)}
+    assert view.parts.layout.display == ""
+    assert {*view.parts.names} == {*parts, *(f"{part}, judged" for part in parts)}
     assert [len(view.parts.points(name)) for name in parts] == [len(run.batches)] * 2
     sums = [sum(values) for values in zip(*([y for _, y in view.parts.points(name)] for name in parts))]
     assert sums == pytest.approx([y for _, y in view.loss.points("each batch")], rel=1e-4)
@@ -80,7 +81,7 @@ def test_each_part_of_the_loss_is_a_curve_and_the_figure_is_the_tasks(shown):
     word = "AP50" if task == "detection" else "mIoU"
     assert f"Best: {word}" in view.progress.value and f"Best: {word}" in dash.finetune.caption()
     charts = curves_of(run)
-    assert [*charts][0] == "loss" and {*charts["parts of the loss"]} == {*view.parts.names}
+    assert next(iter(charts)) == "loss" and {*charts["parts of the loss"]} == {*view.parts.names}
     assert len(dash.finetune.figure().axes) == 3
 
 
@@ -98,14 +99,14 @@ def test_held_out_photos_show_what_is_found_epoch_by_epoch(shown):
         shadow = PlaceShadow(run)
         shadow.become(run.kept.weights(run.best["epoch"] + 1))
         judged = mean_overlap(shadow.look(None, samples=True).samples[0], shadow.truth[0])
-        assert judged == pytest.approx(run.best["val_miou"], abs=0.05)  # one at the photo's size, one at the net's
+        assert judged == pytest.approx(run.best["val_miou"], abs=0.05)  # at the photo's size, not the net's
 
 
 def test_the_code_learns_the_same_run(shown):
     task, dash = shown
     panel, run = dash.finetune, dash.session.run
     names: dict = {"dash": type("Dash", (), {"session": type("Session", (), {"model": small(task)})})}
-    exec(panel.code(), names)  # noqa: S102 - the lines that a reader would copy
+    exec(panel.code(), names)
     assert [row["val_loss"] for row in names["run"].history] == [row["val_loss"] for row in run.history]
 
 
@@ -173,7 +174,8 @@ def coco(folder, boxes, photos=3):
 def test_wrong_data_is_a_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bare").mkdir()
-    given = {str(tmp_path / "nowhere"): "nowhere", str(tmp_path / "empty"): "holds no boxes", "": "Type the path",
+    given = {str(tmp_path / "nowhere"): "nowhere", str(tmp_path / "empty"): "holds no boxes",
+             "": "Type the path",
              str(coco(tmp_path / "one", [(0, [1, 1, 9, 9])], photos=1)): "1 usable photo",
              str(coco(tmp_path / "none", [])): "no box that counts"}
     dash = explorer.Dashboard(small("detection"))
@@ -216,6 +218,6 @@ def test_a_rate_is_found_for_boxes():
 
 
 def test_a_loss_in_one_piece_has_no_chart_of_parts():
-    run = explorer.finetune(segmenter(), (painted(4, 0, "segmentation"), painted(2, 1, "segmentation")), epochs=1,
-                            loss="ce", input_size=(3, SIDE, SIDE)).wait(60)
+    data = painted(4, 0, "segmentation"), painted(2, 1, "segmentation")
+    run = explorer.finetune(segmenter(), data, epochs=1, loss="ce", input_size=(3, SIDE, SIDE)).wait(60)
     assert several_parts(run.history) == [] and "parts of the loss" not in curves_of(run)

@@ -134,7 +134,7 @@ def made_ready(net: VisionModel, splits: AnySplits, recipe: Recipe, device: Any,
 
 
 def freeze_but(net: VisionModel, train: str) -> str:
-    """Leave only this part of a network to learn: "head", "last_stage" or "all". What is frozen now, in words.
+    """Freeze all but this part of a network: "head", "last_stage" or "all". Gives what is frozen, in words.
 
     Raises ValueError for a last stage where there are no stages.
     """

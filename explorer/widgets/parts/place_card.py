@@ -1,4 +1,4 @@
-"""What is in a data set of boxes or masks, before anything learns from it: as HTML and pictures; no widget."""
+"""What is in a data set of boxes or masks, before anything learns from it: HTML and pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def place_card_html(splits: Any, sizes: Sequence[tuple[int, int]], notes: Sequen
     head = f"<p><b>{escape(splits.name)}</b>: {escape(facts)}{measure}.</p>"
     said = [*splits.notes, *notes]
     if len(splits.train) < FEW_PHOTOS:
-        said.append(f"Fewer than {FEW_PHOTOS} photos to learn from: enough to see how it works, not to teach.")
+        said.append(f"Fewer than {FEW_PHOTOS} photos to learn from: enough to see how it works, no more.")
     learnt, judged = splits.train.counts(), splits.val.counts()
     if not learnt:
         names = ", ".join(map(escape, classes[:MOST_CLASSES]))
@@ -50,8 +50,8 @@ def place_card_html(splits: Any, sizes: Sequence[tuple[int, int]], notes: Sequen
         shown = ", ".join(scarce[:5]) + (" and others" if len(scarce) > 5 else "")
         said.append(f"Fewer than {FEW_BOXES} boxes to learn from: {shown}.")
     label = "Boxes of each class: to learn from + to judge by"
-    return (f'<div class="vx-data">{head}<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>{more}'
-            f"{notes_html(said)}</div>")
+    bars = f'<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>'
+    return f'<div class="vx-data">{head}{bars}{more}{notes_html(said)}</div>'
 
 
 def places_picture(photo: Image.Image, places: Any) -> bytes:

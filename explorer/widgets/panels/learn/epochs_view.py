@@ -288,6 +288,7 @@ class EpochsView(W.VBox):
             return
         self._shadow = shadow
         places = finds_places(shadow)
+        self.photos.whole = places
         self.photos.side = PLACE_SIDE if places else SAMPLE_SIDE
         for widget in (self.answer, self.stage, self.mosaic, self.maps_note):
             widget.layout.display = "none" if places else ""

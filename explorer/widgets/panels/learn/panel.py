@@ -159,7 +159,8 @@ class FinetunePanel(Panel):
         if model is None:
             return None
         try:
-            classes = len(self.photos.open(self.fields.chosen, self.fields.seed.value, self.fields.task).classes)
+            fields = self.fields
+            classes = len(self.photos.open(fields.chosen, fields.seed.value, fields.task).classes)
         except Exception:  # the card says why; the tree does not depend on the number
             classes = model.num_classes
         return as_it_would_learn(model, self.fields.train.value, classes)[0]

@@ -67,5 +67,5 @@ def own_html(found: Any, name: str) -> str:
         text = f"{counted(len(found), 'box', 'es')}{': ' if said else ''}{said}"
     else:
         text = ", ".join(f"{label} {100 * share:.0f} %" for label, share in found.shares.items())
-    return (f'<div class="vx-epochs-found"><img alt="What it finds in your photo" src="{source}"><p>Your photo, '
-            f'{escape(name)}<br><span class="vx-soft">{escape(text)}</span></p></div>')
+    return (f'<div class="vx-epochs-found"><img alt="What it finds in your photo" src="{source}">'
+            f'<p>Your photo, {escape(name)}<br><span class="vx-soft">{escape(text)}</span></p></div>')

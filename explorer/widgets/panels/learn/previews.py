@@ -214,6 +214,7 @@ class Previews:
         self.fields.offer_loss(numbers=not places and splits.train.numbers)
         kind = f"Photos with their {splits.train.kind}" if places else "Photos of each class"
         self.samples.label = kind
+        self.samples.whole = self.variants.whole = places
         self.samples.side, self.variants.side = (128, 96) if places else (72, 56)
         self.find_duplicates.layout.display = "none" if places else ""
         self.samples.show([data for data, _ in shown], [caption for _, caption in shown])
@@ -248,8 +249,9 @@ class Previews:
         places = asked.task != "classification"
         if self._done.get("learns") != key:
             counted = what_learns(asked.model, asked.train, classes)
-            cached = asked.train == "head" and asked.cache and not places
-            html = learns_html(asked.model_name, *counted, cached=cached, again=asked.train == "head" and places)
+            head = asked.train == "head"
+            html = learns_html(asked.model_name, *counted, cached=head and asked.cache and not places,
+                               again=head and places)
             job.tell(self._show_count, key, html)
 
     def _show_count(self, key: Any, html: str) -> None:

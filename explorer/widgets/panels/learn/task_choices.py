@@ -1,5 +1,4 @@
-"""What the Train tab offers for each task of a model: photos, the part that learns, losses, and what is not for
-it.
+"""What the Train tab offers for each task of a model: photos, parts that learn, losses, what is not for it.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ MASK_LOSSES = (("cross-entropy + Dice, the usual", None), ("cross-entropy", "ce"
 
 # controls of what boxes and masks do not have
 CLASSES_ONLY = ("label_smoothing", "mixup", "cutmix", "views", "rounds", "balanced", "cache")
-WHY_NOT = ("Label smoothing, mixup, CutMix, weights of classes and the cache are for networks that tell classes. "
-           "Here {what} move along with a photo that is varied, so each photo is seen anew in every epoch.")
+WHY_NOT = ("Label smoothing, mixup, CutMix, views, rounds, weights of classes and the cache are for networks "
+           "that tell classes. Here {what} move along with a photo that is varied, and each photo is seen anew in "
+           "every epoch.")
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,30 @@ class TaskChoices:
     why_without: str = ""
 
 
-PLACE_PARTS = (("head: all but the body", "head"), ("last stage of the body, and head", "last_stage"),
-               ("everything", "all"))
+PLACE_PARTS = (("head, not the body", "head"), ("head and last stage", "last_stage"), ("everything", "all"))
 BOX_FILES = "boxes as COCO (JSON), YOLO or Pascal VOC keep them"
 
 CHOICES: dict[str, TaskChoices] = {
     "classification": TaskChoices(
         data=(*DATA.items(),), head="classifier", without=(),
         example="a folder with one folder a class, or a table of photos (CSV)",
-        no_folder=("Type the path of a folder that holds one folder of photos for each class, or of a table (CSV) "
-                   "with a column of files and one of numbers or classes."),
+        no_folder=("Type the path of a folder that holds one folder of photos for each class, or of a table "
+                   "(CSV) with a column of files and one of numbers or classes."),
         parts=(("head: the classifier", "head"), ("last stage and classifier", "last_stage"),
                ("everything", "all")),
         losses=NUMBER_LOSSES,
         why="How far off is how bad: mse minds large errors most, l1 all alike, huber between"),
     "detection": TaskChoices(
-        data=(("blood cells: four photos with boxes, bundled, for trying out", "bccd"), (OWN_PLACES, FOLDER)),
+        data=(("bccd: blood cells with boxes, bundled", "bccd"), (OWN_PLACES, FOLDER)),
         example="a COCO file, or a folder with boxes",
         no_folder=f"Type the path of a COCO file (JSON), or of a folder with photos and {BOX_FILES}.",
         parts=PLACE_PARTS, losses=(), why="", why_without=WHY_NOT.format(what="boxes")),
     "segmentation": TaskChoices(
-        data=(("nuclei: four photos with masks, bundled, for trying out", "nuclei"), (OWN_PLACES, FOLDER)),
+        data=(("nuclei: cells with masks, bundled", "nuclei"), (OWN_PLACES, FOLDER)),
         example="a folder with images and masks",
         no_folder=("Type the path of a folder that holds the folders 'images' and 'masks', or of a COCO file "
                    "(JSON)."),
         parts=PLACE_PARTS, losses=MASK_LOSSES,
-        why=("Cross-entropy judges each pixel, focal mostly those in doubt, Dice how each class's area overlaps: "
-             "it helps where one is small"), why_without=WHY_NOT.format(what="masks")),
+        why=("Cross-entropy judges each pixel, focal mostly those in doubt, Dice how each class's area "
+             "overlaps: it helps where one is small"), why_without=WHY_NOT.format(what="masks")),
 }

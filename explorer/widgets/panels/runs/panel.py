@@ -35,8 +35,8 @@ TOLD = ("epoch", "stopped", "finished", "note", "started")  # events after which
 
 GUIDE = """
 <p><b>What you see.</b> The runs so far, the settings in which they differ (marked), and the curves of those
-with a tick: the loss and the share of right answers, or how far numbers are off, AP50 of boxes, mIoU of masks,
-on photos that they did not learn from.</p>
+with a tick: the loss and the share of right answers, or how far numbers are off, AP50 of boxes, mIoU of
+masks, on photos that they did not learn from.</p>
 <p><b>What it does not prove.</b> That a setting is better, from one run each: chance alone, in the order of
 the photos and the fresh classifier, often makes as large a difference. Repeat both with three seeds or more
 before you believe it (<a href="https://arxiv.org/abs/2103.03098">Bouthillier and others, 2021: Accounting for
@@ -70,8 +70,8 @@ class RunsPanel(Panel):
                              empty=tick, lock=lock)
         self.boxes = LiveChart(title="Average precision at IoU 0.5, judged", x_label="epoch", unit="percent",
                                switches=[], empty=tick, lock=lock)
-        self.masks = LiveChart(title="Mean IoU, judged", x_label="epoch", unit="percent", switches=[], empty=tick,
-                               lock=lock)
+        self.masks = LiveChart(title="Mean IoU, judged", x_label="epoch", unit="percent", switches=[],
+                               empty=tick, lock=lock)
         self.figures = {"val_top1": self.right, "val_mae": self.off, "val_ap50": self.boxes,
                         "val_miou": self.masks}
         self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=lock)
