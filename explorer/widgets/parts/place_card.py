@@ -54,8 +54,12 @@ def place_card_html(splits: Any, sizes: Sequence[tuple[int, int]], notes: Sequen
     return f'<div class="vx-data">{head}{bars}{more}{notes_html(said)}</div>'
 
 
-def places_picture(photo: Image.Image, places: Any) -> bytes:
-    """A small JPEG of a photo with its boxes, or its mask's colours, over it."""
+def places_jpeg(photo: Image.Image, places: Any) -> bytes:
+    return draw.jpeg_bytes(places_picture(photo, places))
+
+
+def places_picture(photo: Image.Image, places: Any) -> Image.Image:
+    """A photo of at most `SIDE` pixels with its boxes, or its mask's colours, over it."""
     from explorer.inspection.detect.drawing import draw_boxes
     from explorer.inspection.segment.colours import colour_of, tinted
     from explorer.training.run.small_photos import smaller
@@ -63,8 +67,8 @@ def places_picture(photo: Image.Image, places: Any) -> bytes:
     small, there = smaller(photo.convert("RGB"), places, lambda one: draw.thumbnail(one, SIDE))
     if isinstance(there, np.ndarray):
         shown = {int(index): colour_of(int(index)) for index in np.unique(there) if 0 < index < 255}
-        return draw.jpeg_bytes(tinted(small, there, shown, MASK))
-    return draw.jpeg_bytes(draw_boxes(small, there.boxes, [""] * len(there), there.labels.tolist()))
+        return tinted(small, there, shown, MASK)
+    return draw_boxes(small, there.boxes, [""] * len(there), there.labels.tolist())
 
 
 def places_caption(places: Any, name: str = "") -> Caption:
@@ -92,7 +96,7 @@ def measured(splits: Any, stale: Callable[[], bool]) -> tuple[str, list[tuple[by
             notes.append(f"{photos.names[index]}: {error}")
             continue
         sizes.append(photo.size)
-        shown.append((places_picture(photo, places), places_caption(places, photos.names[index])))
+        shown.append((places_jpeg(photo, places), places_caption(places, photos.names[index])))
     return place_card_html(splits, sizes, notes), shown
 
 
@@ -105,5 +109,5 @@ def varied(splits: Any, augment: str, seed: int, count: int) -> list[bytes]:
     vary, pictures = Augmented(augment), []
     for number in range(count):
         with drawn_by(seed, -5, number):
-            pictures.append(places_picture(*vary(photo.copy(), places)))
+            pictures.append(places_jpeg(*vary(photo.copy(), places)))
     return pictures

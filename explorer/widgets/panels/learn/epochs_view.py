@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 SHARE = 20       # looking may take one part in so many of the run's time
 LIVE_GAP = 0.5   # seconds between two looks while it learns, at least
 PACE = 800       # milliseconds an epoch, when it plays
-SAMPLE_SIDE, PLACE_SIDE = 96, 150  # pixels of a photo; what lies in one needs more
+SAMPLE_SIDE, PLACE_SIDE = 96, 300  # pixels of a photo; of one with what is there, and found
 
 
 def finds_places(shadow: Any) -> bool:
@@ -257,7 +257,7 @@ class EpochsView(W.VBox):
     def _look_for_places(self, shadow: Any, asked: Asked, image: Any, job: Job, *, samples: bool) -> None:
         """Boxes or masks are pictures: they are drawn here, in the background."""
         found = shadow.look(image, samples=samples)
-        shown = samples_shown(shadow, found.samples, 2 * PLACE_SIDE) if found.samples is not None else None
+        shown = samples_shown(shadow, found.samples) if found.samples is not None else None
         own = "" if found.photo is None else own_html(found.photo, self.session.image_name)
         if not job.stale or not getattr(asked.run, "running", False):
             when = asked.when or when_text(asked.run, asked.place)
