@@ -60,8 +60,8 @@ def places_text(task: str, when: str) -> str:
     from explorer.training.run.place_shadow import LEAST_SCORE
 
     boxes = f", boxes with a score above {LEAST_SCORE:g}" if task == "detection" else ""
-    return (f"What it finds in photos that it does not learn from, {when}. Left: what is there. Right: what it "
-            f"finds{boxes}.")
+    return (f"What it finds in photos that it does not learn from, {when}. Left: what is there. Right: what "
+            f"it finds{boxes}.")
 
 
 def own_html(found: Any, name: str) -> str:

@@ -21,8 +21,8 @@ MASK_LOSSES = (("cross-entropy + Dice, the usual", None), ("cross-entropy", "ce"
 # controls of what boxes and masks do not have
 CLASSES_ONLY = ("label_smoothing", "mixup", "cutmix", "views", "rounds", "balanced", "cache")
 WHY_NOT = ("Label smoothing, mixup, CutMix, views, rounds, weights of classes and the cache are for networks "
-           "that tell classes. Here {what} move along with a photo that is varied, and each photo is seen anew in "
-           "every epoch.")
+           "that tell classes. Here {what} move along with a photo that is varied, and each photo is seen "
+           "anew in every epoch.")
 
 
 @dataclass(frozen=True)
