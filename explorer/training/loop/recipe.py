@@ -24,8 +24,12 @@ TASKS = ("classification", "detection", "segmentation")
 # What works for most pretrained networks: a fresh head learns fast, a trained body must not forget.
 HEAD_RATE = {"adamw": 1e-2, "adam": 1e-2, "sgd": 0.05}
 RATE = {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.05}
-# Of what is in front of a body that finds boxes or masks: much that is fresh, and more layers than one.
-PLACE_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.01}
+# Of all but the backbone, where boxes or masks are found. A U-Net over tf_efficientnet_lite0 on 96 photos of
+# nuclei (64 pixels, two epochs, one seed), rates of the rest and of the body: mIoU 62.2 % with 1e-3 and 1e-4,
+# 69.4 % with 2e-3 and 5e-4, 72.7 % with 3e-3 and 3e-4. RetinaNet's towers have no norm, and at 1e-3 their
+# first steps from random weights are wild already.
+PLACE_RATES = {"detection": {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.01},
+               "segmentation": {"adamw": 3e-3, "adam": 3e-3, "sgd": 0.03}}
 BATCH_SIZE = {"classification": 32, "detection": 8, "segmentation": 8}
 LONGEST_GRADIENT = 10.0  # of boxes, whose loss jumps where a photo has many: as EfficientDet is trained
 # Batches that an epoch on cached features has at least. A batch of features costs a millisecond, and a fresh
@@ -196,7 +200,8 @@ class Recipe:
     @property
     def rates(self) -> tuple[float, float]:
         """(learning rate of the classifier, of the body)."""
-        table = PLACE_RATE if self.finds_places else HEAD_RATE if self.train == "head" else RATE
+        usual = HEAD_RATE if self.train == "head" else RATE
+        table = PLACE_RATES.get(self.task, usual)
         head = self.lr if self.lr is not None else table.get(self.optimizer.lower(), 1e-3)
         return head, self.body_lr if self.body_lr is not None else head / 10
 
