@@ -53,8 +53,14 @@ def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
         has = of_what(photos) if isinstance(photos, PhotoSet) else "classes or numbers"
         called = f"'{data}'" if isinstance(data, str) else "The data"
         raise DataError(f"{called} has {has}, and this model finds {wanted}: give photos with {wanted}.")
-    found = open_places(data, recipe.task, seed=recipe.seed)
-    if not isinstance(found, PlaceSplits):
-        name = os.path.basename(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "the data"
-        found = held_out(name, found, 0.2, recipe.seed)
-    return ordered_as(labels_known(model), found)
+    return ordered_as(labels_known(model), place_splits(data, recipe.task, recipe.seed))
+
+
+def place_splits(data: Any, task: str, seed: int) -> PlaceSplits:
+    """Whatever `open_places` takes, in two parts: of a set in one piece a fifth is held out."""
+    found = open_places(data, task, seed=seed)
+    if isinstance(found, PlaceSplits):
+        return found
+    name = os.path.basename(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else \
+        found.name or "the data"
+    return held_out(name, found, 0.2, seed)

@@ -129,17 +129,28 @@ def made_ready(net: VisionModel, splits: AnySplits, recipe: Recipe, device: Any,
     net.claim_head()
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)
+    freeze_but(net, recipe.train)
+    return net
+
+
+def freeze_but(net: VisionModel, train: str) -> str:
+    """Freeze all but this part of a network: "head", "last_stage" or "all". Gives what is frozen, in words.
+
+    Raises ValueError for a last stage where there are no stages.
+    """
     unfreeze(net)
     body = body_of(net)
-    if recipe.train == "head":
+    if train == "head":
         freeze(net, modules=body)
-    elif recipe.train == "last_stage":
-        inner, paths = stage_modules(net)
-        start = "" if inner is net else "module."  # of a network of another library
-        stages = [stage for stage, path in zip(net.stage_table, paths)
-                  if not body or is_inside(f"{start}{path}", body)]
-        if len(stages) < 2:
-            raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
-                             "'head' or 'all'.")
-        freeze(net, stages[-2].name)
-    return net
+        return "its body" if body else "everything but the classifier"
+    if train != "last_stage":
+        return "nothing"
+    inner, paths = stage_modules(net)
+    start = "" if inner is net else "module."  # of a network of another library
+    stages = [stage for stage, path in zip(net.stage_table, paths)
+              if not body or is_inside(f"{start}{path}", body)]
+    if len(stages) < 2:
+        raise ValueError(f"{net.config.architecture} has no stages that could be told apart: train "
+                         "'head' or 'all'.")
+    freeze(net, stages[-2].name)
+    return f"all up to and including {stages[-2].name}"

@@ -22,7 +22,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     """Counts per class as bars, the photos' sizes, and sentences. sizes: (width, height) of some photos."""
     facts = _facts_html(splits, sizes)
     if splits.train.numbers:
-        said = _notes_html([*splits.notes, *notes])
+        said = notes_html([*splits.notes, *notes])
         return f'<div class="vx-data">{facts}{numbers_html(splits)}{said}</div>'
     learnt, judged = splits.train.counts(), splits.val.counts()
     most = max([*(learnt[name] + judged[name] for name in splits.classes), 1])
@@ -37,7 +37,7 @@ def card_html(splits: Splits, sizes: Sequence[tuple[int, int]] = (), notes: Sequ
     notes = [*splits.notes, *notes, *imbalance(learnt)]
     label = "Photos of each class: to learn from + to judge by"
     bars = f'<ul class="vx-predictions vx-counts" aria-label="{label}">{rows}</ul>'
-    return f'<div class="vx-data">{facts}{bars}{more}{_notes_html(notes)}</div>'
+    return f'<div class="vx-data">{facts}{bars}{more}{notes_html(notes)}</div>'
 
 
 def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
@@ -51,7 +51,7 @@ def _facts_html(splits: Splits, sizes: Sequence[tuple[int, int]]) -> str:
     return f"<p><b>{escape(splits.name)}</b>: {escape(facts)}{measure}.</p>"
 
 
-def _notes_html(notes: Sequence[str]) -> str:
+def notes_html(notes: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<ul class="vx-run-notes">{items}</ul>' if items else ""
 
@@ -85,7 +85,7 @@ def numbers_html(splits: Splits) -> str:
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     return ('<table class="vx-numbers" aria-label="Range and mean of each number">'
             f'<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>{more}'
-            f"{_notes_html(said[:5])}")
+            f"{notes_html(said[:5])}")
 
 
 def sizes_text(sizes: Sequence[tuple[int, int]]) -> str:

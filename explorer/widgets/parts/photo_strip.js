@@ -23,6 +23,7 @@ function render({ model, el }) {
   }
   function write() {
     root.setAttribute("aria-label", model.get("label"));
+    root.dataset.whole = String(model.get("whole"));
     root.style.setProperty("--vx-photo", `${model.get("side")}px`);
     root.hidden = !root.children.length;
     const captions = model.get("_captions") || [];
@@ -37,7 +38,7 @@ function render({ model, el }) {
       if (text) make("span", "", caption, text);
     });
   }
-  const unwatch = watch(model, { _pictures: draw, _captions: write, label: write, side: write });
+  const unwatch = watch(model, { _pictures: draw, _captions: write, label: write, side: write, whole: write });
   draw();
   return () => {
     unwatch();

@@ -27,13 +27,15 @@ class PhotoStrip(ExplorerPart, files="photo_strip"):
     """Photos that are only looked at.
     The pictures travel once; ``caption`` exchanges the texts alone, which are small.
 
-    ``label``: what a screen reader calls the row. ``side``: height of a photo in pixels. ``show`` and
-               ``caption`` may be called from any thread.
+    ``label``: what a screen reader calls the row. ``side``: of a photo's square in pixels. ``whole``:
+               nothing is cut off to fill it. ``show`` and ``caption`` may be called from any thread.
     """
 
 
     label = t.Unicode("Photos", help="what the photos are").tag(sync=True)
     side = t.Int(84, min=24, max=512, help="height of a photo in pixels").tag(sync=True)
+
+    whole = t.Bool(False, help="all of each photo, with room beside it; False: the middle").tag(sync=True)
 
     _pictures = t.Dict().tag(sync=True, echo_update=False)
     _captions = t.List().tag(sync=True, echo_update=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.widgets.panels.learn.fields import DATA, FOLDER
+from explorer.widgets.panels.learn.task_choices import DATA, FOLDER
 
 OWN = "own"  # those that a run held out to be judged by
 OWN_PHOTOS = "its own: those the run did not learn from"

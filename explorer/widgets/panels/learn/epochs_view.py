@@ -17,6 +17,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.models.surgery.inside import task_inside
 from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
@@ -32,6 +33,7 @@ from explorer.widgets.panels.learn.epoch_words import (
     said_text,
     when_text,
 )
+from explorer.widgets.panels.learn.place_answers import own_html, places_text, samples_shown
 from explorer.widgets.parts.mosaic import FeatureMosaic
 from explorer.widgets.parts.photo_strip import PhotoStrip
 
@@ -40,6 +42,11 @@ log = logging.getLogger(__name__)
 SHARE = 20       # looking may take one part in so many of the run's time
 LIVE_GAP = 0.5   # seconds between two looks while it learns, at least
 PACE = 800       # milliseconds an epoch, when it plays
+SAMPLE_SIDE, PLACE_SIDE = 96, 300  # pixels of a photo; of one with what is there, and found
+
+
+def finds_places(shadow: Any) -> bool:
+    return task_inside(shadow.model) != "classification"
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class EpochsView(W.VBox):
         self.use = W.Button(description="Use this checkpoint", layout=W.Layout(width="auto", flex="0 0 auto"),
                             tooltip="Makes the model, as it was there, the one that all panels show")
         self.where, self.about = W.HTML(), W.HTML()
-        self.photos = PhotoStrip(label="Photos that the run is judged by, with its answers", side=96)
+        self.photos = PhotoStrip(label="Photos that the run is judged by, with its answers", side=SAMPLE_SIDE)
         self.picture, self.answer, self.maps_note = W.HTML(), W.HTML(), W.HTML()
         self.stage = W.Dropdown(description="Maps of stage", style=label, layout=wide)
         self.mosaic = FeatureMosaic()
@@ -231,6 +238,9 @@ class EpochsView(W.VBox):
                 began = time.monotonic()  # that was for once
             shadow.become(self._weights(asked))
             image, stage = self.session.image, self.stage.value
+            if finds_places(shadow):
+                self._look_for_places(shadow, asked, image, job, samples=samples)
+                return
             seen = shadow.look(image, stage, samples=samples)
             if not job.stale or not getattr(run, "running", False):  # also while the slider is drawn along
                 when = asked.when or when_text(run, asked.place)
@@ -244,10 +254,21 @@ class EpochsView(W.VBox):
             self.spent += self._looked_for
             self._busy = False
 
+    def _look_for_places(self, shadow: Any, asked: Asked, image: Any, job: Job, *, samples: bool) -> None:
+        """Boxes or masks are pictures: they are drawn here, in the background."""
+        found = shadow.look(image, samples=samples)
+        shown = samples_shown(shadow, found.samples) if found.samples is not None else None
+        own = "" if found.photo is None else own_html(found.photo, self.session.image_name)
+        if not job.stale or not getattr(asked.run, "running", False):
+            when = asked.when or when_text(asked.run, asked.place)
+            self.panel.tell(self._show_places, shadow, shown, own, when)
+
     def _new_shadow(self, run: Any) -> Any:
+        from explorer.training.run.place_shadow import PlaceShadow
         from explorer.training.run.shadow import Shadow
 
-        shadow = Shadow(run, small=thumbnail_jpeg)
+        places = task_inside(run.model) != "classification"
+        shadow = PlaceShadow(run) if places else Shadow(run, small=thumbnail_jpeg)
         self.panel.tell(self._take_shadow, shadow)
         return shadow
 
@@ -266,6 +287,13 @@ class EpochsView(W.VBox):
         if shadow.run is not self._run:
             return
         self._shadow = shadow
+        places = finds_places(shadow)
+        self.photos.whole = places
+        self.photos.side = PLACE_SIDE if places else SAMPLE_SIDE
+        for widget in (self.answer, self.stage, self.mosaic, self.maps_note):
+            widget.layout.display = "none" if places else ""
+        if places:
+            return
         learning = [name for name, learns in shadow.stages.items() if learns]
         options = [(name if learns else f"{name} (frozen)", name) for name, learns in shadow.stages.items()]
 
@@ -279,6 +307,16 @@ class EpochsView(W.VBox):
     def _failed(self, run: Any, error: BaseException) -> None:
         if run is self._run:
             self.about.value = f'<div class="vx-note" role="status">{escape(str(error))}</div>'
+
+    def _show_places(self, shadow: Any, shown: Any, own: str, when: str) -> None:
+        if shadow.run is not self._run:
+            return
+        if shown is not None:
+            self.photos.show(*shown)
+            text = places_text(shadow.model.task, when)
+            self.about.value = f'<span class="vx-soft">{escape(text)}</span>'
+        self.picture.value = own
+        self.own.layout.display = "" if own else "none"
 
     def _show(self, shadow: Any, seen: Any, image: Any, stage: str | None, when: str) -> None:
         if shadow.run is not self._run:

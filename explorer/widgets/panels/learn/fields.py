@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import ipywidgets as W
 
 from explorer.files import given_path
+from explorer.widgets.panels.learn.task_choices import CHOICES, FOLDER, TaskChoices
 
-FOLDER = "a folder"
-DATA = {"flowers5: five flowers, bundled": "flowers5",
-        "flowers5_nano: a few small photos, for trying out": "flowers5_nano",
-        "CIFAR-10: 60,000 tiny photos": "cifar10", "a folder or table (CSV) of your own": FOLDER}
-NO_FOLDER = ("Type the path of a folder that holds one folder of photos for each class, or of a table (CSV) "
-             "with a column of files and one of numbers or classes.")
-
-PARTS = [("head: the classifier", "head"), ("last stage and classifier", "last_stage"), ("everything", "all")]
-LOSSES = [("mse, the usual", None), ("l1", "l1"), ("huber", "huber")]
 # controls that are called as in `finetune`
-NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed", "cache")
+NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed")
 WHOLE = ("patience", "views", "rounds", "threads")  # whole numbers among the advanced ones
 
 
@@ -41,6 +34,7 @@ class Fields:
     """One control a setting. `usual` are in sight, `rarer` in a drawer.
 
     Data set and folder come first; `both`, a second run, stands beside Start.
+    task: of the model that would learn;  numbers: whether the photos have numbers, no classes
     """
 
     def __init__(self) -> None:
@@ -49,21 +43,23 @@ class Fields:
         from explorer.training.loop.schedules import SCHEDULES
 
         default = Recipe()
-        self.data = _field(W.Dropdown, "Data set", options=[*DATA.items()])
-        self.folder = _text("Path", "a folder with one folder a class, or a table of photos (CSV)", goes=True)
-        self.train = _field(W.Dropdown, "What learns", options=PARTS)
+        self.task, self.numbers = "classification", False
+        self._data_of: dict[str, str] = {}  # what was chosen for each task
+        choices = self.choices
+        self.data = _field(W.Dropdown, "Data set", options=choices.data)
+        self.folder = _text("Path", choices.example, goes=True)
+        self.train = _field(W.Dropdown, "What learns", options=choices.parts)
         self.epochs = _field(W.IntText, "Epochs", value=default.epochs)
-        self.lr = _text("Learning rate", "", "Of the classifier; the body learns at a tenth")
+        self.lr = _text("Learning rate", "", "Of the classifier or head; the body learns at a tenth")
         self.batch_size = _field(W.IntText, "Batch size", value=default.batch_size)
         self.optimizer = _field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
         schedules = [(name.replace("_", " "), name) for name in SCHEDULES]
         self.schedule = _field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
         self.augment = _field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
         self.seed = _field(W.IntText, "Seed", value=default.seed)
-        self.loss = _field(W.Dropdown, "Loss", "How far off is how bad: mse minds large errors most, l1 all "
-                           "alike, huber between", options=LOSSES, goes=True)  # of numbers alone
+        self.loss = _field(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
         self.advanced: dict[str, W.Text] = {
-            "body_lr": _text("Body's rate", "a tenth of the classifier's"),
+            "body_lr": _text("Body's rate", "a tenth of the rate above"),
             "weight_decay": _text("Weight decay", "recommended"),
             "warmup": _text("Warm-up", f"{default.warmup:g}, a share of the run"),
             "label_smoothing": _text("Label smoothing", "0, such as 0.1"),
@@ -89,9 +85,48 @@ class Fields:
                           "The same settings, photos and order, without the trained weights. Runs lays both "
                           "over each other. Best with “everything”: a classifier behind a body that was "
                           "never trained learns little")
+        self.without = W.HTML()  # why some of them are away
         self.usual = (self.train, self.epochs, self.lr, self.batch_size, self.optimizer, self.schedule,
                       self.augment, self.seed, self.loss)
         self.rarer = (*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache)
+
+    @property
+    def choices(self) -> TaskChoices:
+        return CHOICES[self.task]
+
+    def follow(self, task: str) -> None:
+        """Offer what suits a model of this task; what it has in common with the others stays."""
+        if task == self.task:
+            return
+        from explorer.training.loop.recipe import BATCH_SIZE, augmentations_of
+
+        before, self._data_of[self.task] = BATCH_SIZE[self.task], self.data.value
+        self.task, self.numbers = task, False
+        choices = self.choices
+        for control, options in ((self.data, choices.data), (self.train, choices.parts),
+                                 (self.augment, [*augmentations_of(task)])):
+            _offer(control, options)
+        if task in self._data_of:
+            self.data.value = self._data_of[task]
+        self.loss.options, self.loss.tooltip = choices.losses, choices.why
+        self.folder.placeholder = choices.example
+        if self.batch_size.value == before:
+            self.batch_size.value = BATCH_SIZE[task]
+        self.advanced["clip"].placeholder = "10, the usual" if task == "detection" else "off, such as 1"
+        for name in CHOICES["detection"].without:
+            self._named(name).layout.display = "none" if name in choices.without else ""
+        why = escape(choices.why_without)
+        self.without.value = f'<span class="vx-soft">{why}</span>' if why else ""
+        self.offer_loss(numbers=False)
+
+    def offer_loss(self, *, numbers: bool) -> None:
+        """Losses to choose from: of masks, and of photos with numbers."""
+        self.numbers = numbers
+        here = numbers or self.task == "segmentation"
+        self.loss.layout.display = "" if here else "none"
+
+    def _named(self, name: str) -> Any:
+        return self.advanced[name] if name in self.advanced else getattr(self, name)
 
     @property
     def chosen(self) -> Any:
@@ -99,18 +134,23 @@ class Fields:
         if self.data.value != FOLDER:
             return self.data.value
         if not self.folder.value.strip():
-            raise ValueError(NO_FOLDER)
+            raise ValueError(self.choices.no_folder)
         return given_path(self.folder.value.strip(), "the path")
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `finetune` that the controls stand for. Raises ValueError for no number."""
         found: dict[str, Any] = {name: getattr(self, name).value for name in NAMED}
         found["lr"] = number("Learning rate", self.lr.value)
+        without = self.choices.without
+        if "cache" not in without:
+            found["cache"] = self.cache.value
         for name, control in self.advanced.items():
+            if name in without:
+                continue
             value = number(control.description, control.value, whole=name in WHOLE)
             if value is not None:
                 found[name] = value
-        if self.balanced.value:
+        if self.balanced.value and "balanced" not in without:
             found["class_weights"] = "balanced"
         if self.loss.value is not None and self.loss.layout.display != "none":
             found["loss"] = self.loss.value
@@ -120,7 +160,18 @@ class Fields:
         """The settings, checked. Raises ValueError or TypeError for what can't be."""
         from explorer.training.loop.recipe import Recipe
 
-        return Recipe(**self.settings())
+        return Recipe(**self.settings(), task=self.task)
+
+
+def _offer(control: W.Dropdown, options: Any) -> None:
+    """Other options; what was chosen stays where it is among them, else the first is."""
+    if tuple(options) == tuple(control.options):
+        return
+    before = control.value
+    control.options = options
+    values = [one[1] if isinstance(one, tuple) else one for one in options]
+    if before in values:
+        control.value = before
 
 
 def _field(kind: type, description: str, why: str = "", *, goes: bool = False, **options: Any) -> Any:

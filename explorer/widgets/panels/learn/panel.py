@@ -15,10 +15,11 @@ from typing import Any
 
 import ipywidgets as W
 
+from explorer.models.surgery.inside import task_inside
 from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
-from explorer.widgets.panels.learn.fields import FOLDER, Fields
+from explorer.widgets.panels.learn.fields import Fields
 from explorer.widgets.panels.learn.learns_tree import LearnsTree
 from explorer.widgets.panels.learn.plan import Plan, Wish, check_free, plan_of
 from explorer.widgets.panels.learn.previews import Photos, Previews
@@ -26,6 +27,7 @@ from explorer.widgets.panels.learn.rate_finder import Asked, RateFinder
 from explorer.widgets.panels.learn.run_view import RunView
 from explorer.widgets.panels.learn.run_words import curves_of, problem_text, run_caption
 from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
+from explorer.widgets.panels.learn.task_choices import FOLDER
 from explorer.widgets.panels.learn.what_learns import as_it_would_learn
 from explorer.widgets.panels.work import busy_html
 from explorer.widgets.session import Session
@@ -39,7 +41,10 @@ GUIDE = """
 <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with
 “last stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the
 share of right answers, or for numbers how far off they are: on each batch that it learns from, and after each
-epoch on photos that it never learns from. Those judge.</p>
+epoch on photos that it never learns from. Those judge. A network that finds boxes or masks learns from photos
+with boxes or masks; each part of its loss has a curve, and the figure is AP50 (the mean average precision of
+boxes that overlap the true ones by half) or mIoU (the mean overlap of the classes), of the photos that
+judge.</p>
 <p><b>What it does not prove.</b> A few dozen photos judge coarsely: with 30 of them, one photo is 3 points,
 and another seed another result. Photos of the same scene in both parts make it look better than it is. And
 the best epoch was chosen by the very photos that judge it: for a figure to publish, keep photos aside that
@@ -64,6 +69,7 @@ class FinetunePanel(Panel):
 
     def make(self) -> None:
         self.fields, self.photos = Fields(), Photos()
+        self.fields.follow(task_inside(self.session.model))
         self.previews = Previews(self, self.fields, self.photos)
         self.problem = W.HTML()
         self.start = W.Button(description="Start", button_style="primary", layout=W.Layout(width="auto"))
@@ -82,7 +88,7 @@ class FinetunePanel(Panel):
         usual, more = W.Box(fields.usual), W.Box(fields.rarer)
         for box in (usual, more):
             box.add_class("vx-fields")
-        accordion = W.Accordion([more], titles=("Advanced",), selected_index=None)
+        accordion = W.Accordion([W.VBox([more, fields.without])], titles=("Advanced",), selected_index=None)
         begin = W.HBox([self.start, fields.both], layout=W.Layout(flex_flow="row wrap"))
         begin.add_class("vx-controls")
         data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), fields.data, fields.folder, previews.card,
@@ -130,6 +136,7 @@ class FinetunePanel(Panel):
         now = (self.session.model, self.session.model_name)
         if now != self._on_screen:
             self._on_screen = now
+            self.fields.follow(task_inside(self.session.model))
             self.finder.forget()
             self.previews.another_model()
             self.modules.refresh()
@@ -152,13 +159,14 @@ class FinetunePanel(Panel):
         if model is None:
             return None
         try:
-            classes = len(self.photos.open(self.fields.chosen, self.fields.seed.value).classes)
+            fields = self.fields
+            classes = len(self.photos.open(fields.chosen, fields.seed.value, fields.task).classes)
         except Exception:  # the card says why; the tree does not depend on the number
             classes = model.num_classes
         return as_it_would_learn(model, self.fields.train.value, classes)[0]
 
     def _open(self, plan: Plan) -> Any:
-        return self.photos.open(plan.data, plan.settings["seed"], download=True)
+        return self.photos.open(plan.data, plan.settings["seed"], plan.task, download=True)
 
     # --- starting ---
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from explorer.files import given_path
 from explorer.widgets.panels.learn.fields import Fields
+from explorer.widgets.panels.learn.task_choices import SAMPLES
 from explorer.widgets.session import Session
 from explorer.widgets.snippets import call, literal, model_lines
 
@@ -30,7 +31,7 @@ class Plan:
     model: the network on the screen;  named: lines that define it as `model`
     by_name: whether these open it anew, so that it needs no copy
     data: a name or a path;  settings: of `finetune`;  folder: for checkpoints;  resume: whether it holds some
-    scratch: without the trained weights;  both: with them, and then once more without
+    task: of the model;  scratch: without the trained weights;  both: with them, and then once more without
     """
 
     model: Any
@@ -41,6 +42,7 @@ class Plan:
     settings: dict[str, Any]
     folder: Path | None
     resume: bool
+    task: str
     scratch: bool
     both: bool
 
@@ -61,7 +63,8 @@ class Plan:
         from explorer.models.names import is_model
 
         name = self.model.config.architecture
-        if not is_model(name):
+        one_of_many = self.task != "classification" and not self.by_name  # over another body, or narrower
+        if one_of_many or not is_model(name):
             raise ValueError(f"{OWN_FROM_SCRATCH}: build yours anew in a cell.")
         return name
 
@@ -93,9 +96,9 @@ class Plan:
         return ["import copy", "", "import explorer", "", *self.named]
 
     def _call(self, *, second: bool) -> str:
-        from explorer.training.loop.recipe import Recipe
+        from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 
-        usual, scratch = Recipe().as_dict(), second or self.scratch
+        usual, scratch = Recipe(batch_size=BATCH_SIZE[self.task]).as_dict(), second or self.scratch
         options = {name: value for name, value in self.settings.items()
                    if name in ("epochs", "train") or value != usual[name]}
         if self.input_size is not None:
@@ -110,20 +113,21 @@ class Plan:
         model = "model" if self.by_name else "copy.deepcopy(model)"
         if scratch:
             model = literal(self.architecture())
-        return call("explorer.finetune", model, literal(self.data), options=options)
+        data = literal(self.data)
+        if self.data in SAMPLES:
+            data = f"explorer.data.sample_places({data})"
+        return call("explorer.finetune", model, data, options=options)
 
 
 def plan_of(session: Session, fields: Fields) -> Plan:
     """What Start would do now, with a model on the screen. Raises ValueError or TypeError where it can't."""
-    from explorer.training.loop.recipe import Recipe
-
     settings, data = fields.settings(), fields.chosen
-    Recipe(**settings)
+    fields.recipe()
     folder = given_path(fields.run_dir.value.strip(), "the folder") if fields.run_dir.value.strip() else None
     scratch = fields.scratch.value
     return Plan(session.model, tuple(model_lines(session)), by_name=bool(session.model_source),
                 input_size=session.input_size, data=data, settings=settings, folder=folder,
-                resume=folder is not None and holds_a_run(folder), scratch=scratch,
+                resume=folder is not None and holds_a_run(folder), task=fields.task, scratch=scratch,
                 both=fields.both.value and not scratch)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -19,9 +19,10 @@ from explorer.widgets.gallery import thumbnail_jpeg
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
 from explorer.widgets.panels.learn.fields import Fields
+from explorer.widgets.panels.learn.task_choices import SAMPLES
 from explorer.widgets.panels.learn.what_learns import learns_html, planned_rates, rates_text, what_learns
 from explorer.widgets.panels.work import busy_html
-from explorer.widgets.parts import data_card
+from explorer.widgets.parts import data_card, place_card
 from explorer.widgets.parts.live_chart import LiveChart
 from explorer.widgets.parts.photo_strip import Caption, PhotoStrip
 
@@ -39,14 +40,16 @@ class Photos:
         self._key: Any = None
         self.splits: Any = None
 
-    def open(self, chosen: Any, seed: int, *, download: bool = False) -> Any:
+    def open(self, chosen: Any, seed: int, task: str = "classification", *, download: bool = False) -> Any:
         """CIFAR-10 is downloaded only for a run. Raises ValueError for what can't be opened."""
         from explorer.data.datasets import cifar10, open_data
 
-        key = (str(chosen), seed)
+        key = (str(chosen), seed, task)
         if self._key == key:
             return self.splits
-        if key[0] == "cifar10" and not download:
+        if task != "classification":
+            splits = _with_places(chosen, seed, task)
+        elif key[0] == "cifar10" and not download:
             try:
                 splits = cifar10(download=False)
             except ValueError:
@@ -60,6 +63,15 @@ class Photos:
         self._key = self.splits = None
 
 
+def _with_places(chosen: Any, seed: int, task: str) -> Any:
+    from explorer.data.samples import sample_places
+    from explorer.training.run.given import place_splits
+
+    if chosen in SAMPLES:
+        return replace(place_splits(sample_places(chosen), task, seed), name=chosen)
+    return place_splits(chosen, task, seed)
+
+
 @dataclass(frozen=True)
 class Asked:
     """The screen and the controls. data: a name, a path, or the error that tells why there is none"""
@@ -71,6 +83,7 @@ class Asked:
     train: str
     cache: bool
     augment: str
+    task: str
 
 
 class Previews:
@@ -97,7 +110,7 @@ class Previews:
         except ValueError as error:
             data = error
         asked = Asked(session.model, session.model_name, data, fields.seed.value, fields.train.value,
-                      fields.cache.value, fields.augment.value)
+                      fields.cache.value, fields.augment.value, fields.task)
         self.work.start(partial(self._look, asked, duplicates))
 
     def another_model(self) -> None:
@@ -153,21 +166,26 @@ class Previews:
         try:
             if isinstance(asked.data, ValueError):
                 raise asked.data
-            splits = self.photos.open(asked.data, asked.seed)
-            self._measure(splits, job)
+            splits = self.photos.open(asked.data, asked.seed, asked.task)
+            if self._done.get("card") is not splits:
+                job.tell(setattr, self.card, "value", busy_html("looking at the photos"))
+                measure = self._measure if asked.task == "classification" else self._measure_places
+                measure(splits, job)
         except Exception as error:
             log.info("no data card: %s", error)
             job.tell(self._no_card, error)
             return None
         return splits
 
+    def _measure_places(self, splits: Any, job: Job) -> None:
+        found = place_card.measured(splits, lambda: job.stale)
+        if found is not None:
+            job.tell(self._show_card, splits, *found)
+
     def _measure(self, splits: Any, job: Job) -> None:
         from explorer.data.checks import without_broken
         from explorer.data.images import ImageError
 
-        if self._done.get("card") is splits:
-            return
-        job.tell(setattr, self.card, "value", busy_html("looking at the photos"))
         numbers, classes = splits.train.numbers, len(splits.classes)
         order = data_card.spread(splits.train, data_card.SAMPLES if numbers else data_card.MEASURED)
         wanted = data_card.SAMPLES
@@ -192,7 +210,13 @@ class Previews:
     def _show_card(self, splits: Any, html: str, shown: list[tuple[bytes, Caption]]) -> None:
         self._done["card"] = splits
         self.card.value = html
-        self.fields.loss.layout.display = "" if splits.train.numbers else "none"
+        places = self.fields.task != "classification"
+        self.fields.offer_loss(numbers=not places and splits.train.numbers)
+        kind = f"Photos with their {splits.train.kind}" if places else "Photos of each class"
+        self.samples.label = kind
+        self.samples.whole = self.variants.whole = places
+        self.samples.side, self.variants.side = (128, 96) if places else (72, 56)
+        self.find_duplicates.layout.display = "none" if places else ""
         self.samples.show([data for data, _ in shown], [caption for _, caption in shown])
         self._done.pop("rates", None)  # the number of photos is known now, and with it the number of steps
         self.draw_rates()
@@ -222,9 +246,12 @@ class Previews:
     def _count(self, asked: Asked, splits: Any, job: Job) -> None:
         classes = len(splits.classes) if splits is not None else asked.model.num_classes
         key = (id(asked.model), asked.train, classes, asked.cache)
+        places = asked.task != "classification"
         if self._done.get("learns") != key:
             counted = what_learns(asked.model, asked.train, classes)
-            html = learns_html(asked.model_name, *counted, cached=asked.train == "head" and asked.cache)
+            head = asked.train == "head"
+            html = learns_html(asked.model_name, *counted, cached=head and asked.cache and not places,
+                               again=head and places)
             job.tell(self._show_count, key, html)
 
     def _show_count(self, key: Any, html: str) -> None:
@@ -232,16 +259,22 @@ class Previews:
 
     def _vary(self, asked: Asked, splits: Any, job: Job) -> None:
         from explorer.data.transforms import resolve_data_config
-        from explorer.training.loop.augmentation import AUGMENTATIONS, preview
+        from explorer.training.loop.augmentation import preview
+        from explorer.training.loop.recipe import augmentations_of
 
         key = (id(asked.model), id(splits), asked.augment, asked.seed)
         if self._done.get("variants") == key:
             return
-        photo = splits.train.open_one(data_card.spread(splits.train, 1)[0])
-        views = preview(photo, asked.augment, resolve_data_config({}, model=asked.model),
-                        count=1 if asked.augment == "none" else VIEWS, seed=max(asked.seed, 0))
-        text = f"{asked.augment}: {AUGMENTATIONS[asked.augment]}."
-        job.tell(self._show_variants, key, [thumbnail_jpeg(view) for view in views], text)
+        count, seed = 1 if asked.augment == "none" else VIEWS, max(asked.seed, 0)
+        if asked.task == "classification":
+            photo = splits.train.open_one(data_card.spread(splits.train, 1)[0])
+            views = preview(photo, asked.augment, resolve_data_config({}, model=asked.model), count=count,
+                            seed=seed)
+            pictures = [thumbnail_jpeg(view) for view in views]
+        else:
+            pictures = place_card.varied(splits, asked.augment, seed, min(count, VIEWS // 2))
+        text = f"{asked.augment}: {augmentations_of(asked.task)[asked.augment]}."
+        job.tell(self._show_variants, key, pictures, text)
 
     def _show_variants(self, key: Any, views: list[bytes], text: str) -> None:
         self._done["variants"] = key

@@ -95,11 +95,13 @@ class RateFinder(W.VBox):
 
     def _find(self, ask: Callable[[], Asked], job: Job) -> tuple[Any, bool]:
         """(what was found, whether it was stopped)."""
+        from explorer.models.surgery.inside import task_inside
         from explorer.training.run.lr_finder import find_lr
 
         model, data, settings = ask()
         job.tell(lambda: self._show(looking=True))
-        cached = settings.get("train", "head") == "head" and settings.get("cache", True)
+        cached = settings.get("train", "head") == "head" and settings.get("cache", True) and \
+            task_inside(model) == "classification"
         found = find_lr(model, data, on_rate=lambda rate, loss: job.tell(self._draw, rate, loss),
                         should_stop=job.ended, **({} if cached else FEWER), **settings)
         return found, job.stopped

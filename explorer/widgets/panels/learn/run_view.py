@@ -25,6 +25,7 @@ from explorer.widgets.panels.learn.run_words import (
     problem_text,
     progress_html,
     run_notes_html,
+    several_parts,
 )
 from explorer.widgets.panels.work import said_html
 from explorer.widgets.parts.live_chart import LiveChart
@@ -61,6 +62,8 @@ class RunView(Panel):
         self.loss = LiveChart(title="Loss", x_label="epoch", smooth=True, empty=FIRST)
         self.right = LiveChart(title="Right answers", x_label="epoch", unit="percent", smooth=True,
                                switches=["smooth"], empty=FIRST)
+        self.parts = LiveChart(title="Parts of the loss", x_label="epoch", smooth=True, empty=FIRST)
+        self.parts.layout.display = "none"
         self.pace = Pace(self.session.lock)
         self.epochs = EpochsView(self, lambda epoch: self._do(self._use_epoch, epoch))
         self.photos = self.epochs.photos
@@ -71,7 +74,7 @@ class RunView(Panel):
         controls = W.HBox([self.stop, self.resume, self.use, self.save, self.path],
                           layout=W.Layout(flex_flow="row wrap"))
         controls.add_class("vx-controls")
-        charts = W.HBox([self.loss, self.right])
+        charts = W.HBox([self.loss, self.right, self.parts])
         charts.add_class("vx-charts")
         self.body = W.VBox([self.progress, controls, self.message, charts, self.gap, self.epochs,
                             self.modules, self.notes])
@@ -97,8 +100,9 @@ class RunView(Panel):
         self._end_listening()
         self._end_listening, self._run, self._image = (lambda: None), run, self.session.image
         self._batches = self._rows = self._noted = 0  # of these so many are drawn
-        self.loss.clear()
-        self.right.clear()
+        for chart in self.charts:
+            chart.clear()
+        self.parts.layout.display = "none"
         for line in (self.message, self.notes, self.gap):
             line.value = ""
         if run is not None:
@@ -145,8 +149,12 @@ class RunView(Panel):
         self.stop.disabled = state != "running" or run.asked_to_stop
         self.resume.disabled = state != "stopped"
         if state in ("stopped", "finished", "failed") and hasattr(run, "data"):
-            self.loss.finish()
-            self.right.finish()
+            for chart in self.charts:
+                chart.finish()
+
+    @property
+    def charts(self) -> tuple[LiveChart, ...]:
+        return self.loss, self.right, self.parts
 
     def _extend_curves(self, run: Any) -> None:
         all_batches, started = getattr(run, "batches", []), getattr(run, "started", None)
@@ -155,16 +163,36 @@ class RunView(Panel):
         self._rows += len(rows)
         right = (self.right, self._measure.key, self._measure.judged)
         for chart, learnt, judged in ((self.loss, "loss", "val_loss"), right):
-            if batches and started is not None:
+            learns = learnt == "loss" or self._measure.learnt
+            if learns and batches and started is not None:
                 places = (b.epoch + b.batch / max(started.batches, 1) for b in batches)
                 chart.extend("each batch", zip(places, (getattr(b, learnt) for b in batches)))
             if rows:
                 chart.extend("judged", [(row["epoch"] + 1, row[judged]) for row in rows])
-            if rows and not all_batches:  # a run from a folder has kept its epochs only
+            if learns and rows and not all_batches:  # a run from a folder has kept its epochs only
                 chart.extend("learning", [(row["epoch"] + 1, row[learnt]) for row in rows])
+        self._extend_parts(batches, rows, started, none=not all_batches)
+        for chart in self.charts:
             if chart.x_end != run.recipe.epochs:
                 chart.x_end = run.recipe.epochs
             chart.flush()
+
+    def _extend_parts(self, batches: list[Any], rows: list[Any], started: Any, *, none: bool) -> None:
+        """The parts of a loss that is a sum. none: no batches are known, as of a run from a folder"""
+        from explorer.training.loop.measures import part_words
+
+        names = several_parts([*batches, *rows])
+        if names:
+            self.parts.layout.display = ""
+        for name in names:
+            if batches and started is not None:
+                self.parts.extend(part_words(name), [
+                    (b.epoch + b.batch / max(started.batches, 1), b.parts[name]) for b in batches
+                    if name in (b.parts or {})])
+            for key, text in (("parts", ""), ("val_parts", ", judged"))[0 if none else 1:]:
+                points = [(row["epoch"] + 1, row[key][name]) for row in rows if name in (row.get(key) or {})]
+                if points:
+                    self.parts.extend(part_words(name) + text, points)
 
     def _mark(self) -> None:
         """The best epoch, and the one that is looked at, in both charts."""
@@ -175,7 +203,7 @@ class RunView(Panel):
         marks = [] if best is None else [[float(best), "best"]]
         if self.epochs.place not in (NOW, best) and self.epochs.layout.display != "none":
             marks.append([float(self.epochs.place), "shown"])
-        for chart in (self.loss, self.right):
+        for chart in self.charts:
             if chart.marks != marks:
                 chart.marks = marks
 

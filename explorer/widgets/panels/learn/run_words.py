@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -131,15 +132,15 @@ def data_of(run: Any) -> str:
 
 def run_caption(run: Any) -> str:
     """Model, data, result and the settings that are not the usual ones, in sentences."""
-    from explorer.training.loop.recipe import Recipe
+    from explorer.training.loop.recipe import BATCH_SIZE, Recipe
 
-    usual = Recipe().as_dict()
+    usual = Recipe(batch_size=BATCH_SIZE[run.recipe.task]).as_dict()
     facts = (("Run", run.name), ("Model", architecture_of(run)), ("Data", data_of(run)))
     parts = [f"{what}: {text}" for what, text in facts if text]
     if run.best:
         parts.append(f"Best: {figure_text(run, run.best)} after epoch {run.best['epoch'] + 1}")
     settings = {name: value for name, value in run.recipe.as_dict().items()
-                if value != usual[name] or name in ("epochs", "train", "seed")}
+                if name != "task" and (value != usual[name] or name in ("epochs", "train", "seed"))}
     parts.append("Settings: " + ", ".join(f"{name} {value}" for name, value in settings.items()))
     return ". ".join(parts) + "."
 
@@ -149,14 +150,33 @@ Points = list[tuple[float, float]]
 
 def curves_of(run: Any) -> dict[str, dict[str, Points]]:
     """{what is measured: {name of a curve: points (epoch, value)}} of a run with a history."""
-    from explorer.training.loop.measures import measure_of
+    from explorer.training.loop.measures import measure_of, part_words
 
     measure, started = measure_of(run), getattr(run, "started", None)
     batches, rows = list(getattr(run, "batches", [])) if started else [], list(run.history)
     charts = {}
     for what, learnt, judged in (("loss", "loss", "val_loss"), (measure.name, measure.key, measure.judged)):
-        each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches]
-        over_epochs = [(row["epoch"] + 1, row[learnt]) for row in rows]
-        charts[what] = {"each batch": each} if each else {"learning": over_epochs}
+        charts[what] = {}
+        if learnt == "loss" or measure.learnt:
+            each = [(b.epoch + b.batch / max(started.batches, 1), getattr(b, learnt)) for b in batches]
+            over_epochs = [(row["epoch"] + 1, row[learnt]) for row in rows]
+            charts[what] = {"each batch": each} if each else {"learning": over_epochs}
         charts[what]["judged"] = [(row["epoch"] + 1, row[judged]) for row in rows]
+    parts = several_parts(rows)
+    for key, text in (("parts", ""), ("val_parts", ", judged")):
+        for name in parts:
+            points = [(row["epoch"] + 1, row[key][name]) for row in rows if name in (row.get(key) or {})]
+            charts.setdefault("parts of the loss", {})[part_words(name) + text] = points
     return charts
+
+
+def several_parts(rows: Sequence[Any]) -> list[str]:
+    """The names of the parts of a loss that is a sum of several; [] of one in one piece.
+
+    rows: of a history, or batches
+    """
+    found: dict[str, None] = {}
+    for row in rows:
+        there = row.get("parts") if isinstance(row, dict) else row.parts
+        found.update(dict.fromkeys(there or ()))
+    return [*found] if len(found) > 1 else []

@@ -24,7 +24,8 @@ def rates_text(recipe: Any) -> str:
     head, body = recipe.rates
     which = "recommended" if recipe.lr is None else "yours"
     beside = "" if recipe.train == "head" else f", {body:g} for the body"
-    return f"Learning rate: {head:g} for the classifier ({which}){beside}."
+    part = "head" if recipe.finds_places else "classifier"
+    return f"Learning rate: {head:g} for the {part} ({which}){beside}."
 
 
 def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
@@ -32,23 +33,12 @@ def as_it_would_learn(model: Any, train: str, classes: int) -> tuple[Any, str]:
 
     Raises ValueError for a model that can't be cut there.
     """
-    from explorer.models.surgery.freezing import freeze, unfreeze
     from explorer.models.surgery.inside import empty_copy
+    from explorer.training.run.head import freeze_but
 
     empty = empty_copy(model)
     empty.reset_classifier(classes)
-    unfreeze(empty)
-    names, frozen = [stage.name for stage in empty.stage_table], "nothing"
-    if train == "head":
-        freeze(empty)
-        frozen = "everything but the classifier"
-    elif train == "last_stage":
-        if len(names) < 2:
-            raise ValueError("This model has no stages that could be told apart: train the head, or "
-                             "everything.")
-        freeze(empty, names[-2])
-        frozen = f"all up to and including {names[-2]}"
-    return empty, frozen
+    return empty, freeze_but(empty, train)
 
 
 def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
@@ -61,10 +51,13 @@ def what_learns(model: Any, train: str, classes: int) -> tuple[int, int, str]:
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes), frozen
 
 
-def learns_html(name: str, learns: int, total: int, frozen: str, *, cached: bool) -> str:
+def learns_html(name: str, learns: int, total: int, frozen: str, *, cached: bool, again: bool = False) -> str:
+    """cached: whether a frozen body sees each photo once only;  again: whether it sees each in every epoch"""
     share = 100 * learns / max(total, 1)
     text = (f"<b>{learns:,}</b> of {total:,} numbers learn ({share:.3g} %), in a copy of {escape(name)}. "
             f"Frozen: {escape(frozen)}.")
     if cached:
         text += " A frozen body sees each photo once; the run keeps what it saw, so its epochs take no time."
+    elif again:
+        text += " What is frozen sees each photo anew in every epoch: nothing is kept."
     return f'<span class="vx-soft">{text}</span>'

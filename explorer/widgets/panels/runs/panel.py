@@ -35,8 +35,8 @@ TOLD = ("epoch", "stopped", "finished", "note", "started")  # events after which
 
 GUIDE = """
 <p><b>What you see.</b> The runs so far, the settings in which they differ (marked), and the curves of those
-with a tick: the loss and the share of right answers, or how far numbers are off, on photos that they did not
-learn from.</p>
+with a tick: the loss and the share of right answers, or how far numbers are off, AP50 of boxes, mIoU of
+masks, on photos that they did not learn from.</p>
 <p><b>What it does not prove.</b> That a setting is better, from one run each: chance alone, in the order of
 the photos and the fresh classifier, often makes as large a difference. Repeat both with three seeds or more
 before you believe it (<a href="https://arxiv.org/abs/2103.03098">Bouthillier and others, 2021: Accounting for
@@ -68,17 +68,23 @@ class RunsPanel(Panel):
                                empty=tick, lock=lock)
         self.off = LiveChart(title="Mean absolute error, judged", x_label="epoch", switches=["log"],
                              empty=tick, lock=lock)
+        self.boxes = LiveChart(title="Average precision at IoU 0.5, judged", x_label="epoch", unit="percent",
+                               switches=[], empty=tick, lock=lock)
+        self.masks = LiveChart(title="Mean IoU, judged", x_label="epoch", unit="percent", switches=[],
+                               empty=tick, lock=lock)
+        self.figures = {"val_top1": self.right, "val_mae": self.off, "val_ap50": self.boxes,
+                        "val_miou": self.masks}
         self.loss = LiveChart(title="Loss, judged", x_label="epoch", switches=["log"], empty=tick, lock=lock)
         self.empty = W.HTML('<span class="vx-soft">No runs yet. Start one under Train, or give a folder with '
                             "runs.</span>")
         self.folder = labelled("Runs folder", W.Text, placeholder="a folder whose folders are saved runs",
                                continuous_update=False, layout=W.Layout(width="min(420px, 100%)"))
         self.message = W.HTML()
-        self.charts = W.HBox([self.right, self.off, self.loss])
+        self.charts = W.HBox([*self.figures.values(), self.loss])
         self.charts.add_class("vx-charts")
         self.fill([self.empty, self.table, self.message, self.charts, self.folder])
         self.when(self.table, self._draw_curves, "ticked")
-        for chart in (self.right, self.off, self.loss):
+        for chart in (*self.figures.values(), self.loss):
             self.when(chart, partial(self._legend, chart), "hidden")
         self.table.on_action(self._act)
         self.when(self.folder, self._read_folder)
@@ -106,9 +112,9 @@ class RunsPanel(Panel):
         named = list(zip(distinct_names(self.shown), self.shown))
         hidden = [name for index, (name, _) in enumerate(named) if index not in self.table.ticked]
         judged = {measure.judged for measure in measures_of(self.shown)}
-        for chart, key in ((self.right, "val_top1"), (self.off, "val_mae")):
+        for key, chart in self.figures.items():
             chart.layout.display = "" if key in judged else "none"
-        for chart, key in ((self.right, "val_top1"), (self.off, "val_mae"), (self.loss, "val_loss")):
+        for key, chart in (*self.figures.items(), ("val_loss", self.loss)):
             chart.replace({name: points_of(run, key) for name, run in named[-MOST_IN_CHART:]})
             if chart.hidden != hidden:
                 chart.hidden = hidden

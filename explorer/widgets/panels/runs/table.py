@@ -20,7 +20,7 @@ NO_MODEL = "# explorer.load_run(folder) opens a run with its model; curves need 
 
 def facts_of(run: Any) -> dict[str, Any]:
     """Every column of a run by name, unformatted: what the CSV holds."""
-    from explorer.training.loop.measures import MAE, TOP1
+    from explorer.training.loop.measures import MEASURES
 
     best, settings = run.best or {}, run.recipe.as_dict()
     if settings["lr"] is None:
@@ -28,7 +28,7 @@ def facts_of(run: Any) -> dict[str, Any]:
     return {
         "run": run.name, "model": architecture_of(run), "data": data_of(run),
         "state": getattr(run, "state", "finished"), "epochs": f"{len(run.history)} of {run.recipe.epochs}",
-        "best right": best.get(TOP1.judged), "best MAE": best.get(MAE.judged),
+        **{f"best {measure.word}": best.get(measure.judged) for measure in MEASURES},
         "best epoch": best["epoch"] + 1 if best else None, "loss there": best.get("val_loss"),
         "seconds": run.history[-1].get("seconds") if run.history else None,
         **{name: value for name, value in settings.items() if name not in NO_SETTING},
@@ -58,7 +58,8 @@ def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
     figures = ["run", "model", "data", "state", "epochs", *best_columns(runs), "loss there", "seconds"]
     usual = [name for name in settings if name not in NO_SETTING]
     columns = [*figures, *(name for name in usual if name in ALWAYS or name in different)]
-    tops = {name: best for name, choose in (("best right", max), ("best MAE", min))
+    tops = {name: best for name, choose in (("best right", max), ("best MAE", min), ("best AP50", max),
+                                            ("best mIoU", max))
             if (best := best_of(all_facts, name, choose)) is not None}
     rows = []
     for facts in all_facts:
@@ -68,7 +69,9 @@ def table_of(runs: Sequence[Any]) -> tuple[list[str], list[list[Cell]]]:
 
 
 def best_columns(runs: Sequence[Any]) -> list[str]:
-    """The columns of the best figure: for right answers and for the error of numbers, as there are runs."""
+    """The columns of the best figure: for right answers, the error of numbers, boxes, masks, as there are
+    runs.
+    """
     return [f"best {measure.word}" for measure in measures_of(runs)]
 
 
@@ -85,10 +88,10 @@ def best_of(all_facts: Sequence[dict[str, Any]], name: str, choose: Any) -> floa
 
 def measures_of(runs: Sequence[Any]) -> list[Any]:
     """What the runs are judged by; right answers where there is no run."""
-    from explorer.training.loop.measures import MAE, TOP1, measure_of
+    from explorer.training.loop.measures import MEASURES, TOP1, measure_of
 
     there = [measure_of(run) for run in runs]
-    return [measure for measure in (TOP1, MAE) if measure in there] or [TOP1]
+    return [measure for measure in MEASURES if measure in there] or [TOP1]
 
 
 def shown(name: str, value: Any) -> str:
@@ -96,7 +99,7 @@ def shown(name: str, value: Any) -> str:
         return "–"
     if name == "best MAE":
         return f"{value:.3g}"
-    if name == "best right":
+    if name in ("best right", "best AP50", "best mIoU"):
         return f"{100 * value:.1f} %"
     if name == "loss there":
         return f"{value:.3f}"
