@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from explorer.inspection.detect.detecting import detect_in
+from explorer.inspection.segment.pixels import mean_known, pixel_counts, shares_of, totals_of
 from explorer.inspection.segment.preparing import preparation
 from explorer.inspection.segment.segmenting import segment_in
-from explorer.training.evaluation.mask_answers import mean_known, pixel_counts, shares_of, totals_of
 from explorer.training.run.beside import network_beside
 from explorer.training.run.kept import put_into
 
