@@ -140,7 +140,8 @@ def test_here_lists_what_works_without_a_network(capsys, monkeypatch, tmp_path):
     # not what this user may have downloaded
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert cli.main(["list", "--here"]) == 0
-    assert capsys.readouterr().out.split() == [f"tf_efficientnet_lite{n}" for n in range(3)]
+    classifiers = [f"tf_efficientnet_lite{n}" for n in range(3)]
+    assert capsys.readouterr().out.split() == ["retinanet_lite0", *classifiers, "unet_lite0"]
 
 
 def test_a_licence_lists_the_names_that_have_weights_under_it(capsys):

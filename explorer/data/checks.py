@@ -47,6 +47,18 @@ def ordered_as(classes: Sequence[str], splits: OneKind) -> OneKind:
     return replace(splits, train=splits.train.with_classes(classes), val=splits.val.with_classes(classes))
 
 
+def named_as(classes: Sequence[str], splits: PlaceSplits) -> PlaceSplits:
+    """The splits with these names for as many classes that nobody has named, as of masks that are black and
+    white; else as they are. A note says so.
+    """
+    if splits.train.named or len(classes) != len(splits.classes):
+        return splits
+    named = ", ".join(classes)
+    note = f"The data has no names for its classes: they are called as the model's, in their order ({named})."
+    train, val = (replace(part, classes=tuple(classes), named=True) for part in (splits.train, splits.val))
+    return replace(splits, train=train, val=val, notes=(*splits.notes, note))
+
+
 def without_broken(splits: Splits) -> Splits:
     """The splits without photos that can't be opened, each of them named in the notes (the first few of
     many).

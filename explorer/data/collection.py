@@ -75,10 +75,11 @@ def describe(folder: str | os.PathLike) -> FolderDescription:
     return FolderReader(existing_folder(folder)).read()
 
 
-def existing_folder(folder: str | os.PathLike, name: str = "folder", instead: str = "") -> Path:
+def existing_folder(folder: str | os.PathLike, name: str = "folder", instead: str = "",
+                    wanted: str = "a folder of class folders") -> Path:
     """The path of the folder that was given as the argument `name`.
 
-    instead: what else could be given, for the sentence
+    instead: what else could be given;  wanted: which folder, for the sentence
     Raises DataError, with what to do, for what is no folder, and what `given_path` raises.
     """
     path = given_path(folder, name)
@@ -95,5 +96,5 @@ def existing_folder(folder: str | os.PathLike, name: str = "folder", instead: st
     if is_file and path.suffix.lower() in ARCHIVES:
         raise DataError(f"'{shown}' is an archive: unpack it, and give the folder that comes out.")
     if is_file:
-        raise DataError(f"'{shown}' is a file: give a folder of class folders.")
-    raise DataError(f"There is no folder '{shown}'. Give a folder of class folders{instead}.")
+        raise DataError(f"'{shown}' is a file: give {wanted}.")
+    raise DataError(f"There is no folder '{shown}'. Give {wanted}{instead}.")

@@ -23,6 +23,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent  # .../explorer
 #: Where the photos of a name lie in `assets/`. Those with boxes or masks are none that the networks which
 #: come with explorer have learnt from.
 _FOLDERS = {"photos": "photos", "bccd": "data/bccd_samples", "nuclei": "data/nuclei_samples"}
+#: Of these it is known what is where in them.
+WITH_PLACES = ("bccd", "nuclei")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def sample_photos(name: str = "photos") -> list[SamplePhoto]:
     """The bundled photos of a name, in the order of its `photos.csv`.
 
     name: "photos", of everyday things; "bccd", blood cells; "nuclei", nuclei of cells under the microscope.
-          What is where in the last two says `sample_places`
+          What is where in the last two says `explorer.data.sample_places`
     Raises ValueError for another name.
     """
     folder = _folder(name)

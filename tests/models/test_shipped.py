@@ -61,7 +61,8 @@ def test_beside_it_stands_how_it_was_made_and_how_good_it_is(name):
 def test_it_is_a_name_of_the_catalog_with_its_card(name):
     task = SHIPPED[name][0]
     assert name in explorer.list_models(pretrained=True, task=task) and weights.names_here(task) == [name]
-    card, told = model_card(name), facts(name)
+    card, told, model = model_card(name), facts(name), explorer.create_model(name)
+    assert card.parameters == sum(p.numel() for p in model.parameters())
     assert card.here and card.config.labels == tuple(told["labels"]) and card.config.license == "apache-2.0"
     assert card.config.metrics == tuple(map(tuple, told["scores on the held-out photos, %"]))
     text = " ".join(card.as_text(400).split())

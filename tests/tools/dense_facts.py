@@ -136,7 +136,8 @@ def dense_entry(name: str) -> dict[str, Any]:
     common, tags = MADE_FOR[FAMILY_OF[name].task] | OWN.get(name, {}), PUBLISHED.get(name, {})
     if tags:
         common = {key: value for key, value in common.items() if key != "has_weights"}
+    classes = (common | next(iter(tags.values()), {}))["num_classes"]  # those of the default weights
     with torch.device("meta"):
-        model = create_model(name, num_classes=common["num_classes"])
+        model = create_model(name, num_classes=classes)
     return {"params": sum(p.numel() for p in model.parameters()), "common": common,
             "tags": tags or {"untrained": {}}}

@@ -23,9 +23,13 @@ from explorer.data.places.pairs import is_pairs, read_pairs
 from explorer.data.places.place_set import PlaceSet, PlaceSplits, held_out
 from explorer.data.places.voc import read_voc
 from explorer.data.places.yolo import read_yolo, small_text, yolo_classes
+from explorer.data.samples import WITH_PLACES, sample_places
 from explorer.files import given_path
 
-TASKS = ("detection", "segmentation")
+#: task -> the folder that holds such data, for a sentence
+WANTED = {"detection": "a folder with boxes (as COCO, YOLO or Pascal VOC keep them)",
+          "segmentation": "a folder with masks (images/ and masks/, or COCO's outlines)"}
+TASKS = (*WANTED,)
 PHOTOS = ("images", "JPEGImages", "imgs", "photos", "img", "image")
 MASKS = ("masks", "mask", "SegmentationClass", "annotations", "labels", "gt", "instances")
 Parts = dict[str, PlaceSet]  # by role: "train", "val", "test", or "all"
@@ -38,7 +42,7 @@ def open_places(data: Any, task: str, *, val_share: float = 0.2, seed: int = 0) 
     data: a folder with COCO's JSON files, YOLO's images/ and labels/, Pascal VOC's Annotations/, or images/
           and masks/; in any of these train/ and val/ as they are usual; a COCO file; a data set of
           (photo, target), see `read_pairs`; a pair or a dict (train, val) of these; a PlaceSet, which stays
-          as it is
+          as it is; "bccd" or "nuclei", the few photos that come along (`sample_places`)
     task: "detection" for boxes, "segmentation" for masks (COCO's outlines are painted)
     val_share, seed: which photos of a folder are held out where nobody has split, and how many
 
@@ -61,7 +65,11 @@ def open_places(data: Any, task: str, *, val_share: float = 0.2, seed: int = 0) 
         path = given_path(data, "data")
         if path.is_file() and path.suffix.lower() == ".json":
             return read_coco(path, task)
-        return _of_folder(existing_folder(data, "data", ", or a COCO file"), task, val_share, seed)
+        if isinstance(data, str) and data in WITH_PLACES and not path.exists():
+            return _of_task(sample_places(data), task)
+        names = " or ".join(map(repr, WITH_PLACES))
+        folder = existing_folder(data, "data", f", a COCO file, or one of the names {names}", WANTED[task])
+        return _of_folder(folder, task, val_share, seed)
     return _of_task(read_pairs(data), task)
 
 

@@ -130,15 +130,25 @@ def calibrate(result: Evaluation, judged: Evaluation | None = None, *, seed: int
             raise ValueError("judged has other classes than result: give evaluations of the same model.")
         after = tempered(judged, scores_of(judged), temperature)
         return Calibrated(temperature, judged, after, "Fitted to the first result, told by the second.",
-                          tuple(notes))
+                          (*notes, *no_gain(judged, after)))
     order = np.random.default_rng(seed).permutation(len(result))
     halves = torch.from_numpy(order[::2].copy()), torch.from_numpy(order[1::2].copy())
     scale = torch.empty(len(result), 1, dtype=raw.dtype)
     for mine, other in (halves, halves[::-1]):
         scale[mine] = fitted(raw[other], result.labels[other])
-    return Calibrated(temperature, result, tempered(result, raw, scale),
+    after = tempered(result, raw, scale)
+    return Calibrated(temperature, result, after,
                       "Before and after are told by each half of the photos with the temperature of the "
-                      f"other half (seed {seed}); the temperature itself is that of all.", tuple(notes))
+                      f"other half (seed {seed}); the temperature itself is that of all.",
+                      (*notes, *no_gain(result, after)))
+
+
+def no_gain(before: Evaluation, after: Evaluation) -> tuple[str, ...]:
+    """A sentence where photos that the temperature was not fitted to have no lower loss with it."""
+    if after.loss < before.loss:
+        return ()
+    return (f"It does not help: on photos that it was not fitted to the loss is {after.loss:.3f} with it and "
+            f"{before.loss:.3f} without. Leave the model as it is, or give more photos to fit it to.",)
 
 
 def scores_of(result: Evaluation) -> Tensor:

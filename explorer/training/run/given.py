@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
-from explorer.data.checks import ordered_as
+from explorer.data.checks import named_as, ordered_as
 from explorer.data.datasets import has_classes_alone, open_data
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import PhotoSet, Splits, of_what
@@ -18,6 +19,7 @@ from explorer.models.catalog.detection import BEHIND_TORCHVISION
 from explorer.models.doors.settings import open_door
 from explorer.models.names import LIBRARIES, door_of, split_name
 from explorer.models.surgery.inside import look_through
+from explorer.models.weights.table import config_for
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.head import labels_known
 
@@ -53,7 +55,16 @@ def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
         has = of_what(photos) if isinstance(photos, PhotoSet) else "classes or numbers"
         called = f"'{data}'" if isinstance(data, str) else "The data"
         raise DataError(f"{called} has {has}, and this model finds {wanted}: give photos with {wanted}.")
-    return ordered_as(labels_known(model), place_splits(data, recipe.task, recipe.seed))
+    known = _names_known(model)
+    return ordered_as(known, named_as(known, place_splits(data, recipe.task, recipe.seed)))
+
+
+def _names_known(model: Any) -> Sequence[str]:
+    """The names of the classes that a model tells, or the trained weights of a name; () where nobody says."""
+    if not isinstance(model, str) or split_name(model.strip())[0] not in FAMILY_OF:
+        return labels_known(model)
+    config = config_for(*split_name(model.strip()))
+    return config.labels if len(config.labels or ()) == config.num_classes else ()
 
 
 def place_splits(data: Any, task: str, seed: int) -> PlaceSplits:

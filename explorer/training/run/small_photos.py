@@ -132,7 +132,7 @@ def opened_small(splits: PlaceSplits, shrink: Shrink, *, outlines: bool, threads
     """
     parts = [SmallPhotos(splits.train, shrink, outlines=outlines),
              SmallPhotos(splits.val, shrink, KEPT_BYTES // 2, outlines=outlines)]
-    total, done = sum(map(len, parts)), 0
+    total, done, first = sum(map(len, parts)), 0, ""
     notes = list(splits.notes)
     for number, part in enumerate(parts):
         broken: dict[int, str] = {}
@@ -151,14 +151,14 @@ def opened_small(splits: PlaceSplits, shrink: Shrink, *, outlines: bool, threads
                 broken[index] = sentence
             done += 1
             yield done, total
-        names = part.places.names
+        names, first = part.places.names, first or next(iter(broken.values()), "")
         notes += [f"Left out, {names[i]}: {sentence}" for i, sentence in list(broken.items())[:NAMED]]
         if len(broken) > NAMED:
             notes.append(f"Left out: {len(broken) - NAMED} more photos that can't be opened.")
         parts[number] = part.without([*broken]) if broken else part
     train, val = parts
     if not len(train) or not len(val):
-        why = f" {notes[-1]}" if notes else ""
+        why = f" What is wrong with the first: {first}" if first else ""
         raise DataError(f"Of '{splits.name}' {len(train)} photos to learn from and {len(val)} to judge by "
-                        f"can be opened: give one at least of both.{why}")
+                        f"can be used: give one at least of both.{why}")
     return replace(splits, train=train.places, val=val.places, notes=tuple(notes)), train, val
