@@ -43,8 +43,8 @@ class OverBody(VisionModel):
 
     @property
     def body_stages(self) -> tuple[Stage, ...]:
-        """Those of its stages that are its backbone's, which come first; all of a network that has none. Of an
-        ensemble those of its first member's.
+        """Those of its stages that are its backbone's, which come first; all of a network that has none. Of
+        an ensemble those of its first member's.
         """
         if isinstance(self.body, OverBody) and self.body is not self:
             return self.stage_table[:len(self.body.body_stages)]

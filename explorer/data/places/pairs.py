@@ -183,8 +183,8 @@ def _of_dict(target: Mapping[str, Any], size: tuple[int, int], name: str) -> lis
     way = str(getattr(getattr(given, "format", None), "name", "XYXY"))
     boxes, labels = _numbers(given), _numbers(target.get("labels", [])).reshape(-1)
     if boxes.size % 4:
-        raise DataError(f"The boxes of {name} have the shape {list(boxes.shape)}: expected [N, 4], left, top, "
-                        "right, bottom in pixels.")
+        raise DataError(f"The boxes of {name} have the shape {list(boxes.shape)}: expected [N, 4], left, "
+                        "top, right, bottom in pixels.")
     boxes = boxes.reshape(-1, 4)
     crowd = _numbers(target.get("iscrowd", np.zeros(len(boxes)))).reshape(-1)
     areas = _numbers(target.get("area", np.zeros(len(boxes)))).reshape(-1)

@@ -77,8 +77,8 @@ class PlaceSet(Sequence):
         """Raises DataError for two classes of one name."""
         twice = next((one for one, count in Counter(self.classes).items() if count > 1), None)
         if twice is not None:
-            raise DataError(f"Two of the {len(self.classes)} classes are called {twice[:60]!r}: give each a name "
-                            "of its own.")
+            raise DataError(f"Two of the {len(self.classes)} classes are called {twice[:60]!r}: give each a "
+                            "name of its own.")
 
     def __len__(self) -> int:
         return len(self.names)

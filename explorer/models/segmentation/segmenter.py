@@ -83,7 +83,8 @@ class Segmenter(OverBody):
         """
         if not isinstance(x, Tensor):
             raise TypeError("A network for masks takes a batch of photos, a tensor [B, C, height, width], "
-                            f"normalised, not a {type(x).__name__}: explorer.segment takes photos as they are.")
+                            f"normalised, not a {type(x).__name__}: explorer.segment takes photos as they "
+                            "are.")
         size = x.shape[-2:]
         if self.aux_level is None or not self.num_classes:
             scores = self.forward_head(self.forward_features(x))

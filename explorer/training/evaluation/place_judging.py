@@ -214,8 +214,8 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
 
 def _check_finite(finite: bool, name: str) -> None:
     if not finite:
-        raise ValueError(f"The model's scores are not finite for '{name}': its weights are broken, or too large "
-                         "for their precision. A training with too large steps does that.")
+        raise ValueError(f"The model's scores are not finite for '{name}': its weights are broken, or too "
+                         "large for their precision. A training with too large steps does that.")
 
 
 def _found_in(net: Detector, photo: Image.Image, outlined: bool, name: str) -> FoundBoxes:
