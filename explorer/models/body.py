@@ -43,7 +43,11 @@ class OverBody(VisionModel):
 
     @property
     def body_stages(self) -> tuple[Stage, ...]:
-        """Those of its stages that are its backbone's, which come first; all of a network that has none."""
+        """Those of its stages that are its backbone's, which come first; all of a network that has none. Of
+        an ensemble those of its first member's.
+        """
+        if isinstance(self.body, OverBody) and self.body is not self:
+            return self.stage_table[:len(self.body.body_stages)]
         inside = tuple(f"{path}." if path else "" for path in self.body_paths)
         return tuple(stage for stage in self.stage_table if f"{stage.module}.".startswith(inside))
 

@@ -93,6 +93,18 @@ def test_a_saved_ensemble_of_detectors_finds_the_same(detectors, tmp_path):
     assert torch.allclose(one.boxes, other.boxes, atol=1e-3) and one.labels == other.labels
 
 
+def test_what_a_fused_box_has_not_is_said(detectors):
+    found = explorer.detect(detectors, PHOTO)
+    with pytest.raises(ValueError, match="fuses the boxes of its members, and has no anchors of its own"):
+        found.anchors_at(5, 5)
+    with pytest.raises(ValueError, match=r"explain one of them, explorer.explain\(model.member\('first'\)"):
+        explorer.explain(detectors, PHOTO)
+    with pytest.raises(ValueError, match=f"number is {len(found)}, and {len(found)} boxes are shown"):
+        found.heap(len(found))
+    deepest = detectors.member("first").body_stages[-1]
+    assert explorer.look(detectors, PHOTO).embedding.shape == (deepest.channels,)
+
+
 def test_detectors_that_can_not_be_joined_are_named(detectors):
     with pytest.raises(ValueError, match=r"The member retinanet \(2\) finds other things.*'platelet'"):
         explorer.Ensemble([detector(0), detector(1, ("cell", "whale"))])
@@ -130,3 +142,9 @@ def test_masks_of_members_with_other_sizes_are_laid_over_each_other():
     assert seen.segmentation.mask.shape == (60, 90) and any(name.startswith("unet") for name in seen.stages)
     with torch.no_grad():
         assert both(torch.rand(2, 3, 70, 50)).shape == (2, 3, 70, 50)
+
+
+def test_a_heat_map_of_an_ensemble_is_drawn_from_its_first_members_body():
+    one = segmenter(0)
+    found = explorer.explain(explorer.Ensemble([one, segmenter(1)]).eval(), PHOTO)
+    assert found.stage == f"unet/{one.body_stages[-1].name}" and found.heatmap.max() > 0

@@ -277,3 +277,15 @@ def test_without_pycocotools_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(DataError, match="pip install pycocotools"):
         explorer.evaluate(detector(), data())
+
+
+def test_a_network_whose_scores_are_no_numbers_has_no_figures(coco_mini):
+    for name, count in (("retinanet", len(coco_mini.classes)), ("unet", len(coco_mini.classes) + 1)):
+        model = explorer.create_model(name, backbone="resnet18", num_classes=count)
+        model.config = model.config.with_(input_size=(3, 64, 64), labels=None)
+        next(model.body.parameters()).data.fill_(float("nan"))
+        photos = coco_mini.subset([0])
+        if name == "unet":
+            photos = [(Image.new("RGB", (40, 30)), np.ones((30, 40), np.uint8))]
+        with pytest.raises(ValueError, match="scores are not finite for"):
+            explorer.evaluate(model, photos)

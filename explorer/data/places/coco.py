@@ -23,10 +23,12 @@ from explorer.data.photo_sets import FromFiles
 from explorer.data.picture_files import MAX_PIXELS
 from explorer.data.places.place_set import IGNORED, Boxes, PlaceSet, Size
 from explorer.data.places.shapes import shape_box, shape_mask
-from explorer.data.places.tidying import GivenBox, Tidying, four_numbers
+from explorer.data.places.tidying import GivenBox, Tidying, four_numbers, picture_size
 
 MOST_BYTES = 800 * 1024**2  # COCO's own largest file has 450 MB
 MOST_CLASSES = 10_000
+LONGEST = 200  # letters of a class's name
+MISSING = "there is no such file"
 MOST_MASK_CLASSES = 255  # with the background; one byte a pixel, and 255 means that nothing counts
 
 
@@ -96,9 +98,11 @@ def read_coco(file: Path, task: str, *, content: Any = None) -> PlaceSet:
     classes, place_of = _classes(content["categories"], file)
     photos = _photos(content["images"], file, tidying)
     if not photos:
+        reasons = [one for one in tidying.remains.all() if one.why != MISSING]
         raise DataError(f"None of the {len(content['images'])} photos that '{printable(file.name)}' names "
                         f"lies "
-                        "beside it, or in a folder 'images' there: put them there.")
+                        f"beside it, or in a folder 'images' there: put them there."
+                        f"{' ' + str(reasons[0]) if reasons else ''}")
     things = _by_photo(content["annotations"], photos, place_of, tidying)
     if task == "segmentation":
         return _with_masks(classes, photos, things, tidying)
@@ -144,26 +148,32 @@ def _area_of(one: GivenBox) -> float:
 
 def _classes(categories: list[Any], file: Path) -> tuple[tuple[str, ...], dict[int, int]]:
     """(the names in the order of their ids, id -> index)."""
-    rows = [(one.get("id"), one.get("name")) for one in categories if isinstance(one, dict)]
-    good = [(key, printable(name)) for key, name in rows
+    rows = [(whole_of(one.get("id")), one.get("name")) for one in categories if isinstance(one, dict)]
+    good = [(key, printable(name)[:LONGEST]) for key, name in rows
             if isinstance(key, int) and not isinstance(key, bool) and isinstance(name, str) and name.strip()]
     if not good or len(good) < len(categories) or len({key for key, _ in good}) < len(good) \
             or len(good) > MOST_CLASSES:
         raise DataError(f"The categories of '{printable(file.name)}' can't be told apart: expected 1 to "
                         f"{MOST_CLASSES:,}, each with an id of its own, a whole number, and a name.")
-    good.sort()
-    return tuple(name for _, name in good), {key: index for index, (key, _) in enumerate(good)}
+    places: dict[str, int] = {}
+    return tuple(dict.fromkeys(name for _, name in sorted(good))), {
+        key: places.setdefault(name, len(places)) for key, name in sorted(good)}  # of one name, one class
+
+
+def whole_of(number: Any) -> Any:
+    """An id as it is meant: tables write whole numbers as 3.0."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _photos(images: list[Any], file: Path, tidying: Tidying) -> dict[Any, _Photo]:
     """id -> the photo, of those that are there."""
     folders = _folders(file)
     found: dict[Any, _Photo] = {}
-    for image in images:
-        key = image.get("id") if isinstance(image, dict) else None
+    for position, image in enumerate(images, 1):
+        key = whole_of(image.get("id")) if isinstance(image, dict) else None
         name = image.get("file_name") if isinstance(image, dict) else None
         if not isinstance(key, (int, str)) or not isinstance(name, str):
-            tidying.remains.add("an entry without id or file_name", str(key)[:40])
+            tidying.remains.add("an entry without id or file_name", f"image {position} of the file")
             continue
         parts = safe_parts(name)
         shown = printable(name)[:200]
@@ -176,9 +186,12 @@ def _photos(images: list[Any], file: Path, tidying: Tidying) -> dict[Any, _Photo
             continue
         path = next((path for folder in folders if (path := folder.joinpath(*parts)).is_file()), None)
         if path is None:
-            tidying.remains.add("there is no such file", shown, photos=True)
+            tidying.remains.add(MISSING, shown, photos=True)
             continue
-        found[key] = _Photo(path, shown, _size_of(image))
+        try:
+            found[key] = _Photo(path, shown, _size_of(image) or picture_size(path))
+        except ImageError:
+            tidying.remains.add("can't be opened as a picture", shown, photos=True)
     return found
 
 
@@ -215,7 +228,7 @@ def _by_photo(annotations: list[Any], photos: Mapping[Any, _Photo], place_of: Ma
         if not isinstance(one, dict):
             tidying.remains.add("no annotation of COCO's", called)
             continue
-        key, category = one.get("image_id"), one.get("category_id")
+        key, category = whole_of(one.get("image_id")), whole_of(one.get("category_id"))
         if not isinstance(key, (int, str)) or key not in photos:
             tidying.remains.add("of a photo that is not there", called)
             continue

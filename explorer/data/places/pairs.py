@@ -181,7 +181,11 @@ def _of_voc(annotation: Mapping[str, Any], words: dict[str, int]) -> list[GivenB
 def _of_dict(target: Mapping[str, Any], size: tuple[int, int], name: str) -> list[GivenBox]:
     given = target["boxes"]
     way = str(getattr(getattr(given, "format", None), "name", "XYXY"))
-    boxes, labels = _numbers(given).reshape(-1, 4), _numbers(target.get("labels", [])).reshape(-1)
+    boxes, labels = _numbers(given), _numbers(target.get("labels", [])).reshape(-1)
+    if boxes.size % 4:
+        raise DataError(f"The boxes of {name} have the shape {list(boxes.shape)}: expected [N, 4], left, "
+                        "top, right, bottom in pixels.")
+    boxes = boxes.reshape(-1, 4)
     crowd = _numbers(target.get("iscrowd", np.zeros(len(boxes)))).reshape(-1)
     areas = _numbers(target.get("area", np.zeros(len(boxes)))).reshape(-1)
     if not len(boxes) == len(labels) == len(crowd) == len(areas):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,6 +72,13 @@ class PlaceSet(Sequence):
     named: bool = True
     notes: tuple[str, ...] = ()
     name: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises DataError for two classes of one name."""
+        twice = next((one for one, count in Counter(self.classes).items() if count > 1), None)
+        if twice is not None:
+            raise DataError(f"Two of the {len(self.classes)} classes are called {twice[:60]!r}: give each a "
+                            "name of its own.")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -37,6 +37,7 @@ from explorer.inspection.look.result import Look, is_at, still_holds
 from explorer.inspection.look.targets import find_class
 from explorer.models.contract import VisionModel
 from explorer.models.detection.detector import Detector
+from explorer.models.ensembles.detectors import DetectorEnsemble
 from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.fused import FusedModel
 from explorer.models.members import parameters_in
@@ -176,6 +177,10 @@ def _check_where(model: VisionModel, where: dict[str, Any]) -> None:
 
 
 def _check_model(model: VisionModel, method: Method) -> None:
+    if isinstance(model, DetectorEnsemble):
+        raise ValueError(f"{model_name(model)} fuses the boxes of its members, and no gradient leads through "
+                         f"that: explain one of them, explorer.explain(model.member({model.names[0]!r}), "
+                         "image).")
     if model.task != "classification" and not method.needs_class:
         raise ValueError(f"{method.refuses(model)} Use method=\"layercam\", \"saliency\" or \"occlusion\".")
     if method.needs_class and not model.num_classes and model.task == "classification":

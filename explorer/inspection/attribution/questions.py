@@ -23,7 +23,7 @@ from torch import Tensor
 
 from explorer.display.words import counted, percent
 from explorer.inspection.attribution.regions import Region, class_in, in_network, outline_of
-from explorer.inspection.detect.detecting import as_detector, photo_tensor, read_off
+from explorer.inspection.detect.detecting import BROKEN, as_detector, photo_tensor, read_off
 from explorer.inspection.detect.detecting import names_of as names_of_boxes
 from explorer.inspection.detect.result import Detections
 from explorer.inspection.look.frame import Box
@@ -36,6 +36,7 @@ from explorer.inspection.segment.segmenting import names_of as names_of_masks
 from explorer.models.contract import Stage
 from explorer.models.detection.candidates import Candidates
 from explorer.models.detection.detector import Detector
+from explorer.models.ensembles.holding import Holding
 from explorer.models.segmentation.segmenter import Segmenter
 from explorer.models.watching import walk
 
@@ -79,7 +80,9 @@ class Question:
 
 
 def deepest(model: Detector | Segmenter) -> str:
-    """The last stage of its body."""
+    """The last stage of its body; of an ensemble that of its first member."""
+    if isinstance(model, Holding):
+        return f"{model.names[0]}/{deepest(model.members[0])}"
     own = getattr(model.body, "stage_table", ()) if model.body_name else ()
     levels = getattr(model, "level_stages", ())
     names = [stage.name for stage in own] or [stage.name for stage in model.stage_table
@@ -143,6 +146,8 @@ class BoxQuestion(Question):
         if number is None:
             kinds = found.indices.tolist()
             number = 0 if self.wanted is None else kinds.index(self.wanted) if self.wanted in kinds else -1
+        if BROKEN in found.notes:
+            raise ValueError(BROKEN)
         if not 0 <= number < several:
             raise ValueError(self._why_none(found))
         row = found.chosen.take(torch.tensor([number]))

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from explorer.arguments import number as plain_number
+from explorer.arguments import whole
 from explorer.data.places.place_set import Boxes
+from explorer.display.words import counted
 from explorer.models.detection.candidates import Candidates
 from explorer.models.detection.matching import NOTHING
 
@@ -54,7 +57,10 @@ def heap_of(found: Any, number: int) -> Candidates:
     box as much belongs to that one's heap. Best first, in the network's pixels.
     """
     kept, every = found.chosen, found.candidates
-    number = range(len(kept))[number]
+    whole(0)("number", number)
+    if number >= len(kept):
+        raise ValueError(f"number is {number}, and {counted(len(kept), 'box', 'es')} "
+                         f"{'is' if len(kept) == 1 else 'are'} shown: they are counted from 0, the best.")
     own, score = int(kept.labels[number]), kept.scores[number]
     above = every.scores > found.score_threshold
     same = every.take((every.labels == own) & above & (every.scores <= score))
@@ -79,6 +85,8 @@ def anchors_at(found: Any, x: float, y: float) -> Anchors:
     Raises ValueError of a table, which keeps none, and for a network whose boxes start from proposals.
     """
     _check(found)
+    for name, value in (("x", x), ("y", y)):
+        plain_number()(name, value)
     if not has_levels(found):
         raise ValueError(f"{found.model_name} has no anchors of its own that its boxes start from: a first "
                          "network proposes places.")
@@ -148,6 +156,9 @@ def _step(anchors: Tensor, frame: Sequence[int]) -> int:
 
 
 def _check(found: Any) -> None:
+    if not found.levels and found.image is not None:
+        raise ValueError(f"{found.model_name} fuses the boxes of its members, and has no anchors of its own: "
+                         "call explorer.detect with one member, model.member(name).")
     if not found.levels:
         raise ValueError("A table keeps the boxes alone: call explorer.detect with this one photo for the "
                          "anchors behind them.")

@@ -150,14 +150,15 @@ class Detector(OverBody):
         """
         self.check_head()
         batch, places = self.prepare(images)
-        return self._kept(self.see(batch, places), batch.shape[-2:], places, masks=masks)
+        return self.kept(self.see(batch, places), batch.shape[-2:], places, masks=masks)
 
     def found_in(self, raw: Any, size: Sequence[int], places: Sequence[Placement]) -> list[dict[str, Tensor]]:
         """The boxes of each photo, as `forward` tells them. raw, size, places: as `candidates` takes them"""
-        return [answer(found, place) for found, place in self._kept(raw, size, places)]
+        return [answer(found, place) for found, place in self.kept(raw, size, places)]
 
-    def _kept(self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
-              masks: bool = True) -> list[tuple[Candidates, Placement]]:
+    def kept(self, raw: Any, size: Sequence[int], places: Sequence[Placement], *,
+             masks: bool = True) -> list[tuple[Candidates, Placement]]:
+        """As `find`, of raw maps. raw, size, places: as `candidates` takes them"""
         kept = [self.select(found, score_threshold=self.score_threshold, iou_threshold=self.iou_threshold,
                             limit=self.max_boxes)
                 for found in self.candidates(raw, size, places)]

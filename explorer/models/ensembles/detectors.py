@@ -76,15 +76,18 @@ class DetectorEnsemble(Holding, Detector):
         return [model.prepare(photos) for model in self.members]
 
     def see(
-        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None
+        self, batch: Tensor, places: Sequence[Placement], after: Callable[[Stage, Tensor], Any] | None = None,
+        before: Callable[[Stage], Any] | None = None,
     ) -> list[tuple[Any, tuple[int, int], list[Placement]]]:
         """Of each member: its raw maps, the size of what it saw, and where the photos lie in that."""
-        found, rows = [], iter(self.stages)
+        found, first = [], 0
         for model, (own, own_places) in zip(self.members, self._prepared(batch, places)):
-            def keep(_stage: Stage, made: Tensor) -> None:
-                after(next(rows), made)
-
-            raw = model.see(own, own_places, keep if after is not None else None)
+            rows = self.stages[first:first + len(model.stage_table)]
+            first += len(rows)
+            of = dict(zip((stage.name for stage in model.stage_table), rows))
+            told = None if after is None else lambda stage, made, of=of: after(of[stage.name], made)
+            asked = None if before is None else lambda stage, of=of: before(of[stage.name])
+            raw = model.see(own, own_places, told, asked)
             found.append((raw, tuple(own.shape[-2:]), own_places))
         return found
 
@@ -124,6 +127,10 @@ class DetectorEnsemble(Holding, Detector):
         boxes, scores, labels = fuse_boxes(boxes, scores, labels, self.weights, iou_threshold=self.fusion_iou)
         return Candidates(boxes, scores, labels, torch.full_like(labels, -1),
                           torch.arange(len(labels), device=labels.device))
+
+    def anchor_levels(self, raw: Any, size: Sequence[int]) -> list[Tensor]:
+        """[]: a fused box starts from boxes, and these from each member's own anchors."""
+        return []
 
     def loss(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Raises ValueError: its members are trained, one by one."""

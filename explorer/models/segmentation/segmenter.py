@@ -81,6 +81,10 @@ class Segmenter(OverBody):
 
         With an auxiliary head {"out": scores, "aux": the scores that it finds}.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError("A network for masks takes a batch of photos, a tensor [B, C, height, width], "
+                            f"normalised, not a {type(x).__name__}: explorer.segment takes photos as they "
+                            "are.")
         size = x.shape[-2:]
         if self.aux_level is None or not self.num_classes:
             scores = self.forward_head(self.forward_features(x))

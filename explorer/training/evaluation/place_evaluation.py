@@ -50,8 +50,8 @@ class PlaceEvaluation(RichRepr):
         return len(self.names)
 
     def file_of(self, index: int) -> str:
-        """The path of a photo, "" where it has none."""
-        return str(self.files[index]) if self.files else ""
+        """The path of a photo, "" where it has none. Raises ValueError for one that there is not."""
+        return str(self.files[photo_index(index, len(self))]) if self.files else ""
 
     def open_photo(self, row: PhotoOfBoxes | PhotoOfMasks | int) -> Image.Image:
         """A photo, by its row or its place. Raises ImageError where it can't be opened any more, ValueError

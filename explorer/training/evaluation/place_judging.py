@@ -32,6 +32,7 @@ from explorer.inspection.segment.segmenting import notes_on as notes_on_masks
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.detection.detector import Detector
 from explorer.models.detection.masks import one_over_photo
+from explorer.models.surgery.optimized import tensors_in
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.coco_tables import check_pycocotools, code_of, code_of_mask
 from explorer.training.evaluation.figures import WORST, Throughput
@@ -195,11 +196,7 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
     truth: list[Boxes] = []
     other = 0
     for index, photo, boxes in walk:
-        one = _found_in(net, photo, outlined)
-        if not np.isfinite(one.scores).all():
-            raise ValueError(f"The model's scores are not finite for '{photos.names[index]}': its weights "
-                             f"are "
-                             "broken. A training with too large steps does that.")
+        one = _found_in(net, photo, outlined, photos.names[index])
         one = replace(one, labels=theirs[one.labels])
         known = one.labels >= 0
         other += int((~known).sum())
@@ -215,13 +212,23 @@ def _judge_boxes(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
     return DetectionEvaluation(photos.classes, found, truth, **told)
 
 
-def _found_in(net: Detector, photo: Image.Image, outlined: bool) -> FoundBoxes:
+def _check_finite(finite: bool, name: str) -> None:
+    if not finite:
+        raise ValueError(f"The model's scores are not finite for '{name}': its weights are broken, or too "
+                         "large for their precision. A training with too large steps does that.")
+
+
+def _found_in(net: Detector, photo: Image.Image, outlined: bool, name: str) -> FoundBoxes:
     """The boxes of one photo, with the masks in them as run-length codes where they are asked for.
 
     Each mask is a picture of the photo's size for as long as it is packed, and only one of them.
     """
     with evaluating(net), torch.inference_mode():
-        kept, place = net.find([photo_tensor(photo, net.in_chans)], masks=outlined)[0]
+        batch, places = net.prepare([photo_tensor(photo, net.in_chans)])
+        raw = net.see(batch, places)
+        # such a score is above no threshold: the boxes would just be missing
+        _check_finite(not any(bool(part.isnan().any()) for part in tensors_in(raw)), name)
+        kept, place = net.kept(raw, batch.shape[-2:], places, masks=outlined)[0]
         boxes = place.out_of(kept.boxes)
         codes = None
         if outlined and kept.masks is not None:
@@ -261,11 +268,13 @@ def _judge_masks(model: Any, photos: PlaceSet, walk: _Walk, called: str, data_na
     judged = sorted(place for place in places if place is not None)
     worst: list[tuple[float, int, np.ndarray]] = []
     unknown: set[int] = set()
-    for _, photo, truth in walk:
+    for index, photo, truth in walk:
         there = np.unique(truth)
         unknown |= {int(value) for value in there if value != IGNORED and table[value] == len(own)}
         _refuse_unknown([photos.classes[value] for value in sorted(unknown)], own)
-        said = segment_in(net, photo, prepare)[1].mask.numpy()
+        seen = segment_in(net, photo, prepare)[1]
+        _check_finite(bool(seen.scores is not None and seen.scores.isfinite().all()), photos.names[index])
+        said = seen.mask.numpy()
         matrix = pixel_counts(said, table[truth], len(own), ignored=-1)
         iou = mean_known(shares_of(totals_of(matrix))["iou"][judged])
         if not np.isnan(iou):

@@ -53,6 +53,35 @@ def test_a_coco_files_boxes_have_corners_and_classes_in_the_order_of_their_ids(t
     assert found.counts() == {"cat": 0, "dog": 1}
 
 
+def test_ids_out_of_tables_and_sizes_that_nobody_states_are_understood(tmp_path):
+    images = [{"id": 7.0, "file_name": "a.png"}, {"id": "x", "file_name": "b.png", "width": "40"}]
+    file = coco(tmp_path, [box(7, 9.0, [30, 20, 50, 50]), box("x", 2, [1, 1, 2, 2])], images=images)
+    found = open_places(file, "detection")
+    assert found.sizes == ((40, 30), (40, 30)) and found[0][1].boxes.tolist() == [[30, 20, 40, 30]]
+    assert len(found[1][1]) == 1
+    outline = box(7, 9, [1, 1, 4, 4], segmentation=[[1, 1, 5, 1, 5, 5, 1, 5]])
+    masks = open_places(coco(tmp_path, [outline], images=images), "segmentation")
+    assert len(masks) == 2 and (masks[0][1][1:5, 1:5] == 2).all()
+
+
+def test_categories_of_one_name_are_one_class_and_other_classes_of_one_name_are_refused(tmp_path):
+    same = [{"id": 0, "name": "cell"}, {"id": 1, "name": "cell"}, {"id": 2, "name": "dog"}]
+    found = open_places(coco(tmp_path, [box(7, 0, [1, 1, 5, 5]), box(7, 1, [9, 9, 5, 5])], categories=same),
+                        "detection")
+    assert found.classes == ("cell", "dog") and found.counts() == {"cell": 2, "dog": 0}
+    with pytest.raises(DataError, match="Two of the 2 classes are called 'x'"):
+        PlaceSet(("x", "x"), (), lambda index: Image.new("RGB", (1, 1)))
+
+
+def test_a_file_whose_entries_cant_be_used_says_why(tmp_path):
+    file = coco(tmp_path, [], images=[{"file_name": "a.png"}])
+    with pytest.raises(DataError, match="image 1 of the file is left out: an entry without id"):
+        open_places(file, "detection")
+    with pytest.raises(DataError, match=r"have the shape \[3\]: expected \[N, 4\]"):
+        open_places([(Image.new("RGB", (9, 9)), {"boxes": torch.ones(3), "labels": torch.ones(1)})],
+                    "detection")
+
+
 def test_boxes_over_the_edge_are_cut_off_and_those_that_cant_be_meant_are_left_out_by_name(tmp_path):
     file = coco(tmp_path, [box(7, 9, [-5, 10, 10, 50]), box(7, 9, [100, 100, 5, 5]), box(7, 9, [3, 3, 0, 5]),
                            box(7, 44, [1, 1, 5, 5]), box(99, 9, [1, 1, 5, 5]), box(3, 9, [1, "x", 5, 5]),
