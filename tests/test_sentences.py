@@ -328,8 +328,7 @@ def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things,
     for argument in good:
         for kind, value in WRONG.items():
             function, good = (calls(things)[name]
-                              if name in ("freeze", "unfreeze", "load_run", "finetune", "distill", "wrap",
-                                          "find_lr")
+                              if name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr")
                               else (function, good))
             try:
                 function(**{**good, argument: value})

@@ -51,8 +51,8 @@ def student(seed: int = 0):
 
 
 def lesson(net=None, by=None, data=None, **settings):
-    return explorer.distill(student() if net is None else net, teacher() if by is None else by,
-                            colours() if data is None else data, device="cpu", **{**HOW, "lr": 0.02, **settings})
+    net, by, data = net or student(), by or teacher(), data or colours()
+    return explorer.distill(net, by, data, device="cpu", **{**HOW, "lr": 0.02, **settings})
 
 
 class Counted(nn.Module):
@@ -127,9 +127,8 @@ def test_with_the_whole_share_wrong_labels_change_nothing(way):
 def test_the_parts_of_the_loss_are_told_and_add_up_to_it(way):
     done = lesson(**WAYS[way]).wait()
     for row in (*done.batches, *done.history):
-        parts = row.parts if isinstance(row, Batch) else row["parts"]
-        assert set(parts) == {"labels", "teacher"}
-        assert sum(parts.values()) == pytest.approx(row.loss if isinstance(row, Batch) else row["loss"], rel=1e-4)
+        parts, loss = (row.parts, row.loss) if isinstance(row, Batch) else (row["parts"], row["loss"])
+        assert set(parts) == {"labels", "teacher"} and sum(parts.values()) == pytest.approx(loss, rel=1e-4)
     assert all("val_parts" not in row for row in done.history)
 
 
@@ -176,7 +175,8 @@ def test_classes_are_told_by_their_names_whatever_their_order(way):
     names = ["Blue", "red", "GREEN", "of no use"]
     other = explorer.wrap(turned, input_size=SIZE, labels=names, mean=(0.4,) * 3, std=(0.3,) * 3)
     one, two = (lesson(by=each, epochs=1, **WAYS[way]).wait() for each in (by, other))
-    assert equal_weights(one.model, two.model)
+    for first, second in zip(one.batches, two.batches):
+        assert first.parts == pytest.approx(second.parts, rel=1e-3)
 
 
 @pytest.mark.parametrize("way", ["cached head", "each view"])
@@ -187,8 +187,9 @@ def test_an_ensemble_teaches(way):
 
 
 def test_a_yes_or_no_is_taught_and_teaches():
-    two = Splits("colours", *(replace(part, classes=NAMES[:2], labels=tuple(label % 2 for label in part.labels))
-                              for part in (painted(24), painted(12, seed=1))))
+    two = Splits("colours", *(
+        replace(part, classes=NAMES[:2], labels=tuple(label % 2 for label in part.labels))
+        for part in (painted(24), painted(12, seed=1))))
     by = explorer.finetune(tiny(1, classes=2), two, device="cpu", outputs="yes/no", **HOW).wait()
     done = lesson(by=by, data=two, outputs="yes/no").wait()
     assert done.model.num_classes == 1 and math.isfinite(done.history[-1]["loss"])
@@ -235,7 +236,7 @@ def test_the_card_says_who_taught_and_the_saved_student_says_the_same(tmp_path):
     done = lesson(by=teacher(), name="a lesson").wait()
     folder = done.save(tmp_path / "saved")
     card = (folder / "README.md").read_text()
-    assert f"- Taught by: {done.taught_by}, beside the labels" in card
+    assert f"- Taught by: {done.taught_by}\n" in card
     assert "temperature 4, alpha 0.5" in done.taught_by and f"Taught by {done.taught_by}." in done.notes
     opened = explorer.load_run(folder, model=student())
     assert equal_weights(opened.model, done.model)
@@ -263,8 +264,9 @@ def test_a_stop_while_the_teacher_is_asked_is_a_stop():
 
 
 def numbers() -> Splits:
-    return Splits("ages", *(replace(part, classes=("age",), labels=tuple(map(float, part.labels)))
-                            for part in (painted(9), painted(6))))
+    return Splits("ages", *(
+        replace(part, classes=("age",), labels=tuple((float(label),) for label in part.labels), numbers=True)
+        for part in (painted(9), painted(6))))
 
 
 REFUSED = {
@@ -272,7 +274,8 @@ REFUSED = {
     "alpha": (lambda: lesson(alpha=1.5), ValueError, "alpha is 1.5: expected a number from 0 to 1"),
     "no teacher": (lambda: lesson(by=7), TypeError, "teacher is a int"),
     "unnamed": (lambda: lesson(by=tiny()), DataError, "Nobody said what the classes of the teacher"),
-    "other classes": (lambda: lesson(by=teacher(("red", "green", "black"))), DataError, "does not know 'blue'"),
+    "other classes": (lambda: lesson(by=teacher(("red", "green", "black"))), DataError,
+                      "does not know 'blue'"),
     "twice": (lambda: lesson(by=teacher(("red", "Red", "green", "blue"))), DataError, "two classes called"),
     "several": (lambda: lesson(outputs="several"), DataError, "one class a photo"),
     "numbers": (lambda: lesson(data=numbers()), DataError, "one class a photo"),

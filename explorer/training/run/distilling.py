@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.arguments import checked, number, word
+from explorer.arguments import checked, number, shown, word
 from explorer.data.datasets import open_data
 from explorer.data.folders import DataError
 from explorer.data.photo_sets import Splits, of_what
@@ -83,6 +83,9 @@ def distill(
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as "
                         "explorer.training.print_progress().")
+    if not isinstance(student, str | nn.Module):
+        raise TypeError(f"student is {shown(student)}: expected a model or its name. A module of your own: "
+                        "explorer.wrap(module).")
     if (task := task_of(student)) != "classification":
         raise ValueError(f"The student is for {task}: what a teacher says of whole photos teaches networks "
                          "that tell classes. explorer.finetune teaches this one.")
