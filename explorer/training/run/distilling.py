@@ -32,8 +32,8 @@ from explorer.training.run.claim import teacher_of
 from explorer.training.run.finetuning import launch
 from explorer.training.run.fingerprints import of_tensors
 from explorer.training.run.given import task_of
-from explorer.training.run.kept import HasCheckpoints
 from explorer.training.run.lessons import TaughtTraining
+from explorer.training.run.loading import LoadedRun
 from explorer.training.run.plan import Taught, make_plan
 from explorer.training.run.run import Run
 
@@ -109,7 +109,7 @@ def distill(
         if channels[0] != channels[1]:
             raise ValueError(f"The student reads {channels[0]} channels, and the teacher {called} "
                              f"{channels[1]}: both see the same photos.")
-        if not isinstance(teacher, nn.Module | HasCheckpoints):  # made here, by its name
+        if not isinstance(teacher, nn.Module | Run | LoadedRun):  # made here, by its name
             net.to(parameter_place(plan.net)["device"])
         return TaughtTraining.under(plan, lesson)
 
@@ -134,9 +134,9 @@ def _teacher(teacher: Any, student: Any) -> tuple[VisionModel, str]:
         net: Any = create_model(teacher, pretrained=True).eval()
         called = teacher.strip()
     else:
-        net = teacher.model if isinstance(teacher, HasCheckpoints) else teacher
+        net = teacher.model if isinstance(teacher, Run | LoadedRun) else teacher
         net = look_through(net) if isinstance(net, nn.Module) else net
-        called = teacher.name if isinstance(teacher, HasCheckpoints) else ""
+        called = teacher.name if isinstance(teacher, Run | LoadedRun) else ""
     if not isinstance(net, VisionModel):
         raise TypeError(f"teacher is a {type(net).__name__}: expected a model, its name, a run or an "
                         "explorer.Ensemble. A module of your own: explorer.wrap(module, labels=[...]).")
