@@ -70,6 +70,7 @@ __getattr__, __dir__, __all__ = lazy_names(__name__, {
     "models.weights.report": ("WeightsError",),
     # learning
     "training.run.finetuning": ("finetune",),
+    "training.run.distilling": ("distill",),
     "training.run.run": ("Run",),
     "training.run.lr_finder": ("find_lr",),
     "training.run.loading": ("load_run",),

@@ -80,6 +80,7 @@ from explorer.training.evaluation.evaluating import evaluate as evaluate
 from explorer.training.evaluation.evaluation import Evaluation as Evaluation
 from explorer.training.evaluation.mask_evaluation import MaskEvaluation as MaskEvaluation
 from explorer.training.evaluation.numbers import NumberEvaluation as NumberEvaluation
+from explorer.training.run.distilling import distill as distill
 from explorer.training.run.finetuning import finetune as finetune
 from explorer.training.run.loading import load_run as load_run
 from explorer.training.run.lr_finder import find_lr as find_lr

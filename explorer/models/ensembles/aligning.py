@@ -21,7 +21,7 @@ from explorer.models.outputs import KINDS, Outputs, read_outputs
 
 IMAGENET = "IMAGENET1K"  # how torchvision tags weights of ImageNet-1k's classes, in its order
 
-NEVER_FOUND = frozenset({"background", "n/a"})  # as `_key` writes "__background__" and "N/A"
+NEVER_FOUND = frozenset({"background", "n/a"})  # as `name_key` writes "__background__" and "N/A"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def same_kinds(first: VisionModel, other: VisionModel, name: str, first_name: st
     ours, theirs = (names_of_detector(model) for model in (first, other))
     if ours == theirs:
         return tuple(range(len(theirs)))
-    own, more = ([_key(label) for label in labels] for labels in (ours, theirs))
+    own, more = ([name_key(label) for label in labels] for labels in (ours, theirs))
     found, strange = ({*keys} - NEVER_FOUND for keys in (own, more))
     if found != strange:
         missing = sorted(found ^ strange)[0][:60]
@@ -125,7 +125,7 @@ def _order(ours: ModelConfig, theirs: ModelConfig, first: Outputs, other: Output
         raise ValueError(f"Nobody said what the {noun} of the member {silent} are called, so they can't be "
                          f"told to be those of {first_name if first.named else name}: "
                          "explorer.wrap(model, labels=[...]) names them.")
-    own, more = ([_key(label) for label in outputs.labels] for outputs in (first, other))
+    own, more = ([name_key(label) for label in outputs.labels] for outputs in (first, other))
     if missing := [label for label, key in zip(first.labels, own) if key not in more]:
         strange = next((label for label, key in zip(other.labels, more) if key not in own), "")
         has = f", but has {strange[:60]!r}" if strange else ""
@@ -144,7 +144,7 @@ def _is_imagenet(config: ModelConfig) -> bool:
     return config.num_classes == 1000 and (config.labels is None or config.tag.startswith(IMAGENET))
 
 
-def _key(label: str) -> str:
+def name_key(label: str) -> str:
     """What two spellings of one name have in common: "School_Bus" is "school bus"."""
     return " ".join(unicodedata.normalize("NFC", label).replace("_", " ").split()).casefold()
 

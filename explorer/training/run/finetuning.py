@@ -94,7 +94,8 @@ def launch(plan: Plan, work: Callable[[], Work], listeners: Sequence[Listener] =
     """
     try:
         folder = plan.folder if writes else None
-        run = Run(work(), folder=folder, name=plan.name, listeners=listeners, claim=plan.claim)
+        run = Run(work(), folder=folder, name=plan.name, listeners=listeners, claim=plan.claim,
+                  taught_by=plan.taught_by)
         RUNS.add(run)
         return run.start()
     except BaseException:

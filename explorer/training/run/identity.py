@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ WORDS = {
     "labels": "the labels", "outputs": "outputs", "data.train": "photos to learn from",
     "data.val": "photos to judge by",
     "data.photos": "the photos", "augment": "augment",
+    "taught.teacher": "the teacher", "taught.temperature": "temperature=", "taught.alpha": "alpha=",
 }
 
 
@@ -56,8 +58,12 @@ class Identity:
 
 
 def identity_of(model: VisionModel, splits: AnySplits, recipe: Recipe,
-                input_size: tuple[int, int, int] | None) -> Identity:
-    """The identity of a run that would begin with `model` as it is. Looks at all weights and a few photos."""
+                input_size: tuple[int, int, int] | None,
+                taught: Mapping[str, Any] | None = None) -> Identity:
+    """The identity of a run that would begin with `model` as it is. Looks at all weights and a few photos.
+
+    taught: what tells its teacher from others, where it has one
+    """
     config = model.config
     if input_size is not None:
         config = config.with_(input_size=tuple(input_size), test_input_size=None)
@@ -80,6 +86,8 @@ def identity_of(model: VisionModel, splits: AnySplits, recipe: Recipe,
         "augment": {"name": name_of(recipe.augment), "code": of_function(recipe.augment),
                     "python": platform.python_version()} if custom else {"name": recipe.augment},
     }
+    if taught is not None:
+        facts["taught"] = dict(taught)
     return Identity(_plain(facts), _plain(recipe.as_dict()), recipe.train == "head")
 
 
@@ -243,7 +251,7 @@ def _labels_text(labels: Any, others: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,19 @@ from explorer.training.run.identity import ADVICE, Identity, began_as, compare, 
 
 
 @dataclass(frozen=True)
+class Taught:
+    """A run's teacher. words: who it is, for a reader;  facts: what a resumed run is compared by"""
+
+    words: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a run was asked for, checked: it can start in this process, or in several."""
+    """What a run was asked for, checked: it can start in this process, or in several.
+
+    taught_by: who teaches, in words; "" for labels alone
+    """
 
     net: VisionModel
     splits: AnySplits
@@ -36,16 +48,18 @@ class Plan:
     resume: bool
     name: str
     claim: Claim
+    taught_by: str = ""
 
 
 def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = None,
               run_dir: str | os.PathLike | None = None, resume: bool = False, pretrained: bool = True,
               backbone: str | None = None, input_size: tuple[int, int, int] | None = None,
               device: str | torch.device | None = None, name: str = "", workers: int = 1, writes: bool = True,
-              **settings: Any) -> Plan:
+              taught: Taught | None = None, **settings: Any) -> Plan:
     """Check what `finetune` was given; raises as it says. settings: those of `Recipe`.
 
     workers: batch_size photos each make a step;  writes: False for all but one of several processes
+    taught: by whom, where there is a teacher beside the labels
     """
     known = {f.name for f in fields(Recipe)} - {"task"}
     if unknown := sorted(set(settings) - known):
@@ -66,6 +80,8 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
                             "model: copy.deepcopy(model).")
     exchanged = exchange_notes(model, splits, kind_of(splits, recipe))
     splits = replace(splits, notes=(*splits.notes, *exchanged))
+    if taught is not None:
+        splits = replace(splits, notes=(*splits.notes, f"Taught by {taught.words}."))
     net, device = begun_with(model, splits, recipe, pretrained, device, input_size, backbone)
     if isinstance(model, str) and recipe.finds_places:
         splits = replace(splits, notes=(*splits.notes, *beginning_notes(net)))
@@ -74,7 +90,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     claim = Claim(net, folder if writes else None, name=name)
     identity = None
     if claim.folder is not None:
-        identity = identity_of(net, splits, recipe, input_size)
+        identity = identity_of(net, splits, recipe, input_size, None if taught is None else taught.facts)
         claim.notes = _check(folder, goes_on, identity, net)
         if goes_on:
             identity = began_as(folder, identity)
@@ -103,7 +119,7 @@ def make_plan(model: VisionModel | str, data: Any, *, batch_size: int | None = N
     except BaseException:
         claim.release()
         raise
-    return Plan(net, splits, recipe, folder, resume, name, claim)
+    return Plan(net, splits, recipe, folder, resume, name, claim, "" if taught is None else taught.words)
 
 
 def _check(folder: Path, goes_on: bool, identity: Identity, net: VisionModel) -> list[str]:

@@ -62,7 +62,7 @@ class Run(HasCheckpoints):
 
     model, labels: the model that learns, and the names of its classes or numbers
     recipe, data: how it learns, and from what
-    began_with: where the weights came from that it started with
+    began_with: where the weights came from that it started with;  taught_by: its teacher, "" for none
     history: one dict an epoch: loss, val_loss, and top1, val_top1, of numbers mae, val_mae in their own unit
     batches: one `Batch` event each;  notes: sentences
     best:    the dict of the best epoch, or None before the first
@@ -72,11 +72,12 @@ class Run(HasCheckpoints):
     """
 
     def __init__(self, work: Work, *, folder: Path | None = None, name: str = "",
-                 listeners: Sequence[Listener] = (), claim: Claim | None = None):
+                 listeners: Sequence[Listener] = (), claim: Claim | None = None, taught_by: str = ""):
         self.model, self.recipe, self.folder = work.model, work.recipe, folder
         self.labels = work.data.classes
         report = work.model.load_report
         self.began_with = report.source if report is not None else "random weights"
+        self.taught_by = taught_by
         self.name = name or (folder.name if folder else "run")
         self.history: list[dict[str, Any]] = []
         self.batches: list[Batch] = []
@@ -175,7 +176,7 @@ class Run(HasCheckpoints):
         Raises FileExistsError for a folder that holds something else, DiskError where it can't be written.
         """
         trained = Trained(self.name, self.model, self.labels, self.recipe, self.history, self.notes,
-                          self.data, self.began_with, self.kept)
+                          self.data, self.began_with, self.kept, self.taught_by)
         return save_run(trained, given_path(path))
 
     def listen(self, listener: Listener) -> Callable[[], None]:

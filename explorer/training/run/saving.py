@@ -47,6 +47,7 @@ class Trained:
     labels: of its classes or numbers;  history: its epochs;  data: what it learnt from and was judged by
     began_with: where its first weights came from;  kept: the weights by epoch, which go along where they are
                 small
+    taught_by: its teacher, in words
     """
 
     name: str
@@ -58,6 +59,7 @@ class Trained:
     data: AnySplits
     began_with: str
     kept: KeptWeights
+    taught_by: str = ""
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -172,9 +174,11 @@ def card(run: Trained) -> str:
     figure = "Right" if measure is TOP1 else f"{measure.name.capitalize()} ({measure.word})"
     settings = "\n".join(f"| {key} | {value} "
                          "|" for key, value in recipe.as_dict().items() if value is not None)
+    taught = f"- Taught by: {run.taught_by}\n" if run.taught_by else ""
+    license = f" ({config.license})" if config.license else ""
     return (f"# {run.name}\n\n`{config.architecture}`, {CARD_SAYS} {__version__} on {run.data.name}.\n\n- "
-            f"{what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n- {figure}: "
-            f"{judged}\n- Began with: {run.began_with}{f' ({config.license})' if config.license else ''}\n\n"
+            f"{what}: {', '.join(run.labels)}\n- Learnt from: {len(run.data.train)} photos\n{taught}- "
+            f"{figure}: {judged}\n- Began with: {run.began_with}{license}\n\n"
             "The figure holds for photos like these. The epoch was chosen by the very photos that judge it, "
             "so it is a little too good; photos from elsewhere may do much worse.\n\n| setting | value "
             f"|\n|---|---|\n{settings}\n")
