@@ -132,13 +132,18 @@ def test_run_lengths_packed_and_plain_are_pycocotools_own():
                                              (300, 200)), smooth.astype(bool))
 
 
-def test_polygons_are_painted_within_a_pixel_of_pycocotools():
+@pytest.mark.parametrize("polygon", [
+    [10.5, 5.2, 60.1, 12.7, 50.3, 44.4, 20.0, 40.9], [1, 1, 5, 1, 5, 5, 1, 5], [-7, -3, 90, 20, 30, 70],
+], ids=["slanted", "whole numbers", "over the edge"])
+def test_polygons_have_the_very_pixels_of_pycocotools(polygon):
     from pycocotools import mask as oracle
 
-    polygon = [10.5, 5.2, 60.1, 12.7, 50.3, 44.4, 20.0, 40.9]
     truth = oracle.decode(oracle.merge(oracle.frPyObjects([polygon], 50, 80))).astype(bool)
-    own = shape_mask([polygon], (80, 50))
-    assert (own & truth).sum() / (own | truth).sum() > 0.93
+    np.testing.assert_array_equal(shape_mask([polygon], (80, 50)), truth)
+
+
+def test_an_outline_that_goes_round_and_round_is_none():
+    assert shape_mask([[0, 0, 1e5, 0, 1e5, 1e5, 0, 1e5] * 20_000], (600, 400)) is None
 
 
 @pytest.mark.parametrize("shape", [None, [], [[1, 2]], [["a"] * 6], [[float("nan")] * 6], {"size": [4, 6]},
