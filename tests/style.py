@@ -8,6 +8,7 @@ follow `lazy_names`.
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from explorer.models.catalog import family_classes
@@ -53,6 +54,43 @@ def stubs(root: Path = ROOT) -> dict[Path, str]:
     """The stub of each package that offers names on first use, by its path."""
     packages = (module for module in read_house(root / "explorer").values() if module.offers)
     return {root.joinpath(*package.name.split("."), "__init__.pyi"): stub(package) for package in packages}
+
+
+def missing_names(root: Path = ROOT) -> list[str]:
+    """The names that a file imports from explorer and that are not there: "tests/test_x.py:12: a.b.name".
+
+    An import inside a function fails only once somebody calls it, and a panel may show that as a sentence.
+    """
+    files = {path: ast.parse(path.read_text(encoding="utf-8"))
+             for folder in ("explorer", "tests") for path in sorted((root / folder).rglob("*.py"))}
+    names = {_module_of(path, root): _names_in(tree, path) for path, tree in files.items()}
+    found = []
+    for path, tree in files.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "explorer":
+                found += [f"{path.relative_to(root).as_posix()}:{node.lineno}: {node.module}.{each.name}"
+                          for each in node.names if each.name not in names.get(node.module, ())
+                          and f"{node.module}.{each.name}" not in names]
+    return found
+
+
+def _module_of(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _names_in(tree: ast.Module, path: Path) -> set[str]:
+    """What may be imported from a file: all that it binds anywhere, and what its stub offers."""
+    trees = [tree, *(ast.parse(stub.read_text(encoding="utf-8")) for stub in [path.with_suffix(".pyi")]
+                     if stub.is_file())]
+    found: set[str] = set()
+    for node in (node for each in trees for node in ast.walk(each)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(each.asname or each.name).partition(".")[0] for each in node.names}
+    return found
 
 
 def main() -> None:

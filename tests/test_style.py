@@ -54,6 +54,18 @@ def test_a_line_that_is_too_wide_is_named(tmp_path):
     ]
 
 
+def test_every_name_that_is_imported_from_explorer_is_there():
+    assert style.missing_names() == []
+
+
+def test_a_name_that_is_not_there_is_named(tmp_path):
+    for folder in ("explorer", "tests"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "explorer" / "a.py").write_text("def here():\n    pass\n")
+    (tmp_path / "tests" / "b.py").write_text("def late():\n    from explorer.a import gone, here\n")
+    assert style.missing_names(tmp_path) == ["tests/b.py:2: explorer.a.gone"]
+
+
 def test_the_stubs_name_what_the_packages_offer():
     """Editors and type checkers read them in place of the lazy tables."""
     written = {path: path.read_text(encoding="utf-8") for path in (ROOT / "explorer").rglob("*.pyi")}
