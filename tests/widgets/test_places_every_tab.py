@@ -51,10 +51,10 @@ def test_no_tab_fails(dash):
     for _, name in inside.view.options:
         inside.view.value = name
         assert inside.wait(60)
-        assert all("did not work" not in text for text in failures(inside)), name
+        assert name == "attention" or not failures(inside), name  # which says that there is none
     inside.view.value = "gradients"
-    inside.block.go.click()
-    assert inside.wait(60) and "needs a model that finds classes" in inside.block.problem.value
+    assert "choose a model that finds classes" in inside.block.problem.value and inside.block.go.disabled
+    assert "and what is tried here follows" in dash.explain.what_if.empty.value
     assert not dash.session.error and not dash.message.value
 
 
