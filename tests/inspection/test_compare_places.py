@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from itertools import permutations
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ import explorer
 from explorer.data.places.place_set import PlaceSet
 from explorer.inspection.compare import finding
 from explorer.inspection.compare.comparing import compare
+from explorer.inspection.compare.facts import AVERAGE_PRECISION, MEAN_IOU
 from explorer.inspection.compare.overlaps import (
     MaskAgreement,
     Regions,
@@ -31,6 +31,8 @@ from explorer.inspection.compare.overlaps import (
 from explorer.inspection.compare.sizes import published_of
 from explorer.inspection.look.passes import Stopped
 from explorer.models.segmentation.segmenter import WITHOUT_AUX
+from explorer.models.weights.report import LoadReport
+from explorer.widgets.panels.compare.views import PLACE_Y_AXES
 from tests.html import parse
 from tests.inspection.small_models import RedNet, noise_photo
 from tests.models.oracle import randomise
@@ -260,7 +262,22 @@ def test_boxes_of_nothing_agree_about_nothing():
 def test_what_is_published_is_said_of_the_published_weights_alone():
     model = explorer.create_model("deeplabv3_resnet50")
     assert published_of(model) is None
-    model.load_report = SimpleNamespace(adapted=[], skipped=[WITHOUT_AUX], noted=[])
+    model.load_report = LoadReport("a file", skipped=[WITHOUT_AUX])
     assert published_of(model) == 66.4
-    model.load_report = SimpleNamespace(adapted=[], skipped=["something else"], noted=[])
+    model.load_report = LoadReport("a file", skipped=["something else"])
     assert published_of(model) is None
+
+
+@pytest.mark.parametrize(("name", "figure"),
+                         [("unet_lite0.nuclei", "mIoU"), ("retinanet_lite0.bccd", "box AP")])
+def test_weights_that_are_kept_as_float16_are_the_published_ones(name, figure):
+    model = explorer.create_model(name, pretrained=True)
+    assert "float16" in model.load_report.adapted[0]
+    assert published_of(model) == dict(model.config.metrics)[figure]
+    model.load_report.adapted.append("first: from 3 to 1 input channels")
+    assert published_of(model) is None
+
+
+def test_no_data_set_is_named_that_nobody_knows():
+    titles = [axis.title for axes in (AVERAGE_PRECISION, MEAN_IOU) for axis in axes.values()]
+    assert not any("COCO" in title for title in titles) and PLACE_Y_AXES == (("published", "published"),)

@@ -11,8 +11,10 @@ from PIL import Image
 
 import explorer
 from explorer.data.places.place_set import IGNORED
+from explorer.inspection.compare.sizes import published_of
 from explorer.inspection.segment.preparing import preparation
 from explorer.models.segmentation.losses import mask_loss
+from explorer.models.weights.report import LoadReport
 from explorer.training.loop.events import Batch, Epoch
 from explorer.training.loop.measures import MIOU, measure_of
 from explorer.training.loop.place_sources import MasksMade
@@ -83,6 +85,18 @@ def test_a_saved_model_gives_the_same_mask(taught, data, tmp_path):
     assert torch.equal(mine.mask, theirs.mask) and mine.labels == theirs.labels == NAMES
     assert loaded.history == run.history
     assert "Mean iou (mIoU)" in (tmp_path / "saved" / "README.md").read_text()
+
+
+def test_nothing_that_was_published_is_said_of_a_network_that_learnt_more(data):
+    net = segmenter()
+    told = {"metrics": (("mIoU", 83.8),), "notes": "measured on 24 others", "paper_ids": "arXiv:1505.04597",
+            "origin_url": "https://example.org", "top1": 80.0, "license": "mit"}
+    net.config = net.config.with_(**told)
+    net.load_report = LoadReport("a publisher")
+    config = small(data, model=net).wait().model.config
+    assert published_of(net) is None and not config.metrics and config.top1 is None
+    assert config.notes == config.paper_ids == config.origin_url == "" and config.license == "mit"
+    assert config.tag == "the data" and config.labels == NAMES
 
 
 def test_a_name_over_another_backbone_goes_on_and_opens_again_with_its_options(data, tmp_path):

@@ -132,7 +132,7 @@ ACCURACIES: dict[str, Axis] = {
 }
 
 UNPUBLISHED = "no {} is published for its weights as they are here"
-AVERAGE_PRECISION = {"published": Axis("average precision of the boxes on COCO, %, published",
+AVERAGE_PRECISION = {"published": Axis("average precision of the boxes, %, published",
                                        lambda row: row.published, UNPUBLISHED.format("average precision"))}
 MEAN_IOU = {"published": Axis("mean IoU, %, published", lambda row: row.published,
                               UNPUBLISHED.format("mean IoU"))}

@@ -26,8 +26,9 @@ def macs_of(model: VisionModel, name: str) -> int | None:
 def published_of(model: VisionModel) -> float | None:
     """Per cent, as the publisher of these very weights says; None where they are others by now."""
     report, config = model.load_report, model.config
-    if report is None or report.adapted or {*report.skipped} - {WITHOUT_AUX} \
-            or model.num_classes != config.num_classes:
+    if report is None or model.num_classes != config.num_classes:
+        return None
+    if {*report.adapted} - {*report.retyped} or {*report.skipped} - {WITHOUT_AUX}:
         return None
     if model.task == "classification":
         return config.top1

@@ -115,7 +115,7 @@ def report_of(kind: str, members: Mapping[str, VisionModel]) -> LoadReport:
             continue
         report.loaded += own.loaded
         for ours, theirs in ((report.adapted, own.adapted), (report.skipped, own.skipped),
-                             (report.noted, own.noted)):
+                             (report.noted, own.noted), (report.retyped, own.retyped)):
             ours += [f"{name}: {text}" for text in theirs]
     return report
 

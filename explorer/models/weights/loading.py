@@ -148,10 +148,11 @@ def examine(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: Load
             f" has fractions, e.g. {names[0]}. Quantised or packed weights must be unpacked first: save"
             " float32."
         )
-    report.adapted += [
+    report.retyped = [
         f"{counted(count)} {_kind(there)} numbers, made {_kind(here)}"
         for (there, here), count in kinds.items()
     ]
+    report.adapted += report.retyped
     if broken:
         report.noted.append(
             f"The weights are damaged: {counted(len(broken))} values that are no numbers (NaN or infinite), "

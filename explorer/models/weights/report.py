@@ -24,6 +24,7 @@ class LoadReport:
     """What happened to a set of weights on their way into a model.
 
     loaded:  number of tensors;  adapted: what was changed so that it fits
+    retyped: those of `adapted` that say no more than that the numbers are of another kind (float16) here
     skipped: what was left out, or is missing
     noted:   what a reader of the answers must know of the numbers themselves
     """
@@ -34,6 +35,7 @@ class LoadReport:
     adapted: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
+    retyped: list[str] = field(default_factory=list)
 
     def found(self, place: str, others: Sequence[str]) -> None:
         """Write down where in the file the tensors were, and what beside them was left out."""

@@ -124,8 +124,8 @@ def made_ready(net: VisionModel, splits: AnySplits, recipe: Recipe, device: Any,
     if device is not None:
         net.to(device)
     # What it becomes is no published set of weights any more.
-    net.config = net.config.with_(**answers_of(net, splits, kind, fresh=fresh),
-                                  tag=splits.name, hf_hub_id="", url="", top1=None, top5=None)
+    answers = answers_of(net, splits, kind, fresh=fresh)
+    net.config = net.config.of_a_file().with_(**answers, tag=splits.name, license=net.config.license)
     net.claim_head()
     if input_size is not None:
         net.config = net.config.with_(input_size=tuple(input_size), test_input_size=None)

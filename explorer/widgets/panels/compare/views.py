@@ -34,7 +34,7 @@ TITLES = {key: text for text, key in VIEWS + PLACE_VIEWS}
 X_AXES = (("time of a photo", "latency"), ("parameters", "parameters"), ("multiply-adds", "macs"),
           ("size of the weights", "size"), ("peak memory", "memory"))
 Y_AXES = (("published, on ImageNet", "published"), ("measured, on these photos", "measured"))
-PLACE_Y_AXES = (("published, on COCO", "published"),)
+PLACE_Y_AXES = (("published", "published"),)
 OWN_SCALES = ("Bright: what spoke for the class. Each map has its own scale, so that brightness does not "
               "compare between models; places do.")
 OWN_COLOURS = ("The last map of each model at this stride, its strongest channels. Each channel has its own "

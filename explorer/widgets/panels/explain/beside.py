@@ -1,10 +1,11 @@
-"""What stands beside a heat map: the same method for other classes, or other methods for the same class."""
+"""What stands beside a heat map: the same method for others, or other methods for the same box or class."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from explorer.widgets.jobs import Job
+from explorer.widgets.panels.explain.asking import beside_each_other
 from explorer.widgets.parts.photo_strip import Caption
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Strip = tuple[list[bytes], list[Caption], str]  # pictures, what they are called
 
 def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, Any], beside: str,
               job: Job) -> Strip:
-    """The same method for the likeliest classes, or the other quick methods for the same class.
+    """The same method for the likeliest classes or the best boxes, or the other quick methods for the same.
 
     settings: those that gave `found`; beside: "classes", "methods" or "nothing". Ends where `job` is stale.
     """
@@ -33,13 +34,16 @@ def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, An
         if method.passes(model, **own) > QUICK:
             return [], [], (f"{found.title} is not quick enough to be drawn for every class: "
                             "choose another method.")
-        for guess in look.predictions:
+        rest = {name: value for name, value in settings.items() if name not in ("target", "box")}
+        for asked, called in beside_each_other(look):
             if job.stale:
                 break
-            one = explain(model, look=look, **(settings | {"target": guess.index}))
+            one = explain(model, look=look, **rest, **asked)
             pictures.append(jpeg_bytes(thumbnail(one.overlay(), 300)))
-            captions.append(Caption(f"{guess.label} {guess.text}"))
+            captions.append(Caption(called))
     elif beside == "methods":
+        number = getattr(found, "number", None)
+        same = {} if number is None else {"box": number}
         for method in METHODS.values():
             if job.stale:
                 break
@@ -47,7 +51,7 @@ def others_of(found: Attribution, look: Look, model: Any, settings: dict[str, An
                 continue
             target = {"target": found.target} if method.needs_class and found.target is not None else {}
             try:
-                one = explain(model, look=look, method=method.name, **target)
+                one = explain(model, look=look, method=method.name, **same, **target)
             except (ValueError, IndexError) as error:
                 left_out.append(f"{method.title}: {error}")
                 continue

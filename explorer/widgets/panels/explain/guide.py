@@ -6,7 +6,9 @@ GUIDE = """
     much the class's score follows them, so it is as coarse as that stage's map. <i>Saliency</i> and its
     relatives ask each pixel how much the score would follow it. <i>Occlusion</i> covers one square
     after another and measures. <i>Attention</i> shows what a transformer's blocks mixed, for no class
-    in particular. The dashed line marks what the network saw; outside of it nothing is known.</p>
+    in particular. Of a network that finds boxes the score of one box is asked for, of one that finds
+    masks the scores of a class where it was found. The dashed line marks what the network saw; outside
+    of it nothing is known.</p>
     <p><b>What it does not prove.</b> A heat map is a claim about the model, not about the world, and
     methods disagree: look at several. Some hardly change when the weights are replaced by random ones,
     so a convincing picture is no evidence (<a href="https://arxiv.org/abs/1810.03292">Adebayo and

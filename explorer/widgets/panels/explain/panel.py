@@ -18,6 +18,7 @@ from explorer.display.words import sentence_of
 from explorer.widgets.jobs import Job
 from explorer.widgets.lifetime import close_whole
 from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.explain.asking import asked_by, subjects_of
 from explorer.widgets.panels.explain.beside import QUICK, Strip, others_of
 from explorer.widgets.panels.explain.guide import GUIDE
 from explorer.widgets.panels.explain.words import control_for, facts_html, method_html, others, value_of
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from explorer.inspection.attribution.result import Attribution
     from explorer.inspection.look.result import Look
 
-MOST_NAMES = 2000   # classes that are offered while a name is typed
 USUAL = "the usual one"
 GROUPS = {"cam": "map of a stage", "pixels": "gradient at the pixels", "cover": "covering parts",
           "attention": "attention"}
@@ -52,6 +52,7 @@ class ExplainPanel(Panel):
         self.ran, self.asked = Ran(), {}   # the model, photo and settings that gave `shown`
         self._look: Look | None = None     # that `shown` was drawn from
         self._filling = False              # controls are being exchanged: no wish of the reader's
+        self._usual = "gradcam"            # the method that is taken for this model where nobody asks for one
         # what a pass of that look's model takes when it is warm
         self._seconds: tuple[Look | None, float] = (None, 0.0)
         self._options: dict[str, W.Widget] = {}
@@ -115,43 +116,50 @@ class ExplainPanel(Panel):
             self.strip.show([], [])
             self.facts.value = '<span class="vx-soft">Choose a photo: the heat map appears here.</span>'
             return
-        other_model = self._look is None or _offered(self._look) != _offered(look)
+        others_offered = self._look is None or _offered(self._look) != _offered(look)
         self._look, self.shown = look, None
         self.view.show(look.image, label=f"Photo: {self.session.image_name}")
         self.strip.show([], [])
         self.facts.value = ""
-        if other_model:
+        if others_offered:
             self._offer(look)
         self._ask()
 
     def _offer(self, look: Look) -> None:
-        """Stages and classes of another model; what was chosen stays chosen where there is such a one."""
+        """Stages, classes and boxes of another model or photo; what was chosen stays chosen where there is
+        such a one, and the usual method gives way to that of this model.
+        """
+        from explorer.inspection.attribution.places import usual_method
+
         self._filling = True
         try:
             stages = [USUAL, *look.stages]
             chosen = self.stage.value if self.stage.value in stages else USUAL
             self.stage.options = stages
             self.stage.value = chosen
-            self.target.options = tuple(dict.fromkeys(look.labels)) if len(look.labels) <= MOST_NAMES else ()
-            self.target.description = look.outputs.noun.capitalize()
-            usual = "the first" if look.outputs.numbers else "the likeliest"
-            self.target.placeholder = f"{usual}; or type a name"
-            if self.target.value and self._index(look) is None:
+            subjects = subjects_of(look)
+            self.target.options, self.target.description = subjects.names, subjects.title
+            self.target.placeholder = subjects.placeholder
+            if not self._known(look):
                 self.target.value = ""
+            chosen = self.beside.value
+            self.beside.options = [(subjects.several if value == "classes" else text, value)
+                                   for text, value in BESIDE.items()]
+            self.beside.value = chosen
+            usual, before = usual_method(self.session.model), self._usual
+            self._usual = usual
+            if self.method.value == before:
+                self.method.value = usual
         finally:
             self._filling = False
 
-    def _index(self, look: Look) -> int | None:
-        """The class that is typed; None for the likeliest, or where there is no such class."""
-        from explorer.inspection.look.targets import find_class
-
-        text = self.target.value.strip()
-        if not text:
-            return None
+    def _known(self, look: Look) -> bool:
+        """Whether there is what is typed."""
         try:
-            return find_class(int(text) if text.isdecimal() else text, look.labels, look.outputs.noun)
+            asked_by(self.target.value, look)
         except ValueError:
-            return None
+            return False
+        return True
 
     def _changed_method(self, _change: Any = None) -> None:
         with self.session.lock:
@@ -184,17 +192,12 @@ class ExplainPanel(Panel):
     def settings(self) -> dict[str, Any]:
         """The keyword arguments of `explorer.explain` that the controls stand for; usual ones are left away.
 
-        Raises ValueError for a class that there is not, and for an option that is no number.
+        Raises ValueError for a class or box that there is not, and for an option that is no number.
         """
-        from explorer.inspection.look.targets import find_class
-
         method = self._method
-        found: dict[str, Any] = {} if method.name == "gradcam" else {"method": method.name}
-        text = self.target.value.strip()
-        if method.needs_class and text and self.session.look is not None:
-            look = self.session.look
-            chosen = int(text) if text.isdecimal() else text
-            found["target"] = find_class(chosen, look.labels, look.outputs.noun)
+        found: dict[str, Any] = {} if method.name == self._usual else {"method": method.name}
+        if method.needs_class and self.session.look is not None:
+            found |= asked_by(self.target.value, self.session.look)
         if method.needs_stage and self.stage.value != USUAL:
             found["stage"] = self.stage.value
         for name, control in self._options.items():
@@ -259,6 +262,7 @@ class ExplainPanel(Panel):
         self.shown = None
         self.view.heat(None)
         self.view.frame(())
+        self.view.boxes(None)
         self.facts.value = method_html(self._method)
         self.strip.show([], [])
         self.beside_note.value = ""
@@ -285,6 +289,10 @@ class ExplainPanel(Panel):
         left, top, right, bottom = found.seen_box
         whole = left <= 1 and top <= 1 and right >= found.image.width - 1 and bottom >= found.image.height - 1
         self.view.frame(() if whole else found.seen_box)
+        if getattr(found, "number", None) is not None:
+            self.view.boxes([found.outline], labels=[found.label], scores=[found.probability])
+        else:
+            self.view.boxes(None)
         self.facts.value = facts_html(found, look)
         self.work.say("")
         self.changed()
@@ -307,7 +315,8 @@ class ExplainPanel(Panel):
     def code(self) -> str:
         if self.shown is None:
             return ""
-        comment = f"  # {literal(self.shown.label)}" if "target" in self.asked else ""
+        named = "target" in self.asked or "box" in self.asked
+        comment = f"  # {literal(self.shown.label)}" if named else ""
         explained = call("explorer.explain", "model", "photo", options=self.asked)
         overlaid = f"found.overlay({round(self.view.alpha, 2)})"
         return "\n".join([*self.ran.setup, f"found = {explained}{comment}", overlaid])
@@ -319,6 +328,8 @@ class ExplainPanel(Panel):
         if self.shown is None:
             return super().caption()
         found = self.shown
+        if self._look is not None and self._look.finds_places:
+            return f"{self.ran.about} {found.caption}; brightest is the map's own highest value."
         what = [found.title]
         if found.target is not None:
             what.append(f"{found.noun} {found.label}")
@@ -335,4 +346,4 @@ class ExplainPanel(Panel):
 
 def _offered(look: Look) -> tuple[Any, ...]:
     """What the controls offer for a look: that of another model may offer the same."""
-    return look.model_name, look.labels, [*look.stages]
+    return look.model_name, subjects_of(look), [*look.stages]

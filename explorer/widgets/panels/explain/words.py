@@ -66,10 +66,13 @@ def others(model: Any) -> str:
 def facts_html(found: Attribution, look: Look) -> str:
     """One heat map in words; names of classes are untrusted."""
     from explorer.inspection.attribution.methods import METHODS
+    from explorer.inspection.attribution.place_result import PlaceAttribution
     from explorer.inspection.look.answers import top_predictions
 
     parts = []
-    if found.target is not None:
+    if isinstance(found, PlaceAttribution):
+        parts.append(escape(found.asked))
+    elif found.target is not None:
         every = top_predictions(look.logits, look.outputs, len(look.outputs))
         answers = {one.index: one.text for one in every}
         parts.append(f"<b>{escape(found.label)}</b> {answers[found.target]}")

@@ -60,7 +60,7 @@ class Gradients(Block):
                                empty="Press Compute.", height=260, lock=self.session.lock)
         self.chart.log = True
         self.kept: list[Flow] = []
-        self.turn = 0
+        self.turn, self.classless = 0, False
         self.children = [row(self.target, self.go, self.cost), self.problem, self.chart,
                          row(self.keep, self.forget), self.facts, self.table]
         self.target.observe(self._retarget, "value")
@@ -78,8 +78,14 @@ class Gradients(Block):
         self.target.placeholder = f"{usual}; or type a name"
         seconds = seconds_text(PASSES * look.timing["forward"])
         cost = f"A pass forward and one backward, about as long as {PASSES} passes: {seconds}."
-        self.cost.value = f'<span class="vx-soft">{cost}</span>'
-        if self.turn != self.panel.turn:
+        self.classless = look.finds_places
+        self.target.layout.display = "none" if self.classless else ""
+        self.cost.value = "" if self.classless else f'<span class="vx-soft">{cost}</span>'
+        if self.classless:
+            things = "boxes" if look.detections is not None else "masks"
+            self.clear(f"{look.model_name} finds {things}, and the gradients are those of a class's score: "
+                       "choose a model that finds classes.")
+        elif self.turn != self.panel.turn:
             self.clear()
 
     def _retarget(self, _change: Any = None) -> None:
@@ -113,7 +119,7 @@ class Gradients(Block):
             self.panel.ask(self, (self.panel.turn, text), step)
 
     def busy(self, running: bool) -> None:
-        self.go.disabled = running
+        self.go.disabled = running or self.classless
         self.keep.disabled = running or self.shown is None or self.is_kept or len(self.kept) >= MOST_KEPT
         self.forget.layout.display = "" if self.kept else "none"
 

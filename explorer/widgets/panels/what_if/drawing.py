@@ -31,6 +31,10 @@ def unsuitable(look: Look | None) -> str:
     """Why nothing can be tried with this look; "" where all can."""
     if look is None:
         return "Choose a model and a photo: then the photo can be changed here."
+    if look.finds_places:
+        things = "boxes" if look.detections is not None else "masks"
+        return (f"{look.model_name} finds {things}, and what is tried here follows the answer of a model "
+                "that finds classes: choose one.")
     if not len(look.logits):
         return "This model has no classifier, so it has no answer that could change: choose one with classes."
     return ""
