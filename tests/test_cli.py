@@ -320,6 +320,63 @@ def test_printable_keeps_ordinary_letters_of_every_language():
     assert printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
 
 
+@pytest.mark.parametrize(("model", "set_name", "head", "key"), [
+    ("retinanet_lite0.bccd", "bccd", "photo class score left top right bottom", "boxes"),
+    ("unet_lite0.nuclei", "nuclei", "photo class share", "classes"),
+])
+def test_boxes_and_masks_get_tables_of_their_own(model, set_name, head, key, tmp_path, capsys):
+    import explorer
+
+    photo = str(explorer.sample_photos(set_name)[0].path)
+    words = ["predict", photo, str(tmp_path / "missing.jpg"), "--model", model]
+    assert cli.main([*words, "--csv", str(tmp_path / "table.csv")]) == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split() == head.split() and Path(photo).name in lines[1] and "missing.jpg" in err
+    assert cli.main([*words, "--json"]) == 1
+    known, missing = json.loads(capsys.readouterr().out)["photos"]
+    ask = explorer.detect if key == "boxes" else explorer.segment
+    expected = ask(model, photo).as_rows()
+    assert len(lines) == 1 + len(expected) and missing[key] == [] and "missing.jpg" in missing["error"]
+    assert [part["label"] for part in known[key]] == [part["label"] for part in expected]
+    assert len((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()) == 2 + len(expected)
+    assert cli.main([*words, "--topk", "3"]) == 2
+    assert f"--topk is for models that find classes, and '{model}' finds" in capsys.readouterr().err
+
+
+def test_masks_are_written_and_only_those(tmp_path, capsys):
+    import explorer
+
+    photo = explorer.sample_photos("nuclei")[0].path
+    words = ["predict", str(photo), "--masks", str(tmp_path / "masks")]
+    assert cli.main([*words, "--model", "unet_lite0.nuclei"]) == 0
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {f"{photo.stem}.png", "masks.csv"}
+    assert cli.main(words) == 2
+    assert "--masks is for models that find masks, and 'tf_efficientnet_lite0' finds classes" in \
+        capsys.readouterr().err
+
+
+def test_a_photo_without_a_box_has_a_line_that_says_so(tmp_path, capsys, monkeypatch):
+    import explorer
+
+    net = explorer.create_model("retinanet", backbone="lcnet_050", num_classes=2, img_size=64)
+    monkeypatch.setattr("explorer.models.create.create_model", lambda *_, **__: net)
+    PIL.Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    (tmp_path / "empty").mkdir()
+    words = [str(tmp_path / "black.png"), str(tmp_path / "empty"), "--model", "retinanet_lite0.bccd"]
+    assert cli.main(["predict", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out.endswith("black.png  (nothing found)\n") and "holds no picture" in err
+
+
+def test_the_predictions_of_classes_are_written_as_a_table(tmp_path, capsys):
+    words = ["predict", str(PHOTOS / "daisy.jpg"), "--csv", str(tmp_path / "it.csv")]
+    assert cli.main(words) == 0
+    assert (tmp_path / "it.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[2] == "daisy"
+    assert cli.main([*words[:-1], str(tmp_path / "no" / "it.csv")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
 # --- finetune -----------------------------------------------------------------------------------------------
 
 SMALL = ["mobilenetv3_small_050", "flowers5_nano", "--from-scratch", "--size", "32", "--threads", "1",
