@@ -606,6 +606,36 @@ def test_predict_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
     assert [p["probability"] for p in said] == pytest.approx([p.probability for p in expected], rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["mine", "run"])
+def test_show_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
+    assert cli.main(["show", str(trained / kind)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^architecture +mobilenetv3_small_050$", out, re.MULTILINE)
+    assert "5: daisy, dandelion, roses" in out and re.search(r"^epochs +1 of 1$", out, re.MULTILINE)
+    assert re.search(r"^best +[\d.]+ % .*in epoch 1$", out, re.MULTILINE)
+    assert cli.main(["show", str(trained / kind), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["task"], facts["labels"][0], facts["best"]["epoch"]) == ("classification", "daisy", 0)
+
+
+@pytest.mark.parametrize(("folder", "sentence"), [("no/folder", "There is no folder 'no/folder'"),
+                                                  ("empty", "holds no run")])
+def test_a_folder_without_a_model_is_not_shown(folder, sentence, here, capsys):
+    (here / "empty").mkdir()
+    assert cli.main(["show", folder]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and sentence in err
+
+
+def test_compare_opens_a_saved_model_and_a_run_dir(trained, capsys):
+    models = ["tf_efficientnet_lite0", str(trained / "mine"), str(trained / "run")]
+    assert cli.main(["compare", str(PHOTOS / "daisy.jpg"), "--models", *models]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["tf_efficientnet_lite0", "mine", "run"]
+    assert cli.main(["compare", str(PHOTOS / "daisy.jpg"), "--models", *models[:2], models[0]]) == 2
+    assert "'tf_efficientnet_lite0' is there twice" in capsys.readouterr().err
+
+
 def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):
     words = ["--model", str(trained / "mine"), "--checkpoint", "x.pth"]
     assert cli.main(["predict", str(PHOTOS / "daisy.jpg"), *words]) == 2

@@ -66,7 +66,7 @@ class SegmentationTable(AnswerTable[SegmentationRow]):
         return file.getvalue()
 
     def to_json(self) -> str:
-        """[{"name", "classes": [{"label", "index", "pixels", "share"}], "error"}], the largest class first."""
+        """[{"name", "classes": [{"label", "index", "pixels", "share"}], "error"}], the largest first."""
         rows = [{"name": row.name, "classes": [] if row.found is None else row.found.as_rows(),
                  "error": row.error or None} for row in self.rows]
         return json.dumps(rows, ensure_ascii=False, indent=1)
