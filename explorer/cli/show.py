@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _trained(folder: str) -> dict[str, Any]:
-    """What is known of the model in a folder, in plain types. Raises TrainingError for one that holds none."""
+    """What is known of the model in a folder, in plain types. Raises TrainingError where there is none."""
     from explorer.models.card import preprocessing_sentences
     from explorer.models.surgery.inside import task_inside
     from explorer.training.loop.measures import best_text
