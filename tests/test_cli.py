@@ -321,6 +321,63 @@ def test_printable_keeps_ordinary_letters_of_every_language():
     assert printable("a\tb\x00\udcff") == "a\\tb\\x00\\udcff"
 
 
+@pytest.mark.parametrize(("model", "set_name", "head", "key"), [
+    ("retinanet_lite0.bccd", "bccd", "photo class score left top right bottom", "boxes"),
+    ("unet_lite0.nuclei", "nuclei", "photo class share", "classes"),
+])
+def test_boxes_and_masks_get_tables_of_their_own(model, set_name, head, key, tmp_path, capsys):
+    import explorer
+
+    photo = str(explorer.sample_photos(set_name)[0].path)
+    words = ["predict", photo, str(tmp_path / "missing.jpg"), "--model", model]
+    assert cli.main([*words, "--csv", str(tmp_path / "table.csv")]) == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split() == head.split() and Path(photo).name in lines[1] and "missing.jpg" in err
+    assert cli.main([*words, "--json"]) == 1
+    known, missing = json.loads(capsys.readouterr().out)["photos"]
+    ask = explorer.detect if key == "boxes" else explorer.segment
+    expected = ask(model, photo).as_rows()
+    assert len(lines) == 1 + len(expected) and missing[key] == [] and "missing.jpg" in missing["error"]
+    assert [part["label"] for part in known[key]] == [part["label"] for part in expected]
+    assert len((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()) == 2 + len(expected)
+    assert cli.main([*words, "--topk", "3"]) == 2
+    assert f"--topk is for models that find classes, and '{model}' finds" in capsys.readouterr().err
+
+
+def test_masks_are_written_and_only_those(tmp_path, capsys):
+    import explorer
+
+    photo = explorer.sample_photos("nuclei")[0].path
+    words = ["predict", str(photo), "--masks", str(tmp_path / "masks")]
+    assert cli.main([*words, "--model", "unet_lite0.nuclei"]) == 0
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {f"{photo.stem}.png", "masks.csv"}
+    assert cli.main(words) == 2
+    assert "--masks is for models that find masks, and 'tf_efficientnet_lite0' finds classes" in \
+        capsys.readouterr().err
+
+
+def test_a_photo_without_a_box_has_a_line_that_says_so(tmp_path, capsys, monkeypatch):
+    import explorer
+
+    net = explorer.create_model("retinanet", backbone="lcnet_050", num_classes=2, img_size=64)
+    monkeypatch.setattr("explorer.models.create.create_model", lambda *_, **__: net)
+    PIL.Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    (tmp_path / "empty").mkdir()
+    words = [str(tmp_path / "black.png"), str(tmp_path / "empty"), "--model", "retinanet_lite0.bccd"]
+    assert cli.main(["predict", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out.endswith("black.png  (nothing found)\n") and "holds no picture" in err
+
+
+def test_the_predictions_of_classes_are_written_as_a_table(tmp_path, capsys):
+    words = ["predict", str(PHOTOS / "daisy.jpg"), "--csv", str(tmp_path / "it.csv")]
+    assert cli.main(words) == 0
+    assert (tmp_path / "it.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[2] == "daisy"
+    assert cli.main([*words[:-1], str(tmp_path / "no" / "it.csv")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
 # --- finetune -----------------------------------------------------------------------------------------------
 
 SMALL = ["mobilenetv3_small_050", "flowers5_nano", "--from-scratch", "--size", "32", "--threads", "1",
@@ -548,6 +605,36 @@ def test_predict_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
     said = answer["photos"][0]["predictions"]
     assert [p["label"] for p in said] == [p.label for p in expected] and answer["notes"] == []
     assert [p["probability"] for p in said] == pytest.approx([p.probability for p in expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mine", "run"])
+def test_show_opens_a_saved_model_and_a_run_dir(trained, kind, capsys):
+    assert cli.main(["show", str(trained / kind)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^architecture +mobilenetv3_small_050$", out, re.MULTILINE)
+    assert "5: daisy, dandelion, roses" in out and re.search(r"^epochs +1 of 1$", out, re.MULTILINE)
+    assert re.search(r"^best +[\d.]+ % .*in epoch 1$", out, re.MULTILINE)
+    assert cli.main(["show", str(trained / kind), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["task"], facts["labels"][0], facts["best"]["epoch"]) == ("classification", "daisy", 0)
+
+
+@pytest.mark.parametrize(("folder", "sentence"), [("no/folder", "There is no folder 'no/folder'"),
+                                                  ("empty", "holds no run")])
+def test_a_folder_without_a_model_is_not_shown(folder, sentence, here, capsys):
+    (here / "empty").mkdir()
+    assert cli.main(["show", folder]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and sentence in err
+
+
+def test_compare_opens_a_saved_model_and_a_run_dir(trained, capsys):
+    models = ["tf_efficientnet_lite0", str(trained / "mine"), str(trained / "run")]
+    assert cli.main(["compare", str(PHOTOS / "daisy.jpg"), "--models", *models]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["tf_efficientnet_lite0", "mine", "run"]
+    assert cli.main(["compare", str(PHOTOS / "daisy.jpg"), "--models", *models[:2], models[0]]) == 2
+    assert "'tf_efficientnet_lite0' is there twice" in capsys.readouterr().err
 
 
 def test_a_folder_and_other_weights_do_not_go_together(trained, capsys):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from explorer.cli.given import check_model_name, check_no_addresses, typed_path
+from explorer.cli.given import check_model_name, check_no_addresses, is_folder, typed_path
 from explorer.cli.printing import PROGRAM, CommandError, bar, complain, print_columns, printable
-from explorer.files import write_whole
+from explorer.files import given_path, write_whole
 
 ANSWERS_SHOWN = 20  # photos whose answers are printed
 
@@ -22,7 +23,8 @@ def add(commands: Any, every: argparse.ArgumentParser) -> None:
     add("photos", nargs="+", metavar="PHOTO",
         help="photos, one folder, or flowers5; a folder with a folder for each class is judged too")
     add("--models", nargs="+", metavar="NAME",
-        help="see `list` (default: those whose weights install with explorer)")
+        help="see `list`; or folders of models that you trained (default: those whose weights install with "
+             "explorer)")
     add("--speed", action="store_true",
         help="measure latency, throughput and memory here, the models taking turns")
     add("--csv", type=typed_path, metavar="FILE", help="write the table with full numbers")
@@ -41,8 +43,10 @@ def run(args: argparse.Namespace) -> int:
     from explorer.models.weights.packaged import names_here
 
     names = args.models or [name.partition(".")[0] for name in names_here()]
+    folders = {name for name in names if is_folder(name)}
     for name in names:
-        check_model_name(name)
+        if name not in folders:
+            check_model_name(name)
     check_no_addresses(args.photos)
     for file in filter(None, (args.csv, args.answers, args.figure)):
         if not file.absolute().parent.is_dir():
@@ -51,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"A figure is a .png, .svg or .pdf file, not '{args.figure.name}'.")
     from explorer.inspection.compare.comparing import compare
 
+    models = _opened(names, folders) if folders else names
     with bar("passes") as progress:
-        result = compare(names, args.photos[0] if len(args.photos) == 1 else args.photos, measure=args.speed,
+        result = compare(models, args.photos[0] if len(args.photos) == 1 else args.photos, measure=args.speed,
                          on_progress=lambda done, total, what: progress(done, total))
     if args.csv is not None:
         result.to_csv(args.csv)
@@ -78,3 +83,19 @@ def run(args: argparse.Namespace) -> int:
     for sentence in result.captions:
         complain(printable(sentence))
     return 1 if result.problems else 0
+
+
+def _opened(names: Sequence[str], folders: set[str]) -> dict[str, Any]:
+    """{what to call it: a name, or the model of a folder}. Raises CommandError for the same one twice."""
+    from explorer.training.run.loading import load_run
+
+    models: dict[str, Any] = {}
+    for name in names:
+        called = name.strip()
+        if name in folders:
+            short = given_path(name, "the model").resolve().name
+            called = short if short not in (*names, *models) else name
+        if called in models:
+            raise CommandError(f"'{printable(name)}' is there twice: name each model once.")
+        models[called] = load_run(name).model if name in folders else called
+    return models

@@ -8,8 +8,9 @@
 
 A folder holds a folder of photos for each class, or such folders in `train/` and `val/`, in any usual
 spelling; or photos alone. Where it can be read in two ways, it is not guessed: `problem` says which folder
-to give. Names and sizes of files are looked at, and the contents of those few that have the same size; no
-photo is opened.
+to give. Photos with boxes or masks (images/ and masks/, or a COCO file beside images/) are no classes, and
+`problem` says so. Names and sizes of files are looked at, and the contents of those few that have the same
+size; no photo is opened.
 """
 
 from __future__ import annotations

@@ -39,6 +39,19 @@ def has_classes_alone(data: Any) -> bool:
         isinstance(data, str) and data in (*BUNDLED, "cifar10", "cifar-10")
 
 
+def check_for_places(data: Any, task: str) -> None:
+    """Raise DataError for photos with classes or numbers, where boxes or masks are needed.
+
+    task: "detection" or "segmentation"
+    """
+    if has_classes_alone(data):
+        wanted = "boxes" if task == "detection" else "masks"
+        photos = data.train if isinstance(data, Splits) else data
+        has = of_what(photos) if isinstance(photos, PhotoSet) else "classes or numbers"
+        called = f"'{data}'" if isinstance(data, str) else "The data"
+        raise DataError(f"{called} has {has}, and this model finds {wanted}: give photos with {wanted}.")
+
+
 def open_data(data: Any, *, val_share: float = 0.2, seed: int = 0, outputs: str | None = None) -> Splits:
     """Splits of anything that `finetune` takes.
 

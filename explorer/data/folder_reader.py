@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from explorer.data.folder_description import FolderDescription, Part
+from explorer.data.folder_places import check_for_classes
 from explorer.data.folder_words import ROLES, class_name, role_of
 from explorer.data.folders import NAMED, Branch, DataError, below, listed, printable, read_folder
 from explorer.data.labels import class_key, match_names
@@ -54,6 +55,8 @@ class FolderReader:
                             "the photos of each class into a folder with its name.")
         top = self._unwrapped(self.tree)
         roles = self._roles(top)
+        for branch in (top, *roles.values()):
+            check_for_classes(branch, printable(os.path.basename(self.tree.path)))
         if not roles:
             self._check_levels(top)
             members = self._classes(top)

@@ -12,6 +12,11 @@ ROLES = {
     "val": "val valid validation validate validating dev development eval evaluation".split(),
     "test": "test testing tst holdout heldout".split(),
 }
+# What folders of photos are called, and of the masks that belong to them.
+PHOTOS = ("images", "JPEGImages", "imgs", "photos", "img", "image")
+MASKS = ("masks", "mask", "SegmentationClass", "annotations", "labels", "gt", "instances")
+# What stands behind the photo's name in that of its mask.
+ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "-mask", "_seg", "_segmentation")
 # A split is called so, with nothing more than one of these: "train_set", "Test Images", "val2017".
 _BESIDE = r"(set|data|dataset|images?|imgs?|photos?|pictures?|pics?|split|samples?|\d+)"
 _ROLE = re.compile(rf"(?P<role>{'|'.join(word for words in ROLES.values() for word in words)}){_BESIDE}*")

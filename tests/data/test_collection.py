@@ -339,3 +339,38 @@ def test_many_classes_and_files_stay_a_short_table(make, tmp_path):
         (tmp_path / f"class{i}" / "note.txt").write_text("x")
     html = describe(tmp_path)._repr_html_()
     assert "and 16 more classes" in html and "and 35 more" in html and html.count("<tr>") == 1 + 24 + 1 + 1
+
+
+# --- photos with boxes or masks ---
+
+
+@pytest.mark.parametrize("where", ["", "train/", "data/"])
+def test_photos_with_masks_are_no_classes(make, where):
+    folder = make(*(f"{where}{name}" for name in ("images", "masks", "instances")))
+    if where == "train/":
+        make("val/images", "val/masks")
+    described = describe(folder)
+    assert "holds photos with masks (images/, masks/, instances/), no classes" in described.problem
+    assert not described.classes and "such as unet" in described.problem
+    with pytest.raises(DataError, match="no classes"):
+        open_data(folder)
+
+
+def test_masks_may_be_called_with_a_word_behind_and_one_may_be_missing(make):
+    folder = make("imgs", "masks")
+    paint(folder / "imgs", 3)
+    for i in range(2):
+        (folder / "masks" / f"{i}.png").rename(folder / "masks" / f"{i}_mask.png")
+    assert "holds photos with masks (imgs/, masks/), no classes" in describe(folder).problem
+
+
+def test_classes_that_are_called_images_and_masks_stay_classes(make):
+    folder = make("images", "masks")
+    (folder / "masks" / "1.png").rename(folder / "masks" / "carnival.png")
+    assert describe(folder).classes == ("images", "masks") and not describe(folder).problem
+
+
+def test_a_coco_file_beside_its_photos_is_named(make):
+    folder = make("images")
+    (folder / "train.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    assert "holds photos with boxes or masks (images/, train.json), no classes" in describe(folder).problem

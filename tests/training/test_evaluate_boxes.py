@@ -249,7 +249,7 @@ def test_data_that_it_cant_be_judged_by_is_refused_in_a_sentence(places, sentenc
 def test_a_name_that_the_catalog_does_not_know_is_opened_to_see_its_task(monkeypatch):
     monkeypatch.setattr("explorer.inspection.look.model.create_model", lambda *_, **__: detector())
     assert isinstance(explorer.evaluate("local-dir:mine", data()), explorer.DetectionEvaluation)
-    with pytest.raises(ValueError, match="finds boxes: ask it with"):
+    with pytest.raises(ValueError, match="this model finds boxes: give photos with boxes"):
         explorer.evaluate("local-dir:mine", "flowers5_nano")
 
 

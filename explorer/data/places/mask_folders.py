@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.data.errors import ImageError
+from explorer.data.folder_words import ENDINGS
 from explorer.data.folders import DataError, Remains, below, listed, printable, read_folder
 from explorer.data.photo_sets import FromFiles
 from explorer.data.picture_files import MAX_PIXELS, open_path
@@ -23,7 +24,6 @@ from explorer.data.reading import in_order
 
 MOST_CLASSES = 255
 MOST_VALUES = 70_000  # different values of all masks together
-ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "-mask", "_seg", "_segmentation")
 VOC_BORDER = 0xE0E0C0  # in VOC's coloured masks: what counts neither way
 NAME_FILES = ("classes.txt", "labels.txt", "names.txt")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from explorer.arguments import checked, number
 from explorer.data.collection import existing_folder
-from explorer.data.folder_words import role_of
+from explorer.data.folder_words import MASKS, PHOTOS, role_of
 from explorer.data.folders import DataError, find_pictures, listed, printable
 from explorer.data.places.coco import is_coco, read_coco, read_json
 from explorer.data.places.mask_folders import class_names_beside, read_masks
@@ -30,8 +30,6 @@ from explorer.files import given_path
 WANTED = {"detection": "a folder with boxes (as COCO, YOLO or Pascal VOC keep them)",
           "segmentation": "a folder with masks (images/ and masks/, or COCO's outlines)"}
 TASKS = (*WANTED,)
-PHOTOS = ("images", "JPEGImages", "imgs", "photos", "img", "image")
-MASKS = ("masks", "mask", "SegmentationClass", "annotations", "labels", "gt", "instances")
 Parts = dict[str, PlaceSet]  # by role: "train", "val", "test", or "all"
 
 

@@ -192,9 +192,13 @@ class Detections(RichRepr):
 
     def to_json(self) -> str:
         """[{"label", "index", "score", "box": [left, top, right, bottom]}], best first."""
+        return json.dumps(self.as_rows(), ensure_ascii=False, indent=1)
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """A dict a box, best first, as in `to_json`."""
         rows = zip(self.labels, self.indices.tolist(), self.scores.tolist(), self.boxes.tolist())
-        return json.dumps([{"label": label, "index": index, "score": score, "box": box}
-                           for label, index, score, box in rows], ensure_ascii=False, indent=1)
+        return [{"label": label, "index": index, "score": score, "box": box}
+                for label, index, score, box in rows]
 
     def to_coco(self, file_name: str = "") -> dict[str, Any]:
         """COCO's dict of images, annotations and categories, with a score each: what its tools read."""

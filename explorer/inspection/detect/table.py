@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -69,6 +70,12 @@ class DetectionTable(AnswerTable[DetectionRow]):
             for label, index, score, box in lines:
                 writer.writerow([safe_cell(row.name), safe_cell(label), index, score, *box, ""])
         write_text(given_path(path), file.getvalue())
+
+    def to_json(self) -> str:
+        """[{"name", "boxes": [{"label", "index", "score", "box": [left, top, right, bottom]}], "error"}]."""
+        rows = [{"name": row.name, "boxes": [] if row.found is None else row.found.as_rows(),
+                 "error": row.error or None} for row in self.rows]
+        return json.dumps(rows, ensure_ascii=False, indent=1)
 
     def to_coco(self) -> dict[str, Any]:
         """COCO's dict of images, annotations and categories, with a score each: what its tools read."""

@@ -83,6 +83,12 @@ class Segmentation(RichRepr):
             shares[label] = shares.get(label, 0.0) + float(self.counts[index] / self.mask.numel())
         return shares
 
+    def as_rows(self) -> list[dict[str, Any]]:
+        """A dict for each class that there is, the largest first: label, index, pixels, share (0 to 1)."""
+        counts = [(index, int(self.counts[index])) for index in self.found]
+        return [{"label": self.labels[index], "index": index, "pixels": pixels,
+                 "share": pixels / self.mask.numel()} for index, pixels in counts]
+
     @property
     def in_words(self) -> str:
         """The largest classes with their shares: "background 80 %, cat 20 %"."""

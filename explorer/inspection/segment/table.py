@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -59,12 +60,16 @@ class SegmentationTable(AnswerTable[SegmentationRow]):
             if row.found is None:
                 writer.writerow([safe_cell(row.name), "", "", "", "", safe_cell(row.error)])
                 continue
-            for index in row.found.found:
-                pixels = int(row.found.counts[index])
-                share = pixels / row.found.mask.numel()
-                label = safe_cell(self.labels[index])
-                writer.writerow([safe_cell(row.name), label, index, pixels, share, ""])
+            for part in row.found.as_rows():
+                writer.writerow([safe_cell(row.name), safe_cell(part["label"]), part["index"], part["pixels"],
+                                 part["share"], ""])
         return file.getvalue()
+
+    def to_json(self) -> str:
+        """[{"name", "classes": [{"label", "index", "pixels", "share"}], "error"}], the largest first."""
+        rows = [{"name": row.name, "classes": [] if row.found is None else row.found.as_rows(),
+                 "error": row.error or None} for row in self.rows]
+        return json.dumps(rows, ensure_ascii=False, indent=1)
 
     @checked
     def save(self, folder: str | os.PathLike) -> Path:

@@ -20,7 +20,7 @@ from explorer.data.collection import describe, existing_folder
 from explorer.data.datasets import (
     BUNDLED,
     as_photos,
-    has_classes_alone,
+    check_for_places,
     is_table,
     labelled,
     open_data,
@@ -122,9 +122,10 @@ def evaluate(
         raise ValueError(f"topk is {topk!r}: expected how many answers may be given, a number from 1.")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: expected one of {', '.join(SPLITS)}.")
-    if data is not None and not has_classes_alone(data):
+    if data is not None:
         model = _known(model)
-    if task_of(model) != "classification" and not has_classes_alone(data):
+    if (task := task_of(model)) != "classification":
+        check_for_places(data, task)
         return _judge_places(model, data, split, seed, tta, on_progress, should_stop)
     net, called, data, seed, notes = _model_and_data(model, data, seed)
     net.notice_head()

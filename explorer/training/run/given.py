@@ -9,9 +9,7 @@ from typing import Any
 from torch import nn
 
 from explorer.data.checks import named_as, ordered_as
-from explorer.data.datasets import has_classes_alone, open_data
-from explorer.data.folders import DataError
-from explorer.data.photo_sets import PhotoSet, Splits, of_what
+from explorer.data.datasets import check_for_places, open_data
 from explorer.data.places.opening import open_places
 from explorer.data.places.place_set import AnySplits, PlaceSplits, held_out
 from explorer.models.catalog import FAMILY_OF
@@ -49,12 +47,7 @@ def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
     """
     if not recipe.finds_places:
         return ordered_as(labels_known(model), open_data(data, seed=recipe.seed, outputs=recipe.outputs))
-    if has_classes_alone(data):
-        wanted = "boxes" if recipe.task == "detection" else "masks"
-        photos = data.train if isinstance(data, Splits) else data
-        has = of_what(photos) if isinstance(photos, PhotoSet) else "classes or numbers"
-        called = f"'{data}'" if isinstance(data, str) else "The data"
-        raise DataError(f"{called} has {has}, and this model finds {wanted}: give photos with {wanted}.")
+    check_for_places(data, recipe.task)
     known = _names_known(model)
     return ordered_as(known, named_as(known, place_splits(data, recipe.task, recipe.seed)))
 

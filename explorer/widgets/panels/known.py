@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from explorer.data.folders import PICTURE_SUFFIXES
 from explorer.display.words import counted
 from explorer.widgets.gallery import gallery
 from explorer.widgets.jobs import Job
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from explorer.data.places.place_set import Boxes, PlaceSet
     from explorer.inspection.detect.result import Detections
 
-MASK_FILES = (".png", ".bmp", ".gif", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
+MASK_FILES = (*PICTURE_SUFFIXES, ".npy")
 WHERE = {"detection": "COCO file, or folder with COCO, YOLO or VOC boxes",
          "segmentation": "mask of this photo, or folder with images/ and masks/"}
 
