@@ -24,7 +24,7 @@ from explorer.widgets.parts.panel_tools import PanelTools
 from explorer.widgets.session import Session
 from tests.html import parse
 
-from .test_finetune_panel import folder, no_earlier_runs  # noqa: F401
+from .test_finetune_panel import folder  # noqa: F401
 from .test_parts_base import from_browser
 from .test_snippets import NAME, NASTY, run, show, tiny
 

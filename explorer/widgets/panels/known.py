@@ -47,12 +47,16 @@ class Known:
         auto = W.Layout(width="auto")
         self.open = W.Button(description="Open", layout=auto)
         self.browse = W.Button(layout=W.Layout(width="auto", display="none"))
-        self.work = panel.line(Work, tooltip="Stop reading")
+        self.work = panel.line(Work, tooltip="Stop reading", busy=self._busy)
+        self._busy(False)
         self.said = W.HTML()
-        self.upload = W.FileUpload(accept=".png,.npy,.bmp,.tif,.tiff", description="Upload a mask",
-                                   layout=auto)
-        beside = [self.upload] if task == "segmentation" else []
-        fields = W.HBox([self.field, self.open, *beside, self.browse, self.work.progress])
+        beside = []
+        if task == "segmentation":
+            self.upload = W.FileUpload(accept=".png,.npy,.bmp,.tif,.tiff", description="Upload a mask",
+                                       layout=auto)
+            panel.when(self.upload, self._uploaded)
+            beside = [self.upload]
+        fields = W.HBox([self.field, self.open, *beside, self.browse, self.work.progress, self.work.button])
         fields.add_class("vx-line")
         for button in (self.open, self.browse):
             button.add_class("vx-open")
@@ -60,7 +64,10 @@ class Known:
         panel.when(self.open, self._open)
         panel.when(self.field, self._open)
         panel.when(self.browse, self._browse)
-        panel.when(self.upload, self._uploaded)
+
+    def _busy(self, running: bool) -> None:
+        """The button that stops is there while there is something to stop."""
+        self.work.button.layout.display = "" if running else "none"
 
     # --- giving it ----------------------------------------------------------------------------------------
 

@@ -32,12 +32,17 @@ class PlaceHeat:
         self.asked: Any = None      # what `found` is the answer to
         self.button = W.Button(description=title, layout=W.Layout(width="auto"))
         self.button.add_class("vx-open")
-        self.work = panel.line(Work, tooltip="Stop")
+        self.work = panel.line(Work, tooltip="Stop", busy=self._busy)
+        self._busy(False)
         self.words = W.HTML()
-        line = W.HBox([self.button, self.work.progress])
+        line = W.HBox([self.button, self.work.progress, self.work.button])
         line.add_class("vx-line")
         self.row = W.VBox([line, self.work.message, self.words])
         panel.when(self.button, self._ask)
+
+    def _busy(self, running: bool) -> None:
+        """The button that stops is there while there is something to stop."""
+        self.work.button.layout.display = "" if running else "none"
 
     def _ask(self) -> None:
         asked = self.prepared()

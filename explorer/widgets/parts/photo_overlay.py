@@ -267,7 +267,7 @@ class PhotoOverlay(ExplorerPart, files="photo_overlay"):
         self._listeners["chosen"].append(callback)
 
     def _on_message(self, kind: Any, content: dict[str, Any], buffers: Any) -> None:
-        if kind not in self._listeners:
+        if not isinstance(kind, str) or kind not in self._listeners:
             return super()._on_message(kind, content, buffers)
         photo, drawn = self._photo, self._boxes
         if kind == "box":
