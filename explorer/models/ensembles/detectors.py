@@ -16,7 +16,7 @@ from explorer.models.detection.placing import Placement, in_one_batch
 from explorer.models.ensembles.aligning import same_kinds
 from explorer.models.ensembles.box_fusion import SAME_THING, fuse_boxes
 from explorer.models.ensembles.holding import ARCHITECTURE, Holding
-from explorer.models.ensembles.members import check_members, stages_of
+from explorer.models.ensembles.members import check_channels, check_members, stages_of
 
 
 class DetectorEnsemble(Holding, Detector):
@@ -43,9 +43,7 @@ class DetectorEnsemble(Holding, Detector):
                              "combine='mean'.")
         self.combine = combine
         self.kinds = [same_kinds(first, model, name, self.names[0]) for name, model in members.items()]
-        if strange := next((name for name, model in members.items() if model.in_chans != first.in_chans), ""):
-            raise ValueError(f"The member {strange} reads pictures of {members[strange].in_chans} channels, "
-                             f"and {self.names[0]} of {first.in_chans}: members see the same photo.")
+        check_channels(members)
         if masked := next((name for name, model in members.items() if model.has_masks), ""):
             raise ValueError(f"The member {masked} finds a mask for each box too, and masks can't be fused: "
                              "give detectors that find boxes alone.")
@@ -147,13 +145,8 @@ class DetectorEnsemble(Holding, Detector):
         return nn.ModuleList(model.get_classifier() for model in self.members)
 
     @property
-    def fixed_size(self) -> None:
-        """It takes photos of any size; its members see to theirs."""
-        return None
-
-    @property
     def only_size(self) -> None:
-        """It takes photos of any size."""
+        """It takes photos of any size; its members see to theirs."""
         return None
 
 

@@ -72,6 +72,16 @@ def _opened(name: str, model: Any, open_one: Callable[[str], VisionModel], wante
     return inner
 
 
+def check_channels(members: Mapping[str, VisionModel]) -> None:
+    """Raise ValueError, with the member's name, for one that reads pictures of other channels than the first.
+    """
+    (first, lead), *_ = members.items()
+    for name, model in members.items():
+        if model.in_chans != lead.in_chans:
+            raise ValueError(f"The member {name} reads pictures of {model.in_chans} channels, and {first} of "
+                             f"{lead.in_chans}: members see the same photo.")
+
+
 def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> None:
     """Raise ValueError, with the member's name, for one without weights, of another task or device, or, with
     `heads`, without a classifier.

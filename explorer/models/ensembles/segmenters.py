@@ -14,7 +14,7 @@ from explorer.models.ensembles.aligning import align
 from explorer.models.ensembles.combining import combine_scores
 from explorer.models.ensembles.frames import Way
 from explorer.models.ensembles.holding import ARCHITECTURE, Holding
-from explorer.models.ensembles.members import by_name, check_members, stages_of
+from explorer.models.ensembles.members import by_name, check_channels, check_members, stages_of
 from explorer.models.outputs import read_outputs
 from explorer.models.segmentation.segmenter import Segmenter
 
@@ -39,9 +39,7 @@ class SegmenterEnsemble(Holding, Segmenter):
         first = models[0]
         self.alignments = [align(first, model, name, self.names[0]) for name, model in members.items()]
         self.combine = combine
-        if strange := next((name for name, model in members.items() if model.in_chans != first.in_chans), ""):
-            raise ValueError(f"The member {strange} reads pictures of {members[strange].in_chans} channels, "
-                             f"and {self.names[0]} of {first.in_chans}: members see the same photo.")
+        check_channels(members)
         self.members = nn.ModuleList(models)
         self.ways = [Way.of(model) for model in models]
         self.in_chans, self.num_classes = first.in_chans, first.num_classes

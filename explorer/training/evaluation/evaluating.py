@@ -31,11 +31,10 @@ from explorer.data.photo_sets import PhotoSet, Splits, joined
 from explorer.data.photo_tables import read_table, read_table_for
 from explorer.data.table_columns import PhotoTable
 from explorer.inspection.look.model import as_model, model_name, notes_on, outputs_of
-from explorer.models.catalog import FAMILY_OF
 from explorer.models.contract import VisionModel
-from explorer.models.names import split_name
 from explorer.models.outputs import Outputs
 from explorer.models.surgery.inside import task_inside
+from explorer.models.tasks import task_of_name
 from explorer.training.evaluation.asking import ask_all, log_probabilities
 from explorer.training.evaluation.box_evaluation import DetectionEvaluation
 from explorer.training.evaluation.evaluation import Evaluation
@@ -175,14 +174,13 @@ def evaluate(
 def task_of(model: Any) -> str:
     """What a model answers with: "detection", "segmentation", else "classification"; nothing is opened."""
     if isinstance(model, str):
-        family = FAMILY_OF.get(split_name(model.strip())[0])
-        return family.task if family is not None else "classification"
+        return task_of_name(model) or "classification"
     return task_inside(model.model if isinstance(model, Run | LoadedRun) else model)
 
 
 def _known(model: Any) -> Any:
     """A model by a name whose task the catalog does not tell (a folder, a hub, another library), opened."""
-    if not isinstance(model, str) or split_name(model.strip())[0] in FAMILY_OF:
+    if not isinstance(model, str) or task_of_name(model):
         return model
     net = as_model(model, task=None)
     return net.to("cuda") if torch.cuda.is_available() else net

@@ -12,11 +12,11 @@ from explorer.data.checks import named_as, ordered_as
 from explorer.data.datasets import check_for_places, open_data
 from explorer.data.places.opening import open_places
 from explorer.data.places.place_set import AnySplits, PlaceSplits, held_out
-from explorer.models.catalog import FAMILY_OF
 from explorer.models.catalog.detection import BEHIND_TORCHVISION
 from explorer.models.doors.settings import open_door
 from explorer.models.names import LIBRARIES, door_of, split_name
 from explorer.models.surgery.inside import look_through
+from explorer.models.tasks import task_of_name
 from explorer.models.weights.table import config_for
 from explorer.training.loop.recipe import Recipe
 from explorer.training.run.head import labels_known
@@ -32,8 +32,7 @@ def task_of(model: Any) -> str:
         return "classification"  # no model: whoever makes it ready has the words for it
     door, inside = door_of(model)
     if not door:
-        family = FAMILY_OF.get(split_name(model.strip())[0])
-        return family.task if family is not None else "classification"
+        return task_of_name(model) or "classification"
     if door in LIBRARIES:
         found = door == "torchvision" and inside.partition(".")[0] in BEHIND_TORCHVISION
         return "detection" if found else "classification"
@@ -54,7 +53,7 @@ def data_for(model: Any, data: Any, recipe: Recipe) -> AnySplits:
 
 def _names_known(model: Any) -> Sequence[str]:
     """The names of the classes that a model tells, or the trained weights of a name; () where nobody says."""
-    if not isinstance(model, str) or split_name(model.strip())[0] not in FAMILY_OF:
+    if not isinstance(model, str) or not task_of_name(model):
         return labels_known(model)
     config = config_for(*split_name(model.strip()))
     return config.labels if len(config.labels or ()) == config.num_classes else ()

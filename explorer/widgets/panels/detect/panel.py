@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 import numpy as np
 
-from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.detect.drawing import (
     LEVELS,
     MOST_DRAWN,
@@ -35,6 +35,7 @@ from explorer.widgets.panels.detect.words import (
 from explorer.widgets.panels.known import Known, true_boxes
 from explorer.widgets.panels.offer import Offer
 from explorer.widgets.panels.place_heat import PlaceHeat, heat_of_one
+from explorer.widgets.panels.place_panel import PlacePanel
 from explorer.widgets.panels.work import notes_html, said_html
 from explorer.widgets.parts.photo_overlay import PhotoOverlay
 from explorer.widgets.snippets import call, setup_lines
@@ -51,10 +52,8 @@ NO_BOXES = ("This model finds no boxes. Pick one under <b>Task</b>: detection in
             "your own: <code>dash.session.model = my_detector</code>.")
 
 
-class DetectPanel(Panel):
+class DetectPanel(PlacePanel):
     name = "Boxes"
-    rests = True
-    draw_on = ("look", "gallery")
     guide = GUIDE
     nothing_yet = "No boxes are shown here yet: choose a model that finds them, and a photo."
 
@@ -86,8 +85,6 @@ class DetectPanel(Panel):
         self.judged: JudgedBoxes | None = None
         self.truth: Boxes | None = None             # of the photo, by the network's classes
         self._photo: Any = None                     # the look whose photo the page has
-        self._settings: Any = None                  # those that are drawn
-        self._drawing = False
         self.fill([self.offer.row, self.body])
         self.add_class("vx-detect")
         for control in (self.mode, self.score, self.overlap, self.colours, self.level):
@@ -97,19 +94,7 @@ class DetectPanel(Panel):
 
     # --- what is drawn ------------------------------------------------------------------------------------
 
-    def draw(self) -> None:
-        if self._drawing:  # a choice that it makes itself
-            return
-        self._drawing = True
-        try:
-            if self._settings is None or self._settings != self._settings_now():
-                self._draw()
-                self._settings = self._settings_now()
-        finally:
-            self._drawing = False
-
     def _settings_now(self) -> tuple[Any, ...]:
-        """All that the picture follows from: whoever comes back to the tab finds what was chosen there."""
         controls = (self.mode, self.score, self.overlap, self.colours, self.level)
         return (self.session.look, *(control.value for control in controls), *self.known.of_now())
 

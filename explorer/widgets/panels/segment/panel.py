@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
-from explorer.widgets.panels.base import Panel, labelled
+from explorer.widgets.panels.base import labelled
 from explorer.widgets.panels.known import Known
 from explorer.widgets.panels.offer import Offer
 from explorer.widgets.panels.place_heat import PlaceHeat, heat_of_class
+from explorer.widgets.panels.place_panel import PlacePanel
 from explorer.widgets.panels.segment.guide import GUIDE
 from explorer.widgets.panels.segment.words import judged_html, probability_html
 from explorer.widgets.panels.work import notes_html, said_html
@@ -26,10 +27,8 @@ NO_MASK = ("This model finds no masks. Pick one under <b>Task</b>: segmentation 
            "open your own: <code>dash.session.model = my_network</code>.")
 
 
-class SegmentPanel(Panel):
+class SegmentPanel(PlacePanel):
     name = "Masks"
-    rests = True
-    draw_on = ("look", "gallery")
     guide = GUIDE
     nothing_yet = "No mask is shown here yet: choose a model that finds them, and a photo."
 
@@ -52,8 +51,6 @@ class SegmentPanel(Panel):
         self.shown: Segmentation | None = None
         self.judged: JudgedMask | None = None
         self._photo: Any = None
-        self._settings: Any = None      # those that are drawn
-        self._drawing = False
         self.fill([self.offer.row, self.body])
         self.add_class("vx-segment")
         self.on_choice(self.mode)
@@ -64,19 +61,7 @@ class SegmentPanel(Panel):
 
     # --- what is drawn ------------------------------------------------------------------------------------
 
-    def draw(self) -> None:
-        if self._drawing:  # a choice that it makes itself
-            return
-        self._drawing = True
-        try:
-            if self._settings is None or self._settings != self._settings_now():
-                self._draw()
-                self._settings = self._settings_now()
-        finally:
-            self._drawing = False
-
     def _settings_now(self) -> tuple[Any, ...]:
-        """All that the picture follows from: whoever comes back to the tab finds what was chosen there."""
         return self.session.look, self.mode.value, self.label.value, *self.known.of_now()
 
     def _draw(self) -> None:
