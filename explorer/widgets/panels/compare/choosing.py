@@ -25,8 +25,8 @@ from explorer.widgets.snippets import literal, photo_lines
 SCREEN, GALLERY, FOLDER = "screen", "gallery", "folder"
 SOURCES = (("the photo on the screen", SCREEN), ("photos of the gallery", GALLERY), ("a folder", FOLDER))
 NO_TICK = "No model is ticked: these are here with their weights. Tick others under Model, or add them here."
-NONE_HERE = ("No model is ticked, and none that finds {} is here with its weights: tick some under Model, or "
-             "add them here, by name or as local-dir: with the folder that one was saved to.")
+NONE_CHOSEN = ("No model is ticked, and none that finds {} is chosen by itself: tick some under Model, or "
+               "add them here, by name or as local-dir: with the folder that one was saved to.")
 FIRST = 4  # photos of the gallery that are chosen before the reader chooses
 
 
@@ -81,7 +81,7 @@ class Choice:
             close_whole(*gone)
         if self.task != self._offered:
             self._offered, self.add.options = self.task, tuple(list_models(task=self.task))
-        why = "" if self.session.compare else NO_TICK if names else NONE_HERE.format(ASKED_BY[self.task][0])
+        why = "" if self.session.compare else NO_TICK if names else NONE_CHOSEN.format(ASKED_BY[self.task][0])
         lines = [why, weights_sentence(names)]
         self.about_models.value = "".join(f'<div class="vx-soft">{escape(one)}</div>' for one in lines if one)
         on_screen = self.session.model_name
