@@ -1,12 +1,12 @@
 """Kernels that begin with torch and explorer imported: each is forked off one process that has imported them.
 
-A kernel of its own needs three seconds to import them, and one to end; a forked one shares nothing with another
-kernel either, since it begins as a copy of a process in which only imports have run.
+A kernel by itself needs three seconds to import them, and more than one to end. A forked one shares nothing
+with other kernels either: it begins as a copy of a process in which nothing but imports has run.
 
     with forked_kernels(env, folder) as env: ...    # what JupyterLab must be started with
 
-This file is run twice: as the process that forks (`SOCKET`), and as what Jupyter starts and ends for each kernel
-(`SOCKET -f CONNECTION_FILE`), which asks the first one for a kernel and ends with it.
+This file is run in two ways: as the process that forks (`SOCKET`), and as what Jupyter starts and ends for
+each kernel (`SOCKET -f CONNECTION_FILE`), which asks the first one for a kernel and ends with it.
 """
 
 from __future__ import annotations

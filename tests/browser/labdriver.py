@@ -179,7 +179,7 @@ class Lab:
         """
         file = self.settings_dir / (plugin.replace(":", "/") + ".jupyterlab-settings")
         before = file.read_text(encoding="utf-8") if file.exists() else None
-        known = json.loads(re.sub(r"^\s*//.*$", "", before or "{}", flags=re.MULTILINE))  # JupyterLab writes notes
+        known = json.loads(re.sub(r"^\s*//.*$", "", before or "{}", flags=re.MULTILINE))  # with its notes
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**known, key: value}), encoding="utf-8")
         try:
