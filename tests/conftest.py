@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Whole files to one process, as `--dist loadfile` has it; what starts many processes, all to the same one.
+    """Whole files to one process, as `--dist loadfile` has it; what starts many processes, all to one.
 
     So one JupyterLab, one Chromium or one cluster runs at a time; two of them keep two cores so busy that all
     are late.
