@@ -29,18 +29,32 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
     return private_folders(tmp_path_factory.mktemp("jupyter"))
 
 
+# What starts processes of its own (JupyterLab, Chromium, the nodes of a cluster), which keep both cores busy.
+MANY_PROCESSES = "tests/browser/", "tests/cluster/"
+# What takes long begins first: two processes that take whole files then end at nearly the same time.
+FIRST = (*MANY_PROCESSES, "notebooks/", "tests/test_sentences.py", "tests/test_readme.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        return next((turn for turn, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=turn)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Whole files to one process, as `--dist loadfile` has it, and all of tests/browser too.
+    """Whole files to one process, as `--dist loadfile` has it; what starts many processes, all to one.
 
-    So one JupyterLab and one Chromium run at a time; two of each keep two cores so busy that pages are late.
+    So one JupyterLab, one Chromium or one cluster runs at a time; two of them keep two cores so busy that all
+    are late.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class WholeFiles(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "tests/browser" if file.startswith("tests/browser/") else file
+            return "many processes" if file.startswith(MANY_PROCESSES) else file
 
     return WholeFiles(config, log)
 

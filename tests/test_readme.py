@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer import cli
 from explorer.data.samples import assets_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,14 +49,15 @@ def test_the_python_examples_run(title, folder):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_terminal_examples_run(folder):
+def test_the_terminal_examples_run(folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
     lines = [shlex.split(line, comments=True) for line in blocks("In a terminal", "").splitlines()]
     commands = [words[1] for words in lines]
     assert commands == ["list", "show", "predict", "compare", "finetune", "evaluate", "tour"]
     for words in lines[:-1]:  # the tour does not end by itself; test_cli opens it
-        command = [sys.executable, "-m", "explorer", *words[1:]]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0 and done.stdout and "Traceback" not in done.stderr, (words, done.stderr)
+        code = cli.main(words[1:])
+        out, err = capfd.readouterr()
+        assert code == 0 and out and "Traceback" not in err, (words, err)
 
 
 def test_every_link_to_a_file_leads_to_one():

@@ -9,6 +9,7 @@ what is expected.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import re
@@ -289,8 +290,12 @@ METHODS = ("Calibrated.apply", "LabelErrors.to_csv",
            "evaluate masks", "open_places", "explain a box", "explain a region")
 
 
-def test_the_table_has_every_public_function_with_every_argument(things):
-    table = calls(things)
+@pytest.fixture(scope="module")
+def table(things) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    return calls(things)
+
+
+def test_the_table_has_every_public_function_with_every_argument(table):
     assert sorted(table) == sorted([*FUNCTIONS, *METHODS])
     for name in FUNCTIONS:
         own = {p.name for p in inspect.signature(getattr(explorer, name)).parameters.values()
@@ -320,18 +325,17 @@ def fault(name: str, argument: str, value: Any, error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])
-def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things, monkeypatch):
+def test_a_wrong_argument_is_answered_by_a_result_or_by_a_sentence(name, things, table, monkeypatch):
     monkeypatch.chdir(things["out"])  # some of the words name a folder
-    function, good = calls(things)[name]
-    function(**good)  # or the rest shows nothing
+    function, good = table[name]
+    changes = name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr")
+    fresh = copy.deepcopy if changes else (lambda arguments: arguments)
+    function(**fresh(good))  # or the rest shows nothing
     faults = []
     for argument in good:
         for kind, value in WRONG.items():
-            function, good = (calls(things)[name]
-                              if name in ("freeze", "unfreeze", "load_run", "finetune", "wrap", "find_lr")
-                              else (function, good))
             try:
-                function(**{**good, argument: value})
+                function(**{**fresh(good), argument: value})
             except BaseException as error:  # whatever it is, it is an answer to a person
                 if isinstance(error, KeyboardInterrupt):
                     raise

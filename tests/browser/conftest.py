@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.browser.labdriver import Lab
+from tests.browser.forking import forked_kernels
+from tests.browser.labdriver import THEMES, Lab
 from tests.browser.server import CHROMIUM_ARGS, find_chromium, serving
 
 
@@ -23,7 +27,8 @@ def lab_server(browser, jupyter_env, tmp_path_factory):
     """(URL, folder, settings folder) of this run's own JupyterLab. Its kernels are this interpreter's."""
     # `browser` comes first, so that no server starts where the tests are skipped
     root = tmp_path_factory.mktemp("notebooks")
-    with serving(jupyter_env, root, root.parent / "lab.log") as server:
+    with (forked_kernels(jupyter_env, tmp_path_factory.mktemp("forked")) as env,
+          serving(env, root, root.parent / "lab.log") as server):
         yield server
 
 
@@ -42,9 +47,9 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser, request, tmp_path):
-    """A page that collects errors in `page.js_errors`, and leaves a picture where a test fails."""
+@contextlib.contextmanager
+def fresh_page(browser) -> Iterator[Any]:
+    """A page that collects errors in `page.js_errors`."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1,
                                   reduced_motion="reduce", permissions=["camera"])
     page = context.new_page()
@@ -54,13 +59,31 @@ def page(browser, request, tmp_path):
     # Errors of widgets reach the console only: the widget manager catches them.
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
-    if getattr(request.node, "failed", False):
-        shots = Path(os.environ.get("EXPLORER_SHOTS", tmp_path))
-        shots.mkdir(parents=True, exist_ok=True)
-        picture = shots / (re.sub(r"[^\w.-]+", "_", request.node.name) + ".png")
-        page.screenshot(path=picture)
-        print(f"screenshot: {picture}; console errors: {errors}")
     context.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of its own for a test."""
+    with fresh_page(browser) as page:
+        yield page
+
+
+@pytest.fixture(autouse=True)
+def picture_of_a_failure(request, tmp_path):
+    """Where a test fails, its page leaves a picture."""
+    names = [name for name in ("page", "one_lab") if name in request.fixturenames]
+    shown = [request.getfixturevalue(name) for name in names]
+    yield
+    if not getattr(request.node, "failed", False):
+        return
+    folder = Path(os.environ.get("EXPLORER_SHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(shown):
+        page = getattr(one, "page", one)
+        name = re.sub(r"[^\w.-]+", "_", request.node.name) + (f"_{number}" if number else "")
+        page.screenshot(path=folder / f"{name}.png")
+        print(f"screenshot: {folder / name}.png; console errors: {page.js_errors}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,3 +100,15 @@ def lab(lab_server, page):
     driver = Lab(page, *lab_server)
     yield driver
     driver.close()
+
+
+@pytest.fixture(scope="module")
+def one_lab(lab_server, browser):
+    """JupyterLab in one page for all tests of a file that ask for it: those that look at one notebook at
+    several widths and in both themes (`one_lab.look(width, dark)`). They come last in their file.
+    """
+    with fresh_page(browser) as page:
+        driver = Lab(page, *lab_server)
+        with driver.setting(THEMES, "theme", "JupyterLab Light"):  # and so again at the end
+            yield driver
+        driver.close()

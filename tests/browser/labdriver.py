@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import time
 import urllib.request
@@ -61,7 +62,34 @@ _RUN_CODE = "async ([path, code, wait]) => {" + _FIND + """
   return text;
 }"""
 
+_THEME = """async (dark) => {
+  const app = window.jupyterapp;
+  await app.restored;
+  if ((document.body.dataset.jpThemeLight === 'false') === dark) return;
+  const theme = dark ? 'JupyterLab Dark' : 'JupyterLab Light';
+  await app.commands.execute('apputils:change-theme', {theme});
+}"""
+
+# JupyterLab lays its panels out, and parts of explorer themselves, some frames after the window has its size.
+_AT_REST = """async () => {
+  const places = () => JSON.stringify([...document.querySelectorAll('.jp-Cell-outputArea *')].map((node) => {
+    const box = node.getBoundingClientRect();
+    return [box.left, box.top, box.width, box.height];
+  }));
+  let before = '', same = 0;
+  while (same < 4) {
+    await new Promise((done) => setTimeout(done, 40));
+    await new Promise(requestAnimationFrame);
+    const now = places();
+    same = now === before ? same + 1 : 0;
+    before = now;
+  }
+}"""
+
 _SAVE = "async (path) => {" + _FIND + " await find(path).context.save(); }"
+
+
+THEMES = "@jupyterlab/apputils-extension:themes"
 
 
 class Lab:
@@ -70,6 +98,7 @@ class Lab:
     def __init__(self, page, url: str, root: Path, settings_dir: Path):
         self.page, self.url, self.root, self.settings_dir = page, url, root, settings_dir
         self.kernel_id: str | None = None
+        self.kernels: set[str] = set()
         self.path = ""
 
     def start(self) -> None:
@@ -107,6 +136,7 @@ class Lab:
     def attach(self) -> str:
         """Open the notebook in the page at hand and wait for its kernel."""
         self.kernel_id = self.page.evaluate(_OPEN, self.path)
+        self.kernels.add(self.kernel_id)
         self.page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for()
         return self.kernel_id
 
@@ -149,8 +179,9 @@ class Lab:
         """
         file = self.settings_dir / (plugin.replace(":", "/") + ".jupyterlab-settings")
         before = file.read_text(encoding="utf-8") if file.exists() else None
+        known = json.loads(re.sub(r"^\s*//.*$", "", before or "{}", flags=re.MULTILINE))  # with its notes
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**json.loads(before or "{}"), key: value}), encoding="utf-8")
+        file.write_text(json.dumps({**known, key: value}), encoding="utf-8")
         try:
             yield
         finally:
@@ -158,12 +189,26 @@ class Lab:
 
     def dark(self):
         """The dark theme, for the pages opened inside the block."""
-        return self.setting("@jupyterlab/apputils-extension:themes", "theme", "JupyterLab Dark")
+        return self.setting(THEMES, "theme", "JupyterLab Dark")
+
+    def theme(self, dark: bool) -> None:
+        """Change the theme of the page at hand, as the menu does; the server keeps it for later pages too."""
+        self.page.evaluate(_THEME, dark)
+        self.page.wait_for_function("dark => (document.body.dataset.jpThemeLight === 'false') === dark",
+                                    arg=dark)
+
+    def look(self, width: int, dark: bool) -> None:
+        """Show the page at hand at another width and in one of the themes, and wait until it is at rest."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.theme(dark)
+        self.page.evaluate(_AT_REST)
+        for view in self.outputs.all():
+            assert view.bounding_box()["width"] <= width
 
     def close(self) -> None:
-        """Shut the kernels down over REST: quicker and surer than through the menus."""
+        """Shut the own kernels down over REST: quicker and surer than through the menus."""
         with urllib.request.urlopen(self.url + "/api/sessions") as answer:
-            sessions = json.load(answer)
+            sessions = [one for one in json.load(answer) if one["kernel"]["id"] in self.kernels]
         for session in sessions:
             request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
             urllib.request.urlopen(request).close()

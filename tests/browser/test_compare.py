@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import re
 
@@ -89,36 +88,42 @@ def test_from_ticks_to_answers_maps_speed_and_files(lab, expect, tmp_path):
     assert lab.page.js_errors == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [480, 1400])
-def test_nothing_is_cut_off_or_unreadable(lab, expect, width, dark):
-    lab.page.set_viewport_size({"width": width, "height": 900})
-    with lab.dark() if dark else contextlib.nullcontext():
-        lab.open_cells("import explorer\ndash = explorer.Dashboard()\n"
+@pytest.fixture(scope="module")
+def compared(one_lab):
+    """A comparison with measured speeds, in a page that first is narrow."""
+    one_lab.page.set_viewport_size({"width": 480, "height": 900})
+    one_lab.open_cells("import explorer\ndash = explorer.Dashboard()\n"
                        "dash.tabs.selected_index = dash.tabs.children.index(dash.compare)\n"
                        "dash.wait(); dash.compare.compare.click(); assert dash.compare.wait()\n"
                        "dash.compare.shown.result.measure(warm_up=0, repeats=2, many=2)\ndash")
-        lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
-        lab.run_all()
-        panel = lab.page.locator(".vx-cmp")
-        expect(panel.locator(".vx-cmp-bars").first).to_be_visible(timeout=60_000)
-        for name in VIEWS:
-            press(panel, name)
-            pressed = panel.get_by_role("button", name=name, exact=True)
-            expect(pressed).to_have_class(re.compile(r"\bmod-active\b"))
-            outside = panel.evaluate("""el => {
-                const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-                return [...el.querySelectorAll('button, select, input, img, p, canvas')]
-                  .filter(n => n.offsetParent !== null && !n.closest('[role=region]'))
-                  .filter(n => {
-                    const box = n.getBoundingClientRect();
-                    return box.width && (box.right > right + 1 || box.left < left - 1);
-                  })
-                  .map(n => n.outerHTML.slice(0, 90));
-            }""")
-            assert outside == [], name
-        for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
-            ink = panel.locator(selector).first.evaluate(
-                "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
-            assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
-    assert lab.page.js_errors == []
+    one_lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    one_lab.run_all()
+    return one_lab
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [480, 1400])
+def test_nothing_is_cut_off_or_unreadable(compared, expect, width, dark):
+    panel = compared.page.locator(".vx-cmp")
+    expect(panel.locator(".vx-cmp-about p").first).to_be_visible(timeout=60_000)
+    compared.look(width, dark)
+    for name in VIEWS:
+        press(panel, name)
+        pressed = panel.get_by_role("button", name=name, exact=True)
+        expect(pressed).to_have_class(re.compile(r"\bmod-active\b"))
+        outside = panel.evaluate("""el => {
+            const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+            return [...el.querySelectorAll('button, select, input, img, p, canvas')]
+              .filter(n => n.offsetParent !== null && !n.closest('[role=region]'))
+              .filter(n => {
+                const box = n.getBoundingClientRect();
+                return box.width && (box.right > right + 1 || box.left < left - 1);
+              })
+              .map(n => n.outerHTML.slice(0, 90));
+        }""")
+        assert outside == [], name
+    for selector in (".vx-cmp-chip", ".vx-cmp-about p", ".vx-downloads button"):
+        ink = panel.locator(selector).first.evaluate(
+            "el => getComputedStyle(el).color.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        assert min(ink) > 140 if dark else max(ink) < 140, (selector, ink)
+    assert compared.page.js_errors == []

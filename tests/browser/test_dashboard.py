@@ -189,23 +189,6 @@ def test_the_dark_theme_reaches_every_panel(lab, expect):
         assert max(back) < 80, back
 
 
-@pytest.mark.parametrize("width", [700, 1280])
-def test_nothing_is_cut_off_in_a_narrow_or_wide_window(lab, dashboard, width):
-    lab.page.set_viewport_size({"width": width, "height": 900})
-    lab.page.wait_for_function("""() => {
-        const el = document.querySelector('.vx-dashboard');
-        return el.scrollWidth <= el.clientWidth + 1;
-    }""")
-    outside = dashboard.evaluate("""el => {
-        const right = el.getBoundingClientRect().right;
-        return [...el.querySelectorAll('button, select, input, canvas, img, summary')]
-          .filter(n => n.offsetParent && !n.closest('.vx-mosaic-box'))
-          .filter(n => n.getBoundingClientRect().right > right + 1)
-          .map(n => n.outerHTML.slice(0, 80));
-    }""")
-    assert outside == []
-
-
 def test_a_new_photo_travels_in_little_traffic(lab, expect):
     received = []
 
@@ -234,3 +217,31 @@ def test_the_snapshot_is_plain_html_and_png(lab, dashboard, expect):
     html = "".join(saved["cells"][0]["outputs"][-1]["data"]["text/html"])
     assert "data:image/png;base64," in html and "<script" not in html
     assert re.search(r"tiger cat|Egyptian cat|tabby", html)
+
+
+@pytest.fixture(scope="module")
+def plain(one_lab):
+    """A dashboard with all as it comes, in a page that first is narrow."""
+    one_lab.page.set_viewport_size({"width": 700, "height": 900})
+    one_lab.open_cells("import explorer\ndash = explorer.Dashboard()\ndash")
+    one_lab.run_all()
+    return one_lab
+
+
+@pytest.mark.parametrize("width", [700, 1280])
+def test_nothing_is_cut_off_in_a_narrow_or_wide_window(plain, expect, width):
+    dashboard = plain.page.locator(".vx-dashboard")
+    expect(first_prediction(dashboard)).to_be_visible(timeout=60_000)
+    plain.look(width, dark=False)
+    plain.page.wait_for_function("""() => {
+        const el = document.querySelector('.vx-dashboard');
+        return el.scrollWidth <= el.clientWidth + 1;
+    }""")
+    outside = dashboard.evaluate("""el => {
+        const right = el.getBoundingClientRect().right;
+        return [...el.querySelectorAll('button, select, input, canvas, img, summary')]
+          .filter(n => n.offsetParent && !n.closest('.vx-mosaic-box'))
+          .filter(n => n.getBoundingClientRect().right > right + 1)
+          .map(n => n.outerHTML.slice(0, 80));
+    }""")
+    assert outside == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
 TINY = """
@@ -154,42 +152,51 @@ def test_settings_that_cant_be_are_a_sentence_beside_them(lab, train, expect):
     assert lab.page.js_errors == []
 
 
+@pytest.fixture(scope="module")
+def trained(one_lab):
+    """A finished run with the advanced settings open, in a page that first is narrow."""
+    from playwright.sync_api import expect  # here, so that the file can be read where playwright is missing
+
+    one_lab.page.set_viewport_size({"width": 420, "height": 900})
+    one_lab.open_cells(TINY)
+    one_lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    one_lab.run_all()
+    panel = open_train(one_lab, expect)
+    fill(panel, "Epochs", "2")
+    panel.get_by_role("button", name="Start", exact=True).click()
+    expect(panel.locator(".vx-run-line")).to_contain_text("Finished", timeout=60_000)
+    panel.get_by_text("Advanced").click()
+    return one_lab
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [420, 700, 1400])
-def test_nothing_of_the_training_is_cut_off_or_unreadable(lab, expect, width, dark):
-    lab.page.set_viewport_size({"width": width, "height": 900})
-    with lab.dark() if dark else contextlib.nullcontext():
-        lab.open_cells(TINY)
-        lab.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
-        lab.run_all()
-        panel = open_train(lab, expect)
-        fill(panel, "Epochs", "2")
-        panel.get_by_role("button", name="Start", exact=True).click()
-        expect(panel.locator(".vx-run-line")).to_contain_text("Finished", timeout=60_000)
-        panel.get_by_text("Advanced").click()
-        expect(panel.get_by_label("Patience", exact=True)).to_be_visible()
-        outside = panel.evaluate("""el => {
-            const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
-            return [...el.querySelectorAll('button, select, input, svg, img, p, li')]
-              .filter(n => n.offsetParent !== null || n.tagName === 'svg')
-              .filter(n => {
-                const box = n.getBoundingClientRect();
-                return box.width && (box.right > right + 1 || box.left < left - 1);
-              })
-              .map(n => n.outerHTML.slice(0, 90));
-        }""")
-        assert outside == []
-        words = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label")
-        short = words.evaluate_all(
-            "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)")
-        assert short == []
-        for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign",
-                         ".vx-run-line"):
-            paint = "fill" if "text text" in selector else "color"
-            ink = panel.locator(selector).first.evaluate(
-                f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
-            assert min(ink) > 120 if dark else max(ink) < 140, (selector, ink)
-    assert lab.page.js_errors == []
+def test_nothing_of_the_training_is_cut_off_or_unreadable(trained, expect, width, dark):
+    panel = trained.page.locator(".vx-train")
+    expect(panel.get_by_label("Patience", exact=True)).to_be_visible()
+    trained.look(width, dark)
+    outside = panel.evaluate("""el => {
+        const {left, right} = el.closest('.vx-dashboard').getBoundingClientRect();
+        return [...el.querySelectorAll('button, select, input, svg, img, p, li')]
+          .filter(n => n.offsetParent !== null || n.tagName === 'svg')
+          .filter(n => {
+            const box = n.getBoundingClientRect();
+            return box.width && (box.right > right + 1 || box.left < left - 1);
+          })
+          .map(n => n.outerHTML.slice(0, 90));
+    }""")
+    assert outside == []
+    words = panel.locator(".vx-run button:visible, .vx-fields .widget-checkbox, .vx-fields .widget-label")
+    short = words.evaluate_all(
+        "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)")
+    assert short == []
+    for selector in (".vx-chart-title", ".vx-chart-text text", ".vx-data", ".vx-photos-sign",
+                     ".vx-run-line"):
+        paint = "fill" if "text text" in selector else "color"
+        ink = panel.locator(selector).first.evaluate(
+            f"el => getComputedStyle(el).{paint}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+        assert min(ink) > 120 if dark else max(ink) < 140, (selector, ink)
+    assert trained.page.js_errors == []
 
 
 def test_names_that_are_html_stay_text_in_the_chart(lab, expect):
