@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from explorer.cluster.connection import ClusterError, connect
+from explorer.cluster.connection import ClusterError, connect, resolved
 from explorer.data.checks import ordered_as
 from explorer.data.datasets import open_data
 from explorer.data.photo_sets import Splits
@@ -140,10 +140,7 @@ class _TrainingElsewhere:
         self.kept = KeptWeights(None if plan.folder is None else plan.folder / FOLDER)
         self.sync_batchnorm, self.max_failures = sync_batchnorm, max_failures
         # A name or a folder is opened where the photos are; a data set of somebody's own travels.
-        self.sent: Any = plan.splits
-        if isinstance(data, (str, os.PathLike)):
-            folder = Path(data).expanduser()
-            self.sent = str(folder.resolve()) if folder.exists() else str(data)
+        self.sent: Any = resolved(data) if isinstance(data, (str, os.PathLike)) else plan.splits
         self._temporary = None if plan.folder else tempfile.TemporaryDirectory(prefix="explorer-run-")
         self.folder = plan.folder or Path(self._temporary.name)
         if not plan.folder:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,10 @@ import explorer
 from explorer.models.contract import VisionModel
 
 SIZE = (3, 32, 32)
+# By itself Ray takes up to half a minute until it believes that a node is lost. One whose process has ended
+# refuses the connection and is lost after three questions; one that is only slow has five seconds for each.
+HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500,
+          "health_check_timeout_ms": 5000, "health_check_failure_threshold": 3}
 
 
 class Nodes:
@@ -30,9 +35,16 @@ class Nodes:
         os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)
         common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
         self.cluster = Cluster(initialize_head=True,
-                               head_node_args={"num_cpus": 1, "temp_dir": self.folder, **common})
-        self.others = [self.cluster.add_node(num_cpus=1, wait=False, object_store_memory=80 * 2**20)
-                       for _ in range(count)]
+                               head_node_args={"num_cpus": 1, "temp_dir": self.folder,
+                                               "_system_config": HEALTH, **common})
+        self.others: list[Any] = []
+        self.at_least(count)
+
+    def at_least(self, count: int) -> None:
+        """So many others, also where some were lost before."""
+        while len(self.others) < count:
+            self.others.append(self.cluster.add_node(num_cpus=1, wait=False,
+                                                     object_store_memory=80 * 2**20))
         self.cluster.wait_for_nodes()
 
     def lose_one_at_work(self) -> None:

@@ -49,7 +49,11 @@ class SearchPlan:
     def ended(self, timeout: float | None) -> bool:
         """Whether no other trial begins, since it is late or somebody asked to stop."""
         late = timeout is not None and time.perf_counter() - self.began > timeout
-        return late or (self.work.should_stop is not None and self.work.should_stop())
+        return late or self.asked_to_stop()
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody wants the trials that run to be broken off."""
+        return self.work.should_stop is not None and self.work.should_stop()
 
     def trials(self) -> list[Trial]:
         """All that were begun, and not put back."""

@@ -21,7 +21,7 @@ from typing import Any
 import filelock
 
 from explorer.files import DiskError, given_path, make_folder
-from explorer.training.choosing.space import Choices, Range, Space
+from explorer.training.choosing.space import Choices, Range, Space, values_of
 from explorer.training.loop.errors import TrainingError
 
 NAME = "search"        # of the study in its file
@@ -211,7 +211,7 @@ class Study:
 
     def settings(self, trial: Any) -> dict[str, Any]:
         """What a trial's parameters stand for."""
-        return {name: self.space[name].value(label) for name, label in trial.params.items()}
+        return values_of(self.space, trial.params)
 
     def trials(self) -> list[Any]:
         """All that were begun, and not put back."""
