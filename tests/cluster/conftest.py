@@ -22,30 +22,30 @@ SIZE = (3, 32, 32)
 # refuses the connection and is lost after three questions; one that is only slow has five seconds for each.
 HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500,
           "health_check_timeout_ms": 5000, "health_check_failure_threshold": 3}
+SMALL_NODE = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 * 2**20}
 
 
 class Nodes:
     """A head, where this process lives, and others, which can be lost. Each has one CPU."""
 
-    def __init__(self, count: int):
+    def __init__(self, count: int = 1):
         from ray.cluster_utils import Cluster
 
         self.folder = tempfile.mkdtemp(prefix="ray-")
         # Where Ray notes the newest cluster's address.
         os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)
-        common = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
         self.cluster = Cluster(initialize_head=True,
-                               head_node_args={"num_cpus": 1, "temp_dir": self.folder,
-                                               "_system_config": HEALTH, **common})
+                               head_node_args={"temp_dir": self.folder, "no_monitor": True,
+                                               "include_log_monitor": False, "_system_config": HEALTH,
+                                               **SMALL_NODE})
         self.others: list[Any] = []
-        self.at_least(count)
-
-    def at_least(self, count: int) -> None:
-        """So many others, also where some were lost before."""
-        while len(self.others) < count:
-            self.others.append(self.cluster.add_node(num_cpus=1, wait=False,
-                                                     object_store_memory=80 * 2**20))
+        for _ in range(count):
+            self.add_one()
         self.cluster.wait_for_nodes()
+
+    def add_one(self) -> None:
+        """One more, soon; by the main thread."""
+        self.others.append(self.cluster.add_node(wait=False, **SMALL_NODE))
 
     def lose_one_at_work(self) -> None:
         """Kill a node whose CPU is taken, without a word to anybody."""
@@ -69,7 +69,7 @@ def nodes() -> Iterator[Nodes]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray would leave one in this user's home
     ray = pytest.importorskip("ray", reason="Ray, of the extra 'cluster', is not installed")
-    nodes = Nodes(2)
+    nodes = Nodes()
     ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
     yield nodes
     ray.shutdown()

@@ -72,6 +72,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
 
     run = cluster.finetune(small_net(), colours, workers=2, batch_size=4, augment=held_while(hold),
                            run_dir=base / "run", sync_batchnorm=True, on_event=listen, **SETTINGS)
+    nodes.add_one()  # while the workers start: it comes for the one that will be lost
     try:
         run.wait(timeout=180)
     finally:
