@@ -18,7 +18,8 @@ from typing import Any
 
 from explorer.arguments import checked, flag, number, whole, word
 from explorer.cluster.connection import ClusterError, connect, find_ray, resolved
-from explorer.cluster.trial_workers import Desk, Ended, Sent, TrialWorker, why_not_sent
+from explorer.cluster.desks import Desk
+from explorer.cluster.trial_workers import Ended, Sent, TrialWorker, why_not_sent
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.attempts import Attempt, TrialTeller
 from explorer.training.choosing.search_plan import SearchPlan, planned

@@ -1,14 +1,10 @@
-"""What lives on the cluster during a search: workers that try settings out, and the desk where they tell how
-it goes.
-"""
+"""The workers of a search on a cluster: what is sent to them, what they do, and how a trial ended."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +21,6 @@ from explorer.training.choosing.space import Choices, Space, values_of
 from explorer.training.choosing.trying import BrokenOff, GivenUp, Work
 
 PAUSE = 0.5  # seconds between two questions of a worker whether to stop
-PATIENCE = 0.1  # seconds that the notebook waits at the desk
 
 
 @dataclass(frozen=True)
@@ -72,48 +67,6 @@ def why_not_sent(sent: Sent, error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200].rstrip(".")
-
-
-class Desk:
-    """Lives beside the notebook (a Ray actor): figures come in from the workers, answers go out."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[int, tuple[float, float] | None]] = []
-        self.waiting: dict[int, asyncio.Future[bool]] = {}
-        self.came = asyncio.Event()
-        self.wanted = False
-
-    async def begun(self, trial: int) -> None:
-        """A worker is at work at a trial."""
-        self._put(trial, None)
-
-    async def tell(self, trial: int, value: float, loss: float) -> bool:
-        """A worker tells the figures of an epoch, or fold, and hears whether to give up."""
-        answer = self.waiting[trial] = asyncio.get_running_loop().create_future()
-        self._put(trial, (value, loss))
-        return await answer
-
-    async def take(self, answers: dict[int, bool]) -> list[tuple[int, tuple[float, float] | None]]:
-        """The notebook answers, and takes what has come since, for which it waits a moment."""
-        for trial, give_up in answers.items():
-            answer = self.waiting.pop(trial, None)
-            if answer is not None and not answer.done():
-                answer.set_result(give_up)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.came.wait(), PATIENCE)
-        told, self.told = self.told, []
-        self.came.clear()
-        return told
-
-    async def ask_to_stop(self) -> None:
-        self.wanted = True
-
-    async def asked_to_stop(self) -> bool:
-        return self.wanted
-
-    def _put(self, trial: int, figures: tuple[float, float] | None) -> None:
-        self.told.append((trial, figures))
-        self.came.set()
 
 
 @dataclass(frozen=True)

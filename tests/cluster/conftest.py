@@ -67,6 +67,7 @@ class Nodes:
 @pytest.fixture(scope="package")
 def nodes() -> Iterator[Nodes]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process that these tests don't need
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # or Ray would leave one in this user's home
     ray = pytest.importorskip("ray", reason="Ray, of the extra 'cluster', is not installed")
     nodes = Nodes()
