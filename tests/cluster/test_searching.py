@@ -77,7 +77,6 @@ searched(Path(sys.argv[1]), on_progress=told)
 def story(nodes: Nodes, tmp_path_factory) -> tuple[SearchResult, list[Trial], Path]:
     """A driver that is killed as soon as a trial has ended, and another that goes on with what is left."""
     folder, told = tmp_path_factory.mktemp("searching"), []
-    nodes.add_one()
     ended = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, text=True, timeout=200,
                            capture_output=True, check=False,
                            env={**os.environ, "RAY_ADDRESS": nodes.cluster.address, "PYTHONPATH": str(ROOT)})
