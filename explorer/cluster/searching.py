@@ -87,7 +87,7 @@ def search(
         room = ray.cluster_resources()
         on_gpu = device == "cuda" or (device is None and room.get("GPU", 0) >= (workers or 1))
         if workers is None:
-            workers = int(room["GPU"]) if on_gpu else int(room.get("CPU", 1)) // cpus_per_worker
+            workers = int(room["GPU"]) if on_gpu else max(1, int(room.get("CPU", 1)) // cpus_per_worker)
         sent = Sent.of(plan, device="cuda" if on_gpu else "cpu", threads=cpus_per_worker)
         with _Team(ray, plan, sent, cpus=cpus_per_worker, gpus=int(on_gpu), max_failures=max_failures,
                    tell=TrialTeller(on_trial)) as team:
@@ -127,8 +127,7 @@ class _Team:
         for _, attempt in self.busy.values():
             attempt.put_back()
         for worker in [*self.idle, *(worker for worker, _ in self.busy.values()), self.desk]:
-            with suppress(self.ray.exceptions.RayError):  # the cluster is gone, and they with it
-                self.ray.kill(worker)
+            self._kill(worker)
 
     def work(self, workers: int, timeout: float | None,
              on_progress: Callable[[int, int], None] | None) -> None:
@@ -169,6 +168,7 @@ class _Team:
                 result = self.ray.get(answer)
             except self.ray.exceptions.RayError as error:
                 del self.busy[answer]
+                self._kill(worker)  # one that only can't be reached at present would come back
                 ended += self._lost(attempt, error)
             else:
                 if result.how == "refused":
@@ -217,6 +217,10 @@ class _Team:
         attempt.fail(f"It lost its worker {losses} times. A process that takes more memory than there is ends "
                      "like that: a smaller batch_size, or fewer workers at a time, take less.")
         return True
+
+    def _kill(self, actor: Any) -> None:
+        with suppress(self.ray.exceptions.RayError):  # the cluster is gone, and it too
+            self.ray.kill(actor)
 
     def _call(self, answer: Any) -> Any:
         """The desk's answer."""

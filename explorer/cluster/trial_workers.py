@@ -123,9 +123,9 @@ class TrialWorker:
         [sent] = ray.get(self.sent)
         torch.set_num_threads(thread_count(sent.threads, 1))
         files = sent.work.data.photos.files
-        for file in {0: None, len(files) // 2: None, len(files) - 1: None} if files else ():
-            if not Path(files[file]).is_file():
-                raise ClusterError(f"'{files[file]}' is not there. All computers of the cluster must see the "
+        for file in (files[0], files[len(files) // 2], files[-1]) if files else ():
+            if not Path(file).is_file():
+                raise ClusterError(f"'{file}' is not there. All computers of the cluster must see the "
                                    "photos under the same path.")
         self.space = sent.space
         return replace(sent.work, should_stop=self._should_stop)
@@ -134,5 +134,5 @@ class TrialWorker:
         import ray
 
         if not self.wanted and time.monotonic() - self.asked > PAUSE:
-            self.asked, self.wanted = time.monotonic(), ray.get(self.desk.asked_to_stop.remote())
+            self.asked, self.wanted = time.monotonic(), bool(ray.get(self.desk.asked_to_stop.remote()))
         return self.wanted
