@@ -58,8 +58,8 @@ def space(folder: Path) -> dict[str, list[Any]]:
 def searched(folder: Path, **more: Any) -> SearchResult:
     from explorer import cluster
 
-    return cluster.search(space(folder), colours(), method="grid", workers=2, max_failures=1,
-                          storage=folder / "search.db", **{**COMMON, **more})
+    return cluster.search(space(folder), colours(), method="grid", max_failures=1,
+                          storage=folder / "search.db", **{"workers": 2, **COMMON, **more})
 
 
 KILLED = """
@@ -69,7 +69,7 @@ from tests.cluster.test_searching import searched
 def told(done, total):
     print(done, total, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
-searched(Path(sys.argv[1]), on_progress=told)
+searched(Path(sys.argv[1]), workers=1, on_progress=told)
 """
 
 
