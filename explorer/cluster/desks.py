@@ -1,5 +1,5 @@
-"""Ray actors that live beside the notebook, where workers bring what they have to tell, and hear what is wanted
-of them. Nothing here needs torch, so that they start at once and take little room.
+"""Ray actors that live beside the notebook, where workers bring what they have to tell, and hear what is
+wanted of them. Nothing here needs torch, so that they start at once and take little room.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ PATIENCE = 0.1  # seconds that the notebook waits at the desk
 
 
 class PostBox:
-    """Of a training: letters (pickled lists of events) come in from worker 0, and the wish to stop goes out."""
+    """Of a training: letters (pickled lists of events) come in from worker 0, the wish to stop goes out."""
 
     def __init__(self) -> None:
         self.letters: list[bytes] = []

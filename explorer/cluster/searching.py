@@ -32,8 +32,8 @@ GRACE = 5.0  # seconds that a worker has to break off its trial, until it is end
 
 
 @checked(method=word, trials=whole(1, 100_000), folds=whole(2, 1000), by=word, prune=flag,
-         timeout=number(0, above=True), device=None, workers=whole(1, 100_000), cpus_per_worker=whole(1, 1024),
-         max_failures=whole(0, 1000))
+         timeout=number(0, above=True), device=None, workers=whole(1, 100_000),
+         cpus_per_worker=whole(1, 1024), max_failures=whole(0, 1000))
 def search(
     space: dict[str, Any],
     data: Any,
@@ -98,8 +98,8 @@ def search(
 
 
 class _Team:
-    """Workers of a cluster at a search, as this process sees them; when it is left, nobody works any more, and
-    trials that came to no end are put back.
+    """Workers of a cluster at a search, as this process sees them; when it is left, nobody works any more,
+    and trials that came to no end are put back.
     """
 
     def __init__(self, ray: Any, plan: SearchPlan, sent: Sent, *, cpus: int, gpus: int, max_failures: int,
@@ -214,8 +214,8 @@ class _Team:
             attempt.put_back()
             raise ClusterError(f"No worker could begin, in {losses} attempts. The last words: "
                                f"{said[-1][:300]}")
-        attempt.fail(f"It lost its worker {losses} times. A process that takes more memory than there is ends "
-                     "like that: a smaller batch_size, or fewer workers at a time, take less.")
+        attempt.fail(f"It lost its worker {losses} times. A process that takes more memory than there is "
+                     "ends like that: a smaller batch_size, or fewer workers at a time, take less.")
         return True
 
     def _kill(self, actor: Any) -> None:

@@ -26,7 +26,7 @@ SMALL_NODE = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
 
 
 class Nodes:
-    """A head with two CPUs, where this process lives, and at times another node with one, which can be lost."""
+    """A head with two CPUs, where this process lives, and at times another node with one, to be lost."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster

@@ -85,7 +85,7 @@ def story(nodes: Nodes, tmp_path_factory) -> tuple[SearchResult, list[Trial], Pa
     return found, told, folder
 
 
-def figures(found: SearchResult, state: str = "finished") -> list[tuple[str, str, float | None, float | None]]:
+def figures(found: SearchResult, state: str = "finished") -> list[tuple[Any, ...]]:
     return sorted((getattr(one.settings["augment"], "__name__", "none"), one.settings["optimizer"], one.value,
                    one.loss) for one in found.trials if one.state == state)
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_sent_or_seen_is_a_sentence(nodes, tmp_path):
         def __call__(self, photo):
             return photo
 
-    with pytest.raises(ValueError, match=r"augment can't be sent to other processes \(.*lock.*explorer.search"):
+    with pytest.raises(ValueError, match=r"augment can't be sent to other .*lock.*explorer.search"):
         cluster.search({"augment": ["none", Locked()]}, colours(), method="grid", workers=1, **COMMON)
     with pytest.raises(ClusterError, match=r"workers=\d+, or add nodes"):
         cluster.search({"train": ["head"]}, colours(), method="grid", workers=50, **COMMON)
@@ -194,8 +194,8 @@ def test_a_wrong_argument_is_answered_before_the_cluster_is_asked(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert connection.connect is not connect
     good = {"space": {"train": ["head"]}, "data": colours(), "workers": 1, "method": "grid", "trials": 1,
-            "model": tiny(), "folds": None, "by": "accuracy", "prune": False, "storage": None, "timeout": 60.0,
-            "seed": 0, "pretrained": False, "cpus_per_worker": 1, "device": "cpu", "max_failures": 1,
+            "model": tiny(), "folds": None, "by": "accuracy", "prune": False, "storage": None,
+            "timeout": 60.0, "seed": 0, "pretrained": False, "cpus_per_worker": 1, "device": "cpu", "max_failures": 1,
             "on_trial": None, "on_progress": None, "should_stop": None}
     faults = []
     for argument in good:
