@@ -195,7 +195,8 @@ def test_a_wrong_argument_is_answered_before_the_cluster_is_asked(tmp_path, monk
     assert connection.connect is not connect
     good = {"space": {"train": ["head"]}, "data": colours(), "workers": 1, "method": "grid", "trials": 1,
             "model": tiny(), "folds": None, "by": "accuracy", "prune": False, "storage": None,
-            "timeout": 60.0, "seed": 0, "pretrained": False, "cpus_per_worker": 1, "device": "cpu", "max_failures": 1,
+            "timeout": 60.0, "seed": 0, "pretrained": False, "cpus_per_worker": 1,
+            "device": "cpu", "max_failures": 1,
             "on_trial": None, "on_progress": None, "should_stop": None}
     faults = []
     for argument in good:
