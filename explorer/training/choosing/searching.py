@@ -7,6 +7,9 @@
     explorer.search(space, data, method="grid", storage="search.db")       # goes on where it was, also killed
     # the same line in another process works at the same search
 
+    explorer.search(space, data, keep="best")
+    explorer.load_run("best").model                                        # what the best trial has learnt
+
 Backbone ("model") and augmentation are settings like any other. What a frozen body has seen of the photos
 serves all trials with it.
 """
@@ -18,12 +21,15 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from explorer.arguments import checked, flag, number, whole, word
 from explorer.display.words import sentence_of
+from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.fold_runs import Opened, opened, recipe_of
 from explorer.training.choosing.folds import fold_parts
@@ -31,9 +37,10 @@ from explorer.training.choosing.search_result import SearchResult
 from explorer.training.choosing.space import BESIDE, Space, drawn, grid_of, space_of
 from explorer.training.choosing.study import Study, find_optuna, space_facts
 from explorer.training.choosing.trials import Trial, sorted_trials
-from explorer.training.choosing.trying import BrokenOff, GivenUp, Work
+from explorer.training.choosing.trying import BrokenOff, GivenUp, Outcome, Work
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.recipe import Recipe
+from explorer.training.run.saving import check_free, save_run
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +55,11 @@ STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING
 def search(
     space: dict[str, Any], data: Any, *, method: str = "tpe", trials: int | None = None,
     model: VisionModel | str = "tf_efficientnet_lite0", folds: int | None = None, by: str = "accuracy",
-    prune: bool | None = None, storage: str | os.PathLike | None = None, timeout: float | None = None,
+    prune: bool | None = None, storage: str | os.PathLike | None = None,
+    keep: str | os.PathLike | None = None, timeout: float | None = None,
     seed: int = 0, pretrained: bool = True, device: str | torch.device | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    on_result: Callable[[SearchResult], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> SearchResult:
@@ -70,8 +79,12 @@ def search(
              "tpe" and "halving"
     storage: a file that remembers all trials (SQLite): the same call goes on from it, also after its process
              was killed, and in several processes at once. None: memory
+    keep:    a folder for the run of the best trial, as `Run.save` writes it: `load_run(keep)` opens it. With
+             folds a trial is several runs, and none is kept
     timeout: seconds, after which no other trial is begun
     on_trial: called with a `Trial` when one begins, after each of its epochs or folds, and when it ends
+    on_result: called with the result so far when a trial has ended, and at first where trials are there from
+             before: those of other processes are in it too
     on_progress, should_stop: on_progress is called with (trials done, of how many); True from should_stop
              breaks off the trial that runs, which is tried again when the search goes on
 
@@ -94,6 +107,12 @@ def search(
     most = len(queue) if queue is not None else trials or TRIALS
     found = opened(data, "all", recipe)
     parts, notes = None, list(found.notes)
+    place = None if keep is None else given_path(keep, "keep")
+    if folds is not None and place is not None:
+        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep away, and "
+                         "teach the best settings once more (finetune).")
+    if place is not None:
+        check_free(place)
     if folds is not None:
         if "patience" in choices or fixed.get("patience") is not None:
             raise ValueError("patience would let the photos of a fold choose the epoch: leave it away, or "
@@ -108,30 +127,39 @@ def search(
                   higher=higher, steps=folds or recipe.epochs,
                   facts=_facts(choices, found, method, by, folds, fixed, model))
     work = Work(found, model, fixed, parts, by, pretrained, device, should_stop)
-    worker = _Worker(study, work, choices, on_trial)
+    worker = _Worker(study, work, choices, on_trial, higher=higher, keep=place)
+    common = fixed if "model" in choices else {"model": model, **fixed}
+
+    def so_far() -> SearchResult:
+        return SearchResult(sorted_trials(worker.trials(), higher=higher), _figure(found, by, folds), higher,
+                            method, found.name, tuple(choices), common, study.importance(),
+                            time.perf_counter() - began, tuple(dict.fromkeys([*notes, *worker.notes])),
+                            shares=higher)
+
     try:
+        worker.tell_all(on_result, so_far)
         while not _ended(timeout, began, should_stop):
             trial = study.take(most)
             if trial is None:
                 break
             stopped = not worker.run(trial)
+            worker.tell_all(on_result, so_far)
             if on_progress is not None:
                 on_progress(min(sum(one.state != "running" for one in worker.trials()), most), most)
             if stopped:
                 break
-        tried = sorted_trials(worker.trials(), higher=higher)
+        tried = worker.trials()
         _check_any(tried)
-        importance = study.importance()
+        if place is not None:
+            notes += worker.not_kept()
+        done = sum(trial.state != "running" for trial in tried)
+        if done < most:
+            notes.append(f"{done} of {most} trials have ended: "
+                         + ("the same call with its storage goes on." if storage is not None else
+                            "a storage would let it go on another time."))
+        return so_far()
     finally:
         study.close()
-    done = sum(trial.state != "running" for trial in tried)
-    if done < most:
-        notes.append(f"{done} of {most} trials have ended: "
-                     + ("the same call with its storage goes on." if storage is not None else
-                        "a storage would let it go on another time."))
-    common = fixed if "model" in choices else {"model": model, **fixed}
-    return SearchResult(tried, _figure(found, by, folds), higher, method, found.name, tuple(choices), common,
-                        importance, time.perf_counter() - began, tuple(dict.fromkeys(notes)), shares=higher)
 
 
 def _figure(data: Opened, by: str, folds: int | None) -> str:
@@ -151,10 +179,14 @@ def _queue(space: Space, method: str, trials: int | None, seed: int) -> list[dic
 
 
 class _Worker:
-    """Runs trials one after the other, and tells of them."""
+    """Runs trials one after the other, tells of them, and keeps the best one's run."""
 
-    def __init__(self, study: Study, work: Work, space: Space, on_trial: Callable[[Trial], None] | None):
+    def __init__(self, study: Study, work: Work, space: Space, on_trial: Callable[[Trial], None] | None, *,
+                 higher: bool, keep: Path | None):
         self.study, self.work, self.space, self.on_trial = study, work, space, on_trial
+        self.higher, self.keep = higher, keep
+        self.notes: list[str] = []
+        self._hears = True
 
     def run(self, trial: Any) -> bool:
         """One trial to its end, which the study is told; False where it was broken off."""
@@ -171,12 +203,12 @@ class _Worker:
                              time.perf_counter() - began))
             return trial.should_prune()
 
-        state, value = self.study.optuna.trial.TrialState, None
+        state, done = self.study.optuna.trial.TrialState, None
         try:
-            value, loss = self.work.try_out(settings, tell)
-            if not math.isfinite(value):
-                raise TrainingError(f"The figure became {value}.")
-            trial.set_user_attr("loss", loss)
+            done = self.work.try_out(settings, tell)
+            if not math.isfinite(done.figure):
+                raise TrainingError(f"The figure became {done.figure}.")
+            trial.set_user_attr("loss", done.loss)
             how = state.COMPLETE
         except GivenUp:
             how = state.PRUNED
@@ -191,7 +223,12 @@ class _Worker:
             self.study.put_back(trial)
             raise
         trial.set_user_attr("seconds", time.perf_counter() - began)
-        self.study.study.tell(trial, value if how == state.COMPLETE else None, state=how)
+        with self.study.alone():  # no other process may find a better one meanwhile
+            if how == state.COMPLETE and done is not None:
+                self._keep_best(trial, done)
+                self.study.study.tell(trial, done.figure)
+            else:
+                self.study.study.tell(trial, state=how)
         self._tell(next(one for one in self.trials() if one.number == trial.number))
         return True
 
@@ -200,6 +237,40 @@ class _Worker:
                       one.user_attrs.get("loss"), tuple(one.user_attrs.get("history", ())),
                       one.user_attrs.get("seconds"), one.user_attrs.get("error", ""))
                 for one in self.study.trials()]
+
+    def _keep_best(self, trial: Any, done: Outcome) -> None:
+        """The run of a trial that is better than all before it, in its folder; a full disk is a note."""
+        if self.keep is None or done.trained is None:
+            return
+        this = Trial(trial.number, {}, "finished", done.figure, done.loss)
+        if sorted_trials([*self.trials(), this], higher=self.higher)[0] is not this:
+            return
+        try:
+            name = f"trial {trial.number} on {done.trained.data.name}"
+            save_run(replace(done.trained, name=name), self.keep)
+            trial.set_user_attr("kept", str(self.keep))
+        except Exception as error:  # the trial itself is as good as ever
+            log.warning("the run of trial %d was not kept", trial.number, exc_info=error)
+            self.notes.append(f"The run of trial {trial.number} could not be kept. {sentence_of(error)}")
+
+    def not_kept(self) -> list[str]:
+        """A sentence where the best trial's run is not in the folder for it."""
+        best = sorted_trials(self.trials(), higher=self.higher)[0].number
+        there = self.study.study.get_trials(deepcopy=False)[best].user_attrs.get("kept")
+        return [] if there == str(self.keep) else [
+            f"The run of trial {best}, the best, is not in '{self.keep}': it ran before, or could not be kept. "
+            "finetune(data=data, **found.best_settings) teaches it again."]
+
+    def tell_all(self, on_result: Callable[[SearchResult], None] | None,
+                 so_far: Callable[[], SearchResult]) -> None:
+        """Tell of all trials, where there are some; a listener that fails hears no more."""
+        if on_result is None or not self._hears or not self.trials():
+            return
+        try:
+            on_result(so_far())
+        except Exception:
+            log.exception("a listener of the search failed; it hears no more")
+            self._hears = False
 
     def _tell(self, trial: Trial) -> None:
         """A listener that fails is logged and left out, as one of a run is."""
@@ -216,7 +287,7 @@ def _ended(timeout: float | None, began: float, should_stop: Callable[[], bool] 
     return late or (should_stop is not None and should_stop())
 
 
-def _check_any(trials: tuple[Trial, ...]) -> None:
+def _check_any(trials: list[Trial]) -> None:
     """Raises TrainingError where there is nothing to choose."""
     if not trials:
         raise TrainingError("Stopped before the first trial ended: there is no result yet.")
