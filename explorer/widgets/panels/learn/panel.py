@@ -19,15 +19,15 @@ from explorer.models.surgery.inside import task_inside
 from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.learn.data_choice import Photos
 from explorer.widgets.panels.learn.fields import Fields
 from explorer.widgets.panels.learn.learns_tree import LearnsTree
 from explorer.widgets.panels.learn.plan import Plan, Wish, check_free, plan_of
-from explorer.widgets.panels.learn.previews import Photos, Previews
+from explorer.widgets.panels.learn.previews import Previews
 from explorer.widgets.panels.learn.rate_finder import Asked, RateFinder
 from explorer.widgets.panels.learn.run_view import RunView
 from explorer.widgets.panels.learn.run_words import curves_of, problem_text, run_caption
 from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
-from explorer.widgets.panels.learn.task_choices import FOLDER
 from explorer.widgets.panels.learn.what_learns import as_it_would_learn
 from explorer.widgets.panels.work import busy_html
 from explorer.widgets.session import Session
@@ -99,8 +99,7 @@ class FinetunePanel(Panel):
         columns = W.Box([data, recipe])
         columns.add_class("vx-train-columns")
         self.fill([columns, W.HTML("<h3>Run</h3>"), self.view])
-        for button in (self.start, previews.find_duplicates):
-            button.add_class("vx-open")
+        self.start.add_class("vx-open")
 
     def _wire(self) -> None:
         fields = self.fields
@@ -118,7 +117,7 @@ class FinetunePanel(Panel):
 
     def _settings_changed(self) -> None:
         """Say what follows from it at once, and look at photos and model in the background."""
-        self.fields.folder.layout.display = "" if self.fields.data.value == FOLDER else "none"
+        self.fields.where.show_path()
         try:
             self.fields.recipe()
             self._complain("")
@@ -160,7 +159,7 @@ class FinetunePanel(Panel):
             return None
         try:
             fields = self.fields
-            classes = len(self.photos.open(fields.chosen, fields.seed.value, fields.task).classes)
+            classes = len(self.photos.open(fields.where.chosen, fields.seed.value, fields.task).classes)
         except Exception:  # the card says why; the tree does not depend on the number
             classes = model.num_classes
         return as_it_would_learn(model, self.fields.train.value, classes)[0]

@@ -121,7 +121,7 @@ class Plan:
 
 def plan_of(session: Session, fields: Fields) -> Plan:
     """What Start would do now, with a model on the screen. Raises ValueError or TypeError where it can't."""
-    settings, data = fields.settings(), fields.chosen
+    settings, data = fields.settings(), fields.where.chosen
     fields.recipe()
     folder = given_path(fields.run_dir.value.strip(), "the folder") if fields.run_dir.value.strip() else None
     scratch = fields.scratch.value
