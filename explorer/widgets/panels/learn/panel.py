@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 # arguments of `finetune` that a search for a rate has no use for
 NOT_TO_FIND = ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema")
 
+BEGINS = "A run is about to learn under Train. Stop it first; it can be resumed later."
+
 GUIDE = """
 <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with
 “last stage” or “everything” the layers below learn as well, more carefully. The curves show the loss and the
@@ -74,7 +76,7 @@ class FinetunePanel(Panel):
         self.problem = W.HTML()
         self.start = W.Button(description="Start", button_style="primary", layout=W.Layout(width="auto"))
         self.starting = self.line(failed=lambda error: self._complain(problem_text(error)),
-                                  over=lambda: setattr(self.start, "disabled", False))
+                                  over=self._may_start)
         self.view = RunView(self.session)
         self.own_lines += self.view.own_lines
         self.finder = RateFinder(self, self._to_find, lambda rate: setattr(self.fields.lr, "value", rate))
@@ -177,9 +179,14 @@ class FinetunePanel(Panel):
         except (ValueError, TypeError) as error:
             self._complain(problem_text(error))
             return
-        self.start.disabled = True
+        self.start.disabled, self.session.learning = True, BEGINS
         self.problem.value = busy_html("preparing the photos and the model")
         self.starting.start(partial(self._start_run, plan))
+
+    def _may_start(self) -> None:
+        self.start.disabled = False
+        if self.session.learning == BEGINS:
+            self.session.learning = ""
 
     def _start_run(self, plan: Plan, _job: Job) -> None:
         splits, lines = self._open(plan), plan.lines()
@@ -211,7 +218,11 @@ class FinetunePanel(Panel):
         if event.kind == "finished" and self.starting.closed:  # nobody is there to compare
             log.info("%s is finished; the run from scratch is not started", first.name)
         elif event.kind == "finished":
-            self.starting.start(lambda _job: self._begin(second))
+            self.starting.start(lambda _job: self._begin_second(second))
+
+    def _begin_second(self, second: Wish) -> None:
+        check_free(self.session)  # a search may have begun
+        self._begin(second)
 
     def forget(self) -> None:
         self._on_screen, self._ran = None, []
