@@ -63,8 +63,12 @@ class Backbones:
             self._ticked = before
 
     def _chosen(self) -> None:
-        self._ticked = [name for name, box in self.boxes.items() if box.value]
+        self.settle()
         self.changed()
+
+    def settle(self) -> None:
+        """From now on what is ticked stays, whatever model is opened."""
+        self._ticked = [name for name, box in self.boxes.items() if box.value]
 
     @property
     def names(self) -> list[str]:
@@ -86,8 +90,14 @@ class Backbones:
         return list(dict.fromkeys(found))
 
     def note(self) -> str:
-        """Why the model on the screen is not among them; "" where it is, or there is none."""
+        """What to know of the model on the screen: why it is not among them, or what it has learnt; "" for
+        nothing.
+        """
         model: Any = self.session.model
+        box = self.boxes.get(ON_SCREEN)
+        if box is not None and box.value and "trained here" in getattr(model.load_report, "source", ""):
+            return ("The model on the screen was trained here. If it has learnt from these photos, every figure is "
+                    "too good: begin with one that has not seen them.")
         if model is None or model.task == TASK:
             return ""
         return (f"{self.session.model_name} on the screen finds {'boxes' if model.task == 'detection' else 'masks'},"

@@ -69,6 +69,7 @@ class SearchPanel(Panel):
             self.when(control, self._data_changed)
         for control in (*(one for row in self.fields.rows for one in row.controls), *self.fields.how):
             self.when(control, self._settings_changed)
+        self.when(self.fields.seed, self._look_at_photos)
         self.when(self.start, self._start)
         self.when(self.view.use, self._open)
         self._look_for_optuna()
@@ -151,6 +152,7 @@ class SearchPanel(Panel):
         except (ValueError, TypeError, OSError) as error:
             self.work.say(self._sentence(error), wrong=True)
             return
+        self.backbones.settle()
         self._place, self._most = place, plan.most
         self.view.begin(plan)
         self.session.learning = LEARNS
@@ -249,7 +251,8 @@ class SearchPanel(Panel):
         if run is None:
             own = plan.own if self._is_own(plan, number) else None
             run = load_run(folder, model=None if own is None else plan.on_a_copy().own)
-            self._opened[str(folder), number] = run
+            if run.name.startswith(f"trial {number} "):  # or a better one has taken its place meanwhile
+                self._opened[str(folder), number] = run
         return run, copy_of_model(run)
 
     def _is_own(self, plan: Plan, number: int) -> bool:

@@ -58,7 +58,7 @@ class Plan:
     def key(self) -> str:
         """Tells one search from another: the same one goes on, also with more trials."""
         return repr((self.space, self.fixed, self.models, id(self.own) if self.own is not None else 0,
-                     str(self.data), self.method, self.by, self.seed))
+                     str(self.data), self.method, self.by, self.seed, str(self.folder)))
 
     def on_a_copy(self) -> Plan:
         """The same with a copy of the model on the screen, which others go on looking through."""
@@ -113,15 +113,21 @@ class Plan:
     @property
     def most(self) -> int:
         """How many trials there will be."""
+        if self.method == "tpe" and self.trials is not None:  # which may come back to one
+            return self.trials
         return min(filter(None, (self.trials, self.combinations)))
 
     def sentences(self) -> list[str]:
         """What Start would do, and what to know of it beforehand."""
         count, names = self.combinations, [self.titles[name].lower() for name in self.searched]
         trials = self.most
-        many = "endlessly many combinations" if count is None else f"{count:,} combinations"
-        said = [f"{trials:,} of {many} of {_listed(names)}." if trials != count else
-                f"All {many} of {_listed(names)}."]
+        what = f"combinations of {_listed(names)}"
+        if count is None:
+            said = [f"{trials:,} of endlessly many {what}."]
+        elif self.method == "tpe" and trials >= count:
+            said = [f"{trials:,} trials among {count:,} {what}, some of them more than once: a grid takes each once."]
+        else:
+            said = [f"All {count:,} {what}." if trials == count else f"{trials:,} of {count:,} {what}."]
         learns = self.space.get("train") or [self.fixed.get("train", "head")]
         if "augment" in self.space and [*learns] == ["head"]:
             said.append(SEEN_ONCE)
@@ -137,7 +143,7 @@ def plan_of(session: Session, where: DataChoice, backbones: Backbones, fields: F
     """What Start would do now. Raises ValueError or TypeError with what to write where it can't."""
     space, fixed = fields.settings()
     models, method = tuple(backbones.names), fields.method.value
-    titles = {"model": "Backbone", **{row.setting.name: row.setting.title for row in fields.rows}}
+    titles = {"model": "Backbone", "input_size": "Size of photos", **{row.setting.name: row.setting.title for row in fields.rows}}
     if not space and len(models) < 2:
         raise ValueError(NOTHING)
     if method == "grid":
