@@ -69,8 +69,9 @@ def ask(dash: Any, title: str, panel: Any, folder: Any) -> None:
         panel.fields.data.value, panel.fields.epochs.value = "flowers5_nano", 1
         panel.fields.advanced["threads"].value = "1"
     if title == "Search":
-        for name, typed in {"lr": "0.001, 0.1", "weight_decay": "", "label_smoothing": "", "epochs": "1"}.items():
-            panel.fields.row(name).text.value = typed
+        typed = {"lr": "0.001, 0.1", "weight_decay": "", "label_smoothing": "", "epochs": "1"}
+        for name, text in typed.items():
+            panel.fields.row(name).text.value = text
         panel.fields.trials.value = 2
     if title == "Evaluate":
         dash.session.model.config = dash.session.model.config.with_(

@@ -109,8 +109,8 @@ def search(
     parts, notes = None, list(found.notes)
     place = None if keep is None else given_path(keep, "keep")
     if folds is not None and place is not None:
-        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep away, and "
-                         "teach the best settings once more (finetune).")
+        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep away, "
+                         "and teach the best settings once more (finetune).")
     if place is not None:
         check_free(place)
     if folds is not None:
@@ -258,8 +258,8 @@ class _Worker:
         best = sorted_trials(self.trials(), higher=self.higher)[0].number
         there = self.study.study.get_trials(deepcopy=False)[best].user_attrs.get("kept")
         return [] if there == str(self.keep) else [
-            f"The run of trial {best}, the best, is not in '{self.keep}': it ran before, or could not be kept. "
-            "finetune(data=data, **found.best_settings) teaches it again."]
+            f"The run of trial {best}, the best, is not in '{self.keep}': it ran before, or could not be "
+            "kept. finetune(data=data, **found.best_settings) teaches it again."]
 
     def tell_all(self, on_result: Callable[[SearchResult], None] | None,
                  so_far: Callable[[], SearchResult]) -> None:

@@ -233,7 +233,8 @@ def themed_svg(figure: Any, label: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")
     svg = buffer.getvalue().decode()
-    svg = svg[svg.index("<svg"):].replace(INK, "currentColor").replace(PAPER, "var(--jp-layout-color1, Canvas)")
+    svg = svg[svg.index("<svg"):].replace(INK, "currentColor")
+    svg = svg.replace(PAPER, "var(--jp-layout-color1, Canvas)")
     return f'<div class="vx-eval-chart" role="img" aria-label="{escape(label)}">{svg}</div>'
 
 

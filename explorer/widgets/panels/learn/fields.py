@@ -35,7 +35,8 @@ class Fields:
     """One control a setting. `usual` are in sight, `rarer` in a drawer.
 
     Data set and folder come first; `both`, a second run, stands beside Start.
-    where: of data set and folder;  task: of the model that would learn;  numbers: whether the photos have numbers, no classes
+    where: data set and folder;  task: of the model that would learn
+    numbers: whether the photos have numbers, no classes
     """
 
     def __init__(self) -> None:

@@ -96,9 +96,10 @@ class Backbones:
         model: Any = self.session.model
         box = self.boxes.get(ON_SCREEN)
         if box is not None and box.value and "trained here" in getattr(model.load_report, "source", ""):
-            return ("The model on the screen was trained here. If it has learnt from these photos, every figure is "
-                    "too good: begin with one that has not seen them.")
+            return ("The model on the screen was trained here. If it has learnt from these photos, every "
+                    "figure is too good: begin with one that has not seen them.")
         if model is None or model.task == TASK:
             return ""
-        return (f"{self.session.model_name} on the screen finds {'boxes' if model.task == 'detection' else 'masks'},"
-                " which a search does not try: it tries networks that tell classes or numbers.")
+        found = "boxes" if model.task == "detection" else "masks"
+        return (f"{self.session.model_name} on the screen finds {found}, which a search does not try: it tries "
+                "networks that tell classes or numbers.")

@@ -16,9 +16,9 @@ from explorer.widgets.panels.learn.controls import field, text, tick
 from explorer.widgets.panels.learn.task_choices import CHOICES
 from explorer.widgets.panels.search.values import Values, check_values, values_of
 
-METHODS = (("random, drawn by the seed", "random"), ("grid: every combination", "grid"),
-           ("TPE: each chosen by those before", "tpe"), ("halving: the worse are given up early", "halving"))
-JUDGED_BY = (("the figure: right answers, or error", "accuracy"), ("the loss", "loss"))
+METHODS = (("random", "random"), ("grid: every combination", "grid"), ("TPE: learns from the trials", "tpe"),
+           ("halving: gives up the worse", "halving"))
+JUDGED_BY = (("accuracy, or error", "accuracy"), ("loss", "loss"))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Fields:
         self.by = field(W.Dropdown, "Judged by", options=JUDGED_BY)
         self.seed = field(W.IntText, "Seed", value=0)
         self.folder = text("Folder", "none; a folder",
-                           "Trials and the best run are kept there: a search goes on from it on another day too")
+                           "Keeps trials and the best run: a search goes on from it on another day too")
         self.how = (self.method, self.trials, self.by, self.seed, self.folder)
 
     @property

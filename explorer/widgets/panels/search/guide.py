@@ -20,8 +20,8 @@ Talbot, 2010: On Over-fitting in Model Selection</a>).</li>
 <li><b>Small differences are chance.</b> With 40 photos to judge by, one photo is 2.5 points. Trials that are
 as close as that are equally good: take the simpler one.</li>
 <li><b>A few trials do not fill a space.</b> Random ones cover each single setting better than a grid of the
-same size (<a href="https://www.jmlr.org/papers/v13/bergstra12a.html">Bergstra and Bengio, 2012</a>), but eight
-of them say little about how two settings go together, and importances of so few are coarse.</li>
+same size (<a href="https://www.jmlr.org/papers/v13/bergstra12a.html">Bergstra and Bengio, 2012</a>), but
+eight of them say little about how two settings go together, and importances of so few are coarse.</li>
 <li><b>What is best here holds here:</b> for these photos, so many epochs, and the range that was given. A
 winner at the end of its range asks for a wider one.</li>
 </ul>

@@ -32,7 +32,8 @@ from explorer.widgets.panels.work import Work, meter_html, said_html
 from explorer.widgets.session import Session
 
 GAP = 0.3  # seconds between two drawings of what flows, at least
-LEARNS = "The search is trying settings. Stop it first, under Search; it goes on from there when it is started again."
+LEARNS = ("The search is trying settings. Stop it first, under Search; it goes on from there when it is "
+          "started again.")
 
 
 class SearchPanel(Panel):
@@ -84,12 +85,12 @@ class SearchPanel(Panel):
         more = W.Accordion([rarer], titles=("More settings",), selected_index=None)
         begin = W.HBox([self.start, self.work.button, self.work.progress])
         begin.add_class("vx-line")
-        hint = W.HTML('<span class="vx-soft">One value: the same in all trials. Several, or a range such as 0.001 '
-                      "to 0.1: searched.</span>")
-        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.where.data, self.where.folder, about.card,
-                       about.samples, about.find_duplicates])
-        tried = W.VBox([W.HTML("<h3>What is tried</h3>"), hint, self.backbones.row, self.backbones.others, usual,
-                        more, W.HTML("<h3>How it searches</h3>"), how, self.optuna, self.said, begin])
+        hint = W.HTML('<span class="vx-soft">One value: the same in all trials. Several, or a range such as '
+                      "0.001 to 0.1: searched.</span>")
+        data = W.VBox([W.HTML("<h3>Photos to learn from</h3>"), self.where.data, self.where.folder,
+                       about.card, about.samples, about.find_duplicates])
+        tried = W.VBox([W.HTML("<h3>What is tried</h3>"), hint, self.backbones.row, self.backbones.others,
+                        usual, more, W.HTML("<h3>How it searches</h3>"), how, self.optuna, self.said, begin])
         columns = W.Box([data, tried])
         columns.add_class("vx-train-columns")
         self.fill([columns, self.work.message, W.HTML("<h3>Trials</h3>"), self.view])
@@ -156,7 +157,8 @@ class SearchPanel(Panel):
         self._place, self._most = place, plan.most
         self.view.begin(plan)
         self.session.learning = LEARNS
-        self.work.start(partial(self._search, plan, place), self._over, doing="preparing the photos and the model")
+        self.work.start(partial(self._search, plan, place), self._over,
+                        doing="preparing the photos and the model")
 
     def _place_of(self, plan: Plan) -> Path:
         """The folder of a search: the reader's, or one that lasts as long as the dashboard."""
@@ -264,8 +266,8 @@ class SearchPanel(Panel):
         run, model = opened
         self.session.run = run
         self.session.open_model(model)
-        self.work.say(f"All panels show the model of {run.name} now. Its run stands under Train, and among the "
-                      "others under Runs.")
+        self.work.say(f"All panels show the model of {run.name} now. Its run stands under Train, and among "
+                      "the others under Runs.")
 
     def forget(self) -> None:
         self._opened = {}
@@ -311,5 +313,6 @@ class SearchPanel(Panel):
         plan, same = self.view.plan, words.settings_text(self.view.plan, self.view.plan.fixed)
         best = self.view.winner
         said = words.best_text(plan, best, result.figure, shares=result.shares, over=True) if best else ""
-        return (f"{counted(len(result.trials), 'trial')} on {result.data_name} ({result.method}, seed {plan.seed}). "
+        how = f"{result.method}, seed {plan.seed}"
+        return (f"{counted(len(result.trials), 'trial')} on {result.data_name} ({how}). "
                 f"The same in all: {same}. {said}").strip()

@@ -1,4 +1,4 @@
-"""What Start does: the arguments of `explorer.search`, and the lines that do the same, from one description."""
+"""What Start does: the arguments of `explorer.search`, and the lines that do the same."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ STORAGE, KEEP = "search.db", "best"  # in the folder of a search
 
 NOTHING = ("Every setting has one value, so there is nothing to search: give one of them two values or more, "
            "such as 0.001, 0.01, or a range, such as 0.001 to 0.1.")
-NO_RANGES = ("A grid takes every combination, and {title} is a range: write single values, such as {example}, or "
-             "choose another method.")
-SEEN_ONCE = ("Augmentation changes nothing where the classifier alone learns: its body sees each photo once, as "
-             "it is. Tick “last stage” or “everything” to try it.")
-THROUGH = "Where more than the classifier learns, each epoch goes through the network: that takes minutes, not seconds."
+NO_RANGES = ("A grid takes every combination, and {title} is a range: write single values, such as "
+             "{example}, or choose another method.")
+SEEN_ONCE = ("Augmentation changes nothing where the classifier alone learns: its body sees each photo once, "
+             "as it is. Tick “last stage” or “everything” to try it.")
+THROUGH = ("Where more than the classifier learns, each epoch goes through the network: that takes minutes, "
+           "not seconds.")
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Plan:
     def _arguments(self) -> dict[str, Any]:
         models = [self.own if name == ON_SCREEN else name for name in self.models]
         space = {**({"model": models} if len(models) > 1 else {}), **self.space}
-        found = {"space": space, "data": self.data, "method": self.method, "trials": self.trials, "by": self.by,
-                 "seed": self.seed, **self.fixed}
+        found = {"space": space, "data": self.data, "method": self.method, "trials": self.trials,
+                 "by": self.by, "seed": self.seed, **self.fixed}
         return found if len(models) > 1 else {**found, "model": models[0]}
 
     # --- what is written ---
@@ -94,7 +95,8 @@ class Plan:
         beside = [] if model is None else [f"model={self._written(model)}"]
         found = call("explorer.search", "space", literal(data), *beside, options=options)
         named = self.named if ON_SCREEN in self.models else ()
-        return "\n".join(["import explorer", "", *named, "space = {", *rows, "}", f"found = {found}", "found"])
+        lines = ["import explorer", "", *named, "space = {", *rows, "}", f"found = {found}", "found"]
+        return "\n".join(lines)
 
     def _written(self, value: Any) -> str:
         if isinstance(value, list):
@@ -125,7 +127,8 @@ class Plan:
         if count is None:
             said = [f"{trials:,} of endlessly many {what}."]
         elif self.method == "tpe" and trials >= count:
-            said = [f"{trials:,} trials among {count:,} {what}, some of them more than once: a grid takes each once."]
+            said = [f"{trials:,} trials among {count:,} {what}, some of them more than once: a grid takes "
+                    "each once."]
         else:
             said = [f"All {count:,} {what}." if trials == count else f"{trials:,} of {count:,} {what}."]
         learns = self.space.get("train") or [self.fixed.get("train", "head")]
@@ -134,8 +137,8 @@ class Plan:
         if [*learns] != ["head"]:
             said.append(THROUGH)
         if away := not_here([name for name in self.models if name != ON_SCREEN]):
-            said.append(f"The weights of {_listed(away)} are not on this computer: they are downloaded where there "
-                        "is a network. Where there is none such trials fail, and the others go on.")
+            said.append(f"The weights of {_listed(away)} are not on this computer: they are downloaded where "
+                        "there is a network. Where there is none such trials fail, and the others go on.")
         return said
 
 
@@ -143,7 +146,8 @@ def plan_of(session: Session, where: DataChoice, backbones: Backbones, fields: F
     """What Start would do now. Raises ValueError or TypeError with what to write where it can't."""
     space, fixed = fields.settings()
     models, method = tuple(backbones.names), fields.method.value
-    titles = {"model": "Backbone", "input_size": "Size of photos", **{row.setting.name: row.setting.title for row in fields.rows}}
+    titles = {"model": "Backbone", "input_size": "Size of photos",
+              **{row.setting.name: row.setting.title for row in fields.rows}}
     if not space and len(models) < 2:
         raise ValueError(NOTHING)
     if method == "grid":
@@ -159,8 +163,8 @@ def plan_of(session: Session, where: DataChoice, backbones: Backbones, fields: F
     if session.input_size is not None:
         fixed["input_size"] = session.input_size
     own = ON_SCREEN in models
-    return Plan(space, fixed, titles, models, session.model if own else None, session.model_name if own else "",
-                tuple(model_lines(session)) if own else (), where.chosen, method, trials, fields.by.value,
+    of_own = (session.model, session.model_name, tuple(model_lines(session))) if own else (None, "", ())
+    return Plan(space, fixed, titles, models, *of_own, where.chosen, method, trials, fields.by.value,
                 fields.seed.value, fields.place)
 
 

@@ -50,7 +50,8 @@ class TrialsView(W.VBox):
         beside = W.Box([W.VBox([W.HTML("<h3>What matters</h3>"), self.matters]),
                         W.VBox([W.HTML("<h3>From settings to figure</h3>"), self.lines])])
         beside.add_class("vx-search-charts")
-        self.empty = W.HTML('<span class="vx-soft">No trial yet. Start, and each has a row and a curve here.</span>')
+        self.empty = W.HTML('<span class="vx-soft">No trial yet. Start, and each has a row and a curve '
+                            "here.</span>")
         self.body = W.VBox([line, self.table, self.one, self.curves, beside, self.notes])
         self.body.add_class("vx-search-body")
         self.body.layout.display = "none"
@@ -124,7 +125,8 @@ class TrialsView(W.VBox):
         columns, rows = words.table_of(plan, trials, best, self.figure, shares=self.shares)
         self.table.show(columns, rows, csv=words.csv_of(plan, trials, self.figure))
         self._draw_curves(plan, trials, best)
-        said = "" if best is None else words.best_text(plan, best, self.figure, shares=self.shares, over=self.over)
+        said = "" if best is None else words.best_text(plan, best, self.figure, shares=self.shares,
+                                                       over=self.over)
         self.best.value = f"<b>{escape(said)}</b>" if said else ""
         notes = self.result.notes if self.result is not None else ()
         self.notes.value = notes_html(note for note in notes if note not in self.said_already())
@@ -163,8 +165,8 @@ class TrialsView(W.VBox):
     def _say_one(self) -> None:
         trial = self.trials[self._alone]
         said = words.trial_text(self.plan, trial, self.figure, shares=self.shares)
-        self.one.value = (f'<div class="vx-note" role="status">{escape(said)} Its curve is drawn alone; press its '
-                          "number again for all.</div>")
+        self.one.value = (f'<div class="vx-note" role="status">{escape(said)} Its curve is drawn alone; '
+                          "press its number again for all.</div>")
 
     def _paint(self) -> None:
         """Which settings matter, and the lines from settings to figure: drawn in the background."""
@@ -182,8 +184,8 @@ class TrialsView(W.VBox):
             return
 
         def work(_job: Job) -> str:
-            return themed_svg(parallel(plan, result), "Parallel coordinates: a line a trial, through its settings "
-                              f"to its {result.figure}")
+            label = f"Parallel coordinates: a line a trial, through its settings to its {result.figure}"
+            return themed_svg(parallel(plan, result), label)
 
         self.painting.start(work, lambda svg: setattr(self.lines, "value", svg))
 

@@ -9,7 +9,7 @@ from explorer.widgets.panels.learn.fields import number
 
 RANGE = re.compile(r"\s+(?:to|-)\s+|\s*(?:\.\.\.?|…|–)\s*")
 
-#: [0.01]: the same in all trials; [0.1, 0.01]: each of these; (0.001, 0.1): from one to the other; []: as usual
+#: [0.01]: the same in all trials; [0.1, 0.01]: each of these; (0.001, 0.1): a range; []: as usual
 Values = list[Any] | tuple[Any, Any]
 
 
@@ -23,9 +23,9 @@ def values_of(label: str, typed: str, *, whole: bool = False) -> Values:
     if len(ends) == 2 and all(ends):
         low, high = (number(label, end, whole=whole) for end in ends)
         if low >= high:
-            raise ValueError(f"{label} goes from {low:g} to {high:g}: a range begins with the smaller number, "
-                             f"such as {high:g} to {low:g}." if low > high else
-                             f"{label} goes from {low:g} to {high:g}: for one value write {low:g} alone.")
+            what = f"for one value write {low:g} alone." if low == high else \
+                f"a range begins with the smaller number, such as {high:g} to {low:g}."
+            raise ValueError(f"{label} goes from {low:g} to {high:g}: {what}")
         return low, high
     parts = typed.split(";" if ";" in typed else ",")
     found = [number(label, part, whole=whole) for part in parts]

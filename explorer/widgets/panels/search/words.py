@@ -19,8 +19,8 @@ Cell = str | float | None
 FEW = 4         # finished trials, of fewer nobody can tell what matters
 MOST_LINES = 31  # trials in the chart of curves
 
-NO_OPTUNA = ("A search needs Optuna, which is not installed here: pip install 'vision-explorer[search]', in a "
-             "terminal, or with %pip in a cell. Then press Start.")
+NO_OPTUNA = ("A search needs Optuna, which is not installed here: pip install 'vision-explorer[search]', in "
+             "a terminal, or with %pip in a cell. Then press Start.")
 STATES = {"finished": "done", "pruned": "given up early", "failed": "failed", "running": "running"}
 
 
@@ -58,9 +58,9 @@ def table_of(plan: Plan, trials: Sequence[Any], best: Any, figure: str, *,
     """(columns, rows) of the trials, the first first; why a trial failed where one has."""
     names, failed = plan.searched, any(trial.error for trial in trials)
     plain = {name: all(_is_number(trial.settings.get(name)) for trial in trials) for name in names}
-    columns = [("trial", "count"), ("", "text"), (figure, "share" if shares else "setting"), ("loss", "number"),
-               *((plan.titles[name].lower(), "setting" if plain[name] else "text") for name in names),
-               ("seconds", "number"), *([("why", "text")] if failed else [])]
+    of_settings = [(plan.titles[name].lower(), "setting" if plain[name] else "text") for name in names]
+    columns = [("trial", "count"), ("", "text"), (figure, "share" if shares else "setting"),
+               ("loss", "number"), *of_settings, ("seconds", "number"), *([("why", "text")] if failed else [])]
     rows: list[list[Cell]] = []
     for trial in trials:
         settings = [trial.settings.get(name) for name in names]
@@ -118,7 +118,8 @@ def outcome_text(plan: Plan, trials: Sequence[Any], most: int, *, stopped: bool)
     if not stopped:
         return f"{counted(len(ended), 'trial')}: {told}."
     keeps = "on another day too" if plan.folder is not None else "while this dashboard is open"
-    return (f"Stopped after {len(ended)} of {most} trials{f' ({told})' if told else ''}. What is there stays; "
+    of_them = f" ({told})" if told else ""
+    return (f"Stopped after {len(ended)} of {most} trials{of_them}. What is there stays; "
             f"Start goes on from here, {keeps}.")
 
 
