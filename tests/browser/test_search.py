@@ -17,6 +17,7 @@ def test_settings_are_searched_and_the_best_run_is_opened(lab, expect):
     expect(panel.get_by_role("alert")).to_contain_text("write a number such as 0.001")
     fill(panel, "Learning rate", "0.00001, 0.1")
     fill(panel, "Weight decay", "")
+    fill(panel, "Epochs", "2")
     fill(panel, "Label smoothing", "0, 0.1")
     panel.get_by_label("Method", exact=True).select_option("grid: every combination")
     expect(panel).to_contain_text("All 4 combinations of learning rate and label smoothing.")

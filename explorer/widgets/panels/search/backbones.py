@@ -101,5 +101,5 @@ class Backbones:
         if model is None or model.task == TASK:
             return ""
         found = "boxes" if model.task == "detection" else "masks"
-        return (f"{self.session.model_name} on the screen finds {found}, which a search does not try: it tries "
-                "networks that tell classes or numbers.")
+        return (f"{self.session.model_name} on the screen finds {found}, which a search does not try: it "
+                "tries networks that tell classes or numbers.")

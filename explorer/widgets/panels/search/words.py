@@ -60,7 +60,8 @@ def table_of(plan: Plan, trials: Sequence[Any], best: Any, figure: str, *,
     plain = {name: all(_is_number(trial.settings.get(name)) for trial in trials) for name in names}
     of_settings = [(plan.titles[name].lower(), "setting" if plain[name] else "text") for name in names]
     columns = [("trial", "count"), ("", "text"), (figure, "share" if shares else "setting"),
-               ("loss", "number"), *of_settings, ("seconds", "number"), *([("why", "text")] if failed else [])]
+               ("loss", "number"), *of_settings, ("seconds", "number")]
+    columns += [("why", "text")] if failed else []
     rows: list[list[Cell]] = []
     for trial in trials:
         settings = [trial.settings.get(name) for name in names]
