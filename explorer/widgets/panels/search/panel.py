@@ -207,7 +207,10 @@ class SearchPanel(Panel):
                                          stopped=stopped))
 
     def _sentence(self, error: BaseException) -> str:
-        return sentence_of(error, scarce=SCARCE).replace("another storage", "another folder")
+        said = sentence_of(error, scarce=SCARCE)
+        for name in ("another storage", "a name that is free, such as 'search.db'"):
+            said = said.replace(name, "another folder")
+        return said
 
     def _busy(self, running: bool) -> None:
         self.start.disabled = running
