@@ -25,6 +25,7 @@ from explorer.training.choosing.attempts import Attempt, TrialTeller
 from explorer.training.choosing.search_plan import SearchPlan, planned
 from explorer.training.choosing.search_result import SearchResult
 from explorer.training.choosing.trials import Trial
+from explorer.training.choosing.trying import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def search(
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device is {device!r}: expected 'cpu', or 'cuda' for one GPU a trial.")
     plan = planned(space, resolved(data), method=method, trials=trials, model=model, folds=folds, by=by,
-                   prune=prune, storage=storage, seed=seed, pretrained=pretrained, device=device,
+                   prune=prune, storage=storage, keep=None, seed=seed, pretrained=pretrained, device=device,
                    should_stop=should_stop, settings=settings)
     try:
         ray = connect(workers, cpus=cpus_per_worker, gpus=int(device == "cuda"))
@@ -190,7 +191,7 @@ class _Team:
 
     def _end(self, attempt: Attempt, result: Ended) -> None:
         if result.how == "finished":
-            attempt.finish(result.value, result.loss)
+            attempt.finish(Outcome(result.value, result.loss))
         elif result.how == "given up":
             attempt.prune()
         elif result.how == "broken off":

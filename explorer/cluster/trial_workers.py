@@ -106,7 +106,8 @@ class TrialWorker:
             return ray.get(self.desk.tell.remote(trial, value, loss))
 
         try:
-            return Ended("finished", *work.try_out(values_of(self.space, labels), tell))
+            done = work.try_out(values_of(self.space, labels), tell)
+            return Ended("finished", done.figure, done.loss)
         except GivenUp:
             return Ended("given up")
         except BrokenOff:

@@ -172,7 +172,7 @@ def test_what_cannot_be_sent_or_seen_is_a_sentence(nodes, tmp_path):
         for number in range(4):
             Image.new("RGB", (32, 32), colour).save(tmp_path / kind / f"{number}.png")
     plan = planned({"train": ["head"]}, tmp_path, method="grid", trials=None, model=tiny(), folds=None,
-                   by="accuracy", prune=None, storage=None, seed=0, pretrained=False, device=None,
+                   by="accuracy", prune=None, storage=None, keep=None, seed=0, pretrained=False, device=None,
                    should_stop=None, settings={})
     for photo in tmp_path.rglob("*.png"):
         photo.unlink()

@@ -6,10 +6,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from explorer.display.words import sentence_of
 from explorer.training.choosing.search_plan import SearchPlan
-from explorer.training.choosing.trials import Trial
+from explorer.training.choosing.trials import Trial, sorted_trials
+from explorer.training.choosing.trying import Outcome
+from explorer.training.run.saving import save_run
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +66,13 @@ class Attempt:
                         time.perf_counter() - self.began))
         return self.trial.should_prune()
 
-    def finish(self, value: float, loss: float) -> None:
-        """It came to its end with this figure."""
-        if not math.isfinite(value):
-            self.fail(f"The figure became {value}.")
+    def finish(self, done: Outcome) -> None:
+        """It came to its end."""
+        if not math.isfinite(done.figure):
+            self.fail(f"The figure became {done.figure}.")
             return
-        self.trial.set_user_attr("loss", loss)
-        self._end("COMPLETE", value)
+        self.trial.set_user_attr("loss", done.loss)
+        self._end("COMPLETE", done)
 
     def prune(self) -> None:
         """It was given up early."""
@@ -83,8 +87,28 @@ class Attempt:
         """It was broken off, for whoever comes next."""
         self.plan.study.put_back(self.trial)
 
-    def _end(self, state: str, value: float | None = None) -> None:
+    def _end(self, state: str, done: Outcome | None = None) -> None:
         study = self.plan.study
         self.trial.set_user_attr("seconds", time.perf_counter() - self.began)
-        study.study.tell(self.trial, value, state=study.optuna.trial.TrialState[state])
+        with study.alone():  # no other process may find a better one meanwhile
+            if done is not None:
+                self._keep_best(done)
+            study.study.tell(self.trial, None if done is None else done.figure,
+                             state=study.optuna.trial.TrialState[state])
         self.tell(next(one for one in self.plan.trials() if one.number == self.number))
+
+    def _keep_best(self, done: Outcome) -> None:
+        """The run of a trial that is better than all before it, in its folder; a full disk is a note."""
+        keep = self.plan.keep
+        if keep is None or done.trained is None:
+            return
+        this = Trial(self.number, {}, "finished", done.figure, done.loss)
+        if sorted_trials([*self.plan.trials(), this], higher=self.plan.higher)[0] is not this:
+            return
+        try:
+            name = f"trial {self.number} on {done.trained.data.name}"
+            save_run(replace(done.trained, name=name), keep)
+            self.trial.set_user_attr("kept", str(keep))
+        except Exception as error:  # the trial itself is as good as ever
+            log.warning("the run of trial %d was not kept", self.number, exc_info=error)
+            self.plan.notes.append(f"The run of trial {self.number} could not be kept. {sentence_of(error)}")

@@ -8,8 +8,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from explorer.files import given_path
 from explorer.models.contract import VisionModel
 from explorer.training.choosing.fold_runs import Opened, opened, recipe_of
 from explorer.training.choosing.folds import fold_parts
@@ -20,6 +22,7 @@ from explorer.training.choosing.trials import Trial, sorted_trials
 from explorer.training.choosing.trying import Work
 from explorer.training.loop.errors import TrainingError
 from explorer.training.loop.recipe import Recipe
+from explorer.training.run.saving import check_free
 
 METHODS = ("grid", "random", "tpe", "halving")
 BY = ("accuracy", "loss")
@@ -33,6 +36,7 @@ class SearchPlan:
 
     most:  trials altogether;  notes: sentences for the result, which may be added to
     figure: what is searched by, in words;  common: what all trials have;  began: `time.perf_counter()` then
+    keep:  a folder for the run of the best trial
     """
 
     study: Study
@@ -45,6 +49,7 @@ class SearchPlan:
     common: dict[str, Any]
     notes: list[str]
     began: float
+    keep: Path | None
 
     def ended(self, timeout: float | None) -> bool:
         """Whether no other trial begins, since it is late or somebody asked to stop."""
@@ -66,24 +71,39 @@ class SearchPlan:
         """(trials done, of how many)."""
         return min(sum(one.state != "running" for one in self.trials()), self.most), self.most
 
-    def result(self) -> SearchResult:
-        """What was found so far. Raises TrainingError where there is nothing to choose."""
+    def so_far(self) -> SearchResult:
+        """What is there, without a look at what is missing."""
         tried = sorted_trials(self.trials(), higher=self.higher)
-        _check_any(tried)
-        done, notes = sum(trial.state != "running" for trial in tried), list(self.notes)
-        if done < self.most:
-            notes.append(f"{done} of {self.most} trials have ended: "
-                         + ("the same call with its storage goes on." if self.study.path is not None else
-                            "a storage would let it go on another time."))
         return SearchResult(tried, self.figure, self.higher, self.method, self.work.data.name,
                             tuple(self.space), self.common, self.study.importance(),
-                            time.perf_counter() - self.began, tuple(dict.fromkeys(notes)),
+                            time.perf_counter() - self.began, tuple(dict.fromkeys(self.notes)),
                             shares=self.higher)
+
+    def result(self) -> SearchResult:
+        """What was found. Raises TrainingError where there is nothing to choose."""
+        tried = self.trials()
+        _check_any(tried)
+        self.notes += self._not_kept(tried)
+        done = sum(trial.state != "running" for trial in tried)
+        if done < self.most:
+            self.notes.append(f"{done} of {self.most} trials have ended: "
+                              + ("the same call with its storage goes on." if self.study.path is not None
+                                 else "a storage would let it go on another time."))
+        return self.so_far()
+
+    def _not_kept(self, trials: list[Trial]) -> list[str]:
+        """A sentence where the best trial's run is not in the folder for it."""
+        best = sorted_trials(trials, higher=self.higher)[0].number
+        there = self.study.study.get_trials(deepcopy=False)[best].user_attrs.get("kept")
+        return [] if self.keep is None or there == str(self.keep) else [
+            f"The run of trial {best}, the best, is not in '{self.keep}': it ran before, or could not be "
+            "kept. finetune(data=data, **found.best_settings) teaches it again."]
 
 
 def planned(space: Any, data: Any, *, method: str, trials: int | None, model: VisionModel | str,
-            folds: int | None, by: str, prune: bool | None, storage: str | os.PathLike | None, seed: int,
-            pretrained: bool, device: Any, should_stop: Callable[[], bool] | None,
+            folds: int | None, by: str, prune: bool | None, storage: str | os.PathLike | None,
+            keep: str | os.PathLike | None, seed: int, pretrained: bool, device: Any,
+            should_stop: Callable[[], bool] | None,
             settings: dict[str, Any]) -> SearchPlan:
     """What `search` was asked for, checked and made ready; its study is open until it is closed."""
     began = time.perf_counter()
@@ -98,6 +118,12 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
     most = len(queue) if queue is not None else trials or TRIALS
     found = opened(data, "all", recipe)
     parts, notes = None, list(found.notes)
+    place = None if keep is None else given_path(keep, "keep")
+    if folds is not None and place is not None:
+        raise ValueError("With folds a trial is several runs, and there is no one to keep: leave keep away, "
+                         "and teach the best settings once more (finetune).")
+    if place is not None:
+        check_free(place)
     if folds is not None:
         if "patience" in choices or fixed.get("patience") is not None:
             raise ValueError("patience would let the photos of a fold choose the epoch: leave it away, or "
@@ -114,7 +140,7 @@ def planned(space: Any, data: Any, *, method: str, trials: int | None, model: Vi
     work = Work(found, model, fixed, parts, by, pretrained, device, should_stop)
     common = fixed if "model" in choices else {"model": model, **fixed}
     return SearchPlan(study, work, choices, most, method, _figure(found, by, folds), higher, common, notes,
-                      began)
+                      began, place)
 
 
 def _figure(data: Opened, by: str, folds: int | None) -> str:
@@ -133,7 +159,7 @@ def _queue(space: Space, method: str, trials: int | None, seed: int) -> list[dic
     return grid_of(space)[:trials] if method == "grid" else drawn(space, trials or TRIALS, seed)
 
 
-def _check_any(trials: tuple[Trial, ...]) -> None:
+def _check_any(trials: list[Trial]) -> None:
     """Raises TrainingError where there is nothing to choose."""
     if not trials:
         raise TrainingError("Stopped before the first trial ended: there is no result yet.")

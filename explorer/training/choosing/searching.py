@@ -7,6 +7,9 @@
     explorer.search(space, data, method="grid", storage="search.db")       # goes on where it was, also killed
     # the same line in another process works at the same search
 
+    explorer.search(space, data, keep="best")
+    explorer.load_run("best").model                                        # what the best trial has learnt
+
 Backbone ("model") and augmentation are settings like any other. What a frozen body has seen of the photos
 serves all trials with it.
 """
@@ -37,9 +40,11 @@ log = logging.getLogger(__name__)
 def search(
     space: dict[str, Any], data: Any, *, method: str = "tpe", trials: int | None = None,
     model: VisionModel | str = "tf_efficientnet_lite0", folds: int | None = None, by: str = "accuracy",
-    prune: bool | None = None, storage: str | os.PathLike | None = None, timeout: float | None = None,
+    prune: bool | None = None, storage: str | os.PathLike | None = None,
+    keep: str | os.PathLike | None = None, timeout: float | None = None,
     seed: int = 0, pretrained: bool = True, device: str | torch.device | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    on_result: Callable[[SearchResult], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> SearchResult:
@@ -59,8 +64,12 @@ def search(
              "tpe" and "halving"
     storage: a file that remembers all trials (SQLite): the same call goes on from it, also after its process
              was killed, and in several processes at once. None: memory
+    keep:    a folder for the run of the best trial, as `Run.save` writes it: `load_run(keep)` opens it. With
+             folds a trial is several runs, and none is kept
     timeout: seconds, after which no other trial is begun
     on_trial: called with a `Trial` when one begins, after each of its epochs or folds, and when it ends
+    on_result: called with the result so far when a trial has ended, and at first where trials are there from
+             before: those of other processes are in it too
     on_progress, should_stop: on_progress is called with (trials done, of how many); True from should_stop
              breaks off the trial that runs, which is tried again when the search goes on
 
@@ -72,15 +81,17 @@ def search(
             A. Talwalkar, Non-stochastic Best Arm Identification, 2016 (halving).
     """
     plan = planned(space, data, method=method, trials=trials, model=model, folds=folds, by=by, prune=prune,
-                   storage=storage, seed=seed, pretrained=pretrained, device=device, should_stop=should_stop,
-                   settings=settings)
-    worker = _Worker(plan, on_trial)
+                   storage=storage, keep=keep, seed=seed, pretrained=pretrained, device=device,
+                   should_stop=should_stop, settings=settings)
+    worker = _Worker(plan, on_trial, on_result)
     try:
+        worker.tell_all()
         while not plan.ended(timeout):
             trial = plan.study.take(plan.most)
             if trial is None:
                 break
             stopped = not worker.run(trial)
+            worker.tell_all()
             if on_progress is not None:
                 on_progress(*plan.progress())
             if stopped:
@@ -91,16 +102,17 @@ def search(
 
 
 class _Worker:
-    """Runs trials one after the other."""
+    """Runs trials one after the other, and tells of them."""
 
-    def __init__(self, plan: SearchPlan, on_trial: Callable[[Trial], None] | None):
-        self.plan, self.tell = plan, TrialTeller(on_trial)
+    def __init__(self, plan: SearchPlan, on_trial: Callable[[Trial], None] | None,
+                 on_result: Callable[[SearchResult], None] | None):
+        self.plan, self.tell, self.on_result = plan, TrialTeller(on_trial), on_result
 
     def run(self, trial: Any) -> bool:
         """One trial to its end, which the study is told; False where it was broken off."""
         attempt = Attempt(self.plan, trial, self.tell)
         try:
-            value, loss = self.plan.work.try_out(attempt.settings, attempt.hear)
+            done = self.plan.work.try_out(attempt.settings, attempt.hear)
         except GivenUp:
             attempt.prune()
         except BrokenOff:
@@ -113,5 +125,15 @@ class _Worker:
             attempt.put_back()
             raise
         else:
-            attempt.finish(value, loss)
+            attempt.finish(done)
         return True
+
+    def tell_all(self) -> None:
+        """Tell of all trials, where there are some; a listener that fails hears no more."""
+        if self.on_result is None or not self.plan.trials():
+            return
+        try:
+            self.on_result(self.plan.so_far())
+        except Exception:
+            log.exception("a listener of the search failed; it hears no more")
+            self.on_result = None
