@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from explorer.data.datasets import has_classes_alone
 
 
 class ClusterError(RuntimeError):
@@ -53,3 +57,11 @@ def connect(workers: int | None = None, *, cpus: int = 1, gpus: int = 0) -> Modu
                 f"each need {(workers or 1) * each}: give workers={int(there.get(kind, 0) // each) or 1}, or "
                 "add nodes.")
     return ray
+
+
+def resolved(data: Any) -> Any:
+    """A folder by its whole path, which says the same on all computers; all else as it is."""
+    if not isinstance(data, (str, os.PathLike)) or has_classes_alone(data):
+        return data
+    folder = Path(data).expanduser()
+    return str(folder.resolve()) if folder.exists() else os.fspath(data)

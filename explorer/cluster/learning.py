@@ -9,6 +9,7 @@ notebook's side, from where they reach the run and its listeners.
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import tempfile
 import threading
@@ -19,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from explorer.cluster.connection import ClusterError, connect
+from explorer.cluster.connection import ClusterError, connect, resolved
+from explorer.cluster.desks import PostBox
 from explorer.data.checks import ordered_as
 from explorer.data.datasets import open_data
 from explorer.data.photo_sets import Splits
@@ -97,35 +99,6 @@ def finetune(
     return launch(plan, work, [on_event] if on_event else [])
 
 
-class PostBox:
-    """Lives beside the notebook (a Ray actor): events come in from worker 0, the wish to stop goes out."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self.wanted = False
-        self.failures: list[str] = []
-
-    def exchange(self, items: list[Any]) -> bool:
-        """Worker 0 brings events, and hears whether to stop."""
-        self.items += items
-        return self.wanted
-
-    def take(self) -> tuple[list[Any], str]:
-        """What came since the last time, and why it can't go on."""
-        items, self.items = self.items, []
-        return items, self.failures[0] if self.failures else ""
-
-    def ask_to_stop(self) -> None:
-        self.wanted = True
-
-    def fail(self, sentence: str) -> None:
-        self.failures.append(sentence)
-
-    def failed(self) -> int:
-        """How many workers have."""
-        return len(self.failures)
-
-
 class _TrainingElsewhere:
     """What the run beside the notebook follows: it starts the workers, hands on their events, and takes the
     weights when they are done.
@@ -140,10 +113,7 @@ class _TrainingElsewhere:
         self.kept = KeptWeights(None if plan.folder is None else plan.folder / FOLDER)
         self.sync_batchnorm, self.max_failures = sync_batchnorm, max_failures
         # A name or a folder is opened where the photos are; a data set of somebody's own travels.
-        self.sent: Any = plan.splits
-        if isinstance(data, (str, os.PathLike)):
-            folder = Path(data).expanduser()
-            self.sent = str(folder.resolve()) if folder.exists() else str(data)
+        self.sent: Any = resolved(data) if isinstance(data, (str, os.PathLike)) else plan.splits
         self._temporary = None if plan.folder else tempfile.TemporaryDirectory(prefix="explorer-run-")
         self.folder = plan.folder or Path(self._temporary.name)
         if not plan.folder:
@@ -184,7 +154,8 @@ class _TrainingElsewhere:
         told = 0.0  # when they were asked to stop, or said something after that
         while True:
             alive = team.running
-            items, failure = ray.get(box.take.remote())
+            letters, failure = ray.get(box.take.remote())
+            items = [item for letter in letters for item in pickle.loads(letter)]
             yield from self._told(items, team)
             if not alive and not items:
                 return failure
@@ -325,7 +296,7 @@ class _Reporter:
         if isinstance(event, Batch) and time.monotonic() - self.last < PAUSE:
             return
         try:
-            wanted = self.ray.get(self.box.exchange.remote(self.items))
+            wanted = self.ray.get(self.box.exchange.remote(pickle.dumps(self.items)))
         except self.ray.exceptions.RayError:  # the notebook is gone, and nobody would ever stop this
             wanted = True
         if wanted:

@@ -28,6 +28,7 @@ from explorer.widgets.panels.modules import ModulesPanel
 from explorer.widgets.panels.picker.panel import PickerPanel
 from explorer.widgets.panels.predictions import PredictionsPanel
 from explorer.widgets.panels.runs.panel import RunsPanel
+from explorer.widgets.panels.search.panel import SearchPanel
 from explorer.widgets.panels.segment.panel import SegmentPanel
 from explorer.widgets.panels.stages import StagesPanel
 from explorer.widgets.panels.work import busy_html, said_html
@@ -49,6 +50,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Compare", ComparePanel),
     ("Embeddings", EmbeddingsPanel),
     ("Train", FinetunePanel),
+    ("Search", SearchPanel),
     ("Runs", RunsPanel),
     ("Evaluate", EvaluatePanel),
 )

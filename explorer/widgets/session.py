@@ -80,6 +80,8 @@ class Session(t.HasTraits):
         self.labels, self.input_size = labels, input_size
         #: Where the model and the photo on the screen came from, to write down how to get them again.
         self.model_source, self.random_weights, self.image_source = "", False, None
+        #: What learns at present beside `run`, and what to do first, in a sentence; empty where nothing does.
+        self.learning = ""
         #: Held while results are published and while a panel redraws, so that the two never mix.
         self.lock = threading.RLock()
         #: The threads of the dashboard, for the wishes here and for those of every panel.

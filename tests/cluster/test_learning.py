@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from PIL import Image
 
 import explorer
+from explorer.cluster import learning
 from explorer.training.loop.events import Batch, Event, Finished, Note, Saved, Started, Stopped
 from explorer.training.run.run import Run
 from tests.cluster.conftest import SIZE, Nodes, small_net
@@ -56,6 +59,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
 
     base = tmp_path_factory.mktemp("learning")
     hold, events, saved = base / "hold", [], []
+    nodes.with_another()
     (base / "slow").touch()
 
     def listen(event: Event) -> None:
@@ -65,7 +69,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
             hold.touch()
             time.sleep(1.0)  # the workers come to a stand in their next batch
             saved.append(event.step)
-            nodes.lose_one_at_work()
+            nodes.lose_the_other_at_work()
             hold.unlink()
         if starts == 2 and isinstance(event, Batch):
             run.stop(wait=False)
@@ -77,6 +81,7 @@ def story(nodes: Nodes, colours: Splits, tmp_path_factory) -> Story:
     finally:
         hold.unlink(missing_ok=True)
         run.stop()
+        nodes.let_go()
         (base / "slow").unlink()
     return Story(run, events, saved[0], base / "run")
 
@@ -133,9 +138,30 @@ def test_another_run_is_refused_before_a_worker_starts(story):
     assert contents(story.folder) == before
 
 
-def test_a_sentence_of_the_training_reaches_the_notebook_and_nothing_is_tried_again(nodes, colours):
+class HereInPlaceOfRayTrain:
+    """Starts one worker, in this process. It is not started again where it returns, as the one that was asked
+    to stop, above, was not.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        self.config = config
+
+    def fit(self) -> None:
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        try:
+            for _ in range(2):  # where Ray Train does start all again, nothing is tried again either
+                learning._work(self.config)
+        finally:
+            dist.destroy_process_group()
+
+
+def test_a_sentence_of_the_training_reaches_the_notebook_and_nothing_is_tried_again(
+        nodes, colours, monkeypatch):
     from explorer import cluster
 
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", lambda work, *, train_loop_config, **_:
+                        HereInPlaceOfRayTrain(train_loop_config))
+    monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cpu"))
     events = []
     run = cluster.finetune(small_net(), colours, workers=1, batch_size=8, on_event=events.append, train="all",
                            lr=1e30, epochs=1, input_size=SIZE, optimizer="sgd", schedule="constant",

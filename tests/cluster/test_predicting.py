@@ -53,11 +53,12 @@ def found(nodes: Nodes, folder: Path, tmp_path_factory):
             file.write(path, path.relative_to(folder).as_posix())
 
     lost = []
+    nodes.with_another()
 
     def progress(done: int, total: int) -> None:
         assert 0 < done <= total == 21
         if not lost:
-            nodes.lose_one_at_work()
+            nodes.lose_the_other_at_work()
             lost.append(done)
 
     output = tmp_path_factory.mktemp("found") / "answers"

@@ -191,6 +191,41 @@ def test_a_stopped_search_says_so_and_goes_on(tmp_path):
         searched(should_stop=lambda: True)
 
 
+def test_the_best_trials_run_is_kept_and_opens(tmp_path):
+    heard, storage, keep = [], tmp_path / "search.db", tmp_path / "best"
+    asked = {"method": "random", "storage": storage, "keep": keep, "on_result": heard.append}
+    space = {"lr": [1e-6, 0.1, 0.01]}
+    short = searched(space, trials=1, **asked)
+    [trial] = short.trials
+    kept = explorer.load_run(keep, model=tiny())
+    assert kept.best["val_top1"] == trial.value and kept.name == "trial 0 on colours"
+    found = searched(space, trials=3, **asked)
+    assert [len(one.trials) for one in heard] == [1, 1, 2, 3]  # what was there comes first
+    assert heard[-1].trials == found.trials and heard[1].best == trial
+    kept = explorer.load_run(keep, model=tiny())
+    assert kept.best["val_top1"] == found.best.value and kept.name == f"trial {found.best.number} on colours"
+    assert tuple(row["val_top1"] for row in kept.history) == found.best.history and not found.notes
+    judged = explorer.evaluate(kept.model, colours().val)
+    assert judged.top1 == found.best.value
+
+
+def test_a_run_that_cannot_be_kept_costs_a_note_and_no_trial(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("explorer.training.choosing.attempts.save_run", full)
+        found = searched({"train": ["head"]}, keep=tmp_path / "best", storage=tmp_path / "search.db")
+    assert found.best.state == "finished" and "could not be kept" in found.notes[-1]
+    assert any("finetune(data=data" in note for note in found.notes)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds something else"):
+        searched(keep=tmp_path / "mine")
+    with pytest.raises(ValueError, match="several runs"):
+        searched(keep=tmp_path / "best", folds=2)
+
+
 def test_another_search_and_another_file_are_refused(tmp_path):
     file = tmp_path / "search.db"
     searched({"train": ["head"]}, storage=file)
@@ -213,7 +248,7 @@ def test_it_shows_itself_and_can_be_kept(tmp_path):
     def fails(trial):
         raise RuntimeError("a chart that broke")
 
-    found = searched(on_trial=fails)
+    found = searched(on_trial=fails, on_result=fails)
     page = parse(found._repr_html_())
     assert "6 trials (6 finished)" in page.text and len(page.find_all("table")) == 2
     for chart in (found.plot(), found.plot_history(), found.plot_importance()):

@@ -20,6 +20,7 @@ from explorer.widgets.dashboard import TABS
 #: {tab: (button that starts its work, controls that redraw at once, and so are part of what is shown)}
 PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Train": ("start", ()),
+    "Search": ("start", ()),
     "Evaluate": ("go", ("photos.view", "charts.of_class", "charts.kind")),
     "Compare": ("compare", tuple(
         f"views.{name}" for name in ("view", "photo", "topk", "target", "stride", "x", "y"))),
@@ -67,6 +68,11 @@ def ask(dash: Any, title: str, panel: Any, folder: Any) -> None:
     if title == "Train":
         panel.fields.data.value, panel.fields.epochs.value = "flowers5_nano", 1
         panel.fields.advanced["threads"].value = "1"
+    if title == "Search":
+        typed = {"lr": "0.001, 0.1", "weight_decay": "", "label_smoothing": "", "epochs": "1"}
+        for name, text in typed.items():
+            panel.fields.row(name).text.value = text
+        panel.fields.trials.value = 2
     if title == "Evaluate":
         dash.session.model.config = dash.session.model.config.with_(
             labels=("daisy", "dandelion", "roses", "sunflowers", "tulips"))

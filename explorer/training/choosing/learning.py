@@ -27,6 +27,7 @@ from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.sources import FeatureSource
 from explorer.training.loop.team import Alone
 from explorer.training.run.plan import Plan
+from explorer.training.run.saving import Trained
 from explorer.training.run.training import Training, threads_for
 
 Hear = Callable[[Event], None]
@@ -35,14 +36,24 @@ Ask = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Learnt:
-    """model: as the run left it;  history: a dict an epoch, as `Run.history`;  notes: sentences
-    stopped: whether it was asked to stop before its end
+    """What came of a run. model: as the run left it;  history: a dict an epoch, as `Run.history`
+    stopped: whether it was asked to stop before its end;  trained: what there is to save of it
     """
 
-    model: VisionModel
-    history: list[dict[str, Any]]
-    notes: list[str]
     stopped: bool
+    trained: Trained
+
+    @property
+    def model(self) -> VisionModel:
+        return self.trained.model
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return self.trained.history
+
+    @property
+    def notes(self) -> list[str]:
+        return self.trained.notes
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ def learn(plan: Plan, *, seen: Seen | None = None, last: bool = False, hear: Hea
     """
     work = ShortTraining.of(plan)
     work.seen, work.last = seen, last
+    report = plan.net.load_report
     history, notes, stopped = [], [], False
     with closing(plan.claim.around(work.events(should_stop or (lambda: False)))) as events:
         for event in events:
@@ -120,7 +132,9 @@ def learn(plan: Plan, *, seen: Seen | None = None, last: bool = False, hear: Hea
                 stopped = event.reason == "asked"
             if hear is not None:
                 hear(event)
-    return Learnt(plan.net, history, notes, stopped)
+    trained = Trained(plan.name, plan.net, plan.splits.classes, plan.recipe, history, notes, work.data,
+                      report.source if report is not None else "random weights", work.kept)
+    return Learnt(stopped, trained)
 
 
 def look_once(model: VisionModel, photos: PhotoSet, recipe: Recipe, *,

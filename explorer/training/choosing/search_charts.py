@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from explorer.display.charts import no_formulas
 from explorer.training.choosing.trials import Tried, shown
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_TICKS = 12
+#: Blue to orange: told apart by all eyes, and to be seen on a white page as on a dark one.
+WORSE_TO_BETTER = LinearSegmentedColormap.from_list("worse to better", ("#4a7fd9", "#8f8f99", "#e0852f"))
 
 
 def plot_parallel(result: Tried) -> Figure:
@@ -30,7 +32,7 @@ def plot_parallel(result: Tried) -> Figure:
     columns = [_places([trial.settings.get(name) for trial in trials]) for name in names]
     columns.append(_places([float(value) for value in values]))
     norm = Normalize(values.min(), values.max() if values.max() > values.min() else values.min() + 1)
-    colours = ScalarMappable(norm, "viridis" if result.higher else "viridis_r")
+    colours = ScalarMappable(norm, WORSE_TO_BETTER if result.higher else WORSE_TO_BETTER.reversed())
     for i in reversed(range(len(trials))):  # the best on top
         line = [column[0][i] for column in columns]
         axes.plot(range(len(columns)), line, color=colours.to_rgba(values[i]),

@@ -85,6 +85,11 @@ def space_of(given: Any) -> Space:
     return found
 
 
+def values_of(space: Space, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """What a combination of labels stands for."""
+    return {name: space[name].value(label) for name, label in labels.items()}
+
+
 def _one(name: str, wanted: Any) -> Choices | Range:
     if isinstance(wanted, list):
         labels = tuple(one if one is None or isinstance(one, (bool, int, float, str)) else _label(one)

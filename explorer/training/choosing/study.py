@@ -21,7 +21,7 @@ from typing import Any
 import filelock
 
 from explorer.files import DiskError, given_path, make_folder
-from explorer.training.choosing.space import Choices, Range, Space
+from explorer.training.choosing.space import Choices, Range, Space, values_of
 from explorer.training.loop.errors import TrainingError
 
 NAME = "search"        # of the study in its file
@@ -75,7 +75,7 @@ class Study:
         self.path = None if storage is None else given_path(storage, "storage")
         self._mine = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._lock: filelock.BaseFileLock | None = None
-        with self._alone():
+        with self.alone():
             self.study = self._opened(method, higher, seed, prunes, steps)
             self._check_asked()
             if self.path is not None:
@@ -126,7 +126,7 @@ class Study:
         return self.path.with_name(f"{self.path.name}.{worker}.lock")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """One process at a time looks into the queue and takes from it."""
         if self.path is None:
             yield
@@ -192,7 +192,7 @@ class Study:
     def take(self, most: int) -> Any | None:
         """The next trial, or None where there is nothing left to try. most: trials altogether"""
         state = self.optuna.trial.TrialState
-        with self._alone():
+        with self.alone():
             self._put_back_the_dead()
             gone = self._gone()
             there = [trial for trial in self.study.get_trials(deepcopy=False) if trial.number not in gone]
@@ -205,13 +205,13 @@ class Study:
 
     def put_back(self, trial: Any) -> None:
         """A trial that was broken off, for whoever comes next."""
-        with self._alone():
+        with self.alone():
             found = self.study.get_trials(deepcopy=False)[trial.number]
             self._end(found)
 
     def settings(self, trial: Any) -> dict[str, Any]:
         """What a trial's parameters stand for."""
-        return {name: self.space[name].value(label) for name, label in trial.params.items()}
+        return values_of(self.space, trial.params)
 
     def trials(self) -> list[Any]:
         """All that were begun, and not put back."""

@@ -15,9 +15,20 @@ from explorer.training.choosing.scored import figure_of
 from explorer.training.evaluation.evaluation import Evaluation
 from explorer.training.loop.events import Epoch, Event
 from explorer.training.loop.measures import best_of, measure_in
+from explorer.training.run.saving import Trained
 
 #: (the figure so far, the loss that goes with it); True from it: give the trial up
 Tell = Callable[[float, float], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """figure, loss: of a trial that came to its end;  trained: its run, None where it was one for each fold
+    """
+
+    figure: float
+    loss: float
+    trained: Trained | None = None
 
 
 class GivenUp(Exception):
@@ -47,8 +58,8 @@ class Work:
     should_stop: Ask | None
     seen: dict[Any, Seen | None] = field(default_factory=dict)
 
-    def try_out(self, settings: dict[str, Any], tell: Tell) -> tuple[float, float]:
-        """(figure, loss). Raises GivenUp, BrokenOff, and whatever goes wrong in the run."""
+    def try_out(self, settings: dict[str, Any], tell: Tell) -> Outcome:
+        """Teach and judge. Raises GivenUp, BrokenOff, and whatever goes wrong in the run."""
         settings = {**self.fixed, **settings}
         model = settings.pop("model", self.model)
         it = asked(model, self.data.photos, self.data.name,
@@ -59,7 +70,7 @@ class Work:
             raise BrokenOff
         return self._one(it, tell) if self.parts is None else self._folds(it, self.parts, tell)
 
-    def _one(self, it: Any, tell: Tell) -> tuple[float, float]:
+    def _one(self, it: Any, tell: Tell) -> Outcome:
         """By the best epoch, as `finetune` keeps it."""
         def hear(event: Event) -> None:
             if isinstance(event, Epoch) and tell(*self._figures(event.as_dict())):
@@ -71,9 +82,9 @@ class Work:
         best = best_of(done.history)
         if done.stopped or best is None:
             raise BrokenOff
-        return self._figures(best)
+        return Outcome(*self._figures(best), done.trained)
 
-    def _folds(self, it: Any, parts: Sequence[Sequence[int]], tell: Tell) -> tuple[float, float]:
+    def _folds(self, it: Any, parts: Sequence[Sequence[int]], tell: Tell) -> Outcome:
         """The mean over folds, each by the last epoch."""
         values, losses = [], []
         for run in fold_runs(it, parts, should_stop=self.should_stop):
@@ -84,7 +95,7 @@ class Work:
                 raise GivenUp
         if len(values) < len(parts):
             raise BrokenOff
-        return statistics.fmean(values), statistics.fmean(losses)
+        return Outcome(statistics.fmean(values), statistics.fmean(losses))
 
     def _figures(self, row: dict[str, Any]) -> tuple[float, float]:
         loss = float(row["val_loss"])

@@ -24,6 +24,7 @@ WORST = 12        # photos
 MOST_AREAS = 60   # classes up to which the area under each ROC curve is worked out for the table
 FEW = 10          # photos of a class
 INK = "#010203"   # stands for the page's text colour in a chart
+PAPER = "#fefdfc"  # for its background
 
 
 def headline_html(result: Evaluation) -> str:
@@ -227,10 +228,13 @@ def themed_svg(figure: Any, label: str) -> str:
             legend.remove()
     for text in figure.findobj(Text):
         text.set_color(INK)
+        if (box := text.get_bbox_patch()) is not None:
+            box.set_facecolor(PAPER)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")
     svg = buffer.getvalue().decode()
     svg = svg[svg.index("<svg"):].replace(INK, "currentColor")
+    svg = svg.replace(PAPER, "var(--jp-layout-color1, Canvas)")
     return f'<div class="vx-eval-chart" role="img" aria-label="{escape(label)}">{svg}</div>'
 
 

@@ -7,6 +7,7 @@ const SHOWN = {
   // three digits say what a measurement knows: 0.977, 4.65, 63.8, 1,286
   number: (value) => (Math.abs(value) < 1 ? value.toFixed(3) : Math.abs(value) < 100 ? value.toPrecision(3)
     : Math.round(value).toLocaleString("en")),
+  setting: (value) => String(Number(value.toPrecision(3))),
 };
 
 function render({ model, el }) {

@@ -12,7 +12,7 @@ import traitlets as t
 from .base import ExplorerPart
 
 log = logging.getLogger(__name__)
-KINDS = ("text", "count", "share", "number")
+KINDS = ("text", "count", "share", "number", "setting")
 
 
 class SortTable(ExplorerPart, files="sort_table"):
@@ -30,6 +30,7 @@ class SortTable(ExplorerPart, files="sort_table"):
 
     def __init__(self, **kwargs):
         self._columns = self._count = 0
+        self._titles: list[list[str]] = []
         self._callbacks: list[Callable[[int], None]] = []
         super().__init__(**kwargs)
 
@@ -46,8 +47,9 @@ class SortTable(ExplorerPart, files="sort_table"):
              csv: str = "") -> None:
         """Show rows of plain values; NaN and None are a dash, and come last in any order.
 
-        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent) and "number";
-                 the first one is the row's name
+        columns: (title, kind) with the kinds "text", "count", "share" (0..1, shown in percent), "number"
+                 and "setting" (a number of any size); the first one is the row's name
+        The reader's order stays where the columns are the same.
         Raises ValueError for another kind, or a row of another length.
         """
         for title, kind in columns:
@@ -64,8 +66,10 @@ class SortTable(ExplorerPart, files="sort_table"):
                              ensure_ascii=False, separators=(",", ":"))
         with self._lock:
             if not self._closed:
+                titles = [list(column) for column in columns]
                 self._columns, self._count = len(columns), len(rows)
-                self.sort = []
+                if titles != self._titles:
+                    self._titles, self.sort = titles, []
                 self._table = message
 
     def on_pick(self, callback: Callable[[int], None]) -> None:

@@ -7,34 +7,36 @@ from typing import Any
 
 import ipywidgets as W
 
-from explorer.files import given_path
-from explorer.widgets.panels.learn.task_choices import CHOICES, FOLDER, TaskChoices
+from explorer.widgets.panels.learn.controls import field, offer, text, tick
+from explorer.widgets.panels.learn.data_choice import DataChoice
+from explorer.widgets.panels.learn.task_choices import CHOICES, TaskChoices
 
 # controls that are called as in `finetune`
 NAMED = ("train", "epochs", "batch_size", "optimizer", "schedule", "augment", "seed")
 WHOLE = ("patience", "views", "rounds", "threads")  # whole numbers among the advanced ones
 
 
-def number(label: str, text: str, *, whole: bool = False) -> float | int | None:
+def number(label: str, typed: str, *, whole: bool = False) -> float | int | None:
     """What a reader has typed: None for nothing. A comma is taken for a point.
 
     Raises ValueError with what to write.
     """
-    text = text.strip().replace(",", ".")
-    if not text:
+    typed = typed.strip().replace(",", ".")
+    if not typed:
         return None
     try:
-        return int(text) if whole else float(text)
+        return int(typed) if whole else float(typed)
     except ValueError:
         example = "a whole number such as 3" if whole else "a number such as 0.001 or 1e-3"
-        raise ValueError(f"{label} is {text!r}: write {example}, or leave it empty.") from None
+        raise ValueError(f"{label} is {typed!r}: write {example}, or leave it empty.") from None
 
 
 class Fields:
     """One control a setting. `usual` are in sight, `rarer` in a drawer.
 
     Data set and folder come first; `both`, a second run, stands beside Start.
-    task: of the model that would learn;  numbers: whether the photos have numbers, no classes
+    where: data set and folder;  task: of the model that would learn
+    numbers: whether the photos have numbers, no classes
     """
 
     def __init__(self) -> None:
@@ -43,45 +45,43 @@ class Fields:
         from explorer.training.loop.schedules import SCHEDULES
 
         default = Recipe()
-        self.task, self.numbers = "classification", False
-        self._data_of: dict[str, str] = {}  # what was chosen for each task
+        self.where, self.numbers = DataChoice(), False
+        self.data, self.folder = self.where.data, self.where.folder
         choices = self.choices
-        self.data = _field(W.Dropdown, "Data set", options=choices.data)
-        self.folder = _text("Path", choices.example, goes=True)
-        self.train = _field(W.Dropdown, "What learns", options=choices.parts)
-        self.epochs = _field(W.IntText, "Epochs", value=default.epochs)
-        self.lr = _text("Learning rate", "", "Of the classifier or head; the body learns at a tenth")
-        self.batch_size = _field(W.IntText, "Batch size", value=default.batch_size)
-        self.optimizer = _field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
+        self.train = field(W.Dropdown, "What learns", options=choices.parts)
+        self.epochs = field(W.IntText, "Epochs", value=default.epochs)
+        self.lr = text("Learning rate", "", "Of the classifier or head; the body learns at a tenth")
+        self.batch_size = field(W.IntText, "Batch size", value=default.batch_size)
+        self.optimizer = field(W.Dropdown, "Optimizer", options=[*OPTIMIZERS], value=default.optimizer)
         schedules = [(name.replace("_", " "), name) for name in SCHEDULES]
-        self.schedule = _field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
-        self.augment = _field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
-        self.seed = _field(W.IntText, "Seed", value=default.seed)
-        self.loss = _field(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
+        self.schedule = field(W.Dropdown, "Schedule", options=schedules, value=default.schedule)
+        self.augment = field(W.Dropdown, "Augmentation", options=[*AUGMENTATIONS], value=default.augment)
+        self.seed = field(W.IntText, "Seed", value=default.seed)
+        self.loss = field(W.Dropdown, "Loss", choices.why, options=choices.losses, goes=True)
         self.advanced: dict[str, W.Text] = {
-            "body_lr": _text("Body's rate", "a tenth of the rate above"),
-            "weight_decay": _text("Weight decay", "recommended"),
-            "warmup": _text("Warm-up", f"{default.warmup:g}, a share of the run"),
-            "label_smoothing": _text("Label smoothing", "0, such as 0.1"),
-            "mixup": _text("Mixup", "0, such as 0.2"),
-            "cutmix": _text("CutMix", "0, such as 1"),
-            "clip": _text("Gradient clip", "off, such as 1"),
-            "ema": _text("Mean weights", "off, such as 0.99",
+            "body_lr": text("Body's rate", "a tenth of the rate above"),
+            "weight_decay": text("Weight decay", "recommended"),
+            "warmup": text("Warm-up", f"{default.warmup:g}, a share of the run"),
+            "label_smoothing": text("Label smoothing", "0, such as 0.1"),
+            "mixup": text("Mixup", "0, such as 0.2"),
+            "cutmix": text("CutMix", "0, such as 1"),
+            "clip": text("Gradient clip", "off, such as 1"),
+            "ema": text("Mean weights", "off, such as 0.99",
                          "EMA: the mean of the last steps' weights is judged and kept"),
-            "patience": _text("Patience", "off, such as 3 epochs",
+            "patience": text("Patience", "off, such as 3 epochs",
                               "Stop after so many epochs without a better one"),
-            "views": _text("Views", "1, such as 2",
+            "views": text("Views", "1, such as 2",
                            "Head only: variants of each photo that the frozen body sees"),
-            "rounds": _text("Rounds", "as many as make 40 batches",
+            "rounds": text("Rounds", "as many as make 40 batches",
                             "Head only: how often an epoch goes over what the frozen body saw"),
-            "threads": _text("Threads", "all but one"),
+            "threads": text("Threads", "all but one"),
         }
-        self.run_dir = _text("Checkpoints", "none; a folder",
+        self.run_dir = text("Checkpoints", "none; a folder",
                              "A run that was cut off goes on from this folder")
-        self.scratch = _tick("from scratch: forget the trained weights")
-        self.balanced = _tick("rare classes weigh more")
-        self.cache = _tick("head only: see each photo once (cache)", value=True)
-        self.both = _tick("also from scratch: a second run afterwards, to compare",
+        self.scratch = tick("from scratch: forget the trained weights")
+        self.balanced = tick("rare classes weigh more")
+        self.cache = tick("head only: see each photo once (cache)", value=True)
+        self.both = tick("also from scratch: a second run afterwards, to compare",
                           "The same settings, photos and order, without the trained weights. Runs lays both "
                           "over each other. Best with “everything”: a classifier behind a body that was "
                           "never trained learns little")
@@ -91,8 +91,12 @@ class Fields:
         self.rarer = (*self.advanced.values(), self.run_dir, self.scratch, self.balanced, self.cache)
 
     @property
+    def task(self) -> str:
+        return self.where.task
+
+    @property
     def choices(self) -> TaskChoices:
-        return CHOICES[self.task]
+        return self.where.choices
 
     def follow(self, task: str) -> None:
         """Offer what suits a model of this task; what it has in common with the others stays."""
@@ -100,16 +104,12 @@ class Fields:
             return
         from explorer.training.loop.recipe import BATCH_SIZE, augmentations_of
 
-        before, self._data_of[self.task] = BATCH_SIZE[self.task], self.data.value
-        self.task, self.numbers = task, False
+        before, self.numbers = BATCH_SIZE[self.task], False
+        self.where.follow(task)
         choices = self.choices
-        for control, options in ((self.data, choices.data), (self.train, choices.parts),
-                                 (self.augment, [*augmentations_of(task)])):
-            _offer(control, options)
-        if task in self._data_of:
-            self.data.value = self._data_of[task]
+        for control, options in ((self.train, choices.parts), (self.augment, [*augmentations_of(task)])):
+            offer(control, options)
         self.loss.options, self.loss.tooltip = choices.losses, choices.why
-        self.folder.placeholder = choices.example
         if self.batch_size.value == before:
             self.batch_size.value = BATCH_SIZE[task]
         self.advanced["clip"].placeholder = "10, the usual" if task == "detection" else "off, such as 1"
@@ -127,15 +127,6 @@ class Fields:
 
     def _named(self, name: str) -> Any:
         return self.advanced[name] if name in self.advanced else getattr(self, name)
-
-    @property
-    def chosen(self) -> Any:
-        """The data set that is asked for: a name, or a path. Raises ValueError where no folder is named."""
-        if self.data.value != FOLDER:
-            return self.data.value
-        if not self.folder.value.strip():
-            raise ValueError(self.choices.no_folder)
-        return given_path(self.folder.value.strip(), "the path")
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `finetune` that the controls stand for. Raises ValueError for no number."""
@@ -161,30 +152,3 @@ class Fields:
         from explorer.training.loop.recipe import Recipe
 
         return Recipe(**self.settings(), task=self.task)
-
-
-def _offer(control: W.Dropdown, options: Any) -> None:
-    """Other options; what was chosen stays where it is among them, else the first is."""
-    if tuple(options) == tuple(control.options):
-        return
-    before = control.value
-    control.options = options
-    values = [one[1] if isinstance(one, tuple) else one for one in options]
-    if before in values:
-        control.value = before
-
-
-def _field(kind: type, description: str, why: str = "", *, goes: bool = False, **options: Any) -> Any:
-    """goes: whether it comes and goes, and is away at first."""
-    layout = W.Layout(width="auto", display="none" if goes else None)
-    return kind(description=description, tooltip=why or description, layout=layout,
-                style={"description_width": "112px"}, **options)
-
-
-def _text(description: str, placeholder: str, why: str = "", *, goes: bool = False) -> W.Text:
-    return _field(W.Text, description, why, goes=goes, placeholder=placeholder, continuous_update=False)
-
-
-def _tick(description: str, why: str | None = None, *, value: bool = False) -> W.Checkbox:
-    wide = W.Layout(width="auto")
-    return W.Checkbox(value=value, description=description, indent=False, tooltip=why, layout=wide)

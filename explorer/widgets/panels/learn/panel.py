@@ -19,15 +19,15 @@ from explorer.models.surgery.inside import task_inside
 from explorer.widgets.export import curves_figure
 from explorer.widgets.jobs import Job
 from explorer.widgets.panels.base import Panel
+from explorer.widgets.panels.learn.data_choice import Photos
 from explorer.widgets.panels.learn.fields import Fields
 from explorer.widgets.panels.learn.learns_tree import LearnsTree
 from explorer.widgets.panels.learn.plan import Plan, Wish, check_free, plan_of
-from explorer.widgets.panels.learn.previews import Photos, Previews
+from explorer.widgets.panels.learn.previews import Previews
 from explorer.widgets.panels.learn.rate_finder import Asked, RateFinder
 from explorer.widgets.panels.learn.run_view import RunView
 from explorer.widgets.panels.learn.run_words import curves_of, problem_text, run_caption
 from explorer.widgets.panels.learn.started import STARTED, known_runs, next_name
-from explorer.widgets.panels.learn.task_choices import FOLDER
 from explorer.widgets.panels.learn.what_learns import as_it_would_learn
 from explorer.widgets.panels.work import busy_html
 from explorer.widgets.session import Session
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # arguments of `finetune` that a search for a rate has no use for
 NOT_TO_FIND = ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema")
+
+BEGINS = "A run is about to learn under Train. Stop it first; it can be resumed later."
 
 GUIDE = """
 <p><b>What you see.</b> A copy of the open model learns your classes: its classifier is exchanged, and with
@@ -74,7 +76,7 @@ class FinetunePanel(Panel):
         self.problem = W.HTML()
         self.start = W.Button(description="Start", button_style="primary", layout=W.Layout(width="auto"))
         self.starting = self.line(failed=lambda error: self._complain(problem_text(error)),
-                                  over=lambda: setattr(self.start, "disabled", False))
+                                  over=self._may_start)
         self.view = RunView(self.session)
         self.own_lines += self.view.own_lines
         self.finder = RateFinder(self, self._to_find, lambda rate: setattr(self.fields.lr, "value", rate))
@@ -99,8 +101,7 @@ class FinetunePanel(Panel):
         columns = W.Box([data, recipe])
         columns.add_class("vx-train-columns")
         self.fill([columns, W.HTML("<h3>Run</h3>"), self.view])
-        for button in (self.start, previews.find_duplicates):
-            button.add_class("vx-open")
+        self.start.add_class("vx-open")
 
     def _wire(self) -> None:
         fields = self.fields
@@ -118,7 +119,7 @@ class FinetunePanel(Panel):
 
     def _settings_changed(self) -> None:
         """Say what follows from it at once, and look at photos and model in the background."""
-        self.fields.folder.layout.display = "" if self.fields.data.value == FOLDER else "none"
+        self.fields.where.show_path()
         try:
             self.fields.recipe()
             self._complain("")
@@ -160,7 +161,7 @@ class FinetunePanel(Panel):
             return None
         try:
             fields = self.fields
-            classes = len(self.photos.open(fields.chosen, fields.seed.value, fields.task).classes)
+            classes = len(self.photos.open(fields.where.chosen, fields.seed.value, fields.task).classes)
         except Exception:  # the card says why; the tree does not depend on the number
             classes = model.num_classes
         return as_it_would_learn(model, self.fields.train.value, classes)[0]
@@ -178,9 +179,14 @@ class FinetunePanel(Panel):
         except (ValueError, TypeError) as error:
             self._complain(problem_text(error))
             return
-        self.start.disabled = True
+        self.start.disabled, self.session.learning = True, BEGINS
         self.problem.value = busy_html("preparing the photos and the model")
         self.starting.start(partial(self._start_run, plan))
+
+    def _may_start(self) -> None:
+        self.start.disabled = False
+        if self.session.learning == BEGINS:
+            self.session.learning = ""
 
     def _start_run(self, plan: Plan, _job: Job) -> None:
         splits, lines = self._open(plan), plan.lines()
@@ -212,7 +218,11 @@ class FinetunePanel(Panel):
         if event.kind == "finished" and self.starting.closed:  # nobody is there to compare
             log.info("%s is finished; the run from scratch is not started", first.name)
         elif event.kind == "finished":
-            self.starting.start(lambda _job: self._begin(second))
+            self.starting.start(lambda _job: self._begin_second(second))
+
+    def _begin_second(self, second: Wish) -> None:
+        check_free(self.session)  # a search may have begun
+        self._begin(second)
 
     def forget(self) -> None:
         self._on_screen, self._ran = None, []

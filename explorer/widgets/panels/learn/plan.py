@@ -121,7 +121,7 @@ class Plan:
 
 def plan_of(session: Session, fields: Fields) -> Plan:
     """What Start would do now, with a model on the screen. Raises ValueError or TypeError where it can't."""
-    settings, data = fields.settings(), fields.chosen
+    settings, data = fields.settings(), fields.where.chosen
     fields.recipe()
     folder = given_path(fields.run_dir.value.strip(), "the folder") if fields.run_dir.value.strip() else None
     scratch = fields.scratch.value
@@ -131,17 +131,22 @@ def plan_of(session: Session, fields: Fields) -> Plan:
                 both=fields.both.value and not scratch)
 
 
-def check_free(session: Session) -> None:
-    """Raises ValueError with what to do where another run learns, or there is no model."""
+def check_free(session: Session, *, named: bool = False) -> None:
+    """Raises ValueError with what to do where another run learns, or there is no model.
+
+    named: whether the model on the screen is none of those that would learn
+    """
     from explorer.training.run.claim import teacher_of
 
-    model = session.model
+    model = None if named else session.model
     if model is not None and (by := teacher_of(model)):  # started in a cell: its weights are on the move
         raise ValueError(f"{by} is teaching the model on the screen at present. Stop it first; it can be "
                          "resumed later.")
     if getattr(session.run, "running", False):
         raise ValueError(f"{session.run.name} is learning. Stop it first; it can be resumed later.")
-    if model is None:
+    if session.learning:
+        raise ValueError(session.learning)
+    if model is None and not named:
         raise ValueError("There is no model yet: open one in the picker.")
 
 
