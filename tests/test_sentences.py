@@ -172,8 +172,9 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
             "run_dir": None, "resume": False, "on_event": quiet, "pretrained": False, "backbone": None,
             "input_size": (3, 24, 24), "device": "cpu", "name": "a run", "accumulate": 1,
             "layer_decay": None, "weight_decay": 0.01, "warmup": 0.0, "label_smoothing": 0.0, "mixup": 0.0,
-            "cutmix": 0.0, "clip": None, "ema": None, "class_weights": None, "precision": "float32",
-            "patience": 1, "save_every": 2, "views": 1, "rounds": 1, "cache": True, "threads": 1}),
+            "cutmix": 0.0, "clip": None, "ema": None, "swa": None, "swa_rate": "constant",
+            "class_weights": None, "precision": "float32", "patience": 1, "save_every": 2, "views": 1,
+            "rounds": 1, "cache": True, "threads": 1}),
         "distill": (lambda **given: explorer.distill(**given).wait(), {
             "student": net(), "teacher": model, "data": folder, "temperature": 4.0, "alpha": 0.5, "epochs": 1,
             "train": "head", "batch_size": 4, "augment": "light", "seed": 0, "outputs": None, "run_dir": None,

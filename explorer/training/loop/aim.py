@@ -43,6 +43,10 @@ class Aim(ABC):
     def measure(self) -> Measure:
         """The figure that a run is judged by."""
 
+    def through(self, network: nn.Module, inputs: Any, targets: Any, place: dict[str, Any]) -> Any:
+        """A batch through the network, for whoever wants no loss of it; what it gives."""
+        return network(inputs.to(**place))
+
     @abstractmethod
     def passed(self, network: nn.Module, inputs: Any, targets: Any, place: dict[str, Any]) -> Passed:
         """A batch through the network. place: device and dtype of the inputs"""

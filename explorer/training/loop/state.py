@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+NONE_YET = (-1.0, math.inf)  # the best (figure, loss) before the first epoch
 
 @dataclass
 class State:
@@ -15,7 +17,7 @@ class State:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    average: nn.Module | None = None  # the averaged weights (EMA), where wanted
+    average: AveragedModel | None = None  # the averaged weights (EMA, SWA), where wanted
     #: the same network for passes, with a faster frozen part; None: itself
     through: nn.Module | None = None
     epoch: int = 0
@@ -25,7 +27,7 @@ class State:
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, figure, photos of this epoch
     part_sums: dict[str, float] = field(default_factory=dict)  # of the parts of the loss, as `sums`
     best_epoch: int = -1
-    best: tuple[float, float] = (-1.0, math.inf)  # (figure, loss) of the photos to judge by
+    best: tuple[float, float] = NONE_YET  # (figure, loss) of the photos to judge by
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     # while the best ones are in the network, after a stop
     last_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -38,12 +40,18 @@ class State:
         return self.network if self.through is None else self.through
 
     @property
+    def averaged(self) -> nn.Module | None:
+        """The network with averaged weights; None where there are none, or none yet."""
+        average = self.average
+        return average.module if average is not None and average.n_averaged else None
+
+    @property
     def judged_network(self) -> nn.Module:
-        return self.passing_network if self.average is None else self.average
+        return self.passing_network if self.averaged is None else self.average
 
     def judged_weights(self) -> dict[str, Tensor]:
         """Those of `judged_network`. The averaged ones are named as in `network` too."""
-        return self.network.state_dict() if self.average is None else self.average.module.state_dict()
+        return (self.network if self.averaged is None else self.averaged).state_dict()
 
     def add(self, loss: float, figure: float, count: int, seconds: float, parts: dict[str, float]) -> None:
         """One batch of `count` photos: its mean loss, the sum of its figure, what it took, and the parts of

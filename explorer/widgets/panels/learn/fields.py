@@ -68,6 +68,8 @@ class Fields:
             "clip": _text("Gradient clip", "off, such as 1"),
             "ema": _text("Mean weights", "off, such as 0.99",
                          "EMA: the mean of the last steps' weights is judged and kept"),
+            "swa": _text("Mean of epochs", "off, such as 0.25",
+                         "SWA: share of the epochs, the last ones, whose mean weights are judged and kept"),
             "patience": _text("Patience", "off, such as 3 epochs",
                               "Stop after so many epochs without a better one"),
             "views": _text("Views", "1, such as 2",
