@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +19,7 @@ class State:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None = None  # the averaged weights (EMA, SWA), where wanted
+    beside: nn.Module | None = None  # what learns too and is no part of it, such as the regressors of hints
     #: the same network for passes, with a faster frozen part; None: itself
     through: nn.Module | None = None
     epoch: int = 0
@@ -80,17 +82,22 @@ class State:
 
     def gradients_now(self) -> dict[str, Tensor]:
         """What the batches so far have added to a step that is not made yet, by the parameter's name."""
-        return {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+        return {name: p.grad for name, p in self._learning() if p.grad is not None}
+
+    def _learning(self) -> Iterator[tuple[str, nn.Parameter]]:
+        yield from self.network.named_parameters()
+        if self.beside is not None:
+            yield from self.beside.named_parameters(prefix="beside:")
 
     def put_gradients_aside(self) -> None:
         """Out of the network, so that nobody who uses it after a stop adds to them."""
         self.gradients = self.gradients_now()
-        for parameter in self.network.parameters():
+        for _, parameter in self._learning():
             parameter.grad = None
 
     def take_gradients_back(self) -> None:
         """Begin where the stop was, whatever was done to the network since then."""
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self._learning():
             gradient = self.gradients.get(name)
             parameter.grad = None if gradient is None else gradient.to(parameter)
         self.gradients = {}
