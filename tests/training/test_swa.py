@@ -1,5 +1,5 @@
-"""`swa`: the mean of the last epochs' weights is the mean of the checkpoints, BatchNorm's statistics are those
-of a fresh pass, and a stop changes nothing.
+"""`swa`: the mean of the last epochs' weights is the mean of the checkpoints, BatchNorm's statistics are
+those of a fresh pass, and a stop changes nothing.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def test_a_run_that_goes_on_for_more_epochs_averages_its_new_end(colours, tmp_pa
     done, ends = ends_of_epochs(colours, train="all", run_dir=tmp_path, resume=True, epochs=8)
     assert done.recipe.averages_from == 3 and sorted(ends) == [5, 6, 7]
     wanted = np.mean([ends[epoch]["module.0.weight"] for epoch in (5, 6, 7)], axis=0)  # 2, 3, 4 held 2 too
-    np.testing.assert_allclose(done.model_at(8).module[0].weight.detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+    found = done.model_at(8).module[0].weight.detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 # --- the rate -----------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Averaged weights: of all steps, the later the more (EMA), or of the last epochs, all the same (SWA).
 
-The steps of a run that is near its end go around a valley of the loss, and their mean lies further down in it.
-An exponential moving average is taken behind each step (`explorer.training.loop.loop.make_step`). Stochastic
-weight averaging takes one set of weights an epoch, while the rate is held. Statistics of BatchNorm are no
-weights: those of a mean are found anew, by one pass of the photos.
+The steps of a run that is near its end go around a valley of the loss, and their mean lies further down in
+it. An exponential moving average is taken behind each step (`explorer.training.loop.loop.make_step`).
+Stochastic weight averaging takes one set of weights an epoch, while the rate is held. Statistics of BatchNorm
+are no weights: those of a mean are found anew, by one pass of the photos.
 
 Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018
 (https://arxiv.org/abs/1803.05407).
@@ -41,7 +41,8 @@ def begin_average(state: State, recipe: Recipe) -> None:
         state.average.n_averaged.zero_()
 
 
-def average_epoch(state: State, source: Source, recipe: Recipe, place: dict[str, Any], objective: Aim) -> bool:
+def average_epoch(state: State, source: Source, recipe: Recipe, place: dict[str, Any],
+                  objective: Aim) -> bool:
     """The weights at the end of an epoch into the mean of the last ones, where `recipe.swa` wants that; then
     no epoch before is the best one any more. Whether this was the first.
     """

@@ -5,11 +5,12 @@
                 q(A) = Q / ||Q||, Q the sum over the channels of A^2, as one row: where a network looks
 
 A regressor is a convolution of 1 x 1 that learns beside the student and is let go of with the run: it brings
-the student's channels to the teacher's. Maps of another size are averaged over areas to the smaller one, those
-of attention once they are sums. Both are means over the photos.
+the student's channels to the teacher's. Maps of another size are averaged over areas to the smaller one,
+those of attention once they are sums. Both are means over the photos, the papers' factor of 1/2 is in the
+weight.
 
-Sources: Romero et al., FitNets: Hints for Thin Deep Nets, 2015; Zagoruyko and Komodakis, Paying More Attention
-to Attention, 2017.
+Sources: Romero et al., FitNets: Hints for Thin Deep Nets, 2015; Zagoruyko and Komodakis, Paying More
+Attention to Attention, 2017.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: 
     """Add one batch's gradients."""
     if isinstance(objective, Objective) and (recipe.mixup or recipe.cutmix):
         inputs, targets = mixed(inputs, targets, recipe, objective)
-    learning = [*network.parameters(), *(objective.beside.parameters() if objective.beside is not None else ())]
+    beside = objective.beside.parameters() if objective.beside is not None else ()
+    learning = [*network.parameters(), *beside]
     half, device = recipe.precision == "bfloat16", place["device"]
     kept = [None if p.grad is None else p.grad.clone() for p in learning]
     while True:

@@ -4,9 +4,9 @@
 
 At a high temperature T the teacher's small shares count too: which wrong classes a photo resembles. T^2 keeps
 the gradient as large as that of the labels. Source: Hinton, Vinyals, Dean, Distilling the knowledge in a
-neural network, 2015. Of several classes at once the teacher's part is the binary cross-entropy between
-sigmoid(teacher / T) and sigmoid(student / T), of numbers their mean squared difference, in standard deviations;
-the labels' part is that of `Objective`. What a student learns from the teacher's maps is added
+neural network, 2015. Of several classes at once the teacher's part is T^2 times the binary cross-entropy
+between sigmoid(teacher / T) and sigmoid(student / T), of numbers their mean squared difference, in standard
+deviations; the labels' part is that of `Objective`. What a student learns from the teacher's maps is added
 (`explorer.training.loop.hints`).
 """
 

@@ -84,13 +84,13 @@ def distill(
              at each photo once, prepared as it wants it; else, and for its maps, at the view that the student
              learns from
 
-    The loss is (1 - alpha) * cross-entropy + alpha * temperature^2 * KL(teacher || student) + beta * features;
-    its parts are told with each batch. Of several classes at once both terms are binary cross-entropies, the
-    teacher's sigmoids being the targets; of numbers they are the labels' loss and the mean squared difference
-    from the teacher's numbers. Raises as `finetune` does; TypeError or ValueError for a teacher that can't be
-    one and for maps that don't go together, DataError where it does not know the data's classes. Sources:
-    Hinton, Vinyals, Dean, Distilling the knowledge in a neural network, 2015; Romero et al., FitNets, 2015;
-    Zagoruyko, Komodakis, Paying more attention to attention, 2017.
+    The loss is (1 - alpha) * cross-entropy + alpha * temperature^2 * KL(teacher || student), and beta times
+    what the features are off; its parts are told with each batch. Of several classes at once both terms are
+    binary cross-entropies, the teacher's sigmoids being the targets; of numbers they are the labels' loss and
+    the mean squared difference from the teacher's numbers. Raises as `finetune` does; TypeError or ValueError
+    for a teacher that can't be one and for maps that don't go together, DataError where it does not know the
+    data's classes. Sources: Hinton, Vinyals, Dean, Distilling the knowledge in a neural network, 2015; Romero
+    et al., FitNets, 2015; Zagoruyko, Komodakis, Paying more attention to attention, 2017.
     """
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event is {on_event!r}: give a function of one event, such as "
@@ -142,7 +142,8 @@ def _told(lesson: Lesson, features: str | None, stages: Mapping[str, Any] | None
           weight: float | None) -> Taught:
     """Who teaches and how, for a card, and what a resumed run is compared by."""
     net = lesson.teacher
-    facts = {"teacher": f"{net.config.architecture or type(net).__name__} ({of_tensors(net.state_dict())[:8]})",
+    what = net.config.architecture or type(net).__name__
+    facts = {"teacher": f"{what} ({of_tensors(net.state_dict())[:8]})",
              "temperature": lesson.temperature, "alpha": lesson.alpha}
     if features is None:
         return Taught(lesson.words, facts)

@@ -71,9 +71,9 @@ class TaughtTraining(Training):
 
     def _asked(self, plain: Objective, config: Mapping[str, Any], threads: int,
                asked_to_stop: Callable[[], bool]) -> Generator[Event, None, Tensor | None]:
-        """What the teacher says of each photo to learn from, [N, W] float32, each prepared as it wants it, or,
-        where its maps are learnt from, as the student sees it; None: asked to stop. Raises ValueError for
-        scores that are not finite.
+        """What the teacher says of each photo to learn from, [N, W] float32, each prepared as it wants it,
+        or, where its maps are learnt from, as the student sees it; None: asked to stop. Raises ValueError
+        for scores that are not finite.
         """
         photos, lesson, found, done = self.data.train, self.lesson, [], 0
         in_place = lesson.inside is not None  # what is where must be the same in both

@@ -17,8 +17,8 @@ from explorer.training.loop.hints import WEIGHTS, Pair
 from explorer.training.loop.order import drawn_by
 from explorer.training.run.trying import as_it_was
 
-NAME_THEM = ('Name them: stages={"the student\'s stage": "the teacher\'s"}; maps of other sizes are brought to '
-             "the smaller one.")
+NAME_THEM = ('Name them: stages={"the student\'s stage": "the teacher\'s"}; maps of other sizes are brought '
+             "to the smaller one.")
 
 
 def check_features(features: Any, stages: Any, beta: Any, train: str) -> None:
@@ -34,8 +34,9 @@ def check_features(features: Any, stages: Any, beta: Any, train: str) -> None:
         kind = ValueError if isinstance(features, str | int | float) else TypeError
         raise kind(f"features is {shown(features)}: expected one of {known}, or None.")
     if train == "head":
-        raise ValueError(f"features={features!r} teaches stages of the student's body, and train='head' leaves "
-                         "the body as it is: give train='last_stage' or 'all', or leave features away.")
+        raise ValueError(f"features={features!r} teaches stages of the student's body, and train='head' "
+                         "leaves the body as it is: give train='last_stage' or 'all', or leave features "
+                         "away.")
     if stages is None:
         return
     expected = "expected {the student's stage: the teacher's, or a list of them}"
@@ -67,11 +68,11 @@ def paired(student: VisionModel, teacher: VisionModel, called: str, kind: str,
     ours, learning = maps_of(student, learns=True)
     theirs, _ = maps_of(teacher)
     if not learning:
-        raise ValueError("No stage of the student learns by these settings, or it has none, so it can't learn "
-                         "from the teacher's maps: leave features away.")
+        raise ValueError("No stage of the student learns by these settings, or it has none, so it can't "
+                         "learn from the teacher's maps: leave features away.")
     if not theirs:
-        raise ValueError(f"The teacher {called} has no stages whose maps could be learnt from: leave features "
-                         "away.")
+        raise ValueError(f"The teacher {called} has no stages whose maps could be learnt from: leave "
+                         "features away.")
     if stages is None:
         names = _by_stride(student, teacher, called, kind, {name: ours[name] for name in learning}, theirs)
     else:
@@ -82,9 +83,9 @@ def paired(student: VisionModel, teacher: VisionModel, called: str, kind: str,
     pairs = tuple(Pair(own, each, ours[own], theirs[each]) for own, each in names)
     for pair in pairs:
         if kind == "attention" and pair.size == (1, 1):
-            raise ValueError(f"The maps of {pair.student!r} and {pair.teacher!r} have one place in common, and "
-                             "attention says which of several: name stages with larger maps, or larger photos "
-                             "(input_size).")
+            raise ValueError(f"The maps of {pair.student!r} and {pair.teacher!r} have one place in common, "
+                             "and attention says which of several: name stages with larger maps, or give "
+                             "larger photos (input_size).")
     return pairs
 
 
