@@ -178,8 +178,9 @@ def calls(it: dict[str, Any]) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "distill": (lambda **given: explorer.distill(**given).wait(), {
             "student": net(), "teacher": model, "data": folder, "temperature": 4.0, "alpha": 0.5,
             "features": None, "stages": None, "beta": None, "epochs": 1, "train": "head", "batch_size": 4,
-            "augment": "light", "seed": 0, "outputs": None, "run_dir": None, "resume": False, "on_event": quiet, "pretrained": False, "input_size": (3, 24, 24),
-            "device": "cpu", "name": "a lesson"}),
+            "augment": "light", "seed": 0, "outputs": None, "run_dir": None, "resume": False,
+            "on_event": quiet, "pretrained": False, "input_size": (3, 24, 24), "device": "cpu",
+            "name": "a lesson"}),
         "doctor": (explorer.doctor, {}),
         "first_filters": (explorer.first_filters, {"model": model, "limit": 2, "cell": 8, "columns": 2}),
         "fit_weights": (explorer.fit_weights,
