@@ -15,6 +15,8 @@ from torch.optim.swa_utils import update_bn
 
 import explorer
 from explorer.data.photo_sets import Splits
+from explorer.training.loop import averages
+from explorer.training.loop.averages import renew_statistics
 from explorer.training.loop.events import Batch
 from explorer.training.loop.recipe import Recipe
 from explorer.training.loop.schedules import held, schedule
@@ -119,6 +121,26 @@ def test_a_stop_changes_no_bit_of_the_end(batches, colours, tmp_path):
     assert equal_weights(on.model, whole.model) and equal_weights(on.model_at(5), whole.model_at(5))
     assert [row["val_loss"] for row in on.history] == [row["val_loss"] for row in whole.history]
     assert [row["lr"] for row in on.history] == [row["lr"] for row in whole.history]
+
+
+def test_a_stop_while_the_statistics_are_taken_changes_no_bit_either(colours, tmp_path, monkeypatch):
+    settings = {"train": "all", "augment": "light"}
+    whole, known, box, calls = learnt(colours, **settings).wait(), threading.Event(), [], []
+
+    def stopping(*given):
+        known.wait()
+        if len(calls) == 1:  # the second mean
+            box[0].stop(wait=False)
+        calls.append(1)
+        return renew_statistics(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(averages, "renew_statistics", stopping)
+        box.append(learnt(colours, run_dir=tmp_path, **settings))
+        known.set()
+        assert box[0].wait().state == "stopped" and len(box[0].history) == 3 and len(calls) == 2
+    on = learnt(colours, run_dir=tmp_path, resume=True, **settings).wait()
+    assert equal_weights(on.model_at(5), whole.model_at(5)) and equal_weights(on.model, whole.model)
 
 
 def test_a_run_that_goes_on_for_more_epochs_averages_its_new_end(colours, tmp_path):

@@ -11,7 +11,8 @@ Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Gene
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -41,27 +42,32 @@ def begin_average(state: State, recipe: Recipe) -> None:
         state.average.n_averaged.zero_()
 
 
-def average_epoch(state: State, source: Source, recipe: Recipe, place: dict[str, Any],
-                  objective: Aim) -> bool:
+def average_epoch(state: State, source: Source, recipe: Recipe, place: dict[str, Any], objective: Aim,
+                  asked_to_stop: Callable[[], bool]) -> bool:
     """The weights at the end of an epoch into the mean of the last ones, where `recipe.swa` wants that; then
-    no epoch before is the best one any more. Whether this was the first.
+    no epoch before is the best one any more. False where it was asked to stop meanwhile: then nothing has
+    changed, and the same can be asked again.
     """
-    average, first = state.average, state.epoch == recipe.averages_from
+    average = state.average
     if recipe.swa is None or average is None or state.epoch < recipe.averages_from:
-        return False
-    if first:
-        state.best, state.best_epoch = NONE_YET, -1
+        return True
+    before = copy.deepcopy(average.state_dict())
     average.update_parameters(state.network)
     half = recipe.precision == "bfloat16"
     with (torch.autocast(place["device"].type, torch.bfloat16, enabled=half),
           drawn_by(recipe.seed, state.epoch, -6)):  # dropout, ahead of a BatchNorm
-        renew_statistics(average, source.batches(state.epoch), place, objective)
-    return first
+        done = renew_statistics(average, source.batches(state.epoch), place, objective, asked_to_stop)
+    if not done:
+        average.load_state_dict(before)
+    elif state.epoch == recipe.averages_from:
+        state.best, state.best_epoch = NONE_YET, -1
+    return done
 
 
 def renew_statistics(network: nn.Module, batches: Iterable[tuple[Any, Any]], place: dict[str, Any],
-                     objective: Aim) -> None:
-    """Mean and variance of each BatchNorm layer that learns, anew: their means over these batches.
+                     objective: Aim, asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
+    """Mean and variance of each BatchNorm layer that learns, anew: their means over these batches. False
+    where it was asked to stop before the last of them.
 
     As `torch.optim.swa_utils.update_bn`, which would forget those of frozen layers too. Without a layer that
     learns no batch is asked for.
@@ -76,9 +82,12 @@ def renew_statistics(network: nn.Module, batches: Iterable[tuple[Any, Any]], pla
             layer.momentum = None  # torch's word for the mean of all batches
         with torch.no_grad():
             for inputs, targets in batches if layers else ():
+                if asked_to_stop():
+                    return False
                 if len(inputs):  # a process of a team may have no share of the last batch
                     objective.through(network, inputs, targets, place)
     finally:
         for layer, momentum in layers.items():
             layer.momentum = momentum
         network.train(before)
+    return True

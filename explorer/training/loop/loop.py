@@ -79,7 +79,10 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
                         **objective.figures(figure / count))
 
         started = time.perf_counter()
-        if average_epoch(state, source, recipe, place, objective):
+        if not average_epoch(state, source, recipe, place, objective, lambda: team.any(asked_to_stop())):
+            yield Stopped(state.epoch, state.step, "asked")
+            return
+        if state.epoch == recipe.averages_from:
             yield Note(AVERAGES.format(state.epoch + 1))
         val_loss, val_figure, val_parts = team.judge(state, source.judged(), place, objective)
         if not math.isfinite(val_loss):

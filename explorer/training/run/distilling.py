@@ -29,7 +29,7 @@ from explorer.training.run.fingerprints import of_tensors
 from explorer.training.run.given import data_for, task_of
 from explorer.training.run.lessons import TaughtTraining
 from explorer.training.run.loading import LoadedRun
-from explorer.training.run.pairing import check_features, paired
+from explorer.training.run.pairing import check_features, check_names, paired
 from explorer.training.run.plan import Taught, make_plan
 from explorer.training.run.run import Run
 from explorer.training.run.teachers import lesson_of, opened_teacher
@@ -116,6 +116,8 @@ def distill(
     if recipe.cached and recipe.view_count > 1:
         raise ValueError("views varies photos whose features are cached, and the teacher looks at each of "
                          "them once: leave views away, or give cache=False.")
+    if stages is not None:
+        check_names(stages, student, net, called)
     weight = beta if beta is not None or features is None else WEIGHTS[features]
     taught = _told(lesson, features, stages, weight)
     plan = make_plan(student, splits, taught=taught, epochs=epochs, train=train, batch_size=batch_size,

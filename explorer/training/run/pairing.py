@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from explorer.arguments import shown
 from explorer.data.transforms import resolve_data_config
 from explorer.display.words import did_you_mean
 from explorer.models.contract import VisionModel, parameter_place
 from explorer.models.stages import Stage
+from explorer.models.surgery.inside import look_through
 from explorer.models.watching import walk
 from explorer.training.loop.hints import WEIGHTS, Pair
 from explorer.training.loop.order import drawn_by
@@ -47,6 +49,19 @@ def check_features(features: Any, stages: Any, beta: Any, train: str) -> None:
         raise ValueError(f"stages is {shown(stages)}: {expected}, by their names.")
 
 
+def check_names(stages: Mapping[str, Any], student: Any, teacher: VisionModel, called: str) -> None:
+    """Raises ValueError for a stage that a network does not have, before a run has changed the student.
+
+    student: one that is there already, or its name, of which nothing is known yet
+    """
+    for own, given in stages.items():
+        if isinstance(student, nn.Module):
+            net = look_through(student)
+            _check_named(own, {stage.name: stage for stage in getattr(net, "stage_table", ())}, "student")
+        for each in _listed(given):
+            _check_named(each, {stage.name: stage for stage in teacher.stage_table}, f"teacher {called}")
+
+
 def _names(stages: Mapping[Any, Any]) -> Iterator[Any]:
     for own, theirs in stages.items():
         yield own
@@ -78,8 +93,11 @@ def paired(student: VisionModel, teacher: VisionModel, called: str, kind: str,
     else:
         names = [(own, each) for own, given in stages.items() for each in _listed(given)]
         for own, each in names:
-            _check_named(own, ours, learning, "student")
-            _check_named(each, theirs, theirs, f"teacher {called}")
+            _check_named(own, ours, "student")
+            _check_named(each, theirs, f"teacher {called}")
+            if own not in learning:
+                raise ValueError(f"The stage {own!r} of the student does not learn by these settings: give "
+                                 f"train='all', or name one of {', '.join(learning)}.")
     pairs = tuple(Pair(own, each, ours[own], theirs[each]) for own, each in names)
     for pair in pairs:
         if kind == "attention" and pair.size == (1, 1):
@@ -109,13 +127,10 @@ def maps_of(model: VisionModel, *, learns: bool = False) -> tuple[dict[str, tupl
     return sizes, learning
 
 
-def _check_named(name: str, known: Mapping[str, Any], fitting: Any, whose: str) -> None:
+def _check_named(name: str, known: Mapping[str, Any], whose: str) -> None:
     if name not in known:
-        raise ValueError(f"The {whose} has no stage {name[:60]!r}. Its stages: {', '.join(known)}."
+        raise ValueError(f"The {whose} has no stage {name[:60]!r}. Its stages: {', '.join(known) or 'none'}."
                          f"{did_you_mean(name, known)}")
-    if name not in fitting:
-        raise ValueError(f"The stage {name!r} of the {whose} does not learn by these settings: give "
-                         f"train='all', or name one of {', '.join(fitting)}.")
 
 
 def _by_stride(student: VisionModel, teacher: VisionModel, called: str, kind: str,
