@@ -203,6 +203,8 @@ REFUSED = {
         "of the member b of the teacher"),
     "one place": ({"student": net(size=(3, 32, 8)), "by": net(5, size=(3, 8, 32)), "stages": {"8": "8"}},
                   "have one place in common"),
+    "one place, by stride": ({"student": net(size=(3, 32, 8)), "by": net(5, size=(3, 8, 32)),
+                              "train": "last_stage"}, "'8' and '8' have one place in common"),
 }
 
 

@@ -101,10 +101,13 @@ def paired(student: VisionModel, teacher: VisionModel, called: str, kind: str,
     pairs = tuple(Pair(own, each, ours[own], theirs[each]) for own, each in names)
     for pair in pairs:
         if kind == "attention" and pair.size == (1, 1):
-            raise ValueError(f"The maps of {pair.student!r} and {pair.teacher!r} have one place in common, "
-                             "and attention says which of several: name stages with larger maps, or give "
-                             "larger photos (input_size).")
+            raise _one_place(pair.student, pair.teacher)
     return pairs
+
+
+def _one_place(own: str, theirs: str) -> ValueError:
+    return ValueError(f"The maps of {own!r} and {theirs!r} have one place in common, and attention says "
+                      "which of several: name stages with larger maps, or give larger photos (input_size).")
 
 
 def maps_of(model: VisionModel, *, learns: bool = False) -> tuple[dict[str, tuple[int, int, int]], list[str]]:
@@ -117,7 +120,8 @@ def maps_of(model: VisionModel, *, learns: bool = False) -> tuple[dict[str, tupl
 
     def keep(stage: Stage, found: torch.Tensor) -> None:
         if found.ndim == 4:
-            sizes[stage.name] = tuple(found.shape[1:])
+            _, channels, height, width = found.shape
+            sizes[stage.name] = channels, height, width
             if found.requires_grad:
                 learning.append(stage.name)
 
@@ -144,8 +148,11 @@ def _by_stride(student: VisionModel, teacher: VisionModel, called: str, kind: st
             members.setdefault(stage.name.rpartition("/")[0], {})[stage.reduction] = stage.name
     found = []
     for member, stages in members.items():
-        common = sorted(stride for stride in own.keys() & stages.keys()
-                        if kind != "attention" or _places(ours[own[stride]], theirs[stages[stride]]) > 1)
+        both = sorted(own.keys() & stages.keys())
+        common = [stride for stride in both
+                  if kind != "attention" or _places(ours[own[stride]], theirs[stages[stride]]) > 1]
+        if both and not common:
+            raise _one_place(own[both[-1]], stages[both[-1]])
         if not common:
             whose = f"the member {member} of the teacher {called}" if member else f"the teacher {called}"
             raise ValueError(f"The student's stages that learn have the strides {_text(own)}, and those of "
