@@ -26,6 +26,8 @@ FINER = (  # further settings of a recipe: (name, kind, what it does)
     ("layer-decay", float, "each layer further from the head learns at this share of the next one's rate"),
     ("clip", float, "the largest norm of a gradient, such as 1.0"),
     ("ema", float, "average the weights with this decay, such as 0.99"),
+    ("swa", float, "average the weights of the last epochs, this share of them, such as 0.25"),
+    ("swa-rate", str, "the rate meanwhile: constant or cyclic (default: constant)"),
     ("accumulate", int, "batches a step of the optimizer"),
     ("views", int, "with --train head: variants of each photo that are looked at (default: 1)"),
     ("rounds", int, "with --train head: how often an epoch goes over the features (default: to 40 batches)"),

@@ -132,6 +132,14 @@ def test_weights_that_can_not_be_averaged_are_named(other, says):
         explorer.soup([net(0), other()])
 
 
+def test_numbers_in_another_unit_are_named():
+    first, second = (net(seed, classes=1, labels=["age"], outputs="numbers") for seed in range(2))
+    for model, mean in ((first, 1.0), (second, 2.0)):
+        model.config = model.config.with_(number_mean=(mean,), number_std=(1.0,))
+    with pytest.raises(ValueError, match="has its numbers in another unit"):
+        explorer.soup([first, second])
+
+
 def test_weights_of_other_sizes_are_named():
     small, large = (explorer.create_model("lenet5", num_classes=n) for n in (3, 4))
     with pytest.raises(ValueError, match=r"lenet5 \(2\) has another .* than lenet5 \(4 x 84, not 3"):

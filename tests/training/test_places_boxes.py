@@ -129,7 +129,7 @@ def test_words_name_the_figure_and_the_parts(taught):
     assert "top1" not in rows[0] and set(rows[0]["parts"]) == {"classification", "bbox_regression"}
 
 
-@pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "ema": 0.8}])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "ema": 0.8}, {"swa": 1.0}])
 def test_a_stopped_run_goes_on_to_the_very_same_weights(data, tmp_path, settings):
     few = data[0].subset(range(9)), data[1].subset(range(2))
     wanted = {"epochs": 2, **TEACHING, "augment": "light", **settings}

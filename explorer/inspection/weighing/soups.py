@@ -38,8 +38,10 @@ def soup(
              the accuracy of the mean does not fall. `load_report` says which are in
     batch_size, on_progress, should_stop: as in `fit_weights`, for each model that is judged
 
-    Statistics of BatchNorm are averaged too. The models given stay as they are. Raises ValueError, with the
-    member's name, for another architecture, other sizes or other classes.
+    Statistics of BatchNorm are averaged too, each mean and variance by itself, which is near what the photos
+    would give where the models were finetuned from the same weights. The models given stay as they are.
+    Raises ValueError, with the member's name, for another architecture, other sizes, other classes, or
+    numbers in another unit.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")

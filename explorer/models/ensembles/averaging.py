@@ -42,6 +42,10 @@ def check_alike(members: Mapping[str, VisionModel]) -> None:
             raise ValueError(f"The member {name} was trained with other classes than {first}, or in another "
                              "order: their weights mean different things. explorer.Ensemble(models) brings "
                              "classes into one order.")
+        if (said.mean, said.std) != (theirs.mean, theirs.std):
+            raise ValueError(f"The member {name} has its numbers in another unit than {first} (they were "
+                             "standardised by other photos): the same weight means another number in each. "
+                             "explorer.Ensemble(models) brings numbers into one unit.")
 
 
 def _size(shape: torch.Size | None) -> str:

@@ -39,9 +39,23 @@ class Aim(ABC):
     same_in_pieces = True
 
     @property
+    def beside(self) -> nn.Module | None:
+        """What learns beside the network, is no part of it, and goes with the run; None: nothing."""
+        return None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the loss takes the maps of stages, so that a stand-in for a frozen part won't do."""
+        return False
+
+    @property
     @abstractmethod
     def measure(self) -> Measure:
         """The figure that a run is judged by."""
+
+    def through(self, network: nn.Module, inputs: Any, targets: Any, place: dict[str, Any]) -> Any:
+        """A batch through the network, for whoever wants no loss of it; what it gives."""
+        return network(inputs.to(**place))
 
     @abstractmethod
     def passed(self, network: nn.Module, inputs: Any, targets: Any, place: dict[str, Any]) -> Passed:

@@ -18,17 +18,20 @@ from typing import Any
 from torch import nn
 
 from explorer.training.loop.aim import Aim
+from explorer.training.loop.averages import average_epoch, begin_average
 from explorer.training.loop.errors import no_number
 from explorer.training.loop.events import Batch, Epoch, Event, Finished, Note, Stopped
 from explorer.training.loop.order import drawn_by
 from explorer.training.loop.recipe import Recipe
-from explorer.training.loop.schedules import schedule
 from explorer.training.loop.sources import Source
 from explorer.training.loop.state import State
 from explorer.training.loop.team import Alone, Team
 
 IN_PIECES = ("There was not enough memory for {} photos at once: each batch is now learnt from in {} pieces, "
              "whose gradients are added up.{}")
+
+AVERAGES = ("From epoch {} on the mean of the weights at the end of each epoch is judged and kept, not the "
+            "last weights alone (SWA).")
 
 
 def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *, objective: Aim,
@@ -42,9 +45,9 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
     team = team or Alone()
     optimizer = state.optimizer
     steps = -(-len(source) // recipe.accumulate)
-    warmup = round(recipe.warmup * recipe.epochs * steps)
-    factor = schedule(recipe.schedule, total=recipe.epochs * steps, warmup=warmup)
+    factor = recipe.rate_factor(steps)
     rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    begin_average(state, recipe)
 
     while state.epoch < recipe.epochs:
         state.network.train()
@@ -76,6 +79,11 @@ def train(state: State, source: Source, recipe: Recipe, place: dict[str, Any], *
                         **objective.figures(figure / count))
 
         started = time.perf_counter()
+        if not average_epoch(state, source, recipe, place, objective, lambda: team.any(asked_to_stop())):
+            yield Stopped(state.epoch, state.step, "asked")
+            return
+        if state.epoch == recipe.averages_from:
+            yield Note(AVERAGES.format(state.epoch + 1))
         val_loss, val_figure, val_parts = team.judge(state, source.judged(), place, objective)
         if not math.isfinite(val_loss):
             raise no_number("validation loss", val_loss, state, recipe)
@@ -102,7 +110,7 @@ def make_step(state: State, recipe: Recipe) -> None:
         nn.utils.clip_grad_norm_(parameters, recipe.longest_gradient)
     state.optimizer.step()
     state.optimizer.zero_grad()
-    if state.average is not None:
+    if state.average is not None and recipe.ema is not None:
         state.average.update_parameters(state.network)
     state.step += 1
 

@@ -52,9 +52,14 @@ class BoxAim(PlaceAim):
     def measure(self) -> Measure:
         return AP50
 
+    def through(self, network: nn.Module, inputs: Sequence[Tensor], targets: Sequence[dict[str, Tensor]],
+                place: dict[str, Any]) -> dict[str, Tensor]:
+        """The parts of its loss, which a detector gives while it learns."""
+        return network(inputs, [learnt(target) for target in targets])
+
     def passed(self, network: nn.Module, inputs: Sequence[Tensor], targets: Sequence[dict[str, Tensor]],
                place: dict[str, Any]) -> Passed:
-        parts = network(inputs, [learnt(target) for target in targets])
+        parts = self.through(network, inputs, targets, place)
         return Passed(torch.stack([*parts.values()]).sum(), parts=parts)
 
     def judged(self, network: Any, batches: Batches, place: dict[str, Any]) -> Judged:

@@ -13,7 +13,7 @@ from explorer.data.places.augment import PLACE_AUGMENTATIONS
 from explorer.models.outputs import check_kind
 from explorer.models.segmentation.losses import parts_of
 from explorer.training.loop.augmentation import AUGMENTATIONS
-from explorer.training.loop.schedules import SCHEDULES
+from explorer.training.loop.schedules import SCHEDULES, SWA_RATES, held, schedule
 
 TRAIN = {"head": "the classifier alone", "last_stage": "the last stage and the classifier",
          "all": "everything"}
@@ -59,6 +59,12 @@ class Recipe:
     augment:    see explorer.training.loop.augmentation
     label_smoothing, mixup, cutmix, clip, ema: 0 or None is off; mixup and cutmix are alphas, clip the largest
                 norm of the gradient, ema the decay of averaged weights, which are then judged and kept
+    swa:        share of the epochs, the last ones, of which the mean of the weights is taken: one set an
+                epoch, at its end. From there on the mean is judged and kept, and the rate is held; BatchNorm
+                layers that learn get their statistics by one more pass. None is off. (Stochastic weight
+                averaging, Izmailov et al. 2018, https://arxiv.org/abs/1803.05407)
+    swa_rate:   the rate meanwhile: "constant", as the schedule had it where they begin, or "cyclic", from
+                there to a hundredth within each epoch
     class_weights: "balanced", or one weight a class
     precision:  "float32" or "bfloat16" (autocast)
     outputs:    what the answers are: "one" class, "yes/no" (two classes by one score), "several" classes at
@@ -103,6 +109,8 @@ class Recipe:
     cutmix: float = 0.0
     clip: float | None = None
     ema: float | None = None
+    swa: float | None = None
+    swa_rate: str = "constant"
     class_weights: str | Sequence[float] | None = None
     precision: str = "float32"
     outputs: str | None = None
@@ -118,7 +126,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, known in (("train", TRAIN), ("schedule", SCHEDULES), ("precision", PRECISIONS),
-                            ("task", TASKS)):
+                            ("task", TASKS), ("swa_rate", SWA_RATES)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}.")
@@ -140,6 +148,7 @@ class Recipe:
                                f"{0.001 if name != 'clip' else 1.0}", lambda value: value > 0)
         for name in ("layer_decay", "ema", "label_smoothing", "warmup"):
             self._number(name, "give a share, 0 to 1", lambda value: 0 <= value <= 1)
+        self._check_swa()
         for name in ("mixup", "cutmix", "weight_decay"):
             self._number(name, "give 0 (off) or more, 1000 at most, such as "
                                f"{0.01 if name == 'weight_decay' else 0.2}", lambda value: 0 <= value <= 1000)
@@ -150,6 +159,24 @@ class Recipe:
         if self.cached and (self.mixup or self.cutmix):
             raise ValueError("mixup and cutmix mix photos, and a head-only run learns from cached features: "
                              "add cache=False, or train='last_stage'.")
+
+    def _check_swa(self) -> None:
+        if self.swa is None:
+            if self.swa_rate != "constant":
+                raise ValueError(f"swa_rate is {self.swa_rate!r}, the rate while weights are averaged, and "
+                                 "none are: give swa too, such as 0.25.")
+            return
+        self._number("swa", "give a share of the epochs above 0, up to 1, such as 0.25",
+                     lambda value: 0 < value <= 1)
+        if self.ema is not None:
+            raise ValueError("swa and ema both average the weights, each in its own way: give one of the "
+                             "two.")
+        if self.patience is not None:
+            raise ValueError("swa averages the weights of the last epochs, which a run with patience may "
+                             "never come to: give one of the two.")
+        if (count := self.epochs - self.averages_from) < 2:
+            raise ValueError(f"swa is {self.swa:g} of {self.epochs} epochs, which is {count} to average: it "
+                             "takes 2 at least, so give more epochs, or a larger share.")
 
     def _check_loss(self) -> None:
         if self.loss is None:
@@ -196,6 +223,19 @@ class Recipe:
     def longest_gradient(self) -> float | None:
         """The norm that gradients are cut to; None: none."""
         return LONGEST_GRADIENT if self.clip is None and self.task == "detection" else self.clip
+
+    @property
+    def averages_from(self) -> int:
+        """The first epoch, from 0, whose weights count in the mean of `swa`; `epochs` where there is none."""
+        return self.epochs - round(self.epochs * (self.swa or 0))
+
+    def rate_factor(self, steps: int) -> Callable[[int], float]:
+        """step -> factor of the learning rates, where an epoch has so many steps."""
+        total = self.epochs * steps
+        factor = schedule(self.schedule, total=total, warmup=round(self.warmup * total))
+        if self.swa is None:
+            return factor
+        return held(factor, self.averages_from * steps, cycle=steps if self.swa_rate == "cyclic" else 0)
 
     @property
     def rates(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
     factor = schedule("cosine", total=120, warmup=12)
     factor(0), factor(60), factor(119)
+    held(factor, 90, cycle=10)(119)          # as the weights of the last steps are averaged
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 from collections.abc import Callable
 
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
+SWA_RATES = ("constant", "cyclic")
+LOWEST = 0.01  # of a cycle, as a share of its highest rate: Izmailov et al. go from 0.05 to 0.0005
 
 
 def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3,
@@ -44,6 +47,27 @@ def schedule(name: str, *, total: int, warmup: int = 0, steps: int = 3,
         return _between(1.0, 1 / 250_000, (part - 0.3) / 0.7)
 
     return factor
+
+
+def held(factor: Callable[[int], float], first: int, *, cycle: int = 0) -> Callable[[int], float]:
+    """A schedule whose rate stays, from step `first` on, what it is there: for weights to average. Where it
+    is still rising there, as in a warm-up, it rises to its top before it stays.
+
+    cycle: steps in which it falls along a straight line, to a hundredth, before it is high again; 0: none.
+           A cycle of one step has no line
+    Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018, 3.1.
+    """
+    top = first
+    while factor(top + 1) > factor(top):
+        top += 1
+
+    def value(step: int) -> float:
+        if step < top or cycle < 2:
+            return factor(min(step, top))
+        share = ((step - first) % cycle + 1) / cycle
+        return factor(top) * (1 - share + share * LOWEST)
+
+    return value
 
 
 def _between(start: float, end: float, part: float) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+NONE_YET = (-1.0, math.inf)  # the best (figure, loss) before the first epoch
 
 @dataclass
 class State:
@@ -15,7 +18,8 @@ class State:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    average: nn.Module | None = None  # the averaged weights (EMA), where wanted
+    average: AveragedModel | None = None  # the averaged weights (EMA, SWA), where wanted
+    beside: nn.Module | None = None  # what learns too and is no part of it, such as the regressors of hints
     #: the same network for passes, with a faster frozen part; None: itself
     through: nn.Module | None = None
     epoch: int = 0
@@ -25,7 +29,7 @@ class State:
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # loss, figure, photos of this epoch
     part_sums: dict[str, float] = field(default_factory=dict)  # of the parts of the loss, as `sums`
     best_epoch: int = -1
-    best: tuple[float, float] = (-1.0, math.inf)  # (figure, loss) of the photos to judge by
+    best: tuple[float, float] = NONE_YET  # (figure, loss) of the photos to judge by
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     # while the best ones are in the network, after a stop
     last_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -38,12 +42,18 @@ class State:
         return self.network if self.through is None else self.through
 
     @property
+    def averaged(self) -> nn.Module | None:
+        """The network with averaged weights; None where there are none, or none yet."""
+        average = self.average
+        return average.module if average is not None and average.n_averaged else None
+
+    @property
     def judged_network(self) -> nn.Module:
-        return self.passing_network if self.average is None else self.average
+        return self.passing_network if self.averaged is None else self.average
 
     def judged_weights(self) -> dict[str, Tensor]:
         """Those of `judged_network`. The averaged ones are named as in `network` too."""
-        return self.network.state_dict() if self.average is None else self.average.module.state_dict()
+        return (self.network if self.averaged is None else self.averaged).state_dict()
 
     def add(self, loss: float, figure: float, count: int, seconds: float, parts: dict[str, float]) -> None:
         """One batch of `count` photos: its mean loss, the sum of its figure, what it took, and the parts of
@@ -72,17 +82,22 @@ class State:
 
     def gradients_now(self) -> dict[str, Tensor]:
         """What the batches so far have added to a step that is not made yet, by the parameter's name."""
-        return {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+        return {name: p.grad for name, p in self._learning() if p.grad is not None}
+
+    def _learning(self) -> Iterator[tuple[str, nn.Parameter]]:
+        yield from self.network.named_parameters()
+        if self.beside is not None:
+            yield from self.beside.named_parameters(prefix="beside:")
 
     def put_gradients_aside(self) -> None:
         """Out of the network, so that nobody who uses it after a stop adds to them."""
         self.gradients = self.gradients_now()
-        for parameter in self.network.parameters():
+        for _, parameter in self._learning():
             parameter.grad = None
 
     def take_gradients_back(self) -> None:
         """Begin where the stop was, whatever was done to the network since then."""
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self._learning():
             gradient = self.gradients.get(name)
             parameter.grad = None if gradient is None else gradient.to(parameter)
         self.gradients = {}

@@ -29,8 +29,10 @@ def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: 
     """Add one batch's gradients."""
     if isinstance(objective, Objective) and (recipe.mixup or recipe.cutmix):
         inputs, targets = mixed(inputs, targets, recipe, objective)
+    beside = objective.beside.parameters() if objective.beside is not None else ()
+    learning = [*network.parameters(), *beside]
     half, device = recipe.precision == "bfloat16", place["device"]
-    kept = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
+    kept = [None if p.grad is None else p.grad.clone() for p in learning]
     while True:
         loss_sum = figure = 0.0
         parts: dict[str, float] = {}
@@ -49,7 +51,7 @@ def learn(network: nn.Module, inputs: Any, targets: Any, recipe: Recipe, place: 
                     parts[name] = parts.get(name, 0.0) + value.item() * share
             return Added(loss_sum / len(inputs), figure, pieces, parts)
         except Exception as error:  # a run that goes on after it learns from this batch again, and once only
-            for parameter, before in zip(network.parameters(), kept):
+            for parameter, before in zip(learning, kept):
                 parameter.grad = None if before is None else before.clone()
             if not is_out_of_memory(error) or pieces >= len(inputs):
                 raise

@@ -50,6 +50,7 @@ def save(folder: Path, state: State) -> Path:
     content = {
         "network": state.network.state_dict(), "optimizer": state.optimizer.state_dict(),
         "average": None if state.average is None else state.average.state_dict(),
+        "beside": None if state.beside is None else state.beside.state_dict(),
         "best_weights": state.best_weights, "gradients": state.gradients_now(),
         **{name: list(value) if isinstance(value, tuple) else value for name, value in counters.items()},
     }
@@ -89,6 +90,8 @@ def restore(folder: Path, state: State) -> None:
         state.optimizer.load_state_dict(content["optimizer"])
         if state.average is not None:
             state.average.load_state_dict(content["average"])
+        if state.beside is not None:
+            state.beside.load_state_dict(content["beside"])
         state.best_weights = content["best_weights"]
         for name in COUNTERS:
             if name != "part_sums" or name in content:  # an earlier explorer has not written it

@@ -62,7 +62,9 @@ def finetune(
               whatever `explorer.data.open_places` takes
     outputs:  "one" class, "yes/no" (of two classes, by one score), "several" classes at once, or "numbers",
               which are learnt standardised and told in their own unit; None: what the data has
-    epochs, train, lr, body_lr, optimizer, schedule, augment, seed, and the further `settings`: see `Recipe`
+    epochs, train, lr, body_lr, optimizer, schedule, augment, seed, and the further `settings`: see `Recipe`.
+              Averaged weights are two of them: ema=0.99 (a moving mean of all steps), swa=0.25 (the mean of
+              the last quarter of the epochs, with BatchNorm's statistics taken anew)
     batch_size: None: 32, of boxes and masks 8
     backbone: of a name for boxes or masks: another backbone than its own, by name; what is trained then are
               that one's weights

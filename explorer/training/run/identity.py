@@ -41,6 +41,7 @@ WORDS = {
     "data.val": "photos to judge by",
     "data.photos": "the photos", "augment": "augment",
     "taught.teacher": "the teacher", "taught.temperature": "temperature=", "taught.alpha": "alpha=",
+    "taught.features": "features=", "taught.stages": "stages=", "taught.beta": "beta=",
 }
 
 

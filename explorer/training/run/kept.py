@@ -185,7 +185,7 @@ class HasCheckpoints:
     def model_at(self, epoch: int) -> VisionModel:
         """A copy of the model as it was after `epoch` epochs (0: before the first), in evaluation mode.
 
-        The averaged weights, where the run has such (ema). Raises ValueError for an epoch that is not in
+        The averaged weights, where the run has such (ema, swa). Raises ValueError for an epoch that is not in
         `checkpoints`.
         """
         weights = self.kept.weights(epoch)  # before anything is copied

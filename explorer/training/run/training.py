@@ -30,6 +30,7 @@ from explorer.models.outputs import read_outputs
 from explorer.models.surgery.optimized import mostly_convolutions
 from explorer.models.weights.report import LoadReport
 from explorer.training.loop.aim import Aim
+from explorer.training.loop.averages import averaged_model
 from explorer.training.loop.errors import NoNumber
 from explorer.training.loop.events import (
     Batch,
@@ -156,7 +157,9 @@ class Training:
             return
         network: nn.Module = Classifier(model) if isinstance(self.source, FeatureSource) else model
         self.state = self._state_of(network)
-        if isinstance(self.source, PhotoSource) and self.team.world == 1 and recipe.precision == "float32":
+        plain = self.objective is not None and not self.objective.looks_inside
+        alone = plain and self.team.world == 1 and recipe.precision == "float32"
+        if isinstance(self.source, PhotoSource) and alone:
             self.state.through = with_fast_frozen_part(model)
         if self.team.writes:
             self.kept.forget(behind=self.state.epoch if self.resume else -1)
@@ -230,12 +233,11 @@ class Training:
     def _state_of(self, network: nn.Module) -> State:
         """Where `network` begins, or where the folder says that it was."""
         recipe = self.recipe
-        state = State(network, optimizer_for(self.model, network, recipe))
-        if recipe.ema is not None:
-            from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-            averaging = get_ema_multi_avg_fn(recipe.ema)
-            state.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        state = State(network, optimizer_for(self.model, network, recipe), averaged_model(network, recipe))
+        if self.objective is not None and (beside := self.objective.beside) is not None:
+            state.beside = beside
+            state.optimizer.add_param_group({"params": [*beside.parameters()], "lr": recipe.rates[0],
+                                             "weight_decay": recipe.decay})
         self._names = learning_names(self.model, network)
         # None: what a caller's own backward pass has left is no part of the first step.
         state.take_gradients_back()

@@ -68,6 +68,8 @@ class Fields:
             "clip": text("Gradient clip", "off, such as 1"),
             "ema": text("Mean weights", "off, such as 0.99",
                          "EMA: the mean of the last steps' weights is judged and kept"),
+            "swa": text("Mean of epochs", "off, such as 0.25",
+                        "SWA: share of the epochs, the last ones, whose mean weights are judged and kept"),
             "patience": text("Patience", "off, such as 3 epochs",
                               "Stop after so many epochs without a better one"),
             "views": text("Views", "1, such as 2",

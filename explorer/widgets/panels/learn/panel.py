@@ -35,7 +35,7 @@ from explorer.widgets.session import Session
 log = logging.getLogger(__name__)
 
 # arguments of `finetune` that a search for a rate has no use for
-NOT_TO_FIND = ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema")
+NOT_TO_FIND = ("name", "run_dir", "resume", "epochs", "schedule", "lr", "patience", "ema", "swa")
 
 BEGINS = "A run is about to learn under Train. Stop it first; it can be resumed later."
 

@@ -10,11 +10,9 @@ PREVIEWED = 200  # steps of the schedule that are drawn
 
 def planned_rates(recipe: Any, batches: int) -> list[tuple[float, float]]:
     """(epoch, learning rate of the classifier) along a run of `batches` batches an epoch."""
-    from explorer.training.loop.schedules import schedule
-
     steps = -(-batches // recipe.accumulate)
     total = steps * recipe.epochs
-    factor = schedule(recipe.schedule, total=total, warmup=round(recipe.warmup * total))
+    factor = recipe.rate_factor(steps)
     count = min(total, PREVIEWED)
     shown = sorted({round(i * (total - 1) / max(count - 1, 1)) for i in range(count)})
     return [(step / steps, recipe.rates[0] * factor(step)) for step in shown]
