@@ -31,7 +31,7 @@ from explorer.models.ensembles.aligning import align
 from explorer.models.ensembles.assembling import assemble
 from explorer.models.ensembles.ensemble import EnsembleModel
 from explorer.models.ensembles.members import check_members
-from explorer.models.outputs import KINDS
+from explorer.models.outputs import KINDS, Outputs
 from explorer.training.evaluation.evaluating import photos_to_judge
 from explorer.training.evaluation.matching import match_classes
 
@@ -57,6 +57,11 @@ class AskedMembers:
     notes: tuple[str, ...] = ()
     files: tuple[Path | None, ...] = ()
     _open: Callable[[int], Image.Image] | None = field(default=None, repr=False)
+
+    @property
+    def outputs(self) -> Outputs:
+        """What their scores mean, in the order of the first one's classes."""
+        return outputs_of(self.team)
 
     def open_photo(self, index: int) -> Image.Image:
         """One of the photos, upright RGB. Raises ImageError where its file has gone meanwhile."""
