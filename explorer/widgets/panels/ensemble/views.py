@@ -89,7 +89,7 @@ class Views:
         self.filling = True
         for slider, name in zip(self.sliders, [*names, *[""] * MAX_COMPARED]):
             slider.description, slider.value = name, 1.0
-            slider.description_tooltip = name or None
+            slider.tooltip = name or None
             slider.layout.display = "" if name else "none"
         self.filling = False
 

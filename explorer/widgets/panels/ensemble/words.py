@@ -20,7 +20,7 @@ NO_SLOPE = "Votes have no slope along which weights could be fitted: choose anot
 SAME_PHOTOS = "fitted on the very photos that they are judged by here, so the figures above are a little too good."
 FEW_ADVICE = "With so few photos a difference of a point or two is chance: give a folder of your own."
 FEW = 100
-NEARLY = 0.005
+THIS = "Says of this photo"
 IN_A_CELL = {
     "detection": "finds boxes. This tab is for models that tell one class of several; in a cell, "
                  "explorer.Ensemble([a, b]) joins detectors by weighted box fusion.",
@@ -74,23 +74,23 @@ def members_html(names: Sequence[str], shares: Sequence[float], answers: Sequenc
     answers, team: (class, probability) for the photo on the screen;  weighing, tried: for photos with known
     classes. None: a column that is not there
     """
-    titles = ["Member", "Weight"]
-    titles += ["This photo"] if answers is not None else []
-    titles += ["Right", "NLL"] if weighing is not None else []
+    titles = ["Member", *([THIS] if answers is not None else []), "Weight",
+              *(["Right", "NLL"] if weighing is not None else [])]
     rows = []
     for i, name in enumerate(names):
-        cells = [percent(shares[i])]
-        cells += [_answer(answers[i])] if answers is not None else []
+        cells = [_answer(answers[i])] if answers is not None else []
+        cells += [percent(shares[i])]
         cells += [percent(weighing.scores[i]), f"{weighing.losses[i]:.3f}"] if weighing is not None else []
         best = weighing is not None and i == weighing.best
         rows.append(_row(name + (" (best)" if best else ""), cells))
-    cells = [percent(1.0)]
-    cells += [_answer(team)] if team is not None else []
+    cells = [_answer(team)] if team is not None else []
+    cells += [percent(1.0)]
     cells += [percent(tried.accuracy), f"{tried.loss:.3f}"] if tried is not None else []
     rows.append(_row(TEAM, cells, "vx-ens-team"))
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    kind = "vx-ens-table vx-ens-said" if answers is not None else "vx-ens-table"
     return (f'<div role="region" aria-label="Members and ensemble" tabindex="0" class="vx-ens-scroll">'
-            f'<table class="vx-ens-table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+            f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
             "</div>")
 
 
