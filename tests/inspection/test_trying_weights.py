@@ -90,6 +90,7 @@ def test_too_few_photos_and_none_are_said():
 def test_a_yes_or_no_is_weighed_too():
     raw = torch.tensor([[[2.0], [-1.0], [0.5]], [[-3.0], [-2.0], [1.0]]])
     outputs = Outputs("yes/no", ("no", "yes"))
-    weighing = Weighing(MemberAnswers(("a", "b"), ("x", "y", "z"), raw, torch.tensor([0, 0, 1]), outputs, "mean"))
+    truth = torch.tensor([0, 0, 1])
+    weighing = Weighing(MemberAnswers(("a", "b"), ("x", "y", "z"), raw, truth, outputs, "mean"))
     assert weighing.best == 1 and weighing.weigh([1, 0]).said.tolist() == [1, 0, 1]
     assert weighing.weigh([0.1, 0.9]).accuracy == 1 and weighing.weigh([1, 0]).broken == (0,)

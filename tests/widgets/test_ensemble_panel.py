@@ -215,12 +215,13 @@ def test_what_is_shown_is_what_evaluate_and_differ_say(panel):
     assert judged.top1 == pytest.approx(tried.accuracy) and judged.loss == pytest.approx(tried.loss, rel=1e-4)
     weighing = panel.shown.asked.weighing
     best = list(panel.members.values())[weighing.best]
-    ours, theirs = against_best(weighing, tried, 2000), explorer.differ(explorer.evaluate(best, data), judged)
+    ours, theirs = against_best(weighing, tried), explorer.differ(explorer.evaluate(best, data), judged)
     assert (ours.first, ours.second, ours.difference, ours.test) == (
         theirs.first, theirs.second, theirs.difference, theirs.test)
     assert (ours.both, ours.neither) == (theirs.both, theirs.neither)
     assert len(tried.fixed) == len(theirs.only_second) and len(tried.broken) == len(theirs.only_first)
-    assert f"{100 * ours.second.value:.1f} %" in text_of(panel.views.interval)
+    said = text_of(panel.views.verdict)
+    assert f"{100 * ours.second.value:.1f} %" in said and ours.sentence in said
 
 
 def test_fixed_and_broken_photos_are_shown_and_a_click_opens_one(dash, panel):
@@ -273,7 +274,8 @@ def test_the_ensemble_opens_in_all_panels_and_the_lines_give_it_again(dash, pane
     assert panel.wait()
     team = dash.session.model
     assert team.names == ("one", "<b>two</b>") and team.weights.tolist() == pytest.approx([2 / 3, 1 / 3])
-    torch.testing.assert_close(dash.session.look.logits, explorer.look(space["team"], dash.session.image).logits)
+    again = explorer.look(space["team"], dash.session.image)
+    torch.testing.assert_close(dash.session.look.logits, again.logits)
     torch.testing.assert_close(dash.session.look.logits.log_softmax(-1), panel.now.raw, atol=1e-4, rtol=1e-4)
     assert space["result"].top1 == pytest.approx(panel.now.tried.accuracy)
     assert "is an ensemble itself" in text_of(panel.choice.about) and panel.code() == code

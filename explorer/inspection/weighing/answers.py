@@ -59,28 +59,26 @@ class MemberAnswers:
 
     def accuracy(self, weights: Any = None, combine: str | None = None) -> float:
         """The share of photos whose likeliest class is the right one, 0 to 1."""
-        return self.share_right(self.combined(weights, combine))
+        return self._share(self.combined(weights, combine))
 
     def loss(self, weights: Any = None, combine: str | None = None) -> float:
         """The mean negative log-likelihood of the right classes."""
-        return self.mean_loss(self.combined(weights, combine))
+        return self._loss(self.combined(weights, combine))
 
     @property
     def scores(self) -> tuple[float, ...]:
         """The accuracy of each member alone."""
-        return tuple(self.share_right(one) for one in self.logits)
+        return tuple(self._share(one) for one in self.logits)
 
     @property
     def losses(self) -> tuple[float, ...]:
         """The mean negative log-likelihood by each member alone."""
-        return tuple(self.mean_loss(one) for one in self.logits)
+        return tuple(self._loss(one) for one in self.logits)
 
-    def share_right(self, raw: Tensor) -> float:
-        """The share of the photos that raw scores [N, W] are right about, 0 to 1."""
+    def _share(self, raw: Tensor) -> float:
         return float((self.outputs.likeliest(raw) == self.truth).double().mean())
 
-    def mean_loss(self, raw: Tensor) -> float:
-        """The mean negative log-likelihood of the right classes by raw scores [N, W], in nats."""
+    def _loss(self, raw: Tensor) -> float:
         right = self.outputs.log_probabilities(raw.double()).gather(1, self.truth[:, None])
         return float(-right.mean())
 

@@ -80,7 +80,7 @@ class Weighing:
         raw = answers.combined(weights, combine)
         said = answers.outputs.likeliest(raw)
         right, best = said == answers.truth, self.right[self.best]
-        return Tried(said, right, float(right.double().mean()), answers.mean_loss(raw), _where(right & ~best),
+        return Tried(said, right, float(right.double().mean()), _loss(answers, raw), _where(right & ~best),
                      _where(best & ~right), (self.said == said).double().mean(-1), raw)
 
     @cached_property
@@ -108,13 +108,19 @@ class Weighing:
         for learnt, judged in (self.halves, self.halves[::-1]):
             others = _some(self.answers, judged)
             raw = others.combined(_fitted(_some(self.answers, learnt), combine), combine)
-            right += others.share_right(raw) * len(others)
-            loss += others.mean_loss(raw) * len(others)
+            right += int((others.outputs.likeliest(raw) == others.truth).sum())
+            loss += _loss(others, raw) * len(others)
         return right / len(self), loss / len(self)
 
 
 def _where(yes: Tensor) -> tuple[int, ...]:
     return tuple(yes.nonzero()[:, 0].tolist())
+
+
+def _loss(answers: MemberAnswers, raw: Tensor) -> float:
+    """The mean negative log-likelihood of the right classes, by raw scores [N, W] of the ensemble."""
+    right = answers.outputs.log_probabilities(raw.double()).gather(1, answers.truth[:, None])
+    return float(-right.mean())
 
 
 def _some(answers: MemberAnswers, photos: Tensor) -> MemberAnswers:

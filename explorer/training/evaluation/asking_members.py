@@ -96,8 +96,8 @@ def ask_members(
     first = next(iter(models.values()))
     photos, _name, _split, notes = photos_to_judge(data, split, seed, outputs_of(first))
     if photos.kind != "one":
-        raise DataError(f"The photos have {of_what(photos)}, not one class each: give a folder with one folder "
-                        "of photos for each class.")
+        raise DataError(f"The photos have {of_what(photos)}, not one class each: give a folder with one "
+                        "folder of photos for each class.")
     _classes, places, more = match_classes(first, photos)
     said = _asked(models, photos, problems, batch_size, cache_dir, heard, should_stop)
     team = _team({name: models[name] for name in said})

@@ -25,8 +25,9 @@ from explorer.widgets.panels.learn.task_choices import DATA
 from explorer.widgets.snippets import literal
 
 BUNDLED, NONE = "bundled", "none"
-SOURCES = (("bundled photos of one ImageNet class each", BUNDLED), ("those that a run did not learn from", OWN),
-           *DATA.items(), ("none, only the photo on the screen", NONE))
+SOURCES = (("bundled photos of one ImageNet class each", BUNDLED),
+           ("those that a run did not learn from", OWN), *DATA.items(),
+           ("none, only the photo on the screen", NONE))
 PARTS = (("held out to judge by", "val"), ("all of them", "all"))
 CLASSES = "classification"
 
@@ -227,7 +228,8 @@ class Choice:
             first, about = (run_line(session.runs, run),), f"photos that {run.name} did not learn from"
         elif source == FOLDER:
             about = f"the photos in {self.folder.value.strip()}"
-        return Photos(partial(photos_of, run, source, self.folder.value, CHOICES[CLASSES]), options, first, about)
+        find = partial(photos_of, run, source, self.folder.value, CHOICES[CLASSES])
+        return Photos(find, options, first, about)
 
 
 def labelled_photos() -> tuple[Any, str]:

@@ -21,7 +21,6 @@ from explorer.widgets.panels.compare.choosing import line
 from explorer.widgets.panels.ensemble.choosing import Choice, Member, Photos
 from explorer.widgets.panels.ensemble.guide import GUIDE
 from explorer.widgets.panels.ensemble.shown import (
-    DRAWS,
     Now,
     Screen,
     Shown,
@@ -31,7 +30,7 @@ from explorer.widgets.panels.ensemble.shown import (
     worked_out,
 )
 from explorer.widgets.panels.ensemble.views import Views, as_steps
-from explorer.widgets.panels.ensemble.words import NO_WEIGHT, fit_sentence, interval_sentence
+from explorer.widgets.panels.ensemble.words import NO_WEIGHT, fit_sentence, verdict_html
 from explorer.widgets.panels.evaluate.words import problem_text
 from explorer.widgets.panels.work import Work, notes_html, said_html
 from explorer.widgets.session import Session
@@ -133,7 +132,7 @@ class EnsemblePanel(Panel):
             work.drop()
         self.shown, self.screen, self.now = found, None, None
         self.views.offer(found.names)
-        self.views.interval.value = self.views.fitted.value = ""
+        self.views.verdict.value = self.views.fitted.value = ""
         self.fitting.say("")
         self.views.notes.value = notes_of(found)
         self.body.layout.display = ""
@@ -188,7 +187,7 @@ class EnsemblePanel(Panel):
         if now.tried is not None:
             rows = self.views.changed_photos(shown, now)
             self.painting.start(partial(self._opened_small, shown, now, rows), self._show_small, key="photos")
-            self.painting.start(partial(self._reached, shown, now), self._show_reach, key="interval")
+            self.painting.start(partial(self._reached, shown, now), self._show_reach, key="verdict")
 
     def _opened_small(self, shown: Shown, now: Now, rows: dict[str, Any], job: Job) -> tuple[Any, ...]:
         small = dict(shown.small)
@@ -206,10 +205,10 @@ class EnsemblePanel(Panel):
     @staticmethod
     def _reached(shown: Shown, now: Now, _job: Job) -> str:
         assert shown.asked.weighing is not None and now.tried is not None
-        return interval_sentence(against_best(shown.asked.weighing, now.tried, DRAWS))
+        return verdict_html(against_best(shown.asked.weighing, now.tried))
 
-    def _show_reach(self, sentence: str) -> None:
-        self.views.interval.value = f'<p class="vx-soft">{escape(sentence)}</p>'
+    def _show_reach(self, html: str) -> None:
+        self.views.verdict.value = html
 
     def _equal(self) -> None:
         if self.shown is not None:
@@ -288,7 +287,8 @@ class EnsemblePanel(Panel):
         parts = [f"Members and weights: {shares}, combined by {self.now.weights.combine}. "
                  f"Photos: {self.shown.about}."]
         if (tried := self.now.tried) is not None:
-            parts.append(f"The ensemble is right on {percent(tried.accuracy)} of them (NLL {tried.loss:.3f}).")
+            right = percent(tried.accuracy)
+            parts.append(f"The ensemble is right on {right} of them (NLL {tried.loss:.3f}).")
         return " ".join([*parts, *self.shown.notes])
 
     def heading(self) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from explorer.training.doubt.difference import Difference
     from explorer.training.evaluation.asking_members import AskedMembers
 
-DRAWS = 2000  # of the bootstrap, as `explorer.differ` makes
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -106,27 +104,25 @@ def first_answer(raw: Tensor, outputs: Any) -> tuple[str, float]:
     return outputs.labels[best], float(outputs.probabilities(raw.double())[best])
 
 
-def against_best(weighing: Weighing, tried: Tried, draws: int = 0) -> Difference:
-    """The best member (first) and the ensemble (second), as `explorer.differ` holds them against each other.
+def against_best(weighing: Weighing, tried: Tried) -> Difference:
+    """The best member (first) and the ensemble (second), by `explorer.differ`."""
+    import torch
+    from torch.nn.functional import one_hot
 
-    draws: of the bootstrap; without them each interval is its value alone
-    """
-    import numpy as np
+    from explorer.training.doubt.difference import differ
+    from explorer.training.evaluation.evaluation import Evaluation
 
-    from explorer.training.doubt.difference import Difference
-    from explorer.training.doubt.intervals import Interval, bootstrapped
-    from explorer.training.doubt.mcnemar import mcnemar
+    answers = weighing.answers
+    classes = answers.outputs.labels
+    nothing = torch.zeros(len(answers))
 
-    before, after = (one.double().numpy() for one in (weighing.right[weighing.best], tried.right))
-    columns = np.stack((before, after, after - before), 1)
-    found = bootstrapped(columns, draws, 0) if draws else [
-        Interval(value, value, value) for value in map(float, columns.mean(0))]
-    both = int((before * after).sum())
-    neither = len(weighing) - both - len(tried.fixed) - len(tried.broken)
-    return Difference(
-        names=(weighing.answers.names[weighing.best], TEAM), photos=len(weighing), figure="top-1 accuracy",
-        first=found[0], second=found[1], difference=found[2], test=mcnemar(len(tried.broken), len(tried.fixed)),
-        both=both, neither=neither, only_first=(), only_second=(), draws=draws, seed=0)
+    def result(said: Tensor, name: str) -> Evaluation:
+        # right and wrong is all that is asked for, so each answer is as sure as can be
+        return Evaluation(classes=classes, probabilities=one_hot(said, len(classes)).float(), losses=nothing,
+                          labels=answers.truth, names=answers.photos, model_name=name)
+
+    best = weighing.best
+    return differ(result(weighing.said[best], answers.names[best]), result(tried.said, TEAM))
 
 
 def learnt_notes(runs: dict[str, Any], asked: AskedMembers) -> list[str]:
@@ -137,8 +133,7 @@ def learnt_notes(runs: dict[str, Any], asked: AskedMembers) -> list[str]:
         known = {str(file) for file in getattr(learnt, "files", ())}
         count = sum(file is not None and str(file) in known for file in asked.files)
         if count and name in asked.team.names:
-            notes.append(f"{name} has learnt from {counted(count, 'of these photos', '')}: its figures here are "
-                         "too good.")
+            notes.append(f"{name} has learnt from {count:,} of these photos: its figures here are too good.")
     return notes
 
 

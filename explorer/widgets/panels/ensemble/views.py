@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import ipywidgets as W
@@ -12,7 +13,7 @@ from explorer.display.words import percent
 from explorer.widgets.checks import MAX_COMPARED
 from explorer.widgets.panels.base import Panel, labelled
 from explorer.widgets.panels.compare.choosing import at_most, line
-from explorer.widgets.panels.ensemble.shown import Now, Screen, Shown, Weights, against_best, first_answer
+from explorer.widgets.panels.ensemble.shown import Now, Screen, Shown, Weights, first_answer
 from explorer.widgets.panels.ensemble.words import (
     NO_SLOPE,
     agreement_html,
@@ -52,24 +53,25 @@ class Views:
         self.zero, self.fitted, self.notes = W.HTML(), W.HTML(), W.HTML()
         self.photo = W.Image(format="jpeg", layout=W.Layout(width="160px", height="auto", max_width="100%"))
         self.caption, self.bars = W.HTML(), W.HTML(layout=W.Layout(width="100%"))
-        self.members, self.figures, self.interval = W.HTML(), W.HTML(), W.HTML()
+        self.members, self.figures, self.verdict = W.HTML(), W.HTML(), W.HTML()
         self.agreement = W.HTML()
         self.photos = {"fixed": JudgedPhotos(label="Photos that the ensemble fixes", lock=lock),
                        "broken": JudgedPhotos(label="Photos that the ensemble breaks", lock=lock)}
         self.numbers: dict[str, tuple[int, ...]] = dict.fromkeys(KINDS, ())  # which photos are on the page
         for name, part in self.photos.items():
-            part.on_pick(lambda index, name=name: panel.tell(self._pick, picked, name, index))
+            part.on_pick(partial(panel.tell, self._pick, picked, name))
         for control in (self.combine, *self.sliders):
             panel.when(control, lambda: None if self.filling else moved())
 
     def laid_out(self, working: Sequence[W.Widget]) -> W.VBox:
         """All of it in a box. working: what says how far a fit is."""
         buttons = line([self.equal, self.fit, self.open])
-        weights = block("Weights", self.combine, *self.sliders, buttons, line(working), self.zero, self.fitted)
+        said = [line(working), self.zero, self.fitted]
+        weights = block("Weights", self.combine, *self.sliders, buttons, *said)
         shown = W.HBox([W.VBox([self.photo, self.caption]), self.bars])
         shown.add_class("vx-ens-photo")
         self.screen_block = block("The photo on the screen", shown)
-        self.judged = [block("How good it is", self.figures, self.interval),
+        self.judged = [block("How good it is", self.figures, self.verdict),
                        pair(block("Photos it fixes", self.photos["fixed"]),
                             block("Photos it breaks", self.photos["broken"])),
                        block("Who agrees with whom", self.agreement)]
@@ -124,7 +126,7 @@ class Views:
         self.fit.tooltip = NO_SLOPE if now.weights.combine == "vote" else \
             "Makes the negative log-likelihood on these photos least"
         if weighing is not None and tried is not None:
-            self.figures.value = figures_html(tried, weighing, against_best(weighing, tried))
+            self.figures.value = figures_html(tried, weighing)
             self.agreement.value = agreement_html(weighing, tried)
 
     def draw_photo(self, screen: Screen) -> None:
@@ -151,10 +153,9 @@ class Views:
         theirs = labels[int(weighing.said[best, number])]
         sure = percent(tried.probability(number, answers.outputs))
         right = bool(tried.right[number])
-        first = f"✓ {true}" if right else f"✗ is {true}"
-        second = f"{answers.names[best]} said {theirs}" if right else f"taken for {ours}"
-        return Answer(true, ours, sure, right, answers.photos[number], (first, f"{second}, {sure}" if not right
-                                                                         else f"{sure}; {second}"))
+        lines = (f"✓ {true}, {sure}", f"{answers.names[best]} said {theirs}") if right else \
+            (f"✗ is {true}", f"taken for {ours}, {sure}")
+        return Answer(true, ours, sure, right, answers.photos[number], lines)
 
     def show_photos(self, shown: Shown, now: Now, found: dict[str, list[tuple[int, Answer]]],
                     small: dict[int, bytes]) -> None:

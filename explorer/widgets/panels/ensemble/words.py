@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 TEAM = "The ensemble"
 NO_WEIGHT = "All weights are 0: move one up. What is shown is of the weights before."
 NO_SLOPE = "Votes have no slope along which weights could be fitted: choose another way to combine"
-SAME_PHOTOS = "fitted on the very photos that they are judged by here, so the figures above are a little too good."
+SAME_PHOTOS = ("fitted on the very photos that they are judged by here, so the figures are a little too "
+               "good.")
 FEW_ADVICE = "With so few photos a difference of a point or two is chance: give a folder of your own."
 FEW = 100
 THIS = "Says of this photo"
@@ -57,8 +58,8 @@ def weights_sentence(missing: Sequence[str]) -> str:
     if not missing:
         return ""
     what = "it" if len(missing) == 1 else "them"
-    return (f"The weights of {', '.join(missing)} are not on this computer: they are downloaded where there is "
-            f"a network, and where there is none the ensemble goes on without {what}.")
+    return (f"The weights of {', '.join(missing)} are not on this computer: they are downloaded where there "
+            f"is a network, and where there is none the ensemble goes on without {what}.")
 
 
 def shares_of(weights: Sequence[float]) -> list[float]:
@@ -90,8 +91,8 @@ def members_html(names: Sequence[str], shares: Sequence[float], answers: Sequenc
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     kind = "vx-ens-table vx-ens-said" if answers is not None else "vx-ens-table"
     return (f'<div role="region" aria-label="Members and ensemble" tabindex="0" class="vx-ens-scroll">'
-            f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-            "</div>")
+            f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
+            "</table></div>")
 
 
 def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
@@ -103,25 +104,27 @@ def _answer(answer: tuple[str, float]) -> str:
     return f"{answer[0]}, {percent(answer[1])}"
 
 
-def figures_html(tried: Tried, weighing: Weighing, found: Difference) -> str:
-    """How good the ensemble is beside its best member, and whether they really differ."""
+def figures_html(tried: Tried, weighing: Weighing) -> str:
+    """How good the ensemble is beside its best member."""
     best = weighing.answers.names[weighing.best]
     tiles = [("the ensemble is right", percent(tried.accuracy)),
              (f"its best member, {best}", percent(weighing.scores[weighing.best])),
              ("photos it fixes", f"{len(tried.fixed):,}"), ("photos it breaks", f"{len(tried.broken):,}"),
-             ("NLL", f"{tried.loss:.3f}"), ("NLL of the best member", f"{weighing.losses[weighing.best]:.3f}")]
+             ("NLL", f"{tried.loss:.3f}"),
+             ("NLL of the best member", f"{weighing.losses[weighing.best]:.3f}")]
     shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(text)}</dt></div>" for text, value in tiles)
-    few = f" {FEW_ADVICE}" if len(weighing) < FEW else ""
-    return (f'<div class="vx-eval-head"><dl>{shown}</dl><p>{escape(found.sentence)}'
-            f'<span class="vx-soft">{escape(few)}</span></p></div>')
+    return f'<div class="vx-eval-head"><dl>{shown}</dl></div>'
 
 
-def interval_sentence(found: Difference) -> str:
-    """How far the figures reach, by the bootstrap."""
+def verdict_html(found: Difference) -> str:
+    """Whether the ensemble really differs from its best member, and how far the figures reach."""
     ours, gain = found.second.text(shares=True), found.difference
-    return (f"Right: {ours}; minus the best member's: {points(gain.value)} points ({points(gain.low)} to "
-            f"{points(gain.high)}). In brackets 95 % intervals, by {found.draws:,} draws of the same photos for "
-            "both (paired bootstrap).")
+    reach = (f"Right: {ours}; minus the best member's: {points(gain.value)} points ({points(gain.low)} to "
+             f"{points(gain.high)}). In brackets 95 % intervals, by {found.draws:,} draws of the same photos "
+             "for both (paired bootstrap).")
+    few = [FEW_ADVICE] if found.photos < FEW else []
+    soft = "".join(f'<p class="vx-soft">{escape(text)}</p>' for text in (reach, *few))
+    return f"<p>{escape(found.sentence)}</p>{soft}"
 
 
 def points(share: float) -> str:
@@ -135,8 +138,9 @@ def fit_sentence(across: tuple[float, float] | None, equal: tuple[float, float])
     text = f"These weights were {SAME_PHOTOS}"
     if across is None:
         return f"{text} There are too few photos to fit on one half and judge by the other."
-    return (f"{text} Fitted on one half and judged by the other, both ways round: {percent(across[0])} right, "
-            f"NLL {across[1]:.3f}; equal weights: {percent(equal[0])} right, NLL {equal[1]:.3f}.")
+    worth, usual = (f"{percent(right)} right, NLL {loss:.3f}" for right, loss in (across, equal))
+    return (f"{text} Fitted on one half and judged by the other, both ways round: {worth}; equal weights: "
+            f"{usual}.")
 
 
 def bars_html(best: Sequence[Any]) -> str:
@@ -156,8 +160,8 @@ def agreement_html(weighing: Weighing, tried: Tried) -> str:
     inside, own = weighing.agreement.numpy(), tried.agreement.numpy()
     table = np.block([[inside, own[:, None]], [own[None], np.ones((1, 1))]])
     names = [*weighing.answers.names, TEAM]
-    sentence = (f"The share of {counted(len(weighing), 'photo')} to which two give the same first answer. Two "
-                "that agree may both be wrong.")
+    sentence = (f"The share of {counted(len(weighing), 'photo')} to which two give the same first answer. "
+                "Two that agree may both be wrong.")
     return matrix_html(table, names, lambda value: f"{100 * value:.0f} %", 1.0, "Agreement of the members",
                        sentence)
 
