@@ -267,6 +267,8 @@ def test_the_ensemble_opens_in_all_panels_and_the_lines_give_it_again(dash, pane
     panel.views.sliders[1].value = 0.5
     code = panel.code()
     assert "weights=[1.0, 0.5]" in code and '{"one": dash.session.runs[0].model, "<b>two</b>"' in code
+    panel._asked("code")  # as the button in the panel's bar does
+    assert panel._code_sent == code
     space = {"dash": dash}
     exec(code, space)
     panel.views.open.click()

@@ -103,10 +103,10 @@ class EnsemblePanel(Panel):
         if self.work.wanted or self.choice.why_not():
             return
         self.work.say("")
-        step = partial(self._asked, tuple(self.choice.ticked), self.choice.photos())
+        step = partial(self._answers, tuple(self.choice.ticked), self.choice.photos())
         self.work.start(step, self._show, doing="opening the members")
 
-    def _asked(self, members: tuple[Member, ...], photos: Photos, job: Job) -> Shown | str:
+    def _answers(self, members: tuple[Member, ...], photos: Photos, job: Job) -> Shown | str:
         """What the members said; a sentence where nothing was done."""
         from explorer.inspection.look.passes import Stopped
         from explorer.training.evaluation.asking_members import ask_members
