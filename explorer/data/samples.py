@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from explorer.arguments import shown
 
 if TYPE_CHECKING:
+    from explorer.data.photo_sets import PhotoSet
     from explorer.data.places.place_set import PlaceSet
 
 _PACKAGE = Path(__file__).resolve().parent.parent  # .../explorer
@@ -91,6 +92,22 @@ def sample_places(name: str) -> PlaceSet:
         places = read_masks(folder / "images", folder / "masks", start=folder, names=classes)
     order = [photo.path for photo in sample_photos(name)]
     return replace(places.subset([places.files.index(path) for path in order]), name=name)
+
+
+def labelled_photos() -> PhotoSet:
+    """The bundled photos of which one class of ImageNet-1k alone is a right answer, with that class.
+
+    They are few: enough to see how a figure comes about, not to trust it.
+    """
+    from explorer.data.labels import imagenet_labels
+    from explorer.data.photo_sets import FromFiles, PhotoSet
+
+    photos = [photo for photo in sample_photos() if len(photo.imagenet_indices) == 1]
+    indices = sorted({photo.imagenet_indices[0] for photo in photos})
+    files = tuple(photo.path for photo in photos)
+    return PhotoSet(tuple(imagenet_labels()[index] for index in indices),
+                    tuple(indices.index(photo.imagenet_indices[0]) for photo in photos),
+                    tuple(photo.title for photo in photos), FromFiles(files), files)
 
 
 def _folder(name: str) -> Path:

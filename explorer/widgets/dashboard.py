@@ -19,6 +19,7 @@ from explorer.widgets.lifetime import Replaced, close_whole
 from explorer.widgets.panels.compare.panel import ComparePanel
 from explorer.widgets.panels.detect.panel import DetectPanel
 from explorer.widgets.panels.embeddings.panel import EmbeddingsPanel
+from explorer.widgets.panels.ensemble.panel import EnsemblePanel
 from explorer.widgets.panels.evaluate.panel import EvaluatePanel
 from explorer.widgets.panels.explain.tab import ExplainTab
 from explorer.widgets.panels.images import ImagesPanel
@@ -53,6 +54,7 @@ TABS: tuple[tuple[str, type], ...] = (
     ("Search", SearchPanel),
     ("Runs", RunsPanel),
     ("Evaluate", EvaluatePanel),
+    ("Ensemble", EnsemblePanel),
 )
 
 NO_VIEWS = ("The photos, feature maps and modules could not be loaded into this page. The package anywidget "

@@ -25,6 +25,7 @@ PRESSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Compare": ("compare", tuple(
         f"views.{name}" for name in ("view", "photo", "topk", "target", "stride", "x", "y"))),
     "Embeddings": ("go", ("method",)),
+    "Ensemble": ("ask", ("views.combine", *(f"views.sliders.{number}" for number in range(8)))),
 }
 #: What these show follows the session and their controls without a button.
 AT_ONCE = ("Feature maps", "Modules", "Explain", "Detect", "Segment", "Runs")
@@ -80,6 +81,10 @@ def ask(dash: Any, title: str, panel: Any, folder: Any) -> None:
     if title == "Compare":
         dash.session.compare = ["tf_efficientnet_lite0"]
         panel.choice.own.value = True
+    if title == "Ensemble":
+        panel.choice.source.value = "none"
+        for box in panel.choice.boxes.children:
+            box.value = box.description.endswith(("lite0", "lite1"))
     if title == "Embeddings":
         panel.data.value, panel.folder.value = "a folder", str(folder)
     assert panel.wait()
@@ -137,7 +142,7 @@ def test_a_control_that_was_moved_after_the_run_changes_nothing_that_is_kept(das
 
 def find(panel: Any, path: str) -> Any:
     for name in path.split("."):
-        panel = getattr(panel, name)
+        panel = panel[int(name)] if name.isdigit() else getattr(panel, name)
     return panel
 
 

@@ -53,13 +53,17 @@ def combine_scores(raws: Sequence[Tensor], outputs: Outputs, how: str, weights: 
     if outputs.kind == "one":
         together = weighted_log_sum(stacked.log_softmax(-1), shares)  # [..., W]
         if how == "vote":
-            votes = F.one_hot(stacked.argmax(-1), width).to(stacked)
-            together = _votes(shares, votes, together)
+            chosen = stacked.argmax(-1, keepdim=True)  # [M, ..., 1]
+            own = shares.expand_as(stacked).gather(-1, chosen)
+            counted = torch.zeros_like(stacked[0])
+            for place, share in zip(chosen, own):
+                counted.scatter_add_(-1, place, share)
+            together = _votes(counted, together)
         return together.log_softmax(-1)
     yes, no = (weighted_log_sum(F.logsigmoid(sign * stacked), shares) for sign in (1, -1))
     if how == "vote":
         votes = (stacked > 0).to(stacked)
-        yes, no = _votes(shares, votes, yes), _votes(shares, 1 - votes, no)
+        yes, no = _votes((shares * votes).sum(0), yes), _votes((shares * (1 - votes)).sum(0), no)
     return yes - no
 
 
@@ -68,7 +72,6 @@ def weighted_log_sum(logs: Tensor, shares: Tensor) -> Tensor:
     return (logs + shares.log()).logsumexp(0)
 
 
-def _votes(shares: Tensor, votes: Tensor, mean: Tensor) -> Tensor:
+def _votes(counted: Tensor, mean: Tensor) -> Tensor:
     """log of the share of votes, with a trace of the mean probability (its log: `mean`) in it."""
-    counted = ((1 - TIE) * (shares * votes).sum(0)).log()
-    return torch.logaddexp(counted, mean + math.log(TIE))
+    return torch.logaddexp(((1 - TIE) * counted).log(), mean + math.log(TIE))

@@ -131,7 +131,7 @@ def evaluate(
     if not net.num_classes:
         raise ValueError("This model has no classifier (num_classes=0), so there is nothing to judge.")
     outputs = outputs_of(net)
-    photos, data_name, judged, more = _photos_to_judge(data, split, seed, outputs)
+    photos, data_name, judged, more = photos_to_judge(data, split, seed, outputs)
     notes += more
     check_kinds(outputs, photos)
     if outputs.numbers:
@@ -234,8 +234,8 @@ def _is_one_set(data: Any) -> bool:
     return hasattr(data, "__getitem__") and not isinstance(data, (str, tuple, list, Mapping))
 
 
-def _photos_to_judge(data: Any, split: str, seed: int,
-                     outputs: Outputs) -> tuple[PhotoSet, str, str, list[str]]:
+def photos_to_judge(data: Any, split: str, seed: int,
+                    outputs: Outputs) -> tuple[PhotoSet, str, str, list[str]]:
     """(the photos, what to call them, which part they are, notes)."""
     wanted = "numbers" if outputs.numbers else None
     rows = isinstance(data, list) and len(data) != 2

@@ -1,0 +1,1 @@
+"""Several models that answer together: who takes part, what another weight changes, which photos it fixes."""
