@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from explorer.data.labels import labels_for
-from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, evaluation, parameter_place
 from explorer.models.create import create_model
+from explorer.models.naming import model_name
 from explorer.models.outputs import Outputs, read_outputs
 from explorer.models.surgery.inside import backbone
 from explorer.models.tasks import check_name_for, check_task
@@ -96,18 +96,6 @@ def _check_weights(model: nn.Module) -> None:
     if parameter_place(model)["device"].type == "meta":
         raise ValueError("This model has shapes but no weights (it is on the 'meta' device): create it "
                          "without torch.device('meta'), or load weights into it.")
-
-
-def model_name(model: nn.Module) -> str:
-    """What to call a model: the full name of the weights it has, "resnet18 (mine.pth)" for a file's, else its
-    architecture.
-    """
-    config = getattr(model, "config", None)
-    if not isinstance(config, ModelConfig) or not config.architecture:
-        return type(model).__name__
-    if model.load_report is None:
-        return config.architecture
-    return config.name if config.tag else model.load_report.name or config.architecture
 
 
 def outputs_of(model: VisionModel) -> Outputs:

@@ -1,14 +1,14 @@
 """`soup`: one model whose weights are the mean of several.
 
     runs = [explorer.finetune("resnet18", "flowers5", seed=seed).wait() for seed in range(3)]
-    mean = explorer.soup([run.model for run in runs])
-    best = explorer.soup([run.model for run in runs], data="flowers5")       # greedy: only what helps
+    mean = explorer.soup(runs)
+    best = explorer.soup(runs, data="flowers5")       # greedy: only what helps
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from explorer.arguments import checked
@@ -19,19 +19,20 @@ from explorer.models.create import create_model
 from explorer.models.ensembles.aligning import read_weights
 from explorer.models.ensembles.averaging import averaged, check_alike
 from explorer.models.ensembles.ensemble import EnsembleModel
-from explorer.models.ensembles.members import check_members, named_members
+from explorer.models.ensembles.given import Several
+from explorer.models.ensembles.members import check_members, opened_members
 
 
 @checked(models=None, weights=None, data=None)
 def soup(
-    models: Sequence[VisionModel | str] | Mapping[str, VisionModel | str], *, weights: Any = None,
+    models: Several, *, weights: Any = None,
     data: Any = None, batch_size: int = 32, on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> VisionModel:
     """Average the weights of several models of one architecture: one model, as fast as each of them.
 
-    models:  models, or names, created with their trained weights; or {what to call it: one of these}. They
-             should have been finetuned from the same weights: only then does their mean mean something
+    models:  models, runs, or names, created with their trained weights; or {what to call it: one of these}.
+             They should have been finetuned from the same weights: only then does their mean mean something
     weights: how much each counts, one number a model or {name: number}; None: all the same (uniform soup)
     data:    photos whose classes are known and that no model has learnt from, as `fit_weights` takes them:
              then the soup is greedy. The best model goes in first, then each of the others, best first, if
@@ -43,7 +44,7 @@ def soup(
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}: expected how many photos go together, from 1.")
-    members = named_members(models, lambda name: create_model(name, pretrained=True).eval())
+    members = opened_members(models, lambda name: create_model(name, pretrained=True).eval())
     check_members(members, heads=data is not None)
     check_alike(members)
     if data is None:

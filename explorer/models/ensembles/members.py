@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from explorer.models.config import ModelConfig
 from explorer.models.contract import VisionModel, parameter_place
+from explorer.models.ensembles.given import named_members
 from explorer.models.members import buffers_in, parameters_in
 from explorer.models.stages import Stage
 from explorer.models.surgery.inside import backbone
 from explorer.models.weights.report import LoadReport, WeightsError
 
-MOST = 64  # members
 
-
-def named_members(models: Any, open_one: Callable[[str], VisionModel]) -> dict[str, VisionModel]:
-    """{what it is called: the model} of a list of models and names, or of a dict that says what to call them.
+def opened_members(models: Any, open_one: Callable[[str], VisionModel]) -> dict[str, VisionModel]:
+    """{what it is called: the model} of whatever `given.named_members` takes.
 
     open_one: a name -> a model with its trained weights
     Raises TypeError for what is no such list, ValueError or WeightsError for a member that can't be had.
     """
-    wanted = "a list of models or names, such as ['resnet18', 'vgg16'], or {what to call it: one of these}"
-    if isinstance(models, Mapping):
-        pairs = [(str(name), model) for name, model in models.items()]
-    elif isinstance(models, (str, bytes, nn.Module, Tensor)) or not isinstance(models, Iterable):
-        kind = ValueError if isinstance(models, (str, bytes, int, float)) else TypeError
-        raise kind(f"models is {str(models)[:60]!r}: expected {wanted}.")
-    else:
-        pairs = [("", model) for model in models]
-    if not 1 <= len(pairs) <= MOST:
-        raise ValueError(f"models has {len(pairs)} members: an ensemble has from 1 to {MOST}; expected "
-                         f"{wanted}.")
-    found: dict[str, VisionModel] = {}
-    for given, model in pairs:
-        called = given or (model.strip() if isinstance(model, str) else name_of(model))
-        number, free = 2, called
-        while free in found:
-            number, free = number + 1, f"{called} ({number})"
-        found[free] = _opened(free, model, open_one, wanted)
-    return found
+    return {name: _opened(name, model, open_one) for name, model in named_members(models).items()}
 
 
-def name_of(model: Any) -> str:
-    """What a member is called when nobody says."""
-    config = getattr(model, "config", None)
-    if not isinstance(config, ModelConfig) or not config.architecture:
-        return type(model).__name__
-    return config.name if getattr(model, "load_report", None) is not None else config.architecture
-
-
-def _opened(name: str, model: Any, open_one: Callable[[str], VisionModel], wanted: str) -> VisionModel:
+def _opened(name: str, model: str | nn.Module, open_one: Callable[[str], VisionModel]) -> VisionModel:
     if isinstance(model, str):
         try:
             return open_one(model)
         except (ValueError, TypeError, WeightsError) as error:
             raise type(error)(f"The member {name[:60]!r} can't be had. {error}") from error
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"models has a member that is a {type(model).__name__}: expected {wanted}.")
     try:
         inner: Any = backbone(model)
     except TypeError as error:

@@ -23,6 +23,7 @@ from explorer.data.photo_sets import PhotoSet
 from explorer.display.words import sentence_of
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
+from explorer.models.ensembles.given import named_members
 from explorer.models.outputs import Outputs
 from explorer.training.choosing.fold_runs import (
     Asked,
@@ -38,7 +39,6 @@ from explorer.training.choosing.folds import fold_parts
 from explorer.training.choosing.meta import LEARNERS, Meta, features_of
 from explorer.training.choosing.scored import Judged, judged_by, put_together
 from explorer.training.choosing.stacked import Stacked
-from explorer.training.doubt.members import named_models
 from explorer.training.evaluation.numbers import NumberEvaluation
 from explorer.training.loop.errors import TrainingError
 
@@ -53,7 +53,7 @@ def stack(models: Any, data: Any, *, folds: int = 5, meta: str = "logistic", see
     """Teach each model in folds, a meta learner from their out-of-fold answers, and each model once more from
     all photos to learn from; judge by the data's held-out part.
 
-    models:  names or models, two at least, in a list or a dict; models are copied
+    models:  names, models or runs, two at least, in a list or a dict; models are copied
     data:    whatever `finetune` takes;  settings: further ones of `finetune`, the same for all
     folds:   of the photos to learn from, alike in classes, drawn by `seed`
     meta:    "logistic" (logistic regression on the members' log-probabilities; of numbers ridge regression)
@@ -97,7 +97,7 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
         raise ValueError(f"meta is {learner!r}: expected one of {', '.join(LEARNERS)}.")
     if settings.get("patience") is not None:
         raise ValueError("patience would let the photos that are answered choose the epoch: leave it away.")
-    named = named_models(models)
+    named = named_members(models)
     if len(named) < 2:
         raise ValueError(f"models has one member, {next(iter(named))}: give two at least, which are taught "
                          "the same.")
