@@ -62,9 +62,7 @@ def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> 
         if parameter_place(model)["device"].type == "meta":
             raise ValueError(f"The member {name} has shapes but no weights (it is on the 'meta' device): "
                              "create it without torch.device('meta'), or load weights into it.")
-        if parameter_place(model)["device"] != device:
-            raise ValueError(f"The member {name} is on the device '{parameter_place(model)['device']}', and "
-                             f"{first} on '{device}': bring them together with model.to('{device}').")
+        check_device(name, parameter_place(model)["device"], first, device)
         if model.task != lead.task:
             raise ValueError(f"The member {name} is for {model.task}, and {first} for {lead.task}: an "
                              "ensemble's members have one task.")
@@ -74,6 +72,13 @@ def check_members(members: Mapping[str, VisionModel], *, heads: bool = True) -> 
         if heads and not model.num_classes:
             raise ValueError(f"The member {name} has no classifier (num_classes=0), so it has no answer to "
                              "combine: explorer.fuse_features(models) joins the features of such networks.")
+
+
+def check_device(name: str, device: torch.device, first: str, wanted: torch.device) -> None:
+    """Raise ValueError, with the member's name, for one that is on another device than the first."""
+    if device != wanted:
+        raise ValueError(f"The member {name} is on the device '{device}', and {first} on '{wanted}': bring "
+                         f"them together with model.to('{wanted}').")
 
 
 def title_of(kind: str, names: Sequence[str]) -> str:
@@ -124,12 +129,28 @@ def _body_key(model: VisionModel, way: int) -> Any:
     return (type(model), way, *body) if body else (id(model), way)
 
 
+#: What a broken network, or one that somebody wrote, raises in its pass.
+FAILURES = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+
+
 @contextmanager
 def by_name(name: str) -> Iterator[None]:
-    """An error of torch's in a member's pass says which member it was."""
+    """An error in a member's pass says which member it was; explorer's own ones (a stop) pass as they are."""
     try:
         yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except FAILURES as error:
+        own = type(error).__module__.partition(".")[0] == "explorer"
+        if own or isinstance(error, torch.OutOfMemoryError):
             raise
-        raise RuntimeError(f"The member {name} failed: {error}") from error
+        kind = next((kind for kind in (ValueError, TypeError) if isinstance(error, kind)), RuntimeError)
+        what = str(error) if isinstance(error, (RuntimeError, kind)) else f"{type(error).__name__}: {error}"
+        raise kind(f"The member {name} failed: {what}") from error
+
+
+def broken_members(members: Mapping[str, nn.Module]) -> list[str]:
+    """The names of those whose weights or buffers hold values that are no numbers (NaN or infinite)."""
+    def sound(model: nn.Module) -> bool:
+        return all(bool(torch.isfinite(value).all()) for value in (*parameters_in(model), *buffers_in(model))
+                   if value.is_floating_point())
+
+    return [name for name, model in members.items() if not sound(model)]
