@@ -24,6 +24,7 @@ from explorer.models.contract import VisionModel
 from explorer.models.ensembles.aligning import read_weights
 from explorer.models.ensembles.combining import combine_scores
 from explorer.models.ensembles.ensemble import EnsembleModel
+from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
 from explorer.models.surgery.inside import look_through
 
@@ -122,6 +123,9 @@ class MemberAnswers:
 def as_ensemble(model: Any) -> EnsembleModel:
     """The ensemble itself, seen through torch's wrappers. Raises TypeError for another model."""
     inner = look_through(model) if isinstance(model, nn.Module) else model
+    if isinstance(inner, StackedModel):
+        raise TypeError("model is a stack, whose meta learner weighs the members: expected an ensemble of "
+                        "classifiers, as explorer.Ensemble(models) gives it.")
     if not isinstance(inner, EnsembleModel):
         raise TypeError(f"model is a {type(inner).__name__}: expected an ensemble of classifiers, as "
                         "explorer.Ensemble(models) gives it.")

@@ -3,6 +3,7 @@
     found = explorer.stack(["tf_efficientnet_lite0", "tf_efficientnet_lite1"], "flowers5")
     found.evaluation.top1, found.alone            # on photos that nobody has learnt from
     found.predict("photo.jpg")
+    explorer.explain(found.model, "photo.jpg")    # members and meta learner as one network
 
 What a model says of a photo that it has learnt from is no measure of what it knows. So the meta learner reads
 answers to photos that the members had not seen: out-of-fold ones (`stack`), or those to a share that was held
@@ -24,6 +25,7 @@ from explorer.display.words import sentence_of
 from explorer.inspection.look.model import outputs_of
 from explorer.models.contract import VisionModel
 from explorer.models.ensembles.given import named_members
+from explorer.models.ensembles.stacked_model import StackedModel
 from explorer.models.outputs import Outputs
 from explorer.training.choosing.fold_runs import (
     Asked,
@@ -130,7 +132,8 @@ def _stacked(method: str, models: Any, data: Any, learner: str, seed: int, pretr
     result = judged_by(own.scores(features_of(answers, outputs)), outputs, photos,
                        model_name=f"{method} of {', '.join(members)}", **facts)
     shares = own.shares(len(members))
-    return Stacked(members, own, read, held, _mean(answers, outputs, photos, facts), result,
+    model = StackedModel(members, meta=own.head(), labels=photos.classes).eval()
+    return Stacked(model, members, own, read, held, _mean(answers, outputs, photos, facts), result,
                    None if shares is None else dict(zip(members, shares)), method, found.name, len(learnt),
                    tuple(dict.fromkeys([*found.notes, *notes, *judged.notes])))
 
