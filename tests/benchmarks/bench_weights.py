@@ -38,7 +38,8 @@ def moves(members: int) -> Callable[[], list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     for name, default in (("photos", 1000), ("classes", 1000), ("members", 3), ("repeats", 15)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
