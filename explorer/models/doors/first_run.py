@@ -46,8 +46,8 @@ class Watched(NamedTuple):
 
 
 TOGETHER = ("To combine them, explorer.Ensemble(models) joins their answers, and "
-            "explorer.fuse_features(models, num_classes=n) puts one new head, of the size that it needs, on what "
-            "they see.")
+            "explorer.fuse_features(models, num_classes=n) puts one new head, of the size that it needs, on "
+            "what they see.")
 
 
 def first_run(
