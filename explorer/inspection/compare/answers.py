@@ -280,8 +280,8 @@ class Answers(Compared):
         free = sorted((i for i in range(len(self)) if i not in given),
                       key=lambda i: -(self.rows[i].measured or 0.0))[:given.count(None)]
         if len(free) < given.count(None):
-            raise ValueError(f"Only {counted(len(self), 'model')} got through the photos: there are no two to "
-                             "hold against each other.")
+            raise ValueError(f"Only {counted(len(self), 'model')} got through the photos: there are no two "
+                             "to hold against each other.")
         rest = iter(sorted(free))
         a, b = (next(rest) if one is None else one for one in given)
         if a == b:

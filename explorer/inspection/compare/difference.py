@@ -1,5 +1,5 @@
-"""Whether two models really differ, or whether chance explains what is between them: the answer, and how it is
-worked out of what each made of the same photos.
+"""Whether two models really differ, or whether chance explains what is between them: the answer, and how it
+is worked out of what each made of the same photos.
 """
 
 from __future__ import annotations

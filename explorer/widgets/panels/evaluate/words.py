@@ -65,7 +65,8 @@ def against_html(judged: Judgement) -> str:
     if judged.against is None:
         return ""
     _, found = judged.against
-    said = [f"Held against {found.names[0]}, judged before by the same photos: {found.sentence}", *found.notes]
+    first = f"Held against {found.names[0]}, judged before by the same photos: {found.sentence}"
+    said = [first, *found.notes]
     return f'<p class="vx-soft" role="status">{escape(" ".join(said))}</p>'
 
 
